@@ -1,0 +1,176 @@
+//! `site.toml`: what a site is and how it is served. A file this version does not understand in full is refused.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The version of `site.toml` that this program writes and understands.
+pub const VERSION: u32 = 1;
+
+/// How a branch shares bytes with the one it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileView {
+    /// Each file is a clone that shares its blocks until one side writes (FICLONE, clonefile).
+    Reflink,
+    /// Each file is copied.
+    FileCopy,
+}
+
+impl FileView {
+    /// Every view of this version, best first.
+    pub const ALL: [Self; 2] = [Self::Reflink, Self::FileCopy];
+
+    /// The name in `site.toml` and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reflink => "reflink",
+            Self::FileCopy => "file-copy",
+        }
+    }
+}
+
+impl FromStr for FileView {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|view| view.as_str() == name).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|view| view.as_str()).collect();
+            format!("unknown file view '{name}', known are: {}", known.join(", "))
+        })
+    }
+}
+
+impl std::fmt::Display for FileView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How branches are kept. There is one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Copy on write: each branch is a full tree of its own.
+    Cow,
+}
+
+/// The settings of a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteConfig {
+    /// Always [`VERSION`].
+    pub version: u32,
+    /// How branches are kept.
+    pub strategy: Strategy,
+    /// How a branch shares bytes with the one it came from.
+    pub file_view: FileView,
+    /// The host name of `main`; a branch is one label below it.
+    pub root_host: String,
+    /// The TCP port that the site is served at unless asked otherwise.
+    pub port: u16,
+}
+
+/// Why the settings of a site can't be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The settings file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file was written by a newer version.
+    #[error("{path} has version {found}, and this forkpress understands version {VERSION}")]
+    Newer {
+        /// The settings file.
+        path: PathBuf,
+        /// The version it has.
+        found: i64,
+    },
+    /// The file is no valid settings file.
+    #[error("{path} is not valid")]
+    Invalid {
+        /// The settings file.
+        path: PathBuf,
+        /// What is wrong and where.
+        source: Box<toml::de::Error>,
+    },
+    /// The file can't be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The settings file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SiteConfig {
+    /// Reads the settings at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where the file can't be read, is of a newer version, or holds what this version does not know.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) };
+        let table: toml::Table = text.parse().map_err(invalid)?;
+        if let Some(found) = table.get("version").and_then(toml::Value::as_integer)
+            && found != i64::from(VERSION)
+        {
+            return Err(ConfigError::Newer { path: path.to_owned(), found });
+        }
+        table.try_into().map_err(invalid)
+    }
+
+    /// Writes the settings to `path` by rename, durably: a reader and a crash see the old file or the new one.
+    ///
+    /// # Errors
+    /// [`ConfigError::Write`] leaves what was there.
+    pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
+        let text = toml::to_string(self).expect("settings are plain values");
+        crate::file::replace(path, text.as_bytes())
+            .map_err(|source| ConfigError::Write { path: path.to_owned(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> SiteConfig {
+        SiteConfig {
+            version: VERSION,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: 18080,
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        config().write(&path).unwrap();
+        assert_eq!(SiteConfig::read(&path).unwrap(), config());
+    }
+
+    #[test]
+    fn a_newer_version_and_an_unknown_view_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        let text = toml::to_string(&config()).unwrap();
+        std::fs::write(&path, text.replace("version = 1", "version = 2\nnews = true")).unwrap();
+        assert!(matches!(SiteConfig::read(&path), Err(ConfigError::Newer { found: 2, .. })));
+        std::fs::write(&path, text.replace("file-copy", "carrier-pigeon")).unwrap();
+        assert!(matches!(SiteConfig::read(&path), Err(ConfigError::Invalid { .. })));
+    }
+}

@@ -1,0 +1,16 @@
+//! What the `forkpress` command and the `branchfs` PHP extension must agree on.
+//!
+//! Core knows no PHP and no command line, and prints nothing: it parses, decides and acts, and hands back values.
+//! Everything that both programs touch on disk is named in [`layout`], every lock they share is taken in [`lock`], and
+//! a request's host and path become a file in [`route`].
+#![deny(unsafe_code)]
+
+#[cfg(feature = "mutations")]
+pub mod config;
+pub mod deadline;
+#[cfg(feature = "mutations")]
+pub mod file;
+pub mod layout;
+pub mod lock;
+pub mod name;
+pub mod process;

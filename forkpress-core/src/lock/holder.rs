@@ -1,0 +1,175 @@
+//! Who holds a lock, for messages. What is said here is a snapshot and decides nothing.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::layout::CowLayout;
+use crate::process;
+
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Process id.
+    pub pid: u32,
+    /// What it does: the operation it wrote into the lock file, the request it serves, or its command line.
+    pub activity: Option<String>,
+    /// Since when it holds the lock, where it wrote that down.
+    pub since: Option<SystemTime>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {}", self.pid)?;
+        if let Some(activity) = &self.activity {
+            write!(f, " ({activity})")?;
+        }
+        if let Some(held) = self.since.and_then(|since| since.elapsed().ok()) {
+            write!(f, " for {:.1} s", held.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
+
+/// A lock that others hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// The lock file.
+    pub path: PathBuf,
+    /// Those that hold it, as far as the platform tells.
+    pub holders: Vec<Holder>,
+}
+
+impl Busy {
+    pub(super) fn now(cow: &CowLayout, path: PathBuf) -> Self {
+        Self { holders: holders(cow, &path), path }
+    }
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is held by ", self.path.file_name().unwrap_or_default().to_string_lossy())?;
+        if self.holders.is_empty() {
+            return f.write_str("another process");
+        }
+        for (index, holder) in self.holders.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            holder.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The processes that hold the lock file at `path`, this one left out. Empty where nobody does or nothing can be told.
+///
+/// On Linux `/proc/locks` says which; elsewhere only an exclusive holder is known, by its own record.
+#[must_use]
+pub fn holders(cow: &CowLayout, path: &Path) -> Vec<Holder> {
+    let record = fs::read_to_string(path).ok().and_then(|text| text.lines().find_map(parse_record));
+    let mut pids = match (fs::read_to_string("/proc/locks"), fs::metadata(path)) {
+        (Ok(table), Ok(metadata)) => flock_pids(&table, metadata.dev(), metadata.ino()),
+        _ => record.iter().filter(|holder| process::ProcessIdentity::of(holder.pid).is_some()).map(|h| h.pid).collect(),
+    };
+    pids.retain(|pid| *pid != std::process::id());
+    pids.sort_unstable();
+    pids.dedup();
+    pids.into_iter()
+        .map(|pid| match &record {
+            Some(holder) if holder.pid == pid => holder.clone(),
+            _ => Holder { pid, activity: request_of(cow, pid).or_else(|| process::command_line(pid)), since: None },
+        })
+        .collect()
+}
+
+/// What the PHP process `pid` serves just now, if it says so.
+fn request_of(cow: &CowLayout, pid: u32) -> Option<String> {
+    let bytes = fs::read(cow.request_note(pid)).ok()?;
+    let note = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let note: String = String::from_utf8_lossy(note).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (!note.is_empty()).then(|| format!("serving {note}"))
+}
+
+fn parse_record(line: &str) -> Option<Holder> {
+    let rest = line.strip_prefix("holder pid=")?;
+    let (pid, rest) = rest.split_once(" since=")?;
+    let (since, operation) = rest.split_once(" operation=")?;
+    Some(Holder {
+        pid: pid.parse().ok()?,
+        activity: Some(operation.to_owned()),
+        since: UNIX_EPOCH.checked_add(Duration::from_millis(since.parse().ok()?)),
+    })
+}
+
+/// The processes that hold a flock on a file, from the text of `/proc/locks` (proc(5)).
+///
+/// A line reads `1: FLOCK  ADVISORY  WRITE 4711 fe:00:12345 0 EOF`; one that waits has `->` after its number. Some file
+/// systems (btrfs) give `stat` another device number than the kernel's table has: where no line has the right device,
+/// the inode alone decides.
+fn flock_pids(table: &str, device: u64, inode: u64) -> Vec<u32> {
+    let lines: Vec<(u32, bool)> = table
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_ascii_whitespace().skip(1);
+            if fields.next()? != "FLOCK" {
+                return None;
+            }
+            let pid = fields.nth(2)?.parse().ok()?;
+            let mut place = fields.next()?.split(':');
+            let major = u32::from_str_radix(place.next()?, 16).ok()?;
+            let minor = u32::from_str_radix(place.next()?, 16).ok()?;
+            let of_inode = place.next()?.parse::<u64>().ok()? == inode;
+            of_inode.then_some((pid, is_device(device, major, minor)))
+        })
+        .collect();
+    let exact = lines.iter().any(|(_, same_device)| *same_device);
+    lines.into_iter().filter(|(_, same_device)| *same_device || !exact).map(|(pid, _)| pid).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn is_device(device: u64, major: u32, minor: u32) -> bool {
+    (rustix::fs::major(device), rustix::fs::minor(device)) == (major, minor)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_device(_device: u64, _major: u32, _minor: u32) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+1: FLOCK  ADVISORY  WRITE 4711 fe:00:12345 0 EOF
+1: -> FLOCK  ADVISORY  WRITE 4712 fe:00:12345 0 EOF
+2: POSIX  ADVISORY  WRITE 4713 fe:00:12345 0 EOF
+3: FLOCK  ADVISORY  READ  4714 fe:01:12345 0 EOF
+4: FLOCK  ADVISORY  READ  4715 fe:00:99999 0 EOF
+";
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_holder_is_found_by_device_and_inode_and_one_that_waits_is_none() {
+        let device = rustix::fs::makedev(0xfe, 0);
+        assert_eq!(flock_pids(TABLE, device, 12345), [4711]);
+        assert_eq!(flock_pids(TABLE, device, 99999), [4715]);
+    }
+
+    #[test]
+    fn without_a_line_of_the_device_the_inode_decides() {
+        assert_eq!(flock_pids(TABLE, 1, 12345), [4711, 4714]);
+    }
+
+    #[test]
+    fn a_record_is_read_back() {
+        let holder = parse_record("holder pid=7 since=1000 operation=branch reset a from b").unwrap();
+        assert_eq!(holder.activity.as_deref(), Some("branch reset a from b"));
+        assert_eq!(holder.since, Some(UNIX_EPOCH + Duration::from_secs(1)));
+        assert_eq!(parse_record("generation 00000000000000000007"), None);
+        assert_eq!(parse_record("holder pid=7 since="), None);
+    }
+}

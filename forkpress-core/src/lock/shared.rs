@@ -1,0 +1,175 @@
+//! A request's side of the protocol.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::file::{LockFile, Mode, poll};
+use super::holder::Busy;
+use super::order::{Held, Rank};
+use super::{LockError, LoopbackToken};
+use crate::deadline::Deadline;
+use crate::layout::CowLayout;
+
+/// The open lock files of a site. A process opens them once and keeps them for all its requests.
+#[derive(Debug)]
+pub struct OperationsFiles {
+    pub(super) operations: LockFile,
+    pub(super) gate: LockFile,
+    cow: CowLayout,
+}
+
+impl OperationsFiles {
+    /// Opens `operations.lock` and `operations.gate` of a site.
+    ///
+    /// # Errors
+    /// [`LockError::Open`].
+    pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
+        Ok(Self {
+            operations: LockFile::open(cow.operations_lock())?,
+            gate: LockFile::open(cow.operations_gate())?,
+            cow: cow.clone(),
+        })
+    }
+
+    /// The site's `cow` folder.
+    #[must_use]
+    pub fn cow(&self) -> &CowLayout {
+        &self.cow
+    }
+
+    /// The path of `operations.lock`.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.operations.path()
+    }
+
+    pub(super) fn busy(&self, lock: &LockFile) -> Busy {
+        Busy::now(&self.cow, lock.path().to_owned())
+    }
+}
+
+/// Tells whether a writer waits, through an open file of its own: it may be asked beside a thread that takes the lock.
+#[derive(Debug)]
+pub struct GateProbe(LockFile);
+
+impl GateProbe {
+    /// Opens `operations.gate` of a site.
+    ///
+    /// # Errors
+    /// [`LockError::Open`].
+    pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
+        LockFile::open(cow.operations_gate()).map(Self)
+    }
+
+    /// Whether a ForkPress writer holds the gate: it waits for the running requests to end, or publishes.
+    ///
+    /// A writer that has let the gate go for a while, and one that is no ForkPress program, is not seen.
+    ///
+    /// # Errors
+    /// [`LockError::Lock`].
+    pub fn writer_waits(&self) -> Result<bool, LockError> {
+        let free = self.0.try_lock(Mode::Shared)?;
+        if free {
+            self.0.unlock();
+        }
+        Ok(!free)
+    }
+}
+
+/// The operations lock, held shared. Let go when dropped or by [`Self::release`], from any thread of the process that took
+/// it; a forked child neither keeps it nor lets go of its parent's, provided that it closes its copy of the files.
+#[derive(Debug)]
+pub struct SharedOperations {
+    files: Arc<OperationsFiles>,
+    pid: u32,
+    released: AtomicBool,
+    _held: Held,
+}
+
+impl SharedOperations {
+    /// Takes the lock, waiting until the deadline: gate, operations, gate let go.
+    ///
+    /// `pass` lets a request of the site's own pass a gate that a writer holds. Lock files that were replaced on disk
+    /// since they were opened are opened again.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`] names who holds the lock that was busy last; [`LockError::OutOfOrder`] where this thread
+    /// holds the lock already.
+    pub fn lock(
+        files: &Arc<OperationsFiles>,
+        deadline: Deadline,
+        pass: Option<&LoopbackToken>,
+    ) -> Result<Self, LockError> {
+        let held = Held::enter(Rank::Operations, files.path())?;
+        let mut files = Arc::clone(files);
+        loop {
+            let mut busy_at_gate = false;
+            let taken = poll(deadline, || {
+                let through_gate = pass.is_none();
+                busy_at_gate = through_gate && !files.gate.try_lock(Mode::Shared)?;
+                if busy_at_gate {
+                    return Ok(None);
+                }
+                let taken = files.operations.try_lock(Mode::Shared);
+                if through_gate {
+                    files.gate.unlock();
+                }
+                Ok(taken?.then_some(()))
+            })?;
+            if taken.is_none() {
+                let lock = if busy_at_gate { &files.gate } else { &files.operations };
+                return Err(LockError::Timeout(files.busy(lock)));
+            }
+            let guard_files = Arc::clone(&files);
+            match files.operations.is_current() {
+                Ok(true) => {
+                    return Ok(Self {
+                        files: guard_files,
+                        pid: std::process::id(),
+                        released: AtomicBool::new(false),
+                        _held: held,
+                    });
+                }
+                outcome => {
+                    files.operations.unlock();
+                    outcome?;
+                    files = Arc::new(OperationsFiles::open(&files.cow)?);
+                }
+            }
+        }
+    }
+
+    /// The lock files in use, to be kept for the next request.
+    #[must_use]
+    pub fn files(&self) -> &Arc<OperationsFiles> {
+        &self.files
+    }
+
+    /// Whether this process took the lock; false in a forked child.
+    #[must_use]
+    pub fn is_of_this_process(&self) -> bool {
+        self.pid == std::process::id()
+    }
+
+    /// Whether the lock is still held.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        !self.released.load(Ordering::Acquire) && self.is_of_this_process()
+    }
+
+    /// Lets the lock go, and says whether it was held until now.
+    pub fn release(&self) -> bool {
+        if !self.is_of_this_process() || self.released.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        self.files.operations.unlock();
+        true
+    }
+}
+
+impl Drop for SharedOperations {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
