@@ -14,3 +14,5 @@ pub mod layout;
 pub mod lock;
 pub mod name;
 pub mod process;
+#[cfg(feature = "mutations")]
+pub mod registry;
