@@ -6,13 +6,25 @@
 #![deny(unsafe_code)]
 
 #[cfg(feature = "mutations")]
+pub mod branch;
+#[cfg(feature = "mutations")]
 pub mod config;
 pub mod deadline;
 #[cfg(feature = "mutations")]
 pub mod file;
 pub mod layout;
 pub mod lock;
+#[cfg(feature = "mutations")]
+pub mod mutation;
 pub mod name;
 pub mod process;
 #[cfg(feature = "mutations")]
+pub mod progress;
+#[cfg(feature = "mutations")]
+pub mod record;
+#[cfg(feature = "mutations")]
 pub mod registry;
+#[cfg(feature = "mutations")]
+pub mod site;
+#[cfg(feature = "mutations")]
+pub mod view;

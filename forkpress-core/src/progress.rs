@@ -1,0 +1,23 @@
+//! How long work is told to whoever shows it. Core prints nothing.
+
+/// Is told of the steps of a long piece of work, one at a time, from any thread.
+pub trait Progress: Sync {
+    /// A step begins. `total` is how much there is to do in it, where that is known beforehand.
+    fn begin(&self, step: &str, total: Option<u64>);
+
+    /// So much more of the step is done.
+    fn advance(&self, by: u64);
+
+    /// The step is over.
+    fn end(&self);
+}
+
+/// Tells nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _step: &str, _total: Option<u64>) {}
+    fn advance(&self, _by: u64) {}
+    fn end(&self) {}
+}

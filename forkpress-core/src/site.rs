@@ -1,0 +1,146 @@
+//! A site on disk, opened: its layout and its settings.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::config::{ConfigError, SiteConfig};
+use crate::layout::{SiteLayout, WORK_DIR};
+
+/// A site whose settings this version understands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Where everything of the site lies.
+    pub layout: SiteLayout,
+    /// What `site.toml` says.
+    pub config: SiteConfig,
+}
+
+/// Why there is no site to work with.
+#[derive(Debug, Error)]
+pub enum SiteError {
+    /// The folder that was named is not the `.forkpress` folder of a site.
+    #[error("{path} is not the {WORK_DIR} folder of a site")]
+    NotASite {
+        /// The folder that was named.
+        path: PathBuf,
+    },
+    /// Neither the folder nor one above it is a site.
+    #[error("no site in {start} or above it")]
+    NotFound {
+        /// Where the search began.
+        start: PathBuf,
+    },
+    /// A path can't be looked at.
+    #[error("cannot look at {path}")]
+    Look {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The settings can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A folder of the site can't be made.
+    #[error("cannot make the folder {path}")]
+    Create {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Site {
+    /// Opens the site whose `.forkpress` folder is `work_dir`.
+    ///
+    /// # Errors
+    /// [`SiteError`]; [`SiteError::NotASite`] where the folder has another name or no settings in it.
+    pub fn open(work_dir: &Path) -> Result<Self, SiteError> {
+        let not_a_site = || SiteError::NotASite { path: work_dir.to_owned() };
+        let resolved = resolve(work_dir)?;
+        if resolved.file_name().is_none_or(|name| name != WORK_DIR) {
+            return Err(not_a_site());
+        }
+        let layout = SiteLayout::at(resolved.parent().ok_or_else(not_a_site)?);
+        if !layout.config().is_file() {
+            return Err(not_a_site());
+        }
+        Self::with_layout(layout)
+    }
+
+    /// Opens the site that `start` lies in: the nearest folder, `start` or above, that is one.
+    ///
+    /// # Errors
+    /// [`SiteError`].
+    pub fn find(start: &Path) -> Result<Self, SiteError> {
+        let layout =
+            SiteLayout::find(&resolve(start)?).ok_or_else(|| SiteError::NotFound { start: start.to_owned() })?;
+        Self::with_layout(layout)
+    }
+
+    fn with_layout(layout: SiteLayout) -> Result<Self, SiteError> {
+        let config = SiteConfig::read(&layout.config())?;
+        Ok(Self { layout, config })
+    }
+}
+
+/// Makes the folders of a site, but for its branches; those that exist stay as they are.
+///
+/// Whoever makes a site writes `site.toml` last: until then the folder is no site.
+///
+/// # Errors
+/// [`SiteError::Create`].
+pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
+    let cow = layout.cow();
+    let folders = [
+        layout.logs_dir(),
+        layout.runtime_dir(),
+        cow.records_dir(),
+        cow.staging_dir(),
+        cow.trash_dir(),
+        cow.journal_dir(),
+        cow.requests_dir(),
+    ];
+    folders
+        .into_iter()
+        .try_for_each(|path| fs::create_dir_all(&path).map_err(|source| SiteError::Create { path, source }))
+}
+
+fn resolve(path: &Path) -> Result<PathBuf, SiteError> {
+    fs::canonicalize(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => SiteError::NotASite { path: path.to_owned() },
+        _ => SiteError::Look { path: path.to_owned(), source },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FileView, Strategy, VERSION};
+
+    #[test]
+    fn a_site_is_opened_by_its_work_folder_or_found_from_within() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let layout = SiteLayout::at(&root);
+        create_folders(&layout).unwrap();
+        assert!(matches!(Site::open(layout.work_dir()), Err(SiteError::NotASite { .. })));
+        assert!(matches!(Site::find(&root), Err(SiteError::NotFound { .. })));
+        let config = SiteConfig {
+            version: VERSION,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: 18080,
+        };
+        config.write(&layout.config()).unwrap();
+        let site = Site { layout, config };
+        assert_eq!(Site::open(site.layout.work_dir()).unwrap(), site);
+        assert_eq!(Site::find(&site.layout.logs_dir()).unwrap(), site);
+        assert!(matches!(Site::open(&root), Err(SiteError::NotASite { .. })), "only the work folder itself is taken");
+    }
+}
