@@ -23,6 +23,8 @@ pub mod progress;
 #[cfg(feature = "mutations")]
 pub mod record;
 #[cfg(feature = "mutations")]
+pub mod registry;
+#[cfg(feature = "mutations")]
 pub mod site;
 #[cfg(feature = "mutations")]
 pub mod view;
