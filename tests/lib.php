@@ -93,7 +93,7 @@ function test( string $claim, callable $test ): void {
 		echo "FAILED  $claim\n        " . get_class( $failure ) . ': ' . $failure->getMessage() . "$at\n";
 		foreach ( Run::$processes as $process ) {
 			$said = trim( $process->output() );
-			echo '' === $said ? '' : '        | ' . str_replace( "\n", "\n        | ", substr( $said, -4000 ) ) . "\n";
+			echo '' === $said ? '' : '        | ' . str_replace( "\n", "\n        | ", substr( $said, -1500 ) ) . "\n";
 		}
 	}
 }
@@ -212,7 +212,7 @@ function php( array $arguments, array $ini = array(), ?string $binary = null ): 
 	return array( ...$command, ...$arguments );
 }
 
-/** A child process in a process group of its own, with its output in a file. */
+/** A child process in a process group of its own, with its output in a file of a few gigabytes at most. */
 final class Process {
 	/** @var resource What proc_open() returned. */
 	private $handle;
@@ -240,8 +240,10 @@ final class Process {
 		$this->log    = temp_dir() . '/output';
 		$log          = array( 'file', $this->log, 'a' );
 		$env          = array_filter( array_merge( getenv(), $env ), static fn ( $value ) => null !== $value );
-		$in_own_group = '' === (string) shell_exec( 'command -v setsid' ) ? $command : array( 'setsid', ...$command );
-		$this->handle = proc_open( $in_own_group, array( array( 'pipe', 'r' ), $log, $log ), $pipes, $cwd, $env );
+		$setsid       = '' === (string) shell_exec( 'command -v setsid' ) ? '' : 'setsid ';
+		// A child that runs away must not fill the disk with what it says.
+		$limited      = array( 'sh', '-c', "ulimit -f 4194304; exec $setsid\"\$@\"", 'sh', ...$command );
+		$this->handle = proc_open( $limited, array( array( 'pipe', 'r' ), $log, $log ), $pipes, $cwd, $env );
 		$this->stdin  = $pipes[0];
 		$this->pid    = proc_get_status( $this->handle )['pid'];
 
