@@ -14,6 +14,7 @@ mod info;
 mod lock;
 mod note;
 mod request;
+mod route;
 mod watcher;
 
 use ext_php_rs::flags::IniEntryPermission;
@@ -74,5 +75,5 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    request::register(lock::register(exception::register(module)))
+    route::register(request::register(lock::register(exception::register(module))))
 }
