@@ -1,1 +1,79 @@
+//! `branchfs.so`, the PHP side of ForkPress.
+//!
+//! Inside each request it routes the request to a branch and holds the site's operations lock shared, from before the
+//! branch is looked up until *post-deactivate*, the last thing in a PHP request. All deciding is `forkpress-core`'s;
+//! here it gets a PHP face.
+//!
+//! A panic never leaves a function of this crate: ext-php-rs turns one in a PHP function into a PHP `Error`, and
+//! [`guard`] stands around each hook.
+#![expect(missing_docs, reason = "ext-php-rs generates a function without any")]
 
+mod exception;
+mod fork;
+mod info;
+mod lock;
+mod note;
+mod request;
+mod route;
+mod watcher;
+
+use ext_php_rs::flags::IniEntryPermission;
+use ext_php_rs::prelude::*;
+use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
+
+/// `branchfs.lock_timeout`: for how many seconds a request waits for the lock before it fails. Zero tries once.
+static INI: IniEntryDefs<2> =
+    IniEntryDefs::new([IniEntryDef::new(c"branchfs.lock_timeout", c"30", IniEntryPermission::All), IniEntryDef::end()]);
+
+/// PHP's `SUCCESS`.
+const SUCCESS: i32 = 0;
+/// PHP's `FAILURE`.
+const FAILURE: i32 = -1;
+
+/// Runs a hook of the engine's. A panic is logged by Rust's panic hook and becomes a failure, since it must not unwind into C.
+fn guard(hook: impl FnOnce() -> i32) -> i32 {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(hook)).unwrap_or(FAILURE)
+}
+
+/// Module startup. Under php-fpm it runs in the master: nothing is opened or locked here.
+extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
+    guard(|| {
+        IniEntryDef::register(INI.as_slice(), module_number);
+        fork::install_handlers()
+    })
+}
+
+extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
+    guard(|| {
+        lock::forget_process();
+        SUCCESS
+    })
+}
+
+extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
+    guard(|| {
+        request::begin();
+        SUCCESS
+    })
+}
+
+/// After every shutdown function, destructor, output callback, session write and leftover stream: the request is over.
+unsafe extern "C" fn post_deactivate() -> i32 {
+    guard(|| {
+        lock::release();
+        request::end();
+        SUCCESS
+    })
+}
+
+/// The module's table, as PHP asks for it.
+#[php_module]
+#[php(startup = "startup")]
+pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
+    let module = module
+        .shutdown_function(shutdown)
+        .request_startup_function(request_startup)
+        .post_deactivate_function(post_deactivate)
+        .info_function(info::print);
+    route::register(request::register(lock::register(exception::register(module))))
+}

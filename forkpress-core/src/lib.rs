@@ -24,6 +24,7 @@ pub mod progress;
 pub mod record;
 #[cfg(feature = "mutations")]
 pub mod registry;
+pub mod route;
 #[cfg(feature = "mutations")]
 pub mod site;
 #[cfg(feature = "mutations")]

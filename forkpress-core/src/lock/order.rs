@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::LockError;
 
@@ -19,11 +19,12 @@ thread_local! {
     static HELD: Arc<AtomicU8> = Arc::new(AtomicU8::new(0));
 }
 
-/// A thread's note that it holds a lock. It may be dropped by another thread.
+/// A thread's note that it holds a lock, until [`Self::leave`] or the drop, which another thread may do.
 #[derive(Debug)]
 pub(super) struct Held {
     thread: Arc<AtomicU8>,
     rank: Rank,
+    left: AtomicBool,
 }
 
 impl Held {
@@ -34,13 +35,20 @@ impl Held {
                 return Err(LockError::OutOfOrder { path: path.to_owned() });
             }
             held.fetch_or(rank as u8, Ordering::Relaxed);
-            Ok(Self { thread: Arc::clone(held), rank })
+            Ok(Self { thread: Arc::clone(held), rank, left: AtomicBool::new(false) })
         })
+    }
+
+    /// Notes that the lock is let go.
+    pub(super) fn leave(&self) {
+        if !self.left.swap(true, Ordering::Relaxed) {
+            self.thread.fetch_and(!(self.rank as u8), Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.thread.fetch_and(!(self.rank as u8), Ordering::Relaxed);
+        self.leave();
     }
 }

@@ -84,7 +84,7 @@ pub struct SharedOperations {
     files: Arc<OperationsFiles>,
     pid: u32,
     released: AtomicBool,
-    _held: Held,
+    held: Held,
 }
 
 impl SharedOperations {
@@ -128,7 +128,7 @@ impl SharedOperations {
                         files: guard_files,
                         pid: std::process::id(),
                         released: AtomicBool::new(false),
-                        _held: held,
+                        held,
                     });
                 }
                 outcome => {
@@ -146,24 +146,19 @@ impl SharedOperations {
         &self.files
     }
 
-    /// Whether this process took the lock; false in a forked child.
-    #[must_use]
-    pub fn is_of_this_process(&self) -> bool {
-        self.pid == std::process::id()
-    }
-
-    /// Whether the lock is still held.
+    /// Whether the lock is still held, by this process and not by the one that forked it.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        !self.released.load(Ordering::Acquire) && self.is_of_this_process()
+        !self.released.load(Ordering::Acquire) && self.pid == std::process::id()
     }
 
-    /// Lets the lock go, and says whether it was held until now.
+    /// Lets the lock go, and says whether it was held until now. In a forked child it does nothing.
     pub fn release(&self) -> bool {
-        if !self.is_of_this_process() || self.released.swap(true, Ordering::AcqRel) {
+        if self.released.swap(true, Ordering::AcqRel) || self.pid != std::process::id() {
             return false;
         }
         self.files.operations.unlock();
+        self.held.leave();
         true
     }
 }

@@ -1,0 +1,245 @@
+//! The operations lock of the current request.
+
+use std::cell::RefCell;
+use std::ffi::{OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ext_php_rs::binary_slice::BinarySlice;
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::ZendHashTable;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{CowLayout, SiteLayout};
+use forkpress_core::lock::{LoopbackToken, OperationsFiles, SharedOperations};
+
+use crate::note::Note;
+use crate::watcher::Watcher;
+use crate::{exception, request};
+
+thread_local! {
+    static PROCESS: RefCell<Process> = const { RefCell::new(Process { site: None, lock: None, watcher: None }) };
+}
+
+/// What this process keeps from request to request, and the lock of the one it is in.
+struct Process {
+    site: Option<Site>,
+    lock: Option<Taken>,
+    watcher: Option<Watcher>,
+}
+
+/// The site that this process served last: the next request is most likely for it too.
+struct Site {
+    files: Arc<OperationsFiles>,
+    note: Option<Note>,
+}
+
+struct Taken {
+    lock: Arc<SharedOperations>,
+    waited: Duration,
+    since: Instant,
+}
+
+/// Takes the site's operations lock shared, for the rest of the request. Does nothing if the request has it already.
+///
+/// The lock is the file at `$lock`; null: `operations.lock` in `FORKPRESS_COW_DIR`, or else in `.forkpress/cow` beside the
+/// branches in `FORKPRESS_BRANCHES_DIR`, or of the site around the current folder. `$timeout` is in seconds, zero tries
+/// once; null: the ini setting `branchfs.lock_timeout`. `$token` is the loopback token of a request that the site makes to
+/// itself: it need not wait behind a waiting writer.
+///
+/// Throws `Branchfs\LockTimeoutException`, which names the holder, and `Branchfs\Exception` where there is no such lock.
+#[php_function]
+pub fn branchfs_lock_shared(
+    lock: Option<BinarySlice<u8>>,
+    timeout: Option<f64>,
+    token: Option<BinarySlice<u8>>,
+) -> PhpResult<bool> {
+    let path = lock.as_ref().map(|path| Path::new(OsStr::from_bytes(path)));
+    let timeout = timeout.unwrap_or_else(ini_timeout);
+    PROCESS.with_borrow_mut(|process| {
+        let held = process.lock.as_ref().is_some_and(|taken| taken.lock.is_held());
+        if !process.is_at_site(path) {
+            if held {
+                return Err(exception::plain("the request holds the lock of another site".to_owned()));
+            }
+            process.enter_site(&cow_layout(path)?)?;
+        }
+        if !held {
+            process.take(timeout, token.as_ref().map(|token| &***token))?;
+        }
+        Ok(true)
+    })
+}
+
+/// Lets the lock go before the request ends. Returns whether the request had it.
+#[php_function]
+pub fn branchfs_unlock() -> bool {
+    release()
+}
+
+/// Lets the lock go as soon as a writer waits, from now on: for a request that will only send bytes of a file that is open.
+///
+/// Returns whether the request has the lock now.
+#[php_function]
+pub fn branchfs_unlock_when_writer_waits() -> PhpResult<bool> {
+    PROCESS.with_borrow_mut(|process| {
+        let Some(taken) = process.lock.as_ref().filter(|taken| taken.lock.is_held()) else {
+            return Ok(false);
+        };
+        if process.watcher.is_none() {
+            let watcher = Watcher::start(Arc::clone(&taken.lock)).map_err(|error| exception::of_lock(&error))?;
+            process.watcher = Some(watcher);
+        }
+        Ok(true)
+    })
+}
+
+/// Returns what there is to know of the request's lock: `held`, and while it is held `path`, `waited` (seconds until it was
+/// taken), `held_for` (seconds since) and `generation` (the number of the last publish).
+#[php_function]
+pub fn branchfs_lock_status() -> PhpResult<ZBox<ZendHashTable>> {
+    PROCESS.with_borrow(|process| {
+        let mut status = ZendHashTable::new();
+        let taken = process.lock.as_ref().filter(|taken| taken.lock.is_held());
+        status.insert("held", taken.is_some())?;
+        if let Some(taken) = taken {
+            let files = taken.lock.files();
+            let generation =
+                forkpress_core::lock::generation(files.cow()).map_err(|error| exception::of_lock(&error))?;
+            status.insert(
+                "path",
+                files.path().as_os_str().as_bytes().iter().copied().collect::<ext_php_rs::binary::Binary<u8>>(),
+            )?;
+            status.insert("waited", taken.waited.as_secs_f64())?;
+            status.insert("held_for", taken.since.elapsed().as_secs_f64())?;
+            status.insert("generation", i64::try_from(generation).unwrap_or(i64::MAX))?;
+        }
+        Ok(status)
+    })
+}
+
+/// Returns the secret that a request sends along when it calls its own site; null where the request has no lock or the
+/// secret can't be read.
+#[php_function]
+pub fn branchfs_loopback_token() -> Option<String> {
+    PROCESS.with_borrow(|process| {
+        let taken = process.lock.as_ref()?;
+        let token = LoopbackToken::load_or_create(taken.lock.files().cow()).ok()?;
+        Some(token.as_str().to_owned())
+    })
+}
+
+/// Adds the functions to the module.
+pub fn register(module: ModuleBuilder) -> ModuleBuilder {
+    module
+        .function(wrap_function!(branchfs_lock_shared))
+        .function(wrap_function!(branchfs_unlock))
+        .function(wrap_function!(branchfs_unlock_when_writer_waits))
+        .function(wrap_function!(branchfs_lock_status))
+        .function(wrap_function!(branchfs_loopback_token))
+}
+
+/// Lets the lock of the request go, and says whether it was held. Called at the end of every request, locked or not.
+pub fn release() -> bool {
+    PROCESS.with_borrow_mut(|process| {
+        process.watcher = None;
+        let held = process.lock.take().is_some_and(|taken| taken.lock.release());
+        if let Some(note) = process.site.as_mut().and_then(|site| site.note.as_mut()) {
+            note.write("");
+        }
+        held
+    })
+}
+
+/// Ends the watcher, if there is one; the lock stays.
+pub fn stop_watcher() {
+    let _ = PROCESS.try_with(|process| process.try_borrow_mut().map(|mut process| process.watcher = None));
+}
+
+/// Closes all lock files, for a process that ends and for a forked child, in which that does not unlock.
+pub fn forget_process() {
+    let _ = PROCESS.try_with(|process| {
+        if let Ok(mut process) = process.try_borrow_mut() {
+            process.watcher = None;
+            process.lock = None;
+            process.site = None;
+        }
+    });
+}
+
+impl Process {
+    /// Whether `path`, or no path, means the lock of the site that this process is at.
+    fn is_at_site(&self, path: Option<&Path>) -> bool {
+        match (&self.site, path) {
+            (Some(site), Some(path)) => site.files.path().as_os_str() == path.as_os_str(),
+            (Some(site), None) => default_cow_layout().is_some_and(|cow| &cow == site.files.cow()),
+            (None, _) => false,
+        }
+    }
+
+    fn enter_site(&mut self, cow: &CowLayout) -> PhpResult<()> {
+        let files = Arc::new(OperationsFiles::open(cow).map_err(|error| exception::of_lock(&error))?);
+        self.site = Some(Site { files, note: Note::create(cow).ok() });
+        Ok(())
+    }
+
+    fn take(&mut self, timeout: f64, token: Option<&[u8]>) -> PhpResult<()> {
+        let Some(site) = &mut self.site else { unreachable!("the caller entered one") };
+        let token = token.and_then(|token| {
+            LoopbackToken::load_or_create(site.files.cow()).ok().filter(|expected| expected.matches(token))
+        });
+        let begin = Instant::now();
+        let lock = SharedOperations::lock(&site.files, deadline(timeout), token.as_ref())
+            .map_err(|error| exception::of_lock(&error))?;
+        let since = Instant::now();
+        if !Arc::ptr_eq(&site.files, lock.files()) {
+            site.files = Arc::clone(lock.files());
+        }
+        if let Some(note) = &mut site.note {
+            request::with_description(|description| note.write(description));
+        }
+        self.lock = Some(Taken { lock: Arc::new(lock), waited: since - begin, since });
+        Ok(())
+    }
+}
+
+/// The site whose operations lock is the file at `path`, or the site around where there is no path.
+fn cow_layout(path: Option<&Path>) -> PhpResult<CowLayout> {
+    let Some(path) = path else {
+        return default_cow_layout().ok_or_else(|| {
+            exception::plain(
+                "no lock was named and there is no site around: pass the path of operations.lock or set FORKPRESS_COW_DIR"
+                    .to_owned(),
+            )
+        });
+    };
+    let layout = path.parent().map(CowLayout::new).filter(|layout| layout.operations_lock() == path);
+    layout.ok_or_else(|| {
+        exception::plain(format!("{} is no operations lock: the file must be named operations.lock", path.display()))
+    })
+}
+
+/// The site that the environment or the current folder names.
+fn default_cow_layout() -> Option<CowLayout> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    set("FORKPRESS_COW_DIR")
+        .map(CowLayout::new)
+        .or_else(|| set("FORKPRESS_BRANCHES_DIR").map(|dir| SiteLayout::at(Path::new(&dir)).cow().clone()))
+        .or_else(|| SiteLayout::find(&std::env::current_dir().ok()?).map(|site| site.cow().clone()))
+}
+
+/// Negative and not-a-number mean zero, infinity and what is too long mean for ever.
+fn deadline(seconds: f64) -> Deadline {
+    Deadline::after(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
+
+fn ini_timeout() -> f64 {
+    unsafe extern "C" {
+        fn zend_ini_double(name: *const c_char, name_length: usize, orig: c_int) -> f64;
+    }
+    let name = c"branchfs.lock_timeout";
+    // SAFETY: the name is a C string of that length, and the function only reads it.
+    unsafe { zend_ini_double(name.as_ptr(), name.count_bytes(), 0) }
+}

@@ -1,0 +1,158 @@
+//! PHP's face of the routing: what a request asks for, and what answers it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use ext_php_rs::binary::Binary;
+use ext_php_rs::binary_slice::BinarySlice;
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use forkpress_core::layout::CowLayout;
+use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script};
+
+use crate::request;
+
+type Array = ZBox<ZendHashTable>;
+
+/// Takes a request's `Host` header and its request target apart. Looks at no disk: call it before the lock is taken.
+///
+/// Returns `branch` and `path` (decoded, in the branch), or `status` and `message` for a request to be refused. Notes
+/// `$method`, the branch and the path as what a command that waits for this request says it waits for.
+#[php_function]
+pub fn branchfs_route(
+    host: BinarySlice<u8>,
+    uri: BinarySlice<u8>,
+    root_host: String,
+    method: Option<String>,
+) -> PhpResult<Array> {
+    let mut answer = ZendHashTable::new();
+    match route::parse(&host, &uri, &root_host) {
+        Ok(target) => {
+            let path = target.path.decoded();
+            let method = method.as_deref().unwrap_or("GET");
+            request::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
+            answer.insert("branch", target.branch.as_str())?;
+            answer.insert("path", bytes(&path))?;
+        }
+        Err(refusal) => insert_refusal(&mut answer, &refusal)?,
+    }
+    Ok(answer)
+}
+
+/// Decides what answers a request. Looks at the disk: call it while the request has the lock.
+///
+/// The branches are the folders in `$branches_dir`; where a site is around `$cow_dir`, those with a record in it. `$server`
+/// is `$_SERVER`, of which the method and the conditional headers count.
+///
+/// Returns one of
+/// - `branch`, `script`, `script_name`, `path_info`, `root`: PHP to be run;
+/// - `branch`, `file`, `status`, `headers`, and for an answer with a body `offset`, `length`, and the `size`, `modified`
+///   and `inode` of the file when this was decided: a file to be sent;
+/// - `branch`, `status`, `headers`: a redirect;
+/// - `status`, `message`: a request to be refused.
+#[php_function]
+pub fn branchfs_resolve(
+    host: BinarySlice<u8>,
+    uri: BinarySlice<u8>,
+    root_host: String,
+    branches_dir: BinarySlice<u8>,
+    cow_dir: BinarySlice<u8>,
+    server: &ZendHashTable,
+) -> PhpResult<Array> {
+    let mut answer = ZendHashTable::new();
+    let target = match route::parse(&host, &uri, &root_host) {
+        Ok(target) => target,
+        Err(refusal) => {
+            insert_refusal(&mut answer, &refusal)?;
+            return Ok(answer);
+        }
+    };
+    let cow = CowLayout::new(path(&cow_dir));
+    let branches = Branches { dir: path(&branches_dir), cow: &cow };
+    let decision = route::resolve(&target, &branches, &conditions(server));
+    if let Decision::Refuse(refusal) = &decision {
+        insert_refusal(&mut answer, refusal)?;
+        return Ok(answer);
+    }
+    answer.insert("branch", target.branch.as_str())?;
+    match decision {
+        Decision::Run(script) => insert_script(&mut answer, &script)?,
+        Decision::Send { file, response } => {
+            answer.insert("file", bytes(file.as_os_str().as_bytes()))?;
+            insert_response(&mut answer, &response)?;
+        }
+        Decision::Redirect(location) => {
+            let mut headers = ZendHashTable::new();
+            headers.insert("Location", location)?;
+            answer.insert("status", 301)?;
+            answer.insert("headers", headers)?;
+        }
+        Decision::Refuse(_) => {}
+    }
+    request::serve(target.branch);
+    Ok(answer)
+}
+
+/// Adds the functions to the module.
+pub fn register(module: ModuleBuilder) -> ModuleBuilder {
+    module.function(wrap_function!(branchfs_route)).function(wrap_function!(branchfs_resolve))
+}
+
+fn insert_refusal(answer: &mut ZendHashTable, refusal: &Refusal) -> PhpResult<()> {
+    answer.insert("status", i64::from(refusal.status))?;
+    answer.insert("message", refusal.message.as_str())?;
+    Ok(())
+}
+
+fn insert_script(answer: &mut ZendHashTable, script: &Script) -> PhpResult<()> {
+    answer.insert("script", bytes(script.file.as_os_str().as_bytes()))?;
+    answer.insert("script_name", bytes(&script.name))?;
+    answer.insert("path_info", bytes(&script.path_info))?;
+    answer.insert("root", bytes(script.root.as_os_str().as_bytes()))?;
+    Ok(())
+}
+
+fn insert_response(answer: &mut ZendHashTable, response: &Response) -> PhpResult<()> {
+    let mut headers = ZendHashTable::new();
+    for (name, value) in &response.headers {
+        headers.insert(*name, value.as_str())?;
+    }
+    answer.insert("status", i64::from(response.status))?;
+    answer.insert("headers", headers)?;
+    if let Some(body) = &response.body {
+        let version = &body.version;
+        for (key, number) in [
+            ("offset", body.offset),
+            ("length", body.length),
+            ("size", version.size),
+            ("modified", version.modified),
+            ("inode", version.inode),
+        ] {
+            answer.insert(key, number.cast_signed())?;
+        }
+    }
+    Ok(())
+}
+
+fn conditions(server: &ZendHashTable) -> Conditions<'_> {
+    let value = |key: &str| server.get(key).and_then(Zval::binary_slice);
+    Conditions {
+        method: value("REQUEST_METHOD").unwrap_or(b"GET"),
+        if_match: value("HTTP_IF_MATCH"),
+        if_unmodified_since: value("HTTP_IF_UNMODIFIED_SINCE"),
+        if_none_match: value("HTTP_IF_NONE_MATCH"),
+        if_modified_since: value("HTTP_IF_MODIFIED_SINCE"),
+        if_range: value("HTTP_IF_RANGE"),
+        range: value("HTTP_RANGE"),
+    }
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+fn bytes(bytes: &[u8]) -> Binary<u8> {
+    Binary::new(bytes)
+}

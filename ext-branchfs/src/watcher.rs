@@ -1,0 +1,76 @@
+//! Lets a request's lock go as soon as a writer waits for it.
+//!
+//! A thread does it, because the request's own may be blocked for as long as a slow client likes. The thread touches
+//! nothing of PHP's: it knows the lock and the gate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use forkpress_core::lock::{GateProbe, LockError, SharedOperations};
+
+/// How long a writer waits at most before it is noticed.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+/// A running watcher. Dropping it ends it, and waits for its end.
+pub struct Watcher {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    /// Starts watching for writers on behalf of `lock`.
+    ///
+    /// # Errors
+    /// Where the gate can't be opened; the request then keeps its lock to the end.
+    pub fn start(lock: Arc<SharedOperations>) -> Result<Self, LockError> {
+        let probe = GateProbe::open(lock.files().cow())?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = without_signals(|| {
+            let stop = Arc::clone(&stop);
+            thread::Builder::new().name("branchfs-watcher".to_owned()).spawn(move || watch(&lock, &probe, &stop)).ok()
+        });
+        Ok(Self { stop, thread })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(lock: &SharedOperations, probe: &GateProbe, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) && lock.is_held() {
+        match probe.writer_waits() {
+            Ok(false) => thread::park_timeout(INTERVAL),
+            Ok(true) => {
+                lock.release();
+            }
+            // The gate can't be asked: keep the lock, which is always right.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Runs `spawn` with every signal blocked, so that the thread it starts inherits that: PHP's handlers, such as that of the
+/// time limit, act on the interrupted thread and must only ever run in PHP's own.
+fn without_signals<T>(spawn: impl FnOnce() -> T) -> T {
+    // SAFETY: both sets are plain data that the calls fill in, and the mask of this thread is put back below.
+    let before = unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        let mut before = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        before
+    };
+    let result = spawn();
+    // SAFETY: `before` was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut()) };
+    result
+}

@@ -1,0 +1,289 @@
+//! The answer to a request for a file that is sent as it is.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+
+use super::conditional::{Conditions, Selection};
+use super::path::TargetPath;
+
+/// The end of the year 9999, in seconds since 1970: an HTTP date can't be later.
+const LAST_DATE: u64 = 253_402_300_799;
+
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The size in bytes.
+    pub size: u64,
+    /// When it was modified, in seconds since 1970. A time before that counts as 1970.
+    pub modified: u64,
+    /// The nanoseconds of [`Self::modified`].
+    pub modified_nanos: u32,
+    /// The inode number.
+    pub inode: u64,
+}
+
+impl FileVersion {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            modified: u64::try_from(metadata.mtime()).unwrap_or(0),
+            modified_nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
+            inode: metadata.ino(),
+        }
+    }
+
+    /// A strong entity tag.
+    pub(super) fn etag(&self) -> String {
+        format!("\"{:x}-{:x}-{:x}{:08x}\"", self.inode, self.size, self.modified, self.modified_nanos)
+    }
+
+    pub(super) fn last_modified(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.modified.min(LAST_DATE))
+    }
+}
+
+/// The bytes of a file that an answer sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// Where they start, in bytes.
+    pub offset: u64,
+    /// How many they are.
+    pub length: u64,
+    /// The version of the file that the answer's headers describe.
+    pub version: FileVersion,
+}
+
+/// A status, headers and what of a file follows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// What is sent of the file; `None` where nothing is.
+    pub body: Option<Body>,
+}
+
+impl Response {
+    /// The answer to a request for the file at `path`, whose last segment is `name` on disk.
+    pub(super) fn of_file(path: &TargetPath, name: &[u8], version: FileVersion, conditions: &Conditions<'_>) -> Self {
+        let nosniff = ("X-Content-Type-Options", "nosniff".to_owned());
+        if !matches!(conditions.method, b"GET" | b"HEAD") {
+            return Self { status: 405, headers: vec![("Allow", "GET, HEAD".to_owned()), nosniff], body: None };
+        }
+        let validators = [
+            ("ETag", version.etag()),
+            ("Last-Modified", httpdate::fmt_http_date(version.last_modified())),
+            ("Cache-Control", cache_control(path).to_owned()),
+            nosniff,
+        ];
+        let content = |length: u64| {
+            let mut headers = validators.to_vec();
+            headers.push(("Content-Type", media_type(name).to_owned()));
+            headers.push(("Content-Length", length.to_string()));
+            headers.push(("Accept-Ranges", "bytes".to_owned()));
+            headers
+        };
+        let body = |offset, length| Some(Body { offset, length, version }).filter(|_| conditions.method == b"GET");
+        match conditions.select(&version) {
+            Selection::Full => Self { status: 200, headers: content(version.size), body: body(0, version.size) },
+            Selection::Part { first, last } => {
+                let length = last - first + 1;
+                let mut headers = content(length);
+                headers.push(("Content-Range", format!("bytes {first}-{last}/{}", version.size)));
+                Self { status: 206, headers, body: body(first, length) }
+            }
+            Selection::NotModified => Self { status: 304, headers: validators.to_vec(), body: None },
+            Selection::PreconditionFailed => Self { status: 412, headers: validators.to_vec(), body: None },
+            Selection::RangeNotSatisfiable => {
+                let mut headers = validators.to_vec();
+                headers.push(("Content-Range", format!("bytes */{}", version.size)));
+                Self { status: 416, headers, body: None }
+            }
+        }
+    }
+}
+
+/// WordPress's own assets carry its version in their URL. All else is asked for anew each time, so an edit shows at once.
+fn cache_control(path: &TargetPath) -> &'static str {
+    let of_core = path.segments.first().is_some_and(|first| matches!(&first[..], b"wp-includes" | b"wp-admin"));
+    let versioned = path.query.as_ref().is_some_and(|query| {
+        query.split(|&b| b == b'&').any(|pair| pair.strip_prefix(b"ver=").is_some_and(|ver| !ver.is_empty()))
+    });
+    if of_core && versioned { "public, max-age=86400" } else { "no-cache" }
+}
+
+/// The media type that goes with the ending of a file's name.
+pub(super) fn media_type(name: &[u8]) -> &'static str {
+    let Some(dot) = name.iter().rposition(|&b| b == b'.') else {
+        return "application/octet-stream";
+    };
+    match name[dot + 1..].to_ascii_lowercase().as_slice() {
+        b"html" | b"htm" => "text/html; charset=utf-8",
+        b"css" => "text/css; charset=utf-8",
+        b"js" | b"mjs" => "text/javascript; charset=utf-8",
+        b"txt" | b"md" | b"po" | b"pot" => "text/plain; charset=utf-8",
+        b"csv" => "text/csv; charset=utf-8",
+        b"ics" => "text/calendar; charset=utf-8",
+        b"vtt" => "text/vtt; charset=utf-8",
+        b"xml" | b"xsl" => "text/xml; charset=utf-8",
+        b"json" | b"map" => "application/json",
+        b"webmanifest" => "application/manifest+json",
+        b"rss" => "application/rss+xml",
+        b"atom" => "application/atom+xml",
+        b"wasm" => "application/wasm",
+        b"pdf" => "application/pdf",
+        b"rtf" => "application/rtf",
+        b"zip" => "application/zip",
+        b"gz" | b"tgz" => "application/gzip",
+        b"bz2" => "application/x-bzip2",
+        b"xz" => "application/x-xz",
+        b"zst" => "application/zstd",
+        b"7z" => "application/x-7z-compressed",
+        b"tar" => "application/x-tar",
+        b"rar" => "application/vnd.rar",
+        b"doc" => "application/msword",
+        b"xls" => "application/vnd.ms-excel",
+        b"ppt" => "application/vnd.ms-powerpoint",
+        b"docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        b"xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        b"pptx" => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        b"odt" => "application/vnd.oasis.opendocument.text",
+        b"ods" => "application/vnd.oasis.opendocument.spreadsheet",
+        b"odp" => "application/vnd.oasis.opendocument.presentation",
+        b"epub" => "application/epub+zip",
+        b"eot" => "application/vnd.ms-fontobject",
+        b"woff" => "font/woff",
+        b"woff2" => "font/woff2",
+        b"ttf" => "font/ttf",
+        b"otf" => "font/otf",
+        b"avif" => "image/avif",
+        b"bmp" => "image/bmp",
+        b"gif" => "image/gif",
+        b"heic" => "image/heic",
+        b"ico" => "image/x-icon",
+        b"jpg" | b"jpeg" | b"jpe" => "image/jpeg",
+        b"jxl" => "image/jxl",
+        b"png" => "image/png",
+        b"svg" => "image/svg+xml",
+        b"tif" | b"tiff" => "image/tiff",
+        b"webp" => "image/webp",
+        b"aac" => "audio/aac",
+        b"flac" => "audio/flac",
+        b"m4a" => "audio/mp4",
+        b"mid" | b"midi" => "audio/midi",
+        b"mp3" => "audio/mpeg",
+        b"oga" | b"ogg" => "audio/ogg",
+        b"opus" => "audio/opus",
+        b"wav" => "audio/wav",
+        b"weba" => "audio/webm",
+        b"avi" => "video/x-msvideo",
+        b"m4v" | b"mp4" => "video/mp4",
+        b"mkv" => "video/x-matroska",
+        b"mov" => "video/quicktime",
+        b"mpeg" | b"mpg" => "video/mpeg",
+        b"ogv" => "video/ogg",
+        b"webm" => "video/webm",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION: FileVersion = FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 1, inode: 7 };
+
+    fn response(uri: &str, conditions: &Conditions<'_>) -> Response {
+        let path = TargetPath::parse(uri.as_bytes()).unwrap();
+        let name = path.segments.last().unwrap().clone();
+        Response::of_file(&path, &name, VERSION, conditions)
+    }
+
+    fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+        response.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn get() -> Conditions<'static> {
+        Conditions { method: b"GET", ..Conditions::default() }
+    }
+
+    #[test]
+    fn a_file_is_sent_with_its_type_length_and_validators() {
+        let whole = response("/a/Style.CSS", &get());
+        assert_eq!(whole.status, 200);
+        assert_eq!(whole.body, Some(Body { offset: 0, length: 1000, version: VERSION }));
+        assert_eq!(header(&whole, "Content-Type"), Some("text/css; charset=utf-8"));
+        assert_eq!(header(&whole, "Content-Length"), Some("1000"));
+        assert_eq!(header(&whole, "Last-Modified"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(header(&whole, "ETag"), Some(VERSION.etag().as_str()));
+        assert_eq!(header(&whole, "Accept-Ranges"), Some("bytes"));
+        assert_eq!(header(&whole, "X-Content-Type-Options"), Some("nosniff"));
+    }
+
+    #[test]
+    fn a_time_that_no_date_can_hold_is_the_last_one() {
+        let version = FileVersion { modified: u64::MAX, ..VERSION };
+        let path = TargetPath::parse(b"/a.css").unwrap();
+        let response = Response::of_file(&path, b"a.css", version, &get());
+        assert_eq!(header(&response, "Last-Modified"), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+    }
+
+    #[test]
+    fn head_sends_the_headers_of_get_and_no_body() {
+        let head = response("/a.css", &Conditions { method: b"HEAD", ..get() });
+        assert_eq!(head, Response { body: None, ..response("/a.css", &get()) });
+    }
+
+    #[test]
+    fn any_other_method_is_not_allowed() {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", ""] {
+            let refused = response("/a.css", &Conditions { method: method.as_bytes(), ..get() });
+            assert_eq!((refused.status, header(&refused, "Allow"), refused.body), (405, Some("GET, HEAD"), None));
+        }
+    }
+
+    #[test]
+    fn a_part_is_sent_with_its_place() {
+        let part = response("/a.css", &Conditions { range: Some(b"bytes=-10"), ..get() });
+        assert_eq!(part.status, 206);
+        assert_eq!(part.body, Some(Body { offset: 990, length: 10, version: VERSION }));
+        assert_eq!(header(&part, "Content-Range"), Some("bytes 990-999/1000"));
+        assert_eq!(header(&part, "Content-Length"), Some("10"));
+        let beyond = response("/a.css", &Conditions { range: Some(b"bytes=1000-"), ..get() });
+        assert_eq!((beyond.status, header(&beyond, "Content-Range"), beyond.body), (416, Some("bytes */1000"), None));
+    }
+
+    #[test]
+    fn what_the_client_has_is_answered_with_validators_alone() {
+        let etag = VERSION.etag();
+        let known = response("/a.css", &Conditions { if_none_match: Some(etag.as_bytes()), ..get() });
+        assert_eq!((known.status, header(&known, "ETag"), known.body), (304, Some(etag.as_str()), None));
+        assert_eq!(header(&known, "Content-Length"), None);
+    }
+
+    #[test]
+    fn only_versioned_assets_of_wordpress_itself_are_kept() {
+        for uri in ["/wp-includes/a.js?ver=6.8", "/wp-admin/css/a.css?a=b&ver=6.8"] {
+            assert_eq!(header(&response(uri, &get()), "Cache-Control"), Some("public, max-age=86400"), "{uri}");
+        }
+        for uri in [
+            "/wp-includes/a.js",
+            "/wp-includes/a.js?ver=",
+            "/wp-includes/a.js?nover=1",
+            "/wp-includes.js?ver=1",
+            "/wp-content/a.js?ver=1",
+            "/x/wp-admin/a.js?ver=1",
+        ] {
+            assert_eq!(header(&response(uri, &get()), "Cache-Control"), Some("no-cache"), "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_known_ending_is_bytes() {
+        for uri in ["/a", "/a.exe", "/css", "/a."] {
+            assert_eq!(header(&response(uri, &get()), "Content-Type"), Some("application/octet-stream"), "{uri}");
+        }
+    }
+}

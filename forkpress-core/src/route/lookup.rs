@@ -1,0 +1,427 @@
+//! Looks a target up on disk: which branch folder, which file in it, and what is to be done with that.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use super::conditional::Conditions;
+use super::file::{FileVersion, Response};
+use super::path::joined;
+use super::{Refusal, Target, host, policy};
+use crate::layout::CowLayout;
+use crate::name::BranchName;
+
+/// Where the branches of a server are.
+#[derive(Clone, Copy, Debug)]
+pub struct Branches<'a> {
+    /// The folder with one folder for each branch.
+    pub dir: &'a Path,
+    /// The `cow` folder. Where `site.toml` stands beside it, only a folder with a record there is a branch; elsewhere
+    /// each folder with a valid name is one.
+    pub cow: &'a CowLayout,
+}
+
+impl Branches<'_> {
+    /// The real folder of a branch; `None` where there is no such branch.
+    fn root(&self, name: &BranchName) -> Option<PathBuf> {
+        let needs_record = self.cow.dir().parent().is_some_and(|work_dir| work_dir.join("site.toml").exists());
+        if needs_record && !self.cow.record(name).is_file() {
+            return None;
+        }
+        self.dir.join(name.as_str()).canonicalize().ok().filter(|root| root.is_dir())
+    }
+}
+
+/// A PHP file that answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The branch's real folder.
+    pub root: PathBuf,
+    /// The real path of the file.
+    pub file: PathBuf,
+    /// Its path in the URL space of the branch, `SCRIPT_NAME` in CGI's words.
+    pub name: Vec<u8>,
+    /// What of the request's path follows the script's; empty, or starts with a slash.
+    pub path_info: Vec<u8>,
+}
+
+/// What is to be done to answer a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Run PHP.
+    Run(Script),
+    /// Send a file, or say why none of it is sent.
+    Send {
+        /// The real path of the file.
+        file: PathBuf,
+        /// What to send.
+        response: Response,
+    },
+    /// Redirect for good to this request target on the same host.
+    Redirect(String),
+    /// Send a refusal.
+    Refuse(Refusal),
+}
+
+/// Decides what answers a request for `target`. Reads the disk and changes nothing.
+///
+/// A file that was found can be gone or another one by the time it is opened: [`super::Body::version`] is what was seen.
+#[must_use]
+pub fn resolve(target: &Target, branches: &Branches<'_>, conditions: &Conditions<'_>) -> Decision {
+    let Some(root) = branches.root(&target.branch) else {
+        return Decision::Refuse(host::branch_not_found(target.branch.as_str()));
+    };
+    if policy::is_hidden(&target.path.segments) {
+        return not_found();
+    }
+    let decision = match locate(&root, &target.path.segments) {
+        Found::Folder if !target.path.trailing_slash && !target.path.segments.is_empty() => {
+            Some(Decision::Redirect(target.path.with_slash()))
+        }
+        Found::Folder => ["index.php", "index.html"].iter().find_map(|index| {
+            let mut segments = target.path.segments.clone();
+            segments.push(index.as_bytes().to_vec());
+            serve(&root, target, &segments, locate(&root, &segments), conditions)
+        }),
+        found => serve(&root, target, &target.path.segments, found, conditions),
+    };
+    decision.unwrap_or_else(|| front_controller(root))
+}
+
+/// What serves a file that was found; `None` where there is nothing to serve.
+fn serve(
+    root: &Path,
+    target: &Target,
+    segments: &[Vec<u8>],
+    found: Found,
+    conditions: &Conditions<'_>,
+) -> Option<Decision> {
+    let Found::File { path, version, depth } = found else {
+        return matches!(found, Found::Outside).then(not_found);
+    };
+    let name = path.file_name()?.as_bytes();
+    let asked_for_folder = target.path.trailing_slash && target.path.segments.len() == segments.len();
+    if policy::is_script(name) && policy::is_script(&segments[depth - 1]) {
+        let mut path_info = if depth < segments.len() { joined(&segments[depth..]) } else { Vec::new() };
+        if asked_for_folder {
+            path_info.push(b'/');
+        }
+        let name = joined(&segments[..depth]);
+        return Some(Decision::Run(Script { root: root.to_owned(), file: path, name, path_info }));
+    }
+    if depth < segments.len() || asked_for_folder {
+        return None;
+    }
+    if policy::is_private(name) || policy::is_private(&segments[depth - 1]) {
+        return Some(not_found());
+    }
+    let response = Response::of_file(&target.path, name, version, conditions);
+    Some(Decision::Send { file: path, response })
+}
+
+/// WordPress answers for every path that is no file, as its rewrite rules for other servers have it.
+fn front_controller(root: PathBuf) -> Decision {
+    match locate(&root, &[b"index.php".to_vec()]) {
+        Found::File { path, .. } if path.file_name().is_some_and(|name| policy::is_script(name.as_bytes())) => {
+            Decision::Run(Script { root, file: path, name: b"/index.php".to_vec(), path_info: Vec::new() })
+        }
+        _ => not_found(),
+    }
+}
+
+fn not_found() -> Decision {
+    Decision::Refuse(Refusal::new(404, "Not found"))
+}
+
+enum Found {
+    /// A regular file, by its real path, and how many segments lead to it.
+    File {
+        path: PathBuf,
+        version: FileVersion,
+        depth: usize,
+    },
+    Folder,
+    /// Something that is not to be served: outside of the branch, hidden, or neither file nor folder.
+    Outside,
+    Nothing,
+}
+
+/// Follows segments from a branch's real folder, one by one. A symlink may lead about within it, not out of it or to what
+/// is hidden.
+fn locate(root: &Path, segments: &[Vec<u8>]) -> Found {
+    let mut path = root.to_owned();
+    for (at, segment) in segments.iter().enumerate() {
+        path.push(std::ffi::OsStr::from_bytes(segment));
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let Ok(real) = path.canonicalize() else { return Found::Nothing };
+                if !real.strip_prefix(root).is_ok_and(|inside| !policy::is_hidden(&names(inside))) {
+                    return Found::Outside;
+                }
+                path = real;
+                fs::metadata(&path)
+            }
+            metadata => metadata,
+        };
+        match metadata {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(metadata) if metadata.is_file() => {
+                return Found::File { path, version: FileVersion::of(&metadata), depth: at + 1 };
+            }
+            Ok(_) => return Found::Outside,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Found::Outside,
+            Err(_) => return Found::Nothing,
+        }
+    }
+    Found::Folder
+}
+
+fn names(path: &Path) -> Vec<&[u8]> {
+    path.components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.as_bytes()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::SiteLayout;
+    use std::os::unix::fs::symlink;
+
+    struct Site {
+        _dir: tempfile::TempDir,
+        root: PathBuf,
+        cow: CowLayout,
+    }
+
+    /// A branch `main` with these files, each of which holds its own path.
+    fn site(files: &[&str]) -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let site = Site { cow: SiteLayout::at(&root).cow().clone(), root, _dir: dir };
+        fs::create_dir(site.path("")).unwrap();
+        files.iter().for_each(|file| site.write(file));
+        site
+    }
+
+    impl Site {
+        fn path(&self, file: &str) -> PathBuf {
+            if file.is_empty() { self.root.join("main") } else { self.root.join("main").join(file) }
+        }
+
+        fn write(&self, file: &str) {
+            fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
+            fs::write(self.path(file), file).unwrap();
+        }
+
+        fn get(&self, uri: &str) -> Decision {
+            self.get_from("wp.localhost", uri)
+        }
+
+        fn get_from(&self, host: &str, uri: &str) -> Decision {
+            let conditions = Conditions { method: b"GET", ..Conditions::default() };
+            match super::super::parse(host.as_bytes(), uri.as_bytes(), "wp.localhost") {
+                Ok(target) => resolve(&target, &Branches { dir: &self.root, cow: &self.cow }, &conditions),
+                Err(refusal) => Decision::Refuse(refusal),
+            }
+        }
+
+        /// What is run or sent, as `run FILE NAME PATH_INFO` or `send FILE`, a redirect's target, or a status.
+        fn answer(&self, uri: &str) -> String {
+            let file = |path: &Path| path.strip_prefix(self.path("")).unwrap().display().to_string();
+            match self.get(uri) {
+                Decision::Run(script) => {
+                    assert_eq!(script.root, self.path(""));
+                    let text = |bytes| String::from_utf8(bytes).unwrap();
+                    let line = format!("run {} {} {}", file(&script.file), text(script.name), text(script.path_info));
+                    line.trim_end().to_owned()
+                }
+                Decision::Send { file: path, .. } => format!("send {}", file(&path)),
+                Decision::Redirect(target) => format!("redirect {target}"),
+                Decision::Refuse(refusal) => refusal.status.to_string(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_becomes_a_script_a_file_or_a_redirect() {
+        let site = site(&[
+            "index.php",
+            "wp-login.php",
+            "wp-admin/index.php",
+            "static/index.html",
+            "empty/a.txt",
+            "a b.txt",
+            "%2e.txt",
+            ".well-known/token",
+        ]);
+        for (uri, answer) in [
+            ("/", "run index.php /index.php"),
+            ("/?p=1", "run index.php /index.php"),
+            ("/index.php", "run index.php /index.php"),
+            ("/index.php/", "run index.php /index.php /"),
+            ("/index.php/a/b/", "run index.php /index.php /a/b/"),
+            ("/wp-login.php?a", "run wp-login.php /wp-login.php"),
+            ("//wp-login.php", "run wp-login.php /wp-login.php"),
+            ("/wp-admin/", "run wp-admin/index.php /wp-admin/index.php"),
+            ("/wp-admin?a=b", "redirect /wp-admin/?a=b"),
+            ("//wp-admin", "redirect /wp-admin/"),
+            ("/empty", "redirect /empty/"),
+            ("/empty/", "run index.php /index.php"),
+            ("/static/", "send static/index.html"),
+            ("/empty/a.txt?x", "send empty/a.txt"),
+            ("/a%20b.txt", "send a b.txt"),
+            ("/%252e.txt", "send %2e.txt"),
+            ("/.well-known/token", "send .well-known/token"),
+            ("/hello-world/", "run index.php /index.php"),
+            ("/2026/11/missing.png", "run index.php /index.php"),
+            ("/missing.php", "run index.php /index.php"),
+            ("/wp-json/wp/v2/posts?a=/../", "run index.php /index.php"),
+            ("/empty/a.txt/", "run index.php /index.php"),
+            ("/empty/a.txt/b.php", "run index.php /index.php"),
+            ("/%c3%28", "run index.php /index.php"),
+        ] {
+            assert_eq!(site.answer(uri), answer, "{uri}");
+        }
+        assert_eq!(site.answer(&format!("/{}", "x".repeat(5000))), "run index.php /index.php");
+    }
+
+    #[test]
+    fn without_a_front_controller_a_missing_file_is_not_found() {
+        let site = site(&["a.txt"]);
+        for uri in ["/", "/missing", "/a.txt/", "/missing.php"] {
+            assert_eq!(site.answer(uri), "404", "{uri}");
+        }
+    }
+
+    #[test]
+    fn no_encoding_of_a_traversal_leaves_the_branch() {
+        let site = site(&["index.php", "a/b.txt"]);
+        fs::write(site.root.join("secret.txt"), "secret").unwrap();
+        for uri in [
+            "/../secret.txt",
+            "/a/../../secret.txt",
+            "/%2e%2e/secret.txt",
+            "/.%2E/secret.txt",
+            "/a/%2e%2e/%2e%2e/secret.txt",
+            "/..%2fsecret.txt",
+            "/a%2f..%2f..%2fsecret.txt",
+            "/..%5csecret.txt",
+            "/..\\secret.txt",
+            "/a/b.txt%00.php",
+            "http://wp.localhost/../secret.txt",
+        ] {
+            assert_eq!(site.answer(uri), "400", "{uri}");
+        }
+        for uri in ["/%252e%252e/secret.txt", "/%25%32%65%25%32%65/secret.txt", "/%c0%ae%c0%ae/secret.txt"] {
+            assert_eq!(site.answer(uri), "run index.php /index.php", "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_symlink_leads_about_within_the_branch_and_not_out_of_it() {
+        let site = site(&["index.php", "a/b.txt", "wp-content/database/.ht.sqlite", "wp-content/database/copy.txt"]);
+        fs::create_dir(site.root.join("marketing")).unwrap();
+        fs::write(site.root.join("marketing/b.php"), "").unwrap();
+        fs::write(site.root.join("mainly.txt"), "").unwrap();
+        let links = [
+            ("inside", site.path("a")),
+            ("inside.txt", "a/b.txt".into()),
+            ("to-root", "/".into()),
+            ("to-passwd.txt", "/etc/passwd".into()),
+            ("to-branch", "../marketing".into()),
+            ("to-sibling.txt", site.root.join("mainly.txt")),
+            ("to-database", "wp-content/database".into()),
+            ("to-database.txt", "wp-content/database/.ht.sqlite".into()),
+            ("dangling", "nowhere".into()),
+            ("loop", "loop".into()),
+            ("script.txt", "index.php".into()),
+            ("text.php", "a/b.txt".into()),
+        ];
+        for (name, to) in links {
+            symlink(to, site.path(name)).unwrap();
+        }
+        assert_eq!(site.answer("/inside/b.txt"), "send a/b.txt");
+        assert_eq!(site.answer("/inside.txt"), "send a/b.txt");
+        for uri in [
+            "/to-root/etc/passwd",
+            "/to-root",
+            "/to-passwd.txt",
+            "/to-branch/b.php",
+            "/to-sibling.txt",
+            "/to-database/",
+            "/to-database/copy.txt",
+            "/to-database.txt",
+            "/script.txt",
+            "/text.php",
+        ] {
+            assert_eq!(site.answer(uri), "404", "{uri}");
+        }
+        for uri in ["/dangling", "/loop"] {
+            assert_eq!(site.answer(uri), "run index.php /index.php", "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_or_private_is_never_sent() {
+        let files = [
+            "index.php",
+            ".git/config",
+            ".env",
+            "a/.htaccess",
+            "wp-content/database/.ht.sqlite",
+            "wp-content/database/index.php",
+            "wp-config.php.bak",
+            "plugin.phtml",
+            "plugin.PHP",
+            "plugin.inc",
+            "wp-content/debug.log",
+            "dump.sql",
+        ];
+        let site = site(&files);
+        for file in &files[1..] {
+            assert_eq!(site.answer(&format!("/{file}")), "404", "{file}");
+        }
+        assert_eq!(site.answer("/WP-content/DATABASE/x"), "404");
+    }
+
+    #[test]
+    fn what_is_neither_file_nor_folder_is_not_opened() {
+        let site = site(&["index.php"]);
+        let _listener = std::os::unix::net::UnixListener::bind(site.path("socket.txt")).unwrap();
+        assert_eq!(site.answer("/socket.txt"), "404");
+    }
+
+    #[test]
+    fn a_branch_folder_may_be_a_symlink_into_a_mount() {
+        let site = site(&["a.txt"]);
+        let mount = tempfile::tempdir().unwrap();
+        fs::create_dir(mount.path().join("marketing")).unwrap();
+        fs::write(mount.path().join("marketing/a.txt"), "").unwrap();
+        symlink(mount.path().join("marketing"), site.root.join("marketing")).unwrap();
+        let Decision::Send { file, .. } = site.get_from("marketing.wp.localhost", "/a.txt") else { panic!() };
+        assert_eq!(file, mount.path().canonicalize().unwrap().join("marketing/a.txt"));
+    }
+
+    #[test]
+    fn in_a_site_only_a_folder_with_a_record_is_a_branch() {
+        let site = site(&["a.txt"]);
+        let not_found = |name: &str| Decision::Refuse(Refusal::new(404, format!("Branch not found: {name}")));
+        assert!(matches!(site.get("/a.txt"), Decision::Send { .. }), "where there is no site, a folder is enough");
+        assert_eq!(site.get_from("none.wp.localhost", "/a.txt"), not_found("none"));
+        fs::write(site.root.join("file"), "").unwrap();
+        assert_eq!(site.get_from("file.wp.localhost", "/"), not_found("file"), "a file is no branch");
+
+        fs::create_dir_all(site.cow.records_dir()).unwrap();
+        fs::write(SiteLayout::at(&site.root).config(), "").unwrap();
+        assert_eq!(site.get("/a.txt"), not_found("main"));
+        fs::write(site.cow.record(&BranchName::main()), "").unwrap();
+        assert!(matches!(site.get("/a.txt"), Decision::Send { .. }));
+        fs::remove_dir_all(site.cow.records_dir()).unwrap();
+        assert_eq!(site.get("/a.txt"), not_found("main"), "a site without records has no branch");
+    }
+}

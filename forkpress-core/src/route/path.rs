@@ -1,0 +1,181 @@
+//! The path of a request target, decoded once. What could mean something else to the file system than to the reader of
+//! the URL is refused here, before anything looks at a disk.
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
+
+use super::Refusal;
+
+/// All but the unreserved characters (RFC 3986, section 2.3).
+const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A path below a branch's folder. No segment is empty, `.` or `..`, or holds `/`, `\` or NUL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetPath {
+    pub(super) segments: Vec<Vec<u8>>,
+    pub(super) trailing_slash: bool,
+    pub(super) query: Option<Vec<u8>>,
+}
+
+impl TargetPath {
+    /// Takes a request target in origin form (RFC 9112, section 3.2.1). Runs of slashes count as one.
+    ///
+    /// # Errors
+    /// 400 for any other form, a malformed encoding, raw control bytes, spaces and `#`, and for NUL, a backslash, an
+    /// encoded slash, `.` and `..` segments in whatever encoding.
+    pub fn parse(uri: &[u8]) -> Result<Self, Refusal> {
+        let malformed = || Refusal::new(400, "Malformed request path");
+        if uri.iter().any(|&b| b <= b' ' || b == 0x7f || b == b'#') {
+            return Err(malformed());
+        }
+        let (path, query) = match uri.iter().position(|&b| b == b'?') {
+            Some(at) => (&uri[..at], Some(uri[at + 1..].to_vec())),
+            None => (uri, None),
+        };
+        let (b'/', rest) = path.split_first().ok_or_else(malformed)? else {
+            return Err(malformed());
+        };
+        let mut segments = Vec::new();
+        for encoded in rest.split(|&b| b == b'/').filter(|segment| !segment.is_empty()) {
+            let segment = decode(encoded).ok_or_else(malformed)?;
+            if segment == b"." || segment == b".." || segment.iter().any(|b| matches!(b, b'/' | b'\\' | 0)) {
+                return Err(malformed());
+            }
+            segments.push(segment);
+        }
+        Ok(Self { segments, trailing_slash: path.ends_with(b"/"), query })
+    }
+
+    /// The decoded path. Starts with one `/`, and ends with one where the target's does.
+    #[must_use]
+    pub fn decoded(&self) -> Vec<u8> {
+        let mut path = joined(&self.segments);
+        if self.trailing_slash && !self.segments.is_empty() {
+            path.push(b'/');
+        }
+        path
+    }
+
+    /// The request target of the folder that this path names without its slash.
+    ///
+    /// It starts with exactly one slash, so no browser takes it for another host's URL.
+    pub(super) fn with_slash(&self) -> String {
+        let mut target = String::new();
+        for segment in &self.segments {
+            target.push('/');
+            target.extend(percent_encode(segment, ENCODED_IN_SEGMENT));
+        }
+        target.push('/');
+        if let Some(query) = &self.query {
+            target.push('?');
+            target.extend(percent_encode(query, CONTROLS));
+        }
+        target
+    }
+}
+
+/// The segments as one absolute path; `/` where there are none.
+pub(super) fn joined(segments: &[Vec<u8>]) -> Vec<u8> {
+    if segments.is_empty() {
+        return b"/".to_vec();
+    }
+    segments.iter().flat_map(|segment| std::iter::once(b'/').chain(segment.iter().copied())).collect()
+}
+
+/// Decodes each `%XX`; `None` where a `%` is not followed by two hexadecimal digits.
+fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut bytes = encoded.iter();
+    while let Some(&byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => u8::try_from(digit(bytes.next())? * 16 + digit(bytes.next())?).ok()?,
+            _ => byte,
+        });
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_decoded_once() {
+        let cases: [(&str, &str); 9] = [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("//a///b//", "/a/b/"),
+            ("/%61%2Db/caf%C3%A9?x=%2e%2e/..", "/a-b/café"),
+            ("/café", "/café"),
+            ("/a+b", "/a+b"),
+            ("/%252e%252e/%2525", "/%2e%2e/%25"),
+            ("/%252fetc", "/%2fetc"),
+        ];
+        for (uri, path) in cases {
+            assert_eq!(TargetPath::parse(uri.as_bytes()).unwrap().decoded(), path.as_bytes(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_honest_client_sends_is_refused() {
+        let uris: [&[u8]; 35] = [
+            b"",
+            b"a",
+            b"*",
+            b"?a",
+            b"http://evil.example/",
+            b"//..//",
+            b"/..",
+            b"/../a",
+            b"/a/..",
+            b"/a/../b",
+            b"/.",
+            b"/./a",
+            b"/%2e%2e/a",
+            b"/%2E./a",
+            b"/.%2e",
+            b"/%2e",
+            b"/a%2f..%2fb",
+            b"/a%2Fb",
+            b"/..%2f",
+            b"/a%5cb",
+            b"/a%5C..%5cb",
+            b"/..\\a",
+            b"/a\\b",
+            b"/a%00.php",
+            b"/%00",
+            b"/a\0b",
+            b"/%",
+            b"/%2",
+            b"/%zz",
+            b"/%+1",
+            b"/%u002e",
+            b"/a b",
+            b"/a#b",
+            b"/a\r\nb",
+            b"/a\x7f",
+        ];
+        for uri in uris {
+            let refusal = TargetPath::parse(uri).unwrap_err();
+            assert_eq!(refusal.status, 400, "{:?}", String::from_utf8_lossy(uri));
+        }
+    }
+
+    #[test]
+    fn an_overlong_encoding_of_a_dot_is_no_dot() {
+        assert_eq!(TargetPath::parse(b"/%c0%ae%c0%ae/a").unwrap().decoded(), b"/\xc0\xae\xc0\xae/a");
+    }
+
+    #[test]
+    fn a_redirect_to_the_folder_stays_on_the_host_and_keeps_the_query() {
+        let cases = [
+            ("/wp-admin?a=1&b=/", "/wp-admin/?a=1&b=/"),
+            ("//evil.example", "/evil.example/"),
+            ("/%0d%0aX:y?%0d%0a", "/%0D%0AX%3Ay/?%0d%0a"),
+        ];
+        for (uri, location) in cases {
+            assert_eq!(TargetPath::parse(uri.as_bytes()).unwrap().with_slash(), location, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The lock protocol between real processes. They shake hands over pipes: a peer is this very test binary, run again with
+//! [`PEER`] set, which does one thing for each line it reads and answers with one line.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::CowLayout;
+use forkpress_core::lock::{
+    GateProbe, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, SharedOperations, generation, holders,
+};
+
+const PEER: &str = "FORKPRESS_LOCK_PEER";
+const LONG: Duration = Duration::from_secs(60);
+
+/// What a peer does when it is told to: `shared SECONDS`, `pass SECONDS` (with the loopback token), `publish SECONDS
+/// GATE_HOLD`, `release`. It answers `ok`, or `failed: WHY`.
+#[test]
+fn peer() {
+    let Ok(dir) = std::env::var(PEER) else { return };
+    let cow = CowLayout::new(dir);
+    let files = Arc::new(OperationsFiles::open(&cow).unwrap());
+    let mut lines = std::io::stdin().lock().lines();
+    while let Some(Ok(line)) = lines.next() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let seconds = |word: &str| Duration::from_secs_f64(word.parse().unwrap());
+        match words[..] {
+            ["shared", timeout] => {
+                hold(SharedOperations::lock(&files, Deadline::after(seconds(timeout)), None), &mut lines)
+            }
+            ["pass", timeout] => {
+                let token = LoopbackToken::load_or_create(&cow).unwrap();
+                hold(SharedOperations::lock(&files, Deadline::after(seconds(timeout)), Some(&token)), &mut lines);
+            }
+            ["publish", timeout, gate_hold] => {
+                let told = |busy: &forkpress_core::lock::Busy| answer(&format!("waiting: {busy}"));
+                let mut patience =
+                    Patience::new(Deadline::after(seconds(timeout)), told).with_gate_hold(seconds(gate_hold));
+                match Mutation::lock(&cow, "branch reset a from b", &mut patience) {
+                    Ok(mut mutation) => hold(mutation.publish(&mut patience), &mut lines),
+                    Err(error) => answer(&format!("failed: {error}")),
+                }
+            }
+            _ => panic!("a peer does not know {line:?}"),
+        }
+    }
+}
+
+/// Keeps a lock until the next line.
+fn hold<T>(lock: Result<T, LockError>, lines: &mut impl Iterator<Item = std::io::Result<String>>) {
+    match lock {
+        Ok(guard) => {
+            answer("ok");
+            assert_eq!(lines.next().unwrap().unwrap(), "release");
+            drop(guard);
+            answer("ok");
+        }
+        Err(error) => answer(&format!("failed: {error}")),
+    }
+}
+
+fn answer(line: &str) {
+    println!("> {line}");
+}
+
+struct Peer {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(cow: &CowLayout) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["peer", "--exact", "--nocapture"])
+            .env(PEER, cow.dir())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { stdin: child.stdin.take().unwrap(), stdout: BufReader::new(child.stdout.take().unwrap()), child }
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+
+    /// The peer's next answer. The test harness's own lines are passed over.
+    fn hear(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the peer has ended");
+            // The harness prints `test peer ... ` without a line feed before the first answer.
+            if let Some(at) = line.find("> ") {
+                return line[at + 2..].trim_end().to_owned();
+            }
+        }
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        self.tell(line);
+        self.hear()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Ground {
+    cow: CowLayout,
+    _dir: tempfile::TempDir,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { cow: CowLayout::new(dir.path()), _dir: dir }
+    }
+
+    fn peer(&self) -> Peer {
+        Peer::start(&self.cow)
+    }
+
+    fn until_a_writer_waits(&self) {
+        let probe = GateProbe::open(&self.cow).unwrap();
+        while !probe.writer_waits().unwrap() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn flock(&self, arguments: &[&str]) -> bool {
+        let (options, command) = arguments.split_at(arguments.iter().position(|word| *word == "--").unwrap());
+        Command::new("flock")
+            .args(options)
+            .arg(self.cow.operations_lock())
+            .args(&command[1..])
+            .status()
+            .unwrap()
+            .success()
+    }
+}
+
+#[test]
+fn requests_share_and_a_publish_is_alone() {
+    let ground = Ground::new();
+    let (mut a, mut b, mut writer) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(a.ask("shared 0"), "ok");
+    assert_eq!(b.ask("shared 0"), "ok");
+    assert!(writer.ask("publish 0 0").starts_with("failed: "));
+    assert_eq!(a.ask("release"), "ok");
+    assert!(writer.ask("publish 0 0").starts_with("failed: "));
+    assert_eq!(b.ask("release"), "ok");
+    assert_eq!(writer.ask("publish 0 0"), "ok");
+    assert!(a.ask("shared 0").starts_with("failed: "));
+    assert_eq!(writer.ask("release"), "ok");
+    assert_eq!(a.ask("shared 0"), "ok");
+}
+
+#[test]
+fn a_waiting_writer_is_not_overtaken() {
+    let ground = Ground::new();
+    let (mut running, mut late, mut writer) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(running.ask("shared 0"), "ok");
+    writer.tell("publish 60 60");
+    ground.until_a_writer_waits();
+    assert!(late.ask("shared 0").starts_with("failed: operations.gate is held by "));
+    late.tell("shared 60");
+    assert_eq!(running.ask("release"), "ok");
+    assert_eq!(writer.hear(), "ok");
+    // The late request is still behind the writer: it can't have answered, since the writer holds the lock exclusively.
+    assert_eq!(generation(&ground.cow).unwrap(), 1);
+    assert_eq!(writer.ask("release"), "ok");
+    assert_eq!(late.hear(), "ok");
+}
+
+#[test]
+fn a_writer_lets_requests_pass_after_the_gate_hold_and_gets_in_later() {
+    let ground = Ground::new();
+    let (mut running, mut late, mut writer) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(running.ask("shared 0"), "ok");
+    writer.tell("publish 60 0.05");
+    ground.until_a_writer_waits();
+    assert_eq!(late.ask("shared 60"), "ok", "while the first request still runs");
+    assert_eq!(running.ask("release"), "ok");
+    assert_eq!(late.ask("release"), "ok");
+    let mut heard = writer.hear();
+    while heard.starts_with("waiting: ") {
+        heard = writer.hear();
+    }
+    assert_eq!(heard, "ok");
+}
+
+#[test]
+fn a_writer_gives_up_at_its_timeout_and_names_whom_it_waited_for() {
+    let ground = Ground::new();
+    let (mut running, mut writer) = (ground.peer(), ground.peer());
+    assert_eq!(running.ask("shared 0"), "ok");
+    let waited_for = format!("operations.lock is held by process {}", running.child.id());
+    assert!(writer.ask("publish 1.2 60").starts_with(&format!("waiting: {waited_for}")), "after a second");
+    assert!(writer.hear().starts_with(&format!("failed: {waited_for}")));
+    let mut late = ground.peer();
+    assert_eq!(late.ask("shared 0"), "ok", "the gate is free again");
+    assert_eq!(generation(&ground.cow).unwrap(), 0, "nothing was published");
+}
+
+#[test]
+fn a_request_of_the_sites_own_passes_a_waiting_writer() {
+    let ground = Ground::new();
+    let (mut outer, mut inner, mut writer) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(outer.ask("shared 0"), "ok");
+    writer.tell("publish 60 60");
+    ground.until_a_writer_waits();
+    assert_eq!(inner.ask("pass 0"), "ok");
+    assert_eq!(inner.ask("release"), "ok");
+    assert_eq!(outer.ask("release"), "ok");
+    assert_eq!(writer.hear(), "ok");
+    assert!(inner.ask("pass 0").starts_with("failed: "), "the token does not pass a publish");
+}
+
+#[test]
+fn a_waiting_request_names_the_operation_that_holds_the_lock() {
+    let ground = Ground::new();
+    let (mut writer, mut request) = (ground.peer(), ground.peer());
+    assert_eq!(writer.ask("publish 0 0"), "ok");
+    let heard = request.ask("shared 0.01");
+    let expected =
+        format!("failed: operations.gate is held by process {} (branch reset a from b) for ", writer.child.id());
+    assert!(heard.starts_with(&expected), "{heard}");
+}
+
+#[test]
+fn a_killed_writer_leaves_nothing_behind() {
+    let ground = Ground::new();
+    let (mut writer, mut request) = (ground.peer(), ground.peer());
+    assert_eq!(writer.ask("publish 0 0"), "ok");
+    assert_eq!(holders(&ground.cow, &ground.cow.operations_lock()).len(), 1);
+    drop(writer);
+    assert_eq!(request.ask("shared 0"), "ok");
+    assert_eq!(generation(&ground.cow).unwrap(), 1, "it may have changed something");
+    let mut next = ground.peer();
+    assert_eq!(request.ask("release"), "ok");
+    assert_eq!(next.ask("publish 0 0"), "ok");
+    assert_eq!(generation(&ground.cow).unwrap(), 2);
+    let text = fs::read_to_string(ground.cow.operations_lock()).unwrap();
+    assert_eq!(text.lines().count(), 2, "the dead writer's record is gone: {text}");
+    assert_eq!(next.ask("release"), "ok");
+    assert_eq!(fs::read_to_string(ground.cow.operations_lock()).unwrap(), "generation 00000000000000000002\n");
+    assert_eq!(fs::read_to_string(ground.cow.operations_gate()).unwrap(), "");
+}
+
+#[test]
+fn plain_flock_on_the_operations_lock_takes_part() {
+    let ground = Ground::new();
+    let mut request = ground.peer();
+    assert_eq!(request.ask("shared 0"), "ok");
+    assert!(!ground.flock(&["--exclusive", "--nonblock", "--", "true"]));
+    assert!(ground.flock(&["--shared", "--nonblock", "--", "true"]));
+    assert_eq!(request.ask("release"), "ok");
+    let mut writer = ground.peer();
+    assert_eq!(writer.ask("publish 0 0"), "ok");
+    assert!(!ground.flock(&["--shared", "--nonblock", "--", "true"]));
+    assert_eq!(writer.ask("release"), "ok");
+    let mut flock = Command::new("flock")
+        .arg("--exclusive")
+        .arg(ground.cow.operations_lock())
+        .args(["sh", "-c", "echo locked; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(flock.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "locked\n");
+    let heard = request.ask("shared 0");
+    assert!(heard.starts_with(&format!("failed: operations.lock is held by process {}", flock.id())), "{heard}");
+    assert!(writer.ask("publish 0 0").starts_with("failed: operations.lock is held by "));
+    drop(flock.stdin.take());
+    flock.wait().unwrap();
+    assert_eq!(request.ask("shared 60"), "ok");
+}
+
+#[test]
+fn one_mutation_prepares_at_a_time_and_stops_no_request() {
+    let ground = Ground::new();
+    let mut request = ground.peer();
+    let mutation = Mutation::lock(&ground.cow, "branch delete x", &mut Patience::silent(Deadline::NOW)).unwrap();
+    assert_eq!(request.ask("shared 0"), "ok");
+    let mut other = ground.peer();
+    let heard = other.ask("publish 0 0");
+    let me = std::process::id();
+    assert!(heard.starts_with(&format!("failed: mutation.lock is held by process {me} (branch delete x)")), "{heard}");
+    drop(mutation);
+    assert_eq!(request.ask("release"), "ok");
+    assert_eq!(other.ask("publish 0 0"), "ok");
+}
+
+#[test]
+fn locks_out_of_order_fail_at_once() {
+    let ground = Ground::new();
+    let out_of_order = |error: LockError| matches!(error, LockError::OutOfOrder { .. });
+    let mut patience = Patience::silent(Deadline::NEVER);
+    let files = Arc::new(OperationsFiles::open(&ground.cow).unwrap());
+
+    let shared = SharedOperations::lock(&files, Deadline::NEVER, None).unwrap();
+    assert!(out_of_order(SharedOperations::lock(&files, Deadline::NEVER, None).unwrap_err()));
+    assert!(out_of_order(Mutation::lock(&ground.cow, "x", &mut patience).unwrap_err()));
+    shared.release();
+
+    let mut mutation = Mutation::lock(&ground.cow, "x", &mut patience).unwrap();
+    assert!(out_of_order(Mutation::lock(&ground.cow, "x", &mut patience).unwrap_err()));
+    assert!(out_of_order(forkpress_core::lock::Lifecycle::lock(&ground.cow, "x", &mut patience).unwrap_err()));
+    let publish = mutation.publish(&mut patience).unwrap();
+    assert!(out_of_order(SharedOperations::lock(&files, Deadline::NEVER, None).unwrap_err()));
+    drop(publish);
+    SharedOperations::lock(&files, Deadline::NOW, None).unwrap();
+    drop(mutation);
+
+    let lifecycle = forkpress_core::lock::Lifecycle::lock(&ground.cow, "x", &mut patience).unwrap();
+    lifecycle.mutation(&ground.cow, "x", &mut patience).unwrap().publish(&mut patience).unwrap();
+}
+
+#[test]
+fn a_lock_file_that_was_replaced_is_opened_again() {
+    let ground = Ground::new();
+    let files = Arc::new(OperationsFiles::open(&ground.cow).unwrap());
+    fs::remove_file(ground.cow.operations_lock()).unwrap();
+    let mut writer = ground.peer();
+    assert_eq!(writer.ask("publish 0 0"), "ok");
+    assert!(SharedOperations::lock(&files, Deadline::NOW, None).is_err(), "the new file counts, not the deleted one");
+    assert_eq!(writer.ask("release"), "ok");
+    let shared = SharedOperations::lock(&files, Deadline::NOW, None).unwrap();
+    assert!(!Arc::ptr_eq(shared.files(), &files));
+    assert!(writer.ask("publish 0 0").starts_with("failed: "));
+}
+
+#[test]
+fn a_lock_file_that_is_none_fails_closed() {
+    let ground = Ground::new();
+    fs::create_dir(ground.cow.operations_lock()).unwrap();
+    assert!(matches!(OperationsFiles::open(&ground.cow), Err(LockError::Open { .. })));
+    fs::remove_dir(ground.cow.operations_lock()).unwrap();
+    fs::write(ground.cow.operations_lock(), "this is not a generation, is it, no").unwrap();
+    let mut patience = Patience::silent(Deadline::after(LONG));
+    let mut mutation = Mutation::lock(&ground.cow, "x", &mut patience).unwrap();
+    assert!(matches!(mutation.publish(&mut patience), Err(LockError::Lock { .. })));
+}

@@ -1,0 +1,131 @@
+<?php
+/**
+ * The dashboard opens logged in, for who works at this machine.
+ *
+ * The router has checked the host, so a page of another site that rebinds its name to this server does not get here.
+ * FORKPRESS_AUTO_LOGIN=0 turns it off; logging out turns it off until the browser is closed.
+ *
+ * @package ForkPress
+ */
+
+/**
+ * Returns the name of the cookie that says that somebody logged out of this branch.
+ */
+function forkpress_logged_out_cookie(): string {
+	return 'forkpress_logged_out_' . COOKIEHASH;
+}
+
+/**
+ * Whether the client is a program on this machine, and not somebody behind a proxy on it.
+ */
+function forkpress_client_is_local(): bool {
+	foreach ( array( 'HTTP_FORWARDED', 'HTTP_X_FORWARDED_FOR', 'HTTP_X_REAL_IP', 'HTTP_VIA' ) as $header ) {
+		if ( isset( $_SERVER[ $header ] ) ) {
+			return false;
+		}
+	}
+	return 1 === preg_match( '/^(?:(?:::ffff:)?127\.[0-9.]+|::1)$/D', $_SERVER['REMOTE_ADDR'] ?? '' );
+}
+
+/**
+ * Whether somebody opens this page, rather than another site's page asking for it in the background or in a frame.
+ *
+ * A client that does not say, such as curl, counts as somebody.
+ */
+function forkpress_page_is_opened(): bool {
+	if ( in_array( $_SERVER['HTTP_SEC_FETCH_SITE'] ?? 'none', array( 'none', 'same-origin' ), true ) ) {
+		return true;
+	}
+	return 'navigate' === ( $_SERVER['HTTP_SEC_FETCH_MODE'] ?? '' ) && 'document' === ( $_SERVER['HTTP_SEC_FETCH_DEST'] ?? '' );
+}
+
+/**
+ * Whether this request is for a page to which auto-login applies.
+ */
+function forkpress_auto_login_applies(): bool {
+	$page = $GLOBALS['pagenow'] ?? '';
+	// phpcs:disable WordPress.Security.NonceVerification.Recommended -- Nothing is done at the request of the page's parameters.
+	$asks_to_log_in = 'wp-login.php' === $page && 'login' === ( $_GET['action'] ?? 'login' ) && ! isset( $_GET['loggedout'] );
+	// phpcs:enable
+	$is_dashboard = is_admin() && ! wp_doing_ajax() && 'admin-post.php' !== $page;
+	return ( $asks_to_log_in || $is_dashboard )
+		&& 'GET' === $_SERVER['REQUEST_METHOD']
+		&& '0' !== getenv( 'FORKPRESS_AUTO_LOGIN' )
+		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] )
+		&& ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] )
+		&& ! wp_doing_cron()
+		&& ! is_user_logged_in()
+		&& forkpress_client_is_local()
+		&& forkpress_page_is_opened();
+}
+
+/**
+ * Logs the first administrator in, if this request is to be.
+ */
+function forkpress_auto_login(): void {
+	if ( ! forkpress_auto_login_applies() ) {
+		return;
+	}
+	$administrators = get_users(
+		array(
+			'role'    => 'administrator',
+			'orderby' => 'ID',
+			'number'  => 1,
+			'fields'  => 'ID',
+		)
+	);
+	if ( ! $administrators ) {
+		return;
+	}
+	$user = (int) $administrators[0];
+	// This very request has the cookies, too, so that it is served and its nonces are good.
+	$keep = static function ( string $cookie ): callable {
+		return static function ( $value ) use ( $cookie ): void {
+			$_COOKIE[ $cookie ] = $value;
+		};
+	};
+	add_action( 'set_auth_cookie', $keep( is_ssl() ? SECURE_AUTH_COOKIE : AUTH_COOKIE ) );
+	add_action( 'set_logged_in_cookie', $keep( LOGGED_IN_COOKIE ) );
+	wp_set_auth_cookie( $user );
+	wp_set_current_user( $user );
+	if ( ! is_admin() ) {
+		// phpcs:ignore WordPress.Security.NonceVerification.Recommended
+		$target = isset( $_GET['redirect_to'] ) && is_string( $_GET['redirect_to'] ) ? wp_unslash( $_GET['redirect_to'] ) : admin_url();
+		wp_safe_redirect( $target );
+		exit;
+	}
+}
+add_action( 'init', 'forkpress_auto_login', 0 );
+
+/**
+ * Sets, or takes away, the cookie that says that somebody logged out. The browser drops it when it is closed.
+ *
+ * @param bool $logged_out Whether somebody did.
+ */
+function forkpress_remember_logout( bool $logged_out ): void {
+	if ( headers_sent() || ! $logged_out && ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] ) ) {
+		return;
+	}
+	setcookie(
+		forkpress_logged_out_cookie(),
+		$logged_out ? '1' : '',
+		array(
+			'expires'  => $logged_out ? 0 : 1,
+			'path'     => '/',
+			'httponly' => true,
+			'samesite' => 'Lax',
+		)
+	);
+}
+add_action(
+	'wp_logout',
+	static function (): void {
+		forkpress_remember_logout( true );
+	}
+);
+add_action(
+	'wp_login',
+	static function (): void {
+		forkpress_remember_logout( false );
+	}
+);

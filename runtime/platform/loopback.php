@@ -1,0 +1,86 @@
+<?php
+/**
+ * Requests that the site makes to itself: cron, REST, site health.
+ *
+ * Such a request may come from a page that is itself being served, so it goes to the workers that are kept for it
+ * (FORKPRESS_LOOPBACK, an address and a port), needs no name resolution, and carries the token that lets it pass a
+ * waiting writer: the writer waits for the page, and the page for this request. Over HTTPS, where a server stands in
+ * front, it takes the ordinary way.
+ *
+ * @package ForkPress
+ */
+
+/**
+ * Returns the host and port of a URL if it is one of this site's, of whichever branch.
+ *
+ * @param string $url The URL.
+ * @return string|null Null for any other URL.
+ */
+function forkpress_own_address( string $url ): ?string {
+	$parts = wp_parse_url( $url );
+	if ( ! is_array( $parts ) || 'http' !== strtolower( $parts['scheme'] ?? '' ) || ! isset( $parts['host'] ) || is_ssl() ) {
+		return null;
+	}
+	$here  = (int) ( wp_parse_url( "http://{$_SERVER['HTTP_HOST']}", PHP_URL_PORT ) ?? 80 );
+	$port  = $parts['port'] ?? 80;
+	$route = branchfs_route( "{$parts['host']}:$port", '/', forkpress_root_host() );
+	return $port === $here && isset( $route['branch'] ) ? "{$parts['host']}:$port" : null;
+}
+
+/**
+ * Returns where this site's requests to itself connect to.
+ *
+ * @return string An address and a port.
+ */
+function forkpress_loopback_address(): string {
+	$address = (string) getenv( 'FORKPRESS_LOOPBACK' );
+	return '' !== $address ? $address : '127.0.0.1:' . (int) $_SERVER['SERVER_PORT'];
+}
+
+/**
+ * Marks a request to this site, and takes the mark off any other: a redirect may lead from one to the other.
+ *
+ * @param string $url     The URL of the request, or of the redirect that it follows.
+ * @param array  $headers The request's headers.
+ */
+function forkpress_mark_loopback( $url, &$headers ): void {
+	unset( $headers['X-ForkPress-Loopback'] );
+	$token = null === forkpress_own_address( $url ) ? null : branchfs_loopback_token();
+	if ( null !== $token ) {
+		$headers['X-ForkPress-Loopback'] = $token;
+	}
+}
+add_action( 'requests-requests.before_request', 'forkpress_mark_loopback', 10, 2 );
+
+/**
+ * Connects a request that cURL makes.
+ *
+ * @param CurlHandle $handle The request.
+ * @param array      $args   WordPress's settings of the request.
+ * @param string     $url    The URL.
+ */
+function forkpress_connect_curl( $handle, $args, $url ): void {
+	$own = forkpress_own_address( $url );
+	if ( null === $own ) {
+		return;
+	}
+	curl_setopt( $handle, CURLOPT_CONNECT_TO, array( $own . ':' . forkpress_loopback_address() ) );
+	curl_setopt( $handle, CURLOPT_PROXY, '' );
+	if ( empty( $args['blocking'] ) ) {
+		// WordPress waits for a whole second, for the sake of name resolution, before it lets go of a cron request.
+		curl_setopt( $handle, CURLOPT_TIMEOUT_MS, 100 );
+	}
+}
+add_action( 'http_api_curl', 'forkpress_connect_curl', 10, 3 );
+
+/**
+ * Connects a request that is made without cURL.
+ *
+ * @param string $socket The address to connect to, as `tcp://HOST:PORT`.
+ */
+function forkpress_connect_socket( &$socket ): void {
+	if ( 0 === strpos( $socket, 'tcp://' ) && null !== forkpress_own_address( 'http://' . substr( $socket, 6 ) ) ) {
+		$socket = 'tcp://' . forkpress_loopback_address();
+	}
+}
+add_action( 'requests-fsockopen.remote_socket', 'forkpress_connect_socket' );

@@ -1,0 +1,208 @@
+<?php
+/**
+ * Serves every request of a ForkPress site, PHP and static files alike, from the branch that its host names.
+ *
+ *     FORKPRESS_BRANCHES_DIR=/path/to/site php -d extension=branchfs.so -S 127.0.0.1:8080 router_cow.php
+ *
+ * Under php-fpm, this file is the SCRIPT_FILENAME of every request. The branchfs extension decides what answers a
+ * request, and holds the site's operations lock from before the branch is looked up until nothing of the request can run
+ * any more.
+ *
+ * Environment: FORKPRESS_BRANCHES_DIR (required: the folder with one folder for each branch), FORKPRESS_COW_DIR (where
+ * operations.lock is, default: .forkpress/cow in that folder), FORKPRESS_ROOT_HOST (the host name of the branch main,
+ * default: wp.localhost), and what platform/ reads.
+ *
+ * @package ForkPress
+ */
+
+/**
+ * Ends the request with a line of text.
+ *
+ * @param int      $status  The HTTP status.
+ * @param string   $message The line.
+ * @param string[] $headers Further headers, by name.
+ */
+function forkpress_refuse( int $status, string $message, array $headers = array() ): void {
+	$headers += array(
+		'Content-Type'           => 'text/plain; charset=utf-8',
+		'Cache-Control'          => 'no-store',
+		'X-Content-Type-Options' => 'nosniff',
+	);
+	forkpress_send_headers( $status, $headers );
+	echo $message, "\n";
+	exit;
+}
+
+/**
+ * Sends a status and headers.
+ *
+ * @param int      $status  The HTTP status.
+ * @param string[] $headers Values by name.
+ */
+function forkpress_send_headers( int $status, array $headers ): void {
+	http_response_code( $status );
+	foreach ( $headers as $name => $value ) {
+		header( "$name: $value" );
+	}
+}
+
+/**
+ * Returns the folder with the branches, without a slash at its end; an empty string where none is set.
+ */
+function forkpress_branches_dir(): string {
+	return rtrim( (string) getenv( 'FORKPRESS_BRANCHES_DIR' ), '/' );
+}
+
+/**
+ * Returns the folder of the operations lock and the branches' records.
+ */
+function forkpress_cow_dir(): string {
+	$dir = rtrim( (string) getenv( 'FORKPRESS_COW_DIR' ), '/' );
+	return '' !== $dir ? $dir : forkpress_branches_dir() . '/.forkpress/cow';
+}
+
+/**
+ * Returns the host name of the branch main.
+ */
+function forkpress_root_host(): string {
+	$host = (string) getenv( 'FORKPRESS_ROOT_HOST' );
+	return '' !== $host ? $host : 'wp.localhost';
+}
+
+/**
+ * Decides what answers the request, under the lock, which the request then keeps.
+ *
+ * @return array What branchfs_resolve() returned.
+ */
+function forkpress_resolve(): array {
+	$host   = $_SERVER['HTTP_HOST'] ?? '';
+	$uri    = $_SERVER['REQUEST_URI'] ?? '';
+	$target = branchfs_route( $host, $uri, forkpress_root_host(), $_SERVER['REQUEST_METHOD'] ?? null );
+	if ( isset( $target['message'] ) ) {
+		forkpress_refuse( $target['status'], $target['message'] );
+	}
+	try {
+		branchfs_lock_shared( forkpress_cow_dir() . '/operations.lock', null, $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] ?? null );
+	} catch ( Branchfs\LockTimeoutException $busy ) {
+		forkpress_refuse( 503, 'This site is busy: ' . $busy->getMessage(), array( 'Retry-After' => '5' ) );
+	} catch ( Branchfs\Exception $failure ) {
+		error_log( 'ForkPress: ' . $failure->getMessage() );
+		forkpress_refuse( 500, 'This site can not be served: ' . $failure->getMessage() );
+	}
+	$answer = branchfs_resolve( $host, $uri, forkpress_root_host(), forkpress_branches_dir(), forkpress_cow_dir(), $_SERVER );
+	if ( isset( $answer['message'] ) ) {
+		forkpress_refuse( $answer['status'], $answer['message'] );
+	}
+	header( "X-ForkPress-Branch: {$answer['branch']}" );
+	return $answer;
+}
+
+/**
+ * Opens the file of an answer, if it is still the one that the answer's headers describe.
+ *
+ * @param array $answer What branchfs_resolve() returned.
+ * @return resource|null
+ */
+function forkpress_open( array $answer ) {
+	$file = @fopen( $answer['file'], 'rb' );
+	$stat = $file ? fstat( $file ) : array();
+	$same = $file
+		&& $stat['ino'] === $answer['inode']
+		&& $stat['size'] === $answer['size']
+		&& max( 0, $stat['mtime'] ) === $answer['modified'];
+	return $same ? $file : null;
+}
+
+/**
+ * Sends bytes of a file, and ends the request.
+ *
+ * @param resource $file   The open file.
+ * @param array    $answer What branchfs_resolve() returned.
+ */
+function forkpress_send_file( $file, array $answer ): void {
+	// Buffers would hold the file in memory, and may compress it, which its length and its ranges do not allow for.
+	while ( ob_get_level() > 0 ) {
+		ob_end_clean();
+	}
+	forkpress_send_headers( $answer['status'], $answer['headers'] );
+	fseek( $file, $answer['offset'] );
+	// All that is left is to send bytes of an open file, which no publish changes: a waiting writer need not wait for that.
+	branchfs_unlock_when_writer_waits();
+	for ( $left = $answer['length']; $left > 0 && ! connection_aborted(); $left -= strlen( $bytes ) ) {
+		$bytes = fread( $file, min( $left, 131072 ) );
+		if ( false === $bytes || '' === $bytes ) {
+			break;
+		}
+		echo $bytes;
+		flush();
+	}
+	exit;
+}
+
+/**
+ * Makes the request look to PHP as if the server had called the script directly.
+ *
+ * @param array $answer What branchfs_resolve() returned.
+ * @return string The script.
+ */
+function forkpress_enter( array $answer ): string {
+	$_SERVER['DOCUMENT_ROOT']   = $answer['root'];
+	$_SERVER['SERVER_NAME']     = preg_replace( '/:[0-9]+$/D', '', $_SERVER['HTTP_HOST'] );
+	$_SERVER['SCRIPT_FILENAME'] = $answer['script'];
+	$_SERVER['SCRIPT_NAME']     = $answer['script_name'];
+	$_SERVER['PHP_SELF']        = $answer['script_name'] . $answer['path_info'];
+	unset( $_SERVER['PATH_INFO'], $_SERVER['PATH_TRANSLATED'], $_SERVER['ORIG_PATH_INFO'], $_SERVER['ORIG_SCRIPT_NAME'] );
+	if ( '' !== $answer['path_info'] ) {
+		$_SERVER['PATH_INFO']       = $answer['path_info'];
+		$_SERVER['PATH_TRANSLATED'] = $answer['root'] . $answer['path_info'];
+	}
+	chdir( dirname( $answer['script'] ) );
+	// WordPress takes hooks that are here before it is.
+	$GLOBALS['wp_filter']['muplugins_loaded'][10]['forkpress'] = array(
+		'function'      => 'forkpress_load_platform',
+		'accepted_args' => 0,
+	);
+	return $answer['script'];
+}
+
+/**
+ * Loads what ForkPress adds to WordPress. None of it lies in a branch's folder.
+ */
+function forkpress_load_platform(): void {
+	foreach ( array( 'server', 'loopback', 'auto-login', 'admin-bar', 'links' ) as $part ) {
+		require __DIR__ . "/platform/$part.php";
+	}
+}
+
+/**
+ * Answers the request, or returns the script that does.
+ *
+ * @return string A PHP file, to be included in the global scope, which WordPress needs.
+ */
+function forkpress_serve(): string {
+	if ( ! extension_loaded( 'branchfs' ) ) {
+		forkpress_refuse( 500, 'The PHP extension branchfs is not loaded. Start PHP with it: php -d extension=/path/to/branchfs.so -S 127.0.0.1:8080 router_cow.php, or set extension=/path/to/branchfs.so in php.ini.' );
+	}
+	if ( ! is_dir( forkpress_branches_dir() ) ) {
+		forkpress_refuse( 500, 'There are no branches to serve. Set FORKPRESS_BRANCHES_DIR to the folder that has a folder for each branch.' );
+	}
+	// An editor may replace a file between the look and the opening: then look again.
+	for ( $attempt = 1; $attempt <= 3; $attempt++ ) {
+		$answer = forkpress_resolve();
+		if ( isset( $answer['script'] ) ) {
+			return forkpress_enter( $answer );
+		}
+		if ( ! isset( $answer['length'] ) ) {
+			forkpress_send_headers( $answer['status'], $answer['headers'] );
+			exit;
+		}
+		$file = forkpress_open( $answer );
+		if ( $file ) {
+			forkpress_send_file( $file, $answer );
+		}
+	}
+	forkpress_refuse( 503, 'This file is being written, or the server can not read it', array( 'Retry-After' => '1' ) );
+	return '';
+}
+
+require forkpress_serve();
