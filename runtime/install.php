@@ -119,9 +119,10 @@ $forkpress_result = wp_install(
 	'admin@' . ( str_contains( $_SERVER['SERVER_NAME'], '.' ) ? $_SERVER['SERVER_NAME'] : 'wp.localhost' ),
 	true,
 	'',
-	$forkpress_password
+	// The login form compares what is stored with a password that still has the slashes WordPress puts into all input.
+	wp_slash( $forkpress_password )
 );
-if ( is_wp_error( $forkpress_result['user_id'] ) || ! wp_check_password( $forkpress_password, get_userdata( $forkpress_result['user_id'] )->user_pass ) ) {
+if ( is_wp_error( $forkpress_result['user_id'] ) || ! wp_check_password( wp_slash( $forkpress_password ), get_userdata( $forkpress_result['user_id'] )->user_pass ) ) {
 	forkpress_install_fail( 'WordPress did not install: the user admin could not be made' );
 }
 
@@ -133,21 +134,31 @@ $GLOBALS['wp_rewrite']->flush_rules( false );
 update_option( 'active_plugins', array( 'sqlite-database-integration/load.php' ) );
 
 /*
- * What WordPress asks its makers about before it shows an administrator's page. Where they can't be reached
- * each question costs seconds. "Asked just now" leaves them to cron, which asks twice a day in a request of its own.
+ * What WordPress asks its makers about before it shows an administrator's page, and in its first cron run. Where
+ * they can't be reached each question costs seconds. "Asked just now" puts that off to the cron run in half a day.
+ * Not set_site_transient(): while WordPress is being installed that only fills a cache.
  */
-foreach ( array( 'update_core', 'update_plugins', 'update_themes' ) as $forkpress_transient ) {
-	set_site_transient(
-		$forkpress_transient,
-		(object) array(
-			'last_checked'    => time(),
-			'version_checked' => wp_get_wp_version(),
-			'updates'         => array(),
-			'checked'         => array(),
-			'response'        => array(),
-			'translations'    => array(),
-		)
+$forkpress_asked = array(
+	'update_core'    => array(
+		'updates'         => array(),
+		'version_checked' => wp_get_wp_version(),
+	),
+	'update_plugins' => array( 'checked' => array_map( 'strval', wp_list_pluck( get_plugins(), 'Version' ) ) ),
+	'update_themes'  => array( 'checked' => array() ),
+);
+foreach ( wp_get_themes() as $forkpress_theme ) {
+	$forkpress_asked['update_themes']['checked'][ $forkpress_theme->get_stylesheet() ] = $forkpress_theme->get( 'Version' );
+}
+foreach ( $forkpress_asked as $forkpress_name => $forkpress_answer ) {
+	$forkpress_answer += array(
+		'last_checked' => time(),
+		'response'     => array(),
+		'translations' => array(),
 	);
+	update_option( '_site_transient_' . $forkpress_name, (object) $forkpress_answer, false );
+}
+foreach ( array( 'wp_version_check', 'wp_update_plugins', 'wp_update_themes' ) as $forkpress_event ) {
+	wp_schedule_event( time() + 12 * HOUR_IN_SECONDS, 'twicedaily', $forkpress_event );
 }
 
 // Close WordPress's own connection: the last one to close writes the log back into the database and removes it.
