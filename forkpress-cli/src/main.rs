@@ -1,1 +1,25 @@
-fn main() {}
+//! `forkpress`: makes and serves WordPress sites whose every branch is a whole site of its own.
+//!
+//! [`cli`] holds what can be typed, [`commands`] what it means, one file a command. A command returns what failed as a
+//! [`failure::Failure`]; it is printed once, here.
+#![forbid(unsafe_code)]
+
+mod child;
+mod cli;
+mod commands;
+mod extension;
+mod failure;
+mod init;
+mod output;
+mod php;
+mod progress;
+mod runtime;
+mod server;
+mod site;
+mod tree;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::run(&cli::parse())
+}

@@ -1,0 +1,50 @@
+//! Child processes that end when this process does, however it ends.
+//!
+//! On Linux a process can ask for a signal on its parent's death, but it has to ask for itself, after `fork`: so
+//! `forkpress` starts itself as `forkpress __child`, which asks and then becomes the program. The kernel ties the signal
+//! to the *thread* that started the child: only the main thread, which lives as long as the process, may do it.
+//! Elsewhere the program is started without the signal and outlives a parent that is killed outright.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::failure::{Failure, During};
+
+/// A program that could not be started, as shells say it.
+const NOT_FOUND: u8 = 127;
+const NOT_EXECUTABLE: u8 = 126;
+
+/// A command that runs `program`, found in `PATH`, as a child that ends with this process.
+pub fn command(program: &OsStr) -> Result<Command, Failure> {
+    let own = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
+    let mut command = Command::new(own);
+    command.arg("__child").arg(std::process::id().to_string()).arg("--").arg(program);
+    Ok(command)
+}
+
+/// In the child: asks for the signal and becomes the program. Returns only if that fails.
+pub fn become_program(parent: u32, program: &[OsString]) -> Failure {
+    if let Err(failure) = die_with(parent) {
+        return failure;
+    }
+    let (name, arguments) = program.split_first().expect("the command line requires a program");
+    let error = Command::new(name).args(arguments).exec();
+    let exit = if error.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
+    Failure::from(error).during(format!("cannot run {}", name.display())).exit(exit)
+}
+
+#[cfg(target_os = "linux")]
+fn die_with(parent: u32) -> Result<(), Failure> {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // A parent that died before the call sends no signal; this process then has another parent by now.
+    let has_parent = getppid().is_some_and(|pid| u32::try_from(pid.as_raw_nonzero().get()) == Ok(parent));
+    if has_parent { Ok(()) } else { Err(Failure::new("the forkpress process that started this one is gone")) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with(_parent: u32) -> Result<(), Failure> {
+    Ok(())
+}

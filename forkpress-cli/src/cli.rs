@@ -1,0 +1,430 @@
+//! What can be typed. Parsing checks and names it; nothing here acts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use forkpress_core::config::FileView;
+use forkpress_core::name::BranchName;
+
+use crate::runtime;
+
+/// Branches a whole WordPress site, files and database, and serves every branch at its own host name.
+#[derive(Debug, Parser)]
+#[command(
+    name = "forkpress",
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  forkpress init                        make a site in the current folder
+  forkpress serve                       serve it in the background: http://wp.localhost:18080/
+  forkpress branch create marketing     http://marketing.wp.localhost:18080/
+  forkpress stop
+
+Exit status: 0 done, 1 refused or failed, 2 wrong usage, 75 the lock stayed busy.
+With --json a failure is an object with 'error', 'causes', 'hint' and 'exit' on standard output."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// The .forkpress folder of the site [default: found from the current folder upwards]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a site: a WordPress that is installed and ready to be branched
+    #[command(after_help = "Examples:
+  forkpress init
+  forkpress init --site-title 'Shop' --admin-password 'correct horse'
+  forkpress init --wordpress ~/sites/shop        take the files of a WordPress that uses SQLite
+  forkpress init --wordpress wordpress.zip --file-view file-copy
+
+What init makes is removed again if it fails or is interrupted.")]
+    Init(InitArgs),
+    /// Serve the site in the background
+    #[command(after_help = "Examples:
+  forkpress serve
+  forkpress serve --port 8080 --workers 8
+  forkpress serve --php /usr/bin/php8.3
+  FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask for the password in wp-admin
+
+Success is reported when the front page answers. 'forkpress stop' ends the server, 'forkpress logs' shows what it did.
+A site that is served already stays served, and its address is printed.")]
+    Serve(ServeArgs),
+    /// Serve the site in the foreground, until Ctrl-C
+    #[command(after_help = "Examples:
+  forkpress start
+  forkpress start --host 0.0.0.0 --root-host wp.example.test
+
+Ctrl-C lets the running requests end; a second one does not.")]
+    Start(StartArgs),
+    /// Stop the server of this site
+    #[command(after_help = "Examples:
+  forkpress stop
+  forkpress stop --all
+  forkpress stop --timeout 60      give running requests a minute
+  forkpress stop --force           give them no time")]
+    Stop(StopArgs),
+    /// Look at the servers of this user
+    #[command(subcommand, arg_required_else_help = true)]
+    Server(ServerCommand),
+    /// List, show, create, reset and delete branches
+    #[command(subcommand, arg_required_else_help = true)]
+    Branch(BranchCommand),
+    /// Run a program in a branch's folder, as a request would: no mutation publishes while it runs
+    #[command(after_help = "Examples:
+  forkpress exec main -- wp plugin list
+  forkpress exec marketing -- php -r 'echo getcwd(), PHP_EOL;'
+  forkpress exec main -- sh -c 'grep -r TODO wp-content | head'
+
+The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
+number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
+    Exec(ExecArgs),
+    /// Show the logs of the site
+    #[command(after_help = "Examples:
+  forkpress logs
+  forkpress logs --file wp -n 20
+  forkpress logs --file php --follow
+  forkpress logs --paths
+
+With --json each line is an object with 'file' and 'line'.")]
+    Logs(LogsArgs),
+    /// Print a completion script for a shell
+    #[command(after_help = "Install:
+  bash:  forkpress completion bash > ~/.local/share/bash-completion/completions/forkpress
+  zsh:   forkpress completion zsh > \"${fpath[1]}/_forkpress\"
+  fish:  forkpress completion fish > ~/.config/fish/completions/forkpress.fish")]
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Becomes a program that ends with its parent
+    #[command(name = "__child", hide = true)]
+    Child {
+        parent: u32,
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Password of the user 'admin' [default: a random one, printed once]
+    #[arg(long, value_name = "PASSWORD", value_parser = parse_password)]
+    pub admin_password: Option<String>,
+
+    /// Title of the site [default: ForkPress]
+    #[arg(long, value_name = "TITLE")]
+    pub site_title: Option<String>,
+
+    /// How branches share bytes: reflink or file-copy [default: the best that works here]
+    #[arg(long, value_name = "VIEW")]
+    pub file_view: Option<FileView>,
+
+    /// A WordPress with the SQLite driver in it, a folder or a ZIP file [default: the one in this program]
+    #[arg(long, value_name = "DIR|ZIP")]
+    pub wordpress: Option<PathBuf>,
+
+    /// How branches are kept
+    #[arg(long, value_enum, default_value_t = Strategy::Cow)]
+    pub strategy: Strategy,
+
+    /// Host name of 'main'; a branch is one label below it
+    #[arg(long, value_name = "HOST", default_value = "wp.localhost", value_parser = parse_root_host)]
+    pub root_host: String,
+
+    /// Port to serve the site at
+    #[arg(long, default_value_t = 18080, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+}
+
+/// How branches are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Strategy {
+    /// Copy on write: each branch is a full tree of its own
+    Cow,
+}
+
+#[derive(Debug, Args)]
+pub struct PhpArgs {
+    /// The PHP program [default: php in PATH]
+    #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP")]
+    pub php: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen at
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: std::net::IpAddr,
+
+    /// Port to listen at [default: the site's, from init]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Host name of 'main' [default: the site's, from init]
+    #[arg(long, value_name = "HOST", value_parser = parse_root_host)]
+    pub root_host: Option<String>,
+
+    /// Requests served at once; PHP makes 3 of 2
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: u16,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    #[command(flatten)]
+    pub serve: ServeArgs,
+
+    /// Leave the terminal and tell standard output how starting went
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Stop the servers of all sites of this user
+    #[arg(long)]
+    pub all: bool,
+
+    /// How long running requests may still take before they are killed
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    pub timeout: Duration,
+
+    /// Kill at once
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ServerCommand {
+    /// List the servers that run
+    #[command(after_help = "Examples:
+  forkpress server list
+  forkpress server list --json | jq -r '.[].url'")]
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BranchCommand {
+    /// List the branches
+    #[command(after_help = "Examples:
+  forkpress branch list
+  forkpress branch list --json | jq -r '.[].name'")]
+    List,
+    /// Show a branch
+    #[command(after_help = "Examples:
+  forkpress branch show main
+  forkpress branch show marketing --json")]
+    Show {
+        /// The branch
+        name: BranchName,
+    },
+    /// Create a branch: files and database of another one
+    #[command(after_help = "Examples:
+  forkpress branch create marketing
+  forkpress branch create headline-2 --from marketing")]
+    Create {
+        /// The new branch: lower-case letters, digits, '-' and '_'
+        name: BranchName,
+        /// The branch to take from
+        #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+        from: BranchName,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Give a branch the files and the database of another one; what it had is lost
+    #[command(
+        visible_alias = "rollback",
+        after_help = "Examples:
+  forkpress branch reset marketing --from main
+  forkpress branch reset main --from marketing --force"
+    )]
+    Reset {
+        /// The branch to reset
+        name: BranchName,
+        /// The branch to take from
+        #[arg(long, value_name = "BRANCH")]
+        from: BranchName,
+        /// Reset main, too
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Delete a branch, files and database
+    #[command(
+        visible_alias = "rm",
+        after_help = "Examples:
+  forkpress branch delete marketing
+  forkpress branch rm marketing --timeout 5"
+    )]
+    Delete {
+        /// The branch
+        name: BranchName,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct WaitArgs {
+    /// How long to wait for running requests and for other commands; 0 tries once
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
+    pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The branch
+    pub branch: BranchName,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Which log: WordPress's debug log, PHP's errors, the web server's, forkpress's own, or all of them
+    #[arg(long, value_enum, default_value_t = LogFile::All)]
+    pub file: LogFile,
+
+    /// How many of the last lines of each log to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 80)]
+    pub lines: usize,
+
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+
+    /// Print where the logs are instead
+    #[arg(long, conflicts_with = "follow")]
+    pub paths: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFile {
+    Wp,
+    Php,
+    Server,
+    Forkpress,
+    All,
+}
+
+/// Reads the command line. Ends the process for `--help` and `--version`, and with 2 where it makes no sense.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command line, with the version of what is in the program.
+pub fn command() -> clap::Command {
+    Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(runtime::long_version())
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// WordPress cuts blanks off what is typed into its login form.
+fn parse_password(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("a password can't be empty".to_owned());
+    }
+    if text.trim() != text {
+        return Err("a password can't begin or end with a blank".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A host name, in lower case and without a port, that leaves room for a branch's label.
+fn parse_root_host(text: &str) -> Result<String, String> {
+    const MOST_BYTES: usize = 253 - 64;
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let numeric = text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if text.len() <= MOST_BYTES && !numeric && text.split('.').all(label) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a host name in lower case, such as wp.localhost".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(command.has_subcommands() || help.contains("forkpress "), "{} has none", command.get_name());
+                check(command);
+            }
+        }
+        check(&command());
+    }
+
+    #[test]
+    fn the_work_folder_goes_before_or_after_a_subcommand() {
+        for line in ["forkpress --work-dir x branch list", "forkpress branch list --work-dir x"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.work_dir, Some(PathBuf::from("x")));
+        }
+    }
+
+    #[test]
+    fn old_names_of_commands_mean_the_same() {
+        let parse = |line: &str| format!("{:?}", Cli::try_parse_from(line.split(' ')).unwrap());
+        assert_eq!(parse("forkpress branch rm x"), parse("forkpress branch delete x"));
+        assert_eq!(parse("forkpress branch rollback x --from y"), parse("forkpress branch reset x --from y"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for line in [
+            "forkpress branch create Main",
+            "forkpress branch create www",
+            "forkpress branch reset x",
+            "forkpress branch delete x --timeout -1",
+            "forkpress branch delete x --timeout soon",
+            "forkpress exec main",
+            "forkpress init --root-host Example.org:80",
+            "forkpress init --root-host 127.0.0.1",
+            "forkpress init --file-view carrier-pigeon",
+            "forkpress serve --port 0",
+            "forkpress serve --workers 0",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `forkpress branch`: list, show, create, reset, delete.
+
+use std::path::Path;
+
+use forkpress_core::branch::{self, Branch};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::Patience;
+use forkpress_core::mutation::{self, Report};
+use forkpress_core::name::BranchName;
+use forkpress_core::site::Site;
+use serde_json::{Value, json};
+
+use crate::cli::{BranchCommand, WaitArgs};
+use crate::failure::Failure;
+use crate::site::Address;
+use crate::{output, progress, site};
+
+/// Does what was asked of the branches.
+pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> Result<(), Failure> {
+    let site = site::open(work_dir)?;
+    match command {
+        BranchCommand::List => list(&site, as_json),
+        BranchCommand::Show { name } => show(&site, name, as_json),
+        BranchCommand::Create { name, from, wait } => {
+            let report =
+                mutation::create(&site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
+            let url = Address::of(&site).url(name);
+            if as_json {
+                return told(json!({ "created": name.as_str(), "from": from.as_str(), "url": url }), &report);
+            }
+            output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
+            output::line(url)?;
+            Ok(())
+        }
+        BranchCommand::Reset { name, from, force, wait } => {
+            let report =
+                mutation::reset(&site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
+            if as_json {
+                return told(json!({ "reset": name.as_str(), "from": from.as_str() }), &report);
+            }
+            output::line(format_args!("reset COW branch '{name}' from '{from}'"))?;
+            Ok(())
+        }
+        BranchCommand::Delete { name, wait } => {
+            let report = mutation::delete(&site, name, &mut patience(wait), &*progress::shown(as_json))?;
+            if as_json {
+                return told(json!({ "deleted": name.as_str() }), &report);
+            }
+            output::line(format_args!("deleted COW branch '{name}'"))?;
+            Ok(())
+        }
+    }
+}
+
+/// Waits as long as was asked, and says on standard error for whom.
+pub fn patience(wait: &WaitArgs) -> Patience<'static> {
+    Patience::new(Deadline::after(wait.timeout), |busy| output::note(format_args!("forkpress: waiting: {busy}")))
+}
+
+fn told(mut what: Value, report: &Report) -> Result<(), Failure> {
+    what["generation"] = report.generation.into();
+    what["held_seconds"] = report.held.as_secs_f64().into();
+    output::json(&what)?;
+    Ok(())
+}
+
+fn list(site: &Site, as_json: bool) -> Result<(), Failure> {
+    let branches = branch::list(site)?;
+    let address = Address::of(site);
+    if as_json {
+        let rows: Vec<_> = branches.iter().map(|branch| row(branch, &address)).collect();
+        output::json(&rows)?;
+        return Ok(());
+    }
+    let width = branches.iter().map(|branch| branch.name.as_str().len()).max().unwrap_or_default();
+    for branch in &branches {
+        let name = branch.name.as_str();
+        let from = branch.record.from.as_ref().map_or(String::new(), |from| format!("  from {from}"));
+        let url = address.url(&branch.name);
+        output::line(format_args!("{name:width$}  {url}  {}{from}", branch.record.created_at))?;
+    }
+    Ok(())
+}
+
+fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
+    let branch = branch::show(site, name)?;
+    let address = Address::of(site);
+    if as_json {
+        output::json(&row(&branch, &address))?;
+        return Ok(());
+    }
+    output::line(format_args!("forkpress cow branch {name}"))?;
+    output::line(format_args!("url:        {}", address.url(name)))?;
+    output::line(format_args!("path:       {}", branch.path.display()))?;
+    output::line(format_args!("created:    {}", branch.record.created_at))?;
+    if let Some(from) = &branch.record.from {
+        output::line(format_args!("from:       {from}"))?;
+    }
+    output::line(format_args!("generation: {}", branch.record.generation))?;
+    output::line(format_args!("file view:  {}", site.config.file_view))?;
+    Ok(())
+}
+
+fn row(branch: &Branch, address: &Address) -> Value {
+    json!({
+        "name": branch.name.as_str(),
+        "url": address.url(&branch.name),
+        "path": branch.path,
+        "created_at": branch.record.created_at,
+        "from": branch.record.from.as_ref().map(BranchName::as_str),
+        "generation": branch.record.generation,
+    })
+}

@@ -1,0 +1,214 @@
+//! `forkpress logs`: the last lines of the site's logs, and what is written to them from then on.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use forkpress_core::layout::SiteLayout;
+use serde_json::json;
+
+use crate::cli::{LogFile, LogsArgs};
+use crate::failure::{During, Failure};
+use crate::{output, site};
+
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How much is read at a time, from the end backwards, to find the last lines.
+const BLOCK_BYTES: u64 = 64 * 1024;
+
+/// Shows the logs that were asked for.
+pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<(), Failure> {
+    let site = site::open(work_dir)?;
+    let paths = paths(&site.layout, args.file);
+    if args.paths {
+        return show_paths(&paths, as_json);
+    }
+    let mut printer = Printer { as_json, headers: paths.len() > 1, last: None };
+    let mut followed = Vec::new();
+    for (name, path) in paths {
+        let mut log = Log { name, path, open: None, rest: Vec::new() };
+        let lines = log.last_lines(args.lines).during(|| format!("cannot read {}", log.path.display()))?;
+        printer.print(log.name, &lines)?;
+        followed.push(log);
+    }
+    while args.follow && !output::reader_is_gone() {
+        for log in &mut followed {
+            let lines = log.new_lines().during(|| format!("cannot read {}", log.path.display()))?;
+            printer.print(log.name, &lines)?;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+fn paths(layout: &SiteLayout, which: LogFile) -> Vec<(&'static str, PathBuf)> {
+    let all = [
+        (LogFile::Wp, "wp", layout.wp_debug_log()),
+        (LogFile::Php, "php", layout.php_errors_log()),
+        (LogFile::Server, "server", layout.php_server_log()),
+        (LogFile::Forkpress, "forkpress", layout.server_log()),
+    ];
+    all.into_iter()
+        .filter(|(file, ..)| which == LogFile::All || which == *file)
+        .map(|(_, name, path)| (name, path))
+        .collect()
+}
+
+fn show_paths(paths: &[(&'static str, PathBuf)], as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        let map: serde_json::Map<_, _> = paths.iter().map(|(name, path)| ((*name).to_owned(), json!(path))).collect();
+        output::json(&map)?;
+        return Ok(());
+    }
+    paths.iter().try_for_each(|(_, path)| output::line(path.display()))?;
+    Ok(())
+}
+
+/// Prints lines, and between those of several logs whose they are.
+struct Printer {
+    as_json: bool,
+    headers: bool,
+    last: Option<&'static str>,
+}
+
+impl Printer {
+    fn print(&mut self, name: &'static str, lines: &[String]) -> io::Result<()> {
+        if self.as_json {
+            return lines.iter().try_for_each(|line| output::line(json!({ "file": name, "line": line })));
+        }
+        if self.headers && !lines.is_empty() && self.last != Some(name) {
+            let gap = if self.last.is_some() { "\n" } else { "" };
+            output::line(format_args!("{gap}==> {name} <=="))?;
+            self.last = Some(name);
+        }
+        lines.iter().try_for_each(output::line)
+    }
+}
+
+/// A log and how far it was read.
+struct Log {
+    name: &'static str,
+    path: PathBuf,
+    open: Option<File>,
+    /// The beginning of a line whose end has not been written yet.
+    rest: Vec<u8>,
+}
+
+impl Log {
+    /// The last `count` lines; none where there is no file. What comes next is what [`Self::new_lines`] gives.
+    fn last_lines(&mut self, count: usize) -> io::Result<Vec<String>> {
+        let Some(mut file) = open(&self.path)? else { return Ok(Vec::new()) };
+        let end = file.metadata()?.len();
+        let mut start = end;
+        let mut text = Vec::new();
+        // One line feed more than lines: the one before the first of them.
+        while start > 0 && text.iter().filter(|byte| **byte == b'\n').count() <= count {
+            let length = BLOCK_BYTES.min(start);
+            start -= length;
+            file.seek(SeekFrom::Start(start))?;
+            let mut block = Vec::new();
+            (&file).take(length).read_to_end(&mut block)?;
+            block.extend(text);
+            text = block;
+        }
+        file.seek(SeekFrom::Start(end))?;
+        self.open = Some(file);
+        let mut lines = self.lines(text);
+        lines.drain(..lines.len().saturating_sub(count));
+        Ok(lines)
+    }
+
+    /// The lines that were written since; from its beginning where the file is new, was truncated or replaced.
+    fn new_lines(&mut self) -> io::Result<Vec<String>> {
+        let mut text = self.read_on()?;
+        let replaced = match (&self.open, std::fs::metadata(&self.path)) {
+            (Some(file), Ok(now)) => {
+                let own = file.metadata()?;
+                (own.dev(), own.ino()) != (now.dev(), now.ino())
+            }
+            (None, Ok(_)) => true,
+            (_, Err(_)) => false,
+        };
+        if replaced {
+            self.open = open(&self.path)?;
+            text.extend(self.read_on()?);
+        }
+        Ok(self.lines(text))
+    }
+
+    fn read_on(&mut self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        if let Some(file) = &mut self.open {
+            if file.metadata()?.len() < file.stream_position()? {
+                file.rewind()?;
+            }
+            file.read_to_end(&mut text)?;
+        }
+        Ok(text)
+    }
+
+    /// Cuts into lines what was read, after what was left of last time.
+    fn lines(&mut self, text: Vec<u8>) -> Vec<String> {
+        self.rest.extend(text);
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
+        let rest = self.rest.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.rest, rest);
+        String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect()
+    }
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+
+    fn log(dir: &tempfile::TempDir) -> Log {
+        Log { name: "wp", path: dir.path().join("wp.log"), open: None, rest: Vec::new() }
+    }
+
+    fn append(log: &Log, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(&log.path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn the_last_lines_are_the_last_ones_however_long_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir);
+        assert_eq!(log.last_lines(3).unwrap(), [""; 0]);
+        let text: String = (0..50_000).map(|n| format!("line {n}\n")).collect();
+        append(&log, &text);
+        assert_eq!(log.last_lines(2).unwrap(), ["line 49998", "line 49999"]);
+        assert_eq!(log.last_lines(0).unwrap(), [""; 0]);
+        assert_eq!(log.last_lines(20_000).unwrap().len(), 20_000);
+        assert_eq!(log.last_lines(90_000).unwrap().len(), 50_000);
+    }
+
+    #[test]
+    fn what_is_appended_truncated_and_replaced_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = log(&dir);
+        assert_eq!(log.last_lines(9).unwrap(), [""; 0], "there is no file yet");
+        append(&log, "one\ntw");
+        assert_eq!(log.new_lines().unwrap(), ["one"]);
+        append(&log, "o\n");
+        assert_eq!(log.new_lines().unwrap(), ["two"]);
+        fs::write(&log.path, "3\n").unwrap();
+        assert_eq!(log.new_lines().unwrap(), ["3"], "it was truncated");
+        append(&log, "four\n");
+        fs::rename(&log.path, dir.path().join("wp.log.1")).unwrap();
+        assert_eq!(log.new_lines().unwrap(), ["four"], "what was written before it was rotated");
+        append(&log, "five\n");
+        assert_eq!(log.new_lines().unwrap(), ["five"]);
+    }
+}

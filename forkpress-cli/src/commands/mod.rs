@@ -1,0 +1,46 @@
+//! What each command does, one file a command.
+
+mod branch;
+mod exec;
+mod logs;
+mod serve;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap_complete::generate;
+
+use crate::cli::{self, Cli, Command, ServerCommand};
+use crate::failure::Failure;
+use crate::{child, init, output};
+
+/// Does what was typed, says what failed, and gives the exit status.
+pub fn run(cli: &Cli) -> ExitCode {
+    dispatch(cli).unwrap_or_else(|failure| output::fail(&failure, cli.json))
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
+    let work_dir = cli.work_dir.as_deref();
+    match &cli.command {
+        Command::Init(args) => init::run(work_dir, args, cli.json)?,
+        Command::Serve(args) => serve::background(work_dir, args, cli.json)?,
+        Command::Start(args) if args.detached => return Ok(serve::detached(work_dir, &args.serve)),
+        Command::Start(args) => serve::foreground(work_dir, &args.serve, cli.json)?,
+        Command::Stop(args) => stop::run(work_dir, args, cli.json)?,
+        Command::Server(ServerCommand::List) => stop::list(cli.json)?,
+        Command::Branch(command) => branch::run(work_dir, command, cli.json)?,
+        Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
+        Command::Completion { shell } => completion(*shell)?,
+        Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
+    // Into memory first: the generator panics where it can't write.
+    let mut script = Vec::new();
+    generate(shell, &mut cli::command(), "forkpress", &mut script);
+    output::line(String::from_utf8_lossy(&script).trim_end())?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! `forkpress stop` and `forkpress server list`.
+
+use std::path::Path;
+
+use forkpress_core::registry::Server;
+use serde_json::json;
+
+use crate::cli::StopArgs;
+use crate::failure::Failure;
+use crate::server::{self, Stopped};
+use crate::{output, site};
+
+/// Stops the server of this site, or all of this user's.
+pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<(), Failure> {
+    let servers = if args.all {
+        site::servers(site::registry()?.list()?)
+    } else {
+        site::server_of(&site::open(work_dir)?)?.into_iter().collect()
+    };
+    let stopped: Vec<_> =
+        servers.iter().map(|server| (server, server::stop(server, args.timeout, args.force))).collect();
+    // Takes away what servers that were killed could not take away themselves.
+    site::servers(site::registry()?.list()?);
+    if as_json {
+        let rows: Vec<_> = stopped
+            .iter()
+            .map(|(server, how)| json!({ "work_dir": server.work_dir, "url": server::url(server), "stopped": how }))
+            .collect();
+        output::json(&rows)?;
+    } else if stopped.is_empty() {
+        output::line(if args.all { "forkpress: no server runs" } else { "forkpress: this site is not served" })?;
+    }
+    for (server, how) in &stopped {
+        let url = server::url(server);
+        match how {
+            Stopped::Failed => {
+                return Err(Failure::new(format!("the server at {url} does not end"))
+                    .because(format!("{} can't be killed", server.process)));
+            }
+            _ if as_json => {}
+            Stopped::Ended => output::line(format_args!("forkpress: stopped {url}"))?,
+            Stopped::Killed => output::line(format_args!("forkpress: killed {url}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// Lists this user's servers.
+pub fn list(as_json: bool) -> Result<(), Failure> {
+    let servers = site::servers(site::registry()?.list()?);
+    if as_json {
+        let rows: Vec<_> = servers.iter().map(row).collect();
+        output::json(&rows)?;
+        return Ok(());
+    }
+    if servers.is_empty() {
+        output::line("forkpress: no server runs")?;
+    }
+    for server in &servers {
+        output::line(format_args!(
+            "{}  process {}  {}",
+            server::url(server),
+            server.process.pid,
+            server.work_dir.parent().unwrap_or(&server.work_dir).display()
+        ))?;
+    }
+    Ok(())
+}
+
+fn row(server: &Server) -> serde_json::Value {
+    json!({
+        "url": server::url(server),
+        "work_dir": server.work_dir,
+        "pid": server.process.pid,
+        "host": server.host,
+        "port": server.port,
+        "root_host": server.root_host,
+        "workers": server.workers,
+        "started_at": server.started_at,
+    })
+}

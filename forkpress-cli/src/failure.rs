@@ -1,0 +1,180 @@
+//! What failed, why, and what to type next; and the exit status that goes with it.
+
+use std::error::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+use forkpress_core::branch::BranchError;
+use forkpress_core::lock::LockError;
+use forkpress_core::mutation::MutationError;
+use forkpress_core::registry::RegistryError;
+use forkpress_core::site::SiteError;
+use serde::{Deserialize, Serialize};
+
+/// Refused or failed.
+const FAILED: u8 = 1;
+
+/// The lock stayed busy: trying again later may help (`EX_TEMPFAIL` of sysexits.h).
+const BUSY: u8 = 75;
+
+/// A command that did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What failed, a lower-case fragment.
+    pub error: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// The next thing to type.
+    pub hint: Option<String>,
+    /// The exit status.
+    pub exit: u8,
+    /// Whether whoever reads standard output has gone: there is nobody to tell, and nothing to complain of.
+    #[serde(skip)]
+    pub unread: bool,
+}
+
+impl Failure {
+    /// A refusal, or a failure without a cause.
+    pub fn new(error: impl Into<String>) -> Self {
+        Self { error: error.into(), causes: Vec::new(), hint: None, exit: FAILED, unread: false }
+    }
+
+    /// The same with the next thing to type, in place of a general hint.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same as the cause of something else that failed.
+    #[must_use]
+    pub fn during(mut self, what: impl Into<String>) -> Self {
+        self.causes.insert(0, std::mem::replace(&mut self.error, what.into()));
+        self
+    }
+
+    /// The same with another exit status.
+    #[must_use]
+    pub fn exit(self, exit: u8) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// The exit status as `main` returns it.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "forkpress: {}", self.error)?;
+        self.causes.iter().try_for_each(|cause| write!(f, "\ncaused by: {cause}"))?;
+        self.hint.iter().try_for_each(|hint| write!(f, "\n\nhint: {hint}"))
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = anyhow::Error::from(error);
+        let causes = error.chain().skip(1).map(ToString::to_string).collect();
+        let known = error.chain().find_map(known);
+        let unread = error
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+        let (hint, exit) = known.unwrap_or((None, FAILED));
+        Self { error: error.to_string(), causes, hint, exit, unread }
+    }
+}
+
+/// Says what was being done as an error came.
+pub trait During<T> {
+    /// Makes the error the cause of `what`.
+    fn during(self, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<Failure>> During<T> for Result<T, E> {
+    fn during(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|error| error.into().during(what()))
+    }
+}
+
+/// The hint and the exit status of an error of the core.
+fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
+    let refused = |hint: &str| Some((Some(hint.to_owned()), FAILED));
+    if let Some(error) = error.downcast_ref::<MutationError>() {
+        return match error {
+            MutationError::Lock(error) => of_lock(error),
+            MutationError::Branch(error) | MutationError::Source { source: error, .. } => of_branch(error),
+            MutationError::DeleteMain => refused("forkpress branch reset main --from BRANCH --force"),
+            MutationError::ResetMain => refused("repeat the command with --force if main's files and database may go"),
+            MutationError::Exists { name } => {
+                refused(&format!("forkpress branch reset {name} --from BRANCH, or choose another name"))
+            }
+            MutationError::InTheWay { path, .. } => {
+                refused(&format!("move {} away, or choose another name", path.display()))
+            }
+            _ => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<LockError>() {
+        return of_lock(error);
+    }
+    if let Some(error) = error.downcast_ref::<BranchError>() {
+        return of_branch(error);
+    }
+    match error.downcast_ref::<SiteError>() {
+        Some(SiteError::NotFound { .. }) => {
+            return refused("'forkpress init' makes a site in the current folder; --work-dir names one elsewhere");
+        }
+        Some(SiteError::NotASite { .. }) => {
+            return refused("--work-dir takes the .forkpress folder of a site, as in --work-dir my-site/.forkpress");
+        }
+        _ => {}
+    }
+    match error.downcast_ref::<RegistryError>() {
+        Some(RegistryError::NoFolder) => refused("set FORKPRESS_STATE_DIR to a folder of your own"),
+        _ => None,
+    }
+}
+
+fn of_lock(error: &LockError) -> Option<(Option<String>, u8)> {
+    match error {
+        LockError::Timeout(_) => {
+            Some((Some("try again when it has ended, or wait longer with --timeout SECONDS".to_owned()), BUSY))
+        }
+        _ => None,
+    }
+}
+
+fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
+    match error {
+        BranchError::Missing { .. } => Some((Some("forkpress branch list".to_owned()), FAILED)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forkpress_core::lock::Busy;
+
+    fn timeout() -> LockError {
+        LockError::Timeout(Busy { path: "operations.lock".into(), holders: Vec::new() })
+    }
+
+    #[test]
+    fn a_busy_lock_is_75_however_deep_it_lies() {
+        assert_eq!(Failure::from(timeout()).exit, 75);
+        assert_eq!(Failure::from(MutationError::from(timeout())).exit, 75);
+        assert_eq!(Failure::from(MutationError::from(timeout())).during("x").exit, 75);
+        assert_eq!(Failure::from(MutationError::DeleteMain).exit, 1);
+    }
+
+    #[test]
+    fn a_failure_reads_what_why_and_what_next() {
+        let failure = Failure::new("no such file").during("cannot read x").during("cannot start").hint("forkpress init");
+        assert_eq!(
+            failure.to_string(),
+            "forkpress: cannot start\ncaused by: cannot read x\ncaused by: no such file\n\nhint: forkpress init"
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Standard output and standard error.
+//!
+//! What a command found goes to standard output, what it has to say on the way to standard error. A reader that goes
+//! away (`forkpress logs | head`) ends the command without a complaint.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// Writes a line to standard output.
+pub fn line(line: impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// Writes a value to standard output, as JSON of several lines.
+pub fn json(value: &impl Serialize) -> io::Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a line to standard error. Nothing depends on whether anybody reads it.
+pub fn note(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Tells of a failure and gives the exit status: text on standard error, or with `--json` an object on standard output.
+pub fn fail(failure: &Failure, as_json: bool) -> ExitCode {
+    if failure.unread {
+        return ExitCode::SUCCESS;
+    }
+    if as_json {
+        // With nobody to read it, the exit status has to do.
+        let _ = json(failure);
+    } else {
+        note(failure);
+    }
+    failure.exit_code()
+}
+
+/// Whether standard output is a pipe whose reader has gone.
+pub fn reader_is_gone() -> bool {
+    let stdout = io::stdout();
+    let mut polled = [PollFd::new(&stdout, PollFlags::empty())];
+    rustix::event::poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+        && polled[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}

@@ -1,0 +1,355 @@
+//! The PHP that serves a site: where it is, and whether it can.
+//!
+//! PHP is asked, not guessed about: it is started as it would serve, and says what it is. The report is judged apart from
+//! that, without a PHP.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use forkpress_core::layout::SiteLayout;
+
+use crate::failure::{During, Failure};
+
+/// The oldest PHP that the extension can be built for.
+const OLDEST: Version = Version { major: 8, minor: 1 };
+
+/// The modules without which WordPress or its SQLite driver does not start, with Debian's package of each.
+const MODULES: [(&str, &str); 4] = [("json", "cli"), ("hash", "cli"), ("pdo", "sqlite3"), ("pdo_sqlite", "sqlite3")];
+
+/// Zend's module API number of each PHP version (`ZEND_MODULE_API_NO`).
+const API_NUMBERS: [(&str, Version); 5] = [
+    ("20210902", Version { major: 8, minor: 1 }),
+    ("20220829", Version { major: 8, minor: 2 }),
+    ("20230831", Version { major: 8, minor: 3 }),
+    ("20240924", Version { major: 8, minor: 4 }),
+    ("20250925", Version { major: 8, minor: 5 }),
+];
+
+/// What PHP is asked to say of itself. It uses nothing that a module would have to bring.
+const QUESTION: &str = r#"
+echo 'version=', PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION, "\n";
+echo 'full=', PHP_VERSION, "\n";
+echo 'sapi=', PHP_SAPI, "\n";
+echo 'zts=', (int) PHP_ZTS, "\n";
+echo 'debug=', (int) PHP_DEBUG, "\n";
+foreach (get_loaded_extensions() as $module) { echo 'module=', strtolower($module), "\n"; }
+"#;
+
+/// A PHP program that was checked and can serve the site.
+#[derive(Clone, Debug)]
+pub struct Php {
+    /// Its absolute path.
+    pub program: PathBuf,
+    /// Its full version, such as `8.2.36`.
+    pub version: String,
+}
+
+impl Php {
+    /// Finds PHP and checks that it can serve the site, whose runtime has been unpacked.
+    ///
+    /// `asked` is what `--php` or `FORKPRESS_PHP` says: a path, or a name to be found in `PATH`.
+    pub fn check(asked: Option<&Path>, layout: &SiteLayout) -> Result<Self, Failure> {
+        let program = find(asked, env::var_os("PATH").as_deref())?;
+        let output = Self::command_of(&program, layout)
+            .args(["-d", "display_startup_errors=1", "-d", "display_errors=stderr", "-d", "log_errors=0"])
+            .args(["-d", "html_errors=0", "-r", QUESTION])
+            .stdin(Stdio::null())
+            .output()
+            .during(|| format!("cannot run {}", program.display()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let report = Report::parse(&String::from_utf8_lossy(&output.stdout), &said).ok_or_else(|| {
+            Failure::new(format!("{} is no PHP that can be used: {}", program.display(), said.trim()))
+                .hint("name another one with --php PATH")
+        })?;
+        let platform = Platform::current();
+        report.verdict().map_err(|problem| {
+            Failure::new(format!("{} cannot serve the site: {problem}", program.display())).hint(problem.hint(platform))
+        })?;
+        Ok(Self { program, version: report.full })
+    }
+
+    /// Its command line up to what it is to do: the site's settings, and the extension.
+    pub fn arguments(layout: &SiteLayout) -> [OsString; 4] {
+        let mut extension = OsString::from("extension=");
+        extension.push(layout.extension());
+        ["-c".into(), layout.php_ini().into(), "-d".into(), extension]
+    }
+
+    fn command_of(program: &Path, layout: &SiteLayout) -> Command {
+        let mut command = Command::new(program);
+        command.args(Self::arguments(layout)).env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
+        command
+    }
+}
+
+fn find(asked: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, Failure> {
+    let name = asked.unwrap_or(Path::new("php"));
+    let found = if name.components().count() > 1 {
+        std::path::absolute(name).ok().filter(|program| program.is_file())
+    } else {
+        path.and_then(|path| env::split_paths(path).map(|dir| dir.join(name)).find(|program| program.is_file()))
+    };
+    found.ok_or_else(|| match asked {
+        Some(asked) => Failure::new(format!("there is no PHP at {}", asked.display()))
+            .hint("--php, or FORKPRESS_PHP, takes the path of a PHP command-line program, such as /usr/bin/php"),
+        None => Failure::new("there is no PHP in PATH").hint(match Platform::current() {
+            Platform::MacOs => "brew install php, or name one with --php PATH".to_owned(),
+            Platform::Linux => "apt-get install php-cli php-sqlite3, or name one with --php PATH".to_owned(),
+        }),
+    })
+}
+
+/// For whom a hint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    Linux,
+    MacOs,
+}
+
+impl Platform {
+    fn current() -> Self {
+        if cfg!(target_os = "macos") { Self::MacOs } else { Self::Linux }
+    }
+}
+
+/// The version of a PHP, as far as binary compatibility goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    major: u32,
+    minor: u32,
+}
+
+impl Version {
+    fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once('.')?;
+        Some(Self { major: major.parse().ok()?, minor: minor.parse().ok()? })
+    }
+
+    fn of_api(number: &str) -> Option<Self> {
+        API_NUMBERS.iter().find(|(api, _)| *api == number).map(|(_, version)| *version)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// What a PHP said of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Report {
+    version: Version,
+    full: String,
+    sapi: String,
+    thread_safe: bool,
+    debug: bool,
+    modules: Vec<String>,
+    /// What it wrote to standard error as it started, among it why it did not load the extension.
+    complaint: String,
+}
+
+impl Report {
+    fn parse(answer: &str, complaint: &str) -> Option<Self> {
+        let lines = || answer.lines().filter_map(|line| line.split_once('='));
+        let value = |key: &str| lines().find(|(name, _)| *name == key).map(|(_, value)| value.to_owned());
+        Some(Self {
+            version: Version::parse(&value("version")?)?,
+            full: value("full")?,
+            sapi: value("sapi")?,
+            thread_safe: value("zts")? == "1",
+            debug: value("debug")? == "1",
+            modules: lines().filter(|(name, _)| *name == "module").map(|(_, module)| module.to_owned()).collect(),
+            complaint: complaint.trim().to_owned(),
+        })
+    }
+
+    fn verdict(&self) -> Result<(), Problem> {
+        let has = |module: &str| self.modules.iter().any(|loaded| loaded == module);
+        if self.sapi != "cli" {
+            return Err(Problem::NotCommandLine { sapi: self.sapi.clone() });
+        }
+        if self.version < OLDEST {
+            return Err(Problem::TooOld { version: self.version });
+        }
+        if self.thread_safe || self.debug {
+            return Err(Problem::Build { version: self.version, thread_safe: self.thread_safe });
+        }
+        let missing: Vec<_> = MODULES.into_iter().filter(|(module, _)| !has(module)).collect();
+        if !missing.is_empty() {
+            return Err(Problem::Modules { version: self.version, missing });
+        }
+        if !has("branchfs") {
+            return Err(match built_for(&self.complaint) {
+                Some(api) if Version::of_api(&api) != Some(self.version) => {
+                    Problem::Api { version: self.version, built_for: Version::of_api(&api).ok_or(api) }
+                }
+                _ => Problem::Extension { complaint: self.complaint.clone() },
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The API number of the module that Zend refused: `Module compiled with module API=20220829`, or
+/// `... build ID=API20220829,NTS`.
+fn built_for(complaint: &str) -> Option<String> {
+    let line = complaint.lines().find_map(|line| line.split_once("odule compiled with "))?.1;
+    let digits: String = line.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
+}
+
+/// Why a PHP can't serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Problem {
+    NotCommandLine { sapi: String },
+    TooOld { version: Version },
+    Build { version: Version, thread_safe: bool },
+    Modules { version: Version, missing: Vec<(&'static str, &'static str)> },
+    Api { version: Version, built_for: Result<Version, String> },
+    Extension { complaint: String },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotCommandLine { sapi } => write!(f, "it is PHP for {sapi}, which has no web server in it"),
+            Self::TooOld { version } => write!(f, "it is PHP {version}, and PHP {OLDEST} or newer is needed"),
+            Self::Build { thread_safe: true, .. } => f.write_str("it is thread-safe (ZTS), and branchfs.so is not"),
+            Self::Build { .. } => f.write_str("it is a debug build, and branchfs.so is not"),
+            Self::Modules { missing, .. } => {
+                let names: Vec<_> = missing.iter().map(|(module, _)| *module).collect();
+                write!(f, "it lacks the module {}", names.join(" and "))
+            }
+            Self::Api { version, built_for: Ok(other) } => {
+                write!(f, "it is PHP {version}, and branchfs.so was built for PHP {other}")
+            }
+            Self::Api { version, built_for: Err(number) } => {
+                write!(f, "it is PHP {version}, and branchfs.so was built for the API {number} of another PHP")
+            }
+            Self::Extension { complaint } if complaint.is_empty() => {
+                f.write_str("it does not load branchfs.so, and does not say why")
+            }
+            Self::Extension { complaint } => write!(f, "it does not load branchfs.so: {complaint}"),
+        }
+    }
+}
+
+impl Problem {
+    fn hint(&self, platform: Platform) -> String {
+        let install = |version: Version, packages: &[&str]| match platform {
+            Platform::Linux => {
+                let names: Vec<_> = packages.iter().map(|package| format!("php{version}-{package}")).collect();
+                format!("apt-get install {}", names.join(" "))
+            }
+            Platform::MacOs => format!("brew install php@{version}"),
+        };
+        match self {
+            Self::NotCommandLine { .. } => "name the command-line PHP with --php PATH".to_owned(),
+            Self::TooOld { .. } => match platform {
+                Platform::Linux => "apt-get install php-cli php-sqlite3, or name a newer PHP with --php PATH".to_owned(),
+                Platform::MacOs => "brew install php, or name a newer PHP with --php PATH".to_owned(),
+            },
+            Self::Build { version, .. } => {
+                format!("{}, or name a non-thread-safe release build with --php PATH", install(*version, &["cli", "sqlite3"]))
+            }
+            Self::Modules { version, missing } => {
+                let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+                packages.dedup();
+                install(*version, &packages)
+            }
+            Self::Api { built_for: Ok(other), .. } => {
+                format!("{}, and name it with --php PATH", install(*other, &["cli", "sqlite3"]))
+            }
+            Self::Api { .. } | Self::Extension { .. } => {
+                "build the extension for this PHP with 'make build', or name another PHP with --php PATH".to_owned()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "version=8.2\nfull=8.2.36\nsapi=cli\nzts=0\ndebug=0\n\
+        module=core\nmodule=json\nmodule=hash\nmodule=pdo\nmodule=pdo_sqlite\nmodule=branchfs\n";
+
+    fn report() -> Report {
+        Report::parse(ANSWER, "").unwrap()
+    }
+
+    fn problem(report: &Report) -> (String, String, String) {
+        let problem = report.verdict().unwrap_err();
+        (problem.to_string(), problem.hint(Platform::Linux), problem.hint(Platform::MacOs))
+    }
+
+    fn without(modules: &[&str]) -> Report {
+        let mut report = report();
+        report.modules.retain(|module| !modules.contains(&module.as_str()));
+        report
+    }
+
+    #[test]
+    fn a_php_with_all_that_is_needed_can_serve() {
+        assert_eq!(report().verdict(), Ok(()));
+        assert_eq!(report().full, "8.2.36");
+        assert_eq!(Report::parse("Could not open input file", ""), None);
+    }
+
+    #[test]
+    fn a_missing_module_is_named_with_its_package() {
+        let (said, linux, mac) = problem(&without(&["pdo", "pdo_sqlite"]));
+        assert_eq!(said, "it lacks the module pdo and pdo_sqlite");
+        assert_eq!(linux, "apt-get install php8.2-sqlite3");
+        assert_eq!(mac, "brew install php@8.2");
+    }
+
+    #[test]
+    fn an_extension_for_another_php_is_told_by_its_api() {
+        let complaint = "PHP Warning:  PHP Startup: branchfs: Unable to initialize module\n\
+            Module compiled with module API=20220829\nPHP    compiled with module API=20230831\n\
+            These options need to match\n in Unknown on line 0";
+        let other = Report {
+            version: Version { major: 8, minor: 3 },
+            complaint: complaint.to_owned(),
+            ..without(&["branchfs"])
+        };
+        let (said, linux, _) = problem(&other);
+        assert_eq!(said, "it is PHP 8.3, and branchfs.so was built for PHP 8.2");
+        assert_eq!(linux, "apt-get install php8.2-cli php8.2-sqlite3, and name it with --php PATH");
+        assert_eq!(built_for("Module compiled with build ID=API20240924,NTS").as_deref(), Some("20240924"));
+    }
+
+    #[test]
+    fn an_extension_that_does_not_load_is_quoted() {
+        let other = Report { complaint: "cannot open shared object file".to_owned(), ..without(&["branchfs"]) };
+        assert_eq!(problem(&other).0, "it does not load branchfs.so: cannot open shared object file");
+    }
+
+    #[test]
+    fn another_kind_of_php_is_refused() {
+        let old = Report { version: Version { major: 7, minor: 4 }, ..report() };
+        assert_eq!(problem(&old).0, "it is PHP 7.4, and PHP 8.1 or newer is needed");
+        let threads = Report { thread_safe: true, ..report() };
+        assert_eq!(problem(&threads).0, "it is thread-safe (ZTS), and branchfs.so is not");
+        let cgi = Report { sapi: "cgi-fcgi".to_owned(), ..report() };
+        assert_eq!(problem(&cgi).0, "it is PHP for cgi-fcgi, which has no web server in it");
+    }
+
+    #[test]
+    fn php_is_found_in_path_or_where_it_was_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let php = dir.path().join("php8.9");
+        std::fs::write(&php, "").unwrap();
+        let path = std::ffi::OsStr::new("/nowhere").to_owned();
+        let path = env::join_paths([PathBuf::from(path), dir.path().to_owned()]).unwrap();
+        assert_eq!(find(Some(Path::new("php8.9")), Some(&path)).unwrap(), php);
+        assert_eq!(find(Some(&php), None).unwrap(), php);
+        assert!(find(Some(Path::new("./php8.9")), Some(&path)).is_err());
+        assert!(find(None, Some(&path)).unwrap_err().to_string().contains("there is no PHP in PATH"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Shows how long work gets on: a bar on a terminal, a line a step elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+
+use forkpress_core::progress::{Progress, Silent};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::output;
+
+/// What suits the command: nothing with `--json`, a bar where standard error is a terminal, else lines.
+pub fn shown(as_json: bool) -> Box<dyn Progress> {
+    if as_json {
+        Box::new(Silent)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(Bar::default())
+    } else {
+        Box::new(Lines)
+    }
+}
+
+/// One line as each step begins.
+struct Lines;
+
+impl Progress for Lines {
+    fn begin(&self, step: &str, _total: Option<u64>) {
+        output::note(format_args!("forkpress: {step}"));
+    }
+
+    fn advance(&self, _by: u64) {}
+
+    fn end(&self) {}
+}
+
+/// A bar for each step, gone when the step is over.
+#[derive(Default)]
+struct Bar(Mutex<Option<ProgressBar>>);
+
+impl Bar {
+    fn replace(&self, bar: Option<ProgressBar>) {
+        let mut shown = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *shown, bar) {
+            before.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, step: &str, total: Option<u64>) {
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        let template = if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{spinner} {msg} {pos}" };
+        bar.set_style(ProgressStyle::with_template(template).expect("the template is a constant"));
+        bar.set_message(step.to_owned());
+        self.replace(Some(bar));
+    }
+
+    fn advance(&self, by: u64) {
+        if let Some(bar) = &*self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            bar.inc(by);
+        }
+    }
+
+    fn end(&self) {
+        self.replace(None);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.replace(None);
+    }
+}

@@ -1,0 +1,146 @@
+//! One `php -S`: its command line, its environment, and its process group.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ExitStatus, Stdio};
+
+use forkpress_core::site::Site;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
+
+use crate::child;
+use crate::failure::{During, Failure};
+use crate::php::Php;
+
+/// A call of the site to itself may call the site again.
+pub(super) const LOOPBACK_WORKERS: u16 = 3;
+
+/// What a pool is to be.
+pub(super) struct Settings<'a> {
+    pub(super) site: &'a Site,
+    pub(super) php: &'a Php,
+    pub(super) listen: SocketAddr,
+    pub(super) workers: u16,
+    pub(super) root_host: &'a str,
+    pub(super) loopback: SocketAddr,
+}
+
+impl Settings<'_> {
+    fn arguments(&self) -> Vec<OsString> {
+        let layout = &self.site.layout;
+        let mut arguments = Vec::from(Php::arguments(layout));
+        arguments.extend(["-S".into(), self.listen.to_string().into()]);
+        arguments.extend(["-t".into(), layout.public_root().into(), layout.router().into()]);
+        arguments
+    }
+
+    fn environment(&self) -> Vec<(&'static str, Option<OsString>)> {
+        let layout = &self.site.layout;
+        vec![
+            ("FORKPRESS_BRANCHES_DIR", Some(layout.public_root().into())),
+            ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
+            ("FORKPRESS_ROOT_HOST", Some(self.root_host.into())),
+            ("FORKPRESS_DEBUG_LOG", Some(layout.wp_debug_log().into())),
+            ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
+            ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),
+            ("PHP_CLI_SERVER_WORKERS", forks(self.workers).map(|forks| forks.to_string().into())),
+        ]
+    }
+}
+
+/// `PHP_CLI_SERVER_WORKERS` for so many processes that serve.
+///
+/// PHP forks that many and its master serves as well; of 1 it makes none. So 1 and everything from 3 on can be had.
+fn forks(workers: u16) -> Option<u16> {
+    (workers > 1).then(|| (workers - 1).max(2))
+}
+
+/// A running pool. Its master leads a process group that all its workers are in.
+pub(super) struct Pool {
+    master: Child,
+    status: Option<ExitStatus>,
+}
+
+impl Pool {
+    /// Starts a pool. Only the main thread may: the pool dies with the thread that started it.
+    pub(super) fn start(settings: &Settings<'_>) -> Result<Self, Failure> {
+        let log = super::open_log(&settings.site.layout.php_server_log())?;
+        let mut command = child::command(settings.php.program.as_os_str())?;
+        command
+            .args(settings.arguments())
+            .current_dir(settings.site.layout.public_root())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        for (name, value) in settings.environment() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let master = command.spawn().during(|| "cannot start PHP's web server".to_owned())?;
+        Ok(Self { master, status: None })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.master.id()
+    }
+
+    /// The exit status of the master once it has ended.
+    pub(super) fn try_wait(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        if self.status.is_none() {
+            self.status = self.master.try_wait()?;
+        }
+        Ok(self.status)
+    }
+
+    /// Asks the pool to end once the requests that run have ended: that is what PHP's server does on SIGINT.
+    pub(super) fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Whether the master and all of its group that became children of this process have ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.try_wait().is_ok_and(|status| status.is_some()) && self.reap()
+    }
+
+    /// Kills what is left of the group.
+    pub(super) fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        if self.status.is_none() {
+            self.status = self.master.wait().ok();
+        }
+        self.reap();
+    }
+
+    /// Collects ended workers, once the master, which they belonged to, is gone. False while some run.
+    fn reap(&self) -> bool {
+        loop {
+            match waitpgid(self.group(), WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // The group lives on while a worker does; until this process has reaped them all, its id is not used again.
+        let _ = kill_process_group(self.group(), signal);
+    }
+
+    fn group(&self) -> Pid {
+        Pid::from_child(&self.master)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_master_counts_as_a_worker() {
+        assert_eq!([1, 2, 3, 4, 8].map(forks), [None, Some(2), Some(2), Some(3), Some(7)]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Ports: whether one is free, and who has it if not.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+use crate::failure::{During, Failure};
+use crate::{output, site};
+
+/// Refuses a port that somebody listens at, and says who.
+pub(super) fn check(host: IpAddr, port: u16) -> Result<(), Failure> {
+    if host.is_unspecified() || !host.is_loopback() {
+        output::note(
+            "forkpress: warning: others can reach this address, and each branch's admin opens logged in; \
+             FORKPRESS_AUTO_LOGIN=0 asks for the password",
+        );
+    }
+    match TcpListener::bind((host, port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let by = holder(port).map(|holder| format!(" by {holder}")).unwrap_or_default();
+            Err(Failure::new(format!("port {port} is in use{by}")).hint(format!("choose another one: --port {}", next(port))))
+        }
+        Err(error) => Err(Failure::from(error).during(format!("cannot listen at {}", SocketAddr::new(host, port)))
+            .hint("choose another address or port with --host and --port")),
+    }
+}
+
+fn next(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(18080)
+}
+
+/// A port of the loopback address that is free now.
+pub(super) fn free_on_loopback() -> Result<SocketAddr, Failure> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .during(|| "cannot find a free port".to_owned())
+}
+
+/// Who listens at a port, as far as can be told: another site's server, or a process of this user's.
+fn holder(port: u16) -> Option<String> {
+    let servers = site::registry().ok()?.list().ok()?.servers;
+    if let Some(server) = servers.iter().find(|server| server.port == port) {
+        return Some(format!("the server of {}", server.work_dir.parent().unwrap_or(&server.work_dir).display()));
+    }
+    imp::listener(port)
+}
+
+#[cfg(target_os = "linux")]
+mod imp {
+    use std::fs;
+
+    use forkpress_core::process::command_line;
+
+    pub(super) fn listener(port: u16) -> Option<String> {
+        let sockets: Vec<_> = ["/proc/net/tcp", "/proc/net/tcp6"]
+            .iter()
+            .filter_map(|table| fs::read_to_string(table).ok())
+            .flat_map(|table| listening(&table, port))
+            .map(|inode| format!("socket:[{inode}]"))
+            .collect();
+        let pid = fs::read_dir("/proc")
+            .ok()?
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+            .find(|pid| {
+                fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|descriptors| {
+                    descriptors
+                        .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok())
+                        .any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
+                })
+            })?;
+        Some(match command_line(pid) {
+            Some(line) => format!("process {pid} ({line})"),
+            None => format!("process {pid}"),
+        })
+    }
+
+    /// The inodes of the sockets that listen at a port, from the text of `/proc/net/tcp` (proc(5)).
+    pub(super) fn listening(table: &str, port: u16) -> Vec<u64> {
+        const LISTEN: &str = "0A";
+        table
+            .lines()
+            .filter_map(|line| {
+                let fields: Vec<_> = line.split_ascii_whitespace().collect();
+                let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
+                let matches = u16::from_str_radix(local_port, 16) == Ok(port) && *fields.get(3)? == LISTEN;
+                matches.then(|| fields.get(9)?.parse().ok()).flatten()
+            })
+            .collect()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod imp {
+    use std::process::Command;
+
+    pub(super) fn listener(port: u16) -> Option<String> {
+        let output =
+            Command::new("lsof").args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"]).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let field = |letter: char| text.lines().find_map(|line| line.strip_prefix(letter));
+        Some(format!("process {} ({})", field('p')?, field('c')?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_port_is_refused_with_its_holder() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let failure = check(Ipv4Addr::LOCALHOST.into(), port).unwrap_err();
+        assert!(failure.error.contains(&format!("port {port} is in use")), "{failure}");
+        if cfg!(target_os = "linux") {
+            assert!(failure.error.contains(&format!("process {}", std::process::id())), "{failure}");
+        }
+        drop(listener);
+        assert_eq!(check(Ipv4Addr::LOCALHOST.into(), port), Ok(()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_a_socket_that_listens_counts() {
+        let table = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:46A0 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
+   1: 0100007F:46A0 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 20 4 30 10 -1
+   2: 0100007F:46A1 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
+";
+        assert_eq!(imp::listening(table, 18080), [4711]);
+    }
+}

@@ -1,0 +1,69 @@
+//! Asks a server for its front page.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A first page compiles WordPress and may wait behind a mutation.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The HTTP status.
+    Status(u16),
+    /// Nothing, or nothing that is HTTP.
+    None,
+}
+
+/// Where to connect to for a server that listens at `host`.
+pub(super) fn target(host: IpAddr, port: u16) -> SocketAddr {
+    let host = match host {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other,
+    };
+    SocketAddr::new(host, port)
+}
+
+/// Asks for `/` of `host`.
+pub(super) fn ask(target: SocketAddr, host: &str) -> Answer {
+    let status = || -> io::Result<Option<u16>> {
+        let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n\r\n")?;
+        // To its end: a page that hung up on would be a failed request of the site.
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(parse(&answer))
+    };
+    status().ok().flatten().map_or(Answer::None, Answer::Status)
+}
+
+fn parse(answer: &[u8]) -> Option<u16> {
+    let line = answer.split(|byte| *byte == b'\r').next()?;
+    let mut words = std::str::from_utf8(line).ok()?.split(' ');
+    words.next()?.strip_prefix("HTTP/1.")?;
+    words.next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_read() {
+        assert_eq!(parse(b"HTTP/1.0 200 OK\r\nHost: x\r\n\r\n"), Some(200));
+        assert_eq!(parse(b"HTTP/1.1 503 Service Unavailable\r\n"), Some(503));
+        assert_eq!(parse(b""), None);
+        assert_eq!(parse(b"SSH-2.0-OpenSSH\r\n"), None);
+    }
+
+    #[test]
+    fn a_server_at_every_address_is_asked_at_the_loopback_address() {
+        assert_eq!(target("0.0.0.0".parse().unwrap(), 80), "127.0.0.1:80".parse().unwrap());
+        assert_eq!(target("::".parse().unwrap(), 80), "[::1]:80".parse().unwrap());
+        assert_eq!(target("192.0.2.7".parse().unwrap(), 80), "192.0.2.7:80".parse().unwrap());
+    }
+}

@@ -1,0 +1,138 @@
+//! Ends servers of other processes. No signal goes to a process that is not surely the one that was registered.
+
+use std::time::Duration;
+
+use forkpress_core::deadline::Deadline;
+use forkpress_core::process::ProcessIdentity;
+use forkpress_core::registry::Server;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long the kernel may take to remove a killed process.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// It let its requests end.
+    Ended,
+    /// It was killed, and its requests with it.
+    Killed,
+    /// It runs on: it can't be killed.
+    Failed,
+}
+
+/// Tells a server to end and waits for it; kills it, PHP first, where it has not ended after `timeout` or where `force`
+/// says to.
+pub fn stop(server: &Server, timeout: Duration, force: bool) -> Stopped {
+    if !force {
+        send(&server.process, Signal::TERM);
+        if wait(&server.process, timeout) {
+            return Stopped::Ended;
+        }
+    }
+    for leader in &server.php {
+        if leader.is_alive()
+            && let Some(group) = pid(leader)
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+    send(&server.process, Signal::KILL);
+    if wait(&server.process, KILL_TIMEOUT) { Stopped::Killed } else { Stopped::Failed }
+}
+
+fn wait(process: &ProcessIdentity, timeout: Duration) -> bool {
+    let deadline = Deadline::after(timeout);
+    while process.is_alive() {
+        if deadline.has_passed() {
+            return false;
+        }
+        std::thread::sleep(PAUSE.min(deadline.remaining()));
+    }
+    true
+}
+
+fn pid(process: &ProcessIdentity) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(process.pid).ok()?)
+}
+
+/// Sends through a descriptor of the process: between the check and the signal its id can't come to mean another one.
+#[cfg(target_os = "linux")]
+fn send(process: &ProcessIdentity, signal: Signal) {
+    use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+
+    if let Some(pid) = pid(process)
+        && let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty())
+        && process.is_alive()
+    {
+        let _ = pidfd_send_signal(&descriptor, signal);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(process: &ProcessIdentity, signal: Signal) {
+    if process.is_alive()
+        && let Some(pid) = pid(process)
+    {
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Makes orphans of this process's children its own children, so that it can wait for PHP's workers after PHP's master.
+#[cfg(target_os = "linux")]
+pub(super) fn adopt_orphans() {
+    // Without it only the masters are waited for.
+    let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn adopt_orphans() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+
+    fn server(process: ProcessIdentity, php: Vec<ProcessIdentity>) -> Server {
+        Server {
+            work_dir: "/site/.forkpress".into(),
+            process,
+            php,
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            root_host: "wp.localhost".to_owned(),
+            workers: 1,
+            started_at: 0,
+        }
+    }
+
+    fn sleeper() -> (Child, ProcessIdentity) {
+        let child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
+        let identity = ProcessIdentity::of(child.id()).unwrap();
+        (child, identity)
+    }
+
+    #[test]
+    fn a_server_and_its_php_are_killed_where_asked() {
+        let (mut main, main_identity) = sleeper();
+        let (mut php, php_identity) = sleeper();
+        assert_eq!(stop(&server(main_identity, vec![php_identity]), Duration::ZERO, true), Stopped::Killed);
+        main.wait().unwrap();
+        assert!(!php.wait().unwrap().success());
+    }
+
+    #[test]
+    fn a_process_with_a_reused_id_is_left_alone() {
+        let (mut other, identity) = sleeper();
+        let registered = ProcessIdentity { started: "0".to_owned(), ..identity.clone() };
+        stop(&server(registered.clone(), vec![registered]), Duration::ZERO, true);
+        assert!(identity.is_alive());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}

@@ -1,0 +1,89 @@
+//! Which site a command is about, and at which addresses it is served.
+
+use std::path::Path;
+
+use forkpress_core::name::BranchName;
+use forkpress_core::registry::{Listing, Registry, Server};
+use forkpress_core::site::Site;
+
+use crate::failure::{During, Failure};
+use crate::output;
+
+/// The site whose work folder was named, else the one that the current folder lies in.
+pub fn open(work_dir: Option<&Path>) -> Result<Site, Failure> {
+    match work_dir {
+        Some(work_dir) => Ok(Site::open(work_dir)?),
+        None => Ok(Site::find(&current_dir()?)?),
+    }
+}
+
+/// The current folder.
+pub fn current_dir() -> Result<std::path::PathBuf, Failure> {
+    std::env::current_dir().during(|| "cannot tell the current folder".to_owned())
+}
+
+/// The registry of this user's servers.
+pub fn registry() -> Result<Registry, Failure> {
+    Ok(Registry::from_environment(|name| std::env::var_os(name))?)
+}
+
+/// The servers of a listing, after a word about a registry that had to be put aside.
+pub fn servers(listing: Listing) -> Vec<Server> {
+    if let Some(path) = &listing.moved_aside {
+        output::note(format_args!(
+            "forkpress: warning: the server registry was not readable and is now {}; servers that it listed run on, \
+             but are not known any more",
+            path.display()
+        ));
+    }
+    listing.servers
+}
+
+/// The server that serves a site now.
+pub fn server_of(site: &Site) -> Result<Option<Server>, Failure> {
+    let servers = servers(registry()?.list()?);
+    Ok(servers.into_iter().find(|server| server.work_dir == site.layout.work_dir()))
+}
+
+/// Where a site is served: by the server that runs, else as its settings have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The host name of `main`.
+    pub root_host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl Address {
+    /// Where the site is served now, or would be. A registry that can't be read does not keep a command from its work.
+    pub fn of(site: &Site) -> Self {
+        match server_of(site) {
+            Ok(Some(server)) => Self { root_host: server.root_host, port: server.port },
+            _ => Self { root_host: site.config.root_host.clone(), port: site.config.port },
+        }
+    }
+
+    /// The host and port of a branch, as a `Host` header has them: without the port where it is HTTP's own.
+    pub fn host(&self, branch: &BranchName) -> String {
+        let host = if branch.is_main() { self.root_host.clone() } else { format!("{branch}.{}", self.root_host) };
+        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The address of a branch's front page.
+    pub fn url(&self, branch: &BranchName) -> String {
+        format!("http://{}/", self.host(branch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_one_label_below_the_root_host() {
+        let address = Address { root_host: "wp.localhost".to_owned(), port: 18080 };
+        assert_eq!(address.url(&BranchName::main()), "http://wp.localhost:18080/");
+        assert_eq!(address.url(&"sale".parse().unwrap()), "http://sale.wp.localhost:18080/");
+        assert_eq!(Address { port: 80, ..address }.url(&"sale".parse().unwrap()), "http://sale.wp.localhost/");
+    }
+}

@@ -1,0 +1,275 @@
+//! Gets a WordPress tree from where the user has one, a folder or a ZIP file, into the site's staging folder.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use forkpress_core::progress::Progress;
+use zip::ZipArchive;
+
+use crate::failure::{During, Failure};
+use crate::init::Interrupt;
+
+/// What tells a WordPress tree.
+const LANDMARK: &str = "wp-load.php";
+
+/// The drop-in with which WordPress uses SQLite.
+const DRIVER: &str = "wp-content/db.php";
+
+/// Copies or unzips the WordPress at `source` to the folder `destination`, which does not exist yet.
+pub fn take(
+    source: &Path,
+    destination: &Path,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<(), Failure> {
+    let metadata = fs::metadata(source).during(|| format!("cannot read {}", source.display()))?;
+    if metadata.is_dir() {
+        copy(source, destination, interrupt, progress)
+    } else {
+        unzip(source, destination, interrupt, progress)
+    }
+}
+
+/// Refuses a tree that is no WordPress, or one that would need a MySQL server.
+pub fn check(tree: &Path, source: &Path) -> Result<(), Failure> {
+    if !tree.join(LANDMARK).is_file() {
+        return Err(Failure::new(format!("{} holds no WordPress: there is no {LANDMARK} in it", source.display()))
+            .hint("--wordpress takes the folder that has wp-load.php in it, or a ZIP file of it"));
+    }
+    if !tree.join(DRIVER).is_file() {
+        return Err(Failure::new(format!("{} has no SQLite driver: there is no {DRIVER} in it", source.display()))
+            .hint("put the plugin sqlite-database-integration into it and copy its db.copy to wp-content/db.php"));
+    }
+    Ok(())
+}
+
+/// Does `work` for each of `count` items, on a few threads. The first failure ends it.
+fn each(count: usize, work: impl Fn(usize) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
+    let next = AtomicUsize::new(0);
+    let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
+    let run = || loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        if index >= count {
+            return Ok(());
+        }
+        if let Err(failure) = work(index) {
+            next.store(count, Ordering::Relaxed);
+            return Err(failure);
+        }
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let own = run();
+        others.into_iter().map(|thread| thread.join().expect("no worker panics")).fold(own, Result::and)
+    })
+}
+
+fn copy(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
+    let resolved = fs::canonicalize(source).during(|| format!("cannot read {}", source.display()))?;
+    if destination.starts_with(&resolved) {
+        return Err(Failure::new(format!("{} holds the folder that the site would be made in", source.display()))
+            .hint("make the site in a folder beside it: mkdir ../site && cd ../site"));
+    }
+    let mut files = Vec::new();
+    let mut folders = Vec::new();
+    walk(&resolved, destination, &mut folders, &mut files).during(|| format!("cannot copy {}", source.display()))?;
+    progress.begin("copying WordPress", Some(files.len() as u64));
+    each(files.len(), |index| {
+        interrupt.check()?;
+        let (from, to) = &files[index];
+        copy_file(from, to).during(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        progress.advance(1);
+        Ok(())
+    })?;
+    // Last and innermost first: a folder that may not be written to has to be filled before.
+    for (path, permissions) in folders.into_iter().rev() {
+        fs::set_permissions(&path, permissions).during(|| format!("cannot set the mode of {}", path.display()))?;
+    }
+    progress.end();
+    Ok(())
+}
+
+type Folders = Vec<(PathBuf, fs::Permissions)>;
+
+/// Makes the folders, outermost first, and lists what is to be copied into them.
+fn walk(from: &Path, to: &Path, folders: &mut Folders, files: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    folders.push((to.to_owned(), fs::metadata(from)?.permissions()));
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            walk(&from, &to, folders, files)?;
+        } else {
+            files.push((from, to));
+        }
+    }
+    Ok(())
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(from)?;
+    if metadata.is_symlink() {
+        return symlink(fs::read_link(from)?, to);
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is neither a file, a folder nor a symbolic link"));
+    }
+    fs::copy(from, to)?;
+    // The time as well: a browser's cached copy of a file stays right.
+    let writable = File::open(to)?;
+    writable.set_modified(metadata.modified()?)
+}
+
+fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
+    let broken = || format!("cannot read the ZIP file {}", source.display());
+    let open = || -> Result<_, Failure> { Ok(ZipArchive::new(BufReader::new(File::open(source)?))?) };
+    let mut archive = open().during(broken)?;
+    let mut entries = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).during(broken)?;
+        entries.push(Entry {
+            name: entry.name().to_owned(),
+            path: entry.enclosed_name(),
+            symlink: entry.is_symlink(),
+            folder: entry.is_dir(),
+        });
+    }
+    let planned = plan(&entries).map_err(|problem| Failure::new(format!("{}: {problem}", source.display())))?;
+    progress.begin("unpacking WordPress", Some(planned.len() as u64));
+    for (_, path) in &planned {
+        let parent = destination.join(path).parent().map(Path::to_owned).unwrap_or_default();
+        fs::create_dir_all(&parent).during(|| format!("cannot make the folder {}", parent.display()))?;
+    }
+    // Each piece has its own handle of the file: reading one entry moves the position.
+    const ENTRIES_IN_PIECE: usize = 256;
+    let pieces: Vec<_> = planned.chunks(ENTRIES_IN_PIECE).collect();
+    each(pieces.len(), |piece| {
+        let mut archive = open().during(broken)?;
+        for (index, path) in pieces[piece] {
+            interrupt.check()?;
+            let to = destination.join(path);
+            let mut entry = archive.by_index(*index).during(broken)?;
+            let mode = entry.unix_mode().map_or(0o644, |mode| mode & 0o777 | 0o600);
+            let write = |entry: &mut dyn io::Read| -> io::Result<()> {
+                let mut file = File::create_new(&to)?;
+                io::copy(entry, &mut file)?;
+                file.set_permissions(fs::Permissions::from_mode(mode))
+            };
+            write(&mut entry).during(|| format!("cannot unpack {} to {}", path.display(), to.display()))?;
+            progress.advance(1);
+        }
+        Ok(())
+    })?;
+    progress.end();
+    Ok(())
+}
+
+/// An entry of a ZIP file.
+struct Entry {
+    name: String,
+    /// Its path, unless that leaves the folder that it is unpacked to.
+    path: Option<PathBuf>,
+    symlink: bool,
+    folder: bool,
+}
+
+/// Which files to unpack, by index, and where to: those below the folder that has `wp-load.php` in it.
+fn plan(entries: &[Entry]) -> Result<Vec<(usize, PathBuf)>, String> {
+    for entry in entries {
+        let inside = entry.path.as_ref().is_some_and(|path| path.components().all(|c| matches!(c, Component::Normal(_))));
+        if !inside {
+            return Err(format!("its entry {:?} would be written outside of the folder", entry.name));
+        }
+        if entry.symlink {
+            return Err(format!("its entry {:?} is a symbolic link", entry.name));
+        }
+    }
+    let paths = || entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.path.as_ref()?, entry)));
+    let root = paths()
+        .filter(|(_, path, _)| path.file_name().is_some_and(|name| name == LANDMARK))
+        .map(|(_, path, _)| path.parent().unwrap_or(Path::new("")))
+        .min_by_key(|root| root.components().count())
+        .ok_or_else(|| format!("there is no {LANDMARK} in it"))?;
+    Ok(paths()
+        .filter(|(_, _, entry)| !entry.folder)
+        .filter_map(|(index, path, _)| Some((index, path.strip_prefix(root).ok()?.to_owned())))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forkpress_core::progress::Silent;
+
+    fn entry(name: &str) -> Entry {
+        let inside = !name.split('/').any(|part| part == "..") && !name.starts_with('/');
+        Entry {
+            name: name.to_owned(),
+            path: inside.then(|| PathBuf::from(name)),
+            symlink: false,
+            folder: name.ends_with('/'),
+        }
+    }
+
+    #[test]
+    fn a_zip_is_unpacked_from_the_folder_that_holds_wordpress() {
+        let entries = ["wordpress/", "wordpress/wp-load.php", "wordpress/wp-admin/x.php", "readme.txt"].map(entry);
+        assert_eq!(plan(&entries).unwrap(), [(1, "wp-load.php".into()), (2, "wp-admin/x.php".into())]);
+        let flat = ["wp-load.php", "old/wp-load.php"].map(entry);
+        assert_eq!(plan(&flat).unwrap(), [(0, "wp-load.php".into()), (1, "old/wp-load.php".into())]);
+        assert!(plan(&["x.php"].map(entry)).unwrap_err().contains("wp-load.php"));
+    }
+
+    #[test]
+    fn an_entry_that_leaves_the_folder_is_refused() {
+        for name in ["../x.php", "a/../../x.php", "/etc/passwd"] {
+            assert!(plan(&["wp-load.php", name].map(entry)).unwrap_err().contains("outside"), "{name}");
+        }
+        let link = Entry { symlink: true, ..entry("link") };
+        assert!(plan(&[entry("wp-load.php"), link]).unwrap_err().contains("symbolic link"));
+    }
+
+    #[test]
+    fn a_hostile_zip_file_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("wp.zip");
+        let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
+        for name in ["wp-load.php", "../escaped.php"] {
+            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            io::Write::write_all(&mut writer, b"<?php").unwrap();
+        }
+        writer.finish().unwrap();
+        let failure = unzip(&path, &dir.path().join("tree"), &Interrupt::default(), &Silent).unwrap_err();
+        assert!(failure.to_string().contains("outside"), "{failure}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_copy_keeps_links_modes_and_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(from.join("empty")).unwrap();
+        fs::write(from.join("run"), "x").unwrap();
+        fs::set_permissions(from.join("run"), fs::Permissions::from_mode(0o555)).unwrap();
+        symlink("nowhere", from.join("link")).unwrap();
+        copy(&from, &to, &Interrupt::default(), &Silent).unwrap();
+        assert!(to.join("empty").is_dir());
+        assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("nowhere"));
+        let (before, after) = (fs::metadata(from.join("run")).unwrap(), fs::metadata(to.join("run")).unwrap());
+        assert_eq!(after.permissions(), before.permissions());
+        assert_eq!(after.modified().unwrap(), before.modified().unwrap());
+    }
+
+    #[test]
+    fn a_site_inside_of_its_own_source_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        let failure = copy(&root, &root.join("site/tree"), &Interrupt::default(), &Silent).unwrap_err();
+        assert!(failure.to_string().contains("would be made in"), "{failure}");
+    }
+}
