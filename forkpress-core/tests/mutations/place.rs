@@ -66,8 +66,9 @@ impl Kind {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // Lazily: a process that another test starts just now has, until it runs its own program, what this one had open.
         if self.mounted
-            && let Err(reason) = run(Command::new("umount").arg(&self.root))
+            && let Err(reason) = run(Command::new("umount").arg("-l").arg(&self.root))
         {
             eprintln!("{} stays mounted: {reason}", self.root.display());
         }
