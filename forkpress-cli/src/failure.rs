@@ -52,6 +52,13 @@ impl Failure {
         self
     }
 
+    /// The same with a cause, after those it has.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// The same with another exit status.
     #[must_use]
     pub fn exit(self, exit: u8) -> Self {
