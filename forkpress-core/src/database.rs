@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
@@ -34,6 +35,10 @@ const PAGES_PER_STEP: i32 = 4096;
 
 /// SQLite takes its timeout as milliseconds in 31 bits.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long to wait between two attempts to become the writer. SQLite's own pauses grow to 100 milliseconds: beside a
+/// program that writes one transaction after the other, its turn may never come.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// Why a database can't be snapshot.
 #[derive(Debug, Error)]
@@ -107,7 +112,7 @@ impl Snapshot {
             source.check()?;
             progress.end();
             match view {
-                FileView::Reflink => source.wait_for_turn()?,
+                FileView::Reflink => source.wait_for_turn(deadline)?,
                 FileView::FileCopy => source.copy(&database_of(staged_tree), progress)?,
             }
         }
@@ -127,18 +132,15 @@ impl Snapshot {
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         match self.view {
-            FileView::Reflink => source.clone_to(self.view, &database_of(&self.staged_tree)),
+            FileView::Reflink => source.clone_to(self.view, &database_of(&self.staged_tree), deadline),
             FileView::FileCopy if source.is_copied()? => Ok(()),
             FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
         }
     }
 
     /// Waits until nobody else writes into the database.
-    pub(crate) fn wait_for_turn(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
-        self.source.iter().try_for_each(|source| {
-            source.wait_until(deadline);
-            source.wait_for_turn()
-        })
+    pub(crate) fn wait_for_turn(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.source.as_ref().map_or(Ok(()), |source| source.wait_for_turn(deadline))
     }
 
     /// Whether the file that is open is still the tree's database.
@@ -182,14 +184,31 @@ impl Source {
         if finding == "ok" { Ok(()) } else { Err(DatabaseError::Damaged { path: self.path.clone(), finding }) }
     }
 
-    fn wait_for_turn(&self) -> Result<(), DatabaseError> {
-        self.run("BEGIN IMMEDIATE; ROLLBACK")
+    fn wait_for_turn(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.become_writer(deadline)?;
+        self.run("ROLLBACK")
+    }
+
+    /// Begins a transaction that keeps every other writer out.
+    fn become_writer(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.wait_until(Deadline::NOW);
+        loop {
+            match self.run("BEGIN IMMEDIATE") {
+                Err(DatabaseError::Busy { .. }) if !deadline.has_passed() => {
+                    thread::sleep(PAUSE.min(deadline.remaining()));
+                }
+                begun => {
+                    self.wait_until(deadline);
+                    return begun;
+                }
+            }
+        }
     }
 
     /// Clones the database and its log to `to` while nobody can write.
-    fn clone_to(&self, view: FileView, to: &Path) -> Result<(), DatabaseError> {
+    fn clone_to(&self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
         let is_wal = self.is_wal()?;
-        self.run("BEGIN IMMEDIATE")?;
+        self.become_writer(deadline)?;
         let cloned = self.clone_files(view, to, is_wal);
         let rolled_back = self.run("ROLLBACK");
         cloned?;

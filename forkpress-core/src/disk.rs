@@ -306,7 +306,7 @@ mod tests {
         fs::create_dir_all(tree.join("closed/inner")).unwrap();
         fs::write(tree.join("closed/inner/file"), "").unwrap();
         fs::set_permissions(tree.join("closed/inner"), fs::Permissions::from_mode(0o555)).unwrap();
-        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
         remove(&tree).unwrap();
         remove(&tree).unwrap();
         assert!(!tree.exists());

@@ -69,7 +69,7 @@ impl Staged {
     }
 
     /// Waits until no foreign writer is at the source's database.
-    pub(super) fn wait_for_database(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
+    pub(super) fn wait_for_database(&self, deadline: Deadline) -> Result<(), DatabaseError> {
         self.snapshot.wait_for_turn(deadline)
     }
 

@@ -124,6 +124,8 @@ pub fn ask<T: rusqlite::types::FromSql>(tree: &Path, question: &str) -> T {
 }
 
 /// A process of its own that runs one of the ignored tests of this file, and shakes hands in lines.
+///
+/// Killed when dropped, so that none outlives a test that fails.
 pub struct Other {
     child: Child,
     lines: BufReader<ChildStdout>,
@@ -159,14 +161,17 @@ impl Other {
         writeln!(self.input, "{word}").unwrap();
     }
 
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
+    /// Waits until the other process has played its role.
     pub fn wait(mut self) {
-        drop(self.input);
         assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
