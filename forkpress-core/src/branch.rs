@@ -59,7 +59,7 @@ pub enum BranchError {
 
 /// Every branch of a site: `main` first, then by name.
 ///
-/// A record whose folder is gone is left out: it is what a crash leaves of a delete, and the next mutation drops it.
+/// A record without a folder is left out: a delete may be between its two steps, or a user may have removed the folder.
 ///
 /// # Errors
 /// [`BranchError`]; one record that can't be read fails the whole list.
@@ -73,7 +73,8 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
         let Some(name) = name else { continue };
         match show(site, &name) {
             Ok(branch) => branches.push(branch),
-            Err(BranchError::Missing { .. } | BranchError::NotAFolder { .. }) => {}
+            // The record may have been dropped since it was listed.
+            Err(BranchError::Missing { .. } | BranchError::NoRecord { .. } | BranchError::NotAFolder { .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -84,16 +84,34 @@ impl CowLayout {
         self.0.join("staging")
     }
 
+    /// Where the tree that is to become the branch `name` is built. One mutation runs at a time.
+    #[must_use]
+    pub fn staged_tree(&self, name: &BranchName) -> PathBuf {
+        self.staging_dir().join(name.as_str())
+    }
+
     /// Where what was published away waits for its removal.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {
         self.0.join("trash")
     }
 
+    /// Where the tree that was the branch `name` goes.
+    #[must_use]
+    pub fn trashed_tree(&self, name: &BranchName) -> PathBuf {
+        self.trash_dir().join(name.as_str())
+    }
+
     /// What mutations in progress intend.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
         self.0.join("journal")
+    }
+
+    /// What the mutation that is about to publish intends. One mutation runs at a time.
+    #[must_use]
+    pub fn intent(&self) -> PathBuf {
+        self.journal_dir().join("intent.toml")
     }
 }
 
@@ -215,6 +233,14 @@ pub const DATABASE_DIR: &str = "wp-content/database";
 
 /// The name of a branch's database in [`DATABASE_DIR`]; `-wal` and `-shm` stand beside it and belong to it.
 pub const DATABASE_FILE: &str = ".ht.sqlite";
+
+/// The write-ahead log of a database: committed pages that are not in the database file yet.
+#[must_use]
+pub fn wal_of(database: &Path) -> PathBuf {
+    let mut path = database.to_owned().into_os_string();
+    path.push("-wal");
+    path.into()
+}
 
 /// The database of the branch tree at `tree`.
 #[must_use]

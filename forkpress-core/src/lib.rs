@@ -9,7 +9,11 @@
 pub mod branch;
 #[cfg(feature = "mutations")]
 pub mod config;
+#[cfg(feature = "mutations")]
+pub mod database;
 pub mod deadline;
+#[cfg(feature = "mutations")]
+pub mod disk;
 #[cfg(feature = "mutations")]
 pub mod file;
 pub mod layout;
@@ -27,5 +31,7 @@ pub mod registry;
 pub mod route;
 #[cfg(feature = "mutations")]
 pub mod site;
+#[cfg(feature = "mutations")]
+mod tree;
 #[cfg(feature = "mutations")]
 pub mod view;

@@ -12,6 +12,8 @@ const RESERVED: [&str; 6] = ["admin", "api", "localhost", "mail", "wp", "www"];
 
 /// The name of a branch: lower-case letters, digits, `-` and `_`, 1 to 63 of them, neither first nor last a `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "mutations", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "mutations", serde(try_from = "String", into = "String"))]
 pub struct BranchName(String);
 
 /// Why a string is no branch name.
@@ -71,6 +73,20 @@ impl BranchName {
 impl fmt::Display for BranchName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl From<BranchName> for String {
+    fn from(name: BranchName) -> Self {
+        name.0
+    }
+}
+
+impl TryFrom<String> for BranchName {
+    type Error = InvalidName;
+
+    fn try_from(name: String) -> Result<Self, InvalidName> {
+        Self::parse(&name)
     }
 }
 

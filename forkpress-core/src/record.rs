@@ -17,7 +17,7 @@ pub struct BranchRecord {
     /// When the branch got the tree it has, in UTC, as RFC 3339 has it: `2026-11-22T17:25:46Z`.
     pub created_at: String,
     /// The branch whose tree it was; none for the first `main`.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<BranchName>,
     /// The publish that made it.
     pub generation: u64,
@@ -94,22 +94,6 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
-mod optional_name {
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use crate::name::BranchName;
-
-    pub(super) fn serialize<S: Serializer>(name: &Option<BranchName>, serializer: S) -> Result<S::Ok, S::Error> {
-        name.as_ref().map(BranchName::as_str).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BranchName>, D::Error> {
-        let name = Option::<String>::deserialize(deserializer)?;
-        name.map(|name| BranchName::parse(&name).map_err(D::Error::custom)).transpose()
-    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,12 @@ impl<'a> Patience<'a> {
         self
     }
 
+    /// Until when the writer waits.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
     /// Polls for `lock` until `deadline`, telling once of a wait that began at `since`.
     fn poll(
         &mut self,

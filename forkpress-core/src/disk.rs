@@ -1,0 +1,314 @@
+//! The steps that change the disk for a mutation. All of them go through [`step`], the one place that knows which step
+//! failed at which path.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::io::Errno;
+use thiserror::Error;
+
+use crate::config::FileView;
+use crate::file::Replacement;
+
+/// A step that failed.
+#[derive(Debug, Error)]
+#[error("cannot {step} {path}")]
+pub struct DiskError {
+    /// What was tried, as a verb.
+    pub step: &'static str,
+    /// At which path.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// What a clone has in common with its original besides its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    /// Permission bits with set-user-id, set-group-id and sticky.
+    pub(crate) mode: u32,
+    pub(crate) owner: u32,
+    pub(crate) group: u32,
+    /// Seconds and nanoseconds.
+    pub(crate) modified: (i64, i64),
+}
+
+/// Does one step.
+pub(crate) fn step<T>(step: &'static str, path: &Path, action: impl FnOnce() -> io::Result<T>) -> Result<T, DiskError> {
+    action().map_err(|source| DiskError { step, path: path.to_owned(), source })
+}
+
+/// Makes a folder that only its owner may use for now; one that exists will do.
+pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
+    step("make the folder", path, || match rustix::fs::mkdir(path, Mode::RWXU) {
+        Err(Errno::EXIST) if fs::symlink_metadata(path)?.is_dir() => Ok(()),
+        made => Ok(made?),
+    })
+}
+
+/// Opens a regular file that may change or go meanwhile; none where it is gone or something else by now.
+pub(crate) fn open_file(path: &Path) -> Result<Option<File>, DiskError> {
+    // NONBLOCK: a FIFO that took the file's place would block until somebody writes into it.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    step("read", path, || match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => Ok(None),
+        Err(errno) => Err(errno.into()),
+        Ok(file) => {
+            let file = File::from(file);
+            Ok(file.metadata()?.is_file().then_some(file))
+        }
+    })
+}
+
+/// Makes a file at `to`, where there is none, that has the bytes of `file` as they are now.
+///
+/// What can't share its blocks, because it lies on another file system or is set to be overwritten in place, is copied.
+pub(crate) fn clone_file(view: FileView, file: &File, to: &Path) -> Result<(), DiskError> {
+    step("clone to", to, || match view {
+        FileView::FileCopy => copy_file(file, to),
+        FileView::Reflink => match reflink_copy::reflink_file_to_path(file, to) {
+            Err(error) if cannot_share(&error) => copy_file(file, to),
+            cloned => cloned,
+        },
+    })
+}
+
+fn cannot_share(error: &io::Error) -> bool {
+    [Errno::XDEV, Errno::OPNOTSUPP, Errno::INVAL, Errno::NOTTY, Errno::NOSYS]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Copies a file as long as it is when the copy begins: one that grows faster than it is copied would never end.
+fn copy_file(from: &File, to: &Path) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let to = File::from(rustix::fs::open(to, flags, Mode::RUSR | Mode::WUSR)?);
+    let metadata = from.metadata()?;
+    const BLOCK_BYTES: u64 = 512;
+    if metadata.blocks() * BLOCK_BYTES >= metadata.len() {
+        return copy_range(from, &to, 0, metadata.len());
+    }
+    copy_sparse(from, &to, metadata.len())
+}
+
+fn copy_range(mut from: &File, mut to: &File, start: u64, bytes: u64) -> io::Result<()> {
+    use io::{Read, Seek, SeekFrom};
+    from.seek(SeekFrom::Start(start))?;
+    to.seek(SeekFrom::Start(start))?;
+    // std copies in the kernel where the kernel can (copy_file_range, sendfile).
+    io::copy(&mut from.take(bytes), &mut to).map(drop)
+}
+
+/// Copies what a file has of data and leaves its holes holes.
+#[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+fn copy_sparse(from: &File, to: &File, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{SeekFrom, seek};
+    let mut position = 0;
+    while position < bytes {
+        let start = match seek(from, SeekFrom::Data(position)) {
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
+            start => start?.min(bytes),
+        };
+        let end = match seek(from, SeekFrom::Hole(start)) {
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => bytes,
+            end => end?.min(bytes),
+        };
+        copy_range(from, to, start, end - start)?;
+        position = end;
+    }
+    to.set_len(bytes)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+fn copy_sparse(from: &File, to: &File, bytes: u64) -> io::Result<()> {
+    copy_range(from, to, 0, bytes)
+}
+
+/// Makes a symlink that says what another says, wherever that leads.
+pub(crate) fn symlink(target: &Path, path: &Path) -> Result<(), DiskError> {
+    step("make the symlink", path, || Ok(rustix::fs::symlink(target, path)?))
+}
+
+/// Gives the file at `original` a second name.
+pub(crate) fn hard_link(original: &Path, path: &Path) -> Result<(), DiskError> {
+    step("make the hard link", path, || fs::hard_link(original, path))
+}
+
+/// Gives a file or a folder its attributes; a symlink only what a symlink has. Who may not give files away keeps them.
+pub(crate) fn set_attributes(path: &Path, attributes: &Attributes, is_symlink: bool) -> Result<(), DiskError> {
+    step("set the attributes of", path, || {
+        let (owner, group) = (Uid::from_raw(attributes.owner), Gid::from_raw(attributes.group));
+        // Before the mode: a change of owner clears the set-id bits.
+        match rustix::fs::chownat(CWD, path, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::PERM | Errno::INVAL) => {}
+            changed => changed?,
+        }
+        if !is_symlink {
+            fs::set_permissions(path, fs::Permissions::from_mode(attributes.mode))?;
+        }
+        let (seconds, nanoseconds) = attributes.modified;
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: seconds, tv_nsec: nanoseconds },
+        };
+        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    })
+}
+
+/// Lets the owner of a folder change what is in it, for a while.
+pub(crate) fn open_up(path: &Path) -> Result<(), DiskError> {
+    step("open up the folder", path, || {
+        let mode = fs::symlink_metadata(path)?.mode();
+        if mode & 0o700 == 0o700 {
+            return Ok(());
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o7777 | 0o700))
+    })
+}
+
+/// Removes whatever is at `path`, with all that is in it; nothing there is fine.
+pub(crate) fn remove(path: &Path) -> Result<(), DiskError> {
+    step("remove", path, || {
+        let metadata = match fs::symlink_metadata(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
+            metadata => metadata?,
+        };
+        if !metadata.is_dir() {
+            return fs::remove_file(path);
+        }
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                for entry in walkdir::WalkDir::new(path) {
+                    let entry = entry?;
+                    if entry.file_type().is_dir() {
+                        // The walk opens a folder after it was handed out.
+                        fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
+                    }
+                }
+                fs::remove_dir_all(path)
+            }
+            removed => removed,
+        }
+    })
+}
+
+/// Removes all that is in a folder. A folder that is not there is empty.
+pub(crate) fn empty_folder(path: &Path) -> Result<(), DiskError> {
+    let entries = step("read the folder", path, || match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect::<io::Result<Vec<_>>>(),
+    })?;
+    entries.iter().try_for_each(|entry| remove(&entry.path()))
+}
+
+/// Renames to a path where nothing is.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
+    step("rename to", to, || match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // The file system does not know the flag. What is renamed is always a folder, which replaces no file and, at
+        // worst, an empty folder.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match fs::symlink_metadata(to) {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::rename(from, to),
+        },
+        renamed => Ok(renamed?),
+    })
+}
+
+/// Exchanges what is at two paths in one step; false where the file system can't.
+pub(crate) fn exchange(one: &Path, other: &Path) -> Result<bool, DiskError> {
+    step("exchange", other, || match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        exchanged => Ok(exchanged.map(|()| true)?),
+    })
+}
+
+/// Makes a file's bytes and attributes, or a folder's entries, durable.
+pub(crate) fn sync(path: &Path) -> Result<(), DiskError> {
+    // A folder without read permission for its owner can't be opened, but its parent's sync has its attributes.
+    step("sync", path, || match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    })
+}
+
+/// Makes all that was written to the file system of `path` durable.
+#[cfg(target_os = "linux")]
+pub(crate) fn sync_file_system(path: &Path) -> Result<(), DiskError> {
+    step("sync the file system of", path, || Ok(rustix::fs::syncfs(File::open(path)?)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn sync_file_system(_path: &Path) -> Result<(), DiskError> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// Replaces a small file whole and durably.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    step("write", path, || crate::file::replace(path, bytes))
+}
+
+/// Does all of [`replace`] that needs space on the disk.
+pub(crate) fn prepare_replacement(path: &Path, bytes: &[u8]) -> Result<Replacement, DiskError> {
+    step("write", path, || Replacement::prepare(path, bytes))
+}
+
+/// Puts a prepared file in its place at `path`, durably.
+pub(crate) fn commit(replacement: Replacement, path: &Path) -> Result<(), DiskError> {
+    step("replace", path, || replacement.commit())
+}
+
+/// The inode of what is at `path`, a symlink not followed; none where nothing is.
+pub(crate) fn inode(path: &Path) -> Result<Option<u64>, DiskError> {
+    step("look at", path, || match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        metadata => Ok(Some(metadata?.ino())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn a_copy_keeps_holes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let file = File::create_new(&from).unwrap();
+        file.set_len(64 << 20).unwrap();
+        file.write_all_at(b"head", 0).unwrap();
+        file.write_all_at(b"middle", 32 << 20).unwrap();
+        copy_file(&File::open(&from).unwrap(), &to).unwrap();
+        assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap());
+        assert!(fs::metadata(&to).unwrap().blocks() * 512 < 1 << 20);
+    }
+
+    #[test]
+    fn a_rename_replaces_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        assert_eq!(rename(&from, &to).unwrap_err().source.kind(), ErrorKind::AlreadyExists);
+        assert!(from.exists());
+    }
+
+    #[test]
+    fn a_tree_with_closed_folders_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        fs::create_dir_all(tree.join("closed/inner")).unwrap();
+        fs::write(tree.join("closed/inner/file"), "").unwrap();
+        fs::set_permissions(tree.join("closed/inner"), fs::Permissions::from_mode(0o555)).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        remove(&tree).unwrap();
+        remove(&tree).unwrap();
+        assert!(!tree.exists());
+    }
+}

@@ -1,0 +1,134 @@
+//! Cloning a tree, and bringing a clone up to date.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::diff::Changes;
+use super::walk::{Entry, Kind, Tree};
+use crate::config::FileView;
+use crate::disk::{self, DiskError};
+use crate::progress::Progress;
+
+/// From how many changed files on the whole file system is synced instead of each of them.
+const SYNC_ALL_FROM: usize = 64;
+
+/// Clones a walked tree from `source` into the folder `target`, which is made, and makes it durable.
+///
+/// What has gone since the walk is left out, and what has changed is taken as it is: [`retake`] finds both.
+pub(crate) fn clone_tree(
+    view: FileView,
+    tree: &Tree,
+    source: &Path,
+    target: &Path,
+    progress: &dyn Progress,
+) -> Result<(), DiskError> {
+    progress.begin("clone files", Some(tree.entries.len() as u64));
+    let entries: Vec<&Entry> = tree.entries.iter().collect();
+    clone_entries(view, &entries, source, target, progress)?;
+    set_folder_attributes(entries.into_iter().filter(|entry| entry.kind == Kind::Folder).rev(), target)?;
+    progress.end();
+    progress.begin("sync", None);
+    disk::sync_file_system(target)?;
+    progress.end();
+    Ok(())
+}
+
+/// Makes the clone in `target` of the tree walked `before` one of the tree walked `after`, durably, and says how many
+/// entries it took for that.
+pub(crate) fn retake(
+    view: FileView,
+    before: &Tree,
+    after: &Tree,
+    source: &Path,
+    target: &Path,
+) -> Result<u64, DiskError> {
+    let changes = Changes::between(before, after);
+    let folders: Vec<_> = changes.touched.iter().filter(|path| before.get(path).is_some()).collect();
+    folders.iter().try_for_each(|path| disk::open_up(&target.join(path)))?;
+    changes.removed.iter().try_for_each(|path| disk::remove(&target.join(path)))?;
+    for entry in changes.taken.iter().filter(|entry| entry.kind != Kind::Folder) {
+        disk::remove(&target.join(&entry.path))?;
+    }
+    clone_entries(view, &changes.taken, source, target, &crate::progress::Silent)?;
+    let is_touched = |entry: &&Entry| entry.kind == Kind::Folder && changes.touched.contains(&entry.path);
+    let folders: Vec<&Entry> = after.entries.iter().filter(is_touched).collect();
+    set_folder_attributes(folders.iter().copied().rev(), target)?;
+
+    let files: Vec<_> = changes.taken.iter().filter(|entry| entry.kind == Kind::File).collect();
+    if files.len() + folders.len() >= SYNC_ALL_FROM {
+        disk::sync_file_system(target)?;
+    } else {
+        files.iter().try_for_each(|entry| sync_if_there(&target.join(&entry.path)))?;
+        folders.iter().try_for_each(|entry| disk::sync(&target.join(&entry.path)))?;
+    }
+    Ok((changes.taken.len() + changes.removed.len()) as u64)
+}
+
+/// Clones entries to where nothing but folders may be. Folders are left open: their attributes come last.
+fn clone_entries(
+    view: FileView,
+    entries: &[&Entry],
+    source: &Path,
+    target: &Path,
+    progress: &dyn Progress,
+) -> Result<(), DiskError> {
+    let mut first_names: HashMap<(u64, u64), &Path> = HashMap::new();
+    let (mut originals, mut hard_links) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match &entry.kind {
+            Kind::Folder => {
+                disk::create_folder(&target.join(&entry.path))?;
+                disk::open_up(&target.join(&entry.path))?;
+                progress.advance(1);
+            }
+            Kind::File if entry.is_hard_link() => match first_names.get(&entry.device_and_inode) {
+                Some(first) => hard_links.push((*first, *entry)),
+                None => {
+                    first_names.insert(entry.device_and_inode, &entry.path);
+                    originals.push(*entry);
+                }
+            },
+            Kind::File | Kind::Symlink(_) => originals.push(*entry),
+        }
+    }
+    originals.par_iter().try_for_each(|entry| {
+        progress.advance(1);
+        clone_entry(view, entry, source, target)
+    })?;
+    for (first, entry) in hard_links {
+        progress.advance(1);
+        let (first, path) = (target.join(first), target.join(&entry.path));
+        // The first name may have gone before it was cloned.
+        match disk::inode(&first)? {
+            Some(_) => disk::hard_link(&first, &path)?,
+            None => clone_entry(view, entry, source, target)?,
+        }
+    }
+    Ok(())
+}
+
+fn clone_entry(view: FileView, entry: &Entry, source: &Path, target: &Path) -> Result<(), DiskError> {
+    let path = target.join(&entry.path);
+    if let Kind::Symlink(says) = &entry.kind {
+        disk::symlink(says, &path)?;
+        return disk::set_attributes(&path, &entry.attributes, true);
+    }
+    let Some(file) = disk::open_file(&source.join(&entry.path))? else { return Ok(()) };
+    disk::clone_file(view, &file, &path)?;
+    disk::set_attributes(&path, &entry.attributes, false)
+}
+
+/// Sets the attributes of folders, which come with what is in a folder before the folder.
+fn set_folder_attributes<'a>(folders: impl Iterator<Item = &'a Entry>, target: &Path) -> Result<(), DiskError> {
+    folders.into_iter().try_for_each(|entry| disk::set_attributes(&target.join(&entry.path), &entry.attributes, false))
+}
+
+/// An editor, which no lock keeps out, may have removed the file again since it was seen.
+fn sync_if_there(path: &Path) -> Result<(), DiskError> {
+    match disk::inode(path)? {
+        Some(_) => disk::sync(path),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,8 @@
+//! Trees of files: looking at one, telling what changed in it, and cloning it.
+
+mod clone;
+mod diff;
+mod walk;
+
+pub(crate) use clone::{clone_tree, retake};
+pub(crate) use walk::Tree;

@@ -1,0 +1,233 @@
+//! What a tree looks like: every folder, regular file and symlink in it, the database left out.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::disk::{Attributes, DiskError, step};
+use crate::layout::{DATABASE_DIR, DATABASE_FILE};
+
+/// The most that a time stamp may lag behind the clock: kernels stamp files with the time of their last tick.
+const TICK: Duration = Duration::from_millis(20);
+
+/// The same on file systems that keep whole seconds.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
+
+/// A tree as it was when it was walked.
+///
+/// Sockets, FIFOs and devices are not part of it: they belong to the process or the machine that made them. Nor is the
+/// database, which is snapshot as a database.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    /// By path, so that a folder comes before what is in it.
+    pub(crate) entries: Vec<Entry>,
+    /// When the walk began, since the epoch.
+    began: Duration,
+}
+
+/// One thing in a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Relative to the tree; empty for the tree's own folder.
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    pub(crate) attributes: Attributes,
+    pub(crate) size_bytes: u64,
+    /// The names that the file has; more than one where there are hard links.
+    pub(crate) links: u64,
+    pub(crate) device_and_inode: (u64, u64),
+    /// Seconds and nanoseconds.
+    pub(crate) changed: (i64, i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Folder,
+    File,
+    /// With what it says.
+    Symlink(PathBuf),
+}
+
+impl Tree {
+    /// Walks the tree at `root`. What goes while it is walked may be missing or not.
+    ///
+    /// Every byte that an entry's file gets after its entry was noted shows as a change of the entry, unless the entry
+    /// [was racy](Self::is_racy).
+    pub(crate) fn walk(root: &Path) -> Result<Self, DiskError> {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let folder = step("look at", root, || Ok(rustix::fs::open(root, FOLDER, Mode::empty())?))?;
+        let stat = step("look at", root, || Ok(rustix::fs::fstat(&folder)?))?;
+        let mut entries = walk_folder(root, PathBuf::new(), File::from(folder))?;
+        entries.push(Entry::new(PathBuf::new(), Kind::Folder, &stat));
+        entries.par_sort_unstable_by(|a, b| bytes(&a.path).cmp(bytes(&b.path)));
+        Ok(Self { entries, began })
+    }
+
+    /// Whether the file of an entry may have changed after its entry was noted without a trace: it had last changed so
+    /// shortly before that another change would have got the same time stamp.
+    pub(crate) fn is_racy(&self, entry: &Entry) -> bool {
+        let (seconds, nanoseconds) = entry.changed;
+        let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0));
+        let lag = if nanoseconds == 0 { WHOLE_SECONDS } else { TICK };
+        changed + lag >= self.began
+    }
+
+    /// The entry at a path.
+    pub(crate) fn get(&self, path: &Path) -> Option<&Entry> {
+        let index = self.entries.binary_search_by(|entry| bytes(&entry.path).cmp(bytes(path))).ok()?;
+        Some(&self.entries[index])
+    }
+}
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// `/` sorts before what is usual in names but after `-` and `.`: bytes order parents before children all the same,
+/// and are compared faster than components.
+pub(super) fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+fn walk_folder(root: &Path, path: PathBuf, folder: File) -> Result<Vec<Entry>, DiskError> {
+    let is_database_folder = path == Path::new(DATABASE_DIR);
+    let (mut entries, mut folders) = (Vec::new(), Vec::new());
+    let read = || -> io::Result<()> {
+        for found in Dir::read_from(&folder)? {
+            let found = found?;
+            let name = OsStr::from_bytes(found.file_name().to_bytes());
+            if name == "." || name == ".." || is_database_folder && is_database(name) {
+                continue;
+            }
+            let stat = match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => continue,
+                stat => stat?,
+            };
+            let kind = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => {
+                    folders.push(name.to_owned());
+                    Kind::Folder
+                }
+                FileType::RegularFile => Kind::File,
+                FileType::Symlink => match rustix::fs::readlinkat(&folder, name, Vec::new()) {
+                    Err(Errno::NOENT | Errno::INVAL) => continue,
+                    target => Kind::Symlink(std::ffi::OsString::from_vec(target?.into_bytes()).into()),
+                },
+                _ => continue,
+            };
+            entries.push(Entry::new(path.join(name), kind, &stat));
+        }
+        Ok(())
+    };
+    step("read the folder", &root.join(&path), read)?;
+    let below: Vec<Vec<Entry>> = folders
+        .par_iter()
+        .map(|name| match rustix::fs::openat(&folder, name, FOLDER, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(Vec::new()),
+            opened => {
+                let below = path.join(name);
+                let opened = step("read the folder", &root.join(&below), || Ok(opened?))?;
+                walk_folder(root, below, File::from(opened))
+            }
+        })
+        .collect::<Result<_, _>>()?;
+    entries.extend(below.into_iter().flatten());
+    Ok(entries)
+}
+
+/// Whether a file in the database folder is the database or one of the files that SQLite keeps beside it.
+fn is_database(name: &OsStr) -> bool {
+    name.as_bytes()
+        .strip_prefix(DATABASE_FILE.as_bytes())
+        .is_some_and(|rest| matches!(rest, b"" | b"-wal" | b"-shm" | b"-journal"))
+}
+
+impl Entry {
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap,
+        reason = "the types differ between platforms"
+    )]
+    fn new(path: PathBuf, kind: Kind, stat: &rustix::fs::Stat) -> Self {
+        Self {
+            path,
+            kind,
+            attributes: Attributes {
+                mode: stat.st_mode as u32 & 0o7777,
+                owner: stat.st_uid,
+                group: stat.st_gid,
+                modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            },
+            size_bytes: stat.st_size as u64,
+            links: stat.st_nlink as u64,
+            device_and_inode: (stat.st_dev as u64, stat.st_ino as u64),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+        }
+    }
+
+    /// Whether this is one of several names of a file.
+    pub(crate) fn is_hard_link(&self) -> bool {
+        self.kind == Kind::File && self.links > 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn paths(tree: &Tree) -> Vec<&str> {
+        tree.entries.iter().map(|entry| entry.path.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_walk_has_everything_but_the_database() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join(DATABASE_DIR);
+        fs::create_dir_all(&database).unwrap();
+        for name in [".ht.sqlite", ".ht.sqlite-wal", ".ht.sqlite-shm", ".ht.sqlite.bak", "index.php"] {
+            fs::write(database.join(name), "").unwrap();
+        }
+        fs::write(dir.path().join("wp-content/.ht.sqlite"), "").unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let tree = Tree::walk(dir.path()).unwrap();
+        assert_eq!(
+            paths(&tree),
+            [
+                "",
+                "wp-content",
+                "wp-content/.ht.sqlite",
+                "wp-content/database",
+                "wp-content/database/.ht.sqlite.bak",
+                "wp-content/database/index.php",
+            ]
+        );
+        assert_eq!(tree.get(Path::new("wp-content/database")).unwrap().kind, Kind::Folder);
+        assert_eq!(tree.get(Path::new("wp-content/none")), None);
+    }
+
+    #[test]
+    fn what_changed_shortly_before_the_walk_is_racy() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        let mut tree = Tree::walk(dir.path()).unwrap();
+        let entry = tree.entries[1].clone();
+        tree.began = Duration::new(1000, 500_000_000);
+        for (changed, racy) in [
+            ((1000, 500_000_001), true),
+            ((1000, 490_000_000), true),
+            ((1000, 400_000_000), false),
+            ((999, 0), true),
+            ((998, 0), false),
+            ((-1, 0), false),
+        ] {
+            assert_eq!(tree.is_racy(&Entry { changed, ..entry.clone() }), racy, "{changed:?}");
+        }
+    }
+}

@@ -1,0 +1,585 @@
+//! Mutations on real file systems. Needs root for all but the plain folder; says `SKIPPED:` where a mount is not to be had.
+
+mod place;
+mod world;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use forkpress_core::branch;
+use forkpress_core::config::FileView;
+use forkpress_core::database::DatabaseError;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{database_of, wal_of};
+use forkpress_core::lock::{Patience, generation};
+use forkpress_core::mutation::{self, MutationError};
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Silent;
+use forkpress_core::view;
+
+use place::{Kind, Place};
+use world::{Other, World, ask, listen, make_database, my_place, name, open, patience, tell};
+
+/// One and the same suite for every view on every file system.
+macro_rules! conformance {
+    ($($module:ident: $kind:expr, $view:expr;)*) => { $(
+        mod $module {
+            use super::*;
+            conformance!(@tests $kind, $view;
+                the_probe_finds_what_works
+                a_branch_and_its_source_are_isolated_both_ways
+                a_clone_keeps_everything_but_access_times
+                what_changes_while_a_branch_is_prepared_is_in_it
+                a_reset_exchanges_files_database_and_record
+                a_delete_leaves_nothing
+                a_foreign_writer_delays_a_branch_and_never_tears_it
+                a_foreign_writer_that_does_not_end_is_given_up_on
+                every_branch_made_under_a_writing_process_is_whole
+                a_database_without_a_log_is_in_wal_mode_in_the_branch
+                a_database_that_comes_goes_or_is_replaced_while_a_branch_is_prepared_is_followed
+                a_process_that_dies_leaves_the_next_mutation_a_clean_site
+            );
+        }
+    )* };
+    (@tests $kind:expr, $view:expr; $($test:ident)*) => { $(
+        #[test]
+        fn $test() {
+            if let Some(place) = Place::of($kind) {
+                super::$test(place, $kind, $view);
+            }
+        }
+    )* };
+}
+
+conformance! {
+    plain: Kind::Plain, FileView::FileCopy;
+    ext4: Kind::Ext4, FileView::FileCopy;
+    tmpfs: Kind::Tmpfs, FileView::FileCopy;
+    xfs: Kind::Xfs, FileView::Reflink;
+    xfs_copy: Kind::Xfs, FileView::FileCopy;
+    btrfs: Kind::Btrfs, FileView::Reflink;
+}
+
+fn the_probe_finds_what_works(place: Place, kind: Kind, view: FileView) {
+    assert!(view::supports(view, &place.root));
+    if let Some(best) = kind.best_view() {
+        assert_eq!(view::probe(&place.root), best);
+    }
+}
+
+fn a_branch_and_its_source_are_isolated_both_ways(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| fs::write(main.join("shared"), vec![b'm'; 100_000]).unwrap());
+    let before = generation(world.site.layout.cow()).unwrap();
+    let report = world.create("x").unwrap();
+    assert_eq!(report.generation, before + 1);
+    assert_eq!(branch::show(&world.site, &name("x")).unwrap().record.generation, report.generation);
+    assert_eq!(branch::show(&world.site, &name("x")).unwrap().record.from, Some(BranchName::main()));
+    assert_eq!(world.branches(), ["main", "x"]);
+
+    let overwrite = |branch: &str, byte: u8| {
+        let file = fs::File::options().write(true).open(world.path(branch).join("shared")).unwrap();
+        file.write_all_at(&[byte; 10], 50_000).unwrap();
+    };
+    overwrite("x", b'x');
+    world.add_post("x", "on x");
+    assert_eq!(fs::read(world.path("main").join("shared")).unwrap(), vec![b'm'; 100_000]);
+    assert_eq!(world.posts("main"), ["hello"]);
+    overwrite("main", b'M');
+    world.add_post("main", "on main");
+    assert_eq!(fs::read(world.path("x").join("shared")).unwrap()[50_000..50_011], *b"xxxxxxxxxxm");
+    assert_eq!(world.posts("x"), ["hello", "on x"]);
+    assert_eq!(world.posts("main"), ["hello", "on main"]);
+    assert_eq!(ask::<String>(&world.path("x"), "PRAGMA journal_mode"), "wal");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn a_clone_keeps_everything_but_access_times(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        let nasty = OsString::from_vec(b"a name\nof \xff\xfe bytes".to_vec());
+        fs::create_dir_all(main.join(&nasty).join("deep/er")).unwrap();
+        fs::create_dir(main.join("empty")).unwrap();
+        fs::write(main.join(&nasty).join("deep/er").join(&nasty), "bytes").unwrap();
+        fs::write(main.join("empty-file"), "").unwrap();
+        fs::write(main.join("a"), "a").unwrap();
+        fs::write(main.join("a-b"), "sorts between a and a/").unwrap();
+        symlink(&nasty, main.join("to-folder")).unwrap();
+        symlink("nowhere/at/all", main.join("broken")).unwrap();
+        symlink("/etc/hostname", main.join("absolute")).unwrap();
+        symlink("../..", main.join("up")).unwrap();
+        fs::write(main.join("one"), "linked").unwrap();
+        fs::hard_link(main.join("one"), main.join("empty/two")).unwrap();
+        fs::hard_link(main.join("one"), main.join("three")).unwrap();
+        let sparse = fs::File::create(main.join("sparse")).unwrap();
+        sparse.set_len(64 << 20).unwrap();
+        sparse.write_all_at(b"middle", 32 << 20).unwrap();
+        let mode = |path: &str, mode| fs::set_permissions(main.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        mode("a", 0o444);
+        mode("a-b", 0o2751);
+        mode("empty-file", 0o000);
+        fs::create_dir(main.join("closed")).unwrap();
+        fs::write(main.join("closed/file"), "inside").unwrap();
+        mode("closed", 0o555);
+        let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
+        for path in ["a", "empty", "closed", "sparse", ""] {
+            fs::File::open(main.join(path)).unwrap().set_modified(old).unwrap();
+        }
+    });
+    world.create("x").unwrap();
+    let (main, x) = (describe(&world.path("main")), describe(&world.path("x")));
+    for (path, description) in &main {
+        assert_eq!(x.get(path), Some(description), "{path:?}");
+    }
+    assert_eq!(main.len(), x.len());
+    assert_eq!(fs::metadata(world.path("x").join("sparse")).unwrap().len(), 64 << 20);
+    assert!(fs::metadata(world.path("x").join("sparse")).unwrap().blocks() * 512 < 1 << 20, "holes stay holes");
+    let inode = |path: &str| fs::metadata(world.path("x").join(path)).unwrap().ino();
+    assert!(inode("one") == inode("empty/two") && inode("one") == inode("three"));
+    assert_ne!(inode("one"), fs::metadata(world.path("main").join("one")).unwrap().ino());
+}
+
+/// All that a clone must have in common with its original, the database's own files left out.
+fn describe(tree: &Path) -> BTreeMap<PathBuf, String> {
+    let mut described = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(tree) {
+        let entry = entry.unwrap();
+        let path = entry.path().strip_prefix(tree).unwrap().to_owned();
+        if path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".ht.sqlite")) {
+            continue;
+        }
+        let metadata = entry.path().symlink_metadata().unwrap();
+        let content = match metadata.file_type() {
+            kind if kind.is_symlink() => format!("-> {:?}", fs::read_link(entry.path()).unwrap()),
+            kind if kind.is_dir() => String::new(),
+            _ if metadata.len() > 1 << 20 => format!("{} bytes", metadata.len()),
+            _ => format!("{:?}", OsStr::from_bytes(&fs::read(entry.path()).unwrap())),
+        };
+        // Opening a database, which this test does not, is all that may change its folder.
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        let (mode, owner, group) = (metadata.mode(), metadata.uid(), metadata.gid());
+        described.insert(path, format!("{mode:o} {owner} {group} {modified:?} {content}"));
+    }
+    described
+}
+
+fn what_changes_while_a_branch_is_prepared_is_in_it(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        for folder in ["stays", "goes/deep", "becomes-file", "closed"] {
+            fs::create_dir_all(main.join(folder)).unwrap();
+        }
+        for file in ["changes", "vanishes", "becomes-link", "becomes-folder", "stays/file", "goes/deep/file", "one"] {
+            fs::write(main.join(file), "before").unwrap();
+        }
+        fs::write(main.join("becomes-file/inside"), "before").unwrap();
+        fs::write(main.join("closed/file"), "before").unwrap();
+        fs::hard_link(main.join("one"), main.join("two")).unwrap();
+        symlink("changes", main.join("link")).unwrap();
+    });
+    let main = world.path("main");
+    let prepared = world.prepare_create("x");
+    assert_eq!(world.branches(), ["main"], "what is prepared is not there yet");
+
+    let modified = fs::metadata(main.join("changes")).unwrap().modified().unwrap();
+    let changed = fs::File::options().write(true).open(main.join("changes")).unwrap();
+    changed.write_all_at(b"after!", 0).unwrap();
+    changed.set_modified(modified).unwrap();
+    fs::remove_file(main.join("vanishes")).unwrap();
+    fs::remove_dir_all(main.join("goes")).unwrap();
+    fs::remove_file(main.join("becomes-link")).unwrap();
+    symlink("changes", main.join("becomes-link")).unwrap();
+    fs::remove_file(main.join("becomes-folder")).unwrap();
+    fs::create_dir_all(main.join("becomes-folder/deep")).unwrap();
+    fs::write(main.join("becomes-folder/deep/file"), "after").unwrap();
+    fs::remove_dir_all(main.join("becomes-file")).unwrap();
+    fs::write(main.join("becomes-file"), "after").unwrap();
+    fs::write(main.join("appears"), "after").unwrap();
+    fs::write(main.join("one"), "through one of its names").unwrap();
+    fs::hard_link(main.join("changes"), main.join("another name")).unwrap();
+    fs::remove_file(main.join("link")).unwrap();
+    symlink("appears", main.join("link")).unwrap();
+    fs::set_permissions(main.join("stays/file"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(main.join("closed/file"), "after").unwrap();
+    fs::set_permissions(main.join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
+    world.add_post("main", "while preparing");
+
+    let report = prepared.publish(&mut patience()).unwrap();
+    assert!(report.retaken > 0 && report.entries > report.retaken / 2);
+    let (main, x) = (describe(&main), describe(&world.path("x")));
+    for (path, description) in &main {
+        assert_eq!(x.get(path), Some(description), "{path:?}");
+    }
+    assert_eq!(main.len(), x.len());
+    let inode = |path: &str| fs::metadata(world.path("x").join(path)).unwrap().ino();
+    assert_eq!(inode("one"), inode("two"));
+    assert_eq!(inode("changes"), inode("another name"));
+    assert_eq!(world.posts("x"), ["hello", "while preparing"]);
+}
+
+fn a_reset_exchanges_files_database_and_record(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    world.create("x").unwrap();
+    world.create("y").unwrap();
+    fs::write(world.path("x").join("mark"), "x").unwrap();
+    world.add_post("x", "on x");
+    let report = world.reset("y", "x", false).unwrap();
+    assert_eq!(fs::read(world.path("y").join("mark")).unwrap(), b"x");
+    assert_eq!(world.posts("y"), ["hello", "on x"]);
+    let record = branch::show(&world.site, &name("y")).unwrap().record;
+    assert_eq!((record.from, record.generation), (Some(name("x")), report.generation));
+    world.reset("main", "y", true).unwrap();
+    assert_eq!(world.posts("main"), ["hello", "on x"]);
+    assert_eq!(world.branches(), ["main", "x", "y"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn a_delete_leaves_nothing(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    world.create("x").unwrap();
+    world.delete("x").unwrap();
+    assert_eq!(world.branches(), ["main"]);
+    assert!(!world.path("x").exists());
+    assert!(!world.site.layout.cow().record(&name("x")).exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.create("x").unwrap();
+    assert_eq!(world.branches(), ["main", "x"]);
+}
+
+fn a_foreign_writer_delays_a_branch_and_never_tears_it(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    let prepared = world.prepare_create("x");
+    let mut writer = Other::start("roles::writes_half", &world.path("main"));
+    writer.hears("half written");
+    // The other half is written only once the publish has begun or is over: what it gives is all or nothing.
+    writer.say("go on");
+    prepared.publish(&mut patience()).unwrap();
+    writer.wait();
+    let (posts, count): (i64, i64) =
+        (ask(&world.path("x"), "SELECT count(*) FROM posts"), ask(&world.path("x"), "SELECT posts FROM counts"));
+    assert_eq!(posts, count);
+    match view {
+        FileView::Reflink => assert_eq!(count, 2, "a clone waits for the writer"),
+        FileView::FileCopy => assert!(count == 1 || count == 2),
+    }
+    assert_eq!(ask::<String>(&world.path("x"), "PRAGMA integrity_check"), "ok");
+}
+
+fn a_foreign_writer_that_does_not_end_is_given_up_on(place: Place, _: Kind, view: FileView) {
+    if view == FileView::FileCopy {
+        return; // A backup needs no writer to end.
+    }
+    let world = World::new(place, view, |_| ());
+    let prepared = world.prepare_create("x");
+    let mut writer = Other::start("roles::writes_half", &world.path("main"));
+    writer.hears("half written");
+    let error = prepared.publish(&mut Patience::silent(Deadline::after(Duration::from_millis(50)))).unwrap_err();
+    assert!(matches!(error, MutationError::Database(DatabaseError::Busy { .. })) && error.is_busy(), "{error}");
+    assert_eq!(world.branches(), ["main"]);
+    assert!(!world.path("x").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    writer.say("go on");
+    writer.wait();
+    assert_eq!(ask::<i64>(&world.path("main"), "SELECT count(*) FROM posts"), 2);
+}
+
+fn every_branch_made_under_a_writing_process_is_whole(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    let mut writer = Other::start("roles::writes_all_the_time", &world.path("main"));
+    let mut last = 0;
+    for round in 0..5 {
+        writer.hears("wrote");
+        let branch = format!("x{round}");
+        world.create(&branch).unwrap();
+        let tree = world.path(&branch);
+        assert_eq!(ask::<String>(&tree, "PRAGMA integrity_check"), "ok");
+        let (posts, count): (i64, i64) =
+            (ask(&tree, "SELECT count(*) FROM posts"), ask(&tree, "SELECT posts FROM counts"));
+        assert_eq!(posts, count);
+        assert!(count >= last, "a later branch has no less");
+        last = count;
+    }
+    drop(writer);
+    assert!(ask::<i64>(&world.path("main"), "SELECT posts FROM counts") >= last);
+    assert_eq!(ask::<String>(&world.path("main"), "PRAGMA integrity_check"), "ok");
+}
+
+fn a_database_without_a_log_is_in_wal_mode_in_the_branch(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        fs::remove_file(database_of(main)).unwrap();
+        make_database(main, "DELETE");
+    });
+    world.create("x").unwrap();
+    // A connection that is not asked for a mode has the mode of the file.
+    assert_eq!(ask::<String>(&world.path("x"), "PRAGMA journal_mode"), "wal");
+    assert_eq!(world.posts("x"), ["hello"]);
+    assert_eq!(ask::<String>(&world.path("main"), "PRAGMA journal_mode"), "delete", "the source is left as it was");
+}
+
+fn a_database_that_comes_goes_or_is_replaced_while_a_branch_is_prepared_is_followed(
+    place: Place,
+    _: Kind,
+    view: FileView,
+) {
+    let world = World::new(place, view, |_| ());
+    let database = database_of(&world.path("main"));
+    let away = world.site.layout.public_root().join("away");
+
+    let prepared = world.prepare_create("gone");
+    fs::rename(&database, &away).unwrap();
+    prepared.publish(&mut patience()).unwrap();
+    assert!(!database_of(&world.path("gone")).exists() && !wal_of(&database_of(&world.path("gone"))).exists());
+
+    let prepared = world.prepare_create("came");
+    fs::rename(&away, &database).unwrap();
+    prepared.publish(&mut patience()).unwrap();
+    assert_eq!(world.posts("came"), ["hello"]);
+
+    let prepared = world.prepare_create("replaced");
+    fs::copy(&database, &away).unwrap();
+    open_at(&away).execute("INSERT INTO posts (title) VALUES ('in the other file')", []).unwrap();
+    fs::rename(&away, &database).unwrap();
+    prepared.publish(&mut patience()).unwrap();
+    assert_eq!(world.posts("replaced"), ["hello", "in the other file"]);
+}
+
+fn open_at(path: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(path).unwrap()
+}
+
+fn a_process_that_dies_leaves_the_next_mutation_a_clean_site(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    let mut other = Other::start("roles::prepares_and_waits", world.site.layout.work_dir());
+    other.hears("prepared");
+    drop(other);
+    assert_eq!(world.branches(), ["main"]);
+    assert!(!world.leftovers().is_empty());
+    world.create("y").unwrap();
+    assert_eq!(world.branches(), ["main", "y"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.create("x").unwrap();
+}
+
+/// What other processes do. Each is started by a test above.
+mod roles {
+    use super::*;
+
+    #[test]
+    #[ignore = "a role that another test starts"]
+    fn writes_half() {
+        let connection = open(&my_place());
+        connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO posts (title) VALUES ('half')").unwrap();
+        tell("half written");
+        assert!(listen());
+        connection.execute_batch("UPDATE counts SET posts = posts + 1; COMMIT").unwrap();
+    }
+
+    #[test]
+    #[ignore = "a role that another test starts"]
+    fn writes_all_the_time() {
+        let connection = open(&my_place());
+        // Not for ever: a test that fails may leave this one alone with the disk.
+        for round in 0..20_000 {
+            connection
+                .execute_batch(
+                    "BEGIN IMMEDIATE;
+                     INSERT INTO posts (title) VALUES (hex(randomblob(500)));
+                     UPDATE counts SET posts = posts + 1;
+                     COMMIT",
+                )
+                .unwrap();
+            if round % 10 == 0 {
+                tell("wrote");
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "a role that another test starts"]
+    fn prepares_and_waits() {
+        let site = forkpress_core::site::Site::open(&my_place()).unwrap();
+        let _prepared =
+            mutation::prepare_create(&site, &name("x"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+        tell("prepared");
+        listen();
+    }
+}
+
+fn plain_world() -> World {
+    World::new(Place::of(Kind::Plain).unwrap(), FileView::FileCopy, |_| ())
+}
+
+/// The message of an error and of all that it was caused by.
+fn message(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_nothing_changes() {
+    let world = plain_world();
+    world.create("x").unwrap();
+    let root = world.site.layout.public_root();
+    fs::create_dir(root.join("folder")).unwrap();
+    fs::write(root.join("file"), "").unwrap();
+    symlink("main", root.join("link")).unwrap();
+    let refused = |result: Result<mutation::Report, MutationError>| message(&result.unwrap_err());
+    let at = |name: &str| root.join(name).display().to_string();
+
+    assert_eq!(refused(world.delete("main")), "cannot delete the main branch");
+    assert_eq!(refused(world.reset("main", "x", false)), "refusing to reset main without --force");
+    assert_eq!(refused(world.reset("x", "x", true)), "cannot reset a branch from itself");
+    assert_eq!(refused(world.reset("main", "main", true)), "cannot reset a branch from itself");
+    assert_eq!(refused(world.create("x")), "branch 'x' already exists");
+    assert_eq!(refused(world.reset("none", "main", false)), "branch 'none' does not exist");
+    assert_eq!(refused(world.delete("none")), "branch 'none' does not exist");
+    assert_eq!(
+        refused(mutation::create(&world.site, &name("y"), &name("none"), &mut patience(), &Silent)),
+        "cannot take the branch 'none' as the source: branch 'none' does not exist"
+    );
+    for taken in ["folder", "file", "link"] {
+        let in_the_way = format!("{} is in the way of the new branch '{taken}'", at(taken));
+        assert_eq!(refused(world.create(taken)), in_the_way);
+        let no_record = format!("{} has no record, so it is not a branch", at(taken));
+        assert_eq!(refused(world.delete(taken)), no_record);
+        assert_eq!(refused(world.reset(taken, "main", false)), no_record);
+    }
+    fs::rename(root.join("x"), root.join("elsewhere")).unwrap();
+    symlink("elsewhere", root.join("x")).unwrap();
+    let not_a_folder = format!("{} is not a folder, so branch 'x' cannot be used", at("x"));
+    assert_eq!(refused(world.delete("x")), not_a_folder);
+    assert_eq!(refused(world.reset("x", "main", false)), not_a_folder);
+    assert_eq!(world.branches(), ["main"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_damaged_database_is_refused() {
+    let world = plain_world();
+    let database = database_of(&world.path("main"));
+    let file = fs::File::options().write(true).open(&database).unwrap();
+    file.write_all_at(&[0xff; 2000], 4096).unwrap();
+    let error = world.create("x").unwrap_err();
+    assert!(matches!(error, MutationError::Database(DatabaseError::Damaged { .. })), "{}", message(&error));
+    fs::write(&database, "this is no database at all, it is some text").unwrap();
+    let error = world.create("x").unwrap_err();
+    assert!(matches!(error, MutationError::Database(DatabaseError::Damaged { .. })), "{}", message(&error));
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_database_outside_of_the_tree_is_refused() {
+    let world = plain_world();
+    let folder = world.path("main").join("wp-content/database");
+    let elsewhere = world.site.layout.public_root().join("elsewhere");
+    fs::rename(&folder, &elsewhere).unwrap();
+    symlink(&elsewhere, &folder).unwrap();
+    let error = world.create("x").unwrap_err();
+    assert!(matches!(error, MutationError::Database(DatabaseError::NotInTree { .. })), "{}", message(&error));
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_tree_without_a_database_is_a_branch_without_one() {
+    let world = plain_world();
+    fs::remove_dir_all(world.path("main").join("wp-content")).unwrap();
+    world.create("x").unwrap();
+    assert_eq!(describe(&world.path("x")), describe(&world.path("main")));
+}
+
+#[test]
+fn on_a_full_disk_the_site_stays_as_it_was() {
+    let Some(place) = Place::of(Kind::Tiny) else { return };
+    let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join("big"), vec![1; 2 << 20]).unwrap());
+    let error = world.create("x").unwrap_err();
+    assert!(message(&error).contains("No space left on device"), "{}", message(&error));
+    assert_eq!(world.branches(), ["main"]);
+    assert!(!world.path("x").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    fs::write(world.path("main").join("big"), "").unwrap();
+    world.create("x").unwrap();
+    assert_eq!(world.posts("x"), ["hello"]);
+}
+
+#[test]
+fn a_dropped_preparation_leaves_nothing() {
+    let world = plain_world();
+    drop(world.prepare_create("x"));
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.create("x").unwrap();
+}
+
+#[test]
+fn a_branch_of_that_name_made_by_hand_in_the_meantime_is_refused() {
+    let world = plain_world();
+    let prepared = world.prepare_create("x");
+    fs::create_dir(world.path("x")).unwrap();
+    let error = prepared.publish(&mut patience()).unwrap_err();
+    assert!(matches!(error, MutationError::InTheWay { .. }), "{error}");
+    assert_eq!(fs::read_dir(world.path("x")).unwrap().count(), 0);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+/// Writes the intent of a mutation whose process died.
+fn intend(world: &World, operation: &str, branch: &str, tree: &Path) {
+    let inode = fs::metadata(tree).unwrap().ino();
+    let text = format!("operation = '{operation}'\nname = '{branch}'\nfrom = 'main'\ninode = {inode}\n");
+    fs::write(world.site.layout.cow().intent(), text).unwrap();
+}
+
+#[test]
+fn a_create_that_died_before_its_record_is_finished() {
+    let world = plain_world();
+    world.create("x").unwrap();
+    let record = world.site.layout.cow().record(&name("x"));
+    intend(&world, "create", "x", &world.path("x"));
+    fs::remove_file(&record).unwrap();
+    assert_eq!(world.branches(), ["main"], "half made");
+    world.create("y").unwrap();
+    assert_eq!(world.branches(), ["main", "x", "y"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_reset_that_died_between_two_renames_is_finished() {
+    let world = plain_world();
+    world.create("x").unwrap();
+    world.add_post("main", "later");
+    world.create("y").unwrap();
+    let cow = world.site.layout.cow();
+    // Where trees can't be exchanged: the old tree is in the trash, the new one still in staging.
+    intend(&world, "reset", "x", &world.path("y"));
+    fs::rename(world.path("x"), cow.trashed_tree(&name("x"))).unwrap();
+    fs::rename(world.path("y"), cow.staged_tree(&name("x"))).unwrap();
+    fs::remove_file(cow.record(&name("y"))).unwrap();
+    assert_eq!(world.branches(), ["main"], "half reset");
+    world.delete("none").unwrap_err();
+    assert_eq!(world.branches(), ["main", "x"]);
+    assert_eq!(world.posts("x"), ["hello", "later"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_delete_that_died_before_its_record_went_is_finished_and_one_that_had_not_begun_is_not() {
+    let world = plain_world();
+    world.create("x").unwrap();
+    intend(&world, "delete", "x", &world.path("x"));
+    world.delete("none").unwrap_err();
+    assert_eq!(world.branches(), ["main", "x"]);
+    intend(&world, "delete", "x", &world.path("x"));
+    fs::rename(world.path("x"), world.site.layout.cow().trashed_tree(&name("x"))).unwrap();
+    world.delete("none").unwrap_err();
+    assert!(!world.site.layout.cow().record(&name("x")).exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.create("x").unwrap();
+}
+
+#[test]
+fn a_journal_that_cannot_be_understood_stops_mutations() {
+    let world = plain_world();
+    world.create("x").unwrap();
+    fs::write(world.site.layout.cow().intent(), "operation = 'bake'\n").unwrap();
+    assert!(matches!(world.delete("x").unwrap_err(), MutationError::Journal { .. }));
+    assert_eq!(world.branches(), ["main", "x"]);
+}

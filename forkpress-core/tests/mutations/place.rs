@@ -1,0 +1,91 @@
+//! Folders on file systems of every kind that the machine can give.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use forkpress_core::config::FileView;
+use tempfile::TempDir;
+
+/// A kind of file system to test on.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Whatever the folder for temporary files is on.
+    Plain,
+    Ext4,
+    Xfs,
+    Btrfs,
+    Tmpfs,
+    /// So small that it is soon full.
+    Tiny,
+}
+
+/// An empty folder on a file system. Unmounted and removed when dropped.
+pub struct Place {
+    pub root: PathBuf,
+    mounted: bool,
+    _dir: TempDir,
+}
+
+impl Place {
+    /// A place of this kind; none, and a word on stderr, where the machine can't give it.
+    pub fn of(kind: Kind) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(dir.path()).unwrap();
+        if matches!(kind, Kind::Plain) {
+            return Some(Self { root, mounted: false, _dir: dir });
+        }
+        let (image, mount) = (root.join("image"), root.join("mount"));
+        fs::create_dir(&mount).unwrap();
+        let mounted = match kind {
+            Kind::Plain => unreachable!(),
+            Kind::Tmpfs => run(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&mount)),
+            Kind::Tiny => run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&mount)),
+            Kind::Ext4 => make(&image, "mkfs.ext4", &["-q", "-F"], &mount),
+            Kind::Xfs => make(&image, "mkfs.xfs", &["-q", "-f", "-m", "reflink=1"], &mount),
+            Kind::Btrfs => make(&image, "mkfs.btrfs", &["-q", "-f"], &mount),
+        };
+        if let Err(reason) = mounted {
+            eprintln!("SKIPPED: no {kind:?} to test on: {reason}");
+            return None;
+        }
+        Some(Self { root: mount, mounted: true, _dir: dir })
+    }
+}
+
+impl Kind {
+    /// The view that the probe must find.
+    pub fn best_view(self) -> Option<FileView> {
+        match self {
+            Self::Plain => None,
+            Self::Ext4 | Self::Tmpfs | Self::Tiny => Some(FileView::FileCopy),
+            Self::Xfs | Self::Btrfs => Some(FileView::Reflink),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.mounted
+            && let Err(reason) = run(Command::new("umount").arg(&self.root))
+        {
+            eprintln!("{} stays mounted: {reason}", self.root.display());
+        }
+    }
+}
+
+/// Mounts a new image.
+fn make(image: &Path, mkfs: &str, options: &[&str], mount: &Path) -> Result<(), String> {
+    const IMAGE_BYTES: u64 = 512 << 20;
+    fs::File::create(image).unwrap().set_len(IMAGE_BYTES).unwrap();
+    run(Command::new(mkfs).args(options).arg(image))?;
+    run(Command::new("mount").args(["-o", "loop"]).arg(image).arg(mount))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}

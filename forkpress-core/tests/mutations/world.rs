@@ -1,0 +1,191 @@
+//! A small site to mutate, and processes that write into it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use forkpress_core::config::{FileView, SiteConfig, Strategy, VERSION};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{SiteLayout, database_of};
+use forkpress_core::lock::Patience;
+use forkpress_core::mutation::{self, MutationError, Prepared, Report};
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Silent;
+use forkpress_core::site::{self, Site};
+use rusqlite::Connection;
+
+use crate::place::Place;
+
+pub struct World {
+    pub site: Site,
+    _place: Place,
+}
+
+pub fn name(name: &str) -> BranchName {
+    name.parse().unwrap()
+}
+
+/// More patience than any test needs.
+pub fn patience() -> Patience<'static> {
+    Patience::silent(Deadline::after(Duration::from_secs(60)))
+}
+
+impl World {
+    /// A site whose `main` has a database with one post and what `fill` puts into its tree.
+    pub fn new(place: Place, view: FileView, fill: impl FnOnce(&Path)) -> Self {
+        let layout = SiteLayout::at(&place.root);
+        site::create_folders(&layout).unwrap();
+        let config = SiteConfig {
+            version: VERSION,
+            strategy: Strategy::Cow,
+            file_view: view,
+            root_host: "wp.localhost".to_owned(),
+            port: 21000,
+        };
+        config.write(&layout.config()).unwrap();
+        let staged = layout.cow().staged_tree(&BranchName::main());
+        fs::create_dir_all(database_of(&staged).parent().unwrap()).unwrap();
+        fs::write(staged.join("index.php"), "<?php").unwrap();
+        make_database(&staged, "WAL");
+        fill(&staged);
+        let site = Site { layout, config };
+        mutation::adopt_main(&site, &staged, &mut patience()).unwrap();
+        Self { site, _place: place }
+    }
+
+    pub fn path(&self, branch: &str) -> PathBuf {
+        self.site.layout.branch(&name(branch))
+    }
+
+    pub fn create(&self, branch: &str) -> Result<Report, MutationError> {
+        mutation::create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent)
+    }
+
+    pub fn prepare_create(&self, branch: &str) -> Prepared<'_> {
+        mutation::prepare_create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent).unwrap()
+    }
+
+    pub fn reset(&self, branch: &str, from: &str, force: bool) -> Result<Report, MutationError> {
+        mutation::reset(&self.site, &name(branch), &name(from), force, &mut patience(), &Silent)
+    }
+
+    pub fn delete(&self, branch: &str) -> Result<Report, MutationError> {
+        mutation::delete(&self.site, &name(branch), &mut patience(), &Silent)
+    }
+
+    pub fn branches(&self) -> Vec<String> {
+        forkpress_core::branch::list(&self.site).unwrap().iter().map(|branch| branch.name.to_string()).collect()
+    }
+
+    /// Everything that may only be there while a mutation runs.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        let cow = self.site.layout.cow();
+        [cow.staging_dir(), cow.trash_dir(), cow.journal_dir()]
+            .iter()
+            .flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()))
+            .collect()
+    }
+
+    pub fn add_post(&self, branch: &str, title: &str) {
+        open(&self.path(branch)).execute("INSERT INTO posts (title) VALUES (?1)", [title]).unwrap();
+    }
+
+    pub fn posts(&self, branch: &str) -> Vec<String> {
+        let connection = open(&self.path(branch));
+        let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// A database with one post, left with a log where it keeps one.
+pub fn make_database(tree: &Path, journal_mode: &str) {
+    let connection = open(tree);
+    connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT);
+             CREATE TABLE counts (posts INTEGER);
+             INSERT INTO posts (title) VALUES ('hello');
+             INSERT INTO counts VALUES (1);",
+        )
+        .unwrap();
+}
+
+pub fn open(tree: &Path) -> Connection {
+    let connection = Connection::open(database_of(tree)).unwrap();
+    connection.busy_timeout(Duration::from_secs(60)).unwrap();
+    connection
+}
+
+pub fn ask<T: rusqlite::types::FromSql>(tree: &Path, question: &str) -> T {
+    open(tree).query_row(question, [], |row| row.get(0)).unwrap()
+}
+
+/// A process of its own that runs one of the ignored tests of this file, and shakes hands in lines.
+///
+/// Killed when dropped, so that none outlives a test that fails.
+pub struct Other {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    input: ChildStdin,
+}
+
+const WHERE: &str = "FORKPRESS_TEST_PLACE";
+
+impl Other {
+    /// Starts `role`, a test of this binary, at `place`.
+    pub fn start(role: &str, place: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", role])
+            .env(WHERE, place)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (lines, input) = (BufReader::new(child.stdout.take().unwrap()), child.stdin.take().unwrap());
+        Self { child, lines, input }
+    }
+
+    /// Waits until the other process has said this.
+    pub fn hears(&mut self, word: &str) {
+        let mut line = String::new();
+        while !line.trim_end().ends_with(word) {
+            line.clear();
+            assert!(self.lines.read_line(&mut line).unwrap() > 0, "the other process ended before '{word}'");
+        }
+    }
+
+    pub fn say(&mut self, word: &str) {
+        writeln!(self.input, "{word}").unwrap();
+    }
+
+    /// Waits until the other process has played its role.
+    pub fn wait(mut self) {
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where this process is to play its role.
+pub fn my_place() -> PathBuf {
+    std::env::var_os(WHERE).expect("this test is a role that another test starts").into()
+}
+
+/// Says a word to the process that started this one.
+pub fn tell(word: &str) {
+    println!("{word}");
+}
+
+/// Waits for a word from the process that started this one; false where it is done.
+pub fn listen() -> bool {
+    std::io::stdin().lines().next().is_some()
+}
