@@ -44,7 +44,11 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let claim = Claim::take(&layout)?;
     let made = make(&claim, &layout, args, &interrupt, &*progress::shown(as_json))?;
     claim.finish();
-    if as_json { output::json(&made)? } else { tell(&made, args)? }
+    if as_json {
+        output::json(&made)?
+    } else {
+        tell(&made, args)?
+    }
     Ok(())
 }
 
@@ -55,8 +59,11 @@ fn public_root(work_dir: Option<&Path>) -> Result<PathBuf, Failure> {
             site::current_dir()?.join(work_dir.parent().unwrap_or(Path::new("")))
         }
         Some(work_dir) => {
-            return Err(Failure::new(format!("the work folder is always named {WORK_DIR}, not {}", work_dir.display()))
-                .hint(format!("forkpress init --work-dir {}", work_dir.join(WORK_DIR).display())));
+            return Err(Failure::new(format!(
+                "the work folder is always named {WORK_DIR}, not {}",
+                work_dir.display()
+            ))
+            .hint(format!("forkpress init --work-dir {}", work_dir.join(WORK_DIR).display())));
         }
     };
     fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))
@@ -127,7 +134,8 @@ fn make(
     let mut password = None;
     if install {
         let given = args.admin_password.clone();
-        let chosen = given.map_or_else(|| secret(PASSWORD_CHARACTERS, 20).inspect(|new| password = Some(new.clone())), Ok)?;
+        let chosen =
+            given.map_or_else(|| secret(PASSWORD_CHARACTERS, 20).inspect(|new| password = Some(new.clone())), Ok)?;
         progress.begin("installing WordPress", None);
         run_installer(&php, &site, &staged, &address, &chosen, args.site_title.as_deref(), interrupt)?;
         progress.end();
@@ -299,8 +307,11 @@ mod tests {
         let path = dir.path().join("wp-config.php");
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(runtime::SALT));
-        let secrets: HashSet<_> =
-            text.lines().filter(|line| line.contains("_KEY'") || line.contains("_SALT'")).map(|l| &l[l.len() - 60..]).collect();
+        let secrets: HashSet<_> = text
+            .lines()
+            .filter(|line| line.contains("_KEY'") || line.contains("_SALT'"))
+            .map(|l| &l[l.len() - 60..])
+            .collect();
         assert_eq!(secrets.len(), 8);
         fs::write(&path, "<?php // mine").unwrap();
         configure(dir.path()).unwrap();
