@@ -83,6 +83,7 @@ function test( string $claim, callable $test ): void {
 	if ( $only && ! str_contains( $claim, $only ) ) {
 		return;
 	}
+	$before = Run::$processes;
 	try {
 		$test();
 		++Run::$passed;
@@ -91,7 +92,7 @@ function test( string $claim, callable $test ): void {
 		++Run::$failed;
 		$at = $failure instanceof Failure ? '' : ' (' . $failure->getFile() . ':' . $failure->getLine() . ')';
 		echo "FAILED  $claim\n        " . get_class( $failure ) . ': ' . $failure->getMessage() . "$at\n";
-		foreach ( Run::$processes as $process ) {
+		foreach ( array_diff_key( Run::$processes, $before ) as $process ) {
 			$said = trim( $process->output() );
 			echo '' === $said ? '' : '        | ' . str_replace( "\n", "\n        | ", substr( $said, -1500 ) ) . "\n";
 		}
