@@ -441,3 +441,21 @@ test(
 		holds( str_contains( $text, 'branchfs.lock_timeout => 30 => 30' ), 'it lists the timeout' );
 	}
 );
+
+test(
+	'the stub file for editors says what the extension has',
+	function () {
+		$stub = file_get_contents( ROOT . '/ext-branchfs/branchfs.stub.php' );
+		preg_match_all( '/^\tfunction (\w+)\( ?(.*?) ?\): (\S+) \{\}$/m', $stub, $matches, PREG_SET_ORDER );
+		$written = array_column( $matches, null, 1 );
+		$present = ( new \ReflectionExtension( 'branchfs' ) )->getFunctions();
+		same( array_keys( $present ), array_values( array_intersect( array_keys( $present ), array_keys( $written ) ) ), 'functions in the stub' );
+		same( count( $present ), count( $written ), 'how many functions the stub has' );
+		foreach ( $present as $name => $function ) {
+			$parameters = array_map( static fn ( $parameter ) => $parameter->getType() . ' $' . $parameter->getName(), $function->getParameters() );
+			$in_stub    = '' === $written[ $name ][2] ? array() : array_map( static fn ( $one ) => strstr( $one . ' =', ' =', true ), explode( ', ', $written[ $name ][2] ) );
+			same( $in_stub, $parameters, "parameters of $name" );
+			same( $written[ $name ][3], (string) $function->getReturnType(), "what $name returns" );
+		}
+	}
+);

@@ -1,0 +1,99 @@
+<?php
+/**
+ * What the PHP extension branchfs adds, for editors and static analysis. It is never run.
+ *
+ * Ini settings: `branchfs.lock_timeout` (seconds, default 30): for how long a request waits for the lock; 0 tries once.
+ *
+ * @package ForkPress
+ */
+
+namespace {
+
+	/**
+	 * Takes the site's operations lock shared, for the rest of the request. Does nothing if the request has it already.
+	 *
+	 * The lock ends after everything else in the request: shutdown functions, destructors, output callbacks, session writes.
+	 *
+	 * @param string|null $lock    The path of `operations.lock`. Null: the one in `FORKPRESS_COW_DIR`, else in `.forkpress/cow`
+	 *                             in `FORKPRESS_BRANCHES_DIR`, else of the site around the current folder.
+	 * @param float|null  $timeout Seconds to wait; 0 tries once. Null: `branchfs.lock_timeout`.
+	 * @param string|null $token   The loopback token of a request that the site makes to itself, which need not wait behind a
+	 *                             waiting writer. One that is not the site's is as good as none.
+	 * @return bool Always true.
+	 * @throws Branchfs\LockTimeoutException Where the lock stayed busy; the message names the holder.
+	 * @throws Branchfs\Exception            Where there is no such lock, or it can not be opened.
+	 */
+	function branchfs_lock_shared( ?string $lock = null, ?float $timeout = null, ?string $token = null ): bool {}
+
+	/**
+	 * Lets the lock go before the request ends.
+	 *
+	 * @return bool Whether the request had it.
+	 */
+	function branchfs_unlock(): bool {}
+
+	/**
+	 * Lets the lock go as soon as a writer waits for it, from now on: for a request that will only send bytes of an open file.
+	 *
+	 * @return bool Whether the request has the lock now.
+	 * @throws Branchfs\Exception Where the gate can not be opened; the request then keeps its lock.
+	 */
+	function branchfs_unlock_when_writer_waits(): bool {}
+
+	/**
+	 * Returns what there is to know of the request's lock.
+	 *
+	 * @return array{held: bool, path?: string, waited?: float, held_for?: float, generation?: int} Times are seconds;
+	 *         `generation` counts the publishes of the site.
+	 */
+	function branchfs_lock_status(): array {}
+
+	/**
+	 * Returns the secret that a request sends as `X-ForkPress-Loopback` when it calls its own site.
+	 *
+	 * @return string|null Null where the request has no lock, or the secret can not be read.
+	 */
+	function branchfs_loopback_token(): ?string {}
+
+	/**
+	 * Takes a request's `Host` header and request target apart. Looks at no disk: call it before the lock is taken.
+	 *
+	 * @param string      $host      The `Host` header.
+	 * @param string      $uri       The request target.
+	 * @param string      $root_host The host name of the branch main.
+	 * @param string|null $method    The method, for those who wait for this request.
+	 * @return array{branch: string, path: string}|array{status: int, message: string} The second for a request to be refused.
+	 */
+	function branchfs_route( string $host, string $uri, string $root_host, ?string $method = null ): array {}
+
+	/**
+	 * Decides what answers a request. Looks at the disk: call it while the request has the lock.
+	 *
+	 * @param string $host         The `Host` header.
+	 * @param string $uri          The request target.
+	 * @param string $root_host    The host name of the branch main.
+	 * @param string $branches_dir The folder with a folder for each branch.
+	 * @param string $cow_dir      The folder of the lock and the branches' records.
+	 * @param array  $server       `$_SERVER`: the method and the conditional headers count.
+	 * @return array One of: `branch`, `script`, `script_name`, `path_info`, `root` (PHP to be run); `branch`, `file`, `status`,
+	 *               `headers`, and with a body `offset`, `length`, `size`, `modified`, `inode` (a file to be sent); `branch`,
+	 *               `status`, `headers` (a redirect); `status`, `message` (to be refused).
+	 */
+	function branchfs_resolve( string $host, string $uri, string $root_host, string $branches_dir, string $cow_dir, array $server ): array {}
+
+	/**
+	 * Returns the branch that the request is served from, or that `forkpress exec` runs the script in.
+	 *
+	 * @return string|null Null elsewhere.
+	 */
+	function branchfs_get_branch(): ?string {}
+}
+
+namespace Branchfs {
+
+	/** What every exception of the extension is. */
+	class Exception extends \Exception {}
+
+	/** The lock stayed busy. */
+	class LockTimeoutException extends Exception {}
+}
