@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::failure::{Failure, During};
+use crate::failure::{During, Failure};
 
 /// A program that could not be started, as shells say it.
 const NOT_FOUND: u8 = 127;

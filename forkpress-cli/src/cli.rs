@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -337,7 +338,8 @@ pub fn parse() -> Cli {
 
 /// The command line, with the version of what is in the program.
 pub fn command() -> clap::Command {
-    Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(runtime::long_version())
+    static LONG_VERSION: LazyLock<String> = LazyLock::new(runtime::long_version);
+    Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(LONG_VERSION.as_str())
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -52,6 +52,13 @@ impl Failure {
         self
     }
 
+    /// The same with a cause, after those it has.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// The same with another exit status.
     #[must_use]
     pub fn exit(self, exit: u8) -> Self {
@@ -77,9 +84,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
         let error = anyhow::Error::from(error);
         let causes = error.chain().skip(1).map(ToString::to_string).collect();
         let known = error.chain().find_map(known);
-        let unread = error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+        let unread =
+            error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
         let (hint, exit) = known.unwrap_or((None, FAILED));
         Self { error: error.to_string(), causes, hint, exit, unread }
     }
@@ -102,7 +108,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     let refused = |hint: &str| Some((Some(hint.to_owned()), FAILED));
     if let Some(error) = error.downcast_ref::<MutationError>() {
         return match error {
-            MutationError::Lock(error) => of_lock(error),
+            _ if error.is_busy() => Some(busy()),
             MutationError::Branch(error) | MutationError::Source { source: error, .. } => of_branch(error),
             MutationError::DeleteMain => refused("forkpress branch reset main --from BRANCH --force"),
             MutationError::ResetMain => refused("repeat the command with --force if main's files and database may go"),
@@ -115,8 +121,8 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             _ => None,
         };
     }
-    if let Some(error) = error.downcast_ref::<LockError>() {
-        return of_lock(error);
+    if let Some(LockError::Timeout(_)) = error.downcast_ref() {
+        return Some(busy());
     }
     if let Some(error) = error.downcast_ref::<BranchError>() {
         return of_branch(error);
@@ -136,13 +142,8 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     }
 }
 
-fn of_lock(error: &LockError) -> Option<(Option<String>, u8)> {
-    match error {
-        LockError::Timeout(_) => {
-            Some((Some("try again when it has ended, or wait longer with --timeout SECONDS".to_owned()), BUSY))
-        }
-        _ => None,
-    }
+fn busy() -> (Option<String>, u8) {
+    (Some("try again when it has ended, or wait longer with --timeout SECONDS".to_owned()), BUSY)
 }
 
 fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_failure_reads_what_why_and_what_next() {
-        let failure = Failure::new("no such file").during("cannot read x").during("cannot start").hint("forkpress init");
+        let failure =
+            Failure::new("no such file").during("cannot read x").during("cannot start").hint("forkpress init");
         assert_eq!(
             failure.to_string(),
             "forkpress: cannot start\ncaused by: cannot read x\ncaused by: no such file\n\nhint: forkpress init"

@@ -1,0 +1,328 @@
+//! `forkpress init`: makes a site, whole or not at all.
+//!
+//! `site.toml` is written last, and without it there is no site. Until then `.forkpress/init.lock` marks the folder as an
+//! unfinished init's: it is held locked while init runs, so another init keeps off, and it names the folder that is to
+//! become `main`, so a later init can tell what a killed one left from what the user made.
+
+mod claim;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use forkpress_core::config::{FileView, SiteConfig, Strategy, VERSION};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
+use forkpress_core::lock::Patience;
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Progress;
+use forkpress_core::site::{Site, create_folders};
+use forkpress_core::{mutation, view};
+use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::cli::{self, InitArgs};
+use crate::failure::{During, Failure};
+use crate::php::Php;
+use crate::site::Address;
+use crate::{child, extension, output, progress, runtime, site, tree};
+
+use claim::Claim;
+
+/// How often a waiting init looks whether it was interrupted.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Makes a site in the folder that holds `work_dir`, or in the current folder.
+pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<(), Failure> {
+    let layout = SiteLayout::at(&public_root(work_dir)?);
+    let interrupt = Interrupt::on_signals().during(|| "cannot catch signals".to_owned())?;
+    let claim = Claim::take(&layout)?;
+    let made = make(&claim, &layout, args, &interrupt, &*progress::shown(as_json))?;
+    claim.finish();
+    if as_json {
+        output::json(&made)?
+    } else {
+        tell(&made, args)?
+    }
+    Ok(())
+}
+
+fn public_root(work_dir: Option<&Path>) -> Result<PathBuf, Failure> {
+    let root = match work_dir {
+        None => site::current_dir()?,
+        Some(work_dir) if work_dir.file_name().is_some_and(|name| name == WORK_DIR) => {
+            site::current_dir()?.join(work_dir.parent().unwrap_or(Path::new("")))
+        }
+        Some(work_dir) => {
+            return Err(Failure::new(format!(
+                "the work folder is always named {WORK_DIR}, not {}",
+                work_dir.display()
+            ))
+            .hint(format!("forkpress init --work-dir {}", work_dir.join(WORK_DIR).display())));
+        }
+    };
+    fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))
+}
+
+/// What init made.
+#[derive(Debug, Serialize)]
+struct Made {
+    work_dir: PathBuf,
+    url: String,
+    admin_url: String,
+    file_view: &'static str,
+    /// The user that was made; none where the tree brought its own.
+    user: Option<&'static str>,
+    /// That user's password, unless it was given.
+    password: Option<String>,
+}
+
+fn tell(made: &Made, args: &InitArgs) -> io::Result<()> {
+    if made.user.is_none() && (args.admin_password.is_some() || args.site_title.is_some()) {
+        output::note("forkpress: warning: this WordPress was installed before: its users, passwords and title stay");
+    }
+    output::line(format_args!("forkpress: site made in {}", made.work_dir.display()))?;
+    output::line(format_args!("  file view: {}", made.file_view))?;
+    output::line(format_args!("  main:      {}", made.url))?;
+    output::line(format_args!("  admin:     {}", made.admin_url))?;
+    if let Some(user) = made.user {
+        output::line(format_args!("  user:      {user}"))?;
+    }
+    if let Some(password) = &made.password {
+        output::line(format_args!("  password:  {password}   (not shown again)"))?;
+    }
+    output::line("next: forkpress serve")
+}
+
+fn make(
+    claim: &Claim,
+    layout: &SiteLayout,
+    args: &InitArgs,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<Made, Failure> {
+    create_folders(layout)?;
+    runtime::unpack(layout)?;
+    extension::unpack(layout)?;
+    let config = SiteConfig {
+        version: VERSION,
+        strategy: match args.strategy {
+            cli::Strategy::Cow => Strategy::Cow,
+        },
+        file_view: file_view(layout, args.file_view)?,
+        root_host: args.root_host.clone(),
+        port: args.port,
+    };
+    let site = Site { layout: layout.clone(), config };
+
+    let staged = layout.cow().staging_dir().join("init");
+    let php = thread::scope(|scope| {
+        let php = scope.spawn(|| Php::check(args.php.php.as_deref(), layout));
+        let taken = take_wordpress(args.wordpress.as_deref(), &staged, interrupt, progress);
+        let php = php.join().expect("the check does not panic");
+        taken.and(php)
+    })?;
+
+    configure(&staged)?;
+    let address = Address { root_host: args.root_host.clone(), port: args.port };
+    let install = !database_of(&staged).exists();
+    let mut password = None;
+    if install {
+        let given = args.admin_password.clone();
+        let chosen =
+            given.map_or_else(|| secret(PASSWORD_CHARACTERS, 20).inspect(|new| password = Some(new.clone())), Ok)?;
+        progress.begin("installing WordPress", None);
+        run_installer(&php, &site, &staged, &address, &chosen, args.site_title.as_deref(), interrupt)?;
+        progress.end();
+    }
+    interrupt.check()?;
+
+    claim.note_tree(&staged)?;
+    mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NOW))?;
+    site.config.write(&layout.config())?;
+    let url = address.url(&BranchName::main());
+    Ok(Made {
+        work_dir: layout.work_dir().to_owned(),
+        admin_url: format!("{url}wp-admin/"),
+        url,
+        file_view: site.config.file_view.as_str(),
+        user: install.then_some("admin"),
+        password,
+    })
+}
+
+fn file_view(layout: &SiteLayout, asked: Option<FileView>) -> Result<FileView, Failure> {
+    let root = layout.storage_root();
+    match asked {
+        None => Ok(view::probe(root)),
+        Some(asked) if view::supports(asked, root) => Ok(asked),
+        Some(asked) => Err(Failure::new(format!("the file view {asked} does not work in {}", root.display()))
+            .hint("leave --file-view out: the best that works here is taken")),
+    }
+}
+
+fn take_wordpress(
+    source: Option<&Path>,
+    staged: &Path,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<(), Failure> {
+    let Some(source) = source else {
+        return Err(Failure::new("this forkpress has no WordPress in it")
+            .hint("name one that has the SQLite driver: forkpress init --wordpress DIR|ZIP"));
+    };
+    tree::take(source, staged, interrupt, progress)?;
+    tree::check(staged, source)
+}
+
+/// Gives the tree a `wp-config.php` with secrets of its own, unless it has one: what a user wrote stays.
+fn configure(staged: &Path) -> Result<(), Failure> {
+    let path = staged.join("wp-config.php");
+    let mut text = runtime::WP_CONFIG.to_owned();
+    while let Some(at) = text.find(runtime::SALT) {
+        text.replace_range(at..at + runtime::SALT.len(), &secret(SALT_CHARACTERS, 64)?);
+    }
+    let written = OpenOptions::new().write(true).create_new(true).open(&path);
+    match written.and_then(|mut file| file.write_all(text.as_bytes())) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        written => written.during(|| format!("cannot write {}", path.display())),
+    }
+}
+
+/// Has PHP install WordPress into the tree. What the installer says is why it failed.
+fn run_installer(
+    php: &Php,
+    site: &Site,
+    staged: &Path,
+    address: &Address,
+    password: &str,
+    title: Option<&str>,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let mut said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
+    let mut installer = child::command(php.program.as_os_str())?
+        .args(Php::arguments(&site.layout))
+        .arg(runtime::installer(&site.layout))
+        .arg(staged)
+        .env_remove("FORKPRESS_DEBUG_LOG")
+        .env_remove("FORKPRESS_SITE_TITLE")
+        .env("FORKPRESS_ADMIN_PASSWORD", password)
+        .env("FORKPRESS_PHP_ERRORS_LOG", site.layout.php_errors_log())
+        .env("HTTP_HOST", address.host(&BranchName::main()))
+        .envs(title.map(|title| ("FORKPRESS_SITE_TITLE", title)))
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(said.try_clone()?)
+        .spawn()
+        .during(|| "cannot run the installer".to_owned())?;
+    let status = loop {
+        if let Some(status) = installer.try_wait()? {
+            break status;
+        }
+        if let Err(interrupted) = interrupt.check() {
+            installer.kill()?;
+            installer.wait()?;
+            return Err(interrupted);
+        }
+        thread::sleep(PAUSE);
+    };
+    interrupt.check()?;
+    if status.success() {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    said.rewind()?;
+    said.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
+    let cause = if text.trim().is_empty() { format!("the installer ended: {status}") } else { text.trim().to_owned() };
+    Err(Failure::new("WordPress was not installed").because(cause))
+}
+
+/// What is easily told apart and typed.
+const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
+
+/// What stands between single quotes in PHP as it is.
+const SALT_CHARACTERS: &[u8] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*()-_ []{}<>~`+=,.;:/?|";
+
+/// A random text of these characters, each as likely as the others.
+fn secret(characters: &[u8], length: usize) -> Result<String, Failure> {
+    let read = || -> io::Result<String> {
+        let mut random = io::BufReader::new(File::open("/dev/urandom")?);
+        let fair = usize::from(u8::MAX) / characters.len() * characters.len();
+        let mut text = String::with_capacity(length);
+        let mut byte = [0];
+        while text.len() < length {
+            random.read_exact(&mut byte)?;
+            let value = usize::from(byte[0]);
+            if value < fair {
+                text.push(char::from(characters[value % characters.len()]));
+            }
+        }
+        Ok(text)
+    };
+    read().during(|| "cannot read /dev/urandom".to_owned())
+}
+
+/// Whether the user, or the system, wants init to end. Asked between steps, so that what was made is removed.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    fn on_signals() -> io::Result<Self> {
+        let interrupt = Self::default();
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            let number = usize::try_from(signal).expect("signal numbers are positive");
+            signal_hook::flag::register_usize(signal, Arc::clone(&interrupt.0), number)?;
+        }
+        Ok(interrupt)
+    }
+
+    /// Fails once a signal has come.
+    pub fn check(&self) -> Result<(), Failure> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            signal => {
+                let exit = u8::try_from(128 + signal).expect("signal numbers are small");
+                Err(Failure::new("interrupted; no site was made").exit(exit))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_new_configuration_has_secrets_and_an_old_one_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        configure(dir.path()).unwrap();
+        let path = dir.path().join("wp-config.php");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains(runtime::SALT));
+        let secrets: HashSet<_> = text
+            .lines()
+            .filter(|line| line.contains("_KEY'") || line.contains("_SALT'"))
+            .map(|l| &l[l.len() - 60..])
+            .collect();
+        assert_eq!(secrets.len(), 8);
+        fs::write(&path, "<?php // mine").unwrap();
+        configure(dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "<?php // mine");
+    }
+
+    #[test]
+    fn a_signal_is_the_exit_status() {
+        let interrupt = Interrupt::default();
+        assert_eq!(interrupt.check(), Ok(()));
+        interrupt.0.store(15, Ordering::Relaxed);
+        assert_eq!(interrupt.check().unwrap_err().exit, 143);
+    }
+}

@@ -250,11 +250,16 @@ impl Problem {
         match self {
             Self::NotCommandLine { .. } => "name the command-line PHP with --php PATH".to_owned(),
             Self::TooOld { .. } => match platform {
-                Platform::Linux => "apt-get install php-cli php-sqlite3, or name a newer PHP with --php PATH".to_owned(),
+                Platform::Linux => {
+                    "apt-get install php-cli php-sqlite3, or name a newer PHP with --php PATH".to_owned()
+                }
                 Platform::MacOs => "brew install php, or name a newer PHP with --php PATH".to_owned(),
             },
             Self::Build { version, .. } => {
-                format!("{}, or name a non-thread-safe release build with --php PATH", install(*version, &["cli", "sqlite3"]))
+                format!(
+                    "{}, or name a non-thread-safe release build with --php PATH",
+                    install(*version, &["cli", "sqlite3"])
+                )
             }
             Self::Modules { version, missing } => {
                 let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();

@@ -13,6 +13,11 @@ const FILES: &[(&str, &[u8])] = &[
     ("php.ini", include_bytes!("../../php.ini.dist")),
     ("install.php", include_bytes!("../../runtime/install.php")),
     ("router_cow.php", include_bytes!("../../runtime/router_cow.php")),
+    ("platform/admin-bar.php", include_bytes!("../../runtime/platform/admin-bar.php")),
+    ("platform/auto-login.php", include_bytes!("../../runtime/platform/auto-login.php")),
+    ("platform/links.php", include_bytes!("../../runtime/platform/links.php")),
+    ("platform/loopback.php", include_bytes!("../../runtime/platform/loopback.php")),
+    ("platform/server.php", include_bytes!("../../runtime/platform/server.php")),
 ];
 
 /// `wp-config.php` of a new site. Each [`SALT`] in it stands for a secret of its own.

@@ -20,12 +20,7 @@ const LANDMARK: &str = "wp-load.php";
 const DRIVER: &str = "wp-content/db.php";
 
 /// Copies or unzips the WordPress at `source` to the folder `destination`, which does not exist yet.
-pub fn take(
-    source: &Path,
-    destination: &Path,
-    interrupt: &Interrupt,
-    progress: &dyn Progress,
-) -> Result<(), Failure> {
+pub fn take(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
     let metadata = fs::metadata(source).during(|| format!("cannot read {}", source.display()))?;
     if metadata.is_dir() {
         copy(source, destination, interrupt, progress)
@@ -181,7 +176,8 @@ struct Entry {
 /// Which files to unpack, by index, and where to: those below the folder that has `wp-load.php` in it.
 fn plan(entries: &[Entry]) -> Result<Vec<(usize, PathBuf)>, String> {
     for entry in entries {
-        let inside = entry.path.as_ref().is_some_and(|path| path.components().all(|c| matches!(c, Component::Normal(_))));
+        let inside =
+            entry.path.as_ref().is_some_and(|path| path.components().all(|c| matches!(c, Component::Normal(_))));
         if !inside {
             return Err(format!("its entry {:?} would be written outside of the folder", entry.name));
         }

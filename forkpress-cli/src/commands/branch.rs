@@ -22,8 +22,7 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
         BranchCommand::List => list(&site, as_json),
         BranchCommand::Show { name } => show(&site, name, as_json),
         BranchCommand::Create { name, from, wait } => {
-            let report =
-                mutation::create(&site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
+            let report = mutation::create(&site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
             let url = Address::of(&site).url(name);
             if as_json {
                 return told(json!({ "created": name.as_str(), "from": from.as_str(), "url": url }), &report);
@@ -33,8 +32,7 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
             Ok(())
         }
         BranchCommand::Reset { name, from, force, wait } => {
-            let report =
-                mutation::reset(&site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
+            let report = mutation::reset(&site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
                 return told(json!({ "reset": name.as_str(), "from": from.as_str() }), &report);
             }

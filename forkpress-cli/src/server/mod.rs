@@ -1,0 +1,347 @@
+//! Runs PHP's built-in web server for a site, and ends it with everything that it started.
+//!
+//! Two pools serve: the public one, and a small one for the calls that the site makes to itself, so that such a call is
+//! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master.
+
+mod pool;
+mod port;
+mod ready;
+mod signal;
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::{Lifecycle, Patience};
+use forkpress_core::name::BranchName;
+use forkpress_core::process::ProcessIdentity;
+use forkpress_core::registry::{Registry, Server};
+use forkpress_core::site::Site;
+use serde::{Deserialize, Serialize};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::ServeArgs;
+use crate::failure::{During, Failure};
+use crate::php::Php;
+use crate::site::Address;
+use crate::{extension, output, runtime, site};
+
+pub use signal::{Stopped, stop};
+
+use pool::{Pool, Settings};
+use ready::Answer;
+
+/// How long another start, or a command that takes the storage away, may keep this one waiting.
+const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the front page may take to answer for the first time.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the front page may answer with errors before starting counts as failed.
+const ERRORS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long running requests get to end when the server is told to.
+const GRACE: Duration = Duration::from_secs(30);
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How starting went; what a server in the background tells the command that began it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Started {
+    /// The site is served now.
+    Now(Server),
+    /// It was served before, as it was asked for now.
+    Before(Server),
+    /// It is not served, or not as it was asked for.
+    Failed(Failure),
+}
+
+/// What is asked of a server: arguments, with the site's settings where they are silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    host: IpAddr,
+    address: Address,
+    workers: u16,
+}
+
+impl Wanted {
+    fn new(args: &ServeArgs, site: &Site) -> Self {
+        Self {
+            host: args.host,
+            address: Address {
+                root_host: args.root_host.clone().unwrap_or_else(|| site.config.root_host.clone()),
+                port: args.port.unwrap_or(site.config.port),
+            },
+            workers: args.workers,
+        }
+    }
+
+    fn is_met_by(&self, server: &Server) -> bool {
+        server.host == self.host.to_string()
+            && server.port == self.address.port
+            && server.root_host == self.address.root_host
+            && server.workers == self.workers
+    }
+}
+
+/// The address of the front page of `main` at a server.
+pub fn url(server: &Server) -> String {
+    Address { root_host: server.root_host.clone(), port: server.port }.url(&BranchName::main())
+}
+
+/// Serves a site from this process, which must be on its main thread, until a signal says to end.
+///
+/// `started` hears once how starting went, unless it failed; where it fails itself the server ends. While the server
+/// starts, it ends as soon as `is_wanted` says that nobody waits for it.
+///
+/// # Errors
+/// What kept the server from starting, or what ended it before its time.
+pub fn serve(
+    site: &Site,
+    args: &ServeArgs,
+    is_wanted: &dyn Fn() -> bool,
+    started: impl FnOnce(&Started) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let wanted = Wanted::new(args, site);
+    let mut patience = Patience::new(Deadline::after(LIFECYCLE_TIMEOUT), |busy| {
+        output::note(format_args!("forkpress: waiting: {busy}"));
+    });
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "starting a server", &mut patience)?;
+    if let Some(server) = site::server_of(site)? {
+        if wanted.is_met_by(&server) {
+            return started(&Started::Before(server));
+        }
+        return Err(Failure::new(format!("this site is served already, at {}, with other settings", url(&server)))
+            .hint("forkpress stop, and serve it anew"));
+    }
+
+    runtime::unpack(&site.layout)?;
+    extension::unpack(&site.layout)?;
+    let php = Php::check(args.php.php.as_deref(), &site.layout)?;
+    port::check(wanted.host, wanted.address.port)?;
+
+    // Before the first child, so that no signal is missed.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).during(|| "cannot catch signals".to_owned())?;
+    signal::adopt_orphans();
+    let mut pools = Pools::start(site, &wanted, &php)?;
+    pools.wait_until_ready(&wanted, &mut signals, is_wanted)?;
+
+    let server = Server {
+        work_dir: site.layout.work_dir().to_owned(),
+        process: ProcessIdentity::current(),
+        php: pools.leaders(),
+        host: wanted.host.to_string(),
+        port: wanted.address.port,
+        root_host: wanted.address.root_host,
+        workers: wanted.workers,
+        started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+    };
+    let registered = Registered::new(site::registry()?, server.clone())?;
+    drop(lifecycle);
+    started(&Started::Now(server))?;
+
+    let outcome = pools.run(&mut signals);
+    pools.stop(&mut signals);
+    // PHP has ended by now: whoever finds no entry finds the port free.
+    drop(registered);
+    outcome
+}
+
+/// This server's entry in the registry, taken away at the end. After a kill the next reader does that.
+struct Registered {
+    registry: Registry,
+    process: ProcessIdentity,
+}
+
+impl Registered {
+    fn new(registry: Registry, server: Server) -> Result<Self, Failure> {
+        let process = server.process.clone();
+        site::servers(registry.add(server)?);
+        Ok(Self { registry, process })
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let Err(error) = self.registry.remove(&self.process) {
+            output::note(format_args!("forkpress: warning: this server stays in the registry: {error}"));
+        }
+    }
+}
+
+/// What a log says from now on.
+struct Tail {
+    path: PathBuf,
+    start: u64,
+}
+
+impl Tail {
+    fn from_now(path: PathBuf) -> Self {
+        Self { start: fs::metadata(&path).map_or(0, |metadata| metadata.len()), path }
+    }
+
+    /// Adds the last lines of it to the causes of a failure.
+    fn blame(&self, failure: Failure) -> Failure {
+        const LINES: usize = 8;
+        let bytes = fs::read(&self.path).unwrap_or_default();
+        let new = usize::try_from(self.start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+        let text = String::from_utf8_lossy(new);
+        let lines: Vec<_> = text.lines().collect();
+        if lines.is_empty() {
+            return failure;
+        }
+        let last = lines[lines.len().saturating_sub(LINES)..].join("\n  ");
+        failure.because(format!("{} says:\n  {last}", self.path.display()))
+    }
+}
+
+/// The two pools. Dropped, they are killed.
+struct Pools {
+    pools: [Pool; 2],
+    server_log: Tail,
+    errors_log: Tail,
+}
+
+impl Pools {
+    fn start(site: &Site, wanted: &Wanted, php: &Php) -> Result<Self, Failure> {
+        let server_log = Tail::from_now(site.layout.php_server_log());
+        let errors_log = Tail::from_now(site.layout.php_errors_log());
+        let loopback = port::free_on_loopback()?;
+        let root_host = wanted.address.root_host.as_str();
+        let settings = |listen, workers| Settings { site, php, listen, workers, root_host, loopback };
+        let listen = SocketAddr::new(wanted.host, wanted.address.port);
+        let public = Pool::start(&settings(listen, wanted.workers))?;
+        let own = Pool::start(&settings(loopback, pool::LOOPBACK_WORKERS))?;
+        Ok(Self { pools: [public, own], server_log, errors_log })
+    }
+
+    fn leaders(&self) -> Vec<ProcessIdentity> {
+        self.pools.iter().filter_map(|pool| ProcessIdentity::of(pool.id())).collect()
+    }
+
+    /// Asks for the front page until it answers well.
+    fn wait_until_ready(
+        &mut self,
+        wanted: &Wanted,
+        signals: &mut Signals,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
+        const HINT: &str = "forkpress logs shows more";
+        let began = Instant::now();
+        let mut first_error = None;
+        let target = ready::target(wanted.host, wanted.address.port);
+        let host = wanted.address.host(&BranchName::main());
+        loop {
+            if !is_wanted() {
+                return Err(Failure::new("the command that started this server has gone"));
+            }
+            if let Some(signal) = signals.pending().find(|signal| *signal != SIGCHLD) {
+                return Err(Failure::new("interrupted while starting").exit(u8::try_from(128 + signal).unwrap_or(1)));
+            }
+            if let Some(failure) = self.ended()? {
+                return Err(self.server_log.blame(failure));
+            }
+            match ready::ask(target, &host) {
+                Answer::Status(status) if (200..400).contains(&status) => return Ok(()),
+                Answer::Status(status) => {
+                    if first_error.get_or_insert_with(Instant::now).elapsed() >= ERRORS_TIMEOUT {
+                        let failure = Failure::new(format!("the front page answers with status {status}"));
+                        return Err(self.errors_log.blame(failure).hint(HINT));
+                    }
+                    thread::sleep(PAUSE * 20);
+                }
+                Answer::None if began.elapsed() >= READY_TIMEOUT => {
+                    let seconds = READY_TIMEOUT.as_secs();
+                    let failure = Failure::new(format!("the front page does not answer within {seconds} s"));
+                    return Err(self.errors_log.blame(failure).hint(HINT));
+                }
+                Answer::None => thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// Serves until a signal says to end; fails if PHP ends by itself.
+    fn run(&mut self, signals: &mut Signals) -> Result<(), Failure> {
+        loop {
+            for signal in signals.wait() {
+                if signal != SIGCHLD {
+                    return Ok(());
+                }
+                if let Some(failure) = self.ended()? {
+                    return Err(self.server_log.blame(failure));
+                }
+            }
+        }
+    }
+
+    /// What to say once a pool's master has ended.
+    fn ended(&mut self) -> Result<Option<Failure>, Failure> {
+        for pool in &mut self.pools {
+            if let Some(status) = pool.try_wait()? {
+                return Ok(Some(Failure::new(format!("PHP's web server ended: {status}"))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets running requests end, for [`GRACE`] at most or until a second signal, and kills what is left.
+    fn stop(&mut self, signals: &mut Signals) {
+        let deadline = Deadline::after(GRACE);
+        self.pools.iter().for_each(Pool::interrupt);
+        while !deadline.has_passed() && self.pools.iter_mut().any(|pool| !pool.has_ended()) {
+            if signals.pending().any(|signal| signal != SIGCHLD) {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        self.pools.iter_mut().for_each(Pool::kill);
+    }
+}
+
+impl Drop for Pools {
+    fn drop(&mut self) {
+        self.pools.iter_mut().for_each(Pool::kill);
+    }
+}
+
+/// Tells the command that began a server in the background, which reads standard output, how starting went.
+pub fn tell_parent(started: &Started) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(started)?;
+    line.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(&line)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Opens a log for appending, making it if need be.
+pub fn open_log(path: &Path) -> Result<fs::File, Failure> {
+    fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .during(|| format!("cannot write the log {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_log_says_from_now_on_is_blamed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        fs::write(&path, "old\n").unwrap();
+        let tail = Tail::from_now(path.clone());
+        assert_eq!(tail.blame(Failure::new("x")).causes, [""; 0]);
+        fs::write(&path, "old\nFailed to listen\n").unwrap();
+        let causes = tail.blame(Failure::new("x")).causes;
+        assert!(causes[0].ends_with("says:\n  Failed to listen"), "{causes:?}");
+    }
+}

@@ -18,9 +18,11 @@ pub(super) fn check(host: IpAddr, port: u16) -> Result<(), Failure> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let by = holder(port).map(|holder| format!(" by {holder}")).unwrap_or_default();
-            Err(Failure::new(format!("port {port} is in use{by}")).hint(format!("choose another one: --port {}", next(port))))
+            Err(Failure::new(format!("port {port} is in use{by}"))
+                .hint(format!("choose another one: --port {}", next(port))))
         }
-        Err(error) => Err(Failure::from(error).during(format!("cannot listen at {}", SocketAddr::new(host, port)))
+        Err(error) => Err(Failure::from(error)
+            .during(format!("cannot listen at {}", SocketAddr::new(host, port)))
             .hint("choose another address or port with --host and --port")),
     }
 }
