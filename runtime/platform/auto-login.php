@@ -53,7 +53,6 @@ function forkpress_auto_login_applies(): bool {
 		&& '0' !== getenv( 'FORKPRESS_AUTO_LOGIN' )
 		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] )
 		&& ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] )
-		&& ! wp_doing_cron()
 		&& ! is_user_logged_in()
 		&& forkpress_client_is_local()
 		&& forkpress_page_is_opened();
