@@ -80,6 +80,16 @@ add_action( 'init', static function () {
 	if ( 'post' === $ask ) {
 		wp_send_json( get_permalink( wp_insert_post( array( 'post_status' => 'publish', 'post_title' => 'Links', 'post_content' => wp_unslash( $_GET['content'] ) ) ) ) );
 	}
+	if ( 'sessions' === $ask ) {
+		$sessions = array();
+		for ( $number = 0; $number < (int) ( $_GET['add'] ?? 0 ); $number++ ) {
+			$sessions[ hash( 'sha256', (string) $number ) ] = array( 'expiration' => time() + 1000 );
+		}
+		if ( $sessions ) {
+			update_user_meta( 1, 'session_tokens', $sessions + get_user_meta( 1, 'session_tokens', true ) );
+		}
+		wp_send_json( count( get_user_meta( 1, 'session_tokens', true ) ) );
+	}
 	if ( 'rewrite' === $ask ) {
 		require_once ABSPATH . 'wp-admin/includes/misc.php';
 		wp_send_json( got_url_rewrite() );
@@ -222,6 +232,18 @@ test(
 			$response = ( new Browser( $server ) )->request( "/wp-login.php$query" );
 			same( array( 302, $location ), array( $response->status, $response->headers['location'] ?? null ), $query );
 		}
+	}
+);
+
+test(
+	'a client that keeps no cookies does not pile up sessions',
+	function () use ( $server ) {
+		$browser = new Browser( $server );
+		$browser->request( '/wp-admin/' );
+		holds( $browser->probe( array( 'probe' => 'sessions', 'add' => 300 ) ) > 300, 'there are many sessions' );
+		( new Browser( $server ) )->request( '/wp-admin/' );
+		same( 101, $browser->probe( array( 'probe' => 'sessions' ) ), 'sessions' );
+		same( 1, $browser->probe( array( 'probe' => 'seen' ) )['user'], 'the user of the youngest of them' );
 	}
 );
 

@@ -169,7 +169,7 @@ test(
 		same( 416, $server->request( '/big.bin', array( 'Range' => 'bytes=3000001-' ) )->status );
 		foreach ( array( 'If-None-Match' => 'etag', 'If-Modified-Since' => 'last-modified' ) as $condition => $validator ) {
 			$again = $server->request( '/big.bin', array( $condition => $whole->headers[ $validator ] ) );
-			same( array( 304, '' ), array( $again->status, $again->body ), $condition );
+			same( array( 304, '', null ), array( $again->status, $again->body, $again->headers['content-type'] ?? null ), $condition );
 		}
 		$head = $server->request( '/big.bin', array(), 'HEAD' );
 		same( array( 200, '3000001', '' ), array( $head->status, $head->headers['content-length'], $head->body ), 'HEAD' );
