@@ -193,6 +193,8 @@ function forkpress_serve(): string {
 			return forkpress_enter( $answer );
 		}
 		if ( ! isset( $answer['length'] ) ) {
+			// PHP calls an answer without a type text/html, and a cache would believe that of the file that it asked about.
+			ini_set( 'default_mimetype', '' );
 			forkpress_send_headers( $answer['status'], $answer['headers'] );
 			exit;
 		}

@@ -318,12 +318,13 @@ final class Server {
 	 * @param string[] $env    What its environment has beyond this process's, such as `PHP_CLI_SERVER_WORKERS`.
 	 * @param string[] $ini    PHP settings.
 	 * @param bool     $bare   Whether to run it without the extension.
+	 * @param string   $cwd    The folder it starts in, its own document root; null: this process's.
 	 */
-	public function __construct( string $router, array $env = array(), array $ini = array(), bool $bare = false ) {
+	public function __construct( string $router, array $env = array(), array $ini = array(), bool $bare = false, ?string $cwd = null ) {
 		for ( $attempt = 1; ; $attempt++ ) {
 			$port    = free_port();
 			$serve   = array( '-S', "127.0.0.1:$port", $router );
-			$process = new Process( $bare ? array( PHP_BINARY, ...$serve ) : php( $serve, $ini ), $env );
+			$process = new Process( $bare ? array( PHP_BINARY, ...$serve ) : php( $serve, $ini ), $env, $cwd );
 			$accepts = static fn () => ! $process->runs() || @fsockopen( '127.0.0.1', $port );
 			eventually( $accepts, "the server accepts connections at port $port" );
 			if ( $process->runs() ) {

@@ -77,3 +77,12 @@ function forkpress_add_branch_menu( $bar ): void {
 }
 // After WordPress's own site menu (30), before its updates and comments.
 add_action( 'admin_bar_menu', 'forkpress_add_branch_menu', 35 );
+
+/**
+ * Lets a menu that is longer than the window scroll.
+ */
+function forkpress_style_branch_menu(): void {
+	wp_add_inline_style( 'admin-bar', '#wp-admin-bar-forkpress .ab-submenu{max-height:80vh;overflow-y:auto}' );
+}
+add_action( 'admin_enqueue_scripts', 'forkpress_style_branch_menu' );
+add_action( 'wp_enqueue_scripts', 'forkpress_style_branch_menu' );

@@ -15,6 +15,9 @@ function forkpress_logged_out_cookie(): string {
 	return 'forkpress_logged_out_' . COOKIEHASH;
 }
 
+/** How many sessions a user keeps when another one begins. */
+const FORKPRESS_SESSIONS = 100;
+
 /**
  * Whether the client is a program on this machine, and not somebody behind a proxy on it.
  */
@@ -53,7 +56,6 @@ function forkpress_auto_login_applies(): bool {
 		&& '0' !== getenv( 'FORKPRESS_AUTO_LOGIN' )
 		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] )
 		&& ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] )
-		&& ! wp_doing_cron()
 		&& ! is_user_logged_in()
 		&& forkpress_client_is_local()
 		&& forkpress_page_is_opened();
@@ -78,6 +80,11 @@ function forkpress_auto_login(): void {
 		return;
 	}
 	$user = (int) $administrators[0];
+	// A client that keeps no cookies begins a session with each request.
+	$sessions = get_user_meta( $user, 'session_tokens', true );
+	if ( is_array( $sessions ) && count( $sessions ) > FORKPRESS_SESSIONS ) {
+		update_user_meta( $user, 'session_tokens', array_slice( $sessions, -FORKPRESS_SESSIONS, null, true ) );
+	}
 	// This very request has the cookies, too, so that it is served and its nonces are good.
 	$keep = static function ( string $cookie ): callable {
 		return static function ( $value ) use ( $cookie ): void {

@@ -20,7 +20,7 @@ function forkpress_stay_on_branch( $html ) {
 	}
 	$port  = wp_parse_url( "http://{$_SERVER['HTTP_HOST']}", PHP_URL_PORT );
 	$host  = '(?:[a-z0-9_-]+\.)?' . preg_quote( forkpress_root_host(), '~' ) . ( null === $port ? '' : ":$port" );
-	$shown = preg_replace( "~\\bhttps?://$host(?![\\w.:@-])~i", home_url(), $html );
+	$shown = preg_replace( "~https?://$host(?![\\w.:@-])~i", home_url(), $html );
 	return $shown ?? $html;
 }
 foreach ( array( 'the_content', 'render_block', 'widget_text', 'wp_get_attachment_url' ) as $forkpress_filter ) {

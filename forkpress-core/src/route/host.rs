@@ -6,8 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::Refusal;
 use crate::name::BranchName;
 
-/// The most bytes a host name may have (RFC 1035, section 2.3.4).
-const MAX_HOST_BYTES: usize = 253;
+/// The most bytes a DNS label may have (RFC 1035, section 2.3.4).
 const MAX_LABEL_BYTES: usize = 63;
 
 /// The branch that `host`, a host name with or without a port, names.
@@ -46,7 +45,7 @@ fn host_name(host: &[u8]) -> Option<String> {
         None => host,
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    (1..=MAX_HOST_BYTES).contains(&name.len()).then(|| name.to_ascii_lowercase())
+    (!name.is_empty()).then(|| name.to_ascii_lowercase())
 }
 
 fn is_loopback(name: &str) -> bool {
@@ -162,5 +161,6 @@ mod tests {
             assert_eq!(status(host), 421, "{:?}", String::from_utf8_lossy(host));
         }
         assert_eq!(status("é.wp.localhost".as_bytes()), 421);
+        assert_eq!(branch(b"", "").unwrap_err().status, 421);
     }
 }

@@ -1,0 +1,391 @@
+<?php
+/**
+ * What ForkPress adds to WordPress, in a real one: admin bar, auto-login, requests to itself, links.
+ *
+ *     FORKPRESS_TEST_WORDPRESS=DIR php -d "extension=$(pwd)/ext/branchfs.so" tests/test_platform.php
+ *
+ * DIR is an unpacked WordPress with its SQLite driver; default: target/wordpress.
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Tests;
+
+require __DIR__ . '/lib.php';
+
+/** Copies a folder. */
+function copy_tree( string $from, string $to ): void {
+	$process = new Process( array( 'cp', '-R', $from, $to ) );
+	same( 0, $process->wait(), "copying $from: " . $process->output() );
+}
+
+/**
+ * Makes a site of two branches, each a real WordPress.
+ *
+ * @return string Its folder.
+ */
+function make_site(): string {
+	$given = getenv( 'FORKPRESS_TEST_WORDPRESS' );
+	$given = $given ? $given : ROOT . '/target/wordpress';
+	if ( ! is_file( "$given/wp-content/db.php" ) ) {
+		fwrite( STDERR, "no WordPress with a SQLite driver at $given: run scripts/fetch-wordpress.sh, or set FORKPRESS_TEST_WORDPRESS\n" );
+		exit( 2 );
+	}
+	$site = temp_dir();
+	mkdir( "$site/.forkpress/cow/branches", 0755, true );
+	copy_tree( $given, "$site/main" );
+	copy( ROOT . '/runtime/wp-config.php', "$site/main/wp-config.php" );
+	$install = new Process( php( array( ROOT . '/runtime/install.php', "$site/main" ) ), array( 'FORKPRESS_ADMIN_PASSWORD' => 'secret', 'HTTP_HOST' => 'wp.localhost' ) );
+	same( 0, $install->wait(), 'installing WordPress: ' . $install->output() );
+	put( "$site/main/wp-content/mu-plugins/probe.php", PROBE );
+	copy_tree( "$site/main", "$site/marketing" );
+	put( "$site/.forkpress/site.toml", '' );
+	foreach ( array( 'main', 'marketing' ) as $branch ) {
+		put( "$site/.forkpress/cow/branches/$branch.toml", '' );
+	}
+	return $site;
+}
+
+/** A must-use plugin that lets the tests ask WordPress for things. */
+const PROBE = <<<'PHP'
+<?php
+add_action( 'init', static function () {
+	$ask = $_GET['probe'] ?? '';
+	if ( 'request' === $ask ) {
+		if ( isset( $_GET['sockets'] ) ) {
+			add_filter( 'requests-requests.before_request', static function ( $url, $headers, $data, $type, &$options ) {
+				$options['transport'] = 'WpOrg\Requests\Transport\Fsockopen';
+			}, 10, 5 );
+		}
+		$response = wp_remote_get( $_GET['url'], array( 'timeout' => 20 ) );
+		wp_send_json( is_wp_error( $response ) ? $response->get_error_message() : json_decode( $response['body'] ) ?? $response['body'] );
+	}
+	if ( 'seen' === $ask ) {
+		wp_send_json( array( 'branch' => branchfs_get_branch(), 'token' => $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] ?? null, 'port' => $_SERVER['SERVER_PORT'], 'user' => get_current_user_id() ) );
+	}
+	if ( 'redirect' === $ask ) {
+		wp_redirect( $_GET['to'] );
+		exit;
+	}
+	if ( 'cron' === $ask ) {
+		wp_schedule_single_event( time() - 1, 'probe_event', array( $_GET['mark'] ) );
+		delete_transient( 'doing_cron' );
+		wp_send_json( spawn_cron() );
+	}
+	if ( 'marks' === $ask ) {
+		wp_send_json( get_option( 'probe_marks', array() ) );
+	}
+	if ( 'post' === $ask ) {
+		wp_send_json( get_permalink( wp_insert_post( array( 'post_status' => 'publish', 'post_title' => 'Links', 'post_content' => wp_unslash( $_GET['content'] ) ) ) ) );
+	}
+	if ( 'sessions' === $ask ) {
+		$sessions = array();
+		for ( $number = 0; $number < (int) ( $_GET['add'] ?? 0 ); $number++ ) {
+			$sessions[ hash( 'sha256', (string) $number ) ] = array( 'expiration' => time() + 1000 );
+		}
+		if ( $sessions ) {
+			update_user_meta( 1, 'session_tokens', $sessions + get_user_meta( 1, 'session_tokens', true ) );
+		}
+		wp_send_json( count( get_user_meta( 1, 'session_tokens', true ) ) );
+	}
+	if ( 'rewrite' === $ask ) {
+		require_once ABSPATH . 'wp-admin/includes/misc.php';
+		wp_send_json( got_url_rewrite() );
+	}
+} );
+add_action( 'probe_event', static function ( $mark ) {
+	update_option( 'probe_marks', array_merge( get_option( 'probe_marks', array() ), array( $mark ) ) );
+} );
+PHP;
+
+/** A browser of sorts: keeps cookies, for one host. */
+final class Browser {
+	/** @var string[] Cookies by name. */
+	public array $cookies = array();
+
+	/**
+	 * Opens a browser.
+	 *
+	 * @param Server $server The server.
+	 * @param string $host   The host of all requests.
+	 */
+	public function __construct( private Server $server, private string $host = 'wp.localhost' ) {}
+
+	/**
+	 * Sends a request.
+	 *
+	 * @param string   $target  The request target.
+	 * @param string[] $headers Further headers.
+	 * @param string   $method  The method.
+	 * @param string   $body    The body, a form.
+	 */
+	public function request( string $target, array $headers = array(), string $method = 'GET', string $body = '' ): Response {
+		$headers += array( 'Host' => "$this->host:{$this->server->port}" );
+		$headers += '' === $body ? array() : array( 'Content-Type' => 'application/x-www-form-urlencoded' );
+		$cookies  = array();
+		foreach ( $this->cookies as $name => $value ) {
+			$cookies[] = "$name=$value";
+		}
+		$headers += $cookies ? array( 'Cookie' => implode( '; ', $cookies ) ) : array();
+		$response = $this->server->request( $target, $headers, $method, $body );
+		foreach ( $response->cookies as $cookie ) {
+			list( $name, $value ) = explode( '=', strtok( $cookie, ';' ), 2 );
+			if ( preg_match( '/expires=([^;]+)/i', $cookie, $match ) && strtotime( $match[1] ) < time() ) {
+				unset( $this->cookies[ $name ] );
+			} else {
+				$this->cookies[ $name ] = $value;
+			}
+		}
+		return $response;
+	}
+
+	/** Returns what the probe answers. */
+	public function probe( array $query ): mixed {
+		$response = $this->request( '/?' . http_build_query( $query ) );
+		same( 200, $response->status, 'the probe: ' . substr( $response->body, 0, 500 ) );
+		return json_decode( $response->body, true );
+	}
+}
+
+$site   = make_site();
+$env    = array(
+	'FORKPRESS_BRANCHES_DIR' => $site,
+	'FORKPRESS_COW_DIR'      => null,
+	'FORKPRESS_ROOT_HOST'    => null,
+	'FORKPRESS_AUTO_LOGIN'   => null,
+	'FORKPRESS_LOOPBACK'     => null,
+	'FORKPRESS_DEBUG_LOG'    => "$site/debug.log",
+	'PHP_CLI_SERVER_WORKERS' => '4',
+);
+$ini    = array( 'opcache.enable_cli=1' );
+$server = new Server( ROOT . '/runtime/router_cow.php', $env, $ini );
+
+test(
+	'a front page and a permalink are served on every branch, with the links of that branch',
+	function () use ( $server ) {
+		foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
+			$browser = new Browser( $server, $host );
+			foreach ( array( '/', '/hello-world/' ) as $path ) {
+				$page = $browser->request( $path );
+				same( 200, $page->status, "$host$path" );
+				holds( str_contains( $page->body, "http://$host:$server->port/hello-world/" ), "$host$path links to its own branch" );
+			}
+			same( 404, $browser->request( '/no-such-page/' )->status, $host );
+			same( true, $browser->probe( array( 'probe' => 'rewrite' ) ), 'permalinks need no index.php' );
+		}
+	}
+);
+
+test(
+	'the dashboard opens logged in, and its admin bar names the branch and links to the others',
+	function () use ( $server, $site ) {
+		$browser = new Browser( $server, 'marketing.wp.localhost' );
+		$page    = $browser->request( '/wp-admin/' );
+		same( 200, $page->status );
+		holds( str_contains( $page->body, 'Branch: marketing' ), 'the branch is named' );
+		foreach ( array( "wp.localhost:$server->port/wp-admin/", "marketing.wp.localhost:$server->port/wp-admin/" ) as $url ) {
+			holds( str_contains( $page->body, "href='http://$url'" ), "$url is linked" );
+		}
+		holds( str_contains( $page->body, '✓ marketing' ), 'the branch is marked' );
+		holds( str_contains( $browser->request( '/' )->body, 'Branch: marketing' ), 'the front page has the admin bar, too' );
+		same( 1, $browser->probe( array( 'probe' => 'seen' ) )['user'], 'user' );
+		same( array(), preg_grep( '/^wordpress_/', $browser->request( '/wp-admin/edit.php' )->cookies ), 'session cookies of the second page' );
+
+		for ( $number = 1; $number <= 60; $number++ ) {
+			put( "$site/.forkpress/cow/branches/b$number.toml", '' );
+		}
+		put( "$site/.forkpress/cow/branches/<b>.toml", '' );
+		$page = $browser->request( '/wp-admin/' )->body;
+		same( 50, preg_match_all( "~id='wp-admin-bar-forkpress-branch-~", $page ), 'listed branches' );
+		holds( str_contains( $page, 'and 12 more' ) && ! str_contains( $page, '<b>.' ), 'the rest is counted' );
+		array_map( 'unlink', glob( "$site/.forkpress/cow/branches/b*.toml" ) );
+		unlink( "$site/.forkpress/cow/branches/<b>.toml" );
+	}
+);
+
+test(
+	'a session of one branch is none of another',
+	function () use ( $server ) {
+		$browser = new Browser( $server );
+		$browser->request( '/wp-admin/' );
+		$other          = new Browser( $server, 'marketing.wp.localhost' );
+		$other->cookies = $browser->cookies;
+		same( 0, $other->probe( array( 'probe' => 'seen' ) )['user'], 'user on the other branch' );
+		foreach ( $browser->request( '/wp-login.php?loggedout=true' )->cookies as $cookie ) {
+			holds( ! preg_match( '/;\s*domain=/i', $cookie ), "the cookie is for one host alone: $cookie" );
+		}
+	}
+);
+
+test(
+	'the login page logs in and goes on, within the site',
+	function () use ( $server ) {
+		$here = "http://wp.localhost:$server->port/wp-admin/";
+		foreach ( array(
+			''                                                  => $here,
+			'?redirect_to=' . rawurlencode( "{$here}edit.php" ) => "{$here}edit.php",
+			'?redirect_to=' . rawurlencode( 'http://evil.example/' ) => $here,
+			'?redirect_to[]=a'                                  => $here,
+		) as $query => $location ) {
+			$response = ( new Browser( $server ) )->request( "/wp-login.php$query" );
+			same( array( 302, $location ), array( $response->status, $response->headers['location'] ?? null ), $query );
+		}
+	}
+);
+
+test(
+	'a client that keeps no cookies does not pile up sessions',
+	function () use ( $server ) {
+		$browser = new Browser( $server );
+		$browser->request( '/wp-admin/' );
+		holds( $browser->probe( array( 'probe' => 'sessions', 'add' => 300 ) ) > 300, 'there are many sessions' );
+		( new Browser( $server ) )->request( '/wp-admin/' );
+		same( 101, $browser->probe( array( 'probe' => 'sessions' ) ), 'sessions' );
+		same( 1, $browser->probe( array( 'probe' => 'seen' ) )['user'], 'the user of the youngest of them' );
+	}
+);
+
+test(
+	'who logged out stays logged out, and can log in again',
+	function () use ( $server ) {
+		$browser = new Browser( $server );
+		$page    = $browser->request( '/wp-admin/' )->body;
+		holds( 1 === preg_match( '~href=[\'"](http://[^\'"]*action=logout[^\'"]*)~', $page, $match ), 'there is a link to log out' );
+		$url = html_entity_decode( $match[1] );
+		$browser->request( substr( $url, strpos( $url, '/', 8 ) ) );
+		same( 302, $browser->request( '/wp-admin/' )->status, 'the dashboard' );
+		same( 200, $browser->request( '/wp-login.php' )->status, 'the login page' );
+		$browser->request( '/wp-login.php', array(), 'POST', 'log=admin&pwd=secret' );
+		same( 200, $browser->request( '/wp-admin/' )->status, 'the dashboard after logging in' );
+		same( array(), preg_grep( '/^forkpress_/', array_keys( $browser->cookies ) ), 'the mark of logging out' );
+	}
+);
+
+test(
+	'nobody else is logged in',
+	function () use ( $server ) {
+		$cases = array(
+			'through a proxy'           => array( '/wp-admin/', array( 'X-Forwarded-For' => '192.0.2.1' ) ),
+			'from another site, hidden' => array( '/wp-admin/', array( 'Sec-Fetch-Site' => 'cross-site', 'Sec-Fetch-Mode' => 'no-cors', 'Sec-Fetch-Dest' => 'image' ) ),
+			'from another site, framed' => array( '/wp-admin/', array( 'Sec-Fetch-Site' => 'cross-site', 'Sec-Fetch-Mode' => 'navigate', 'Sec-Fetch-Dest' => 'iframe' ) ),
+			'from the site itself'      => array( '/wp-admin/', array( 'X-ForkPress-Loopback' => 'x' ) ),
+			'by admin-ajax.php'         => array( '/wp-admin/admin-ajax.php?action=x', array() ),
+			'by admin-post.php'         => array( '/wp-admin/admin-post.php', array() ),
+			'by the REST API'           => array( '/wp-json/wp/v2/users/me', array() ),
+			'by the front page'         => array( '/', array() ),
+			'by cron'                   => array( '/wp-cron.php', array() ),
+		);
+		foreach ( $cases as $how => list( $target, $headers ) ) {
+			same( array(), ( new Browser( $server ) )->request( $target, $headers )->cookies, "cookies $how" );
+		}
+		foreach ( array( 'POST', 'HEAD' ) as $method ) {
+			$cookies = ( new Browser( $server ) )->request( '/wp-admin/', array(), $method, 'POST' === $method ? 'a=b' : '' )->cookies;
+			same( array(), $cookies, "cookies by $method" );
+		}
+		$from_a_link = array( 'Sec-Fetch-Site' => 'cross-site', 'Sec-Fetch-Mode' => 'navigate', 'Sec-Fetch-Dest' => 'document' );
+		same( 200, ( new Browser( $server ) )->request( '/wp-admin/', $from_a_link )->status, 'a link that somebody follows' );
+		same( 421, $server->request( '/wp-admin/', array( 'Host' => "evil.example:$server->port" ) )->status, 'a rebound name' );
+	}
+);
+
+test(
+	'FORKPRESS_AUTO_LOGIN=0 turns it off',
+	function () use ( $env, $ini ) {
+		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_AUTO_LOGIN' => '0' ) + $env, $ini );
+		same( 302, ( new Browser( $server ) )->request( '/wp-admin/' )->status );
+		same( 200, ( new Browser( $server ) )->request( '/wp-login.php' )->status );
+		$server->stop();
+	}
+);
+
+test(
+	'a request of the site to itself reaches the branch it names, over cURL and over sockets, with the token',
+	function () use ( $server ) {
+		foreach ( array( array(), array( 'sockets' => '1' ) ) as $transport ) {
+			foreach ( array( 'wp.localhost' => 'main', 'marketing.wp.localhost' => 'marketing' ) as $host => $branch ) {
+				$query = array( 'probe' => 'request', 'url' => "http://$host:$server->port/?probe=seen" ) + $transport;
+				$seen  = ( new Browser( $server, 'marketing.wp.localhost' ) )->probe( $query );
+				holds( is_array( $seen ), "$host answers: " . var_export( $seen, true ) );
+				same( $branch, $seen['branch'], 'branch' );
+				same( 64, strlen( (string) $seen['token'] ), 'length of the token' );
+				same( 0, $seen['user'], 'user' );
+			}
+		}
+	}
+);
+
+test(
+	'the token goes to nobody else, not even by a redirect',
+	function () use ( $server ) {
+		$dir = temp_dir();
+		put( "$dir/r.php", '<?php echo json_encode( $_SERVER["HTTP_X_FORKPRESS_LOOPBACK"] ?? "none" );' );
+		$foreign = new Server( "$dir/r.php", array(), array(), true );
+		foreach ( array( array(), array( 'sockets' => '1' ) ) as $transport ) {
+			$there = "http://127.0.0.1:$foreign->port/";
+			$via   = "http://wp.localhost:$server->port/?" . http_build_query( array( 'probe' => 'redirect', 'to' => $there ) );
+			foreach ( array( $there, $via ) as $url ) {
+				same( 'none', ( new Browser( $server ) )->probe( array( 'probe' => 'request', 'url' => $url ) + $transport ), $url );
+			}
+		}
+		$foreign->stop();
+	}
+);
+
+test(
+	'requests to itself go to the workers kept for them, so one worker is enough',
+	function () use ( $env, $ini ) {
+		$one      = array( 'PHP_CLI_SERVER_WORKERS' => null ) + $env;
+		$loopback = new Server( ROOT . '/runtime/router_cow.php', $one, $ini );
+		$public   = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_LOOPBACK' => "127.0.0.1:$loopback->port" ) + $one, $ini );
+		foreach ( array( array(), array( 'sockets' => '1' ) ) as $transport ) {
+			$query = array( 'probe' => 'request', 'url' => "http://marketing.wp.localhost:$public->port/?probe=seen" ) + $transport;
+			$seen  = ( new Browser( $public ) )->probe( $query );
+			same( array( 'marketing', (string) $loopback->port ), array( $seen['branch'] ?? $seen, $seen['port'] ?? null ) );
+		}
+		$public->stop();
+		$loopback->stop();
+	}
+);
+
+test(
+	'cron runs on every branch',
+	function () use ( $server ) {
+		foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
+			$browser = new Browser( $server, $host );
+			same( true, $browser->probe( array( 'probe' => 'cron', 'mark' => $host ) ), 'cron starts' );
+			eventually( fn () => array( $host ) === $browser->probe( array( 'probe' => 'marks' ) ), "cron has run on $host" );
+		}
+	}
+);
+
+test(
+	'links and pictures in content stay on the branch, and foreign ones stay as they are',
+	function () use ( $server ) {
+		$main    = "http://wp.localhost:$server->port";
+		$kept    = array( 'http://wp.localhost:1/x', "http://evilwp.localhost:$server->port/x", "http://wp.localhost:{$server->port}1/x", "http://wp.localhost.example:$server->port/x", "http://wp.localhost:$server->port@evil.example/" );
+		$content = "<p><a href=\"$main/about/\">about</a> <img src=\"$main/wp-content/uploads/a.png\"> <a href=\"$main\">home</a> " . implode( ' ', array_map( fn ( $url ) => "<i title=\"$url\"></i>", $kept ) ) . '</p>';
+		$browser = new Browser( $server, 'marketing.wp.localhost' );
+		$browser->request( '/wp-admin/' );
+		$url  = $browser->probe( array( 'probe' => 'post', 'content' => $content ) );
+		$page = $browser->request( parse_url( $url, PHP_URL_PATH ) )->body;
+		$here = "http://marketing.wp.localhost:$server->port";
+		foreach ( array( "href=\"$here/about/\"", "src=\"$here/wp-content/uploads/a.png\"", "href=\"$here\"" ) as $link ) {
+			holds( str_contains( $page, $link ), "$link is in the page" );
+		}
+		foreach ( $kept as $foreign ) {
+			holds( str_contains( $page, "\"$foreign\"" ), "$foreign is as it was" );
+		}
+	}
+);
+
+test(
+	'nothing of it made WordPress or PHP complain',
+	function () use ( $site, $server ) {
+		$log     = (string) @file_get_contents( "$site/debug.log" );
+		$offline = '/^.*Something may be wrong with WordPress\.org.*\n/m';
+		same( '', preg_replace( $offline, '', $log ), 'debug log, without what a machine without a network says' );
+		holds( ! preg_match( '/PHP (Warning|Notice|Deprecated|Fatal)/', $server->process->output() ), 'the server log has no PHP errors' );
+	}
+);
