@@ -134,6 +134,7 @@ fetch_package() {
     # Debian links to the machine's own list, which may hold what only this machine trusts.
     rm -f "$packed/wp-includes/certificates/ca-bundle.crt"
     cat "$work"/root/usr/share/ca-certificates/mozilla/*.crt >"$packed/wp-includes/certificates/ca-bundle.crt"
+    touch -r "$packed/index.php" "$packed/wp-includes/certificates/ca-bundle.crt"
     rm -f "$packed/.htaccess" "$packed/wp-config.php"
     local link
     link=$(find "$packed" -type l \( -lname '/*' -o ! -exec test -e {} \; \) -print -quit)
@@ -151,7 +152,7 @@ fetch_driver() {
         die "the SQLite driver can not be fetched: $(tail -n 3 "$work/npm.log")"
     packed=${packed##*$'\n'}
     tar -xzf "$work/npm/$packed" -C "$work/npm"
-    unzip -q "$work/npm/package/sqlite-database-integration.zip" -d "$work/driver"
+    TZ=UTC unzip -q "$work/npm/package/sqlite-database-integration.zip" -d "$work/driver"
     local load
     load=$(find "$work/driver" -maxdepth 2 -name load.php -print -quit)
     [ -n "$load" ] || die "no SQLite driver in $driver_package"
@@ -159,6 +160,7 @@ fetch_driver() {
     rm -rf "$plugin"
     mv "$(dirname "$load")" "$plugin"
     sed 's|{SQLITE_PLUGIN}|sqlite-database-integration/load.php|g' "$plugin/db.copy" >"$tree/wp-content/db.php"
+    touch -r "$plugin/db.copy" "$tree/wp-content/db.php"
     driver_version=$(sed -nE "s/^ \* Version: +([0-9.]+).*/\1/p" "$plugin/load.php")
     [ -n "$driver_version" ] || die "the SQLite driver does not say its version"
     parts+=("$driver_package sha256:$(sha256sum "$work/npm/$packed" | cut -d' ' -f1)")

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Makes target/runtime-bundle.tar.zst, which build.rs packs into the forkpress binary: manifest.json, branchfs.so and
+# the WordPress tree that scripts/fetch-wordpress.sh left, in this order, so that the small ones are found at once.
+#
+# The same parts give the same bytes. Does nothing where the bundle is newer than all of them.
+set -euo pipefail
+
+die() {
+    printf 'build-bundle: %s\n' "$1" >&2
+    exit 1
+}
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+bundle=target/runtime-bundle.tar.zst
+extension=ext/branchfs.so
+manifest=target/wordpress.json
+[ -f "$extension" ] || die "$extension is missing ('make build' makes it)"
+[ -f "$manifest" ] || die "target/wordpress is missing (scripts/fetch-wordpress.sh fetches it)"
+
+# An empty file is build.rs's stand-in for a bundle that was not there.
+if [ -s "$bundle" ] && [ "$bundle" -nt "$extension" ] && [ "$bundle" -nt "$manifest" ] && [ "$bundle" -nt "$0" ]; then
+    exit 0
+fi
+
+php_config=${PHP_CONFIG:-php-config}
+command -v "$php_config" >/dev/null || die "$php_config is missing (scripts/install-deps.sh installs it)"
+php=$("$php_config" --php-binary)
+
+work=$(mktemp -d target/runtime-bundle.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/parts"
+cp "$extension" "$work/parts/branchfs.so"
+(cd target && find wordpress -type f | LC_ALL=C sort) >"$work/files"
+
+version=$(sed -nE 's/^version = "(.*)"$/\1/p' Cargo.toml | head -n 1)
+"$php" -n scripts/bundle-manifest.php "$manifest" "$version" "$(wc -l <"$work/files")" >"$work/parts/manifest.json"
+
+# Which machine packed it, when and as whom must not show. WordPress's own files keep their times: PHP's OPcache tells
+# two versions of a file apart by them.
+touch -d @0 "$work/parts/manifest.json" "$work/parts/branchfs.so"
+chmod 644 "$work/parts/manifest.json" "$work/parts/branchfs.so"
+{
+    printf '%s\n' manifest.json branchfs.so
+    sed 's|^|../../|' "$work/files"
+} >"$work/list"
+tar --create --format=gnu --owner=0 --group=0 --numeric-owner --no-recursion --transform 's|^\.\./\.\./||' \
+    --absolute-names --directory "$work/parts" --files-from "$work/list" | zstd -q -10 -T0 -o "$work/bundle"
+mv "$work/bundle" "$bundle"
+printf 'build-bundle: %s, %s bytes\n' "$bundle" "$(wc -c <"$bundle")"
