@@ -42,7 +42,9 @@ fn bundle(root: &Path) -> PathBuf {
         }
     }
     if fs::metadata(&built).is_ok_and(|file| file.len() == 0) {
-        println!("cargo:warning=built without WordPress: `forkpress init` will need --wordpress (`make build` packs it in)");
+        println!(
+            "cargo:warning=built without WordPress: `forkpress init` will need --wordpress (`make build` packs it in)"
+        );
     }
     built
 }

@@ -399,7 +399,9 @@ mod tests {
             format!("secret{}", asked.get())
         });
         assert_eq!(asked.get(), 8);
-        assert!(text.contains("define( 'AUTH_KEY', 'secret1' );") && text.contains("define( 'NONCE_SALT', 'secret8' );"));
+        assert!(
+            text.contains("define( 'AUTH_KEY', 'secret1' );") && text.contains("define( 'NONCE_SALT', 'secret8' );")
+        );
         assert!(!text.contains(SALT));
     }
 }

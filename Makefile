@@ -1,0 +1,31 @@
+# What a person types. The work is in scripts/ and in cargo.
+
+CARGO ?= cargo
+DEMO_SITE ?= demo-site
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test-all bench clean static
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## Build ext/branchfs.so and target/release/forkpress, WordPress packed in
+	scripts/build.sh
+
+demo: ## From nothing to a WordPress site with a branch, in ./demo-site, and its address
+	scripts/install-deps.sh
+	scripts/build.sh
+	scripts/demo.sh $(DEMO_SITE)
+
+test-all: ## Run every test; the last line counts them
+	scripts/test-all.sh
+
+bench: build ## Run the benchmarks and print what they compare
+	benches/run.sh
+
+static: ## Build forkpress as one static binary
+	scripts/build.sh --static
+
+clean: ## Remove what was built and fetched; sites stay
+	$(CARGO) clean
+	rm -rf ext target

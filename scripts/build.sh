@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds ext/branchfs.so and target/release/forkpress with WordPress packed in. Quick where nothing changed.
+#
+#     scripts/build.sh [--static]    --static: forkpress as one static binary, in target/TRIPLE/release
+#
+# PHP_CONFIG names the php-config of the PHP to build the extension for.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+
+# Built alone: together with the command it would get the parts of the core that only the command needs.
+cargo build --release --locked --package branchfs
+library=target/release/libbranchfs.so
+[ -f "$library" ] || library=target/release/libbranchfs.dylib
+mkdir -p ext
+# By rename, as a running PHP has the old one mapped; and only if it is new, as its time decides about the bundle.
+if ! cmp -s "$library" ext/branchfs.so; then
+    cp "$library" ext/.branchfs.so.new
+    mv ext/.branchfs.so.new ext/branchfs.so
+fi
+
+scripts/fetch-wordpress.sh
+scripts/build-bundle.sh
+
+if [ "${1-}" = --static ]; then
+    target=$(rustc -vV | sed -n 's/^host: //p')
+    musl=${target/-gnu/-musl}
+    if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ]; then
+        target=$musl
+    fi
+    # With --target the flags do not reach build scripts and procedural macros, which can't be static.
+    RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --package forkpress --target "$target"
+    printf 'build: target/%s/release/forkpress\n' "$target"
+else
+    cargo build --release --locked --package forkpress
+    printf 'build: ext/branchfs.so and target/release/forkpress\n'
+fi

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes a demo site with a branch, unless it is there already, serves it, and prints where.
+#
+#     scripts/demo.sh [SITE]         SITE: demo-site
+set -euo pipefail
+
+forkpress=$(cd "$(dirname "$0")/.." && pwd)/target/release/forkpress
+site=${1:-demo-site}
+mkdir -p "$site"
+cd "$site"
+
+if [ ! -d .forkpress ]; then
+    "$forkpress" init --admin-password admin --site-title 'ForkPress demo'
+fi
+if ! "$forkpress" branch show marketing >/dev/null 2>&1; then
+    "$forkpress" branch create marketing
+fi
+"$forkpress" serve
+printf '\nSign in as admin with the password admin; every branch opens signed in.\n'
+printf 'Try:   cd %s && %s branch create idea\n' "$site" "$forkpress"
+printf 'Stop:  cd %s && %s stop\n' "$site" "$forkpress"

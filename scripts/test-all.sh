@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Builds, runs every test and ends with one line: how many passed and failed. Exits 1 where any failed.
+#
+# The output of each part goes to target/test-logs; that of a part that failed is shown as well. A part that crashes,
+# hangs or ends without saying how many of its tests passed counts as one failure.
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+logs=target/test-logs
+rm -rf "$logs"
+mkdir -p "$logs"
+
+passed=0 failed=0 skipped=0
+# Lines of a log that is shown, at most; the whole of it is in the file.
+shown=200
+
+# Runs a part: NAME, its longest time in seconds, the command.
+part() {
+    local name=$1 limit=$2
+    shift 2
+    local log=$logs/$name.log began=$SECONDS status=0
+    local limited=()
+    # A hung test is ended with everything that it started. Systems without the tool wait.
+    if command -v timeout >/dev/null; then
+        limited=(timeout --kill-after=10 "$limit")
+    fi
+    "${limited[@]}" "$@" >"$log" 2>&1 </dev/null || status=$?
+
+    # Cargo says "test result: ok. 3 passed; 0 failed; 1 ignored; ..." for each test program, the others "3 passed, 0 failed".
+    local counts count_passed count_failed count_skipped summaries
+    counts=$(sed -nE \
+        -e 's/^test result: [^.]*\. ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;.*$/\1 \2 \3/p' \
+        -e 's/^([0-9]+) passed, ([0-9]+) failed$/\1 \2 0/p' \
+        -e 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log" |
+        awk '{ p += $1; f += $2; s += $3; n++ } END { printf "%d %d %d %d", p, f, s, n }')
+    read -r count_passed count_failed count_skipped summaries <<<"$counts"
+    local remark=
+    if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+        remark=" (ended after $limit s)"
+    elif [ "$summaries" -eq 0 ]; then
+        remark=" (exit status $status, no summary)"
+    elif [ "$status" -ne 0 ] && [ "$count_failed" -eq 0 ]; then
+        remark=" (exit status $status)"
+    fi
+    if [ -n "$remark" ]; then
+        count_failed=$((count_failed + 1))
+    fi
+    passed=$((passed + count_passed)) failed=$((failed + count_failed)) skipped=$((skipped + count_skipped))
+    printf '%-34s %4d passed %4d failed %4d skipped %5d s%s\n' \
+        "$name" "$count_passed" "$count_failed" "$count_skipped" $((SECONDS - began)) "$remark"
+    if [ "$count_failed" -gt 0 ]; then
+        printf -- '--- %s, last %d lines ---\n' "$log" "$shown"
+        tail -n "$shown" "$log"
+        printf -- '--- end of %s ---\n' "$log"
+    elif [ "$count_skipped" -gt 0 ]; then
+        grep -iE '(^|[^[:alpha:]])skip(ped)?[^[:alpha:]]' "$log" | grep -vE '^test result|^[0-9]+ passed,' | head -n 20 || true
+    fi
+}
+
+# What is needed before any test can run, as a part of its own where it fails.
+prepare() {
+    local name=$1
+    shift
+    local began=$SECONDS
+    if "$@" >"$logs/$name.log" 2>&1 </dev/null; then
+        printf '%-34s %s %5d s\n' "$name" 'done                               ' $((SECONDS - began))
+    else
+        tail -n "$shown" "$logs/$name.log"
+        printf '%s failed: no test was run\n' "$name"
+        printf '0 passed, 1 failed\n'
+        exit 1
+    fi
+}
+
+prepare dependencies scripts/install-deps.sh --tests
+prepare build scripts/build.sh
+
+# The core without its features is what the extension is built from; the features are on for the tests.
+part cargo-core 900 cargo test --locked --no-fail-fast --package forkpress-core --features mutations
+part cargo-forkpress 900 cargo test --locked --no-fail-fast --package forkpress
+
+for test in tests/test_*.php; do
+    [ -e "$test" ] || continue
+    part "$(basename "$test" .php)" 300 php -d "extension=$PWD/ext/branchfs.so" "$test"
+done
+
+# A registry of its own: a server that somebody has running is none of the tests' business.
+state=$(mktemp -d)
+trap 'rm -rf "$state"' EXIT
+for test in tests/test_*.sh; do
+    [ -e "$test" ] || continue
+    part "$(basename "$test" .sh)" 600 env "FORKPRESS_STATE_DIR=$state" bash "$test" target/release/forkpress
+done
+
+if [ "$skipped" -gt 0 ]; then
+    printf '%d skipped: see above for what this machine lacks\n' "$skipped"
+fi
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
