@@ -1,6 +1,5 @@
 # What a person types. The work is in scripts/ and in cargo.
 
-CARGO ?= cargo
 DEMO_SITE ?= demo-site
 
 .DEFAULT_GOAL := help
@@ -27,5 +26,5 @@ static: ## Build forkpress as one static binary
 	scripts/build.sh --static
 
 clean: ## Remove what was built and fetched; sites stay
-	$(CARGO) clean
+	cargo clean
 	rm -rf ext target

@@ -47,7 +47,7 @@ if have php; then
 fi
 need php "$php-cli"
 need php-config "$php-dev"
-modules=$(have php && php -m 2>/dev/null || true)
+modules=$(php -m 2>/dev/null || true)
 module() { grep -qixF "$1" <<<"$modules" || missing+=("$php-$2"); }
 module pdo_sqlite sqlite3
 module dom xml

@@ -75,9 +75,8 @@ prepare() {
 prepare dependencies scripts/install-deps.sh --tests
 prepare build scripts/build.sh
 
-# The core without its features is what the extension is built from; the features are on for the tests.
-part cargo-core 900 cargo test --locked --no-fail-fast --package forkpress-core --features mutations
-part cargo-forkpress 900 cargo test --locked --no-fail-fast --package forkpress
+# In one go: apart, cargo would choose other features for what they share, and compile it twice.
+part cargo 1500 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress --all-features
 
 for test in tests/test_*.php; do
     [ -e "$test" ] || continue
