@@ -205,14 +205,23 @@ impl Source {
         }
     }
 
+    /// Does something while nobody can write into the database.
+    fn while_nobody_writes<T>(
+        &self,
+        deadline: Deadline,
+        action: impl FnOnce() -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        self.become_writer(deadline)?;
+        let done = action();
+        let rolled_back = self.run("ROLLBACK");
+        let done = done?;
+        rolled_back.map(|()| done)
+    }
+
     /// Clones the database and its log to `to` while nobody can write.
     fn clone_to(&self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
         let is_wal = self.is_wal()?;
-        self.become_writer(deadline)?;
-        let cloned = self.clone_files(view, to, is_wal);
-        let rolled_back = self.run("ROLLBACK");
-        cloned?;
-        rolled_back?;
+        self.while_nobody_writes(deadline, || self.clone_files(view, to, is_wal))?;
         if !is_wal {
             into_wal_mode(to).map_err(|source| sqlite_error(to, source))?;
         }

@@ -271,6 +271,12 @@ pub(crate) fn inode(path: &Path) -> Result<Option<u64>, DiskError> {
     })
 }
 
+/// What tells the folder at `path` from every other folder of its file system, wherever it is moved and whatever is
+/// mounted when; none where there is nothing. It is its inode.
+pub(crate) fn identity(path: &Path) -> Result<Option<u64>, DiskError> {
+    inode(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

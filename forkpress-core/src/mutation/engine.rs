@@ -156,7 +156,7 @@ impl Prepared<'_> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the lock.
         let Self { mut mutation, site, plan, tree, mut staged } = self;
         let intent_path = site.layout.cow().intent();
-        let moved = disk::inode(&tree)?.ok_or_else(|| BranchError::Missing { name: plan.name.clone() })?;
+        let moved = disk::identity(&tree)?.ok_or_else(|| BranchError::Missing { name: plan.name.clone() })?;
         let intent =
             Intent { operation: plan.operation, name: plan.name.clone(), from: plan.from.clone(), inode: moved };
         intent.write(&intent_path)?;

@@ -1,4 +1,7 @@
-//! A staged tree: the clone of a branch that is to be published.
+//! A staged tree: what is to be published, taken from a branch.
+//!
+//! This is all that a mutation knows of file views. A view takes a tree in one of two ways, [`Files`]; the engine calls
+//! the same functions for both. There may be no tree yet at [`Staged::path`] before [`Staged::refresh`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,19 +16,28 @@ use crate::layout::DATABASE_DIR;
 use crate::progress::Progress;
 use crate::tree::{self, Tree};
 
-/// A clone of a branch's tree outside of where anything is served from. Removed when dropped, unless it was published.
+/// A branch's tree, taken to where nothing is served from. Removed when dropped, unless it was published.
 #[derive(Debug)]
 pub(super) struct Staged {
     folder: Folder,
-    view: FileView,
     source: PathBuf,
-    /// What the source looked like when the clone became what it is.
-    tree: Tree,
-    snapshot: Snapshot,
+    files: Files,
+    database: Snapshot,
+}
+
+/// How the files of a branch are taken.
+#[derive(Debug)]
+enum Files {
+    /// One by one while requests go on; in the publish, those that have changed since are taken again.
+    OneByOne {
+        view: FileView,
+        /// What the source looked like when the clone became what it is.
+        seen: Tree,
+    },
 }
 
 impl Staged {
-    /// Clones the tree of `source` to `path`, while whoever writes into it goes on, and makes the clone durable.
+    /// Does what can be done while whoever writes into `source` goes on, durably.
     pub(super) fn prepare(
         view: FileView,
         source: &Branch,
@@ -34,46 +46,54 @@ impl Staged {
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
         let folder = Folder(Some(path));
-        let tree = Tree::walk(&source.path)?;
-        tree::clone_tree(view, &tree, &source.path, folder.path(), progress)?;
-        let snapshot = Snapshot::prepare(view, &source.path, folder.path(), deadline, progress)?;
-        Ok(Self { folder, view, source: source.path.clone(), tree, snapshot })
+        let seen = Tree::walk(&source.path)?;
+        tree::clone_tree(view, &seen, &source.path, folder.path(), progress)?;
+        let database = Snapshot::prepare(view, &source.path, folder.path(), deadline, progress)?;
+        Ok(Self { folder, source: source.path.clone(), files: Files::OneByOne { view, seen }, database })
     }
 
-    /// Where the clone is.
+    /// Where the tree is or will be.
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The files and folders of the clone.
+    /// The files and folders of the tree; zero where they were not looked at.
     pub(super) fn entries(&self) -> u64 {
-        self.tree.entries.len() as u64
+        match &self.files {
+            Files::OneByOne { seen, .. } => seen.entries.len() as u64,
+        }
     }
 
-    /// Makes the clone, durably, what the source is now, while no request runs, and says how many entries it took for
-    /// that. Waits for a foreign writer of the database for no longer than `timeout`.
+    /// Makes the tree, durably, what the source is now, while no request runs, and says how many entries it took again
+    /// for that. Waits for a foreign writer of the database for no longer than `timeout`. May be called again after an
+    /// error.
     pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, MutationError> {
-        let now = Tree::walk(&self.source)?;
-        let retaken = tree::retake(self.view, &self.tree, &now, &self.source, self.folder.path())?;
-        self.tree = now;
-        let Some(database_folder) = self.tree.get(Path::new(DATABASE_DIR)) else {
-            self.snapshot.take(timeout)?;
-            return Ok(retaken);
-        };
-        let path = self.folder.path().join(DATABASE_DIR);
-        disk::open_up(&path)?;
-        self.snapshot.take(timeout)?;
-        disk::set_attributes(&path, &database_folder.attributes, false)?;
-        disk::sync(&path)?;
-        Ok(retaken)
+        match &mut self.files {
+            Files::OneByOne { view, seen } => {
+                let now = Tree::walk(&self.source)?;
+                let path = self.folder.path();
+                let retaken = tree::retake(*view, seen, &now, &self.source, path)?;
+                *seen = now;
+                let Some(database_folder) = seen.get(Path::new(DATABASE_DIR)) else {
+                    self.database.take(timeout)?;
+                    return Ok(retaken);
+                };
+                let path = path.join(DATABASE_DIR);
+                disk::open_up(&path)?;
+                self.database.take(timeout)?;
+                disk::set_attributes(&path, &database_folder.attributes, false)?;
+                disk::sync(&path)?;
+                Ok(retaken)
+            }
+        }
     }
 
     /// Waits until no foreign writer is at the source's database.
     pub(super) fn wait_for_database(&self, deadline: Deadline) -> Result<(), DatabaseError> {
-        self.snapshot.wait_for_turn(deadline)
+        self.database.wait_for_turn(deadline)
     }
 
-    /// Leaves what is at the clone's path alone from now on.
+    /// Leaves what is at the tree's path alone from now on.
     pub(super) fn keep(&mut self) {
         self.folder.0 = None;
     }
