@@ -15,6 +15,8 @@ pub const VERSION: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileView {
+    /// Each branch is a btrfs subvolume: a new one is a snapshot of the other, whatever is in it.
+    BtrfsSnapshot,
     /// Each file is a clone that shares its blocks until one side writes (FICLONE, clonefile).
     Reflink,
     /// Each file is copied.
@@ -23,14 +25,24 @@ pub enum FileView {
 
 impl FileView {
     /// Every view of this version, best first.
-    pub const ALL: [Self; 2] = [Self::Reflink, Self::FileCopy];
+    pub const ALL: [Self; 3] = [Self::BtrfsSnapshot, Self::Reflink, Self::FileCopy];
 
     /// The name in `site.toml` and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::BtrfsSnapshot => "btrfs-snapshot",
             Self::Reflink => "reflink",
             Self::FileCopy => "file-copy",
+        }
+    }
+
+    /// Whether a file's clone shares its blocks.
+    #[must_use]
+    pub fn shares_blocks(self) -> bool {
+        match self {
+            Self::BtrfsSnapshot | Self::Reflink => true,
+            Self::FileCopy => false,
         }
     }
 }

@@ -112,7 +112,7 @@ impl Snapshot {
             source.check()?;
             progress.end();
             match view {
-                FileView::Reflink => source.wait_for_turn(deadline)?,
+                FileView::BtrfsSnapshot | FileView::Reflink => source.wait_for_turn(deadline)?,
                 FileView::FileCopy => source.copy(&database_of(staged_tree), progress)?,
             }
         }
@@ -132,7 +132,7 @@ impl Snapshot {
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         match self.view {
-            FileView::Reflink => source.clone_to(self.view, &database_of(&self.staged_tree), deadline),
+            FileView::BtrfsSnapshot | FileView::Reflink => source.clone_to(self.view, &database_of(&self.staged_tree), deadline),
             FileView::FileCopy if source.is_copied()? => Ok(()),
             FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
         }

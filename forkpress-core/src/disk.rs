@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::config::FileView;
 use crate::file::Replacement;
+use crate::subvolume;
 
 /// A step that failed.
 #[derive(Debug, Error)]
@@ -69,7 +70,7 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<File>, DiskError> {
 pub(crate) fn clone_file(view: FileView, file: &File, to: &Path) -> Result<(), DiskError> {
     step("clone to", to, || match view {
         FileView::FileCopy => copy_file(file, to),
-        FileView::Reflink => match reflink_copy::reflink_file_to_path(file, to) {
+        FileView::BtrfsSnapshot | FileView::Reflink => match reflink_copy::reflink_file_to_path(file, to) {
             Err(error) if cannot_share(&error) => copy_file(file, to),
             cloned => cloned,
         },
@@ -181,6 +182,10 @@ pub(crate) fn remove(path: &Path) -> Result<(), DiskError> {
         if !metadata.is_dir() {
             return fs::remove_file(path);
         }
+        // Where it can't be destroyed as a whole, it is removed like any folder, and that tells why it can't be.
+        if subvolume::id(path, &metadata).is_ok_and(|id| id.is_some()) && subvolume::destroy(path).is_ok() {
+            return Ok(());
+        }
         match fs::remove_dir_all(path) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 for entry in walkdir::WalkDir::new(path) {
@@ -264,10 +269,18 @@ pub(crate) fn commit(replacement: Replacement, path: &Path) -> Result<(), DiskEr
 }
 
 /// The inode of what is at `path`, a symlink not followed; none where nothing is.
+///
+/// All subvolumes have one and the same inode: for them it is a number made of their id that no inode has.
 pub(crate) fn inode(path: &Path) -> Result<Option<u64>, DiskError> {
+    /// Higher than inodes get, and still a positive number where numbers have a sign.
+    const SUBVOLUME: u64 = 1 << 62;
     step("look at", path, || match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        metadata => Ok(Some(metadata?.ino())),
+        metadata => {
+            let metadata = metadata?;
+            let subvolume = subvolume::id(path, &metadata)?;
+            Ok(Some(subvolume.map_or(metadata.ino(), |id| SUBVOLUME | id)))
+        }
     })
 }
 

@@ -16,6 +16,8 @@ pub mod deadline;
 pub mod disk;
 #[cfg(feature = "mutations")]
 pub mod file;
+#[cfg(all(feature = "mutations", target_os = "linux"))]
+mod ioctl;
 pub mod layout;
 pub mod lock;
 #[cfg(feature = "mutations")]
@@ -32,6 +34,10 @@ pub mod route;
 #[cfg(feature = "mutations")]
 pub mod site;
 #[cfg(feature = "mutations")]
+mod subvolume;
+#[cfg(feature = "mutations")]
 mod tree;
+#[cfg(feature = "mutations")]
+pub mod usage;
 #[cfg(feature = "mutations")]
 pub mod view;

@@ -1,9 +1,11 @@
 //! Which file view a folder can have: found by doing it there.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::config::FileView;
+use crate::disk::{DiskError, step};
+use crate::subvolume;
 
 /// The best view that works in `storage_root`.
 #[must_use]
@@ -16,12 +18,35 @@ pub fn probe(storage_root: &Path) -> FileView {
 #[must_use]
 pub fn supports(view: FileView, storage_root: &Path) -> bool {
     match view {
+        FileView::BtrfsSnapshot => snapshots(storage_root).is_ok(),
         FileView::Reflink => clones(storage_root).is_ok(),
         FileView::FileCopy => true,
     }
 }
 
-fn clones(folder: &Path) -> std::io::Result<()> {
+/// Makes the folder, which must not exist, that a branch's tree is to be built in.
+///
+/// # Errors
+/// [`DiskError`] where it exists, or its file system is not one for the view.
+pub fn create_tree_root(view: FileView, path: &Path) -> Result<(), DiskError> {
+    step("make the folder", path, || match view {
+        FileView::BtrfsSnapshot => subvolume::create(path),
+        FileView::Reflink | FileView::FileCopy => std::fs::create_dir(path),
+    })
+}
+
+/// Tries all that a branch needs: making, snapshotting and renaming subvolumes. Destroying them is not needed.
+fn snapshots(folder: &Path) -> io::Result<()> {
+    let probe = tempfile::Builder::new().prefix(".forkpress-probe-").tempdir_in(folder)?;
+    let (original, branch) = (probe.path().join("original"), probe.path().join("branch"));
+    subvolume::create(&original)?;
+    std::fs::write(original.join("file"), "bytes")?;
+    subvolume::snapshot(&original, &probe.path().join("snapshot"))?;
+    std::fs::rename(probe.path().join("snapshot"), &branch)?;
+    std::fs::read(branch.join("file")).map(drop)
+}
+
+fn clones(folder: &Path) -> io::Result<()> {
     let probe = tempfile::Builder::new().prefix(".forkpress-probe-").tempdir_in(folder)?;
     let original = probe.path().join("original");
     let mut file = std::fs::File::create(&original)?;
