@@ -6,6 +6,9 @@
 //! of such a page its clone has, the clone of the log has it whole, and SQLite reads it from there. `-shm` is not cloned;
 //! SQLite rebuilds it.
 //!
+//! Where the whole tree is snapshot in one instant, the database comes with it, and the same transaction sees to it that no
+//! commit is half in it.
+//!
 //! On other views SQLite's backup copies the database while requests go on, from one read transaction. The publish then
 //! only asks SQLite whether anybody has written since, and copies again if so.
 //!
@@ -122,13 +125,7 @@ impl Snapshot {
     /// Gives the staged tree the database as it is now, in WAL mode and durable. Waits for a writer for no longer than `timeout`.
     pub(crate) fn take(&mut self, timeout: Duration) -> Result<(), DatabaseError> {
         let deadline = Deadline::after(timeout);
-        if !self.is_current()? {
-            // The folder may have come only now, or gone, with the database.
-            let path = database_of(&self.staged_tree);
-            disk::remove(&path)?;
-            disk::remove(&wal_of(&path))?;
-            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, deadline, &crate::progress::Silent)?;
-        }
+        self.follow(deadline)?;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         match self.view {
@@ -136,6 +133,39 @@ impl Snapshot {
             FileView::FileCopy if source.is_copied()? => Ok(()),
             FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
         }
+    }
+
+    /// Has `take_tree` make the staged tree with all that is in the source, database and log, in one instant, and sees to
+    /// it that nobody writes into the database then. Waits for a writer for no longer than `timeout`.
+    pub(crate) fn take_with_tree(
+        &mut self,
+        timeout: Duration,
+        take_tree: impl FnOnce() -> Result<(), DiskError>,
+    ) -> Result<(), DatabaseError> {
+        let deadline = Deadline::after(timeout);
+        self.follow(deadline)?;
+        let Some(source) = &self.source else { return Ok(take_tree()?) };
+        let is_wal = source.is_wal()?;
+        source.while_nobody_writes(deadline, || Ok(take_tree()?))?;
+        if is_wal {
+            // `-shm` came along, and is rebuilt: SQLite trusts it only while somebody has the database open.
+            return Ok(());
+        }
+        let to = database_of(&self.staged_tree);
+        into_wal_mode(&to).map_err(|source| sqlite_error(&to, source))?;
+        source.finish(&to)
+    }
+
+    /// Opens the tree's database anew where the one that is open isn't that any more.
+    fn follow(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
+        if !self.is_current()? {
+            // The folder may have come only now, or gone, with the database.
+            let path = database_of(&self.staged_tree);
+            disk::remove(&path)?;
+            disk::remove(&wal_of(&path))?;
+            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, deadline, &crate::progress::Silent)?;
+        }
+        Ok(())
     }
 
     /// Waits until nobody else writes into the database.

@@ -161,6 +161,11 @@ pub(crate) fn set_attributes(path: &Path, attributes: &Attributes, is_symlink: b
     })
 }
 
+/// Lets nobody but its owner use a folder for a while.
+pub(crate) fn close_to_others(path: &Path) -> Result<(), DiskError> {
+    step("close the folder", path, || fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+}
+
 /// Lets the owner of a folder change what is in it, for a while.
 pub(crate) fn open_up(path: &Path) -> Result<(), DiskError> {
     step("open up the folder", path, || {
@@ -269,25 +274,30 @@ pub(crate) fn commit(replacement: Replacement, path: &Path) -> Result<(), DiskEr
 }
 
 /// The inode of what is at `path`, a symlink not followed; none where nothing is.
-///
-/// All subvolumes have one and the same inode: for them it is a number made of their id that no inode has.
 pub(crate) fn inode(path: &Path) -> Result<Option<u64>, DiskError> {
+    step("look at", path, || Ok(metadata(path)?.map(|metadata| metadata.ino())))
+}
+
+/// What tells the folder at `path` from every other folder of its file system, wherever it is moved and whatever is
+/// mounted when; none where there is nothing. It is its inode, but of a subvolume, all of which have one and the same, a
+/// number made of its id that is no inode's.
+pub(crate) fn identity(path: &Path) -> Result<Option<u64>, DiskError> {
     /// Higher than inodes get, and still a positive number where numbers have a sign.
     const SUBVOLUME: u64 = 1 << 62;
-    step("look at", path, || match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        metadata => {
-            let metadata = metadata?;
+    step("look at", path, || match metadata(path)? {
+        None => Ok(None),
+        Some(metadata) => {
             let subvolume = subvolume::id(path, &metadata)?;
             Ok(Some(subvolume.map_or(metadata.ino(), |id| SUBVOLUME | id)))
         }
     })
 }
 
-/// What tells the folder at `path` from every other folder of its file system, wherever it is moved and whatever is
-/// mounted when; none where there is nothing. It is its inode.
-pub(crate) fn identity(path: &Path) -> Result<Option<u64>, DiskError> {
-    inode(path)
+fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        metadata => metadata.map(Some),
+    }
 }
 
 #[cfg(test)]

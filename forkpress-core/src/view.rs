@@ -35,6 +35,22 @@ pub fn create_tree_root(view: FileView, path: &Path) -> Result<(), DiskError> {
     })
 }
 
+/// Whether a view takes the tree at `source` as a whole. It takes a tree's files one by one otherwise: because it always
+/// does, or because there are subvolumes in the tree, which would not come along, or the tree is not one itself.
+pub(crate) fn takes_whole_trees(view: FileView, source: &Path) -> Result<bool, DiskError> {
+    match view {
+        FileView::BtrfsSnapshot => {
+            step("look at", source, || Ok(subvolume::is_one(source)? && !subvolume::has_nested(source)?))
+        }
+        FileView::Reflink | FileView::FileCopy => Ok(false),
+    }
+}
+
+/// Makes `path` what the tree at `source`, of which the view takes the whole, is now. It is durable.
+pub(crate) fn snapshot(source: &Path, path: &Path) -> Result<(), DiskError> {
+    step("snapshot to", path, || subvolume::snapshot(source, path))
+}
+
 /// Tries all that a branch needs: making, snapshotting and renaming subvolumes. Destroying them is not needed.
 fn snapshots(folder: &Path) -> io::Result<()> {
     let probe = tempfile::Builder::new().prefix(".forkpress-probe-").tempdir_in(folder)?;

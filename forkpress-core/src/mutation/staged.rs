@@ -15,6 +15,7 @@ use crate::disk::{self, DiskError};
 use crate::layout::DATABASE_DIR;
 use crate::progress::Progress;
 use crate::tree::{self, Tree};
+use crate::view;
 
 /// A branch's tree, taken to where nothing is served from. Removed when dropped, unless it was published.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ enum Files {
         /// What the source looked like when the clone became what it is.
         seen: Tree,
     },
+    /// All at once, database and all, within the publish.
+    WholeTree,
 }
 
 impl Staged {
@@ -46,10 +49,17 @@ impl Staged {
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
         let folder = Folder(Some(path));
-        let seen = Tree::walk(&source.path)?;
-        tree::clone_tree(view, &seen, &source.path, folder.path(), progress)?;
+        let files = if view::takes_whole_trees(view, &source.path)? {
+            Files::WholeTree
+        } else {
+            let seen = Tree::walk(&source.path)?;
+            view::create_tree_root(view, folder.path())?;
+            disk::close_to_others(folder.path())?;
+            tree::clone_tree(view, &seen, &source.path, folder.path(), progress)?;
+            Files::OneByOne { view, seen }
+        };
         let database = Snapshot::prepare(view, &source.path, folder.path(), deadline, progress)?;
-        Ok(Self { folder, source: source.path.clone(), files: Files::OneByOne { view, seen }, database })
+        Ok(Self { folder, source: source.path.clone(), files, database })
     }
 
     /// Where the tree is or will be.
@@ -61,6 +71,7 @@ impl Staged {
     pub(super) fn entries(&self) -> u64 {
         match &self.files {
             Files::OneByOne { seen, .. } => seen.entries.len() as u64,
+            Files::WholeTree => 0,
         }
     }
 
@@ -84,6 +95,13 @@ impl Staged {
                 disk::set_attributes(&path, &database_folder.attributes, false)?;
                 disk::sync(&path)?;
                 Ok(retaken)
+            }
+            Files::WholeTree => {
+                let path = self.folder.path();
+                // An earlier attempt may have come that far.
+                disk::remove(path)?;
+                self.database.take_with_tree(timeout, || view::snapshot(&self.source, path))?;
+                Ok(0)
             }
         }
     }
