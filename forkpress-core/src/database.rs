@@ -129,7 +129,9 @@ impl Snapshot {
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         match self.view {
-            FileView::BtrfsSnapshot | FileView::Reflink => source.clone_to(self.view, &database_of(&self.staged_tree), deadline),
+            FileView::BtrfsSnapshot | FileView::Reflink => {
+                source.clone_to(self.view, &database_of(&self.staged_tree), deadline)
+            }
             FileView::FileCopy if source.is_copied()? => Ok(()),
             FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
         }
@@ -144,7 +146,11 @@ impl Snapshot {
     ) -> Result<(), DatabaseError> {
         let deadline = Deadline::after(timeout);
         self.follow(deadline)?;
-        let Some(source) = &self.source else { return Ok(take_tree()?) };
+        let Some(source) = &self.source else {
+            take_tree()?;
+            // A log without its database would be taken for that of the next one.
+            return Ok(disk::remove(&wal_of(&database_of(&self.staged_tree)))?);
+        };
         let is_wal = source.is_wal()?;
         source.while_nobody_writes(deadline, || Ok(take_tree()?))?;
         if is_wal {

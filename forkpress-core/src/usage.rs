@@ -132,3 +132,43 @@ fn extents(file: &File) -> io::Result<Option<Usage>> {
 fn extents(_: &File) -> io::Result<Option<Usage>> {
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_file_counts_once_and_only_with_what_it_has_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("folder/file");
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        fs::write(&file, vec![1; 1 << 20]).unwrap();
+        fs::File::create(dir.path().join("sparse")).unwrap().set_len(1 << 40).unwrap();
+        symlink(&file, dir.path().join("link")).unwrap();
+        let usage = || {
+            let usage = measure(dir.path()).unwrap();
+            usage.exclusive_bytes + usage.shared_bytes
+        };
+        let before = usage();
+        assert!((1 << 20..2 << 20).contains(&before), "{before}");
+        fs::hard_link(&file, dir.path().join("twin")).unwrap();
+        assert_eq!(usage(), before);
+        assert!(measure(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_in_more_extents_than_are_asked_for_at_once_counts_whole() {
+        use std::os::unix::fs::FileExt;
+        const PIECES: u64 = 150;
+        let dir = tempfile::tempdir().unwrap();
+        let file = fs::File::create(dir.path().join("file")).unwrap();
+        for piece in 0..PIECES {
+            file.write_all_at(&[1; 65536], piece << 18).unwrap();
+        }
+        file.sync_all().unwrap();
+        let usage = measure(dir.path()).unwrap();
+        assert_eq!(usage.exclusive_bytes + usage.shared_bytes, PIECES * 65536);
+    }
+}

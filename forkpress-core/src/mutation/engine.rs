@@ -17,6 +17,9 @@ use crate::progress::Progress;
 use crate::record::BranchRecord;
 use crate::site::Site;
 
+/// The identity of a tree that is only made within the publish.
+const NOT_YET: u64 = 0;
+
 /// What is to be done to which branch.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -156,8 +159,8 @@ impl Prepared<'_> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the lock.
         let Self { mut mutation, site, plan, tree, mut staged } = self;
         let intent_path = site.layout.cow().intent();
-        let moved = disk::identity(&tree)?.ok_or_else(|| BranchError::Missing { name: plan.name.clone() })?;
-        let intent =
+        let moved = disk::identity(&tree)?.unwrap_or(NOT_YET);
+        let mut intent =
             Intent { operation: plan.operation, name: plan.name.clone(), from: plan.from.clone(), inode: moved };
         intent.write(&intent_path)?;
 
@@ -167,7 +170,7 @@ impl Prepared<'_> {
                 Ok(publish) => publish,
                 Err(error) => break Err(error.into()),
             };
-            let published = publish_now(site, &plan, &tree, staged.as_mut(), &publish, patience);
+            let published = publish_now(site, &plan, &tree, staged.as_mut(), &mut intent, &publish, patience);
             held += publish.held_for();
             drop(publish);
             // Nobody is kept out while a foreign program is waited for.
@@ -206,12 +209,17 @@ fn publish_now(
     plan: &Plan,
     tree: &Path,
     staged: Option<&mut Staged>,
+    intent: &mut Intent,
     publish: &Publish<'_>,
     patience: &Patience<'_>,
 ) -> Result<(u64, u64), MutationError> {
     plan.check(site)?;
     let timeout = patience.deadline().remaining().min(GATE_HOLD);
     let retaken = staged.map_or(Ok(0), |staged| staged.refresh(timeout))?;
+    if intent.inode == NOT_YET {
+        intent.inode = disk::identity(tree)?.unwrap_or(NOT_YET);
+        intent.write(&site.layout.cow().intent())?;
+    }
     let record = plan.prepare_record(&site.layout, publish.generation())?;
     let unfinished = |source| MutationError::Unfinished { name: plan.name.clone(), source };
     plan.move_tree(&site.layout, tree).map_err(|source| {
@@ -233,7 +241,7 @@ fn finish_what_died(
     let cow = site.layout.cow();
     let Some(intent) = Intent::read(&cow.intent())? else { return Ok(()) };
     let (branch, staged) = (site.layout.branch(&intent.name), cow.staged_tree(&intent.name));
-    let ending = intent.ending(Found { branch: disk::inode(&branch)?, staged: disk::inode(&staged)? });
+    let ending = intent.ending(Found { branch: disk::identity(&branch)?, staged: disk::identity(&staged)? });
     if ending != Ending::Before {
         let publish = mutation.publish(patience)?;
         let plan = Plan { operation: intent.operation, name: intent.name, from: intent.from };

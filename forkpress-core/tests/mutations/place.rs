@@ -59,7 +59,8 @@ impl Kind {
         match self {
             Self::Plain => None,
             Self::Ext4 | Self::Tmpfs | Self::Tiny => Some(FileView::FileCopy),
-            Self::Xfs | Self::Btrfs => Some(FileView::Reflink),
+            Self::Xfs => Some(FileView::Reflink),
+            Self::Btrfs => Some(FileView::BtrfsSnapshot),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -14,13 +15,14 @@ use forkpress_core::mutation::{self, MutationError, Prepared, Report};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
 use forkpress_core::site::{self, Site};
+use forkpress_core::view;
 use rusqlite::Connection;
 
 use crate::place::Place;
 
 pub struct World {
     pub site: Site,
-    _place: Place,
+    _place: Option<Place>,
 }
 
 pub fn name(name: &str) -> BranchName {
@@ -35,7 +37,13 @@ pub fn patience() -> Patience<'static> {
 impl World {
     /// A site whose `main` has a database with one post and what `fill` puts into its tree.
     pub fn new(place: Place, view: FileView, fill: impl FnOnce(&Path)) -> Self {
-        let layout = SiteLayout::at(&place.root);
+        let site = Self::at(&place.root, view, fill).site;
+        Self { site, _place: Some(place) }
+    }
+
+    /// The same in a folder that is somebody else's to remove.
+    pub fn at(root: &Path, view: FileView, fill: impl FnOnce(&Path)) -> Self {
+        let layout = SiteLayout::at(root);
         site::create_folders(&layout).unwrap();
         let config = SiteConfig {
             version: VERSION,
@@ -46,13 +54,14 @@ impl World {
         };
         config.write(&layout.config()).unwrap();
         let staged = layout.cow().staged_tree(&BranchName::main());
+        view::create_tree_root(view, &staged).unwrap();
         fs::create_dir_all(database_of(&staged).parent().unwrap()).unwrap();
         fs::write(staged.join("index.php"), "<?php").unwrap();
         make_database(&staged, "WAL");
         fill(&staged);
         let site = Site { layout, config };
         mutation::adopt_main(&site, &staged, &mut patience()).unwrap();
-        Self { site, _place: place }
+        Self { site, _place: None }
     }
 
     pub fn path(&self, branch: &str) -> PathBuf {
@@ -137,7 +146,13 @@ const WHERE: &str = "FORKPRESS_TEST_PLACE";
 impl Other {
     /// Starts `role`, a test of this binary, at `place`.
     pub fn start(role: &str, place: &Path) -> Self {
+        Self::start_as(rustix::process::getuid().as_raw(), role, place)
+    }
+
+    /// The same as another user.
+    pub fn start_as(user: u32, role: &str, place: &Path) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
+            .uid(user)
             .args(["--ignored", "--exact", "--nocapture", role])
             .env(WHERE, place)
             .stdin(Stdio::piped())
