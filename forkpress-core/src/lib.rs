@@ -34,4 +34,6 @@ pub mod site;
 #[cfg(feature = "mutations")]
 mod tree;
 #[cfg(feature = "mutations")]
+pub mod usage;
+#[cfg(feature = "mutations")]
 pub mod view;
