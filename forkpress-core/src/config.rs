@@ -86,6 +86,30 @@ pub struct SiteConfig {
     pub root_host: String,
     /// The TCP port that the site is served at unless asked otherwise.
     pub port: u16,
+    /// For how long what mutations took away can be had back.
+    #[serde(default)]
+    pub keep: Keep,
+}
+
+/// The bounds of what `forkpress undo` can bring back. What exceeds any of them goes, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// The most days that a tree is kept.
+    pub days: u64,
+    /// The most trees that are kept.
+    pub trees: usize,
+    /// The most bytes that kept trees hold and nothing else does.
+    pub bytes: u64,
+    /// As long as fewer bytes than this are free in the storage root, kept trees go.
+    pub free_bytes: u64,
+}
+
+impl Default for Keep {
+    /// For a laptop: two weeks of a few dozen mutations in a few gigabytes, and room to work in.
+    fn default() -> Self {
+        Self { days: 14, trees: 30, bytes: 5 << 30, free_bytes: 1 << 30 }
+    }
 }
 
 /// Why the settings of a site can't be used.
@@ -164,6 +188,7 @@ mod tests {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: 18080,
+            keep: Keep { days: 3, ..Keep::default() },
         }
     }
 
@@ -173,6 +198,17 @@ mod tests {
         let path = dir.path().join("site.toml");
         config().write(&path).unwrap();
         assert_eq!(SiteConfig::read(&path).unwrap(), config());
+    }
+
+    #[test]
+    fn settings_that_say_nothing_of_what_to_keep_are_valid() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        let text = toml::to_string(&config()).unwrap();
+        std::fs::write(&path, &text[..text.find("[keep]").unwrap()]).unwrap();
+        assert_eq!(SiteConfig::read(&path).unwrap().keep, Keep::default());
+        std::fs::write(&path, format!("{}[keep]\ntrees = 1\n", &text[..text.find("[keep]").unwrap()])).unwrap();
+        assert_eq!(SiteConfig::read(&path).unwrap().keep, Keep { trees: 1, ..Keep::default() });
     }
 
     #[test]

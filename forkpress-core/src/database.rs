@@ -158,7 +158,7 @@ impl Snapshot {
             return Ok(());
         }
         let to = database_of(&self.staged_tree);
-        into_wal_mode(&to).map_err(|source| sqlite_error(&to, source))?;
+        into_wal_mode(&to)?;
         source.finish(&to)
     }
 
@@ -259,7 +259,7 @@ impl Source {
         let is_wal = self.is_wal()?;
         self.while_nobody_writes(deadline, || self.clone_files(view, to, is_wal))?;
         if !is_wal {
-            into_wal_mode(to).map_err(|source| sqlite_error(to, source))?;
+            into_wal_mode(to)?;
         }
         self.finish(to)
     }
@@ -285,7 +285,7 @@ impl Source {
         let rolled_back = self.run("ROLLBACK");
         let version = copied?;
         rolled_back?;
-        into_wal_mode(to).map_err(|source| sqlite_error(to, source))?;
+        into_wal_mode(to)?;
         self.finish(to)?;
         self.copied = Some(version);
         Ok(())
@@ -297,6 +297,7 @@ impl Source {
             .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
             .map_err(|error| self.error(error))?;
         let version = self.version()?;
+        disk::step_of_library("begin the copy of the database to", to)?;
         let failed = |source| sqlite_error(to, source);
         let mut target = Connection::open(to).map_err(failed)?;
         // What a crash leaves of the copy is thrown away, and what is published is synced before.
@@ -313,9 +314,13 @@ impl Source {
             match result {
                 StepResult::Done => {
                     progress.end();
+                    disk::step_of_library("end the copy of the database to", to)?;
                     return Ok(version);
                 }
-                StepResult::More => progress.advance(PAGES_PER_STEP as u64),
+                StepResult::More => {
+                    progress.advance(PAGES_PER_STEP as u64);
+                    disk::step_of_library("go on with the copy of the database to", to)?;
+                }
                 _ => return Err(DatabaseError::Busy { path: self.path.clone() }),
             }
         }
@@ -371,10 +376,13 @@ fn metadata_of(path: &Path) -> io::Result<Option<fs::Metadata>> {
 }
 
 /// Marks a closed database, which is nobody else's yet, as one in WAL mode.
-fn into_wal_mode(path: &Path) -> rusqlite::Result<()> {
-    let connection = Connection::open(path)?;
-    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    connection.close().map_err(|(_, error)| error)
+fn into_wal_mode(path: &Path) -> Result<(), DatabaseError> {
+    disk::step_of_library("mark as one with a log the database", path)?;
+    let failed = |source| sqlite_error(path, source);
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(failed)?;
+    disk::step_of_library("close the database", path)?;
+    connection.close().map_err(|(_, error)| failed(error))
 }
 
 fn sqlite_error(path: &Path, source: rusqlite::Error) -> DatabaseError {

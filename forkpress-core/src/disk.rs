@@ -1,5 +1,5 @@
 //! The steps that change the disk for a mutation. All of them go through [`step`], the one place that knows which step
-//! failed at which path.
+//! failed at which path, and where a test of what a failure leaves lets one fail.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -39,7 +39,81 @@ pub(crate) struct Attributes {
 
 /// Does one step.
 pub(crate) fn step<T>(step: &'static str, path: &Path, action: impl FnOnce() -> io::Result<T>) -> Result<T, DiskError> {
+    #[cfg(feature = "faults")]
+    let action = || fault::before(step, path).and_then(|()| action());
     action().map_err(|source| DiskError { step, path: path.to_owned(), source })
+}
+
+/// Stands for a step that a library does.
+pub(crate) fn step_of_library(name: &'static str, path: &Path) -> Result<(), DiskError> {
+    step(name, path, || Ok(()))
+}
+
+/// Lets steps fail, for tests. No release has this.
+#[cfg(feature = "faults")]
+pub mod fault {
+    use std::io;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+    use rustix::io::Errno;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[cfg(not(debug_assertions))]
+    compile_error!("the feature `faults` is for tests: build without --release");
+
+    /// What happens instead of a step.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Fault {
+        /// The process is killed.
+        Death,
+        /// The step fails: a defect of the disk.
+        Eio,
+        /// The step fails: the disk is full.
+        Enospc,
+        /// The step fails: a signal interrupted it.
+        Eintr,
+    }
+
+    static STEPS: AtomicU64 = AtomicU64::new(0);
+    static AT: AtomicU64 = AtomicU64::new(0);
+    static FAULT: AtomicU64 = AtomicU64::new(0);
+
+    const FAULTS: [Fault; 4] = [Fault::Death, Fault::Eio, Fault::Enospc, Fault::Eintr];
+
+    /// Counts steps anew and lets the step `at`, from one on, fail; none where it is zero.
+    pub fn arm(at: u64, fault: Fault) {
+        FAULT.store(FAULTS.iter().position(|one| *one == fault).unwrap_or_default() as u64, SeqCst);
+        AT.store(at, SeqCst);
+        STEPS.store(0, SeqCst);
+    }
+
+    /// How many steps were begun since.
+    #[must_use]
+    pub fn steps() -> u64 {
+        STEPS.load(SeqCst)
+    }
+
+    pub(super) fn before(step: &str, path: &Path) -> io::Result<()> {
+        let number = STEPS.fetch_add(1, SeqCst) + 1;
+        if number != AT.load(SeqCst) {
+            return Ok(());
+        }
+        let fault = FAULTS[FAULT.load(SeqCst) as usize];
+        eprintln!("{fault:?} instead of step {number}: {step} {}", path.display());
+        let errno = match fault {
+            Fault::Death => {
+                kill_process(getpid(), Signal::KILL)?;
+                loop {
+                    std::thread::park();
+                }
+            }
+            Fault::Eio => Errno::IO,
+            Fault::Enospc => Errno::NOSPC,
+            Fault::Eintr => Errno::INTR,
+        };
+        Err(errno.into())
+    }
 }
 
 /// Makes a folder that only its owner may use for now; one that exists will do.
@@ -177,43 +251,66 @@ pub(crate) fn open_up(path: &Path) -> Result<(), DiskError> {
     })
 }
 
-/// Removes whatever is at `path`, with all that is in it; nothing there is fine.
+/// Removes whatever is at `path`, with all that is in it; nothing there is fine, and so is another process at the same.
 pub(crate) fn remove(path: &Path) -> Result<(), DiskError> {
-    step("remove", path, || {
-        let metadata = match fs::symlink_metadata(path) {
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(()),
-            metadata => metadata?,
-        };
-        if !metadata.is_dir() {
-            return fs::remove_file(path);
-        }
-        // Where it can't be destroyed as a whole, it is removed like any folder, and that tells why it can't be.
-        if subvolume::id(path, &metadata).is_ok_and(|id| id.is_some()) && subvolume::destroy(path).is_ok() {
-            return Ok(());
-        }
-        match fs::remove_dir_all(path) {
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                for entry in walkdir::WalkDir::new(path) {
-                    let entry = entry?;
-                    if entry.file_type().is_dir() {
-                        // The walk opens a folder after it was handed out.
-                        fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
-                    }
-                }
-                fs::remove_dir_all(path)
-            }
-            removed => removed,
-        }
+    step("remove", path, || match remove_all(path) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
+        removed => removed,
     })
 }
 
-/// Removes all that is in a folder. A folder that is not there is empty.
-pub(crate) fn empty_folder(path: &Path) -> Result<(), DiskError> {
-    let entries = step("read the folder", path, || match fs::read_dir(path) {
+fn remove_all(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_dir() {
+        return fs::remove_file(path);
+    }
+    // Where it can't be destroyed as a whole, it is removed like any folder, and that tells why it can't be.
+    if subvolume::id(path, &metadata).is_ok_and(|id| id.is_some()) && subvolume::destroy(path).is_ok() {
+        return Ok(());
+    }
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            for entry in walkdir::WalkDir::new(path) {
+                let entry = entry?;
+                if entry.file_type().is_dir() {
+                    // The walk opens a folder after it was handed out.
+                    fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
+                }
+            }
+            fs::remove_dir_all(path)
+        }
+        removed => removed,
+    }
+}
+
+/// All that is in a folder. A folder that is not there is empty.
+pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, DiskError> {
+    step("read the folder", path, || match fs::read_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
-        entries => entries?.collect::<io::Result<Vec<_>>>(),
-    })?;
-    entries.iter().try_for_each(|entry| remove(&entry.path()))
+        entries => entries?.map(|entry| Ok(entry?.path())).collect(),
+    })
+}
+
+/// Moves what is at `path`, if anything is, into the folder `trash`, under a name that is free there.
+pub(crate) fn discard(path: &Path, trash: &Path) -> Result<(), DiskError> {
+    if inode(path)?.is_none() {
+        return Ok(());
+    }
+    for number in 0_u64.. {
+        match rename(path, &trash.join(number.to_string())) {
+            Err(error) if error.source.kind() == ErrorKind::AlreadyExists => {}
+            renamed => return renamed,
+        }
+    }
+    unreachable!("a folder has fewer than 2^64 entries")
+}
+
+/// The bytes of the file system of `path` that whoever asks may still use, and all that it has.
+pub(crate) fn free_and_total_bytes(path: &Path) -> Result<(u64, u64), DiskError> {
+    step("look at the file system of", path, || {
+        let found = rustix::fs::statvfs(path)?;
+        Ok((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+    })
 }
 
 /// Renames to a path where nothing is.
@@ -260,7 +357,8 @@ pub(crate) fn sync_file_system(_path: &Path) -> Result<(), DiskError> {
 
 /// Replaces a small file whole and durably.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    step("write", path, || crate::file::replace(path, bytes))
+    place(prepare_replacement(path, bytes)?, path)?;
+    path.parent().map_or(Ok(()), sync)
 }
 
 /// Does all of [`replace`] that needs space on the disk.
@@ -268,9 +366,9 @@ pub(crate) fn prepare_replacement(path: &Path, bytes: &[u8]) -> Result<Replaceme
     step("write", path, || Replacement::prepare(path, bytes))
 }
 
-/// Puts a prepared file in its place at `path`, durably.
-pub(crate) fn commit(replacement: Replacement, path: &Path) -> Result<(), DiskError> {
-    step("replace", path, || replacement.commit())
+/// Puts a prepared file in its place at `path`. A power cut may take that back until the folder is synced.
+pub(crate) fn place(replacement: Replacement, path: &Path) -> Result<(), DiskError> {
+    step("replace", path, || replacement.place())
 }
 
 /// The inode of what is at `path`, a symlink not followed; none where nothing is.

@@ -18,6 +18,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A file that is written and synced, but not in its place yet. Dropped, it goes.
+///
+/// A crash leaves a file [`is_temporary`] knows.
 #[derive(Debug)]
 pub struct Replacement {
     file: NamedTempFile,
@@ -44,9 +46,25 @@ impl Replacement {
     /// # Errors
     /// What the system said; the old file is then still there.
     pub fn commit(self) -> io::Result<()> {
-        self.file.persist(&self.path).map_err(|error| error.error)?;
-        self.path.parent().map_or(Ok(()), sync_dir)
+        let path = self.path.clone();
+        self.place()?;
+        path.parent().map_or(Ok(()), sync_dir)
     }
+
+    /// Puts the file in its place. A power cut may take that back until the folder is synced.
+    ///
+    /// # Errors
+    /// What the system said; the old file is then still there.
+    pub fn place(self) -> io::Result<()> {
+        self.file.persist(&self.path).map(drop).map_err(|error| error.error)
+    }
+}
+
+/// Whether a file is named like one that a crash leaves of a [`Replacement`].
+#[must_use]
+pub fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+        && path.extension().is_some_and(|extension| extension == "tmp")
 }
 
 /// Makes the entries of a folder durable.

@@ -90,16 +90,34 @@ impl CowLayout {
         self.staging_dir().join(name.as_str())
     }
 
-    /// Where what was published away waits for its removal.
+    /// What waits for its removal. Nothing in it is anybody's any more.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {
         self.0.join("trash")
     }
 
-    /// Where the tree that was the branch `name` goes.
+    /// The trees that mutations took away, for as long as they can be had back.
     #[must_use]
-    pub fn trashed_tree(&self, name: &BranchName) -> PathBuf {
-        self.trash_dir().join(name.as_str())
+    pub fn kept_dir(&self) -> PathBuf {
+        self.0.join("kept")
+    }
+
+    /// The tree that the operation `slot` took away.
+    #[must_use]
+    pub fn kept_tree(&self, slot: u64) -> PathBuf {
+        self.kept_dir().join(slot.to_string())
+    }
+
+    /// The log of operations, one file each.
+    #[must_use]
+    pub fn log_dir(&self) -> PathBuf {
+        self.0.join("log")
+    }
+
+    /// What the log says of the operation `id`.
+    #[must_use]
+    pub fn log_entry(&self, id: u64) -> PathBuf {
+        self.log_dir().join(format!("{id}.toml"))
     }
 
     /// What mutations in progress intend.

@@ -10,6 +10,9 @@ pub trait Progress: Sync {
 
     /// The step is over.
     fn end(&self);
+
+    /// Something that whoever asked for the work should know, in a line.
+    fn note(&self, _line: &str) {}
 }
 
 /// Tells nobody.

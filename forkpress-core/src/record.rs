@@ -72,7 +72,8 @@ impl BranchRecord {
 }
 
 /// A moment in UTC to the second, as RFC 3339 has it.
-fn rfc3339(moment: SystemTime) -> String {
+#[must_use]
+pub fn rfc3339(moment: SystemTime) -> String {
     let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

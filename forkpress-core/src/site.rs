@@ -102,6 +102,8 @@ pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
         cow.records_dir(),
         cow.staging_dir(),
         cow.trash_dir(),
+        cow.kept_dir(),
+        cow.log_dir(),
         cow.journal_dir(),
         cow.requests_dir(),
     ];
@@ -120,7 +122,7 @@ fn resolve(path: &Path) -> Result<PathBuf, SiteError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{FileView, Strategy, VERSION};
+    use crate::config::{FileView, Keep, Strategy, VERSION};
 
     #[test]
     fn a_site_is_opened_by_its_work_folder_or_found_from_within() {
@@ -136,6 +138,7 @@ mod tests {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: 18080,
+            keep: Keep::default(),
         };
         config.write(&layout.config()).unwrap();
         let site = Site { layout, config };

@@ -1,97 +1,61 @@
 //! How a mutation runs. A [`Plan`] says what is to be different afterwards; locks, journal, order and recovery are here.
+//!
+//! Every mutation gives a branch another state: a tree, or none. What the branch had goes into the operation's slot (see
+//! [`super::history`]). So there are three moves, whatever the mutation: a tree comes, a tree goes, or two change places.
+//! The order of what is made durable, and why, is in `docs/crash-recovery.md`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::journal::{Ending, Found, Intent, Operation};
+use super::history::{self, Entry, History, Operation};
+use super::journal::{Ending, Found, Intent};
 use super::staged::Staged;
-use super::{MutationError, Report};
-use crate::branch::{self, BranchError};
+use super::{MutationError, Recovered, Report, keep};
+use crate::branch::{self, Branch, BranchError};
 use crate::database::DatabaseError;
 use crate::disk::{self, DiskError};
-use crate::file::Replacement;
-use crate::layout::SiteLayout;
-use crate::lock::{GATE_HOLD, Mutation, Patience, Publish};
+use crate::file::{self, Replacement};
+use crate::lock::{self, GATE_HOLD, LockError, Mutation, Patience, Publish};
 use crate::name::BranchName;
 use crate::progress::Progress;
 use crate::record::BranchRecord;
 use crate::site::Site;
 
-/// The identity of a tree that is only made within the publish.
-const NOT_YET: u64 = 0;
-
 /// What is to be done to which branch.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) operation: Operation,
     pub(super) name: BranchName,
-    /// The branch to take from; none for a delete and for a tree that came from elsewhere.
-    pub(super) from: Option<BranchName>,
+    pub(super) change: Change,
+}
+
+/// What is to be done to a branch.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It gets a tree, where there was none.
+    Create {
+        /// The branch to take from.
+        from: BranchName,
+    },
+    /// It gets another tree.
+    Reset {
+        /// The branch to take from.
+        from: BranchName,
+    },
+    /// It goes.
+    Delete {
+        /// Whether nothing is kept.
+        purge: bool,
+    },
 }
 
 impl Plan {
     /// What others that wait are told.
     fn words(&self) -> String {
-        let from = self.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
-        match self.operation {
-            Operation::Create => format!("branch create {}{from}", self.name),
-            Operation::Reset => format!("branch reset {}{from}", self.name),
-            Operation::Delete => format!("branch delete {}", self.name),
-        }
-    }
-
-    /// Refuses what can't be done to the branch as it is.
-    fn check(&self, site: &Site) -> Result<(), MutationError> {
-        match (self.operation, branch::show(site, &self.name)) {
-            (Operation::Create, Err(BranchError::Missing { .. })) => Ok(()),
-            (Operation::Create, Ok(_)) => Err(MutationError::Exists { name: self.name.clone() }),
-            (Operation::Create, Err(BranchError::NoRecord { path } | BranchError::NotAFolder { path, .. })) => {
-                Err(MutationError::InTheWay { name: self.name.clone(), path })
-            }
-            (_, found) => Ok(found.map(drop)?),
-        }
-    }
-
-    /// Puts the tree where it belongs. The old tree of a reset is afterwards where the new one was, or in the trash.
-    ///
-    /// Where this fails, the branch is as it was or, if not even that could be had back, its place is empty.
-    fn move_tree(&self, layout: &SiteLayout, tree: &Path) -> Result<(), DiskError> {
-        let branch = layout.branch(&self.name);
-        let trashed = layout.cow().trashed_tree(&self.name);
-        match self.operation {
-            Operation::Create => disk::rename(tree, &branch),
-            Operation::Delete => disk::rename(&branch, &trashed),
-            Operation::Reset if disk::exchange(tree, &branch)? => Ok(()),
-            Operation::Reset => {
-                disk::rename(&branch, &trashed)?;
-                disk::rename(tree, &branch).inspect_err(|_| {
-                    let _ = disk::rename(&trashed, &branch);
-                })
-            }
-        }
-    }
-
-    /// Writes the record that is to be, but does not put it in place.
-    fn prepare_record(&self, layout: &SiteLayout, generation: u64) -> Result<Option<Replacement>, DiskError> {
-        let record = BranchRecord::now(self.from.clone(), generation);
-        match self.operation {
-            Operation::Delete => Ok(None),
-            Operation::Create | Operation::Reset => {
-                disk::prepare_replacement(&layout.cow().record(&self.name), record.to_toml().as_bytes()).map(Some)
-            }
-        }
-    }
-
-    /// Makes the move durable and then puts the record in place, or drops it where there is to be none.
-    fn settle(&self, layout: &SiteLayout, record: Option<Replacement>) -> Result<(), DiskError> {
-        disk::sync(layout.public_root())?;
-        let path = layout.cow().record(&self.name);
-        match record {
-            Some(record) => disk::commit(record, &path),
-            None => {
-                disk::remove(&path)?;
-                disk::sync(&layout.cow().records_dir())
-            }
+        let name = &self.name;
+        match &self.change {
+            Change::Create { from } => format!("branch create {name} from {from}"),
+            Change::Reset { from } => format!("branch reset {name} from {from}"),
+            Change::Delete { .. } => format!("branch delete {name}"),
         }
     }
 }
@@ -100,40 +64,96 @@ impl Plan {
 #[derive(Debug)]
 pub struct Prepared<'site> {
     site: &'site Site,
-    plan: Plan,
-    /// The tree that is to be moved.
-    tree: PathBuf,
-    /// What keeps that tree like its source; none where it has no source.
+    intent: Intent,
+    /// Where the new tree waits, or will; none where there is to be no branch.
+    tree: Option<PathBuf>,
+    /// What makes that tree and keeps it like its source; none where it has no source.
     staged: Option<Staged>,
-    // Last, so that whatever is cleaned up by a drop is cleaned up under the lock.
+    begun: Begun,
+}
+
+/// The right to change something, and a site that no dead process has left anything in.
+#[derive(Debug)]
+struct Begun {
+    since: Instant,
+    recovered: Option<Recovered>,
     mutation: Mutation<'static>,
 }
 
-/// Takes `mutation.lock`, brings what died to its end, and does all of a mutation that can be done while requests go on.
+impl Begun {
+    /// Takes `mutation.lock` and brings what died to its end.
+    fn begin(
+        site: &Site,
+        words: &str,
+        patience: &mut Patience<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutationError> {
+        let since = Instant::now();
+        let mut mutation = Mutation::lock(site.layout.cow(), words, patience)?;
+        let recovered = recover_under_lock(site, &mut mutation, patience)?;
+        if let Some(recovered) = &recovered {
+            progress.note(&recovered.to_string());
+        }
+        Ok(Self { since, recovered, mutation })
+    }
+}
+
+/// Does all of a mutation that can be done while requests go on.
 pub(super) fn prepare<'site>(
     site: &'site Site,
     plan: Plan,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
-    let mut mutation = Mutation::lock(site.layout.cow(), &plan.words(), patience)?;
-    finish_what_died(site, &mut mutation, patience)?;
-    sweep(site)?;
-    plan.check(site)?;
-    let staged = match &plan.from {
-        None => None,
-        Some(from) => {
-            let source =
-                branch::show(site, from).map_err(|source| MutationError::Source { name: from.clone(), source })?;
-            let path = site.layout.cow().staged_tree(&plan.name);
-            Some(Staged::prepare(site.config.file_view, &source, path, patience.deadline(), progress)?)
-        }
+    let begun = Begun::begin(site, &plan.words(), patience, progress)?;
+    let Plan { name, change } = plan;
+    let (operation, from, purge) = match change {
+        Change::Create { from } => (Operation::Create, Some(from), false),
+        Change::Reset { from } => (Operation::Reset, Some(from), false),
+        Change::Delete { purge } => (Operation::Delete, None, purge),
     };
-    let tree = match &staged {
-        Some(staged) => staged.path().to_owned(),
-        None => site.layout.branch(&plan.name),
+    let intent = Intent { purge, ..draft(site, operation, name, from)? };
+    let Some(from) = &intent.entry.from else {
+        return Ok(Prepared { site, intent, tree: None, staged: None, begun });
     };
-    Ok(Prepared { site, plan, tree, staged, mutation })
+    let source = branch::show(site, from).map_err(|source| MutationError::Source { name: from.clone(), source })?;
+    keep::keep_disk_free(site)?;
+    let staged = with_room(site, || {
+        let path = site.layout.cow().staged_tree(&intent.entry.name);
+        Staged::prepare(site.config.file_view, &source, path, patience.deadline(), progress)
+    })?;
+    let record = Some(BranchRecord::now(Some(from.clone()), 0));
+    let tree = Some(staged.path().to_owned());
+    Ok(Prepared { site, intent: Intent { record, staged: true, ..intent }, tree, staged: Some(staged), begun })
+}
+
+/// Prepares to give a branch the state back that it had before an operation.
+pub(super) fn prepare_undo<'site>(
+    site: &'site Site,
+    id: Option<u64>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let words = id.map_or("undo".to_owned(), |id| format!("undo {id}"));
+    let begun = Begun::begin(site, &words, patience, progress)?;
+    let cow = site.layout.cow();
+    let history = History::read(cow)?;
+    let undone = history.to_undo(id)?;
+    if undone.before.is_none() && undone.name.is_main() {
+        return Err(MutationError::DeleteMain);
+    }
+    if !history.is_kept(cow, undone) {
+        return Err(MutationError::NotKept { id: undone.id });
+    }
+    let mut intent = draft(site, Operation::Undo, undone.name.clone(), None)?;
+    if intent.old.is_none() && undone.before.is_none() {
+        return Err(BranchError::Missing { name: undone.name.clone() }.into());
+    }
+    intent.entry.undoes = Some(undone.id);
+    intent.entry.slot = undone.slot;
+    intent.record = undone.before.clone();
+    let tree = undone.before.is_some().then(|| cow.kept_tree(undone.slot));
+    Ok(Prepared { site, intent, tree, staged: None, begun })
 }
 
 /// Prepares a tree that is ready, and in nobody's use, to become `main`.
@@ -142,35 +162,101 @@ pub(super) fn adopt<'site>(
     tree: &Path,
     patience: &mut Patience<'_>,
 ) -> Result<Prepared<'site>, MutationError> {
-    let plan = Plan { operation: Operation::Create, name: BranchName::main(), from: None };
-    let mut mutation = Mutation::lock(site.layout.cow(), &plan.words(), patience)?;
+    let since = Instant::now();
+    let mut mutation = Mutation::lock(site.layout.cow(), "init", patience)?;
+    // What else is in staging stays: it may be what is to be adopted.
     finish_what_died(site, &mut mutation, patience)?;
-    plan.check(site)?;
+    let intent = draft(site, Operation::Create, BranchName::main(), None)?;
     disk::sync_file_system(tree)?;
-    Ok(Prepared { site, plan, tree: tree.to_owned(), staged: None, mutation })
+    let record = Some(BranchRecord::now(None, 0));
+    let begun = Begun { since, recovered: None, mutation };
+    Ok(Prepared {
+        site,
+        intent: Intent { record, staged: true, ..intent },
+        tree: Some(tree.to_owned()),
+        staged: None,
+        begun,
+    })
+}
+
+/// What an operation intends as far as it is known at once. Refuses what can't be done to the branch as it is.
+fn draft(
+    site: &Site,
+    operation: Operation,
+    name: BranchName,
+    from: Option<BranchName>,
+) -> Result<Intent, MutationError> {
+    let before = current(site, operation, &name)?;
+    let id = history::next_id(site.layout.cow())?;
+    let (user, program) = history::who();
+    let entry = Entry {
+        id,
+        operation,
+        from,
+        undoes: None,
+        slot: id,
+        at: history::now(),
+        user,
+        pid: std::process::id(),
+        program,
+        took_ms: None,
+        held_us: None,
+        before: before.map(|branch| branch.record),
+        name,
+    };
+    let old = disk::identity(&site.layout.branch(&entry.name))?;
+    Ok(Intent { old, new: None, staged: false, purge: false, entry, record: None })
+}
+
+/// The branch as it is, where an operation may change it.
+fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, MutationError> {
+    match (operation, branch::show(site, name)) {
+        (Operation::Create, Ok(_)) => Err(MutationError::Exists { name: name.clone() }),
+        (_, Ok(branch)) => Ok(Some(branch)),
+        (Operation::Create | Operation::Undo, Err(BranchError::Missing { .. })) => Ok(None),
+        (
+            Operation::Create | Operation::Undo,
+            Err(BranchError::NoRecord { path } | BranchError::NotAFolder { path, .. }),
+        ) => Err(MutationError::InTheWay { name: name.clone(), path }),
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// Does something that needs space; where there is too little, drops what is kept, oldest first, and tries again.
+fn with_room<T>(site: &Site, mut action: impl FnMut() -> Result<T, MutationError>) -> Result<T, MutationError> {
+    loop {
+        match action() {
+            Err(error) if error.is_disk_full() && keep::make_room(site).unwrap_or(false) => {}
+            done => return done,
+        }
+    }
 }
 
 impl Prepared<'_> {
-    /// Publishes, and cleans up.
+    /// Publishes.
     ///
     /// # Errors
     /// [`MutationError`]; the lock and the database are waited for until the end of the patience.
     pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, MutationError> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the lock.
-        let Self { mut mutation, site, plan, tree, mut staged } = self;
-        let intent_path = site.layout.cow().intent();
-        let moved = disk::identity(&tree)?.unwrap_or(NOT_YET);
-        let mut intent =
-            Intent { operation: plan.operation, name: plan.name.clone(), from: plan.from.clone(), inode: moved };
-        intent.write(&intent_path)?;
+        let Self { mut begun, site, mut intent, tree, mut staged } = self;
+        let cow = site.layout.cow();
+        let generation = lock::generation(cow)? + 1;
+        let mut record = with_room(site, || Ok(prepare_record(site, &mut intent, generation)?))?;
+        intent.new = tree.as_deref().map(disk::identity).transpose()?.flatten();
+        if tree.is_none() || intent.new.is_some() {
+            with_room(site, || Ok(intent.write(&cow.intent())?))?;
+        }
 
         let mut held = Duration::ZERO;
         let published = loop {
-            let publish = match mutation.publish(patience) {
+            let publish = match begun.mutation.publish(patience) {
                 Ok(publish) => publish,
                 Err(error) => break Err(error.into()),
             };
-            let published = publish_now(site, &plan, &tree, staged.as_mut(), &mut intent, &publish, patience);
+            let published =
+                publish_now(site, &mut intent, tree.as_deref(), staged.as_mut(), &mut record, &publish, patience)
+                    .map(|retaken| (publish.generation(), retaken));
             held += publish.held_for();
             drop(publish);
             // Nobody is kept out while a foreign program is waited for.
@@ -186,79 +272,208 @@ impl Prepared<'_> {
                 _ => break published,
             }
         };
-        if !matches!(published, Err(MutationError::Unfinished { .. })) {
-            // An intent that stays is harmless: it ends the way that it ended now.
-            let _ = disk::remove(&intent_path).and_then(|()| disk::sync(&site.layout.cow().journal_dir()));
-        }
-        let entries = staged.as_ref().map_or(0, Staged::entries);
-        if !matches!(published, Ok(_) | Err(MutationError::Unfinished { .. })) {
-            drop(staged);
-        } else if let Some(staged) = &mut staged {
+        if let (Ok(_) | Err(MutationError::Unfinished { .. }), Some(staged)) = (&published, &mut staged) {
             staged.keep();
         }
+        let entries = staged.as_ref().map_or(0, Staged::entries);
+        match published {
+            Err(MutationError::Unfinished { .. }) => {}
+            Err(_) => {
+                // An intent that stays is harmless: it ends the way that it ended now.
+                let _ = drop_intent(site);
+            }
+            Ok(_) => {
+                intent.entry.took_ms = u64::try_from(begun.since.elapsed().as_millis()).ok();
+                intent.entry.held_us = u64::try_from(held.as_micros()).ok();
+                conclude(site, &intent).map_err(|source| unfinished(&intent, source))?;
+            }
+        }
         let (generation, retaken) = published?;
-        // What can't be removed now is removed by the next mutation.
-        let _ = sweep(site);
-        Ok(Report { generation, held, entries, retaken })
+        Ok(Report { operation: intent.entry, generation, held, entries, retaken, recovered: begun.recovered })
     }
 }
 
-/// The steps that no request may see one by one. Gives the generation and how many entries were taken again.
+fn unfinished(intent: &Intent, source: DiskError) -> MutationError {
+    MutationError::Unfinished { name: intent.entry.name.clone(), source }
+}
+
+/// The steps that no request may see one by one. Says how many entries were taken again.
 fn publish_now(
     site: &Site,
-    plan: &Plan,
-    tree: &Path,
-    staged: Option<&mut Staged>,
     intent: &mut Intent,
+    tree: Option<&Path>,
+    staged: Option<&mut Staged>,
+    record: &mut Option<Replacement>,
     publish: &Publish<'_>,
     patience: &Patience<'_>,
-) -> Result<(u64, u64), MutationError> {
-    plan.check(site)?;
+) -> Result<u64, MutationError> {
+    current(site, intent.entry.operation, &intent.entry.name)?;
+    if disk::identity(&site.layout.branch(&intent.entry.name))? != intent.old {
+        return Err(MutationError::Replaced { name: intent.entry.name.clone() });
+    }
     let timeout = patience.deadline().remaining().min(GATE_HOLD);
     let retaken = staged.map_or(Ok(0), |staged| staged.refresh(timeout))?;
-    if intent.inode == NOT_YET {
-        intent.inode = disk::identity(tree)?.unwrap_or(NOT_YET);
+    if let (Some(tree), None) = (tree, intent.new) {
+        intent.new = disk::identity(tree)?;
         intent.write(&site.layout.cow().intent())?;
     }
-    let record = plan.prepare_record(&site.layout, publish.generation())?;
-    let unfinished = |source| MutationError::Unfinished { name: plan.name.clone(), source };
-    plan.move_tree(&site.layout, tree).map_err(|source| {
-        let lost = plan.operation == Operation::Reset && branch::show(site, &plan.name).is_err();
-        if lost { unfinished(source) } else { source.into() }
+    if intent.record.as_ref().is_some_and(|record| record.generation != publish.generation()) {
+        *record = prepare_record(site, intent, publish.generation())?;
+    }
+    move_trees(site, intent, tree).map_err(|source| {
+        let lost = intent.old.is_some() && tree.is_some() && branch::show(site, &intent.entry.name).is_err();
+        if lost { unfinished(intent, source) } else { source.into() }
     })?;
-    plan.settle(&site.layout, record).map_err(unfinished)?;
-    Ok((publish.generation(), retaken))
+    settle(site, intent, record.take()).map_err(|source| unfinished(intent, source))?;
+    Ok(retaken)
 }
 
-/// Brings a mutation whose process died while it published to the state before it or the state after it.
+/// Writes the record that is to be, of the publish `generation`, but does not put it in place.
+fn prepare_record(site: &Site, intent: &mut Intent, generation: u64) -> Result<Option<Replacement>, DiskError> {
+    let Some(record) = &mut intent.record else { return Ok(None) };
+    record.generation = generation;
+    let path = site.layout.cow().record(&intent.entry.name);
+    disk::prepare_replacement(&path, record.to_toml().as_bytes()).map(Some)
+}
+
+/// Puts the new tree, which waits at `tree`, in place, and the old one away: into the operation's slot, or to where a
+/// tree of the branch is staged, from where [`conclude`] takes it.
+///
+/// Where this fails, the branch is as it was or, if not even that could be had back, its place is empty.
+fn move_trees(site: &Site, intent: &Intent, tree: Option<&Path>) -> Result<(), DiskError> {
+    let cow = site.layout.cow();
+    let branch = site.layout.branch(&intent.entry.name);
+    let (slot, staging) = (cow.kept_tree(intent.entry.slot), cow.staged_tree(&intent.entry.name));
+    match (intent.old, tree) {
+        (None, Some(tree)) => disk::rename(tree, &branch),
+        (_, None) => disk::rename(&branch, if intent.purge { &staging } else { &slot }),
+        (Some(_), Some(tree)) if disk::exchange(tree, &branch)? => Ok(()),
+        (Some(_), Some(tree)) => {
+            let away = if intent.staged { &slot } else { &staging };
+            disk::rename(&branch, away)?;
+            disk::rename(tree, &branch).inspect_err(|_| {
+                let _ = disk::rename(away, &branch);
+            })
+        }
+    }
+}
+
+/// Makes the move of the trees durable and puts the record in place, or drops it where there is to be none.
+fn settle(site: &Site, intent: &Intent, record: Option<Replacement>) -> Result<(), DiskError> {
+    let cow = site.layout.cow();
+    if intent.old.is_some() {
+        // First where the old tree went: no cut may leave it in neither place.
+        disk::sync(&cow.kept_dir())?;
+        disk::sync(&cow.staging_dir())?;
+    }
+    disk::sync(site.layout.public_root())?;
+    let path = cow.record(&intent.entry.name);
+    match record {
+        Some(record) => disk::place(record, &path),
+        None => disk::remove(&path),
+    }
+}
+
+/// Does what follows a publish, while requests go on: makes the record durable, puts the old tree into its slot, and
+/// writes the log. The intent goes last, so that all of it is done again by whoever finds the intent.
+fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
+    let cow = site.layout.cow();
+    disk::sync(&cow.records_dir())?;
+    let staging = cow.staged_tree(&intent.entry.name);
+    if intent.old.is_some() && disk::identity(&staging)? == intent.old {
+        if intent.purge {
+            disk::discard(&staging, &cow.trash_dir())?;
+        } else {
+            disk::rename(&staging, &cow.kept_tree(intent.entry.slot))?;
+            disk::sync(&cow.kept_dir())?;
+        }
+    }
+    intent.entry.write(cow)?;
+    drop_intent(site)
+}
+
+fn drop_intent(site: &Site) -> Result<(), DiskError> {
+    let cow = site.layout.cow();
+    disk::remove(&cow.intent())?;
+    disk::sync(&cow.journal_dir())
+}
+
+/// Brings what a dead process left to its end, unless a living one is at work: that one does it.
+pub(super) fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
+    let lock = Mutation::lock(site.layout.cow(), "recovery", &mut Patience::silent(crate::deadline::Deadline::NOW));
+    match lock {
+        Ok(mut mutation) => recover_under_lock(site, &mut mutation, patience),
+        Err(LockError::Timeout(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Brings what a dead process left to its end: under `mutation.lock` nothing in the journal or in staging is in use.
 ///
 /// Safe to interrupt: each step leaves what the same decision is made of again.
+fn recover_under_lock(
+    site: &Site,
+    mutation: &mut Mutation<'static>,
+    patience: &mut Patience<'_>,
+) -> Result<Option<Recovered>, MutationError> {
+    let cow = site.layout.cow();
+    // Sites of an earlier version lack these.
+    disk::create_folder(&cow.kept_dir())?;
+    disk::create_folder(&cow.log_dir())?;
+    let finished = finish_what_died(site, mutation, patience)?;
+    let staged = disk::list(&cow.staging_dir())?;
+    staged.iter().try_for_each(|path| disk::discard(path, &cow.trash_dir()))?;
+    for folder in [cow.records_dir(), cow.journal_dir(), cow.log_dir()] {
+        for path in disk::list(&folder)?.iter().filter(|path| file::is_temporary(path)) {
+            disk::remove(path)?;
+        }
+    }
+    Ok((finished.is_some() || !staged.is_empty()).then_some(Recovered { finished }))
+}
+
+/// Brings a mutation whose process died while it published to the state before it or the state after it. Gives what it
+/// was and whether it is the state after.
 fn finish_what_died(
     site: &Site,
     mutation: &mut Mutation<'static>,
     patience: &mut Patience<'_>,
-) -> Result<(), MutationError> {
+) -> Result<Option<(Entry, bool)>, MutationError> {
     let cow = site.layout.cow();
-    let Some(intent) = Intent::read(&cow.intent())? else { return Ok(()) };
-    let (branch, staged) = (site.layout.branch(&intent.name), cow.staged_tree(&intent.name));
-    let ending = intent.ending(Found { branch: disk::identity(&branch)?, staged: disk::identity(&staged)? });
-    if ending != Ending::Before {
+    let Some(mut intent) = Intent::read(&cow.intent())? else { return Ok(None) };
+    let name = &intent.entry.name;
+    let branch = site.layout.branch(name);
+    let waiting = if intent.staged { cow.staged_tree(name) } else { cow.kept_tree(intent.entry.slot) };
+    let found = Found { branch: disk::identity(&branch)?, waiting: disk::identity(&waiting)? };
+    let ending = intent.ending(found);
+    if ending == Ending::Before {
+        restore_record(site, &intent)?;
+        drop_intent(site)?;
+    } else {
         let publish = mutation.publish(patience)?;
-        let plan = Plan { operation: intent.operation, name: intent.name, from: intent.from };
-        let record = plan.prepare_record(&site.layout, publish.generation())?;
-        if ending == Ending::MoveStagedAndWriteRecord {
-            disk::rename(&staged, &branch)?;
+        let record = prepare_record(site, &mut intent, publish.generation())?;
+        if ending == Ending::Between {
+            disk::rename(&waiting, &branch)?;
         }
-        plan.settle(&site.layout, record)?;
+        settle(site, &intent, record)?;
+        drop(publish);
+        conclude(site, &intent)?;
     }
-    disk::remove(&cow.intent())?;
-    disk::sync(&cow.journal_dir())?;
-    Ok(())
+    Ok(Some((intent.entry, ending != Ending::Before)))
 }
 
-/// Removes what mutations have left: under `mutation.lock` nothing in staging or trash is in use.
-fn sweep(site: &Site) -> Result<(), DiskError> {
-    let cow = site.layout.cow();
-    disk::empty_folder(&cow.staging_dir())?;
-    disk::empty_folder(&cow.trash_dir())
+/// Gives a branch whose trees were not moved the record back that it had: a power cut may have kept a later one and
+/// lost the move.
+fn restore_record(site: &Site, intent: &Intent) -> Result<(), MutationError> {
+    let path = site.layout.cow().record(&intent.entry.name);
+    let before = &intent.entry.before;
+    if BranchRecord::read(&path)? != *before {
+        match before {
+            Some(record) => disk::replace(&path, record.to_toml().as_bytes())?,
+            None => {
+                disk::remove(&path)?;
+                disk::sync(&site.layout.cow().records_dir())?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What a mutation that is about to publish intends, and what becomes of one that died.
 //!
-//! The intent names the inode of the tree that the mutation moves, so that where the tree is tells how far it got.
+//! The intent names the identities of the branch's tree before and after, so that which of the two is at the branch's
+//! place tells how far the mutation got, however it died.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,69 +10,60 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::MutationError;
+use super::history::Entry;
 use crate::disk::{self, DiskError};
-use crate::name::BranchName;
-
-/// What is to happen to a branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Operation {
-    /// The staged tree becomes the branch, where there was none.
-    Create,
-    /// The staged tree becomes the branch, and the branch's old tree goes.
-    Reset,
-    /// The branch's tree goes.
-    Delete,
-}
+use crate::record::BranchRecord;
 
 /// What a mutation is about to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Intent {
-    pub(super) operation: Operation,
-    /// The branch.
-    pub(super) name: BranchName,
-    /// The branch it takes from.
+    /// The identity of the branch's tree before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) from: Option<BranchName>,
-    /// The inode of the tree that is moved: the staged one, or for a delete the branch's.
-    pub(super) inode: u64,
+    pub(super) old: Option<u64>,
+    /// The identity of the branch's tree afterwards; none where there will be no branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) new: Option<u64>,
+    /// Whether that tree waits in staging; else it is in the operation's slot.
+    pub(super) staged: bool,
+    /// Whether nothing is kept of the branch.
+    pub(super) purge: bool,
+    /// What the log will say.
+    pub(super) entry: Entry,
+    /// The branch's record afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) record: Option<BranchRecord>,
 }
 
-/// Where a tree that is moved, or what took its place, is found.
+/// The identities of what is found where trees are moved from and to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// The inode of what is at the branch's place.
+    /// At the branch's place.
     pub(super) branch: Option<u64>,
-    /// The inode of what is at the staged tree's place.
-    pub(super) staged: Option<u64>,
+    /// Where the new tree waits for the publish.
+    pub(super) waiting: Option<u64>,
 }
 
 /// How a mutation that died is brought to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Nothing of it happened.
+    /// No tree was moved: the branch has what it had.
     Before,
-    /// The tree is in place and needs its record.
-    WriteRecord,
-    /// The old tree is gone and the new one not in place yet.
-    MoveStagedAndWriteRecord,
-    /// The tree is gone and its record is to follow.
-    DropRecord,
+    /// The old tree is away and the new one not in place yet: it is put there.
+    Between,
+    /// The trees are in place.
+    After,
 }
 
 impl Intent {
     /// Decides how the mutation ends.
     pub(super) fn ending(&self, found: Found) -> Ending {
-        let in_place = found.branch == Some(self.inode);
-        match self.operation {
-            Operation::Create | Operation::Reset if in_place => Ending::WriteRecord,
-            Operation::Reset if found == (Found { branch: None, staged: Some(self.inode) }) => {
-                Ending::MoveStagedAndWriteRecord
-            }
-            Operation::Create | Operation::Reset => Ending::Before,
-            Operation::Delete if in_place => Ending::Before,
-            Operation::Delete => Ending::DropRecord,
+        if found.branch == self.new {
+            Ending::After
+        } else if found.branch.is_none() && self.old.is_some() && found.waiting == self.new {
+            Ending::Between
+        } else {
+            Ending::Before
         }
     }
 
@@ -95,26 +87,56 @@ impl Intent {
 
 #[cfg(test)]
 mod tests {
+    use super::super::history::Operation;
     use super::*;
+    use crate::name::BranchName;
+
+    fn intent(old: Option<u64>, new: Option<u64>) -> Intent {
+        let record = BranchRecord::now(Some(BranchName::main()), 3);
+        let entry = Entry {
+            id: 7,
+            operation: Operation::Reset,
+            name: "a".parse().unwrap(),
+            from: Some(BranchName::main()),
+            undoes: None,
+            slot: 7,
+            at: 1,
+            user: "root".to_owned(),
+            pid: 1,
+            program: "forkpress".to_owned(),
+            took_ms: None,
+            held_us: None,
+            before: Some(record.clone()),
+        };
+        Intent { old, new, staged: true, purge: false, entry, record: Some(record) }
+    }
 
     #[test]
-    fn where_the_tree_is_tells_how_a_mutation_ends() {
+    fn where_the_trees_are_tells_how_a_mutation_ends() {
+        const NONE: Option<u64> = None;
         const OLD: Option<u64> = Some(1);
         const NEW: Option<u64> = Some(2);
-        for (operation, inode, branch, staged, ending) in [
-            (Operation::Create, 2, None, NEW, Ending::Before),
-            (Operation::Create, 2, NEW, None, Ending::WriteRecord),
-            (Operation::Create, 2, None, None, Ending::Before),
-            (Operation::Create, 2, Some(3), NEW, Ending::Before),
-            (Operation::Reset, 2, OLD, NEW, Ending::Before),
-            (Operation::Reset, 2, NEW, OLD, Ending::WriteRecord),
-            (Operation::Reset, 2, None, NEW, Ending::MoveStagedAndWriteRecord),
-            (Operation::Reset, 2, NEW, None, Ending::WriteRecord),
-            (Operation::Delete, 1, OLD, None, Ending::Before),
-            (Operation::Delete, 1, None, None, Ending::DropRecord),
+        const OTHER: Option<u64> = Some(3);
+        for (old, new, branch, waiting, ending) in [
+            // Create.
+            (NONE, NEW, NONE, NEW, Ending::Before),
+            (NONE, NEW, NEW, NONE, Ending::After),
+            (NONE, NEW, OTHER, NEW, Ending::Before),
+            (NONE, NEW, NONE, NONE, Ending::Before),
+            // Reset.
+            (OLD, NEW, OLD, NEW, Ending::Before),
+            (OLD, NEW, NEW, OLD, Ending::After),
+            (OLD, NEW, NONE, NEW, Ending::Between),
+            (OLD, NEW, NEW, NONE, Ending::After),
+            (OLD, NEW, NONE, NONE, Ending::Before),
+            (OLD, NEW, OTHER, NEW, Ending::Before),
+            // Delete.
+            (OLD, NONE, OLD, NONE, Ending::Before),
+            (OLD, NONE, NONE, OLD, Ending::After),
+            (OLD, NONE, OTHER, NONE, Ending::Before),
         ] {
-            let intent = Intent { operation, name: BranchName::main(), from: None, inode };
-            assert_eq!(intent.ending(Found { branch, staged }), ending, "{operation:?} {branch:?} {staged:?}");
+            let found = Found { branch, waiting };
+            assert_eq!(intent(old, new).ending(found), ending, "{old:?} -> {new:?}, {found:?}");
         }
     }
 
@@ -123,14 +145,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("intent.toml");
         assert_eq!(Intent::read(&path).unwrap(), None);
-        let intent = Intent {
-            operation: Operation::Reset,
-            name: "a".parse().unwrap(),
-            from: Some(BranchName::main()),
-            inode: 7,
-        };
-        intent.write(&path).unwrap();
-        assert_eq!(Intent::read(&path).unwrap(), Some(intent));
+        for (old, new) in [(None, Some(2)), (Some(1), Some(2)), (Some(1), None)] {
+            intent(old, new).write(&path).unwrap();
+            assert_eq!(Intent::read(&path).unwrap(), Some(intent(old, new)));
+        }
         fs::write(&path, "operation = 'bake'").unwrap();
         assert!(matches!(Intent::read(&path), Err(MutationError::Journal { .. })));
     }

@@ -6,15 +6,20 @@
 //! 2. **Publish**, while no request runs: what changed since is taken again, and renames put the tree and its record in place.
 //! 3. **Clean up**, while requests go on.
 //!
-//! Before it publishes, a mutation writes what it [intends](journal::Intent) into the journal, and removes that when it
-//! has published. The next mutation brings one that died to its end, first thing, and empties staging and trash. Until
-//! then a crash can leave: a tree in staging or trash, which nothing serves; a branch folder without a record, which
-//! nothing serves; a record without a folder, which nothing lists.
+//! Before it publishes, a mutation writes what it [intends](journal::Intent) into the journal, and removes that last of
+//! all. Whoever changes something next, or starts a server, brings one that died to its end: [`recover`]. Until then a
+//! crash can leave: a tree in staging, which nothing serves; a branch folder without a record, which nothing serves; a
+//! record without a folder, which nothing lists.
+//!
+//! What a mutation takes away is kept for a while, and [`undo`] brings it back: see [`history`] and [`keep`].
 
 mod engine;
+pub mod history;
 mod journal;
+pub mod keep;
 mod staged;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,12 +35,14 @@ use crate::record::RecordError;
 use crate::site::Site;
 
 pub use engine::Prepared;
-use engine::{Plan, prepare};
-use journal::Operation;
+use engine::{Change, Plan, prepare};
+use history::{Entry, Operation};
 
 /// What a mutation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// What the log has of it.
+    pub operation: Entry,
     /// The number of the publish.
     pub generation: u64,
     /// For how long requests were kept out.
@@ -44,6 +51,32 @@ pub struct Report {
     pub entries: u64,
     /// What changed in the source while the tree was prepared, and was taken again.
     pub retaken: u64,
+    /// What was done first, because another process had died.
+    pub recovered: Option<Recovered>,
+}
+
+/// What was done about a process that died in a mutation. [Displayed](fmt::Display), it is one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The operation that had been about to publish, and whether it was finished rather than taken back; none where only
+    /// a tree in staging was left.
+    pub finished: Option<(Entry, bool)>,
+}
+
+impl fmt::Display for Recovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((entry, after)) = &self.finished else {
+            return f.write_str("removed what a command that died had prepared");
+        };
+        let operation = match entry.operation {
+            Operation::Create => "create",
+            Operation::Reset => "reset",
+            Operation::Delete => "delete",
+            Operation::Undo => "undo",
+        };
+        let end = if *after { "finished" } else { "took back" };
+        write!(f, "{end} the {operation} of branch '{}' that process {} died in", entry.name, entry.pid)
+    }
 }
 
 /// Why a mutation did not happen. The site is then as it was, but for [`MutationError::Unfinished`].
@@ -95,13 +128,42 @@ pub enum MutationError {
     /// A record can't be used.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// The intent of a mutation that died can't be understood, so what it left can't be told from what is whole.
-    #[error("the journal {path} is not valid")]
+    /// An intent or an entry of the log can't be understood, so what a mutation left can't be told from what is whole.
+    #[error("{path} is not valid")]
     Journal {
-        /// The journal's file.
+        /// The file.
         path: PathBuf,
         /// What is wrong and where.
         source: Box<toml::de::Error>,
+    },
+    /// Somebody else replaced the branch's folder while the mutation was prepared.
+    #[error("the folder of branch '{name}' was replaced meanwhile")]
+    Replaced {
+        /// The branch.
+        name: BranchName,
+    },
+    /// Every operation has been taken back, or there was none.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// The log has no such operation.
+    #[error("there is no operation {id} in the log")]
+    NoOperation {
+        /// The number that was asked for.
+        id: u64,
+    },
+    /// The operation has been taken back.
+    #[error("operation {id} is undone already, by operation {by}")]
+    Undone {
+        /// The operation that was to be undone.
+        id: u64,
+        /// The one that undid it.
+        by: u64,
+    },
+    /// What the operation took away has gone.
+    #[error("what operation {id} took away is not kept any more")]
+    NotKept {
+        /// The operation that was to be undone.
+        id: u64,
     },
     /// The mutation happened, but its last step failed. The next mutation does it.
     #[error("branch '{name}' is changed but not finished; the next command that changes a branch finishes it")]
@@ -118,6 +180,21 @@ impl MutationError {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Lock(LockError::Timeout(_)) | Self::Database(DatabaseError::Busy { .. }))
+    }
+
+    /// Whether the mutation needed more space than there was.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::Disk(error) | Self::Database(DatabaseError::Disk(error)) => {
+                matches!(error.source.kind(), StorageFull | QuotaExceeded)
+            }
+            Self::Database(DatabaseError::Sqlite { source, .. }) => {
+                source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -146,7 +223,7 @@ pub fn prepare_create<'site>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
-    let plan = Plan { operation: Operation::Create, name: name.clone(), from: Some(from.clone()) };
+    let plan = Plan { name: name.clone(), change: Change::Create { from: from.clone() } };
     prepare(site, plan, patience, progress)
 }
 
@@ -185,25 +262,49 @@ pub fn prepare_reset<'site>(
     if name.is_main() && !force {
         return Err(MutationError::ResetMain);
     }
-    let plan = Plan { operation: Operation::Reset, name: name.clone(), from: Some(from.clone()) };
+    let plan = Plan { name: name.clone(), change: Change::Reset { from: from.clone() } };
     prepare(site, plan, patience, progress)
 }
 
-/// Deletes the branch `name`, its files and its database.
+/// Deletes the branch `name`, its files and its database. With `purge` nothing is kept of it.
 ///
 /// # Errors
 /// [`MutationError`].
 pub fn delete(
     site: &Site,
     name: &BranchName,
+    purge: bool,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
     if name.is_main() {
         return Err(MutationError::DeleteMain);
     }
-    let plan = Plan { operation: Operation::Delete, name: name.clone(), from: None };
+    let plan = Plan { name: name.clone(), change: Change::Delete { purge } };
     prepare(site, plan, patience, progress)?.publish(patience)
+}
+
+/// Gives a branch the state back that it had before the operation `id`, or before the newest operation that is in force.
+/// A branch that was deleted returns, one that was created goes. What the branch has now is kept in turn.
+///
+/// # Errors
+/// [`MutationError`]; [`MutationError::DeleteMain`] where the operation created `main`.
+pub fn undo(
+    site: &Site,
+    id: Option<u64>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, MutationError> {
+    engine::prepare_undo(site, id, patience, progress)?.publish(patience)
+}
+
+/// Brings what a process that died left to its end: every mutation does this first, and a server as it starts. Does
+/// nothing while another process is at a mutation, since that one did it. Safe to interrupt.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
+    engine::recover(site, patience)
 }
 
 /// Makes the tree at `staged`, a folder in the site's staging folder, the first `main` of a site, durably.

@@ -39,7 +39,8 @@ macro_rules! conformance {
                 what_grows_comes_and_goes_all_the_time_does_not_stop_a_branch
                 what_a_branch_holds_is_told_from_what_it_shares
                 a_reset_exchanges_files_database_and_record
-                a_delete_leaves_nothing
+                a_deleted_branch_is_gone_but_for_what_is_kept
+                an_undo_gives_a_branch_back_what_it_had_and_can_be_undone
                 a_foreign_writer_delays_a_branch_and_never_tears_it
                 a_foreign_writer_that_does_not_end_is_given_up_on
                 every_branch_made_under_a_writing_process_is_whole
@@ -305,16 +306,63 @@ fn a_reset_exchanges_files_database_and_record(place: Place, _: Kind, view: File
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
-fn a_delete_leaves_nothing(place: Place, _: Kind, view: FileView) {
+fn a_deleted_branch_is_gone_but_for_what_is_kept(place: Place, _: Kind, view: FileView) {
     let world = World::new(place, view, |_| ());
+    let kept = || fs::read_dir(world.site.layout.cow().kept_dir()).unwrap().count();
     world.create("x").unwrap();
     world.delete("x").unwrap();
     assert_eq!(world.branches(), ["main"]);
     assert!(!world.path("x").exists());
     assert!(!world.site.layout.cow().record(&name("x")).exists());
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    assert_eq!(kept(), 1);
     world.create("x").unwrap();
     assert_eq!(world.branches(), ["main", "x"]);
+    let purged = mutation::delete(&world.site, &name("x"), true, &mut patience(), &Silent).unwrap();
+    assert_eq!((world.branches(), kept()), (vec!["main".to_owned()], 1));
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    let id = purged.operation.id;
+    assert!(matches!(world.undo(Some(id)).unwrap_err(), MutationError::NotKept { id: refused } if refused == id));
+}
+
+fn an_undo_gives_a_branch_back_what_it_had_and_can_be_undone(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    world.create("x").unwrap();
+    fs::write(world.path("x").join("mark"), "x").unwrap();
+    world.add_post("x", "on x");
+    let record = branch::show(&world.site, &name("x")).unwrap().record;
+    let is_x = || {
+        assert_eq!(fs::read(world.path("x").join("mark")).unwrap(), b"x");
+        assert_eq!(world.posts("x"), ["hello", "on x"]);
+        let now = branch::show(&world.site, &name("x")).unwrap().record;
+        assert_eq!((&now.created_at, &now.from), (&record.created_at, &record.from));
+    };
+    let is_main = || {
+        assert!(!world.path("x").join("mark").exists());
+        assert_eq!(world.posts("x"), ["hello"]);
+    };
+    let is_gone = || assert_eq!((world.branches(), world.path("x").exists()), (vec!["main".to_owned()], false));
+
+    world.reset("x", "main", false).unwrap();
+    is_main();
+    world.delete("x").unwrap();
+    is_gone();
+    let back = world.undo(None).unwrap().operation;
+    is_main();
+    world.undo(None).unwrap();
+    is_x();
+    let created = world.undo(None).unwrap().operation;
+    is_gone();
+    assert!(matches!(world.undo(None).unwrap_err(), MutationError::DeleteMain), "the operation before made main");
+    world.undo(Some(created.id)).unwrap();
+    is_x();
+    // The undo of the delete, undone: what the delete did is done again, to what is there now.
+    world.undo(Some(back.id)).unwrap();
+    is_gone();
+    world.undo(None).unwrap();
+    is_x();
+    assert_eq!(world.branches(), ["main", "x"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
 fn a_foreign_writer_delays_a_branch_and_never_tears_it(place: Place, _: Kind, view: FileView) {
@@ -708,60 +756,6 @@ fn a_branch_of_that_name_made_by_hand_in_the_meantime_is_refused() {
     assert!(matches!(error, MutationError::InTheWay { .. }), "{error}");
     assert_eq!(fs::read_dir(world.path("x")).unwrap().count(), 0);
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
-}
-
-/// Writes the intent of a mutation whose process died.
-fn intend(world: &World, operation: &str, branch: &str, tree: &Path) {
-    let inode = fs::metadata(tree).unwrap().ino();
-    let text = format!("operation = '{operation}'\nname = '{branch}'\nfrom = 'main'\ninode = {inode}\n");
-    fs::write(world.site.layout.cow().intent(), text).unwrap();
-}
-
-#[test]
-fn a_create_that_died_before_its_record_is_finished() {
-    let world = plain_world();
-    world.create("x").unwrap();
-    let record = world.site.layout.cow().record(&name("x"));
-    intend(&world, "create", "x", &world.path("x"));
-    fs::remove_file(&record).unwrap();
-    assert_eq!(world.branches(), ["main"], "half made");
-    world.create("y").unwrap();
-    assert_eq!(world.branches(), ["main", "x", "y"]);
-    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
-}
-
-#[test]
-fn a_reset_that_died_between_two_renames_is_finished() {
-    let world = plain_world();
-    world.create("x").unwrap();
-    world.add_post("main", "later");
-    world.create("y").unwrap();
-    let cow = world.site.layout.cow();
-    // Where trees can't be exchanged: the old tree is in the trash, the new one still in staging.
-    intend(&world, "reset", "x", &world.path("y"));
-    fs::rename(world.path("x"), cow.trashed_tree(&name("x"))).unwrap();
-    fs::rename(world.path("y"), cow.staged_tree(&name("x"))).unwrap();
-    fs::remove_file(cow.record(&name("y"))).unwrap();
-    assert_eq!(world.branches(), ["main"], "half reset");
-    world.delete("none").unwrap_err();
-    assert_eq!(world.branches(), ["main", "x"]);
-    assert_eq!(world.posts("x"), ["hello", "later"]);
-    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
-}
-
-#[test]
-fn a_delete_that_died_before_its_record_went_is_finished_and_one_that_had_not_begun_is_not() {
-    let world = plain_world();
-    world.create("x").unwrap();
-    intend(&world, "delete", "x", &world.path("x"));
-    world.delete("none").unwrap_err();
-    assert_eq!(world.branches(), ["main", "x"]);
-    intend(&world, "delete", "x", &world.path("x"));
-    fs::rename(world.path("x"), world.site.layout.cow().trashed_tree(&name("x"))).unwrap();
-    world.delete("none").unwrap_err();
-    assert!(!world.site.layout.cow().record(&name("x")).exists());
-    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
-    world.create("x").unwrap();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use forkpress_core::config::{FileView, SiteConfig, Strategy, VERSION};
+use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
@@ -51,6 +51,7 @@ impl World {
             file_view: view,
             root_host: "wp.localhost".to_owned(),
             port: 21000,
+            keep: Keep { free_bytes: 0, ..Keep::default() },
         };
         config.write(&layout.config()).unwrap();
         let staged = layout.cow().staged_tree(&BranchName::main());
@@ -81,15 +82,20 @@ impl World {
     }
 
     pub fn delete(&self, branch: &str) -> Result<Report, MutationError> {
-        mutation::delete(&self.site, &name(branch), &mut patience(), &Silent)
+        mutation::delete(&self.site, &name(branch), false, &mut patience(), &Silent)
+    }
+
+    pub fn undo(&self, id: Option<u64>) -> Result<Report, MutationError> {
+        mutation::undo(&self.site, id, &mut patience(), &Silent)
     }
 
     pub fn branches(&self) -> Vec<String> {
         forkpress_core::branch::list(&self.site).unwrap().iter().map(|branch| branch.name.to_string()).collect()
     }
 
-    /// Everything that may only be there while a mutation runs.
+    /// Everything that may only be there while a mutation runs, or until the trash is emptied.
     pub fn leftovers(&self) -> Vec<PathBuf> {
+        mutation::keep::empty_trash(&self.site).unwrap();
         let cow = self.site.layout.cow();
         [cow.staging_dir(), cow.trash_dir(), cow.journal_dir()]
             .iter()

@@ -1,0 +1,150 @@
+//! What is kept of trees that mutations took away, and until when.
+//!
+//! A kept tree goes in two steps: a rename into the trash, under `mutation.lock`, after which nobody can have it back;
+//! and its removal from there, which may take long and holds nobody up.
+
+use std::fs::File;
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::MutationError;
+use super::history::{self, Entry, History};
+use crate::config::Keep;
+use crate::disk::{self, DiskError};
+use crate::lock::{Mutation, Patience};
+use crate::site::Site;
+use crate::usage;
+
+const SECONDS_A_DAY: u64 = 24 * 3600;
+
+/// A tree that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The operation that took it away.
+    pub operation: Entry,
+    /// What its removal would free.
+    pub bytes: u64,
+}
+
+/// How much of the disk is free, and how much should be.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    free_bytes: u64,
+    wanted_bytes: u64,
+}
+
+impl Room {
+    fn of(site: &Site) -> Result<Self, DiskError> {
+        let (free_bytes, total_bytes) = disk::free_and_total_bytes(site.layout.storage_root())?;
+        // On a small disk, what is little on a large one may be all there is.
+        let wanted_bytes = site.config.keep.free_bytes.min(total_bytes / 20);
+        Ok(Self { free_bytes, wanted_bytes })
+    }
+
+    fn is_low(self) -> bool {
+        self.free_bytes < self.wanted_bytes
+    }
+}
+
+/// What exceeds the bounds in the site's settings, oldest first. Changes nothing and takes no lock.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn surplus(site: &Site) -> Result<Vec<Kept>, MutationError> {
+    let cow = site.layout.cow();
+    let history = History::read(cow)?;
+    let mut kept = Vec::new();
+    for operation in history.owners() {
+        let tree = cow.kept_tree(operation.slot);
+        if disk::identity(&tree)?.is_some() {
+            kept.push(Kept { operation: operation.clone(), bytes: usage::measure(&tree)?.exclusive_bytes });
+        }
+    }
+    let surplus = count_surplus(&kept, &site.config.keep, history::now(), Room::of(site)?);
+    kept.truncate(surplus);
+    Ok(kept)
+}
+
+/// How many of the oldest trees go.
+fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
+    let bytes = |kept: &[Kept]| kept.iter().map(|kept| kept.bytes).sum::<u64>();
+    let is_old = |kept: &Kept| now.saturating_sub(kept.operation.at) > keep.days.saturating_mul(SECONDS_A_DAY);
+    (0..kept.len())
+        .find(|&count| {
+            let (goes, stays) = kept.split_at(count);
+            stays.len() <= keep.trees
+                && !stays.iter().any(is_old)
+                && bytes(stays) <= keep.bytes
+                && room.free_bytes.saturating_add(bytes(goes)) >= room.wanted_bytes
+        })
+        .unwrap_or(kept.len())
+}
+
+/// Drops what exceeds the bounds in the site's settings, and says what that was. [`empty_trash`] then frees its space.
+///
+/// Requests and mutations go on while it looks, and requests go on while it drops.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
+    let mut surplus = surplus(site)?;
+    let cow = site.layout.cow();
+    let _mutation = Mutation::lock(cow, "gc", patience)?;
+    let history = History::read(cow)?;
+    // Some of it may have been brought back meanwhile.
+    surplus.retain(|kept| history.undone_by(kept.operation.id).is_none());
+    for kept in &surplus {
+        disk::discard(&cow.kept_tree(kept.operation.slot), &cow.trash_dir())?;
+    }
+    for entry in history.surplus(cow) {
+        disk::remove(&cow.log_entry(entry.id))?;
+    }
+    Ok(surplus)
+}
+
+/// Removes all that is in the trash, unless another process is at it, which then removes what comes meanwhile, too.
+/// Safe to interrupt.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
+    let trash = site.layout.cow().trash_dir();
+    let lock = disk::step("open", &trash, || File::open(&trash))?;
+    // Looked at again after the lock is gone: what came at the last moment was left to this process.
+    while !disk::list(&trash)?.is_empty() {
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(()),
+            locked => disk::step("lock", &trash, || Ok(locked?))?,
+        }
+        let removed = disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path));
+        disk::step("unlock", &trash, || Ok(rustix::fs::flock(&lock, FlockOperation::Unlock)?))?;
+        removed?;
+    }
+    Ok(())
+}
+
+/// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the oldest tree that is kept.
+/// False where there is nothing left to free.
+pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
+    let cow = site.layout.cow();
+    if disk::list(&cow.trash_dir())?.is_empty() {
+        let history = History::read(cow)?;
+        let mut trees = history.owners().map(|entry| cow.kept_tree(entry.slot));
+        match trees.find(|tree| tree.exists()) {
+            Some(tree) => disk::discard(&tree, &cow.trash_dir())?,
+            None => return Ok(false),
+        }
+    }
+    // Whether or not another process is at it, too.
+    for path in disk::list(&cow.trash_dir())? {
+        disk::remove(&path)?;
+    }
+    Ok(true)
+}
+
+/// Drops what is kept, oldest first, until enough of the disk is free or nothing is kept.
+pub(super) fn keep_disk_free(site: &Site) -> Result<(), MutationError> {
+    while Room::of(site)?.is_low() && make_room(site)? {}
+    Ok(())
+}
