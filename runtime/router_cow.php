@@ -169,7 +169,7 @@ function forkpress_enter( array $answer ): string {
  * Loads what ForkPress adds to WordPress. None of it lies in a branch's folder.
  */
 function forkpress_load_platform(): void {
-	foreach ( array( 'server', 'loopback', 'auto-login', 'admin-bar', 'links' ) as $part ) {
+	foreach ( array( 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links' ) as $part ) {
 		require __DIR__ . "/platform/$part.php";
 	}
 }
