@@ -50,7 +50,8 @@ part() {
         "$name" "$count_passed" "$count_failed" "$count_skipped" $((SECONDS - began)) "$remark"
     if [ "$count_failed" -gt 0 ]; then
         printf -- '--- %s, last %d lines ---\n' "$log" "$shown"
-        tail -n "$shown" "$log"
+        # Indented, so that nothing in it is taken for this script's own summary.
+        tail -n "$shown" "$log" | sed 's/^/    /'
         printf -- '--- end of %s ---\n' "$log"
     elif [ "$count_skipped" -gt 0 ]; then
         grep -iE '(^|[^[:alpha:]])skip(ped)?[^[:alpha:]]' "$log" | grep -vE '^test result|^[0-9]+ passed,' | head -n 20 || true
