@@ -29,7 +29,7 @@ use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};
 use crate::php::Php;
 use crate::site::Address;
-use crate::{extension, output, runtime, site};
+use crate::{bundle, extension, output, site};
 
 pub use signal::{Stopped, stop};
 
@@ -121,7 +121,7 @@ pub fn serve(
             .hint("forkpress stop, and serve it anew"));
     }
 
-    runtime::unpack(&site.layout)?;
+    bundle::write_runtime(&site.layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(&site.layout)?;
     let php = Php::check(args.php.php.as_deref(), &site.layout)?;
     port::check(wanted.host, wanted.address.port)?;
