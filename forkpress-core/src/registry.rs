@@ -209,7 +209,7 @@ mod tests {
         let mine = server(ProcessIdentity::current());
         assert_eq!(registry.list().unwrap().servers, []);
         registry.add(mine.clone()).unwrap();
-        assert_eq!(registry.list().unwrap().servers, [mine.clone()]);
+        assert_eq!(registry.list().unwrap().servers, std::slice::from_ref(&mine));
         registry.remove(&mine.process).unwrap();
         assert_eq!(registry.list().unwrap().servers, []);
     }
