@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use forkpress_core::config::FileView;
 use forkpress_core::name::BranchName;
 
-use crate::runtime;
+use crate::bundle::Bundle;
 
 /// Branches a whole WordPress site, files and database, and serves every branch at its own host name.
 #[derive(Debug, Parser)]
@@ -338,8 +338,25 @@ pub fn parse() -> Cli {
 
 /// The command line, with the version of what is in the program.
 pub fn command() -> clap::Command {
-    static LONG_VERSION: LazyLock<String> = LazyLock::new(runtime::long_version);
+    static LONG_VERSION: LazyLock<String> = LazyLock::new(long_version);
     Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(LONG_VERSION.as_str())
+}
+
+/// The version of this program and of what it carries.
+fn long_version() -> String {
+    let own = env!("CARGO_PKG_VERSION");
+    match Bundle::embedded().map(Bundle::manifest) {
+        None => format!("{own}\nwithout WordPress"),
+        Some(Err(error)) => format!("{own}\n{error:#}"),
+        Some(Ok(manifest)) => format!(
+            "{own}\nWordPress {}\nSQLite driver {}\nbranchfs {} for PHP API {} ({})",
+            manifest.wordpress,
+            manifest.sqlite_driver,
+            manifest.branchfs.version,
+            manifest.branchfs.php_api,
+            manifest.branchfs.platform
+        ),
+    }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

@@ -81,7 +81,13 @@ impl fmt::Display for Failure {
 
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let error = anyhow::Error::from(error);
+        Self::of(error.into())
+    }
+}
+
+impl Failure {
+    /// What failed and why, with the hint and the exit status where the cause is one that is known.
+    pub fn of(error: anyhow::Error) -> Self {
         let causes = error.chain().skip(1).map(ToString::to_string).collect();
         let known = error.chain().find_map(known);
         let unread =

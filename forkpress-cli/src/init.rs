@@ -26,11 +26,12 @@ use forkpress_core::{mutation, view};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::bundle::{self, Bundle};
 use crate::cli::{self, InitArgs};
 use crate::failure::{During, Failure};
 use crate::php::Php;
 use crate::site::Address;
-use crate::{child, extension, output, progress, runtime, site, tree};
+use crate::{child, extension, output, progress, site, tree};
 
 use claim::Claim;
 
@@ -107,7 +108,7 @@ fn make(
     progress: &dyn Progress,
 ) -> Result<Made, Failure> {
     create_folders(layout)?;
-    runtime::unpack(layout)?;
+    bundle::write_runtime(&layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(layout)?;
     let config = SiteConfig {
         version: VERSION,
@@ -120,7 +121,7 @@ fn make(
     };
     let site = Site { layout: layout.clone(), config };
 
-    let staged = layout.cow().staging_dir().join("init");
+    let staged = layout.cow().staged_tree(&BranchName::main());
     let php = thread::scope(|scope| {
         let php = scope.spawn(|| Php::check(args.php.php.as_deref(), layout));
         let taken = take_wordpress(args.wordpress.as_deref(), &staged, interrupt, progress);
@@ -172,20 +173,25 @@ fn take_wordpress(
     interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
-    let Some(source) = source else {
-        return Err(Failure::new("this forkpress has no WordPress in it")
-            .hint("name one that has the SQLite driver: forkpress init --wordpress DIR|ZIP"));
-    };
-    tree::take(source, staged, interrupt, progress)?;
-    tree::check(staged, source)
+    match (source, Bundle::embedded()) {
+        (Some(source), _) => {
+            tree::take(source, staged, interrupt, progress)?;
+            tree::check(staged, source)
+        }
+        (None, Some(bundle)) => bundle.unpack_wordpress(staged, progress).map_err(Failure::of),
+        (None, None) => Err(Failure::new("this forkpress has no WordPress in it")
+            .hint("name one that has the SQLite driver: forkpress init --wordpress DIR|ZIP")),
+    }
 }
 
 /// Gives the tree a `wp-config.php` with secrets of its own, unless it has one: what a user wrote stays.
 fn configure(staged: &Path) -> Result<(), Failure> {
     let path = staged.join("wp-config.php");
-    let mut text = runtime::WP_CONFIG.to_owned();
-    while let Some(at) = text.find(runtime::SALT) {
-        text.replace_range(at..at + runtime::SALT.len(), &secret(SALT_CHARACTERS, 64)?);
+    let mut failed = None;
+    let text =
+        bundle::wp_config(|| secret(SALT_CHARACTERS, 64).map_err(|failure| failed = Some(failure)).unwrap_or_default());
+    if let Some(failure) = failed {
+        return Err(failure);
     }
     let written = OpenOptions::new().write(true).create_new(true).open(&path);
     match written.and_then(|mut file| file.write_all(text.as_bytes())) {
@@ -207,7 +213,7 @@ fn run_installer(
     let mut said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
     let mut installer = child::command(php.program.as_os_str())?
         .args(Php::arguments(&site.layout))
-        .arg(runtime::installer(&site.layout))
+        .arg(site.layout.installer())
         .arg(staged)
         .env_remove("FORKPRESS_DEBUG_LOG")
         .env_remove("FORKPRESS_SITE_TITLE")
@@ -246,9 +252,7 @@ fn run_installer(
 /// What is easily told apart and typed.
 const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 
-/// What stands between single quotes in PHP as it is.
-const SALT_CHARACTERS: &[u8] =
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*()-_ []{}<>~`+=,.;:/?|";
+const SALT_CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 /// A random text of these characters, each as likely as the others.
 fn secret(characters: &[u8], length: usize) -> Result<String, Failure> {
@@ -306,7 +310,6 @@ mod tests {
         configure(dir.path()).unwrap();
         let path = dir.path().join("wp-config.php");
         let text = fs::read_to_string(&path).unwrap();
-        assert!(!text.contains(runtime::SALT));
         let secrets: HashSet<_> = text
             .lines()
             .filter(|line| line.contains("_KEY'") || line.contains("_SALT'"))

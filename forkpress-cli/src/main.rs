@@ -4,6 +4,7 @@
 //! [`failure::Failure`]; it is printed once, here.
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod child;
 mod cli;
 mod commands;
@@ -13,7 +14,6 @@ mod init;
 mod output;
 mod php;
 mod progress;
-mod runtime;
 mod server;
 mod site;
 mod tree;

@@ -31,7 +31,6 @@ const API_NUMBERS: [(&str, Version); 5] = [
 /// What PHP is asked to say of itself. It uses nothing that a module would have to bring.
 const QUESTION: &str = r#"
 echo 'version=', PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION, "\n";
-echo 'full=', PHP_VERSION, "\n";
 echo 'sapi=', PHP_SAPI, "\n";
 echo 'zts=', (int) PHP_ZTS, "\n";
 echo 'debug=', (int) PHP_DEBUG, "\n";
@@ -43,8 +42,6 @@ foreach (get_loaded_extensions() as $module) { echo 'module=', strtolower($modul
 pub struct Php {
     /// Its absolute path.
     pub program: PathBuf,
-    /// Its full version, such as `8.2.36`.
-    pub version: String,
 }
 
 impl Php {
@@ -68,7 +65,7 @@ impl Php {
         report.verdict().map_err(|problem| {
             Failure::new(format!("{} cannot serve the site: {problem}", program.display())).hint(problem.hint(platform))
         })?;
-        Ok(Self { program, version: report.full })
+        Ok(Self { program })
     }
 
     /// Its command line up to what it is to do: the site's settings, and the extension.
@@ -143,7 +140,6 @@ impl fmt::Display for Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Report {
     version: Version,
-    full: String,
     sapi: String,
     thread_safe: bool,
     debug: bool,
@@ -158,7 +154,6 @@ impl Report {
         let value = |key: &str| lines().find(|(name, _)| *name == key).map(|(_, value)| value.to_owned());
         Some(Self {
             version: Version::parse(&value("version")?)?,
-            full: value("full")?,
             sapi: value("sapi")?,
             thread_safe: value("zts")? == "1",
             debug: value("debug")? == "1",
@@ -280,7 +275,7 @@ impl Problem {
 mod tests {
     use super::*;
 
-    const ANSWER: &str = "version=8.2\nfull=8.2.36\nsapi=cli\nzts=0\ndebug=0\n\
+    const ANSWER: &str = "version=8.2\nsapi=cli\nzts=0\ndebug=0\n\
         module=core\nmodule=json\nmodule=hash\nmodule=pdo\nmodule=pdo_sqlite\nmodule=branchfs\n";
 
     fn report() -> Report {
@@ -301,7 +296,6 @@ mod tests {
     #[test]
     fn a_php_with_all_that_is_needed_can_serve() {
         assert_eq!(report().verdict(), Ok(()));
-        assert_eq!(report().full, "8.2.36");
         assert_eq!(Report::parse("Could not open input file", ""), None);
     }
 

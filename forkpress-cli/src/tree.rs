@@ -6,7 +6,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use forkpress_core::database;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::database_of;
 use forkpress_core::progress::Progress;
 use zip::ZipArchive;
 
@@ -18,6 +22,9 @@ const LANDMARK: &str = "wp-load.php";
 
 /// The drop-in with which WordPress uses SQLite.
 const DRIVER: &str = "wp-content/db.php";
+
+/// How long another program may keep the database of the source locked.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Copies or unzips the WordPress at `source` to the folder `destination`, which does not exist yet.
 pub fn take(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
@@ -72,6 +79,9 @@ fn copy(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn
     let mut files = Vec::new();
     let mut folders = Vec::new();
     walk(&resolved, destination, &mut folders, &mut files).during(|| format!("cannot copy {}", source.display()))?;
+    // A database that may be in use is no file to copy.
+    let database = database_of(&resolved);
+    files.retain(|(from, _)| !is_of_database(from, &database));
     progress.begin("copying WordPress", Some(files.len() as u64));
     each(files.len(), |index| {
         interrupt.check()?;
@@ -85,7 +95,15 @@ fn copy(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn
         fs::set_permissions(&path, permissions).during(|| format!("cannot set the mode of {}", path.display()))?;
     }
     progress.end();
-    Ok(())
+    Ok(database::copy(&resolved, destination, Deadline::after(DATABASE_TIMEOUT), progress)?)
+}
+
+/// Whether a file is the database or one of those beside it that belong to it.
+fn is_of_database(path: &Path, database: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let of = database.file_name().unwrap_or_default().as_encoded_bytes();
+    path.parent() == database.parent()
+        && name.strip_prefix(of).is_some_and(|rest| matches!(rest, b"" | b"-wal" | b"-shm" | b"-journal"))
 }
 
 type Folders = Vec<(PathBuf, fs::Permissions)>;
@@ -259,6 +277,15 @@ mod tests {
         let (before, after) = (fs::metadata(from.join("run")).unwrap(), fs::metadata(to.join("run")).unwrap());
         assert_eq!(after.permissions(), before.permissions());
         assert_eq!(after.modified().unwrap(), before.modified().unwrap());
+    }
+
+    #[test]
+    fn the_files_of_a_database_are_told_from_others() {
+        let database = Path::new("/wp/wp-content/database/.ht.sqlite");
+        let is = |name: &str| is_of_database(&Path::new("/wp/wp-content/database").join(name), database);
+        assert!(is(".ht.sqlite") && is(".ht.sqlite-wal") && is(".ht.sqlite-shm") && is(".ht.sqlite-journal"));
+        assert!(!is(".htaccess") && !is(".ht.sqlite.bak") && !is("index.php"));
+        assert!(!is_of_database(Path::new("/wp/.ht.sqlite"), database));
     }
 
     #[test]

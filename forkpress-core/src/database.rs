@@ -76,6 +76,15 @@ pub enum DatabaseError {
     Disk(#[from] DiskError),
 }
 
+/// Copies the database of the tree `source`, which may be in use, into the tree `staged`, which has none: checked, in WAL
+/// mode and durable. A tree without a database gives none.
+///
+/// # Errors
+/// [`DatabaseError`]; what was copied until then is left behind.
+pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Progress) -> Result<(), DatabaseError> {
+    Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
+}
+
 /// The database of a tree, open, and what of it the staged tree has.
 #[derive(Debug)]
 pub(crate) struct Snapshot {

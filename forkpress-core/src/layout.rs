@@ -203,6 +203,18 @@ impl SiteLayout {
         self.runtime_dir().join("branchfs.so")
     }
 
+    /// What installs WordPress into the first tree.
+    #[must_use]
+    pub fn installer(&self) -> PathBuf {
+        self.runtime_dir().join("install.php")
+    }
+
+    /// Marks, and locks, the folder of an init that has not finished. A site has none.
+    #[must_use]
+    pub fn init_lock(&self) -> PathBuf {
+        self.work_dir.join("init.lock")
+    }
+
     /// The PHP settings that the site is served with.
     #[must_use]
     pub fn php_ini(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
@@ -70,14 +70,14 @@ impl Claim {
             (&self.marker).write_all(note.as_bytes())?;
             self.marker.sync_all()
         };
-        write().during(|| format!("cannot write {}", marker_path(&self.layout).display()))
+        write().during(|| format!("cannot write {}", self.layout.init_lock().display()))
     }
 
     /// Keeps what was made: the site stands.
     pub(super) fn finish(mut self) {
         self.finished = true;
         // A marker that stays does no harm: site.toml is what counts.
-        let _ = fs::remove_file(marker_path(&self.layout));
+        let _ = fs::remove_file(self.layout.init_lock());
     }
 
     /// Removes all that init made but the marker.
@@ -91,7 +91,7 @@ impl Claim {
         }
         for entry in fs::read_dir(self.layout.work_dir())? {
             let entry = entry?;
-            if entry.path() == marker_path(&self.layout) {
+            if entry.path() == self.layout.init_lock() {
                 continue;
             }
             if entry.file_type()?.is_dir() {
@@ -105,7 +105,7 @@ impl Claim {
 
     fn undo(&self) -> io::Result<()> {
         self.clear()?;
-        fs::remove_file(marker_path(&self.layout))?;
+        fs::remove_file(self.layout.init_lock())?;
         if self.made_work_dir { fs::remove_dir(self.layout.work_dir()) } else { Ok(()) }
     }
 }
@@ -125,7 +125,7 @@ impl Drop for Claim {
 
 /// Locks the marker, making it if need be.
 fn lock(layout: &SiteLayout) -> Result<File, Failure> {
-    let path = marker_path(layout);
+    let path = layout.init_lock();
     let mut options = OpenOptions::new();
     let marker = options.read(true).write(true).create(true).truncate(false).open(&path);
     let marker = marker.during(|| format!("cannot write {}", path.display()))?;
@@ -149,10 +149,6 @@ fn note_of(tree: &fs::Metadata) -> String {
     format!("main is {}:{}\n", tree.dev(), tree.ino())
 }
 
-fn marker_path(layout: &SiteLayout) -> PathBuf {
-    layout.work_dir().join("init.lock")
-}
-
 fn look(layout: &SiteLayout) -> Result<Place, Failure> {
     let work_dir = layout.work_dir();
     let during = || format!("cannot look at {}", work_dir.display());
@@ -160,7 +156,7 @@ fn look(layout: &SiteLayout) -> Result<Place, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Free),
         Err(error) => Err(error).during(during),
         Ok(metadata) if !metadata.is_dir() => Ok(Place::Taken),
-        Ok(_) if marker_path(layout).is_file() => Ok(Place::Unfinished),
+        Ok(_) if layout.init_lock().is_file() => Ok(Place::Unfinished),
         Ok(_) if fs::read_dir(work_dir).during(during)?.next().is_none() => Ok(Place::EmptyFolder),
         Ok(_) => Ok(Place::Taken),
     }
@@ -208,7 +204,7 @@ mod tests {
         let (dir, layout) = root();
         let claim = Claim::take(&layout).unwrap();
         create_folders(&layout).unwrap();
-        let staged = layout.cow().staging_dir().join("init");
+        let staged = layout.cow().staged_tree(&BranchName::main());
         fs::create_dir(&staged).unwrap();
         claim.note_tree(&staged).unwrap();
         fs::rename(&staged, layout.branch(&BranchName::main())).unwrap();
@@ -267,7 +263,7 @@ mod tests {
         let first = Claim::take(&layout).unwrap();
         let second = Claim::take(&layout).err().unwrap();
         assert!(second.to_string().contains("another init"), "{second}");
-        assert!(marker_path(&layout).is_file(), "the second one removed nothing");
+        assert!(layout.init_lock().is_file(), "the second one removed nothing");
         drop(first);
     }
 }
