@@ -54,7 +54,7 @@ pub(crate) fn step_of_library(name: &'static str, path: &Path) -> Result<(), Dis
 pub mod fault {
     use std::io;
     use std::path::Path;
-    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, kill_process};
@@ -86,6 +86,17 @@ pub mod fault {
         FAULT.store(FAULTS.iter().position(|one| *one == fault).unwrap_or_default() as u64, SeqCst);
         AT.store(at, SeqCst);
         STEPS.store(0, SeqCst);
+    }
+
+    static NO_EXCHANGE: AtomicBool = AtomicBool::new(false);
+
+    /// Makes every file system one that can't exchange two folders.
+    pub fn refuse_exchange() {
+        NO_EXCHANGE.store(true, SeqCst);
+    }
+
+    pub(super) fn refuses_exchange() -> bool {
+        NO_EXCHANGE.load(SeqCst)
     }
 
     /// How many steps were begun since.
@@ -328,6 +339,10 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
 
 /// Exchanges what is at two paths in one step; false where the file system can't.
 pub(crate) fn exchange(one: &Path, other: &Path) -> Result<bool, DiskError> {
+    #[cfg(feature = "faults")]
+    if fault::refuses_exchange() {
+        return Ok(false);
+    }
     step("exchange", other, || match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
         exchanged => Ok(exchanged.map(|()| true)?),

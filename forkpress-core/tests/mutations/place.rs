@@ -28,6 +28,13 @@ pub struct Place {
 }
 
 impl Place {
+    /// A folder in memory, where the machine has one for that, else where temporary files are.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        Self { root: fs::canonicalize(dir.path()).unwrap(), mounted: false, _dir: dir }
+    }
+
     /// A place of this kind; none, and a word on stderr, where the machine can't give it.
     pub fn of(kind: Kind) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,353 @@
+//! What a mutation leaves when any one of its steps fails, or when its process is killed there.
+//!
+//! A child process plays a script of operations on a copy of one small site; a step of it fails. What the site is after
+//! recovery must be what it is, in a run without a fault, before or after the operation that was hit. Each script is
+//! played once for each of its steps.
+
+#[allow(dead_code, reason = "the suite of mutations needs more of it")]
+#[path = "../mutations/place.rs"]
+mod place;
+#[allow(dead_code, reason = "the suite of mutations needs more of it")]
+#[path = "../mutations/world.rs"]
+mod world;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use forkpress_core::branch;
+use forkpress_core::config::FileView;
+use forkpress_core::disk::fault::{self, Fault};
+use forkpress_core::mutation::history::{History, Operation};
+use forkpress_core::mutation::{self, MutationError, keep};
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Silent;
+use forkpress_core::site::Site;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use place::{Kind, Place};
+use world::{World, name, patience};
+
+const OPERATIONS: [&str; 6] = ["create", "reset", "delete", "purge", "undo", "gc"];
+
+/// Operations, and what comes before them, of which only the last is hit.
+const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
+
+/// Does one operation of a script.
+fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
+    let (patience, progress) = (&mut patience(), &Silent);
+    match operation {
+        "create" => {
+            // Its own name for each, so that a script may create twice.
+            let taken = branch::list(site)?.len();
+            let new = name(&format!("new{taken}"));
+            mutation::create(site, &new, &name("x"), patience, progress).map(drop)
+        }
+        // Where a file system can't exchange two folders.
+        "rename-reset" | "rename-undo" => {
+            fault::refuse_exchange();
+            act(site, &operation["rename-".len()..])
+        }
+        "reset" => mutation::reset(site, &name("x"), &BranchName::main(), false, patience, progress).map(drop),
+        "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop),
+        "purge" => mutation::delete(site, &name("y"), true, patience, progress).map(drop),
+        "undo" => mutation::undo(site, None, patience, progress).map(drop),
+        "gc" => {
+            let mut site = site.clone();
+            site.config.keep.trees = 0;
+            keep::drop_surplus(&site, patience)?;
+            Ok(keep::empty_trash(&site)?)
+        }
+        _ => panic!("unknown operation {operation}"),
+    }
+}
+
+/// A tree: the name of the branch that it was made as, which a file of it says, and its posts.
+type TreeState = (String, Vec<String>);
+
+/// All of a site that a user can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    branches: BTreeMap<String, (TreeState, Option<BranchName>)>,
+    kept: Vec<TreeState>,
+    log: Vec<(Operation, String)>,
+}
+
+impl State {
+    fn of(site: &Site) -> Self {
+        let branches = branch::list(site).unwrap().into_iter().map(|branch| {
+            let state = tree_state(&branch.path);
+            (branch.name.to_string(), (state, branch.record.from))
+        });
+        let history = History::read(site.layout.cow()).unwrap();
+        let mut kept: Vec<_> =
+            fs::read_dir(site.layout.cow().kept_dir()).unwrap().map(|tree| tree_state(&tree.unwrap().path())).collect();
+        kept.sort();
+        Self {
+            branches: branches.collect(),
+            kept,
+            log: history.entries.iter().map(|entry| (entry.operation, entry.name.to_string())).collect(),
+        }
+    }
+}
+
+/// Looks at a tree, which has to be whole.
+fn tree_state(tree: &Path) -> TreeState {
+    let connection = Connection::open(forkpress_core::layout::database_of(tree)).unwrap();
+    let check: String = connection.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok", "{}", tree.display());
+    let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
+    let posts = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(fs::read_to_string(tree.join("folder/deep/file")).unwrap(), "deep");
+    assert_eq!(fs::read_link(tree.join("link")).unwrap(), Path::new("folder"));
+    (fs::read_to_string(tree.join("mark")).unwrap(), posts)
+}
+
+/// A site to copy, with `main`, `x`, `y` and a branch that was deleted.
+struct Template {
+    world: World,
+    view: FileView,
+}
+
+impl Template {
+    fn new(place: Place, view: FileView) -> Self {
+        let world = World::new(place, view, |main| {
+            fs::write(main.join("mark"), "main").unwrap();
+            fs::create_dir_all(main.join("folder/deep")).unwrap();
+            fs::write(main.join("folder/deep/file"), "deep").unwrap();
+            std::os::unix::fs::symlink("folder", main.join("link")).unwrap();
+        });
+        for branch in ["x", "y", "z"] {
+            world.create(branch).unwrap();
+            fs::write(world.path(branch).join("mark"), branch).unwrap();
+            world.add_post(branch, branch);
+        }
+        world.delete("z").unwrap();
+        assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+        Self { world, view }
+    }
+
+    /// A copy beside the original, so that it is on the same file system.
+    fn copy(&self) -> Copy {
+        let root = self.world.site.layout.public_root();
+        let dir = tempfile::tempdir_in(root).unwrap();
+        for folder in [".forkpress", "main", "x", "y"] {
+            let copied = Command::new("cp").arg("-a").arg(root.join(folder)).arg(dir.path()).status().unwrap();
+            assert!(copied.success());
+        }
+        let site = Site::open(&dir.path().join(".forkpress")).unwrap();
+        assert_eq!(site.config.file_view, self.view);
+        Copy { site, _dir: dir }
+    }
+}
+
+struct Copy {
+    site: Site,
+    _dir: TempDir,
+}
+
+/// How a script went.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// How many steps were done up to the end of each operation that ended.
+    steps: Vec<u64>,
+    /// Why the operation after those failed; `None` where none did or the process was killed.
+    error: Option<String>,
+}
+
+const SCRIPT: &str = "FORKPRESS_TEST_SCRIPT";
+const PLACE: &str = "FORKPRESS_TEST_PLACE";
+
+fn play(site: &Site, script: &[&str], at: u64, fault: Fault) -> Outcome {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "plays"])
+        .env(PLACE, site.layout.work_dir())
+        .env(SCRIPT, format!("{at} {fault:?} {}", script.join(" ")))
+        // One thread takes the steps in one order.
+        .env("RAYON_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let mut outcome = Outcome::default();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        if let Some(steps) = line.strip_prefix("ended after ") {
+            outcome.steps.push(steps.parse().unwrap());
+        } else if let Some(error) = line.strip_prefix("failed: ") {
+            outcome.error = Some(error.to_owned());
+        }
+    }
+    let is_dead = outcome.error.is_none() && outcome.steps.len() < script.len();
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!is_dead || fault == Fault::Death && words.contains("Death instead"), "{script:?} at {at}: {words}");
+    outcome
+}
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn plays() {
+    let site = Site::open(Path::new(&std::env::var_os(PLACE).unwrap())).unwrap();
+    let script = std::env::var(SCRIPT).unwrap();
+    let words: Vec<&str> = script.split(' ').collect();
+    let fault = match words[1] {
+        "Death" => Fault::Death,
+        "Eio" => Fault::Eio,
+        "Enospc" => Fault::Enospc,
+        "Eintr" => Fault::Eintr,
+        other => panic!("unknown fault {other}"),
+    };
+    println!();
+    fault::arm(words[0].parse().unwrap(), fault);
+    for operation in &words[2..] {
+        if *operation == "recover" {
+            mutation::recover(&site, &mut patience()).unwrap();
+        } else if let Err(error) = act(&site, operation) {
+            println!("failed: {error:?}");
+            return;
+        }
+        println!("ended after {}", fault::steps());
+    }
+}
+
+/// Plays the script without a fault: the states before the first operation and after each, and the steps up to there.
+fn reference(template: &Template, script: &[&str]) -> (Vec<State>, Vec<u64>) {
+    let mut states = vec![State::of(&template.copy().site)];
+    let mut steps = vec![0];
+    for end in 1..=script.len() {
+        let copy = template.copy();
+        let outcome = play(&copy.site, &script[..end], 0, Fault::Death);
+        states.push(State::of(&copy.site));
+        // What is refused has no effect and ends the script.
+        steps.push(outcome.steps.get(end - 1).copied().unwrap_or(*steps.last().unwrap()));
+        if outcome.error.is_some() {
+            break;
+        }
+    }
+    (states, steps)
+}
+
+/// Plays the script once for each step from the end of `script[..from]` on, with a fault there.
+fn hit_every_step(template: &Template, script: &[&str], from: usize, fault: Fault) -> u64 {
+    let (states, steps) = reference(template, script);
+    let last = *steps.last().unwrap();
+    let first = steps.get(from).map_or(last, |steps| *steps) + 1;
+    for at in first..=last {
+        let copy = template.copy();
+        let outcome = play(&copy.site, script, at, fault);
+        let hit = steps.iter().position(|end| *end >= at).unwrap() - 1;
+        let what = format!("{script:?} with {fault:?} at step {at}, in {}: {:?}", script[hit], outcome.error);
+        recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
+    }
+    last + 1 - first
+}
+
+fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Fault, outcome: &Outcome, what: &str) {
+    let site = &copy.site;
+    mutation::recover(site, &mut patience()).unwrap();
+    assert_eq!(mutation::recover(site, &mut patience()).unwrap(), None, "{what}: recovery is over");
+    keep::empty_trash(site).unwrap();
+    let cow = site.layout.cow();
+    for folder in [cow.staging_dir(), cow.trash_dir(), cow.journal_dir()] {
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{what}: {}", folder.display());
+    }
+    for folder in [cow.records_dir(), cow.log_dir()] {
+        for file in fs::read_dir(folder).unwrap() {
+            assert!(!file.unwrap().file_name().to_str().unwrap().ends_with(".tmp"), "{what}");
+        }
+    }
+    let now = State::of(site);
+    let is = |expected: &State| {
+        // To make room is what a full disk asks for, and a gc may have dropped some.
+        let may_keep_less = fault == Fault::Enospc || operation == "gc";
+        let kept =
+            now.kept == expected.kept || may_keep_less && now.kept.iter().all(|tree| expected.kept.contains(tree));
+        now.branches == expected.branches && now.log == expected.log && kept
+    };
+    let (before, after) = (&states[0], states.last().filter(|_| states.len() > 1));
+    match &outcome.error {
+        None if fault == Fault::Death => {
+            assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
+        }
+        // The fault did no harm.
+        None => assert!(after.is_some_and(is), "{what}: {now:#?} is not\n{after:#?}"),
+        Some(error) if operation == "gc" || error.starts_with("Unfinished") => {
+            assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
+        }
+        Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
+    }
+    mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+}
+
+/// Where steps cost least: the crash of a process, unlike a power cut, loses nothing that was not synced.
+fn in_memory() -> Template {
+    Template::new(Place::in_memory(), FileView::FileCopy)
+}
+
+#[test]
+fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for operation in OPERATIONS {
+        let steps = hit_every_step(&template, &[operation], 0, Fault::Death);
+        eprintln!("{operation}: {steps} steps");
+        assert!(steps > 5, "{operation}");
+    }
+    for script in RENAMES {
+        hit_every_step(&template, script, script.len() - 1, Fault::Death);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for first in OPERATIONS {
+        for second in OPERATIONS {
+            hit_every_step(&template, &[first, second], 1, Fault::Death);
+        }
+    }
+}
+
+#[test]
+fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
+    let template = in_memory();
+    for operation in OPERATIONS {
+        for fault in [Fault::Eio, Fault::Enospc, Fault::Eintr] {
+            hit_every_step(&template, &[operation], 0, fault);
+        }
+    }
+    for script in RENAMES {
+        hit_every_step(&template, script, script.len() - 1, Fault::Eio);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before_or_after() {
+    let Some(place) = Place::of(Kind::Xfs) else { return };
+    let template = Template::new(place, FileView::Reflink);
+    for operation in ["create", "reset"] {
+        hit_every_step(&template, &[operation], 0, Fault::Death);
+    }
+}
+
+#[test]
+fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
+    let template = in_memory();
+    let scripts = OPERATIONS.iter().map(std::slice::from_ref).chain(RENAMES);
+    for script in scripts {
+        let (states, steps) = reference(&template, script);
+        let (before, operation) = (script.len() - 1, script[script.len() - 1]);
+        for at in steps[before] + 1..=steps[before + 1] {
+            let copy = template.copy();
+            play(&copy.site, script, at, Fault::Death);
+            if !copy.site.layout.cow().intent().exists() {
+                continue;
+            }
+            let mut killed = 1;
+            // Each recovery goes on from where the last one was killed, a step further each time.
+            while play(&copy.site, &["recover"], killed, Fault::Death).steps.is_empty() {
+                killed += 1;
+            }
+            let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
+            recover_and_check(&copy, &states[before..], operation, Fault::Death, &Outcome::default(), &what);
+        }
+    }
+}
