@@ -126,7 +126,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "TITLE")]
     pub site_title: Option<String>,
 
-    /// How branches share bytes: reflink or file-copy [default: the best that works here]
+    /// How branches share bytes: btrfs-snapshot, reflink or file-copy [default: the best that works here]
     #[arg(long, value_name = "VIEW")]
     pub file_view: Option<FileView>,
 

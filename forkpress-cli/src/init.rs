@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forkpress_core::config::{FileView, SiteConfig, Strategy, VERSION};
+use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
 use forkpress_core::lock::Patience;
@@ -118,10 +118,12 @@ fn make(
         file_view: file_view(layout, args.file_view)?,
         root_host: args.root_host.clone(),
         port: args.port,
+        keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };
 
     let staged = layout.cow().staged_tree(&BranchName::main());
+    view::create_tree_root(site.config.file_view, &staged)?;
     let php = thread::scope(|scope| {
         let php = scope.spawn(|| Php::check(args.php.php.as_deref(), layout));
         let taken = take_wordpress(args.wordpress.as_deref(), &staged, interrupt, progress);
@@ -162,8 +164,15 @@ fn file_view(layout: &SiteLayout, asked: Option<FileView>) -> Result<FileView, F
     match asked {
         None => Ok(view::probe(root)),
         Some(asked) if view::supports(asked, root) => Ok(asked),
-        Some(asked) => Err(Failure::new(format!("the file view {asked} does not work in {}", root.display()))
-            .hint("leave --file-view out: the best that works here is taken")),
+        Some(asked) => {
+            let needs = match asked {
+                FileView::BtrfsSnapshot => "it needs a folder on btrfs; ",
+                FileView::Reflink => "it needs a file system that clones files, such as XFS, btrfs or APFS; ",
+                FileView::FileCopy => "",
+            };
+            Err(Failure::new(format!("the file view {asked} does not work in {}", root.display()))
+                .hint(format!("{needs}leave --file-view out: the best that works here is taken")))
+        }
     }
 }
 

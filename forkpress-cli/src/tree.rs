@@ -26,7 +26,7 @@ const DRIVER: &str = "wp-content/db.php";
 /// How long another program may keep the database of the source locked.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Copies or unzips the WordPress at `source` to the folder `destination`, which does not exist yet.
+/// Copies or unzips the WordPress at `source` to the folder `destination`, which is empty.
 pub fn take(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
     let metadata = fs::metadata(source).during(|| format!("cannot read {}", source.display()))?;
     if metadata.is_dir() {

@@ -8,6 +8,8 @@ use forkpress_core::lock::Patience;
 use forkpress_core::mutation::{self, Report};
 use forkpress_core::name::BranchName;
 use forkpress_core::site::Site;
+use forkpress_core::usage::{self, Usage};
+use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::cli::{BranchCommand, WaitArgs};
@@ -40,7 +42,7 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
             Ok(())
         }
         BranchCommand::Delete { name, wait } => {
-            let report = mutation::delete(&site, name, &mut patience(wait), &*progress::shown(as_json))?;
+            let report = mutation::delete(&site, name, false, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
                 return told(json!({ "deleted": name.as_str() }), &report);
             }
@@ -65,26 +67,34 @@ fn told(mut what: Value, report: &Report) -> Result<(), Failure> {
 fn list(site: &Site, as_json: bool) -> Result<(), Failure> {
     let branches = branch::list(site)?;
     let address = Address::of(site);
+    // A tree that can't be read, or that went just now, is no reason to keep the others back.
+    let usages = branches.iter().map(|branch| usage::measure(&branch.path).ok());
     if as_json {
-        let rows: Vec<_> = branches.iter().map(|branch| row(branch, &address)).collect();
+        let rows: Vec<_> = branches.iter().zip(usages).map(|(branch, usage)| row(branch, usage, &address)).collect();
         output::json(&rows)?;
         return Ok(());
     }
     let width = branches.iter().map(|branch| branch.name.as_str().len()).max().unwrap_or_default();
-    for branch in &branches {
+    for (branch, usage) in branches.iter().zip(usages) {
         let name = branch.name.as_str();
         let from = branch.record.from.as_ref().map_or(String::new(), |from| format!("  from {from}"));
         let url = address.url(&branch.name);
-        output::line(format_args!("{name:width$}  {url}  {}{from}", branch.record.created_at))?;
+        let holds = usage.map_or("-".to_owned(), in_words);
+        output::line(format_args!("{name:width$}  {url}  {}  {holds}{from}", branch.record.created_at))?;
     }
     Ok(())
+}
+
+fn in_words(usage: Usage) -> String {
+    format!("{} own, {} shared", HumanBytes(usage.exclusive_bytes), HumanBytes(usage.shared_bytes))
 }
 
 fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
     let branch = branch::show(site, name)?;
     let address = Address::of(site);
+    let usage = usage::measure(&branch.path);
     if as_json {
-        output::json(&row(&branch, &address))?;
+        output::json(&row(&branch, usage.ok(), &address))?;
         return Ok(());
     }
     output::line(format_args!("forkpress cow branch {name}"))?;
@@ -96,10 +106,13 @@ fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
     }
     output::line(format_args!("generation: {}", branch.record.generation))?;
     output::line(format_args!("file view:  {}", site.config.file_view))?;
+    let holds = usage.map_or_else(|error| format!("- ({error}: {})", error.source), in_words);
+    output::line(format_args!("holds:      {holds}"))?;
     Ok(())
 }
 
-fn row(branch: &Branch, address: &Address) -> Value {
+/// What `--json` says of a branch. Its bytes are null where they can't be told.
+fn row(branch: &Branch, usage: Option<Usage>, address: &Address) -> Value {
     json!({
         "name": branch.name.as_str(),
         "url": address.url(&branch.name),
@@ -107,5 +120,7 @@ fn row(branch: &Branch, address: &Address) -> Value {
         "created_at": branch.record.created_at,
         "from": branch.record.from.as_ref().map(BranchName::as_str),
         "generation": branch.record.generation,
+        "exclusive_bytes": usage.map(|usage| usage.exclusive_bytes),
+        "shared_bytes": usage.map(|usage| usage.shared_bytes),
     })
 }

@@ -133,11 +133,22 @@ impl Template {
     fn copy(&self) -> Copy {
         let root = self.world.site.layout.public_root();
         let dir = tempfile::tempdir_in(root).unwrap();
-        for folder in [".forkpress", "main", "x", "y"] {
-            let copied = Command::new("cp").arg("-a").arg(root.join(folder)).arg(dir.path()).status().unwrap();
-            assert!(copied.success());
-        }
+        let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+        done(Command::new("cp").arg("-a").arg(root.join(".forkpress")).arg(dir.path()));
         let site = Site::open(&dir.path().join(".forkpress")).unwrap();
+        let kept = self.world.site.layout.cow().kept_dir();
+        let kept = fs::read_dir(kept).unwrap().map(|tree| tree.unwrap().path());
+        for tree in ["main", "x", "y"].map(|branch| root.join(branch)).into_iter().chain(kept) {
+            let copy = dir.path().join(tree.strip_prefix(root).unwrap());
+            if self.view == FileView::BtrfsSnapshot {
+                if copy.exists() {
+                    fs::remove_dir_all(&copy).unwrap();
+                }
+                done(Command::new("btrfs").args(["-q", "subvolume", "snapshot"]).arg(&tree).arg(&copy));
+            } else if !copy.exists() {
+                done(Command::new("cp").arg("-a").arg(&tree).arg(&copy));
+            }
+        }
         assert_eq!(site.config.file_view, self.view);
         Copy { site, _dir: dir }
     }
@@ -326,6 +337,16 @@ fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before
     for operation in ["create", "reset"] {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_before_or_after() {
+    let Some(place) = Place::of(Kind::Btrfs) else { return };
+    let template = Template::new(place, FileView::BtrfsSnapshot);
+    for operation in OPERATIONS {
+        hit_every_step(&template, &[operation], 0, Fault::Death);
+    }
+    hit_every_step(&template, &["reset"], 0, Fault::Eio);
 }
 
 #[test]
