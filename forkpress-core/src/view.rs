@@ -1,7 +1,9 @@
 //! Which file view a folder can have: found by doing it there.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use crate::config::FileView;
 use crate::disk::{DiskError, step};
@@ -36,19 +38,63 @@ pub fn create_tree_root(view: FileView, path: &Path) -> Result<(), DiskError> {
 }
 
 /// Whether a view takes the tree at `source` as a whole. It takes a tree's files one by one otherwise: because it always
-/// does, or because there are subvolumes in the tree, which would not come along, or the tree is not one itself.
+/// does, or because the tree is no subvolume, or has in it what would not come along: subvolumes and mounted file systems.
 pub(crate) fn takes_whole_trees(view: FileView, source: &Path) -> Result<bool, DiskError> {
     match view {
-        FileView::BtrfsSnapshot => {
-            step("look at", source, || Ok(subvolume::is_one(source)? && !subvolume::has_nested(source)?))
-        }
+        FileView::BtrfsSnapshot => step("look at", source, || Ok(subvolume::is_one(source)? && is_all(source)?)),
         FileView::Reflink | FileView::FileCopy => Ok(false),
     }
 }
 
 /// Makes `path` what the tree at `source`, of which the view takes the whole, is now. It is durable.
+///
+/// # Errors
+/// [`DiskError`] with `InvalidInput` where a subvolume or a mounted file system has come into the source since.
 pub(crate) fn snapshot(source: &Path, path: &Path) -> Result<(), DiskError> {
-    step("snapshot to", path, || subvolume::snapshot(source, path))
+    step("snapshot to", path, || match is_all(source)? {
+        true => subvolume::snapshot(source, path),
+        false => {
+            let reason = "a subvolume or a mounted file system has come into the source";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
+        }
+    })
+}
+
+/// Whether the subvolume at `source` is all that is to be seen there.
+fn is_all(source: &Path) -> io::Result<bool> {
+    if subvolume::has_nested(source)? {
+        return Ok(false);
+    }
+    match std::fs::read("/proc/self/mountinfo") {
+        Ok(mounts) => Ok(!mount_points(&mounts).any(|mount| mount != source && mount.starts_with(source))),
+        // A container may hide it.
+        Err(_) => Ok(true),
+    }
+}
+
+/// Where file systems are mounted, of `/proc/self/mountinfo`.
+fn mount_points(mounts: &[u8]) -> impl Iterator<Item = PathBuf> {
+    const MOUNT_POINT: usize = 4;
+    mounts.split(|byte| *byte == b'\n').filter_map(|line| {
+        let escaped = line.split(|byte| *byte == b' ').nth(MOUNT_POINT)?;
+        let mut bytes = Vec::with_capacity(escaped.len());
+        let mut rest = escaped;
+        // A space, a tab, a line's end and a backslash are written as a backslash and three octal digits.
+        while let [first, after @ ..] = rest {
+            let octal = after.get(..3).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
+            match octal {
+                Some(byte) if *first == b'\\' => {
+                    bytes.push(byte);
+                    rest = &after[3..];
+                }
+                _ => {
+                    bytes.push(*first);
+                    rest = after;
+                }
+            }
+        }
+        Some(PathBuf::from(OsString::from_vec(bytes)))
+    })
 }
 
 /// Tries all that a branch needs: making, snapshotting and renaming subvolumes. Destroying them is not needed.
@@ -74,6 +120,14 @@ fn clones(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mount_points_are_read_as_they_are() {
+        let mounts =
+            b"22 1 0:20 / / rw - ext4 /dev/a rw\n36 22 98:0 /root /mnt/a\\040b\\134040/c rw master:1 - btrfs /d rw\n";
+        let found: Vec<_> = mount_points(mounts).collect();
+        assert_eq!(found, [PathBuf::from("/"), PathBuf::from("/mnt/a b\\040/c")]);
+    }
 
     #[test]
     fn a_probe_leaves_nothing_behind() {

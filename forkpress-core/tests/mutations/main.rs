@@ -19,7 +19,7 @@ use forkpress_core::database::DatabaseError;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{database_of, wal_of};
 use forkpress_core::lock::{Patience, generation};
-use forkpress_core::mutation::{self, MutationError};
+use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
 use forkpress_core::{usage, view};
@@ -590,7 +590,27 @@ fn a_tree_with_a_subvolume_inside_is_cloned_with_what_is_in_it() {
     world.reset("main", "x", true).unwrap();
     world.delete("x").unwrap();
     assert_eq!(world.branches(), ["main"]);
-    assert_eq!(world.leftovers(), Vec::<PathBuf>::new(), "the old main, and the subvolume inside of it, went");
+    let mut site = world.site.clone();
+    site.config.keep.trees = 0;
+    keep::drop_surplus(&site, &mut patience()).unwrap();
+    keep::empty_trash(&site).unwrap();
+    let kept = fs::read_dir(site.layout.cow().kept_dir()).unwrap();
+    assert_eq!(kept.count(), 0, "the old main, and the subvolume inside of it, went");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_is_mounted_inside_a_tree_is_cloned_with_it() {
+    let Some(place) = Place::of(Kind::Btrfs) else { return };
+    let world = World::new(place, FileView::BtrfsSnapshot, |main| fs::create_dir(main.join("up loads")).unwrap());
+    let uploads = world.path("main").join("up loads");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&uploads).status().unwrap();
+    assert!(mounted.success());
+    fs::write(uploads.join("file"), "bytes").unwrap();
+    let created = world.create("x");
+    assert!(Command::new("umount").arg(&uploads).status().unwrap().success());
+    created.unwrap();
+    assert_eq!(fs::read(world.path("x").join("up loads/file")).unwrap(), b"bytes");
 }
 
 #[test]
@@ -600,7 +620,7 @@ fn a_subvolume_that_comes_while_a_branch_is_prepared_is_not_left_out_silently() 
     let prepared = world.prepare_create("x");
     make_subvolume(&world.path("main").join("inside"));
     let error = prepared.publish(&mut patience()).unwrap_err();
-    assert!(message(&error).contains("subvolumes inside"), "{}", message(&error));
+    assert!(message(&error).contains("subvolume or a mounted file system"), "{}", message(&error));
     assert_eq!(world.branches(), ["main"]);
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     world.create("x").unwrap();
