@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forkpress_core::config::{FileView, SiteConfig, Strategy, VERSION};
+use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
 use forkpress_core::lock::Patience;
@@ -118,6 +118,7 @@ fn make(
         file_view: file_view(layout, args.file_view)?,
         root_host: args.root_host.clone(),
         port: args.port,
+        keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };
 
