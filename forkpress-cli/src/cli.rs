@@ -80,6 +80,27 @@ Ctrl-C lets the running requests end; a second one does not.")]
     /// List, show, create, reset and delete branches
     #[command(subcommand, arg_required_else_help = true)]
     Branch(BranchCommand),
+    /// List what changed the branches: what, when, by whom, for how long
+    #[command(after_help = "Examples:
+  forkpress log
+  forkpress log -n 5
+  forkpress log --json | jq '.[] | select(.kept)'")]
+    Log(LogArgs),
+    /// Take a create, a reset or a delete back: the newest that is in force, or the one with a number
+    #[command(after_help = "Examples:
+  forkpress undo          again and again: further and further back
+  forkpress undo 7        take operation 7 of 'forkpress log' back
+  forkpress undo 8        if 8 is an undo: do what it took back once more
+
+What the branch has now is kept in turn, so an undo can be undone. What is kept, and for how long, is [keep] in site.toml.")]
+    Undo(UndoArgs),
+    /// Remove what is kept for 'undo' beyond the bounds in site.toml
+    #[command(after_help = "Examples:
+  forkpress gc --dry-run
+  forkpress gc
+
+Every command that changes a branch does the same afterwards, in the background.")]
+    Gc(GcArgs),
     /// Run a program in a branch's folder, as a request would: no mutation publishes while it runs
     #[command(after_help = "Examples:
   forkpress exec main -- wp plugin list
@@ -107,6 +128,9 @@ With --json each line is an object with 'file' and 'line'.")]
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Removes what a command has left
+    #[command(name = "__clean", hide = true)]
+    Clean { work_dir: PathBuf },
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {
@@ -248,7 +272,7 @@ pub enum BranchCommand {
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Give a branch the files and the database of another one; what it had is lost
+    /// Give a branch the files and the database of another one; 'forkpress undo' gives it back what it had
     #[command(
         visible_alias = "rollback",
         after_help = "Examples:
@@ -267,16 +291,20 @@ pub enum BranchCommand {
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Delete a branch, files and database
+    /// Delete a branch, files and database; 'forkpress undo' brings it back
     #[command(
         visible_alias = "rm",
         after_help = "Examples:
   forkpress branch delete marketing
-  forkpress branch rm marketing --timeout 5"
+  forkpress branch rm marketing --timeout 5
+  forkpress branch delete marketing --purge     keep nothing to undo it with"
     )]
     Delete {
         /// The branch
         name: BranchName,
+        /// Keep nothing: there is no way back
+        #[arg(long)]
+        purge: bool,
         #[command(flatten)]
         wait: WaitArgs,
     },
@@ -287,6 +315,32 @@ pub struct WaitArgs {
     /// How long to wait for running requests and for other commands; 0 tries once
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     pub timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// How many of the newest operations to list
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub lines: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct UndoArgs {
+    /// The number of the operation, from 'forkpress log'
+    pub id: Option<u64>,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Only say what would be freed
+    #[arg(long)]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod bundle;
 mod child;
+mod clean;
 mod cli;
 mod commands;
 mod extension;

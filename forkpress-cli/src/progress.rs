@@ -30,6 +30,10 @@ impl Progress for Lines {
     fn advance(&self, _by: u64) {}
 
     fn end(&self) {}
+
+    fn note(&self, line: &str) {
+        output::note(format_args!("forkpress: {line}"));
+    }
 }
 
 /// A bar for each step, gone when the step is over.
@@ -62,6 +66,11 @@ impl Progress for Bar {
 
     fn end(&self) {
         self.replace(None);
+    }
+
+    fn note(&self, line: &str) {
+        self.replace(None);
+        output::note(format_args!("forkpress: {line}"));
     }
 }
 

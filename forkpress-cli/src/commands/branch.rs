@@ -15,17 +15,28 @@ use serde_json::{Value, json};
 use crate::cli::{BranchCommand, WaitArgs};
 use crate::failure::Failure;
 use crate::site::Address;
-use crate::{output, progress, site};
+use crate::{clean, output, progress, site};
 
 /// Does what was asked of the branches.
 pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
+    act(&site, command, as_json)?;
     match command {
-        BranchCommand::List => list(&site, as_json),
-        BranchCommand::Show { name } => show(&site, name, as_json),
+        BranchCommand::List | BranchCommand::Show { .. } => {}
+        BranchCommand::Create { .. } | BranchCommand::Reset { .. } | BranchCommand::Delete { .. } => {
+            clean::in_background(&site);
+        }
+    }
+    Ok(())
+}
+
+fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failure> {
+    match command {
+        BranchCommand::List => list(site, as_json),
+        BranchCommand::Show { name } => show(site, name, as_json),
         BranchCommand::Create { name, from, wait } => {
-            let report = mutation::create(&site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
-            let url = Address::of(&site).url(name);
+            let report = mutation::create(site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
+            let url = Address::of(site).url(name);
             if as_json {
                 return told(json!({ "created": name.as_str(), "from": from.as_str(), "url": url }), &report);
             }
@@ -34,15 +45,15 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
             Ok(())
         }
         BranchCommand::Reset { name, from, force, wait } => {
-            let report = mutation::reset(&site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
+            let report = mutation::reset(site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
                 return told(json!({ "reset": name.as_str(), "from": from.as_str() }), &report);
             }
             output::line(format_args!("reset COW branch '{name}' from '{from}'"))?;
             Ok(())
         }
-        BranchCommand::Delete { name, wait } => {
-            let report = mutation::delete(&site, name, false, &mut patience(wait), &*progress::shown(as_json))?;
+        BranchCommand::Delete { name, purge, wait } => {
+            let report = mutation::delete(site, name, *purge, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
                 return told(json!({ "deleted": name.as_str() }), &report);
             }
@@ -57,9 +68,14 @@ pub fn patience(wait: &WaitArgs) -> Patience<'static> {
     Patience::new(Deadline::after(wait.timeout), |busy| output::note(format_args!("forkpress: waiting: {busy}")))
 }
 
-fn told(mut what: Value, report: &Report) -> Result<(), Failure> {
+/// Says what was done as JSON.
+pub fn told(mut what: Value, report: &Report) -> Result<(), Failure> {
+    what["operation"] = report.operation.id.into();
     what["generation"] = report.generation.into();
     what["held_seconds"] = report.held.as_secs_f64().into();
+    if let Some(recovered) = &report.recovered {
+        what["recovered"] = recovered.to_string().into();
+    }
     output::json(&what)?;
     Ok(())
 }

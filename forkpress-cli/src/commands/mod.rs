@@ -2,6 +2,7 @@
 
 mod branch;
 mod exec;
+mod history;
 mod logs;
 mod serve;
 mod stop;
@@ -12,7 +13,7 @@ use clap_complete::generate;
 
 use crate::cli::{self, Cli, Command, ServerCommand};
 use crate::failure::Failure;
-use crate::{child, init, output};
+use crate::{child, clean, init, output};
 
 /// Does what was typed, says what failed, and gives the exit status.
 pub fn run(cli: &Cli) -> ExitCode {
@@ -29,9 +30,13 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Stop(args) => stop::run(work_dir, args, cli.json)?,
         Command::Server(ServerCommand::List) => stop::list(cli.json)?,
         Command::Branch(command) => branch::run(work_dir, command, cli.json)?,
+        Command::Log(args) => history::log(work_dir, args, cli.json)?,
+        Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
+        Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Exec(args) => return exec::run(work_dir, args),
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
+        Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }
     Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Lifecycle, Patience};
+use forkpress_core::mutation;
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::{Registry, Server};
@@ -29,7 +30,7 @@ use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};
 use crate::php::Php;
 use crate::site::Address;
-use crate::{bundle, extension, output, site};
+use crate::{bundle, clean, extension, output, site};
 
 pub use signal::{Stopped, stop};
 
@@ -121,6 +122,10 @@ pub fn serve(
             .hint("forkpress stop, and serve it anew"));
     }
 
+    if let Some(recovered) = mutation::recover(site, &mut patience)? {
+        output::note(format_args!("forkpress: {recovered}"));
+    }
+    clean::in_background(site);
     bundle::write_runtime(&site.layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(&site.layout)?;
     let php = Php::check(args.php.php.as_deref(), &site.layout)?;

@@ -5,6 +5,7 @@
 //! therefore that of the last operation that used it. Whether a tree is still kept, the slot itself tells: a tree that
 //! is dropped changes nothing in the log.
 
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -93,6 +94,20 @@ impl Entry {
         text.map(|text| toml::from_str(&text))
             .transpose()
             .map_err(|source| MutationError::Journal { path: path.to_owned(), source: Box::new(source) })
+    }
+}
+
+/// What was done, in the words of the command line: `reset x from main`, `undo 7 of x`.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, from) = (&self.name, self.from.as_ref());
+        match (self.operation, self.undoes) {
+            (Operation::Create, _) => write!(f, "create {name}")?,
+            (Operation::Reset, _) => write!(f, "reset {name}")?,
+            (Operation::Delete, _) => write!(f, "delete {name}")?,
+            (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
+        }
+        from.map_or(Ok(()), |from| write!(f, " from {from}"))
     }
 }
 

@@ -124,6 +124,23 @@ pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     Ok(())
 }
 
+/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. Where another process is at
+/// it, this one leaves it to that.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+    empty_trash(site)?;
+    let kept = site.layout.cow().kept_dir();
+    let lock = disk::step("open", &kept, || File::open(&kept))?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(()),
+        locked => disk::step("lock", &kept, || Ok(locked?))?,
+    }
+    drop_surplus(site, patience)?;
+    Ok(empty_trash(site)?)
+}
+
 /// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the oldest tree that is kept.
 /// False where there is nothing left to free.
 pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {

@@ -36,7 +36,7 @@ use crate::site::Site;
 
 pub use engine::Prepared;
 use engine::{Change, Plan, prepare};
-use history::{Entry, Operation};
+use history::Entry;
 
 /// What a mutation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,14 +68,8 @@ impl fmt::Display for Recovered {
         let Some((entry, after)) = &self.finished else {
             return f.write_str("removed what a command that died had prepared");
         };
-        let operation = match entry.operation {
-            Operation::Create => "create",
-            Operation::Reset => "reset",
-            Operation::Delete => "delete",
-            Operation::Undo => "undo",
-        };
         let end = if *after { "finished" } else { "took back" };
-        write!(f, "{end} the {operation} of branch '{}' that process {} died in", entry.name, entry.pid)
+        write!(f, "{end} '{entry}', in which process {} died", entry.pid)
     }
 }
 

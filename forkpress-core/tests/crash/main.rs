@@ -164,7 +164,9 @@ struct Copy {
 struct Outcome {
     /// How many steps were done up to the end of each operation that ended.
     steps: Vec<u64>,
-    /// Why the operation after those failed; `None` where none did or the process was killed.
+    /// How many steps were done in all; `None` where the process was killed.
+    total: Option<u64>,
+    /// Why the operation after those that ended failed; `None` where none did or the process was killed.
     error: Option<String>,
 }
 
@@ -186,11 +188,15 @@ fn play(site: &Site, script: &[&str], at: u64, fault: Fault) -> Outcome {
             outcome.steps.push(steps.parse().unwrap());
         } else if let Some(error) = line.strip_prefix("failed: ") {
             outcome.error = Some(error.to_owned());
+        } else if let Some(steps) = line.strip_prefix("over after ") {
+            outcome.total = Some(steps.parse().unwrap());
         }
     }
-    let is_dead = outcome.error.is_none() && outcome.steps.len() < script.len();
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(!is_dead || fault == Fault::Death && words.contains("Death instead"), "{script:?} at {at}: {words}");
+    assert!(
+        outcome.total.is_some() || fault == Fault::Death && words.contains("Death instead"),
+        "{script:?} at {at}: {words}"
+    );
     outcome
 }
 
@@ -214,10 +220,11 @@ fn plays() {
             mutation::recover(&site, &mut patience()).unwrap();
         } else if let Err(error) = act(&site, operation) {
             println!("failed: {error:?}");
-            return;
+            break;
         }
         println!("ended after {}", fault::steps());
     }
+    println!("over after {}", fault::steps());
 }
 
 /// Plays the script without a fault: the states before the first operation and after each, and the steps up to there.
@@ -228,28 +235,29 @@ fn reference(template: &Template, script: &[&str]) -> (Vec<State>, Vec<u64>) {
         let copy = template.copy();
         let outcome = play(&copy.site, &script[..end], 0, Fault::Death);
         states.push(State::of(&copy.site));
-        // What is refused has no effect and ends the script.
-        steps.push(outcome.steps.get(end - 1).copied().unwrap_or(*steps.last().unwrap()));
-        if outcome.error.is_some() {
-            break;
-        }
+        // What is refused has no effect.
+        steps.push(outcome.total.unwrap());
     }
     (states, steps)
 }
 
-/// Plays the script once for each step from the end of `script[..from]` on, with a fault there.
+/// Plays the script once for each step from the end of `script[..from]` on, with a fault there. Says how many that were.
+///
+/// How many steps an operation has differs a little from run to run: what changed shortly before is taken again.
 fn hit_every_step(template: &Template, script: &[&str], from: usize, fault: Fault) -> u64 {
     let (states, steps) = reference(template, script);
-    let last = *steps.last().unwrap();
-    let first = steps.get(from).map_or(last, |steps| *steps) + 1;
-    for at in first..=last {
+    let first = steps[from] + 1;
+    for at in first.. {
         let copy = template.copy();
         let outcome = play(&copy.site, script, at, fault);
-        let hit = steps.iter().position(|end| *end >= at).unwrap() - 1;
+        if outcome.total.is_some_and(|total| total < at) {
+            return at - first;
+        }
+        let hit = outcome.steps.len().min(script.len() - 1);
         let what = format!("{script:?} with {fault:?} at step {at}, in {}: {:?}", script[hit], outcome.error);
         recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
     }
-    last + 1 - first
+    unreachable!("a script has an end")
 }
 
 fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Fault, outcome: &Outcome, what: &str) {
@@ -355,10 +363,12 @@ fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let scripts = OPERATIONS.iter().map(std::slice::from_ref).chain(RENAMES);
     for script in scripts {
         let (states, steps) = reference(&template, script);
-        let (before, operation) = (script.len() - 1, script[script.len() - 1]);
-        for at in steps[before] + 1..=steps[before + 1] {
+        for at in steps[script.len() - 1] + 1.. {
             let copy = template.copy();
-            play(&copy.site, script, at, Fault::Death);
+            let outcome = play(&copy.site, script, at, Fault::Death);
+            if outcome.total.is_some() {
+                break;
+            }
             if !copy.site.layout.cow().intent().exists() {
                 continue;
             }
@@ -368,7 +378,8 @@ fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
                 killed += 1;
             }
             let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
-            recover_and_check(&copy, &states[before..], operation, Fault::Death, &Outcome::default(), &what);
+            let hit = outcome.steps.len();
+            recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
         }
     }
 }

@@ -1,0 +1,40 @@
+//! What a command leaves to be removed, removed by a process of its own: nobody waits for that.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::Patience;
+use forkpress_core::mutation::{self, MutationError};
+use forkpress_core::site::Site;
+
+use crate::failure::Failure;
+
+/// How long the removal waits for a command that is at work. What it leaves then is left to that command's.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Starts the removal. Where it can't be started, the next command's does it.
+pub fn in_background(site: &Site) {
+    let Ok(own) = std::env::current_exe() else { return };
+    let _ = Command::new(own)
+        .arg("__clean")
+        .arg(site.layout.work_dir())
+        // Neither a terminal nor a folder, which could not be unmounted, is held on to.
+        .process_group(0)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+}
+
+/// In that process: removes.
+pub fn run(work_dir: &Path) -> Result<(), Failure> {
+    let site = Site::open(work_dir)?;
+    match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
+        Err(MutationError::Lock(_)) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,114 @@
+//! `forkpress log`, `forkpress undo` and `forkpress gc`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use forkpress_core::mutation::history::{Entry, History};
+use forkpress_core::mutation::{self, keep};
+use forkpress_core::name::BranchName;
+use indicatif::{HumanBytes, HumanCount};
+use serde_json::{Value, json};
+
+use super::branch;
+use crate::cli::{GcArgs, LogArgs, UndoArgs};
+use crate::failure::Failure;
+use crate::{clean, output, progress, site};
+
+/// Lists the operations, newest first.
+pub fn log(work_dir: Option<&Path>, args: &LogArgs, as_json: bool) -> Result<(), Failure> {
+    let site = site::open(work_dir)?;
+    let history = History::read(site.layout.cow())?;
+    let entries = history.entries.iter().rev().take(args.lines);
+    let is_kept = |entry: &Entry| history.is_kept(site.layout.cow(), entry);
+    if as_json {
+        let rows: Vec<_> = entries.map(|entry| row(entry, history.undone_by(entry.id), is_kept(entry))).collect();
+        output::json(&rows)?;
+        return Ok(());
+    }
+    if history.entries.is_empty() {
+        output::line("forkpress: no operation yet")?;
+    }
+    for entry in entries {
+        let state = match history.undone_by(entry.id) {
+            Some(by) => format!("  undone by {by}"),
+            None if !is_kept(entry) => "  can't be undone: not kept any more".to_owned(),
+            None => String::new(),
+        };
+        let Entry { id, user, pid, program, .. } = entry;
+        let took = duration(entry.took_ms.map(Duration::from_millis), "died, finished later");
+        let held = duration(entry.held_us.map(Duration::from_micros), "unknown");
+        output::line(format_args!(
+            "{id:>4}  {}  {entry}  took {took}, exclusive {held}  by {user}, process {pid} ({program}){state}",
+            entry.began()
+        ))?;
+    }
+    Ok(())
+}
+
+fn duration(duration: Option<Duration>, unknown: &str) -> String {
+    duration.map_or(unknown.to_owned(), |duration| match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.1} s"),
+    })
+}
+
+fn row(entry: &Entry, undone_by: Option<u64>, is_kept: bool) -> Value {
+    json!({
+        "id": entry.id,
+        "operation": entry.operation,
+        "name": entry.name.as_str(),
+        "from": entry.from.as_ref().map(BranchName::as_str),
+        "undoes": entry.undoes,
+        "undone_by": undone_by,
+        "kept": is_kept,
+        "at": entry.began(),
+        "user": entry.user,
+        "pid": entry.pid,
+        "program": entry.program,
+        "took_seconds": entry.took_ms.map(|ms| Duration::from_millis(ms).as_secs_f64()),
+        "held_seconds": entry.held_us.map(|us| Duration::from_micros(us).as_secs_f64()),
+    })
+}
+
+/// Takes an operation back.
+pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(), Failure> {
+    let site = site::open(work_dir)?;
+    let report = mutation::undo(&site, args.id, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
+    let (undone, name) = (report.operation.undoes.unwrap_or_default(), &report.operation.name);
+    if as_json {
+        branch::told(json!({ "undone": undone, "name": name.as_str() }), &report)?;
+    } else {
+        let now = match report.operation.before {
+            _ if !site.layout.branch(name).is_dir() => "is gone",
+            Some(_) => "is what it was before",
+            None => "is back",
+        };
+        output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' {now}"))?;
+    }
+    clean::in_background(&site);
+    Ok(())
+}
+
+/// Frees what is kept beyond the site's bounds.
+pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), Failure> {
+    let site = site::open(work_dir)?;
+    let dropped = if args.dry_run {
+        keep::surplus(&site)?
+    } else {
+        let dropped = keep::drop_surplus(&site, &mut branch::patience(&args.wait))?;
+        keep::empty_trash(&site)?;
+        dropped
+    };
+    let bytes: u64 = dropped.iter().map(|kept| kept.bytes).sum();
+    if as_json {
+        let rows: Vec<_> =
+            dropped.iter().map(|kept| json!({ "operation": kept.operation.id, "bytes": kept.bytes })).collect();
+        output::json(&json!({ "dry_run": args.dry_run, "bytes": bytes, "dropped": rows }))?;
+        return Ok(());
+    }
+    for kept in &dropped {
+        output::line(format_args!("{:>4}  {}  {}", kept.operation.id, kept.operation, HumanBytes(kept.bytes)))?;
+    }
+    let (trees, freed) = (HumanCount(dropped.len() as u64), if args.dry_run { "would free" } else { "freed" });
+    output::line(format_args!("forkpress: {freed} {} of {trees} kept trees", HumanBytes(bytes))).map_err(Failure::from)
+}
