@@ -16,6 +16,7 @@ if ! "$forkpress" branch show marketing >/dev/null 2>&1; then
     "$forkpress" branch create marketing
 fi
 "$forkpress" serve
-printf '\nSign in as admin with the password admin; every branch opens signed in.\n'
-printf 'Try:   cd %s && %s branch create idea\n' "$site" "$forkpress"
-printf 'Stop:  cd %s && %s stop\n' "$site" "$forkpress"
+"$forkpress" branch list
+printf '\nDashboards open signed in, at /wp-admin/ (user admin, password admin).\n'
+printf 'Try:   cd %q && %q branch create idea\n' "$PWD" "$forkpress"
+printf 'Stop:  cd %q && %q stop\n' "$PWD" "$forkpress"

@@ -34,7 +34,7 @@ use crate::{bundle, extension, output, site};
 pub use signal::{Stopped, stop};
 
 use pool::{Pool, Settings};
-use ready::Answer;
+use ready::{Answer, Question};
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -235,6 +235,7 @@ impl Pools {
         const HINT: &str = "forkpress logs shows more";
         let began = Instant::now();
         let mut first_error = None;
+        let mut question: Option<Question> = None;
         let target = ready::target(wanted.host, wanted.address.port);
         let host = wanted.address.host(&BranchName::main());
         loop {
@@ -247,22 +248,31 @@ impl Pools {
             if let Some(failure) = self.ended()? {
                 return Err(self.server_log.blame(failure));
             }
-            match ready::ask(target, &host) {
-                Answer::Status(status) if (200..400).contains(&status) => return Ok(()),
-                Answer::Status(status) => {
+            if began.elapsed() >= READY_TIMEOUT {
+                let seconds = READY_TIMEOUT.as_secs();
+                let failure = Failure::new(format!("the front page does not answer within {seconds} s"));
+                return Err(self.errors_log.blame(failure).hint(HINT));
+            }
+            let Some(asked) = &mut question else {
+                question = Question::ask(target, &host).ok();
+                if question.is_none() {
+                    thread::sleep(PAUSE);
+                }
+                continue;
+            };
+            match asked.look() {
+                None => continue,
+                Some(Answer::Status(status)) if (200..400).contains(&status) => return Ok(()),
+                Some(Answer::Status(status)) => {
                     if first_error.get_or_insert_with(Instant::now).elapsed() >= ERRORS_TIMEOUT {
                         let failure = Failure::new(format!("the front page answers with status {status}"));
                         return Err(self.errors_log.blame(failure).hint(HINT));
                     }
-                    thread::sleep(PAUSE * 20);
+                    thread::sleep(PAUSE * 10);
                 }
-                Answer::None if began.elapsed() >= READY_TIMEOUT => {
-                    let seconds = READY_TIMEOUT.as_secs();
-                    let failure = Failure::new(format!("the front page does not answer within {seconds} s"));
-                    return Err(self.errors_log.blame(failure).hint(HINT));
-                }
-                Answer::None => thread::sleep(PAUSE),
+                Some(Answer::None) => thread::sleep(PAUSE),
             }
+            question = None;
         }
     }
 

@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A first page compiles WordPress and may wait behind a mutation.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long one look at an answer on its way may take.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +28,29 @@ pub(super) fn target(host: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(host, port)
 }
 
-/// Asks for `/` of `host`.
-pub(super) fn ask(target: SocketAddr, host: &str) -> Answer {
-    let status = || -> io::Result<Option<u16>> {
+/// A request for a front page, whose answer may take its time.
+#[derive(Debug)]
+pub(super) struct Question {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Question {
+    /// Asks for `/` of `host`.
+    pub(super) fn ask(target: SocketAddr, host: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_read_timeout(Some(LOOK))?;
         write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n\r\n")?;
-        // To its end: a page that hung up on would be a failed request of the site.
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Ok(parse(&answer))
-    };
-    status().ok().flatten().map_or(Answer::None, Answer::Status)
+        Ok(Self { stream, answer: Vec::new() })
+    }
+
+    /// What has come by now; nothing until the answer is whole: a page that is hung up on is a failed request of the site.
+    pub(super) fn look(&mut self) -> Option<Answer> {
+        match self.stream.read_to_end(&mut self.answer) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
+            _ => Some(parse(&self.answer).map_or(Answer::None, Answer::Status)),
+        }
+    }
 }
 
 fn parse(answer: &[u8]) -> Option<u16> {

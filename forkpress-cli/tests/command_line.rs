@@ -1,0 +1,103 @@
+//! The program's manners, which need neither PHP nor WordPress.
+
+mod common;
+
+use std::fs;
+use std::process::Stdio;
+
+use common::{Sandbox, stderr};
+
+#[test]
+fn a_folder_without_a_site_is_refused_with_the_next_thing_to_type() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["serve"][..], &["branch", "list"], &["stop"], &["logs"], &["exec", "main", "--", "true"]] {
+        let said = sandbox.refused(arguments, 1);
+        assert!(said.starts_with("forkpress: no site in "), "{said}");
+        assert!(said.contains("\n\nhint: 'forkpress init'"), "{said}");
+    }
+    let said = sandbox.refused(&["branch", "list", "--work-dir", "."], 1);
+    assert!(said.contains("is not the .forkpress folder of a site"), "{said}");
+}
+
+#[test]
+fn wrong_usage_is_2_and_never_reaches_a_site() {
+    let sandbox = Sandbox::new();
+    sandbox.refused(&[], 2);
+    sandbox.refused(&["dance"], 2);
+    sandbox.refused(&["exec", "main", "true"], 2);
+    let said = sandbox.refused(&["branch", "create", "No.Name"], 2);
+    assert!(said.contains("invalid branch name"), "{said}");
+}
+
+#[test]
+fn with_json_a_failure_is_an_object_on_standard_output() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.forkpress(&["branch", "list", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "");
+    let failure: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(failure["error"].as_str().unwrap().starts_with("no site in "));
+    assert_eq!(failure["exit"], 1);
+}
+
+#[test]
+fn init_without_a_wordpress_that_can_be_used_leaves_the_folder_empty() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.file("source");
+    fs::create_dir(&source).unwrap();
+    let init = |sandbox: &Sandbox| {
+        let said = sandbox.refused(&["init", "--wordpress", source.to_str().unwrap()], 1);
+        assert_eq!(fs::read_dir(sandbox.site()).unwrap().count(), 0, "{said}");
+        said
+    };
+    // An extension that is none: what is refused first is not what this test is about.
+    if std::env::var_os("FORKPRESS_TEST_WORDPRESS").is_none() {
+        init(&sandbox);
+        return;
+    }
+    assert!(init(&sandbox).contains("holds no WordPress"));
+    fs::write(source.join("wp-load.php"), "").unwrap();
+    assert!(init(&sandbox).contains("has no SQLite driver"));
+    fs::write(sandbox.file("broken.zip"), "not a ZIP file").unwrap();
+    let said = sandbox.refused(&["init", "--wordpress", sandbox.file("broken.zip").to_str().unwrap()], 1);
+    assert!(said.contains("cannot read the ZIP file"), "{said}");
+    assert_eq!(fs::read_dir(sandbox.site()).unwrap().count(), 0);
+}
+
+#[test]
+fn init_refuses_a_main_that_is_there() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.site().join("main")).unwrap();
+    let said = sandbox.refused(&["init"], 1);
+    assert!(said.contains("main exists already"), "{said}");
+    assert_eq!(fs::read_dir(sandbox.site()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_registry_heals_from_a_file_that_nobody_understands() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.file("state")).unwrap();
+    fs::write(sandbox.file("state/servers.json"), "[{").unwrap();
+    let output = sandbox.forkpress(&["server", "list"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("warning: the server registry was not readable"), "{}", stderr(&output));
+    let output = sandbox.forkpress(&["server", "list", "--json"]).output().unwrap();
+    assert_eq!((stderr(&output).as_str(), output.stdout.as_slice()), ("", &b"[]\n"[..]));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_complaint() {
+    let sandbox = Sandbox::new();
+    let mut child =
+        sandbox.forkpress(&["completion", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_completion_script_and_the_versions_are_printed() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.run(&["completion", "bash"]).contains("_forkpress"));
+    assert!(sandbox.run(&["--version"]).starts_with(&format!("forkpress {}\n", env!("CARGO_PKG_VERSION"))));
+}
