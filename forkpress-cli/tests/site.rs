@@ -9,7 +9,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use common::{Sandbox, stderr, wordpress};
+use common::{Sandbox, skipped, stderr, wordpress};
 use forkpress_core::process::ProcessIdentity;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
@@ -223,7 +223,7 @@ fn what_a_php_lacks_is_said_before_anything_starts() {
     fs::set_permissions(&php, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let modules = std::process::Command::new(&php).arg("-m").output().unwrap();
     if String::from_utf8_lossy(&modules.stdout).contains("pdo_sqlite") {
-        eprintln!("SKIPPED: this PHP has pdo_sqlite built in");
+        skipped("this PHP has pdo_sqlite built in");
     } else {
         let said = sandbox.refused(&["serve", "--php", php.to_str().unwrap()], 1);
         assert!(said.contains("it lacks the module"), "{said}");

@@ -40,7 +40,9 @@ impl Question {
     pub(super) fn ask(target: SocketAddr, host: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(LOOK))?;
-        write!(stream, "GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n\r\n")?;
+        // In one piece: PHP's server takes a request line that comes in several for malformed.
+        let request = format!("GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         Ok(Self { stream, answer: Vec::new() })
     }
 
