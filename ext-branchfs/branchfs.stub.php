@@ -56,6 +56,19 @@ namespace {
 	function branchfs_loopback_token(): ?string {}
 
 	/**
+	 * Says whether OPcache may have scripts from before the last publish. The request must then drop them, before it runs any
+	 * code of a branch, and call branchfs_fresh(). Waits for another process of this server that is doing so.
+	 *
+	 * @return int|null The generation whose scripts are good still; null where there is nothing to do.
+	 */
+	function branchfs_stale_since(): ?int {}
+
+	/**
+	 * Says that OPcache has no scripts from before the last publish any more.
+	 */
+	function branchfs_fresh(): void {}
+
+	/**
 	 * Takes a request's `Host` header and request target apart. Looks at no disk: call it before the lock is taken.
 	 *
 	 * @param string      $host      The `Host` header.

@@ -70,6 +70,35 @@ function forkpress_root_host(): string {
 }
 
 /**
+ * Drops from OPcache the scripts of every branch that was published since, and of those that are gone. OPcache itself goes by
+ * a file's time, which a clone keeps.
+ *
+ * @param int $since The generation whose scripts are good still.
+ */
+function forkpress_drop_stale_scripts( int $since ): void {
+	$status = function_exists( 'opcache_get_status' ) ? opcache_get_status() : false;
+	$root   = realpath( forkpress_branches_dir() ) . '/';
+	$stale  = array();
+	foreach ( array_keys( $status['scripts'] ?? array() ) as $script ) {
+		// A branch whose folder is elsewhere, behind a link, has no name here: it is dropped each time.
+		$branch = str_starts_with( $script, $root ) ? strtok( substr( $script, strlen( $root ) ), '/' ) : '';
+		if ( ! str_starts_with( $script, __DIR__ . '/' ) && $stale[ $branch ] ??= forkpress_generation( $branch ) > $since ) {
+			opcache_invalidate( $script, true );
+		}
+	}
+}
+
+/**
+ * Returns the generation at which a branch was published; one that no publish reaches where it has no record.
+ *
+ * @param string $branch Its name.
+ */
+function forkpress_generation( string $branch ): int {
+	$record = (string) @file_get_contents( forkpress_cow_dir() . "/branches/$branch.toml" );
+	return preg_match( '/^generation = (\d+)$/m', $record, $match ) ? (int) $match[1] : PHP_INT_MAX;
+}
+
+/**
  * Decides what answers the request, under the lock, which the request then keeps.
  *
  * @return array What branchfs_resolve() returned.
@@ -88,6 +117,11 @@ function forkpress_resolve(): array {
 	} catch ( Branchfs\Exception $failure ) {
 		error_log( 'ForkPress: ' . $failure->getMessage() );
 		forkpress_refuse( 500, 'This site can not be served: ' . $failure->getMessage() );
+	}
+	$since = branchfs_stale_since();
+	if ( null !== $since ) {
+		forkpress_drop_stale_scripts( $since );
+		branchfs_fresh();
 	}
 	$answer = branchfs_resolve( $host, $uri, forkpress_root_host(), forkpress_branches_dir(), forkpress_cow_dir(), $_SERVER );
 	if ( isset( $answer['message'] ) ) {

@@ -398,6 +398,70 @@ final class Server {
 	}
 }
 
+/** php-fpm on a socket, ready for requests. */
+final class Fpm {
+	/** @var string Its socket. */
+	private string $socket;
+
+	/**
+	 * Starts php-fpm.
+	 *
+	 * @param string   $dir     An own folder for its files.
+	 * @param int      $workers How many processes serve.
+	 * @param string[] $ini     PHP settings.
+	 * @param string[] $env     What its environment has beyond this process's.
+	 */
+	public function __construct( string $dir, int $workers = 1, array $ini = array(), array $env = array() ) {
+		$this->socket = "$dir/fpm.sock";
+		$user         = 0 === posix_geteuid() ? "user = root\ngroup = root\n" : '';
+		put(
+			"$dir/fpm.conf",
+			"[global]\nerror_log = $dir/fpm.log\ndaemonize = no\n[www]\n{$user}listen = $this->socket\n"
+			. "pm = static\npm.max_children = $workers\nclear_env = no\ncatch_workers_output = yes\n"
+		);
+		$arguments = array( '--nodaemonize', '--fpm-config', "$dir/fpm.conf", '--allow-to-run-as-root' );
+		new Process( php( $arguments, $ini, self::binary() ), $env );
+		eventually( fn () => @stream_socket_client( "unix://$this->socket" ), 'php-fpm listens' );
+	}
+
+	/** Returns the program of the PHP that runs this test; null where it, or the client that the tests need, is missing. */
+	public static function binary(): ?string {
+		$version = PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
+		$found   = trim( (string) shell_exec( "PATH=\"\$PATH:/usr/sbin\" command -v php-fpm$version php-fpm | head -n 1" ) );
+		$client  = (string) shell_exec( 'command -v cgi-fcgi' );
+		return '' === $found || '' === $client ? null : $found;
+	}
+
+	/**
+	 * Starts a client that asks for a script.
+	 *
+	 * @param string   $script The script.
+	 * @param string[] $params Further FastCGI parameters.
+	 */
+	public function client( string $script, array $params = array() ): Process {
+		$params += array(
+			'SCRIPT_FILENAME' => $script,
+			'REQUEST_METHOD'  => 'GET',
+			'QUERY_STRING'    => '',
+		);
+		$client = new Process( array( 'cgi-fcgi', '-bind', '-connect', $this->socket ), $params );
+		fclose( $client->stdin );
+		return $client;
+	}
+
+	/**
+	 * Asks for a script and returns the answer.
+	 *
+	 * @param string   $script The script.
+	 * @param string[] $params Further FastCGI parameters.
+	 */
+	public function request( string $script, array $params = array() ): Response {
+		$client = $this->client( $script, $params );
+		$client->wait();
+		return Response::parse( $client->output() );
+	}
+}
+
 /** An HTTP answer. */
 final class Response {
 	/** @var int The status; 0 where there was no answer. */

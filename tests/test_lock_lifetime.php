@@ -85,45 +85,18 @@ final class BuiltIn implements Sapi {
 }
 
 /** php-fpm with one worker. */
-final class Fpm implements Sapi {
-	private ?string $socket = null;
+final class OneWorker implements Sapi {
+	private ?Fpm $fpm = null;
 
 	public function __construct( private string $dir ) {}
 
-	public static function binary(): ?string {
-		$version = PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
-		$found   = trim( (string) shell_exec( "PATH=\"\$PATH:/usr/sbin\" command -v php-fpm$version php-fpm | head -n 1" ) );
-		return '' === $found ? null : $found;
-	}
-
-	private function socket(): string {
-		if ( null === $this->socket ) {
-			$this->socket = "$this->dir/fpm.sock";
-			$user         = 0 === posix_geteuid() ? "user = root\ngroup = root\n" : '';
-			put(
-				"$this->dir/fpm.conf",
-				"[global]\nerror_log = $this->dir/fpm.log\ndaemonize = no\n[www]\n{$user}listen = $this->socket\n"
-				. "pm = static\npm.max_children = 1\nclear_env = no\ncatch_workers_output = yes\n"
-			);
-			$fpm = array( '--nodaemonize', '--fpm-config', "$this->dir/fpm.conf", '--allow-to-run-as-root' );
-			new Process( php( $fpm, array(), self::binary() ) );
-			eventually( fn () => @stream_socket_client( "unix://$this->socket" ), 'php-fpm listens' );
-		}
-		return $this->socket;
-	}
-
 	private function client( string $script ): Process {
-		$env = array(
-			'SCRIPT_FILENAME' => $script,
-			'REQUEST_METHOD'  => 'GET',
-			'QUERY_STRING'    => '',
-		);
-		return new Process( array( 'cgi-fcgi', '-bind', '-connect', $this->socket() ), $env );
+		$this->fpm ??= new Fpm( $this->dir );
+		return $this->fpm->client( $script );
 	}
 
 	public function start( string $script ): callable {
 		$client = $this->client( $script );
-		fclose( $client->stdin );
 		return static function () use ( $client ): string {
 			$client->wait();
 			return Response::parse( $client->output() )->body;
@@ -317,17 +290,17 @@ function tests_of( string $name, callable $make ): void {
 
 tests_of( 'command line', static fn () => new Cli() );
 tests_of( 'built-in server', static fn ( $dir ) => new BuiltIn( $dir ) );
-if ( null === Fpm::binary() || '' === (string) shell_exec( 'command -v cgi-fcgi' ) ) {
+if ( null === Fpm::binary() ) {
 	echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
 } else {
-	tests_of( 'php-fpm', static fn ( $dir ) => new Fpm( $dir ) );
+	tests_of( 'php-fpm', static fn ( $dir ) => new OneWorker( $dir ) );
 
 	test(
 		'php-fpm: fastcgi_finish_request() does not let the lock go early',
 		function () {
 			$dir  = temp_dir();
 			$code = 'echo "page"; fastcgi_finish_request(); note( "after the answer" ); meet( "finished" ); note( "at the end" );';
-			$sapi = new Fpm( $dir );
+			$sapi = new OneWorker( $dir );
 			same( 'page', $sapi->start( script( $dir, $code ) )(), 'the page' );
 			eventually( static fn () => file_exists( "$dir/finished.here" ), 'the request goes on' );
 			$waiter = waiter( $dir );

@@ -6,10 +6,11 @@
 //!
 //! A panic never leaves a function of this crate: ext-php-rs turns one in a PHP function into a PHP `Error`, and
 //! [`guard`] stands around each hook.
-#![expect(missing_docs, reason = "ext-php-rs generates a function without any")]
+#![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
 mod exception;
 mod fork;
+mod freshness;
 mod info;
 mod lock;
 mod note;
@@ -39,7 +40,7 @@ fn guard(hook: impl FnOnce() -> i32) -> i32 {
 extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
     guard(|| {
         IniEntryDef::register(INI.as_slice(), module_number);
-        fork::install_handlers()
+        if freshness::startup() == FAILURE { FAILURE } else { fork::install_handlers() }
     })
 }
 
@@ -75,5 +76,5 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    route::register(request::register(lock::register(exception::register(module))))
+    route::register(request::register(freshness::register(lock::register(exception::register(module)))))
 }

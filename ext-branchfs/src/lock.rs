@@ -17,7 +17,7 @@ use forkpress_core::lock::{LoopbackToken, OperationsFiles, SharedOperations};
 
 use crate::note::Note;
 use crate::watcher::Watcher;
-use crate::{exception, request};
+use crate::{exception, freshness, request};
 
 thread_local! {
     static PROCESS: RefCell<Process> = const { RefCell::new(Process { site: None, lock: None, watcher: None }) };
@@ -33,6 +33,8 @@ struct Process {
 /// The site that this process served last: the next request is most likely for it too.
 struct Site {
     files: Arc<OperationsFiles>,
+    /// The generation that the caches of this process are of; none before the first lock.
+    generation: Option<u64>,
     note: Option<Note>,
 }
 
@@ -106,8 +108,7 @@ pub fn branchfs_lock_status() -> PhpResult<ZBox<ZendHashTable>> {
         status.insert("held", taken.is_some())?;
         if let Some(taken) = taken {
             let files = taken.lock.files();
-            let generation =
-                forkpress_core::lock::generation(files.cow()).map_err(|error| exception::of_lock(&error))?;
+            let generation = taken.lock.generation().map_err(|error| exception::of_lock(&error))?;
             status.insert(
                 "path",
                 files.path().as_os_str().as_bytes().iter().copied().collect::<ext_php_rs::binary::Binary<u8>>(),
@@ -153,6 +154,14 @@ pub fn release() -> bool {
     })
 }
 
+/// How often the site had been published when the request took the lock that it has; none where it has none.
+pub fn generation_seen() -> Option<u64> {
+    PROCESS.with_borrow(|process| {
+        process.lock.as_ref().filter(|taken| taken.lock.is_held())?;
+        process.site.as_ref()?.generation
+    })
+}
+
 /// Ends the watcher, if there is one; the lock stays.
 pub fn stop_watcher() {
     let _ = PROCESS.try_with(|process| process.try_borrow_mut().map(|mut process| process.watcher = None));
@@ -181,7 +190,7 @@ impl Process {
 
     fn enter_site(&mut self, cow: &CowLayout) -> PhpResult<()> {
         let files = Arc::new(OperationsFiles::open(cow).map_err(|error| exception::of_lock(&error))?);
-        self.site = Some(Site { files, note: Note::create(cow).ok() });
+        self.site = Some(Site { files, generation: None, note: Note::create(cow).ok() });
         Ok(())
     }
 
@@ -196,6 +205,10 @@ impl Process {
         let since = Instant::now();
         if !Arc::ptr_eq(&site.files, lock.files()) {
             site.files = Arc::clone(lock.files());
+        }
+        let generation = lock.generation().map_err(|error| exception::of_lock(&error))?;
+        if site.generation.replace(generation) != Some(generation) {
+            freshness::drop_process_caches();
         }
         if let Some(note) = &mut site.note {
             request::with_description(|description| note.write(description));

@@ -146,6 +146,14 @@ impl SharedOperations {
         &self.files
     }
 
+    /// How often the site has been published. It stays the same while the lock is held.
+    ///
+    /// # Errors
+    /// [`LockError::Lock`].
+    pub fn generation(&self) -> Result<u64, LockError> {
+        self.files.operations.generation()
+    }
+
     /// Whether the lock is still held, by this process and not by the one that forked it.
     #[must_use]
     pub fn is_held(&self) -> bool {

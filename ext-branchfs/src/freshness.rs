@@ -1,0 +1,97 @@
+//! Which generation of the site's code the caches of PHP are of.
+//!
+//! The realpath cache and the stat cache belong to a process, which drops them when it sees a new generation. OPcache's
+//! memory is shared by all processes of a server, so one of them drops the stale scripts from it, and the others wait for
+//! that. Which one it is they settle in a page of memory that the server's first process shares with all that it forks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ext_php_rs::prelude::*;
+use once_cell::sync::OnceCell;
+
+use crate::{FAILURE, SUCCESS, exception, lock};
+
+/// For how long a process waits for another one to drop the stale scripts, before it does so itself: the other may be dead.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the processes of a server share. A server serves one site; one that serves two drops more than it must.
+#[repr(C)]
+struct Shared {
+    /// The newest generation for which a process has begun to drop stale scripts.
+    claimed: AtomicU64,
+    /// The newest generation for which that is done.
+    done: AtomicU64,
+}
+
+static SHARED: OnceCell<&'static Shared> = OnceCell::new();
+
+unsafe extern "C" {
+    fn php_clear_stat_cache(clear_realpath_cache: bool, filename: *const libc::c_char, filename_len: usize);
+}
+
+/// Makes the shared page, before the server forks.
+pub fn startup() -> i32 {
+    let made = SHARED.get_or_try_init(|| {
+        // SAFETY: a new mapping at an address of the kernel's choice, checked below, zeroed, page-aligned and never unmapped:
+        // a reference to two atomics in it is good for the life of the process.
+        unsafe {
+            let page = libc::mmap(
+                std::ptr::null_mut(),
+                size_of::<Shared>(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            );
+            if page == libc::MAP_FAILED { Err(()) } else { Ok(&*page.cast::<Shared>()) }
+        }
+    });
+    if made.is_ok() { SUCCESS } else { FAILURE }
+}
+
+/// Drops what this process has cached of the file system.
+pub fn drop_process_caches() {
+    // SAFETY: with no file name, the function clears both caches of this process, which nothing of ours refers to.
+    unsafe { php_clear_stat_cache(true, std::ptr::null(), 0) };
+}
+
+/// Says whether scripts of an older generation may be in OPcache, which this request must drop before it runs any code of a
+/// branch, and then call `branchfs_fresh()`.
+///
+/// Returns the generation whose scripts are good still, and null where there is nothing to do. Waits for another
+/// process that is just doing it.
+#[php_function]
+pub fn branchfs_stale_since() -> PhpResult<Option<i64>> {
+    let (Some(shared), Some(generation)) = (SHARED.get(), lock::generation_seen()) else { return Ok(None) };
+    let begin = Instant::now();
+    loop {
+        let done = shared.done.load(Ordering::Acquire);
+        if done >= generation {
+            return Ok(None);
+        }
+        let claimed = shared.claimed.load(Ordering::Acquire);
+        let mine = claimed < generation
+            && shared.claimed.compare_exchange(claimed, generation, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if mine || begin.elapsed() > PATIENCE {
+            return i64::try_from(done)
+                .map(Some)
+                .map_err(|_| exception::plain("the generation is out of range".to_owned()));
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Says that no stale script is in OPcache any more.
+#[php_function]
+pub fn branchfs_fresh() {
+    if let (Some(shared), Some(generation)) = (SHARED.get(), lock::generation_seen()) {
+        shared.done.fetch_max(generation, Ordering::AcqRel);
+    }
+}
+
+/// Adds the functions to the module.
+pub fn register(module: ModuleBuilder) -> ModuleBuilder {
+    module.function(wrap_function!(branchfs_stale_since)).function(wrap_function!(branchfs_fresh))
+}
