@@ -35,7 +35,11 @@ pub fn background(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> R
     match serde_json::from_str(&line) {
         Ok(Started::Now(server)) => tell(&server, "serving", as_json),
         Ok(Started::Before(server)) => tell(&server, "already serving", as_json),
-        Ok(Started::Failed(failure)) => Err(failure),
+        Ok(Started::Failed(failure)) => {
+            // Whoever hears of the failure finds nothing left of the attempt.
+            child.wait()?;
+            Err(failure)
+        }
         Err(_) => {
             let status = child.wait()?;
             Err(Failure::new(format!("the server ended while it started: {status}"))
