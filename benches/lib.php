@@ -38,12 +38,32 @@ function missing( string $message ): never {
 	exit( 2 );
 }
 
+/**
+ * Does something when the script ends, before all that was put off until then already.
+ *
+ * @param callable $step What.
+ */
+function at_end( callable $step ): void {
+	static $steps = null;
+	if ( null === $steps ) {
+		$steps = array();
+		register_shutdown_function(
+			static function () use ( &$steps ): void {
+				while ( $steps ) {
+					array_pop( $steps )();
+				}
+			}
+		);
+	}
+	$steps[] = $step;
+}
+
 /** Makes a folder that is removed when the script ends, and returns its real path. */
 function temp_dir(): string {
 	$dir = sys_get_temp_dir() . '/forkpress-bench-' . bin2hex( random_bytes( 6 ) );
 	mkdir( $dir, 0700 );
 	$dir = realpath( $dir );
-	register_shutdown_function( __NAMESPACE__ . '\remove', $dir );
+	at_end( static fn () => remove( $dir ) );
 	return $dir;
 }
 
@@ -130,7 +150,7 @@ final class Process {
 		$leader       = array( PHP_BINARY, '-r', 'posix_setsid(); pcntl_exec( $argv[1], array_slice( $argv, 2 ) );', '--', ...$command );
 		$this->handle = proc_open( $leader, $descriptors, $this->pipes, null, $env + getenv() );
 		$this->pid    = proc_get_status( $this->handle )['pid'];
-		register_shutdown_function( array( $this, 'stop' ) );
+		at_end( array( $this, 'stop' ) );
 	}
 
 	/** Whether it has not ended. */
@@ -164,12 +184,9 @@ final class Server {
 	 * @param string[] $env       What its environment has beyond this process's.
 	 */
 	public function __construct( array $arguments, array $ini = array(), array $env = array() ) {
-		$socket = stream_socket_server( 'tcp://127.0.0.1:0' );
-
-		$this->port = (int) substr( strrchr( stream_socket_get_name( $socket, false ), ':' ), 1 );
+		$this->port = free_port();
 		$this->log  = temp_dir() . '/log';
-		fclose( $socket );
-		$command = array( PHP_BINARY, '-c', ROOT . '/php.ini.dist' );
+		$command    = array( PHP_BINARY, '-c', ROOT . '/php.ini.dist' );
 		foreach ( $ini as $setting ) {
 			array_push( $command, '-d', $setting );
 		}
@@ -192,24 +209,33 @@ final class Server {
 	public static function with_router( string $site, array $env = array(), string $router = ROOT . '/runtime/router_cow.php' ): self {
 		return new self( array( $router ), array( 'extension=' . extension() ), $env + array( 'FORKPRESS_BRANCHES_DIR' => $site ) );
 	}
+}
 
-	/**
-	 * Sends a GET request over a connection of its own; returns how long it took until the connection's end, in
-	 * milliseconds, and the answer.
-	 *
-	 * @param string $path The request target.
-	 * @return array{float, string}
-	 */
-	public function get( string $path ): array {
-		$begin      = hrtime( true );
-		$connection = stream_socket_client( "tcp://127.0.0.1:$this->port", $code, $message, 60 );
-		stream_set_timeout( $connection, 60 );
-		fwrite( $connection, "GET $path HTTP/1.1\r\nHost: wp.localhost:$this->port\r\nConnection: close\r\n\r\n" );
-		$answer = stream_get_contents( $connection );
-		$time   = ( hrtime( true ) - $begin ) / 1e6;
-		fclose( $connection );
-		return array( $time, $answer );
-	}
+/** Returns a port of 127.0.0.1 that nobody listens at. */
+function free_port(): int {
+	$socket = stream_socket_server( 'tcp://127.0.0.1:0' );
+	$name   = stream_socket_get_name( $socket, false );
+	fclose( $socket );
+	return (int) substr( strrchr( $name, ':' ), 1 );
+}
+
+/**
+ * Asks a server for its front page over a connection of its own; returns how long it took until the connection's end, in
+ * milliseconds, and the page.
+ *
+ * @param int $port The server's.
+ * @return array{float, string}
+ */
+function front_page( int $port ): array {
+	$begin      = hrtime( true );
+	$connection = stream_socket_client( "tcp://127.0.0.1:$port", $code, $message, 60 );
+	stream_set_timeout( $connection, 60 );
+	fwrite( $connection, "GET / HTTP/1.1\r\nHost: wp.localhost:$port\r\nConnection: close\r\n\r\n" );
+	$answer = stream_get_contents( $connection );
+	$time   = ( hrtime( true ) - $begin ) / 1e6;
+	fclose( $connection );
+	str_starts_with( $answer, 'HTTP/1.1 200 ' ) && str_contains( $answer, '</html>' ) || missing( 'no front page: ' . substr( $answer, 0, 500 ) );
+	return array( $time, explode( "\r\n\r\n", $answer, 2 )[1] );
 }
 
 /**
