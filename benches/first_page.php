@@ -15,7 +15,7 @@ namespace ForkPress\Bench;
 
 require __DIR__ . '/lib.php';
 
-$rounds  = (int) ( $argv[1] ?? 7 );
+$rounds  = (int) ( $argv[1] ?? 5 );
 $program = ROOT . '/target/release/forkpress';
 is_executable( $program ) || missing( "target/release/forkpress is missing: 'make build' makes it" );
 

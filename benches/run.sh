@@ -48,9 +48,9 @@ cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait --n
 trap 'exit 130' INT TERM
 bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
 bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait
-bench 'from an empty folder to the first page' 90 "$php" benches/first_page.php
-bench 'a front page through the router' 150 "$php" benches/front_page.php
-bench 'a warm dashboard in a browser' 150 "$php" benches/dashboard.php
+bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
+bench 'a front page through the router' 120 "$php" benches/front_page.php
+bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
 if [ "$missed" -gt 0 ]; then
     say "$missed of 5 did not end well"
     exit 1
