@@ -128,6 +128,8 @@ if ( is_wp_error( $forkpress_result['user_id'] ) || ! wp_check_password( wp_slas
 
 // wp_install() tries pretty permalinks over HTTP and falls back to plain ones; the router serves them on every branch.
 $GLOBALS['wp_rewrite']->set_permalink_structure( '/%postname%/' );
+// While links were plain, the archives of categories and tags had no address of their own.
+create_initial_taxonomies();
 $GLOBALS['wp_rewrite']->flush_rules( false );
 
 // Else the first page of the dashboard would do it, and redirect.

@@ -42,6 +42,9 @@ final class Run {
 	/** @var string[] Temporary folders. */
 	public static array $dirs = array();
 
+	/** @var callable[] What else is to be done at the end, before processes are ended. */
+	public static array $at_end = array();
+
 	/** @var int The process that runs the tests: a forked child cleans nothing up. */
 	public static int $pid;
 
@@ -49,6 +52,9 @@ final class Run {
 	public static function end(): void {
 		if ( getmypid() !== self::$pid ) {
 			return;
+		}
+		foreach ( self::$at_end as $finish ) {
+			$finish();
 		}
 		foreach ( self::$processes as $process ) {
 			$process->stop();
@@ -303,39 +309,10 @@ final class Process {
 	}
 }
 
-/** PHP's built-in server with a router, ready for requests. */
-final class Server {
-	/** @var int The port it listens at on 127.0.0.1. */
+/** Sends requests to a port of 127.0.0.1. */
+trait Requests {
+	/** @var int The port. */
 	public readonly int $port;
-
-	/** @var Process The server. */
-	public readonly Process $process;
-
-	/**
-	 * Starts a server and waits until it accepts connections.
-	 *
-	 * @param string   $router The router script.
-	 * @param string[] $env    What its environment has beyond this process's, such as `PHP_CLI_SERVER_WORKERS`.
-	 * @param string[] $ini    PHP settings.
-	 * @param bool     $bare   Whether to run it without the extension.
-	 * @param string   $cwd    The folder it starts in, its own document root; null: this process's.
-	 */
-	public function __construct( string $router, array $env = array(), array $ini = array(), bool $bare = false, ?string $cwd = null ) {
-		for ( $attempt = 1; ; $attempt++ ) {
-			$port    = free_port();
-			$serve   = array( '-S', "127.0.0.1:$port", $router );
-			$process = new Process( $bare ? array( PHP_BINARY, ...$serve ) : php( $serve, $ini ), $env, $cwd );
-			$accepts = static fn () => ! $process->runs() || @fsockopen( '127.0.0.1', $port );
-			eventually( $accepts, "the server accepts connections at port $port" );
-			if ( $process->runs() ) {
-				break;
-			}
-			// Somebody else took the port in the meantime.
-			holds( $attempt < 5, 'the server starts: ' . $process->output() );
-		}
-		$this->port    = $port;
-		$this->process = $process;
-	}
 
 	/**
 	 * Sends a request and returns the answer.
@@ -379,6 +356,40 @@ final class Server {
 		stream_set_timeout( $connection, (int) PATIENCE );
 		fwrite( $connection, $bytes );
 		return $connection;
+	}
+}
+
+/** PHP's built-in server with a router, ready for requests. */
+final class Server {
+	use Requests;
+
+	/** @var Process The server. */
+	public readonly Process $process;
+
+	/**
+	 * Starts a server and waits until it accepts connections.
+	 *
+	 * @param string   $router The router script.
+	 * @param string[] $env    What its environment has beyond this process's, such as `PHP_CLI_SERVER_WORKERS`.
+	 * @param string[] $ini    PHP settings.
+	 * @param bool     $bare   Whether to run it without the extension.
+	 * @param string   $cwd    The folder it starts in, its own document root; null: this process's.
+	 */
+	public function __construct( string $router, array $env = array(), array $ini = array(), bool $bare = false, ?string $cwd = null ) {
+		for ( $attempt = 1; ; $attempt++ ) {
+			$port    = free_port();
+			$serve   = array( '-S', "127.0.0.1:$port", $router );
+			$process = new Process( $bare ? array( PHP_BINARY, ...$serve ) : php( $serve, $ini ), $env, $cwd );
+			$accepts = static fn () => ! $process->runs() || @fsockopen( '127.0.0.1', $port );
+			eventually( $accepts, "the server accepts connections at port $port" );
+			if ( $process->runs() ) {
+				break;
+			}
+			// Somebody else took the port in the meantime.
+			holds( $attempt < 5, 'the server starts: ' . $process->output() );
+		}
+		$this->port    = $port;
+		$this->process = $process;
 	}
 
 	/** Ends the server and its workers. */

@@ -46,9 +46,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the front page may answer with errors before starting counts as failed.
 const ERRORS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long running requests get to end when the server is told to.
-const GRACE: Duration = Duration::from_secs(30);
-
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How starting went; what a server in the background tells the command that began it.
@@ -305,11 +302,11 @@ impl Pools {
         Ok(None)
     }
 
-    /// Lets running requests end, for [`GRACE`] at most or until a second signal, and kills what is left.
+    /// Lets running requests end, until a second signal, and kills what is left. How long that may take is for whoever
+    /// sent the first one to say.
     fn stop(&mut self, signals: &mut Signals) {
-        let deadline = Deadline::after(GRACE);
         self.pools.iter().for_each(Pool::interrupt);
-        while !deadline.has_passed() && self.pools.iter_mut().any(|pool| !pool.has_ended()) {
+        while self.pools.iter_mut().any(|pool| !pool.has_ended()) {
             if signals.pending().any(|signal| signal != SIGCHLD) {
                 break;
             }
@@ -322,6 +319,17 @@ impl Pools {
 impl Drop for Pools {
     fn drop(&mut self) {
         self.pools.iter_mut().for_each(Pool::kill);
+    }
+}
+
+/// Warns of an address that others can reach. Said by the command that was typed: the server's own words go to a log.
+pub fn warn_of(host: IpAddr) {
+    let asks_for_password = std::env::var_os("FORKPRESS_AUTO_LOGIN").is_some_and(|value| value == "0");
+    if !host.is_loopback() && !asks_for_password {
+        output::note(
+            "forkpress: warning: others can reach this address, and each branch's admin opens logged in; \
+             FORKPRESS_AUTO_LOGIN=0 asks for the password",
+        );
     }
 }
 

@@ -1,0 +1,151 @@
+<?php
+/**
+ * `forkpress serve` and what becomes of its processes and of the registry, however it ends.
+ *
+ *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_server_lifetime.php
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Tests;
+
+require __DIR__ . '/site.php';
+
+/**
+ * Returns the processes that have a text in their command lines, this one left out.
+ *
+ * @param string $text The text.
+ * @return int[]
+ */
+function processes_with( string $text ): array {
+	$found = array();
+	foreach ( glob( '/proc/[0-9]*/cmdline' ) as $path ) {
+		$pid = (int) basename( dirname( $path ) );
+		if ( getmypid() !== $pid && str_contains( (string) @file_get_contents( $path ), $text ) ) {
+			$found[] = $pid;
+		}
+	}
+	return $found;
+}
+
+/**
+ * Returns whether somebody listens at a port of 127.0.0.1.
+ *
+ * @param int $port The port.
+ */
+function listens( int $port ): bool {
+	return false !== @fsockopen( '127.0.0.1', $port );
+}
+
+$site = new Site();
+// Each process of the server has the site's folder in its command line.
+$own = fn (): array => processes_with( $site->dir );
+// A page that does not end before it may.
+put( "$site->dir/main/slow.php", '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } echo "done";' );
+
+test(
+	'serve reports success when the front page answers, and a second one finds the first',
+	function () use ( $site ) {
+		same( "forkpress: serving http://wp.localhost:$site->port/\n", $site->done( 'serve', '--workers', '3' ), 'what serve says' );
+		same( 200, $site->request( '/' )->status, 'the front page' );
+		same( "forkpress: already serving http://wp.localhost:$site->port/\n", $site->done( 'serve', '--workers', '3' ), 'what a second serve says' );
+		$servers = $site->json( 'server', 'list' );
+		same( array( $site->port ), array_column( $servers, 'port' ), 'servers' );
+		same( array( "$site->dir/.forkpress" ), array_column( $servers, 'work_dir' ), 'their sites' );
+	}
+);
+
+test(
+	'a server that is killed leaves no worker, not even one that is serving, and the registry heals',
+	function () use ( $site, $own ) {
+		$pid  = $site->json( 'server', 'list' )[0]['pid'];
+		$pids = $own();
+		holds( in_array( $pid, $pids, true ), 'the server is among its processes' );
+		holds( count( $pids ) >= 4, 'there are workers' );
+		$slow = $site->open( '/slow.php' );
+		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a worker serves' );
+
+		posix_kill( $pid, SIGKILL );
+		eventually( static fn () => array() === $own(), 'no process of the server is left' );
+		same( '', stream_get_contents( $slow ), 'what the page said' );
+		// A process that ends has lost its command line before it closes its sockets.
+		eventually( fn () => ! listens( $site->port ), 'nobody listens at its port' );
+		$registry = "$site->state_dir/servers.json";
+		holds( str_contains( file_get_contents( $registry ), (string) $pid ), 'the registry has the killed server, until somebody asks' );
+		same( array(), $site->json( 'server', 'list' ), 'servers' );
+		holds( ! str_contains( file_get_contents( $registry ), $site->dir ), 'the registry has forgotten it' );
+		$site->done( 'branch', 'create', 'afterwards' );
+	}
+);
+
+test(
+	'the site can be served again at the same port, and stopping says so and ends everything',
+	function () use ( $site, $own ) {
+		$site->done( 'serve', '--workers', '1' );
+		same( 200, $site->request( '/', array( 'Host' => $site->host( 'afterwards' ) ) )->status, 'a front page' );
+		same( "forkpress: stopped http://wp.localhost:$site->port/\n", $site->done( 'stop' ), 'what stop says' );
+		same( array(), $own(), 'processes' );
+		same( false, listens( $site->port ), 'whether somebody listens at its port' );
+		same( array(), $site->json( 'server', 'list' ), 'servers' );
+	}
+);
+
+test(
+	'a request that runs may end before its server does',
+	function () use ( $site, $own ) {
+		@unlink( "$site->dir/main/runs" );
+		$site->done( 'serve', '--workers', '1' );
+		$slow = $site->open( '/slow.php' );
+		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a worker serves' );
+		$stop = $site->command( array( 'stop', '--timeout', '600' ) );
+		// Workers that have nothing to do end at once, which leaves the server and the one that serves.
+		eventually( static fn () => 2 === count( $own() ), 'the server ends what is idle' );
+		holds( $stop->process->runs(), 'stop waits for the request' );
+		touch( "$site->dir/main/go" );
+		same( 'done', Response::read( $slow )->body, 'the page' );
+		same( 0, $stop->outcome()->status, 'exit status of stop' );
+		same( array(), $own(), 'processes' );
+	}
+);
+
+test(
+	'an entry whose process id now belongs to somebody else is dropped, and nobody is killed for it',
+	function () use ( $site ) {
+		$site->done( 'serve', '--workers', '1' );
+		$registry = "$site->state_dir/servers.json";
+		$entries  = file_get_contents( $registry );
+		$site->done( 'stop' );
+		$pid      = json_decode( $entries, true, 512, JSON_THROW_ON_ERROR );
+		$stranger = new Process( array( 'sleep', '600' ) );
+		$ids      = array();
+		array_walk_recursive( $pid, static function ( $value, $key ) use ( &$ids ) {
+			if ( 'pid' === $key ) {
+				$ids[] = $value;
+			}
+		} );
+		holds( count( $ids ) >= 2, 'the registry has process ids' );
+		foreach ( $ids as $id ) {
+			$entries = preg_replace( "/\\b$id\\b/", (string) $stranger->pid, $entries );
+		}
+		file_put_contents( $registry, $entries );
+		$site->done( 'stop', '--force' );
+		holds( $stranger->runs(), 'the stranger lives' );
+		same( array(), $site->json( 'server', 'list' ), 'servers' );
+		$stranger->stop();
+	}
+);
+
+test(
+	'a port that somebody else has is refused, and nothing is left of the attempt',
+	function () use ( $site, $own ) {
+		$other = stream_socket_server( "tcp://127.0.0.1:$site->port" );
+		$serve = $site->run( 'serve', '--workers', '1' );
+		same( 1, $serve->status, "{$serve->text()}: exit status" );
+		holds( str_contains( $serve->errors, (string) $site->port ), "the message names the port: $serve->errors" );
+		same( array(), $own(), 'processes' );
+		same( array(), $site->json( 'server', 'list' ), 'servers' );
+		fclose( $other );
+	}
+);
