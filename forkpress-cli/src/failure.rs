@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use forkpress_core::branch::BranchError;
+use forkpress_core::config::ConfigError;
 use forkpress_core::lock::LockError;
 use forkpress_core::mutation::MutationError;
 use forkpress_core::registry::RegistryError;
@@ -117,6 +118,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             _ if error.is_busy() => Some(busy()),
             MutationError::Branch(error) | MutationError::Source { source: error, .. } => of_branch(error),
             MutationError::DeleteMain => refused("forkpress branch reset main --from BRANCH --force"),
+            MutationError::ResetFromItself => refused("name the branch to take from: --from BRANCH"),
             MutationError::ResetMain => refused("repeat the command with --force if main's files and database may go"),
             MutationError::Exists { name } => {
                 refused(&format!("forkpress branch reset {name} --from BRANCH, or choose another name"))
@@ -142,6 +144,12 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
         }
         _ => {}
     }
+    if let Some(ConfigError::Newer { .. }) = error.downcast_ref() {
+        return refused("use the forkpress that made this site, or a newer one");
+    }
+    if let Some(ConfigError::Invalid { .. }) = error.downcast_ref() {
+        return refused("mend the file by hand; docs/site-layout.md says what may stand in it");
+    }
     match error.downcast_ref::<RegistryError>() {
         Some(RegistryError::NoFolder) => refused("set FORKPRESS_STATE_DIR to a folder of your own"),
         _ => None,
@@ -155,6 +163,9 @@ fn busy() -> (Option<String>, u8) {
 fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
     match error {
         BranchError::Missing { .. } => Some((Some("forkpress branch list".to_owned()), FAILED)),
+        BranchError::NoRecord { .. } | BranchError::NotAFolder { .. } => {
+            Some((Some("forkpress did not make it and leaves it alone: move it away by hand".to_owned()), FAILED))
+        }
         _ => None,
     }
 }

@@ -19,6 +19,7 @@ use crate::{output, site};
 /// Serves in the background; returns when the front page has answered.
 pub fn background(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
+    server::warn_of(args.host);
     let log = server::open_log(&site.layout.server_log())?;
     let own = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
     let mut child = Command::new(own)
@@ -54,6 +55,9 @@ pub fn detached(work_dir: Option<&Path>, args: &ServeArgs) -> ExitCode {
         server::serve(&site, args, &|| !output::reader_is_gone(), |started| {
             told = true;
             server::tell_parent(started)?;
+            if let Started::Now(server) = started {
+                output::note(format_args!("forkpress: process {} serves {}", server.process.pid, server::url(server)));
+            }
             // The pipe's reader goes away now; what is said later belongs into the log, as standard error does already.
             rustix::stdio::dup2_stdout(std::io::stderr()).during(|| "cannot give up standard output".to_owned())
         })
@@ -73,6 +77,7 @@ pub fn detached(work_dir: Option<&Path>, args: &ServeArgs) -> ExitCode {
 /// Serves in the foreground, until a signal.
 pub fn foreground(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
+    server::warn_of(args.host);
     server::serve(&site, args, &|| true, |started| match started {
         Started::Now(server) => tell(server, "serving", as_json),
         Started::Before(server) => {

@@ -317,6 +317,17 @@ impl Drop for Pools {
     }
 }
 
+/// Warns of an address that others can reach. Said by the command that was typed: the server's own words go to a log.
+pub fn warn_of(host: IpAddr) {
+    let asks_for_password = std::env::var_os("FORKPRESS_AUTO_LOGIN").is_some_and(|value| value == "0");
+    if !host.is_loopback() && !asks_for_password {
+        output::note(
+            "forkpress: warning: others can reach this address, and each branch's admin opens logged in; \
+             FORKPRESS_AUTO_LOGIN=0 asks for the password",
+        );
+    }
+}
+
 /// Tells the command that began a server in the background, which reads standard output, how starting went.
 pub fn tell_parent(started: &Started) -> Result<(), Failure> {
     let mut line = serde_json::to_vec(started)?;

@@ -4,16 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::failure::{During, Failure};
-use crate::{output, site};
+use crate::site;
 
 /// Refuses a port that somebody listens at, and says who.
 pub(super) fn check(host: IpAddr, port: u16) -> Result<(), Failure> {
-    if host.is_unspecified() || !host.is_loopback() {
-        output::note(
-            "forkpress: warning: others can reach this address, and each branch's admin opens logged in; \
-             FORKPRESS_AUTO_LOGIN=0 asks for the password",
-        );
-    }
     match TcpListener::bind((host, port)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

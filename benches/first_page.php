@@ -1,0 +1,53 @@
+<?php
+/**
+ * From an empty folder to the first page: `forkpress init`, `forkpress serve`, and a request for the front page.
+ *
+ * php benches/first_page.php [ROUNDS]
+ *
+ * Uses target/release/forkpress, with the WordPress that is packed into it.
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Bench;
+
+require __DIR__ . '/lib.php';
+
+$rounds  = (int) ( $argv[1] ?? 5 );
+$program = ROOT . '/target/release/forkpress';
+is_executable( $program ) || missing( "target/release/forkpress is missing: 'make build' makes it" );
+
+/** Runs forkpress in a site's folder, with a registry of its own; returns the milliseconds that it took. */
+$forkpress = static function ( string $site, string ...$arguments ) use ( $program ): float {
+	$said    = tmpfile();
+	$begin   = hrtime( true );
+	$process = proc_open( array( $program, ...$arguments ), array( array( 'file', '/dev/null', 'r' ), $said, $said ), $pipes, $site, array( 'FORKPRESS_STATE_DIR' => "$site.state" ) + getenv() );
+	$status  = proc_close( $process );
+	$time    = ( hrtime( true ) - $begin ) / 1e6;
+	rewind( $said );
+	0 === $status || missing( "forkpress $arguments[0] failed: " . stream_get_contents( $said ) );
+	return $time;
+};
+
+$times = array();
+for ( $round = 0; $round < $rounds; $round++ ) {
+	$site = temp_dir() . '/site';
+	$port = free_port();
+	mkdir( $site );
+	$times['forkpress init'][] = $forkpress( $site, 'init', '--port', (string) $port );
+	// Even where this script ends early, no server is left.
+	at_end( static fn () => is_dir( $site ) && $forkpress( $site, 'stop', '--force' ) );
+	$times['forkpress serve'][] = $forkpress( $site, 'serve' );
+	$times['front page'][]      = front_page( $port )[0];
+	$forkpress( $site, 'stop' );
+	remove( dirname( $site ) );
+}
+$times['in all'] = array_map( static fn ( ...$steps ) => array_sum( $steps ), ...array_values( $times ) );
+
+$rows = array( array( 'from an empty folder', 'seconds, median', 'longest' ) );
+foreach ( $times as $step => $values ) {
+	$rows[] = array( $step, sprintf( '%.2f', median( $values ) / 1000 ), sprintf( '%.2f', max( $values ) / 1000 ) );
+}
+table( $rows );

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Runs the benchmarks and prints a table for each. benches/README.md says what they compare.
+#
+# Takes what `make build` left: ext/branchfs.so, target/release/forkpress, target/wordpress. PHP names the program to run
+# (php). A benchmark that can't run says what it lacks; the others run, and the exit status is 1.
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit 1
+php=${PHP:-php}
+missed=0
+
+say() { printf 'bench: %s\n' "$*" >&2; }
+
+# Runs a benchmark: its title, its longest time in seconds, the command.
+bench() {
+    local title=$1 limit=$2 status=0
+    shift 2
+    local limited=()
+    # Systems without the tool wait.
+    if command -v timeout >/dev/null; then
+        limited=(timeout --kill-after=20 "$limit")
+    fi
+    say "$title ..."
+    "${limited[@]}" "$@" </dev/null || status=$?
+    echo
+    if [ "$status" -ne 0 ]; then
+        missed=$((missed + 1))
+        case $status in
+            124 | 137) say "$title: ended after $limit s" ;;
+            *) say "$title: exit status $status" ;;
+        esac
+    fi
+}
+
+for module in pcntl posix pdo_sqlite; do
+    if ! "$php" -r "exit( (int) ! extension_loaded( '$module' ) );"; then
+        say "no $php with the module $module: scripts/install-deps.sh installs it"
+        exit 1
+    fi
+done
+if [ ! -f ext/branchfs.so ] || [ ! -x target/release/forkpress ]; then
+    say "ext/branchfs.so or target/release/forkpress is missing: 'make build' makes them"
+    exit 1
+fi
+# Compiling beside a measurement would spoil it.
+cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait --no-run || exit 1
+
+trap 'exit 130' INT TERM
+bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
+bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait
+bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
+bench 'a front page through the router' 120 "$php" benches/front_page.php
+bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
+if [ "$missed" -gt 0 ]; then
+    say "$missed of 5 did not end well"
+    exit 1
+fi

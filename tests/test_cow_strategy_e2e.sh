@@ -1,0 +1,305 @@
+#!/usr/bin/env bash
+# Drives the forkpress program alone, as a user would: makes a site, serves it, branches it, and takes it down.
+#
+#     tests/test_cow_strategy_e2e.sh target/release/forkpress
+#
+# FORKPRESS_STATE_DIR: the server registry to use; default: one of the test's own.
+# FORKPRESS_E2E_PORT: the port to serve at; default 18189.
+# FORKPRESS_TEST_WORDPRESS: the WordPress for a program that has none in it; default target/wordpress.
+#
+# Each claim is a line; the last line counts them. Exits 1 where one does not hold.
+set -uo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+if [ $# -ne 1 ] || [ ! -x "$1" ]; then
+    echo "usage: $0 FORKPRESS-PROGRAM" >&2
+    exit 2
+fi
+program=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+work=$(mktemp -d)
+export FORKPRESS_STATE_DIR=${FORKPRESS_STATE_DIR:-$work/state}
+port=${FORKPRESS_E2E_PORT:-18189}
+password='correct horse battery'
+site=$work/site
+passed=0 failed=0
+
+# Whether the last claim held is in $?.
+claim() {
+    local words=$1
+    shift
+    if "$@"; then
+        printf 'ok: %s\n' "$words"
+        passed=$((passed + 1))
+    else
+        printf 'FAILED: %s\n' "$words"
+        sed 's/^/    /' "$work/said" 2>/dev/null | tail -n 20
+        failed=$((failed + 1))
+        return 1
+    fi
+}
+
+finish() {
+    if [ -d "$site/.forkpress" ]; then
+        (cd "$site" && "$program" stop --force) >/dev/null 2>&1
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# Runs the program in the site; what it says is in $work/said.
+forkpress() {
+    (cd "$site" && "$program" "$@") >"$work/said" 2>&1
+}
+
+says() {
+    local words=$1
+    shift
+    forkpress "$@" && grep -qF -- "$words" "$work/said"
+}
+
+# The program exits with this status, says these words, and gives a hint where it refused.
+refuses() {
+    local status=$1 words=$2 got=0
+    shift 2
+    forkpress "$@" || got=$?
+    [ "$got" -eq "$status" ] && grep -qF -- "$words" "$work/said" && { [ "$status" -eq 2 ] || grep -q '^hint: ' "$work/said"; }
+}
+
+host_of() {
+    if [ "$1" = main ]; then echo "wp.localhost:$port"; else echo "$1.wp.localhost:$port"; fi
+}
+
+# Asks a branch for a path, with further arguments of curl. Resolving *.localhost is not left to the system.
+get() {
+    local host
+    host=$(host_of "$1")
+    curl -sS --max-time 60 --resolve "${host%:*}:$port:127.0.0.1" "${@:3}" "http://$host$2"
+}
+
+# The status that a branch answers with.
+status_is() {
+    local got
+    got=$(get "$2" "$3" -o "$work/said" -w '%{http_code}') && [ "$got" = "$1" ]
+}
+
+contains() {
+    get "$1" "$2" >"$work/said" && grep -qF -- "$3" "$work/said"
+}
+
+lacks() {
+    get "$1" "$2" >"$work/said" && ! grep -qF -- "$3" "$work/said"
+}
+
+listed() {
+    forkpress branch list && [ "$(awk '{ print $1 }' "$work/said" | paste -sd ' ' -)" = "$1" ]
+}
+
+# Logs in with the password and saves a post through the REST API. Prints the answer.
+save_post() {
+    local branch=$1 title=$2 jar=$work/cookies-$1 nonce
+    get "$branch" /wp-login.php -b 'wordpress_test_cookie=WP%20Cookie%20check' -c "$jar" -o /dev/null \
+        --data-urlencode log=admin --data-urlencode "pwd=$password" || return 1
+    nonce=$(get "$branch" '/wp-admin/admin-ajax.php?action=rest-nonce' -b "$jar") || return 1
+    get "$branch" /wp-json/wp/v2/posts -b "$jar" -H "X-WP-Nonce: $nonce" \
+        --data-urlencode "title=$title" --data-urlencode 'content=Written on a branch.' --data-urlencode status=publish
+}
+
+is_saved() {
+    save_post "$1" "$2" >"$work/said" && grep -q '"status":"publish"' "$work/said"
+}
+
+names_its_branch() {
+    get "$1" / -I | tr -d '\r' >"$work/said" && grep -qix "x-forkpress-branch: $1" "$work/said"
+}
+
+dashboard_is_open() {
+    get "$1" /wp-admin/ -L -b "$work/cookies-of-the-dashboard" -c "$work/cookies-of-the-dashboard" >"$work/said" &&
+        grep -q 'id="wpadminbar"' "$work/said"
+}
+
+foreign_host_is_refused() {
+    [ "$(curl -sS -o /dev/null -w '%{http_code}' -H 'Host: evil.example' "http://127.0.0.1:$port/")" = 421 ]
+}
+
+lacks_words() {
+    local file=$1 words
+    for words in "${@:2}"; do
+        if grep -qF -- "$words" "$file"; then return 1; fi
+    done
+}
+
+exits() {
+    local status=$1 got=0
+    shift
+    forkpress "$@" || got=$?
+    [ "$got" -eq "$status" ]
+}
+
+# Four clients that ask a branch for its front page one time after the other; each has been answered once when this returns.
+readers_start() {
+    local reader
+    readers=()
+    rm -f "$work"/reader-*
+    for reader in 1 2 3 4; do
+        (
+            while [ ! -e "$work/reader-stop" ]; do
+                get "$1" / -o /dev/null -w '%{http_code}\n' >>"$work/reader-$reader" 2>&1
+            done
+        ) &
+        readers+=($!)
+    done
+    for reader in 1 2 3 4; do
+        until [ -s "$work/reader-$reader" ]; do sleep 0.05; done
+    done
+}
+
+readers_stop() {
+    : >"$work/reader-stop"
+    wait "${readers[@]}"
+    rm "$work/reader-stop"
+}
+
+readers_saw() {
+    cat "$work"/reader-? >"$work/said" && ! grep -qvE -- "$1" "$work/said"
+}
+
+# A program that runs in a branch keeps mutations from publishing until it has ended.
+busy_behind_exec() {
+    local got=0 holder
+    mkfifo "$work/end" "$work/begun"
+    # shellcheck disable=SC2016 # The inner shell expands.
+    (cd "$site" && exec "$program" exec main -- sh -c 'echo >"$1"; read -r _ <"$2"' sh "$work/begun" "$work/end") &
+    holder=$!
+    read -r _ <"$work/begun"
+    forkpress branch create blocked --timeout 0.3 || got=$?
+    echo >"$work/end"
+    wait "$holder"
+    [ "$got" -eq 75 ] && grep -q "held by process $holder" "$work/said"
+}
+
+nobody_listens() {
+    ! curl -s -o /dev/null "http://127.0.0.1:$port/"
+}
+
+no_process_left() {
+    ! pgrep -f "$site/.forkpress/runtime/router_cow.php" >/dev/null
+}
+
+is_gone() {
+    [ ! -e "$1" ]
+}
+
+# --- init --------------------------------------------------------------------------------------------
+mkdir "$site"
+wordpress=()
+if ! "$program" --version | grep -q '^WordPress '; then
+    tree=${FORKPRESS_TEST_WORDPRESS:-$root/target/wordpress}
+    if [ ! -f "$tree/wp-load.php" ]; then
+        echo "SKIPPED: $program has no WordPress in it, and there is none at $tree"
+        echo '0 passed, 0 failed, 1 skipped'
+        exit 0
+    fi
+    wordpress=(--wordpress "$tree")
+fi
+
+claim 'a folder without a site is refused' refuses 1 'no site in' branch list
+mkdir "$site/main"
+claim 'init refuses a main that is there' refuses 1 'main exists already' init "${wordpress[@]}"
+rmdir "$site/main"
+claim 'init refuses an unknown file view' refuses 2 'unknown file view' init --file-view carrier-pigeon
+claim 'what was refused left nothing' is_gone "$site/.forkpress"
+claim 'init makes a site' says 'forkpress: site made in' \
+    init "${wordpress[@]}" --port "$port" --admin-password "$password" --site-title 'End to End' || { echo "$passed passed, $failed failed"; exit 1; }
+claim 'a second init is refused' refuses 1 'is a site already' init "${wordpress[@]}"
+claim 'the configuration names neither the site nor its folder' \
+    lacks_words "$site/main/wp-config.php" "$site" "wp.localhost:$port"
+
+# --- serve -------------------------------------------------------------------------------------------
+claim 'serve reports the address when the front page answers' says "forkpress: serving http://wp.localhost:$port/" serve || {
+    echo "$passed passed, $failed failed"
+    exit 1
+}
+claim 'a second serve says that the site is served' says "forkpress: already serving http://wp.localhost:$port/" serve
+claim 'the registry lists the server' says "http://wp.localhost:$port/" server list
+claim 'the front page has the title' contains main / 'End to End'
+claim 'a response names its branch' names_its_branch main
+claim 'the dashboard opens logged in' dashboard_is_open main
+claim 'an unknown branch is 404' status_is 404 nowhere /
+claim 'a foreign host is 421' foreign_host_is_refused
+
+# --- a branch ----------------------------------------------------------------------------------------
+claim 'create clones main' says "forkpress: COW cloned 'main' -> 'marketing'" branch create marketing
+claim 'create prints the address of the branch' grep -qxF "http://marketing.wp.localhost:$port/" "$work/said"
+claim 'the branch is served' status_is 200 marketing /
+claim 'main and the branch are listed' listed 'main marketing'
+claim 'show opens as scripts expect' says 'forkpress cow branch marketing' branch show marketing
+claim 'list speaks JSON' says '"name": "marketing"' branch list --json
+echo 'only here' >"$site/marketing/only-here.txt"
+claim 'a file of the branch is served there' contains marketing /only-here.txt 'only here'
+claim 'main does not have it' status_is 404 main /only-here.txt
+claim 'a post is saved on the branch through the REST API' is_saved marketing 'Only on marketing'
+claim 'the branch shows it' contains marketing / 'Only on marketing'
+claim 'pretty permalinks work on the branch' contains marketing /only-on-marketing/ 'Written on a branch.'
+claim 'main does not show it' lacks main / 'Only on marketing'
+claim 'a branch is made from a branch' says "COW cloned 'marketing' -> 'headline'" branch create headline --from marketing
+claim 'it has the post' contains headline /only-on-marketing/ 'Written on a branch.'
+claim 'exec runs in the branch' says "$site/headline" exec headline -- pwd
+claim 'exec gives the exit status' exits 7 exec headline -- sh -c 'exit 7'
+
+# --- reset and delete, while clients read --------------------------------------------------------------
+claim 'reset of main without --force is refused' \
+    refuses 1 'refusing to reset main without --force' branch reset main --from marketing
+claim 'reset of a branch from itself is refused' \
+    refuses 1 'cannot reset a branch from itself' branch reset marketing --from marketing
+claim 'deleting main is refused' refuses 1 'cannot delete the main branch' branch delete main
+claim 'a branch that exists is not created' refuses 1 "branch 'marketing' already exists" branch create marketing
+claim 'a branch is not created from one that does not exist' refuses 1 "does not exist" branch create x --from nowhere
+claim 'a reserved name is refused' refuses 2 'invalid branch name' branch create www
+claim 'a name that is no DNS label is refused' refuses 2 'invalid branch name' branch create Not.A.Label
+mkdir "$site/in-the-way"
+claim 'a folder in the way is refused' refuses 1 'in the way' branch create in-the-way
+claim 'a folder without a record is not deleted' refuses 1 'has no record' branch delete in-the-way
+claim 'and it stays' test -d "$site/in-the-way"
+rmdir "$site/in-the-way"
+
+readers_start marketing
+claim 'reset takes the files and the database of main' \
+    says "reset COW branch 'marketing' from 'main'" branch reset marketing --from main
+readers_stop
+claim 'every reader was answered by a whole branch meanwhile' readers_saw '^200$'
+claim 'the file is gone' status_is 404 marketing /only-here.txt
+claim 'the post is gone' lacks marketing / 'Only on marketing'
+claim 'the branch made from it has the post still' contains headline / 'Only on marketing'
+
+readers_start marketing
+claim 'delete' says "deleted COW branch 'marketing'" branch delete marketing
+readers_stop
+claim 'every reader was answered, by the branch or by 404' readers_saw '^(200|404)$'
+claim 'it is not served any more' status_is 404 marketing /
+claim 'it is not listed any more' listed 'main headline'
+claim 'its folder is gone' is_gone "$site/marketing"
+claim 'what does not exist is not deleted' refuses 1 "branch 'marketing' does not exist" branch rm marketing
+claim 'main can be reset with --force' says "reset COW branch 'main' from 'headline'" branch rollback main --from headline --force
+claim 'main has the post now' contains main / 'Only on marketing'
+
+# --- the lock ----------------------------------------------------------------------------------------
+claim 'a lock that stays busy is 75 and names who has it' busy_behind_exec
+claim 'nothing half-made is left in staging and trash' \
+    test -z "$(find "$site/.forkpress/cow/staging" "$site/.forkpress/cow/trash" -mindepth 1)"
+
+# --- bad settings, stop --------------------------------------------------------------------------------
+cp "$site/.forkpress/site.toml" "$work/site.toml"
+sed -i.bak 's/^version = 1/version = 2/' "$site/.forkpress/site.toml"
+claim 'settings of a newer version are refused' exits 1 branch list
+claim 'and it says why' grep -q 'has version 2' "$work/said"
+cp "$work/site.toml" "$site/.forkpress/site.toml"
+rm -f "$site/.forkpress/site.toml.bak"
+
+claim 'the logs have the requests' says 'Accepted' logs --file server -n 50
+claim 'stop' says "forkpress: stopped http://wp.localhost:$port/" stop
+claim 'nobody listens any more' nobody_listens
+claim 'the registry is empty' says 'no server runs' server list
+claim 'no PHP of the site is left' no_process_left
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
