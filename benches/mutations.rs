@@ -1,0 +1,144 @@
+//! What mutations take, beside the plain tools on the same trees: `cargo bench -p forkpress-core --features mutations --bench mutations`.
+//!
+//! On XFS, btrfs and ext4 in images, with a tree of 3,100 files and one of 30,000; medians of a few rounds. Needs root.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{SiteLayout, database_of};
+use forkpress_core::lock::Patience;
+use forkpress_core::mutation::{self, keep};
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Silent;
+use forkpress_core::site::{self, Site};
+use forkpress_core::view;
+
+const ROUNDS: usize = 5;
+
+/// Files, and the bytes of each but every hundredth, which has a hundred times as many.
+const TREES: [(usize, usize); 2] = [(3_100, 12_000), (30_000, 25_000)];
+
+fn main() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: mounting needs root");
+        return;
+    }
+    println!(
+        "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "milliseconds",
+        "find",
+        "create",
+        "of it ex.",
+        "cp",
+        "reset",
+        "of it ex.",
+        "delete",
+        "rm -rf",
+        "undo"
+    );
+    for (mkfs, options) in [("mkfs.xfs", "-qf"), ("mkfs.btrfs", "-qf"), ("mkfs.ext4", "-qF")] {
+        for (files, bytes) in TREES {
+            let dir = tempfile::tempdir().unwrap();
+            let (image, mount) = (dir.path().join("image"), dir.path().join("mount"));
+            fs::create_dir(&mount).unwrap();
+            fs::File::create(&image).unwrap().set_len(12 << 30).unwrap();
+            run(Command::new(mkfs).arg(options).arg(&image));
+            run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mount));
+            measure(&mount, &format!("{} {files} files", &mkfs[5..]), files, bytes);
+            run(Command::new("umount").arg(&mount));
+        }
+    }
+}
+
+fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
+    let site = make_site(root, files, bytes);
+    let name = |name: &str| name.parse::<BranchName>().unwrap();
+    let main = site.layout.branch(&BranchName::main());
+    let copy = root.join("copy");
+    let mut times: [Vec<Duration>; 9] = Default::default();
+    let patience = || Patience::silent(Deadline::after(Duration::from_secs(60)));
+    for _ in 0..ROUNDS {
+        let mut column = times.iter_mut();
+        let mut note = |time: Duration| column.next().unwrap().push(time);
+        note(timed(|| run(Command::new("find").arg(&main).args(["-printf", "%s\n"]))));
+        let mut held = Duration::ZERO;
+        note(timed(|| {
+            held = mutation::create(&site, &name("x"), &name("main"), &mut patience(), &Silent).unwrap().held;
+        }));
+        note(held);
+        rustix::fs::sync();
+        let reflink = if site.config.file_view == FileView::FileCopy { "never" } else { "always" };
+        note(timed(|| run(Command::new("cp").arg("-a").arg(format!("--reflink={reflink}")).arg(&main).arg(&copy))));
+        rustix::fs::sync();
+        note(timed(|| {
+            held = mutation::reset(&site, &name("x"), &name("main"), false, &mut patience(), &Silent).unwrap().held;
+        }));
+        note(held);
+        note(timed(|| drop(mutation::delete(&site, &name("x"), false, &mut patience(), &Silent).unwrap())));
+        note(timed(|| run(Command::new("rm").arg("-rf").arg(&copy))));
+        note(timed(|| drop(mutation::undo(&site, None, &mut patience(), &Silent).unwrap())));
+        mutation::delete(&site, &name("x"), true, &mut patience(), &Silent).unwrap();
+        let mut site = site.clone();
+        site.config.keep.trees = 0;
+        keep::clean(&site, &mut patience()).unwrap();
+        rustix::fs::sync();
+    }
+    print!("{:28}", format!("{title}, {}", site.config.file_view));
+    for mut column in times {
+        column.sort_unstable();
+        print!(" {:9.1}", column[column.len() / 2].as_secs_f64() * 1000.0);
+    }
+    println!();
+}
+
+fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
+    let layout = SiteLayout::at(root);
+    site::create_folders(&layout).unwrap();
+    let config = SiteConfig {
+        version: VERSION,
+        strategy: Strategy::Cow,
+        file_view: view::probe(root),
+        root_host: "wp.localhost".to_owned(),
+        port: 18080,
+        keep: Keep::default(),
+    };
+    config.write(&layout.config()).unwrap();
+    let staged = layout.cow().staged_tree(&BranchName::main());
+    view::create_tree_root(config.file_view, &staged).unwrap();
+    for file in 0..files {
+        let folder = staged.join(format!("wp-content/uploads/{}/{}", file % 7, file / 100));
+        fs::create_dir_all(&folder).unwrap();
+        let bytes = if file % 100 == 0 { bytes * 100 } else { bytes };
+        fs::write(folder.join(format!("file-{file}.jpg")), vec![u8::try_from(file % 251).unwrap(); bytes]).unwrap();
+    }
+    let database = database_of(&staged);
+    fs::create_dir_all(database.parent().unwrap()).unwrap();
+    let connection = rusqlite::Connection::open(&database).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO posts (title) SELECT hex(randomblob(2000)) FROM n;",
+        )
+        .unwrap();
+    drop(connection);
+    let site = Site { layout, config };
+    mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NEVER)).unwrap();
+    site
+}
+
+fn timed(action: impl FnOnce()) -> Duration {
+    let since = Instant::now();
+    action();
+    since.elapsed()
+}
+
+fn run(command: &mut Command) {
+    let status = command.stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command:?}");
+}
