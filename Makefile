@@ -1,9 +1,10 @@
 # What a person types. The work is in scripts/ and in cargo.
 
 DEMO_SITE ?= demo-site
+SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test-all bench clean static
+.PHONY: help build demo test-all bench soak clean static
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +19,9 @@ demo: ## From nothing to a WordPress site with a branch, in ./demo-site, and its
 
 test-all: ## Run every test; the last line counts them
 	scripts/test-all.sh
+
+soak: build ## Traffic, mutations and kills for SECONDS (default 300), then check everything
+	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/soak.php $(SECONDS)
 
 bench: build ## Run the benchmarks and print what they compare
 	benches/run.sh
