@@ -29,16 +29,7 @@ fn main() {
     }
     println!(
         "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "milliseconds",
-        "find",
-        "create",
-        "of it ex.",
-        "cp",
-        "reset",
-        "of it ex.",
-        "delete",
-        "rm -rf",
-        "undo"
+        "milliseconds", "find", "create", "of it ex.", "cp", "reset", "of it ex.", "delete", "rm -rf", "undo"
     );
     for (mkfs, options) in [("mkfs.xfs", "-qf"), ("mkfs.btrfs", "-qf"), ("mkfs.ext4", "-qF")] {
         for (files, bytes) in TREES {
