@@ -103,29 +103,20 @@ pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept
     Ok(surplus)
 }
 
-/// Removes all that is in the trash, unless another process is at it, which then removes what comes meanwhile, too.
-/// Safe to interrupt.
+/// Removes all that is in the trash; waits while another process does. Safe to interrupt.
 ///
 /// # Errors
 /// [`DiskError`].
 pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     let trash = site.layout.cow().trash_dir();
+    // Unlocked by its drop: no child is started meanwhile.
     let lock = disk::step("open", &trash, || File::open(&trash))?;
-    // Looked at again after the lock is gone: what came at the last moment was left to this process.
-    while !disk::list(&trash)?.is_empty() {
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(()),
-            locked => disk::step("lock", &trash, || Ok(locked?))?,
-        }
-        let removed = disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path));
-        disk::step("unlock", &trash, || Ok(rustix::fs::flock(&lock, FlockOperation::Unlock)?))?;
-        removed?;
-    }
-    Ok(())
+    disk::step("lock", &trash, || Ok(rustix::fs::flock(&lock, FlockOperation::LockExclusive)?))?;
+    disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path))
 }
 
-/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. Where another process is at
-/// it, this one leaves it to that.
+/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. Where another process looks
+/// for what exceeds the bounds, this one does not: what it would find goes after the next mutation.
 ///
 /// # Errors
 /// [`MutationError`].
