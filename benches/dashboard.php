@@ -18,7 +18,9 @@ namespace ForkPress\Bench;
 require __DIR__ . '/lib.php';
 require __DIR__ . '/browser.php';
 
-$rounds     = (int) ( $argv[1] ?? 25 );
+/** They fill the caches of the browser and of PHP. */
+const WARMING_ROUNDS = 3;
+
 $program    = chromium();
 $site       = site();
 $env        = array( 'PHP_CLI_SERVER_WORKERS' => '4' );
@@ -29,11 +31,10 @@ $servers    = array(
 $browser    = new Browser( $program );
 $figures    = array();
 $complaints = array();
-// The first rounds fill the caches of the browser and of PHP.
-for ( $round = -3; $round < $rounds; $round++ ) {
+foreach ( rounds( WARMING_ROUNDS + (int) ( $argv[1] ?? 25 ) ) as $round ) {
 	foreach ( 0 === $round % 2 ? array( 'headers', 'none' ) : array( 'none', 'headers' ) as $name ) {
 		$time = $browser->open( "http://wp.localhost:{$servers[ $name ]->port}/wp-admin/" );
-		if ( $round >= 0 ) {
+		if ( $round >= WARMING_ROUNDS ) {
 			list( $requests, $bytes ) = $browser->requests();
 
 			$figures[ $name ]['time'][]      = $time;
@@ -47,7 +48,7 @@ for ( $round = -3; $round < $rounds; $round++ ) {
 	}
 }
 
-$rows = array( array( 'dashboard, warm', 'load event, milliseconds, median', 'requests', 'kilobytes', 'ratio of times, median of pairs' ) );
+$rows = array( array( 'dashboard, warm', sprintf( 'load event, milliseconds, median of %d', count( $figures['none']['time'] ) ), 'requests', 'kilobytes', 'ratio of times, median of pairs' ) );
 foreach ( array( 'headers' => 'as served', 'none' => 'without cache headers' ) as $name => $title ) {
 	$ratio  = 'none' === $name ? '1' : sprintf( '%.2f', median_ratio( $figures['headers']['time'], $figures['none']['time'] ) );
 	$rows[] = array( $title, ...array_map( static fn ( $values ) => sprintf( '%.0f', median( $values ) ), array_values( $figures[ $name ] ) ), $ratio );

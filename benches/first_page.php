@@ -15,7 +15,6 @@ namespace ForkPress\Bench;
 
 require __DIR__ . '/lib.php';
 
-$rounds  = (int) ( $argv[1] ?? 5 );
 $program = ROOT . '/target/release/forkpress';
 is_executable( $program ) || missing( "target/release/forkpress is missing: 'make build' makes it" );
 
@@ -32,7 +31,7 @@ $forkpress = static function ( string $site, string ...$arguments ) use ( $progr
 };
 
 $times = array();
-for ( $round = 0; $round < $rounds; $round++ ) {
+foreach ( rounds( (int) ( $argv[1] ?? 5 ) ) as $round ) {
 	$site = temp_dir() . '/site';
 	$port = free_port();
 	mkdir( $site );
@@ -46,7 +45,7 @@ for ( $round = 0; $round < $rounds; $round++ ) {
 }
 $times['in all'] = array_map( static fn ( ...$steps ) => array_sum( $steps ), ...array_values( $times ) );
 
-$rows = array( array( 'from an empty folder', 'seconds, median', 'longest' ) );
+$rows = array( array( 'from an empty folder', sprintf( 'seconds, median of %d', count( $times['in all'] ) ), 'longest' ) );
 foreach ( $times as $step => $values ) {
 	$rows[] = array( $step, sprintf( '%.2f', median( $values ) / 1000 ), sprintf( '%.2f', max( $values ) / 1000 ) );
 }

@@ -15,7 +15,6 @@ namespace ForkPress\Bench;
 
 require __DIR__ . '/lib.php';
 
-$rounds  = (int) ( $argv[1] ?? 400 );
 $site    = site();
 $servers = array(
 	'router' => Server::with_router( $site ),
@@ -33,7 +32,7 @@ foreach ( $servers as $name => $server ) {
 
 $times = array();
 $order = array_keys( $servers );
-for ( $round = 0; $round < $rounds; $round++ ) {
+foreach ( rounds( (int) ( $argv[1] ?? 400 ) ) as $round ) {
 	// Each server is first, second and last as often as the others.
 	$order[] = array_shift( $order );
 	foreach ( $order as $name ) {
@@ -42,7 +41,7 @@ for ( $round = 0; $round < $rounds; $round++ ) {
 }
 table(
 	array(
-		array( 'front page, warm', 'milliseconds, median', 'ratio, median of pairs' ),
+		array( 'front page, warm', sprintf( 'milliseconds, median of %d', count( $times['router'] ) ), 'ratio, median of pairs' ),
 		array( 'router and extension', sprintf( '%.2f', median( $times['router'] ) ), sprintf( '%.3f', median_ratio( $times['router'], $times['plain'] ) ) ),
 		array( "PHP's built-in server alone", sprintf( '%.2f', median( $times['plain'] ) ), '1' ),
 		array( 'the same a second time', sprintf( '%.2f', median( $times['again'] ) ), sprintf( '%.3f', median_ratio( $times['again'], $times['plain'] ) ) ),

@@ -239,6 +239,19 @@ function front_page( int $port ): array {
 }
 
 /**
+ * Counts rounds from 0, until there were enough or 80 seconds are over, at least one.
+ *
+ * @param int $enough How many.
+ * @return iterable<int>
+ */
+function rounds( int $enough ): iterable {
+	$until = hrtime( true ) + 80e9;
+	for ( $round = 0; 0 === $round || $round < $enough && hrtime( true ) < $until; $round++ ) {
+		yield $round;
+	}
+}
+
+/**
  * Returns the median.
  *
  * @param float[] $values At least one.

@@ -187,12 +187,16 @@ final class Site {
 
 	/**
 	 * Fails unless nobody complained: neither WordPress nor PHP, in the site's logs.
+	 *
+	 * Left out is what WordPress says on a machine without a network, and where two of its requests write its list of cron
+	 * events at once, for which it has no lock.
 	 */
 	public function has_no_complaints(): void {
-		$offline = '/^.*(Something may be wrong with WordPress\.org|could not establish a secure connection to WordPress\.org).*\n/m';
+		$usual = '/^.*(Something may be wrong with WordPress\.org|could not establish a secure connection to WordPress\.org'
+			. '|Cron (re|un)schedule event error .* Error code: could_not_set).*\n/m';
 		foreach ( array( 'wp-debug.log', 'php-errors.log' ) as $log ) {
 			$said = (string) @file_get_contents( "$this->dir/.forkpress/logs/$log" );
-			same( '', preg_replace( $offline, '', $said ), $log );
+			same( '', preg_replace( $usual, '', $said ), $log );
 		}
 	}
 

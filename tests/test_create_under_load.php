@@ -183,7 +183,7 @@ $takes_main = function ( string $branch, array $command ) use ( $site, $load ): 
 	$before = array_keys( $load->saved );
 	$site->done( ...$command );
 	$posts = sound( $site, $branch );
-	$load->goes_on();
+	$load->read();
 	is_a_state_of_main( $load, array_keys( $posts ), $before );
 };
 

@@ -432,3 +432,31 @@ test(
 		}
 	}
 );
+
+test(
+	'odd arguments get an exception or an answer, and never end PHP',
+	function () {
+		$dir  = temp_dir();
+		$odd  = array( '', "\0", "a\0b/operations.lock", str_repeat( 'x/', 20000 ) . 'operations.lock', "\xff\xfe/operations.lock", 'operations.lock', '/' );
+		$code = 'foreach ( unserialize( base64_decode( $argv[1] ) ) as $odd ) {
+			foreach ( array(
+				fn () => branchfs_lock_shared( $odd, 0 ),
+				fn () => branchfs_lock_shared( __DIR__ . "/operations.lock", NAN, $odd ),
+				fn () => branchfs_lock_shared( __DIR__ . "/operations.lock", -INF, null ),
+				fn () => branchfs_lock_shared( __DIR__ . "/operations.lock", INF, null ),
+				fn () => branchfs_route( $odd, $odd, "wp.localhost" ),
+				fn () => branchfs_route( "wp.localhost", $odd, $odd, $odd ),
+				fn () => branchfs_resolve( $odd, $odd, $odd, $odd, $odd, array( $odd => $odd, "HTTP_RANGE" => $odd, "HTTP_IF_NONE_MATCH" => array() ) ),
+				fn () => branchfs_resolve( "wp.localhost", "/" . $odd, "wp.localhost", $odd, $odd, array( "REQUEST_METHOD" => 1.5 ) ),
+				fn () => branchfs_lock_shared( array() ),
+			) as $call ) {
+				try { $call(); } catch ( Throwable $e ) { $e->getMessage(); }
+				branchfs_unlock();
+			}
+		}
+		echo "alive";';
+		$process = new Process( php( array( script( $dir, 'branchfs_unlock(); chdir( __DIR__ );' . $code ), base64_encode( serialize( $odd ) ) ) ) );
+		same( 0, $process->wait(), 'the exit status: ' . substr( $process->output(), 0, 500 ) );
+		same( 'alive', $process->output(), 'what it says last' );
+	}
+);

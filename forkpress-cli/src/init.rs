@@ -107,6 +107,7 @@ fn make(
     interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<Made, Failure> {
+    let file_view = file_view(layout, args.file_view)?;
     create_folders(layout)?;
     bundle::write_runtime(&layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(layout)?;
@@ -115,7 +116,7 @@ fn make(
         strategy: match args.strategy {
             cli::Strategy::Cow => Strategy::Cow,
         },
-        file_view: file_view(layout, args.file_view)?,
+        file_view,
         root_host: args.root_host.clone(),
         port: args.port,
         keep: Keep::default(),

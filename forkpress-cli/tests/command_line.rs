@@ -6,6 +6,8 @@ use std::fs;
 use std::process::Stdio;
 
 use common::{Sandbox, stderr};
+use forkpress_core::config::FileView;
+use forkpress_core::view;
 
 #[test]
 fn a_folder_without_a_site_is_refused_with_the_next_thing_to_type() {
@@ -17,6 +19,19 @@ fn a_folder_without_a_site_is_refused_with_the_next_thing_to_type() {
     }
     let said = sandbox.refused(&["branch", "list", "--work-dir", "."], 1);
     assert!(said.contains("is not the .forkpress folder of a site"), "{said}");
+}
+
+#[test]
+fn a_file_view_that_does_not_work_here_is_refused_and_nothing_is_made() {
+    let sandbox = Sandbox::new();
+    let view = FileView::BtrfsSnapshot;
+    if view::supports(view, &sandbox.site()) {
+        return common::skipped("the folder for temporary files is on btrfs");
+    }
+    let said = sandbox.refused(&["init", "--file-view", view.as_str()], 1);
+    assert!(said.starts_with("forkpress: the file view btrfs-snapshot does not work in "), "{said}");
+    assert!(said.contains("\n\nhint: it needs a folder on btrfs"), "{said}");
+    assert_eq!(fs::read_dir(sandbox.site()).unwrap().count(), 0);
 }
 
 #[test]

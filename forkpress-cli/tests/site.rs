@@ -68,7 +68,10 @@ fn a_site_is_served_branched_and_stopped() {
     let listed = json(&sandbox.run(&["branch", "list", "--json"]));
     assert_eq!(listed[1]["url"], branch_url.as_str());
     assert_eq!(listed[1]["from"], "main");
-    assert!(sandbox.run(&["branch", "show", "marketing"]).starts_with("forkpress cow branch marketing\n"));
+    let bytes = |kind: &str| listed[1][kind].as_u64().unwrap();
+    assert!(bytes("exclusive_bytes") + bytes("shared_bytes") > 1 << 20, "a WordPress has some megabytes");
+    let shown = sandbox.run(&["branch", "show", "marketing"]);
+    assert!(shown.starts_with("forkpress cow branch marketing\n") && shown.contains("\nholds:      "), "{shown}");
     assert!(sandbox.refused(&["branch", "create", "marketing"], 1).contains("already exists"));
     assert!(sandbox.refused(&["branch", "reset", "main", "--from", "marketing"], 1).contains("refusing to reset main"));
     assert!(sandbox.refused(&["branch", "delete", "main"], 1).contains("cannot delete the main branch"));

@@ -9,6 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::layout::CowLayout;
 use crate::process;
 
+/// Linux's table of all file locks, proc(5).
+const LOCK_TABLE: &str = "/proc/locks";
+
+/// How often the table is read until it has a holder.
+const TABLE_READS: u32 = 5;
+
 /// A process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -70,8 +76,16 @@ impl fmt::Display for Busy {
 #[must_use]
 pub fn holders(cow: &CowLayout, path: &Path) -> Vec<Holder> {
     let record = fs::read_to_string(path).ok().and_then(|text| text.lines().find_map(parse_record));
-    let mut pids = match (fs::read_to_string("/proc/locks"), fs::metadata(path)) {
-        (Ok(table), Ok(metadata)) => flock_pids(&table, metadata.dev(), metadata.ino()),
+    let mut pids = match fs::metadata(path) {
+        Ok(metadata) if Path::new(LOCK_TABLE).exists() => {
+            // The kernel hands its table out a page at a time: a line can slip through while others lock and unlock.
+            (0..TABLE_READS)
+                .map(|_| {
+                    flock_pids(&fs::read_to_string(LOCK_TABLE).unwrap_or_default(), metadata.dev(), metadata.ino())
+                })
+                .find(|pids| !pids.is_empty())
+                .unwrap_or_default()
+        }
         _ => record.iter().filter(|holder| process::ProcessIdentity::of(holder.pid).is_some()).map(|h| h.pid).collect(),
     };
     pids.retain(|pid| *pid != std::process::id());
