@@ -126,6 +126,10 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             MutationError::InTheWay { path, .. } => {
                 refused(&format!("move {} away, or choose another name", path.display()))
             }
+            MutationError::NoOperation { .. } | MutationError::NothingToUndo | MutationError::NotKept { .. } => {
+                refused("forkpress log")
+            }
+            MutationError::Undone { by, .. } => refused(&format!("forkpress undo {by} does it again")),
             _ => None,
         };
     }

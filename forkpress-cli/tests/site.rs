@@ -239,6 +239,47 @@ fn what_a_php_lacks_is_said_before_anything_starts() {
 }
 
 #[test]
+fn what_was_done_is_listed_and_undone() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    let mark = sandbox.site().join("x/mark");
+    sandbox.run(&["branch", "create", "x"]);
+    std::fs::write(&mark, "x").unwrap();
+    sandbox.run(&["branch", "delete", "x"]);
+    assert!(!mark.exists());
+
+    let log = sandbox.run(&["log"]);
+    let lines: Vec<_> = log.lines().collect();
+    assert!(lines.len() == 3 && lines[0].contains("delete x") && lines[1].contains("create x from main"), "{log}");
+    assert_eq!(sandbox.run(&["undo"]), "forkpress: undid operation 3: branch 'x' is back\n");
+    assert_eq!(std::fs::read(&mark).unwrap(), b"x");
+    let entries = json(&sandbox.run(&["log", "--json", "-n", "2"]));
+    assert_eq!((&entries[0]["undoes"], &entries[1]["undone_by"]), (&3.into(), &4.into()));
+    assert_eq!(sandbox.run(&["undo"]), "forkpress: undid operation 2: branch 'x' is gone\n");
+    let refused = sandbox.refused(&["undo", "2"], 1);
+    assert!(
+        refused.contains("operation 2 is undone already, by operation 5") && refused.contains("undo 5"),
+        "{refused}"
+    );
+    assert!(sandbox.refused(&["undo", "9"], 1).contains("hint: forkpress log"));
+    sandbox.run(&["undo", "5"]);
+    assert!(sandbox.run(&["gc", "--dry-run"]).contains("would free 0 B of 0 kept trees"));
+
+    let undone = json(&sandbox.run(&["undo", "--json"]));
+    assert_eq!((&undone["undone"], &undone["name"]), (&6.into(), &"x".into()));
+    sandbox.run(&["undo", "7"]);
+    sandbox.run(&["branch", "delete", "x", "--purge"]);
+    assert!(sandbox.refused(&["undo"], 1).contains("not kept"));
+    let settings = sandbox.site().join(".forkpress/site.toml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("trees = 30", "trees = 0")).unwrap();
+    sandbox.run(&["branch", "create", "y"]);
+    sandbox.run(&["branch", "delete", "y"]);
+    sandbox.run(&["gc"]);
+    assert_eq!(std::fs::read_dir(sandbox.site().join(".forkpress/cow/kept")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(sandbox.site().join(".forkpress/cow/trash")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_program_takes_part_in_a_branchs_traffic() {
     let Some(sandbox) = Sandbox::with_site() else { return };
     let said = sandbox.run(&["exec", "main", "--", "sh", "-c", "pwd; echo $HTTP_HOST $FORKPRESS_BRANCH"]);

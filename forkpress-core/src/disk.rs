@@ -228,13 +228,19 @@ pub(crate) fn hard_link(original: &Path, path: &Path) -> Result<(), DiskError> {
 /// Gives a file or a folder its attributes; a symlink only what a symlink has. Who may not give files away keeps them.
 pub(crate) fn set_attributes(path: &Path, attributes: &Attributes, is_symlink: bool) -> Result<(), DiskError> {
     step("set the attributes of", path, || {
-        let (owner, group) = (Uid::from_raw(attributes.owner), Gid::from_raw(attributes.group));
-        // Before the mode: a change of owner clears the set-id bits.
-        match rustix::fs::chownat(CWD, path, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::PERM | Errno::INVAL) => {}
-            changed => changed?,
+        // To look is cheaper than to set what is set already, which is a transaction of the file system.
+        let now = fs::symlink_metadata(path)?;
+        let mut mode = now.mode() & 0o7777;
+        if (now.uid(), now.gid()) != (attributes.owner, attributes.group) {
+            let (owner, group) = (Uid::from_raw(attributes.owner), Gid::from_raw(attributes.group));
+            match rustix::fs::chownat(CWD, path, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::PERM | Errno::INVAL) => {}
+                changed => changed?,
+            }
+            // A change of owner clears the set-id bits.
+            mode = fs::symlink_metadata(path)?.mode() & 0o7777;
         }
-        if !is_symlink {
+        if !is_symlink && mode != attributes.mode {
             fs::set_permissions(path, fs::Permissions::from_mode(attributes.mode))?;
         }
         let (seconds, nanoseconds) = attributes.modified;

@@ -103,29 +103,20 @@ pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept
     Ok(surplus)
 }
 
-/// Removes all that is in the trash, unless another process is at it, which then removes what comes meanwhile, too.
-/// Safe to interrupt.
+/// Removes all that is in the trash; waits while another process does. Safe to interrupt.
 ///
 /// # Errors
 /// [`DiskError`].
 pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     let trash = site.layout.cow().trash_dir();
+    // Unlocked by its drop: no child is started meanwhile.
     let lock = disk::step("open", &trash, || File::open(&trash))?;
-    // Looked at again after the lock is gone: what came at the last moment was left to this process.
-    while !disk::list(&trash)?.is_empty() {
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(()),
-            locked => disk::step("lock", &trash, || Ok(locked?))?,
-        }
-        let removed = disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path));
-        disk::step("unlock", &trash, || Ok(rustix::fs::flock(&lock, FlockOperation::Unlock)?))?;
-        removed?;
-    }
-    Ok(())
+    disk::step("lock", &trash, || Ok(rustix::fs::flock(&lock, FlockOperation::LockExclusive)?))?;
+    disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path))
 }
 
-/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. Where another process is at
-/// it, this one leaves it to that.
+/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. Where another process looks
+/// for what exceeds the bounds, this one does not: what it would find goes after the next mutation.
 ///
 /// # Errors
 /// [`MutationError`].
@@ -164,4 +155,47 @@ pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
 pub(super) fn keep_disk_free(site: &Site) -> Result<(), MutationError> {
     while Room::of(site)?.is_low() && make_room(site)? {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::Operation;
+    use super::*;
+
+    const DAY: u64 = SECONDS_A_DAY;
+
+    /// Trees of 10 bytes, kept since these days.
+    fn kept(days: &[u64]) -> Vec<Kept> {
+        let entry = |day: u64| Entry {
+            id: day,
+            operation: Operation::Delete,
+            name: "x".parse().unwrap(),
+            from: None,
+            undoes: None,
+            slot: day,
+            at: day * DAY,
+            user: String::new(),
+            pid: 1,
+            program: String::new(),
+            took_ms: None,
+            held_us: None,
+            before: None,
+        };
+        days.iter().map(|day| Kept { operation: entry(*day), bytes: 10 }).collect()
+    }
+
+    #[test]
+    fn what_is_too_old_too_many_too_large_or_in_the_way_goes_oldest_first() {
+        let generous = Keep { days: 100, trees: 100, bytes: 1000, free_bytes: 0 };
+        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
+        let surplus = |keep: Keep, room: Room| count_surplus(&kept(&[1, 2, 3, 4, 5]), &keep, 6 * DAY, room);
+        assert_eq!(surplus(generous.clone(), empty), 0);
+        assert_eq!(surplus(Keep { days: 3, ..generous.clone() }, empty), 2);
+        assert_eq!(surplus(Keep { trees: 2, ..generous.clone() }, empty), 3);
+        assert_eq!(surplus(Keep { trees: 0, ..generous.clone() }, empty), 5);
+        assert_eq!(surplus(Keep { bytes: 40, ..generous.clone() }, empty), 1);
+        assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
+        assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
+        assert_eq!(surplus(generous, Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+    }
 }

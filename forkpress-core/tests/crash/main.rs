@@ -13,12 +13,18 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use forkpress_core::branch;
 use forkpress_core::config::FileView;
+use forkpress_core::deadline::Deadline;
 use forkpress_core::disk::fault::{self, Fault};
+use forkpress_core::lock::{OperationsFiles, SharedOperations};
 use forkpress_core::mutation::history::{History, Operation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
@@ -381,5 +387,109 @@ fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
             let hit = outcome.steps.len();
             recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
         }
+    }
+}
+
+/// How often a process at mutations is killed under traffic.
+const KILLS: u64 = 200;
+
+/// Where a tree of the traffic test says its version, besides its database.
+const VERSION_FILE: &str = "version";
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn mutates_until_it_is_killed() {
+    let site = Site::open(Path::new(&std::env::var_os(PLACE).unwrap())).unwrap();
+    let seed: u64 = std::env::var(SCRIPT).unwrap().parse().unwrap();
+    println!("\nbegun");
+    // Not for ever: a test that fails may leave this one alone with the disk.
+    for step in seed..seed + 1000 {
+        let (branch, from) =
+            (name(["a", "b"][(step % 2) as usize]), name(["main", "lasting"][(step / 2 % 2) as usize]));
+        let (patience, progress) = (&mut patience(), &Silent);
+        let done = match step / 4 % 4 {
+            0 => mutation::create(&site, &branch, &from, patience, progress).map(drop),
+            1 => mutation::reset(&site, &branch, &from, false, patience, progress).map(drop),
+            2 => mutation::delete(&site, &branch, step % 3 == 0, patience, progress).map(drop),
+            _ => mutation::undo(&site, None, patience, progress).map(drop),
+        };
+        // Refused is what the state at the kill does not allow.
+        if let Err(error @ (MutationError::Disk(_) | MutationError::Database(_) | MutationError::Unfinished { .. })) =
+            done
+        {
+            println!("broken: {error:?}");
+            return;
+        }
+        keep::clean(&site, patience).unwrap();
+    }
+}
+
+/// What a tree says its version is, in its file and in its database, which every request changes together.
+fn versions(tree: &Path) -> (u64, u64) {
+    let in_file = fs::read_to_string(tree.join(VERSION_FILE)).unwrap().parse().unwrap();
+    let connection = world::open(tree);
+    (in_file, connection.query_row("SELECT posts FROM counts", [], |row| row.get(0)).unwrap())
+}
+
+#[test]
+fn a_mutation_killed_200_times_under_traffic_tears_and_loses_nothing() {
+    let place = Place::in_memory();
+    let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join(VERSION_FILE), "1").unwrap());
+    world.create("lasting").unwrap();
+    let site = &world.site;
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            let files = Arc::new(OperationsFiles::open(site.layout.cow()).unwrap());
+            let mut written = [1; 2];
+            while !over.load(SeqCst) {
+                let request = SharedOperations::lock(&files, Deadline::after(Duration::from_secs(60)), None);
+                let request = request.unwrap();
+                for (branch, written) in ["main", "lasting"].into_iter().zip(&mut written) {
+                    let tree = site.layout.branch(&name(branch));
+                    assert_eq!(versions(&tree), (*written, *written), "{branch} lost a write");
+                    *written += 1;
+                    let connection = world::open(&tree);
+                    connection.execute("UPDATE counts SET posts = ?1", [*written]).unwrap();
+                    fs::write(tree.join(VERSION_FILE), written.to_string()).unwrap();
+                }
+                for branch in branch::list(site).unwrap() {
+                    let (in_file, in_database) = versions(&branch.path);
+                    assert_eq!(in_file, in_database, "{} is torn", branch.name);
+                }
+                drop(request);
+            }
+            written
+        });
+        for kill in 0..KILLS {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "--nocapture", "mutates_until_it_is_killed"])
+                .env(PLACE, site.layout.work_dir())
+                .env(SCRIPT, kill.to_string())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+            assert!(said.any(|line| line == "begun"));
+            // Any moment will do: multiples of a number that has nothing in common with what a step takes.
+            std::thread::sleep(Duration::from_micros(kill * 7_919 % 60_000));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(said.find(|line| line.starts_with("broken")), None);
+            assert!(!traffic.is_finished(), "the traffic found something broken");
+        }
+        over.store(true, SeqCst);
+        assert!(traffic.join().unwrap().iter().all(|written| *written > 1));
+    });
+    mutation::recover(site, &mut patience()).unwrap();
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    for branch in branch::list(site).unwrap() {
+        assert_eq!(world::ask::<String>(&branch.path, "PRAGMA quick_check"), "ok");
+    }
+    let history = History::read(site.layout.cow()).unwrap();
+    assert!(history.entries.len() > 10, "the mutations got something done");
+    for kept in fs::read_dir(site.layout.cow().kept_dir()).unwrap() {
+        let (in_file, in_database) = versions(&kept.unwrap().path());
+        assert_eq!(in_file, in_database);
     }
 }

@@ -761,6 +761,52 @@ fn on_a_full_disk_the_site_stays_as_it_was() {
 }
 
 #[test]
+fn a_full_disk_takes_from_what_is_kept_oldest_first() {
+    let Some(place) = Place::of(Kind::Tiny) else { return };
+    let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join("big"), vec![1; 1 << 20]).unwrap());
+    for branch in ["old", "new"] {
+        world.create(branch).unwrap();
+        let kept = world.delete(branch).unwrap().operation;
+        assert!(world.site.layout.cow().kept_tree(kept.slot).exists());
+    }
+    world.create("x").unwrap();
+    let kept: Vec<_> = mutation::history::History::read(world.site.layout.cow())
+        .unwrap()
+        .entries
+        .iter()
+        .filter(|entry| world.site.layout.cow().kept_tree(entry.slot).exists())
+        .map(|entry| entry.name.to_string())
+        .collect();
+    assert_eq!(kept, ["new"]);
+    assert_eq!(world.branches(), ["main", "x"]);
+    assert_eq!(world.posts("x"), ["hello"]);
+    assert_eq!(world.undo(None).unwrap().operation.name, name("x"), "what needs no space needs no room");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_exceeds_the_bounds_is_dropped_and_what_is_left_can_be_undone() {
+    let mut world = plain_world();
+    for branch in ["a", "b", "c"] {
+        world.create(branch).unwrap();
+        world.delete(branch).unwrap();
+    }
+    world.site.config.keep.trees = 1;
+    let kept = || fs::read_dir(world.site.layout.cow().kept_dir()).unwrap().count();
+    let surplus = mutation::keep::surplus(&world.site).unwrap();
+    let names: Vec<_> = surplus.iter().map(|kept| kept.operation.name.as_str()).collect();
+    assert_eq!((names, kept()), (vec!["a", "b"], 3));
+    assert!(surplus.iter().all(|kept| kept.bytes > 0));
+    mutation::keep::clean(&world.site, &mut patience()).unwrap();
+    assert_eq!(kept(), 1);
+    world.undo(None).unwrap();
+    assert_eq!(world.branches(), ["main", "c"]);
+    let error = world.undo(Some(surplus[1].operation.id)).unwrap_err();
+    assert!(matches!(error, MutationError::NotKept { .. }), "{error}");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn a_dropped_preparation_leaves_nothing() {
     let world = plain_world();
     drop(world.prepare_create("x"));
