@@ -120,6 +120,12 @@ impl CowLayout {
         self.log_dir().join(format!("{id}.toml"))
     }
 
+    /// How many bytes the tree in a slot held alone when it was last measured.
+    #[must_use]
+    pub fn kept_bytes(&self, slot: u64) -> PathBuf {
+        self.log_dir().join(format!("{slot}.bytes"))
+    }
+
     /// What mutations in progress intend.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {

@@ -3,7 +3,8 @@
 //! A kept tree goes in two steps: a rename into the trash, under `mutation.lock`, after which nobody can have it back;
 //! and its removal from there, which may take long and holds nobody up.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -52,13 +53,21 @@ impl Room {
 /// # Errors
 /// [`MutationError`].
 pub fn surplus(site: &Site) -> Result<Vec<Kept>, MutationError> {
+    find_surplus(site, |_, tree| Ok(usage::measure(tree)?.exclusive_bytes))
+}
+
+/// What exceeds the bounds, with the bytes of the tree in a slot as `bytes_of` gives them.
+fn find_surplus(
+    site: &Site,
+    bytes_of: impl Fn(u64, &Path) -> Result<u64, DiskError>,
+) -> Result<Vec<Kept>, MutationError> {
     let cow = site.layout.cow();
     let history = History::read(cow)?;
     let mut kept = Vec::new();
     for operation in history.owners() {
         let tree = cow.kept_tree(operation.slot);
         if disk::identity(&tree)?.is_some() {
-            kept.push(Kept { operation: operation.clone(), bytes: usage::measure(&tree)?.exclusive_bytes });
+            kept.push(Kept { operation: operation.clone(), bytes: bytes_of(operation.slot, &tree)? });
         }
     }
     let surplus = count_surplus(&kept, &site.config.keep, history::now(), Room::of(site)?);
@@ -88,7 +97,10 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
 /// # Errors
 /// [`MutationError`].
 pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
-    let mut surplus = surplus(site)?;
+    drop_trees(site, surplus(site)?, patience)
+}
+
+fn drop_trees(site: &Site, mut surplus: Vec<Kept>, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
     let cow = site.layout.cow();
     let _mutation = Mutation::lock(cow, "gc", patience)?;
     let history = History::read(cow)?;
@@ -98,6 +110,7 @@ pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept
         disk::discard(&cow.kept_tree(kept.operation.slot), &cow.trash_dir())?;
     }
     for entry in history.surplus(cow) {
+        disk::remove(&cow.kept_bytes(entry.slot))?;
         disk::remove(&cow.log_entry(entry.id))?;
     }
     Ok(surplus)
@@ -128,8 +141,28 @@ pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationErr
         Err(Errno::WOULDBLOCK) => return Ok(()),
         locked => disk::step("lock", &kept, || Ok(locked?))?,
     }
-    drop_surplus(site, patience)?;
+    let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
+    drop_trees(site, surplus, patience)?;
     Ok(empty_trash(site)?)
+}
+
+/// The bytes that the tree in a slot held alone when it was first asked for: to measure every tree after every mutation
+/// would read all of the disk's metadata each time. What they hold alone may have grown since, as others went; a full
+/// measurement is [`surplus`].
+fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError> {
+    let note = site.layout.cow().kept_bytes(slot);
+    let identity = disk::identity(tree)?.unwrap_or_default();
+    let noted = fs::read_to_string(&note).ok().and_then(|text| {
+        let (of, bytes) = text.split_once(' ')?;
+        (of.parse() == Ok(identity)).then(|| bytes.parse().ok())?
+    });
+    if let Some(bytes) = noted {
+        return Ok(bytes);
+    }
+    let bytes = usage::measure(tree)?.exclusive_bytes;
+    // A note that could not be written is one measurement more.
+    let _ = fs::write(&note, format!("{identity} {bytes}"));
+    Ok(bytes)
 }
 
 /// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the oldest tree that is kept.
