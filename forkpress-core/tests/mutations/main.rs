@@ -807,6 +807,27 @@ fn what_exceeds_the_bounds_is_dropped_and_what_is_left_can_be_undone() {
 }
 
 #[test]
+fn a_kept_tree_is_measured_once_and_anew_when_asked() {
+    let mut world = plain_world();
+    world.create("a").unwrap();
+    world.delete("a").unwrap();
+    mutation::keep::clean(&world.site, &mut patience()).unwrap();
+    let tree = fs::read_dir(world.site.layout.cow().kept_dir()).unwrap().next().unwrap().unwrap().path();
+    let bytes = || {
+        let slot = tree.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let note = fs::read_to_string(world.site.layout.cow().kept_bytes(slot)).unwrap();
+        note.split_once(' ').unwrap().1.parse::<u64>().unwrap()
+    };
+    let noted = bytes();
+    fs::write(tree.join("later"), vec![1; 4 << 20]).unwrap();
+    fs::File::open(tree.join("later")).unwrap().sync_all().unwrap();
+    world.site.config.keep.bytes = noted + (1 << 20);
+    mutation::keep::clean(&world.site, &mut patience()).unwrap();
+    assert!(tree.exists());
+    assert_eq!(mutation::keep::surplus(&world.site).unwrap().len(), 1);
+}
+
+#[test]
 fn a_dropped_preparation_leaves_nothing() {
     let world = plain_world();
     drop(world.prepare_create("x"));
