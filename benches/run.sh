@@ -43,15 +43,17 @@ if [ ! -f ext/branchfs.so ] || [ ! -x target/release/forkpress ]; then
     exit 1
 fi
 # Compiling beside a measurement would spoil it.
-cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait --no-run || exit 1
+cargo bench --locked --quiet --package forkpress-core --features mutations --no-run || exit 1
 
 trap 'exit 130' INT TERM
 bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
-bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait
+bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --features mutations --bench exclusive_wait
+bench 'what mutations take, beside the plain tools' 900 \
+    cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php
 bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
 if [ "$missed" -gt 0 ]; then
-    say "$missed of 5 did not end well"
+    say "$missed of 6 did not end well"
     exit 1
 fi
