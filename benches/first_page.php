@@ -15,32 +15,17 @@ namespace ForkPress\Bench;
 
 require __DIR__ . '/lib.php';
 
-$program = ROOT . '/target/release/forkpress';
-is_executable( $program ) || missing( "target/release/forkpress is missing: 'make build' makes it" );
-
-/** Runs forkpress in a site's folder, with a registry of its own; returns the milliseconds that it took. */
-$forkpress = static function ( string $site, string ...$arguments ) use ( $program ): float {
-	$said    = tmpfile();
-	$begin   = hrtime( true );
-	$process = proc_open( array( $program, ...$arguments ), array( array( 'file', '/dev/null', 'r' ), $said, $said ), $pipes, $site, array( 'FORKPRESS_STATE_DIR' => "$site.state" ) + getenv() );
-	$status  = proc_close( $process );
-	$time    = ( hrtime( true ) - $begin ) / 1e6;
-	rewind( $said );
-	0 === $status || missing( "forkpress $arguments[0] failed: " . stream_get_contents( $said ) );
-	return $time;
-};
-
 $times = array();
 foreach ( rounds( (int) ( $argv[1] ?? 5 ) ) as $round ) {
 	$site = temp_dir() . '/site';
 	$port = free_port();
 	mkdir( $site );
-	$times['forkpress init'][] = $forkpress( $site, 'init', '--port', (string) $port );
+	$times['forkpress init'][] = forkpress( $site, 'init', '--port', (string) $port )[0];
 	// Even where this script ends early, no server is left.
-	at_end( static fn () => is_dir( $site ) && $forkpress( $site, 'stop', '--force' ) );
-	$times['forkpress serve'][] = $forkpress( $site, 'serve' );
-	$times['front page'][]      = front_page( $port )[0];
-	$forkpress( $site, 'stop' );
+	at_end( static fn () => is_dir( $site ) && forkpress( $site, 'stop', '--force' ) );
+	$times['forkpress serve'][] = forkpress( $site, 'serve' )[0];
+	$times['front page'][]      = page( $port )[0];
+	forkpress( $site, 'stop' );
 	remove( dirname( $site ) );
 }
 $times['in all'] = array_map( static fn ( ...$steps ) => array_sum( $steps ), ...array_values( $times ) );

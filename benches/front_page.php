@@ -23,7 +23,7 @@ $servers = array(
 );
 foreach ( $servers as $name => $server ) {
 	for ( $i = 0; $i < 20; $i++ ) {
-		list( , $page ) = front_page( $server->port );
+		list( , $page ) = page( $server->port );
 	}
 	// The port is in the page, and where SERVER_NAME is not the host, as without the router, so is a hint about that.
 	$pages[ $name ] = str_replace( array( (string) $server->port, "<link rel='dns-prefetch' href='//wp.localhost' />\n" ), '', $page );
@@ -36,7 +36,7 @@ foreach ( rounds( (int) ( $argv[1] ?? 400 ) ) as $round ) {
 	// Each server is first, second and last as often as the others.
 	$order[] = array_shift( $order );
 	foreach ( $order as $name ) {
-		$times[ $name ][] = front_page( $servers[ $name ]->port )[0];
+		$times[ $name ][] = page( $servers[ $name ]->port )[0];
 	}
 }
 table(

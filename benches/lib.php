@@ -211,6 +211,27 @@ final class Server {
 	}
 }
 
+/**
+ * Runs forkpress in a site's folder, with a registry of its own, to a good end.
+ *
+ * @param string $site         The folder.
+ * @param string ...$arguments Its arguments.
+ * @return array{float, string} The milliseconds that it took, and what it said.
+ */
+function forkpress( string $site, string ...$arguments ): array {
+	$program = ROOT . '/target/release/forkpress';
+	is_executable( $program ) || missing( "target/release/forkpress is missing: 'make build' makes it" );
+	$said    = tmpfile();
+	$errors  = tmpfile();
+	$begin   = hrtime( true );
+	$process = proc_open( array( $program, ...$arguments ), array( array( 'file', '/dev/null', 'r' ), $said, $errors ), $pipes, $site, array( 'FORKPRESS_STATE_DIR' => "$site.state" ) + getenv() );
+	$status  = proc_close( $process );
+	$time    = ( hrtime( true ) - $begin ) / 1e6;
+	array_map( 'rewind', array( $said, $errors ) );
+	0 === $status || missing( "forkpress $arguments[0] failed: " . stream_get_contents( $errors ) );
+	return array( $time, stream_get_contents( $said ) );
+}
+
 /** Returns a port of 127.0.0.1 that nobody listens at. */
 function free_port(): int {
 	$socket = stream_socket_server( 'tcp://127.0.0.1:0' );
@@ -220,21 +241,22 @@ function free_port(): int {
 }
 
 /**
- * Asks a server for its front page over a connection of its own; returns how long it took until the connection's end, in
+ * Asks a server for a page of `main` over a connection of its own; returns how long it took until the connection's end, in
  * milliseconds, and the page.
  *
- * @param int $port The server's.
+ * @param int    $port The server's.
+ * @param string $path The page.
  * @return array{float, string}
  */
-function front_page( int $port ): array {
+function page( int $port, string $path = '/' ): array {
 	$begin      = hrtime( true );
 	$connection = stream_socket_client( "tcp://127.0.0.1:$port", $code, $message, 60 );
 	stream_set_timeout( $connection, 60 );
-	fwrite( $connection, "GET / HTTP/1.1\r\nHost: wp.localhost:$port\r\nConnection: close\r\n\r\n" );
+	fwrite( $connection, "GET $path HTTP/1.1\r\nHost: wp.localhost:$port\r\nConnection: close\r\n\r\n" );
 	$answer = stream_get_contents( $connection );
 	$time   = ( hrtime( true ) - $begin ) / 1e6;
 	fclose( $connection );
-	str_starts_with( $answer, 'HTTP/1.1 200 ' ) && str_contains( $answer, '</html>' ) || missing( 'no front page: ' . substr( $answer, 0, 500 ) );
+	str_starts_with( $answer, 'HTTP/1.1 200 ' ) && str_contains( $answer, '</html>' ) || missing( "no page $path: " . substr( $answer, 0, 500 ) );
 	return array( $time, explode( "\r\n\r\n", $answer, 2 )[1] );
 }
 

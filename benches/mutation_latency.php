@@ -1,0 +1,91 @@
+<?php
+/**
+ * What four clients notice of mutations: the slowest of their requests while twenty mutations run, against the slowest of as
+ * many without, and against the longest time for which a mutation held the operations lock.
+ *
+ * php benches/mutation_latency.php
+ *
+ * Uses target/release/forkpress, with the WordPress that is packed into it.
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Bench;
+
+require __DIR__ . '/lib.php';
+
+const CLIENTS = 4;
+
+if ( isset( $argv[1] ) ) {
+	// A client: asks for a small page of main over and over, a millisecond apart, until its input ends; prints milliseconds.
+	list( , $port ) = $argv;
+	$times          = array();
+	for ( $read = array( STDIN ), $none = null; 0 === stream_select( $read, $none, $none, 0, 1000 ); $read = array( STDIN ) ) {
+		$times[] = page( (int) $port, '/small.php' )[0];
+	}
+	echo json_encode( $times );
+	exit;
+}
+
+$site = temp_dir() . '/site';
+$port = free_port();
+mkdir( $site );
+forkpress( $site, 'init', '--port', (string) $port );
+// A page that takes little itself: what is left is waiting.
+file_put_contents( "$site/main/small.php", '<?php echo "<html></html>";' );
+at_end( static fn () => is_dir( $site ) && forkpress( $site, 'stop', '--force' ) );
+forkpress( $site, 'serve', '--workers', (string) CLIENTS );
+
+/**
+ * Runs something beside the clients, and returns how long each of their requests took, sorted.
+ *
+ * @param callable $beside What.
+ * @return float[] Milliseconds.
+ */
+$clients = static function ( callable $beside ) use ( $port ): array {
+	$processes = array();
+	for ( $client = 0; $client < CLIENTS; $client++ ) {
+		$processes[] = new Process( array( PHP_BINARY, __FILE__, (string) $port ), array( array( 'pipe', 'r' ), array( 'pipe', 'w' ), STDERR ) );
+	}
+	$beside();
+	foreach ( $processes as $process ) {
+		fclose( $process->pipes[0] );
+	}
+	$times = array_merge( ...array_map( static fn ( $process ) => json_decode( stream_get_contents( $process->pipes[1] ), true ), $processes ) );
+	sort( $times );
+	return $times;
+};
+
+$mutate = static function () use ( $site ): void {
+	for ( $round = 0; $round < 5; $round++ ) {
+		forkpress( $site, 'branch', 'create', 'x' );
+		forkpress( $site, 'branch', 'reset', 'x', '--from', 'main' );
+		forkpress( $site, 'branch', 'delete', 'x' );
+		forkpress( $site, 'undo' );
+		forkpress( $site, 'branch', 'delete', 'x', '--purge' );
+	}
+};
+$begin    = hrtime( true );
+$mutating = $clients( $mutate );
+$took     = hrtime( true ) - $begin;
+$holds    = array_column( json_decode( forkpress( $site, '--json', 'log', '-n', '25' )[1], true ), 'held_us' );
+$quiet    = $clients( static fn () => usleep( intdiv( $took, 1000 ) ) );
+forkpress( $site, 'stop' );
+
+$row  = static fn ( string $what, array $times ): array => array(
+	$what,
+	(string) count( $times ),
+	sprintf( '%.1f', median( $times ) ),
+	sprintf( '%.1f', $times[ (int) ( 0.999 * count( $times ) ) ] ),
+	sprintf( '%.1f', end( $times ) ),
+);
+table(
+	array(
+		array( 'a request, ' . CLIENTS . ' clients', 'requests', 'median, ms', '99.9 %, ms', 'slowest, ms' ),
+		$row( 'while 25 mutations run', $mutating ),
+		$row( 'without', $quiet ),
+		array( 'longest exclusive hold', (string) count( $holds ), '', '', sprintf( '%.1f', max( $holds ) / 1000 ) ),
+	)
+);
