@@ -70,7 +70,7 @@ $mutate = static function () use ( $site ): void {
 $begin    = hrtime( true );
 $mutating = $clients( $mutate );
 $took     = hrtime( true ) - $begin;
-$holds    = array_column( json_decode( forkpress( $site, '--json', 'log', '-n', '25' )[1], true ), 'held_us' );
+$holds    = array_column( json_decode( forkpress( $site, '--json', 'log', '-n', '25' )[1], true ), 'held_seconds' );
 $quiet    = $clients( static fn () => usleep( intdiv( $took, 1000 ) ) );
 forkpress( $site, 'stop' );
 
@@ -86,6 +86,6 @@ table(
 		array( 'a request, ' . CLIENTS . ' clients', 'requests', 'median, ms', '99.9 %, ms', 'slowest, ms' ),
 		$row( 'while 25 mutations run', $mutating ),
 		$row( 'without', $quiet ),
-		array( 'longest exclusive hold', (string) count( $holds ), '', '', sprintf( '%.1f', max( $holds ) / 1000 ) ),
+		array( 'longest exclusive hold', (string) count( $holds ), '', '', sprintf( '%.1f', max( $holds ) * 1000 ) ),
 	)
 );
