@@ -213,6 +213,8 @@ impl Process {
         if let Some(note) = &mut site.note {
             request::with_description(|description| note.write(description));
         }
+        // One that watched an earlier lock of the request is no use to this one.
+        self.watcher = None;
         self.lock = Some(Taken { lock: Arc::new(lock), waited: since - begin, since });
         Ok(())
     }

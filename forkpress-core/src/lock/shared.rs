@@ -121,15 +121,9 @@ impl SharedOperations {
                 let lock = if busy_at_gate { &files.gate } else { &files.operations };
                 return Err(LockError::Timeout(files.busy(lock)));
             }
-            let guard_files = Arc::clone(&files);
             match files.operations.is_current() {
                 Ok(true) => {
-                    return Ok(Self {
-                        files: guard_files,
-                        pid: std::process::id(),
-                        released: AtomicBool::new(false),
-                        held,
-                    });
+                    return Ok(Self { files, pid: std::process::id(), released: AtomicBool::new(false), held });
                 }
                 outcome => {
                     files.operations.unlock();

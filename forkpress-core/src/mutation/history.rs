@@ -6,14 +6,13 @@
 //! is dropped changes nothing in the log.
 
 use std::fmt;
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::MutationError;
+use super::journal::read_toml;
 use crate::disk::{self, DiskError};
 use crate::layout::CowLayout;
 use crate::name::BranchName;
@@ -85,16 +84,6 @@ impl Entry {
         let text = toml::to_string(self).expect("an entry is plain values");
         disk::replace(&cow.log_entry(self.id), text.as_bytes())
     }
-
-    fn read(path: &Path) -> Result<Option<Self>, MutationError> {
-        let text = disk::step("read", path, || match fs::read_to_string(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            text => text.map(Some),
-        })?;
-        text.map(|text| toml::from_str(&text))
-            .transpose()
-            .map_err(|source| MutationError::Journal { path: path.to_owned(), source: Box::new(source) })
-    }
 }
 
 /// What was done, in the words of the command line: `reset x from main`, `undo 7 of x`.
@@ -126,7 +115,7 @@ impl History {
     pub fn read(cow: &CowLayout) -> Result<Self, MutationError> {
         let mut entries = Vec::new();
         for id in ids(cow)? {
-            entries.extend(Entry::read(&cow.log_entry(id))?);
+            entries.extend(read_toml::<Entry>(&cow.log_entry(id))?);
         }
         Ok(Self { entries })
     }

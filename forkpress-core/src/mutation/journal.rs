@@ -7,6 +7,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::MutationError;
@@ -75,14 +76,19 @@ impl Intent {
 
     /// Reads the intent of a mutation that died, if one did.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, MutationError> {
-        let text = disk::step("read", path, || match fs::read_to_string(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            text => text.map(Some),
-        })?;
-        text.map(|text| toml::from_str(&text))
-            .transpose()
-            .map_err(|source| MutationError::Journal { path: path.to_owned(), source: Box::new(source) })
+        read_toml(path)
     }
+}
+
+/// Reads a file of the journal or the log; none where there is no such file.
+pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, MutationError> {
+    let text = disk::step("read", path, || match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        text => text.map(Some),
+    })?;
+    text.map(|text| toml::from_str(&text))
+        .transpose()
+        .map_err(|source| MutationError::Journal { path: path.to_owned(), source: Box::new(source) })
 }
 
 #[cfg(test)]
