@@ -268,7 +268,17 @@ fn what_was_done_is_listed_and_undone() {
     assert_eq!((&undone["undone"], &undone["name"]), (&6.into(), &"x".into()));
     sandbox.run(&["undo", "7"]);
     sandbox.run(&["branch", "delete", "x", "--purge"]);
-    assert!(sandbox.refused(&["undo"], 1).contains("not kept"));
+    let refused = sandbox.refused(&["undo"], 1);
+    assert!(refused.contains("operation 9 cannot be undone") && refused.contains("hint: forkpress log"), "{refused}");
+    sandbox.run(&["branch", "create", "z"]);
+    sandbox.run(&["branch", "create", "x"]);
+    sandbox.run(&["branch", "delete", "x", "--purge"]);
+    let refused = sandbox.refused(&["undo"], 1);
+    assert!(
+        refused.contains("operation 12 cannot be undone")
+            && refused.contains("hint: the newest that can be undone is operation 10"),
+        "{refused}"
+    );
     let settings = sandbox.site().join(".forkpress/site.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
     std::fs::write(&settings, text.replace("trees = 30", "trees = 0")).unwrap();
