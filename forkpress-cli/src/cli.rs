@@ -249,8 +249,16 @@ pub enum BranchCommand {
     /// List the branches
     #[command(after_help = "Examples:
   forkpress branch list
-  forkpress branch list --json | jq -r '.[].name'")]
-    List,
+  forkpress branch list --bytes
+  forkpress branch list --json | jq -r '.[].name'
+
+To tell what a branch holds, every file of it is looked at: where there are more than 20 branches, only --bytes does that.
+'forkpress branch show' tells it of one.")]
+    List {
+        /// Tell what each branch holds, however many there are
+        #[arg(long)]
+        bytes: bool,
+    },
     /// Show a branch
     #[command(after_help = "Examples:
   forkpress branch show main

@@ -97,7 +97,7 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
     let dropped = if args.dry_run {
         keep::surplus(&site)?
     } else {
-        let dropped = keep::drop_surplus(&site, &mut branch::patience(&args.wait))?;
+        let dropped = keep::drop_surplus(&site, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
         keep::empty_trash(&site)?;
         dropped
     };

@@ -88,7 +88,7 @@ pub struct Prepared<'site> {
 
 /// The right to change something, and a site that no dead process has left anything in.
 #[derive(Debug)]
-struct Begun {
+pub(super) struct Begun {
     since: Instant,
     recovered: Option<Recovered>,
     mutation: Mutation<'static>,
@@ -96,7 +96,7 @@ struct Begun {
 
 impl Begun {
     /// Takes `mutation.lock` and brings what died to its end.
-    fn begin(
+    pub(super) fn begin(
         site: &Site,
         words: &str,
         patience: &mut Patience<'_>,
@@ -189,7 +189,7 @@ pub(super) fn prepare_undo<'site>(
         return Err(MutationError::DeleteMain);
     }
     if !history.is_kept(cow, undone) {
-        return Err(MutationError::NotKept { id: undone.id });
+        return Err(MutationError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) });
     }
     let mut intent = draft(site, Operation::Undo, undone.name.clone(), None)?;
     if intent.old.is_none() && (undone.before.is_none() || undone.files) {

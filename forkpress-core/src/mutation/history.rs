@@ -154,15 +154,26 @@ impl History {
     pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&Entry, MutationError> {
         let entry = match id {
             Some(id) => self.get(id).ok_or(MutationError::NoOperation { id })?,
-            None => {
-                let is_candidate = |entry: &&Entry| self.undone_by(entry.id).is_none() && !self.is_backward(entry);
-                self.entries.iter().rev().find(is_candidate).ok_or(MutationError::NothingToUndo)?
-            }
+            None => self.candidates().next().ok_or(MutationError::NothingToUndo)?,
         };
         match self.undone_by(entry.id) {
             Some(by) => Err(MutationError::Undone { id: entry.id, by }),
             None => Ok(entry),
         }
+    }
+
+    /// The newest operation that can be undone now: what it took away is kept or, where it made a branch, that exists.
+    pub(super) fn newest_undoable(&self, cow: &CowLayout) -> Option<u64> {
+        let is_undoable = |entry: &&Entry| match entry.before {
+            Some(_) => self.is_kept(cow, entry),
+            None => !entry.name.is_main() && cow.record(&entry.name).exists(),
+        };
+        self.candidates().find(is_undoable).map(|entry| entry.id)
+    }
+
+    /// The operations that are in force, undos themselves left out, newest first.
+    fn candidates(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev().filter(|entry| self.undone_by(entry.id).is_none() && !self.is_backward(entry))
     }
 
     /// Whether an operation took another one back. An undo of an undo does that operation again.

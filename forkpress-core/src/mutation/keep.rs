@@ -10,10 +10,12 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::MutationError;
+use super::engine::Begun;
 use super::history::{self, Entry, History};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
-use crate::lock::{Mutation, Patience};
+use crate::lock::Patience;
+use crate::progress::{Progress, Silent};
 use crate::site::Site;
 use crate::usage;
 
@@ -98,13 +100,23 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
-    drop_trees(site, surplus(site)?, patience)
+pub fn drop_surplus(
+    site: &Site,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Kept>, MutationError> {
+    drop_trees(site, surplus(site)?, patience, progress)
 }
 
-fn drop_trees(site: &Site, mut surplus: Vec<Kept>, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
+fn drop_trees(
+    site: &Site,
+    mut surplus: Vec<Kept>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Kept>, MutationError> {
     let cow = site.layout.cow();
-    let _mutation = Mutation::lock(cow, "gc", patience)?;
+    // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
+    let _begun = Begun::begin(site, "gc", patience, progress)?;
     let history = History::read(cow)?;
     // Some of it may have been brought back meanwhile.
     surplus.retain(|kept| history.undone_by(kept.operation.id).is_none());
@@ -144,7 +156,7 @@ pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationErr
         locked => disk::step("lock", &kept, || Ok(locked?))?,
     }
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
-    drop_trees(site, surplus, patience)?;
+    drop_trees(site, surplus, patience, &Silent)?;
     Ok(empty_trash(site)?)
 }
 

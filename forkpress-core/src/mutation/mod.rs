@@ -185,10 +185,12 @@ pub enum MutationError {
         by: u64,
     },
     /// What the operation took away has gone.
-    #[error("what operation {id} took away is not kept any more")]
+    #[error("operation {id} cannot be undone: what it took away is not kept")]
     NotKept {
         /// The operation that was to be undone.
         id: u64,
+        /// The newest operation that can be.
+        newest_undoable: Option<u64>,
     },
     /// The mutation happened, but its last step failed. The next mutation does it.
     #[error("branch '{name}' is changed but not finished; the next command that changes a branch finishes it")]

@@ -87,7 +87,7 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
         "gc" => {
             let mut site = site.clone();
             site.config.keep.trees = 0;
-            keep::drop_surplus(&site, patience)?;
+            keep::drop_surplus(&site, patience, &Silent)?;
             Ok(keep::empty_trash(&site)?)
         }
         _ => panic!("unknown operation {operation}"),

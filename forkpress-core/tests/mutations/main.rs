@@ -327,7 +327,7 @@ fn a_deleted_branch_is_gone_but_for_what_is_kept(place: Place, _: Kind, view: Fi
     assert_eq!((world.branches(), kept()), (vec!["main".to_owned()], 1));
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     let id = purged.operation.id;
-    assert!(matches!(world.undo(Some(id)).unwrap_err(), MutationError::NotKept { id: refused } if refused == id));
+    assert!(matches!(world.undo(Some(id)).unwrap_err(), MutationError::NotKept { id: refused, .. } if refused == id));
 }
 
 fn an_undo_gives_a_branch_back_what_it_had_and_can_be_undone(place: Place, _: Kind, view: FileView) {
@@ -752,7 +752,7 @@ fn a_tree_with_a_subvolume_inside_is_cloned_with_what_is_in_it() {
     assert_eq!(world.branches(), ["main"]);
     let mut site = world.site.clone();
     site.config.keep.trees = 0;
-    keep::drop_surplus(&site, &mut patience()).unwrap();
+    keep::drop_surplus(&site, &mut patience(), &Silent).unwrap();
     keep::empty_trash(&site).unwrap();
     let kept = fs::read_dir(site.layout.cow().kept_dir()).unwrap();
     assert_eq!(kept.count(), 0, "the old main, and the subvolume inside of it, went");
@@ -963,6 +963,16 @@ fn what_exceeds_the_bounds_is_dropped_and_what_is_left_can_be_undone() {
     assert_eq!(world.branches(), ["main", "c"]);
     let error = world.undo(Some(surplus[1].operation.id)).unwrap_err();
     assert!(matches!(error, MutationError::NotKept { .. }), "{error}");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_a_dead_mutation_left_is_cleared_before_anything_is_dropped() {
+    let world = plain_world();
+    let left = world.site.layout.cow().staged_tree(&name("died"));
+    fs::create_dir(&left).unwrap();
+    keep::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
+    assert!(!left.exists());
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
