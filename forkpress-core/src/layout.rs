@@ -121,6 +121,12 @@ impl CowLayout {
         self.kept_dir().join(slot.to_string())
     }
 
+    /// One of several trees that the operation `slot` took away.
+    #[must_use]
+    pub fn kept_tree_of(&self, slot: u64, name: &BranchName) -> PathBuf {
+        self.kept_tree(slot).join(name.as_str())
+    }
+
     /// The log of operations, one file each.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {
@@ -149,6 +155,12 @@ impl CowLayout {
     #[must_use]
     pub fn intent(&self) -> PathBuf {
         self.journal_dir().join("intent.toml")
+    }
+
+    /// The same of one that makes, or takes away, several branches.
+    #[must_use]
+    pub fn batch_intent(&self) -> PathBuf {
+        self.journal_dir().join("batch.toml")
     }
 }
 

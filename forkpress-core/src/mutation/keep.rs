@@ -229,6 +229,7 @@ mod tests {
             took_ms: None,
             held_us: None,
             before: None,
+            also: Vec::new(),
         };
         days.iter().map(|day| Kept { operation: entry(*day), bytes: 10 }).collect()
     }

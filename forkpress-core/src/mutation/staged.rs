@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::MutationError;
 use crate::branch::Branch;
 use crate::config::FileView;
-use crate::database::{DatabaseError, Snapshot};
+use crate::database::{self, DatabaseError, Snapshot};
 use crate::deadline::Deadline;
 use crate::disk::{self, DiskError};
 use crate::layout::DATABASE_DIR;
@@ -104,6 +104,29 @@ impl Staged {
                 Ok(0)
             }
         }
+    }
+
+    /// Makes clones of this tree, which is refreshed and in nobody's use, at other paths, durably.
+    pub(super) fn clone_to(&self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
+        let own = self.folder.path();
+        let Files::OneByOne { view, seen } = &self.files else {
+            return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
+        };
+        for path in paths {
+            view::create_tree_root(*view, path)?;
+            disk::close_to_others(path)?;
+        }
+        tree::clone_to_all(*view, seen, own, paths, progress)?;
+        if let Some(database_folder) = seen.get(Path::new(DATABASE_DIR)) {
+            let folders: Vec<_> = paths.iter().map(|path| path.join(DATABASE_DIR)).collect();
+            folders.iter().try_for_each(|folder| disk::open_up(folder))?;
+            database::clone_at_rest(*view, own, paths)?;
+            folders.iter().try_for_each(|folder| disk::set_attributes(folder, &database_folder.attributes))?;
+        }
+        progress.begin("sync", None);
+        disk::sync_file_system(own)?;
+        progress.end();
+        Ok(())
     }
 
     /// Waits until no foreign writer is at the source's database.
