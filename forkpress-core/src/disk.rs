@@ -199,16 +199,7 @@ impl Folder {
     pub(crate) fn symlink(&self, target: &Path, name: &OsStr, attributes: &Attributes) -> Result<(), DiskError> {
         let path = self.path.join(name);
         step("make the symlink", &path, || Ok(rustix::fs::symlinkat(target, &self.descriptor, name)?))?;
-        step("set the attributes of", &path, || {
-            let stat = rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            if (stat.st_uid, stat.st_gid) != (attributes.owner, attributes.group) {
-                let (owner, group) = attributes.owner_and_group();
-                let changed = rustix::fs::chownat(&self.descriptor, name, owner, group, AtFlags::SYMLINK_NOFOLLOW);
-                given_away(changed)?;
-            }
-            let times = attributes.times();
-            Ok(rustix::fs::utimensat(&self.descriptor, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
-        })
+        step("set the attributes of", &path, || set_symlink_attributes_at(&self.descriptor, name.as_ref(), attributes))
     }
 }
 
@@ -315,6 +306,25 @@ fn copy_sparse(from: &File, to: &File, bytes: u64) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
 fn copy_sparse(from: &File, to: &File, bytes: u64) -> io::Result<()> {
     copy_range(from, to, 0, bytes)
+}
+
+/// Makes a symlink that says what another says, wherever that leads.
+pub(crate) fn symlink(target: &Path, path: &Path) -> Result<(), DiskError> {
+    step("make the symlink", path, || Ok(rustix::fs::symlink(target, path)?))
+}
+
+/// Gives a symlink what it has of attributes. Who may not give files away keeps it.
+pub(crate) fn set_symlink_attributes(path: &Path, attributes: &Attributes) -> Result<(), DiskError> {
+    step("set the attributes of", path, || set_symlink_attributes_at(CWD, path, attributes))
+}
+
+fn set_symlink_attributes_at(folder: impl AsFd, path: &Path, attributes: &Attributes) -> io::Result<()> {
+    let now = rustix::fs::statat(&folder, path, AtFlags::SYMLINK_NOFOLLOW)?;
+    if (now.st_uid, now.st_gid) != (attributes.owner, attributes.group) {
+        let (owner, group) = attributes.owner_and_group();
+        given_away(rustix::fs::chownat(&folder, path, owner, group, AtFlags::SYMLINK_NOFOLLOW))?;
+    }
+    Ok(rustix::fs::utimensat(&folder, path, &attributes.times(), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 /// Gives the file at `original` a second name.
