@@ -12,6 +12,7 @@ mod commands;
 mod extension;
 mod failure;
 mod init;
+mod number;
 mod output;
 mod php;
 mod progress;

@@ -54,6 +54,16 @@ const PAIRS_WITH_FILES: [[&str; 2]; 9] = [
     ["create-with", "apply"],
 ];
 
+/// Scripts that make, or take away, several branches in one, and what follows.
+const BATCHES: [&[&str]; 6] = [
+    &["create-all"],
+    &["create-all", "undo"],
+    &["create-all", "undo", "redo"],
+    &["create-all", "gc"],
+    &["create-all", "undo", "gc"],
+    &["delete", "create-all"],
+];
+
 /// Operations, and what comes before them, of which only the last is hit.
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
@@ -66,6 +76,14 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
             let taken = branch::list(site)?.len();
             let new = name(&format!("new{taken}"));
             mutation::create(site, &new, &name("x"), patience, progress).map(drop)
+        }
+        "create-all" => {
+            let names = ["one", "two", "three"].map(name);
+            mutation::create_all(site, &names, &name("x"), patience, progress).map(drop)
+        }
+        "redo" => {
+            let undone = History::read(site.layout.cow())?.entries.last().unwrap().id;
+            mutation::undo(site, Some(undone), patience, progress).map(drop)
         }
         "create-with" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));
@@ -127,8 +145,11 @@ impl State {
             (branch.name.to_string(), (state, branch.record.from))
         });
         let history = History::read(site.layout.cow()).unwrap();
-        let mut kept: Vec<_> =
-            fs::read_dir(site.layout.cow().kept_dir()).unwrap().map(|tree| tree_state(&tree.unwrap().path())).collect();
+        let mut kept: Vec<_> = fs::read_dir(site.layout.cow().kept_dir())
+            .unwrap()
+            .flat_map(|slot| trees_in(&slot.unwrap().path()))
+            .map(|tree| tree_state(&tree))
+            .collect();
         kept.sort();
         Self {
             branches: branches.collect(),
@@ -136,6 +157,13 @@ impl State {
             log: history.entries.iter().map(|entry| (entry.operation, entry.name.to_string())).collect(),
         }
     }
+}
+
+/// The trees in a slot: one or, of branches that were made together, one for each.
+fn trees_in(slot: &Path) -> Vec<PathBuf> {
+    let inner: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let is_tree = |path: &PathBuf| forkpress_core::layout::database_of(path).exists();
+    if !inner.is_empty() && inner.iter().all(is_tree) { inner } else { vec![slot.to_owned()] }
 }
 
 /// Looks at a tree, which has to be whole.
@@ -370,7 +398,7 @@ fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
         eprintln!("{operation}: {steps} steps");
         assert!(steps > 5, "{operation}");
     }
-    for script in RENAMES {
+    for script in RENAMES.into_iter().chain(BATCHES) {
         hit_every_step(&template, script, script.len() - 1, Fault::Death);
     }
 }
@@ -396,9 +424,10 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
             hit_every_step(&template, &[operation], 0, fault);
         }
     }
-    for script in RENAMES {
+    for script in RENAMES.into_iter().chain(BATCHES) {
         hit_every_step(&template, script, script.len() - 1, Fault::Eio);
     }
+    hit_every_step(&template, &["create-all"], 0, Fault::Enospc);
 }
 
 #[test]
@@ -414,9 +443,10 @@ fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before
 fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_before_or_after() {
     let Some(place) = Place::of(Kind::Btrfs) else { return };
     let template = Template::new(place, FileView::BtrfsSnapshot);
-    for operation in OPERATIONS.into_iter().chain(FILES) {
+    for operation in OPERATIONS.into_iter().chain(FILES).chain(["create-all"]) {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
+    hit_every_step(&template, &["create-all", "undo"], 1, Fault::Death);
     for operation in ["reset", "apply"] {
         hit_every_step(&template, &[operation], 0, Fault::Eio);
     }
@@ -426,7 +456,7 @@ fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_b
 fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let template = in_memory();
     let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
-    let scripts = scripts.chain([&["apply", "undo"][..]]);
+    let scripts = scripts.chain([&["apply", "undo"][..]]).chain(BATCHES.into_iter().take(3));
     for script in scripts {
         let (states, steps) = reference(&template, script);
         for at in steps[script.len() - 1] + 1.. {
@@ -435,7 +465,8 @@ fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
             if outcome.total.is_some() {
                 break;
             }
-            if !copy.site.layout.cow().intent().exists() {
+            let cow = copy.site.layout.cow();
+            if !cow.intent().exists() && !cow.batch_intent().exists() {
                 continue;
             }
             let mut killed = 1;

@@ -52,6 +52,9 @@ macro_rules! conformance {
                 a_database_without_a_log_is_in_wal_mode_in_the_branch
                 a_database_that_comes_goes_or_is_replaced_while_a_branch_is_prepared_is_followed
                 a_process_that_dies_leaves_the_next_mutation_a_clean_site
+                branches_created_together_are_each_like_their_source_and_of_their_own
+                branches_created_together_are_undone_and_done_again_together
+                branches_are_created_all_or_none
             );
         }
     )* };
@@ -1023,4 +1026,81 @@ fn a_journal_that_cannot_be_understood_stops_mutations() {
     fs::write(world.site.layout.cow().intent(), "operation = 'bake'\n").unwrap();
     assert!(matches!(world.delete("x").unwrap_err(), MutationError::Journal { .. }));
     assert_eq!(world.branches(), ["main", "x"]);
+}
+
+fn branches_created_together_are_each_like_their_source_and_of_their_own(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        fs::write(main.join("file"), vec![b'm'; 100_000]).unwrap();
+        fs::create_dir_all(main.join("folder/deep")).unwrap();
+        fs::write(main.join("folder/one"), "linked").unwrap();
+        fs::hard_link(main.join("folder/one"), main.join("folder/deep/two")).unwrap();
+        symlink("nowhere", main.join("folder/link")).unwrap();
+        fs::set_permissions(main.join("folder"), fs::Permissions::from_mode(0o555)).unwrap();
+        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::File::open(main.join("folder")).unwrap().set_modified(old).unwrap();
+    });
+    let log = world.posts("main");
+    let branches: Vec<_> = (0..40).map(|number| format!("b{number}")).collect();
+    let branches: Vec<_> = branches.iter().map(String::as_str).collect();
+    let report = world.create_all(&branches).unwrap();
+    assert_eq!(report.operation.names().map(BranchName::as_str).collect::<Vec<_>>(), branches);
+    assert_eq!(world.branches().len(), 41);
+    let main = files(&world.path("main"));
+    for branch in &branches {
+        let path = world.path(branch);
+        assert_eq!(files(&path), main);
+        assert_eq!(world.posts(branch), log);
+        assert_eq!(branch::show(&world.site, &name(branch)).unwrap().record.generation, report.generation);
+        let metadata = |path: &Path| fs::metadata(path).unwrap();
+        let (folder, original) = (metadata(&path.join("folder")), metadata(&world.path("main").join("folder")));
+        assert_eq!((folder.mode(), folder.mtime()), (original.mode(), original.mtime()));
+        assert_eq!(metadata(&path.join("folder/one")).ino(), metadata(&path.join("folder/deep/two")).ino());
+    }
+    let file = fs::File::options().write(true).open(world.path("b7").join("file")).unwrap();
+    file.write_all_at(b"x", 50_000).unwrap();
+    world.add_post("b7", "on b7");
+    assert_eq!(files(&world.path("b8")), main);
+    assert_eq!(world.posts("b8"), ["hello"]);
+    assert_eq!(world.posts("main"), ["hello"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn branches_created_together_are_undone_and_done_again_together(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    let created = world.create_all(&["a", "b", "c"]).unwrap().operation.id;
+    world.add_post("a", "on a");
+    world.delete("b").unwrap();
+    let undone = world.undo(Some(created)).unwrap().operation;
+    assert_eq!(undone.names().map(BranchName::as_str).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(world.branches(), ["main"]);
+    world.undo(Some(undone.id)).unwrap();
+    assert_eq!(world.branches(), ["main", "a", "c"]);
+    assert_eq!(world.posts("a"), ["hello", "on a"]);
+    assert_eq!(branch::show(&world.site, &name("c")).unwrap().record.from, Some(BranchName::main()));
+    // Again, and this time something is in the way of one.
+    let undone = world.undo(Some(created)).map(|report| report.operation.id);
+    assert!(undone.is_err(), "it is undone already");
+    let kept = world.site.layout.cow().kept_tree(created);
+    assert!(!kept.exists(), "nothing is kept of branches that are there");
+    let again = world.create_all(&["d", "e"]).unwrap().operation.id;
+    let undone = world.undo(None).unwrap().operation;
+    assert_eq!(undone.undoes, Some(again), "the newest operation is all of it");
+    world.create("e").unwrap();
+    assert!(matches!(world.undo(Some(undone.id)), Err(MutationError::Exists { name }) if name.as_str() == "e"));
+    assert_eq!(world.branches(), ["main", "a", "c", "e"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn branches_are_created_all_or_none(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    world.create("taken").unwrap();
+    fs::create_dir(world.path("in-the-way")).unwrap();
+    let refused = |branches: &[&str]| world.create_all(branches).unwrap_err().to_string();
+    assert_eq!(refused(&["a", "taken", "b"]), "branch 'taken' already exists");
+    assert!(refused(&["a", "in-the-way"]).contains("is in the way of the new branch 'in-the-way'"));
+    assert_eq!(refused(&["a", "b", "a"]), "branch 'a' is named twice");
+    assert_eq!(refused(&[]), "no branch to create");
+    assert_eq!(world.branches(), ["main", "taken"]);
+    assert!(!world.path("a").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }

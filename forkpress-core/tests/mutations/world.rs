@@ -75,6 +75,11 @@ impl World {
         mutation::create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent)
     }
 
+    pub fn create_all(&self, branches: &[&str]) -> Result<Report, MutationError> {
+        let names: Vec<_> = branches.iter().map(|branch| name(branch)).collect();
+        mutation::create_all(&self.site, &names, &BranchName::main(), &mut patience(), &Silent)
+    }
+
     pub fn prepare_create(&self, branch: &str) -> Prepared<'_> {
         mutation::prepare_create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent).unwrap()
     }
