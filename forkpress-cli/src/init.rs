@@ -119,6 +119,7 @@ fn make(
         file_view,
         root_host: args.root_host.clone(),
         port: args.port,
+        spares: 1,
         keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };

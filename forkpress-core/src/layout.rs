@@ -103,6 +103,30 @@ impl CowLayout {
         self.staging_dir().join(format!("{name}.files"))
     }
 
+    /// Clones of `main` that wait to be taken, each with a number.
+    #[must_use]
+    pub fn spares_dir(&self) -> PathBuf {
+        self.0.join("spares")
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn spare(&self, number: u64) -> PathBuf {
+        self.spares_dir().join(number.to_string())
+    }
+
+    /// One that a mutation has taken. One mutation runs at a time, and no branch's name has a dot.
+    #[must_use]
+    pub fn staged_spare(&self) -> PathBuf {
+        self.staging_dir().join("spare.taken")
+    }
+
+    /// One that is being made.
+    #[must_use]
+    pub fn spare_in_making(&self) -> PathBuf {
+        self.spares_dir().join("making")
+    }
+
     /// What waits for its removal. Nothing in it is anybody's any more.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {

@@ -97,9 +97,8 @@ pub(super) fn create(
     keep::keep_disk_free(site)?;
 
     let cow = site.layout.cow();
-    let mut staged = with_room(site, || {
-        Staged::prepare(site.config.file_view, &source, cow.staged_tree(first), patience.deadline(), progress)
-    })?;
+    let mut staged =
+        with_room(site, || Staged::prepare(site, &source, cow.staged_tree(first), patience.deadline(), progress))?;
     let (held, retaken) = engine::refresh(&mut begun.mutation, &mut staged, patience)?;
     let paths: Vec<_> = others.iter().map(|name| cow.staged_tree(name)).collect();
     let mut folders = with_room(site, || {

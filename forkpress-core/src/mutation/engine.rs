@@ -12,7 +12,7 @@ use super::apply::{self, Files, Overlay, Purpose, Reverse};
 use super::history::{Entry, History, Operation};
 use super::journal::{Ending, Found, Intent};
 use super::staged::Staged;
-use super::{MutationError, Recovered, Report, batch, keep};
+use super::{MutationError, Recovered, Report, batch, keep, spare};
 use crate::branch::{self, Branch, BranchError};
 use crate::database::DatabaseError;
 use crate::disk::{self, DiskError};
@@ -142,7 +142,7 @@ pub(super) fn prepare<'site>(
     keep::keep_disk_free(site)?;
     let staged = with_room(site, || {
         let path = site.layout.cow().staged_tree(&intent.entry.name);
-        Staged::prepare(site.config.file_view, &source, path, patience.deadline(), progress)
+        Staged::prepare(site, &source, path, patience.deadline(), progress)
     })?;
     let files = put.map(|overlay| {
         let folder = site.layout.cow().staged_files(&intent.entry.name);
@@ -267,7 +267,10 @@ pub(super) fn current(site: &Site, operation: Operation, name: &BranchName) -> R
 }
 
 /// Does something that needs space; where there is too little, drops what is kept, oldest first, and tries again.
-pub(super) fn with_room<T>(site: &Site, mut action: impl FnMut() -> Result<T, MutationError>) -> Result<T, MutationError> {
+pub(super) fn with_room<T>(
+    site: &Site,
+    mut action: impl FnMut() -> Result<T, MutationError>,
+) -> Result<T, MutationError> {
     loop {
         match action() {
             Err(error) if error.is_disk_full() && keep::make_room(site).unwrap_or(false) => {}
@@ -575,6 +578,7 @@ fn recover_under_lock(
     disk::create_folder(&cow.kept_dir())?;
     disk::create_folder(&cow.log_dir())?;
     let finished = finish_what_died(site, mutation, patience)?;
+    spare::recover(site)?;
     let staged = disk::list(&cow.staging_dir())?;
     staged.iter().try_for_each(|path| disk::discard(path, &cow.trash_dir()))?;
     for folder in [cow.records_dir(), cow.journal_dir(), cow.log_dir()] {

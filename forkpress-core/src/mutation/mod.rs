@@ -19,6 +19,7 @@ mod engine;
 pub mod history;
 mod journal;
 pub mod keep;
+pub mod spare;
 mod staged;
 
 use std::fmt;

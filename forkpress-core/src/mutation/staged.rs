@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::MutationError;
+use super::{MutationError, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
@@ -14,6 +14,7 @@ use crate::deadline::Deadline;
 use crate::disk::{self, DiskError};
 use crate::layout::DATABASE_DIR;
 use crate::progress::Progress;
+use crate::site::Site;
 use crate::tree::{self, Tree};
 use crate::view;
 
@@ -42,15 +43,18 @@ enum Files {
 impl Staged {
     /// Does what can be done while whoever writes into `source` goes on, durably.
     pub(super) fn prepare(
-        view: FileView,
+        site: &Site,
         source: &Branch,
         path: PathBuf,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
+        let view = site.config.file_view;
         let folder = Folder::new(path);
         let files = if view::takes_whole_trees(view, &source.path)? {
             Files::WholeTree
+        } else if let Some(seen) = spare::take(site, source, folder.path())? {
+            Files::OneByOne { view, seen }
         } else {
             let seen = Tree::walk(&source.path)?;
             view::create_tree_root(view, folder.path())?;

@@ -5,4 +5,5 @@ mod diff;
 mod walk;
 
 pub(crate) use clone::{clone_to_all, clone_tree, retake};
+pub(crate) use diff::count_changes;
 pub(crate) use walk::{TICK, Tree, is_racy};

@@ -64,6 +64,15 @@ const BATCHES: [&[&str]; 6] = [
     &["delete", "create-all"],
 ];
 
+/// Scripts in which a spare is made, or taken.
+const SPARES: [&[&str]; 5] = [
+    &["spare"],
+    &["spare", "create-main"],
+    &["spare", "reset"],
+    &["spare", "create-all-main"],
+    &["spare", "reset-main", "spare"],
+];
+
 /// Operations, and what comes before them, of which only the last is hit.
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
@@ -78,9 +87,19 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
             mutation::create(site, &new, &name("x"), patience, progress).map(drop)
         }
         "create-all" => {
-            let names = ["one", "two", "three"].map(name);
+            let names = ["one", "two"].map(name);
             mutation::create_all(site, &names, &name("x"), patience, progress).map(drop)
         }
+        "create-all-main" => {
+            let names = ["one", "two"].map(name);
+            mutation::create_all(site, &names, &BranchName::main(), patience, progress).map(drop)
+        }
+        "spare" => {
+            world::settle(&site.layout.branch(&BranchName::main()));
+            mutation::spare::keep(site, progress).map(drop)
+        }
+        "create-main" => mutation::create(site, &name("new"), &BranchName::main(), patience, progress).map(drop),
+        "reset-main" => mutation::reset(site, &BranchName::main(), &name("x"), true, patience, progress).map(drop),
         "redo" => {
             let undone = History::read(site.layout.cow())?.entries.last().unwrap().id;
             mutation::undo(site, Some(undone), patience, progress).map(drop)
@@ -346,6 +365,7 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
     for folder in [cow.staging_dir(), cow.trash_dir(), cow.journal_dir()] {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{what}: {}", folder.display());
     }
+    assert!(!cow.spare_in_making().exists(), "{what}");
     for folder in [cow.records_dir(), cow.log_dir()] {
         for file in fs::read_dir(folder).unwrap() {
             assert!(!file.unwrap().file_name().to_str().unwrap().ends_with(".tmp"), "{what}");
@@ -366,12 +386,17 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         }
         // The fault did no harm.
         None => assert!(after.is_some_and(is), "{what}: {now:#?} is not\n{after:#?}"),
-        Some(error) if operation == "gc" || ["Unfinished", "Halfway"].iter().any(|word| error.starts_with(word)) => {
+        Some(error)
+            if ["gc", "spare"].contains(&operation)
+                || ["Unfinished", "Halfway"].iter().any(|word| error.starts_with(word)) =>
+        {
             assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
         }
         Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
     }
+    // From a spare, where one was made.
     mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+    assert_eq!(tree_state(&site.layout.branch(&name("another"))), tree_state(&site.layout.branch(&BranchName::main())));
 }
 
 /// What is served until recovery is a tree of before or after, too.
@@ -398,7 +423,7 @@ fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
         eprintln!("{operation}: {steps} steps");
         assert!(steps > 5, "{operation}");
     }
-    for script in RENAMES.into_iter().chain(BATCHES) {
+    for script in RENAMES.into_iter().chain(BATCHES).chain(SPARES) {
         hit_every_step(&template, script, script.len() - 1, Fault::Death);
     }
 }
@@ -424,19 +449,21 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
             hit_every_step(&template, &[operation], 0, fault);
         }
     }
-    for script in RENAMES.into_iter().chain(BATCHES) {
+    for script in RENAMES.into_iter().chain(BATCHES.into_iter().take(2)).chain([&["spare", "create-main"][..]]) {
         hit_every_step(&template, script, script.len() - 1, Fault::Eio);
     }
     hit_every_step(&template, &["create-all"], 0, Fault::Enospc);
+    hit_every_step(&template, &["spare"], 0, Fault::Enospc);
 }
 
 #[test]
 fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before_or_after() {
     let Some(place) = Place::of(Kind::Xfs) else { return };
     let template = Template::new(place, FileView::Reflink);
-    for operation in ["create", "reset", "apply"] {
+    for operation in ["create", "reset", "apply", "create-all"] {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
+    hit_every_step(&template, &["spare", "create-main"], 0, Fault::Death);
 }
 
 #[test]
@@ -456,7 +483,10 @@ fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_b
 fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let template = in_memory();
     let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
-    let scripts = scripts.chain([&["apply", "undo"][..]]).chain(BATCHES.into_iter().take(3));
+    let scripts = scripts
+        .chain([&["apply", "undo"][..]])
+        .chain(BATCHES.into_iter().take(3))
+        .chain([&["spare", "create-main"][..]]);
     for script in scripts {
         let (states, steps) = reference(&template, script);
         for at in steps[script.len() - 1] + 1.. {
