@@ -37,6 +37,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
+        Command::Spares { work_dir } => crate::server::keep_spares(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }
     Ok(ExitCode::SUCCESS)
