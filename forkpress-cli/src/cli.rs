@@ -110,6 +110,30 @@ Every command that changes a branch does the same afterwards, in the background.
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
 number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
     Exec(ExecArgs),
+    /// Check a site out with git: its files and its database as text
+    #[command(after_help = "Examples:
+  forkpress clone                                              the site that the current folder lies in, into ./site
+  forkpress clone http://wp.localhost:18080/site.git shop
+  forkpress clone --work-dir ~/shop/.forkpress ~/checkout
+
+The site must be served. The checkout is an ordinary one: 'git clone' with that address does the same.")]
+    Clone(CloneArgs),
+    /// Commit all that changed in a checkout and push it: its branch on the site shows it at once
+    #[command(after_help = "Examples:
+  forkpress commit -m 'Larger headline'
+  forkpress commit -m 'Larger headline' ~/checkout
+
+A branch that the site does not have yet is created there, from the branch that its commits come from.
+Only what is in wordpress/ is taken; database.sql is there to be read.")]
+    Commit(CommitArgs),
+    /// Bring a checkout up to date with its branch on the site; what is not pushed stays on top
+    #[command(after_help = "Examples:
+  forkpress pull
+  forkpress pull ~/checkout")]
+    Pull(PullArgs),
+    /// Work with the site's Git side
+    #[command(subcommand, arg_required_else_help = true)]
+    Git(GitCommand),
     /// Show the logs of the site
     #[command(after_help = "Examples:
   forkpress logs
@@ -354,6 +378,59 @@ pub struct ExecArgs {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct CloneArgs {
+    /// The address of the site's repository [default: that of the site that the current folder lies in]
+    pub remote: Option<String>,
+
+    /// The folder to make [default: site]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CommitArgs {
+    /// The checkout [default: the one that the current folder lies in]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub repo: Option<PathBuf>,
+
+    /// What the commit is about
+    #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub message: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// The checkout [default: the one that the current folder lies in]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub repo: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GitCommand {
+    /// Branches of the site, from a checkout
+    #[command(subcommand, arg_required_else_help = true)]
+    Branch(GitBranchCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GitBranchCommand {
+    /// Create a branch of the site and switch the checkout to it
+    #[command(after_help = "Examples:
+  forkpress git branch create headline
+  forkpress git branch create headline-2 --from headline ~/checkout")]
+    Create {
+        /// The new branch: lower-case letters, digits, '-' and '_'
+        name: BranchName,
+        /// The branch to take from
+        #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+        from: BranchName,
+        /// The checkout [default: the one that the current folder lies in]
+        #[arg(value_hint = clap::ValueHint::DirPath)]
+        repo: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod cli;
 mod commands;
 mod extension;
 mod failure;
+mod git;
 mod init;
 mod output;
 mod php;

@@ -1,6 +1,7 @@
 //! What each command does, one file a command.
 
 mod branch;
+mod checkout;
 mod exec;
 mod history;
 mod logs;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, ServerCommand};
+use crate::cli::{self, Cli, Command, GitCommand, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -34,6 +35,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
+        Command::Commit(args) => checkout::commit(args, cli.json)?,
+        Command::Pull(args) => checkout::pull(args, cli.json)?,
+        Command::Git(GitCommand::Branch(command)) => checkout::branch(command, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
