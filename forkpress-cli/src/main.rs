@@ -13,6 +13,7 @@ mod extension;
 mod failure;
 mod git;
 mod init;
+mod interrupt;
 mod output;
 mod php;
 mod progress;

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::{CloneArgs, CommitArgs, GitBranchCommand, PullArgs};
 use crate::failure::{During, Failure};
 use crate::git::{self, Checkout, Head, Remote};
+use crate::interrupt::Interrupt;
 use crate::site::Address;
 use crate::{output, progress, site};
 
@@ -24,7 +25,7 @@ pub fn clone(work_dir: Option<&Path>, args: &CloneArgs, as_json: bool) -> Result
     let dir = site::current_dir()?.join(args.dir.as_deref().unwrap_or(Path::new("site")));
     let progress = progress::shown(as_json);
     progress.begin(&format!("cloning into {}", dir.display()), None);
-    make_checkout(&url, &dir)?;
+    make_checkout(&url, &dir, &Interrupt::on_signals()?)?;
     progress.end();
     let head = Head::read(&dir)?;
     let branch = head.branch()?;
@@ -61,15 +62,23 @@ fn not_served(site: &Site) -> Failure {
 }
 
 /// Makes a checkout of `main` in `dir`, or leaves nothing.
-pub fn make_checkout(url: &str, dir: &Path) -> Result<(), Failure> {
+pub fn make_checkout(url: &str, dir: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
     refuse_place(dir)?;
     let mut clone = git::command(Path::new("."), ["clone", "--quiet", "--no-checkout", "--"]);
     let output = git::outcome(clone.arg(url).arg(dir))?;
     if !output.status.success() {
+        interrupt.check()?;
         let failure = Failure::new(format!("cannot clone {}", shown(url)));
         let failure = git::said(&output.stderr).into_iter().fold(failure, Failure::because);
         return Err(git::not_reached(failure, &output.stderr));
     }
+    // The folder is new or was empty: git clones into no other.
+    let filled = fill(dir).and_then(|()| interrupt.check());
+    filled.inspect_err(|_| drop(fs::remove_dir_all(dir)))
+}
+
+/// Checks out what was cloned.
+fn fill(dir: &Path) -> Result<(), Failure> {
     let info = dir.join(".git/info");
     let written = fs::create_dir_all(&info).and_then(|()| fs::write(info.join("attributes"), ATTRIBUTES));
     written.during(|| format!("cannot write into {}", info.display()))?;

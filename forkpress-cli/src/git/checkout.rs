@@ -133,8 +133,9 @@ impl Head {
     /// The branch that is checked out, and can be committed to.
     pub fn branch(&self) -> Result<BranchName, Failure> {
         if !self.unmerged.is_empty() {
+            let next = if self.branch.is_some() { "" } else { ", git rebase --continue (or git rebase --abort)" };
             return Err(Failure::new(format!("there are conflicts in {}", listed(&self.unmerged)))
-                .hint("mend the files, then: git add FILE..., git rebase --continue (or git rebase --abort)"));
+                .hint(format!("mend the files, then: git add FILE...{next}")));
         }
         let Some(branch) = &self.branch else {
             return Err(Failure::new("no branch is checked out")
@@ -204,7 +205,9 @@ mod tests {
         assert!(on("feature/x").branch().unwrap_err().to_string().contains("can't be a branch of a site"));
         assert!(Head::parse(b"# branch.oid (initial)\0# branch.head (detached)\0").branch().is_err());
         let conflict = Head { unmerged: vec!["a".to_owned()], ..on("sale") };
-        assert!(conflict.branch().unwrap_err().to_string().contains("git rebase --continue"));
+        assert!(!conflict.branch().unwrap_err().to_string().contains("rebase"));
+        let in_rebase = Head { branch: None, ..conflict };
+        assert!(in_rebase.branch().unwrap_err().to_string().contains("git rebase --continue"));
     }
 
     #[test]
