@@ -10,6 +10,7 @@ use forkpress_core::config::FileView;
 use forkpress_core::name::BranchName;
 
 use crate::bundle::Bundle;
+use crate::git::Remote;
 
 /// Branches a whole WordPress site, files and database, and serves every branch at its own host name.
 #[derive(Debug, Parser)]
@@ -131,6 +132,18 @@ Only what is in wordpress/ is taken; database.sql is there to be read.")]
   forkpress pull
   forkpress pull ~/checkout")]
     Pull(PullArgs),
+    /// Make branches of the site and a worktree for each, for as many agents; or take them away again
+    #[command(after_help = "Examples:
+  forkpress agents --count 3                     agent-1 to agent-3, worktrees in ./agents
+  forkpress agents ~/checkout --count 3 --prefix shop --from marketing
+  forkpress agents --json | jq -r '.[].worktree'
+  forkpress agents --remove
+
+DIR is a checkout, made where there is none. Numbers go on after those that are there. If anything fails or is
+interrupted, what was made is removed again.
+--remove leaves what holds work, and names it: files that are not committed, commits that are not pushed, and changes of
+a branch on the site that main has not. 'forkpress undo' brings back a branch that was removed.")]
+    Agents(AgentsArgs),
     /// Work with the site's Git side
     #[command(subcommand, arg_required_else_help = true)]
     Git(GitCommand),
@@ -408,6 +421,36 @@ pub struct PullArgs {
     pub repo: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub struct AgentsArgs {
+    /// The checkout [default: the one that the current folder lies in, else ./agents]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+
+    /// How many agents
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+
+    /// What their branches are called, before a number
+    #[arg(long, default_value = "agent", value_parser = parse_prefix)]
+    pub prefix: String,
+
+    /// The branch to take from
+    #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+    pub from: BranchName,
+
+    /// The address of the site's repository [default: that of the checkout, or of the site]
+    #[arg(long, value_name = "URL", value_parser = parse_remote)]
+    pub remote: Option<Remote>,
+
+    /// Remove the agents with this prefix, branches and worktrees
+    #[arg(long, conflicts_with_all = ["count", "from"])]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum GitCommand {
     /// Branches of the site, from a checkout
@@ -506,6 +549,16 @@ fn parse_password(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// What, with a number, makes a branch name.
+fn parse_prefix(text: &str) -> Result<String, String> {
+    format!("{text}-1").parse::<BranchName>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_remote(text: &str) -> Result<Remote, String> {
+    Remote::parse(text)
+        .ok_or_else(|| "a site's repository has an address such as http://wp.localhost:18080/site.git".to_owned())
+}
+
 /// A host name, in lower case and without a port, that leaves room for a branch's label.
 fn parse_root_host(text: &str) -> Result<String, String> {
     const MOST_BYTES: usize = 253 - 64;
@@ -573,6 +626,13 @@ mod tests {
             "forkpress init --file-view carrier-pigeon",
             "forkpress serve --port 0",
             "forkpress serve --workers 0",
+            "forkpress commit",
+            "forkpress git branch create www",
+            "forkpress agents --count 0",
+            "forkpress agents --prefix Agent",
+            "forkpress agents --prefix -",
+            "forkpress agents --remote /srv/site.git",
+            "forkpress agents --remove --count 2",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -1,5 +1,6 @@
 //! What each command does, one file a command.
 
+mod agents;
 mod branch;
 mod checkout;
 mod exec;
@@ -38,6 +39,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
         Command::Commit(args) => checkout::commit(args, cli.json)?,
         Command::Pull(args) => checkout::pull(args, cli.json)?,
+        Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
         Command::Git(GitCommand::Branch(command)) => checkout::branch(command, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,

@@ -5,6 +5,7 @@
 mod checkout;
 mod exchange;
 mod remote;
+mod worktree;
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,6 +15,7 @@ use std::process::{Command, Output, Stdio};
 pub use checkout::{Checkout, Head, listed};
 pub use exchange::{fetch, not_reached, push, tracking};
 pub use remote::Remote;
+pub use worktree::worktrees;
 
 use crate::failure::{During, Failure};
 
