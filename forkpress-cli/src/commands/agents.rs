@@ -10,7 +10,6 @@ mod remove;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -55,7 +54,7 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
         }
         Err(failure) => return Err(failure),
     };
-    let mut made = Made { home: &home, place: Place::of(&home)?, names: Vec::new(), worktrees: Mutex::default() };
+    let mut made = Made { home: &home, place: Place::of(&home)?, names: Vec::new(), worktrees: Vec::new() };
     if let Err(failure) = make(&mut made, args, &interrupt, &*progress) {
         progress.end();
         let left = made.take_back();
@@ -161,7 +160,7 @@ struct Made<'home> {
     /// The branches on the site.
     names: Vec<BranchName>,
     /// Those of them that may have a worktree.
-    worktrees: Mutex<Vec<BranchName>>,
+    worktrees: Vec<BranchName>,
 }
 
 fn make(made: &mut Made<'_>, args: &AgentsArgs, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
@@ -182,26 +181,20 @@ fn make(made: &mut Made<'_>, args: &AgentsArgs, interrupt: &Interrupt, progress:
     progress.begin("checking out", Some(u64::from(args.count)));
     let refspecs: Vec<_> = names.iter().map(|name| git::tracking(ORIGIN, name)).collect();
     git::fetch(&home.checkout, ORIGIN, &refspecs)?;
-    let worktrees = &made.worktrees;
+    // One after the other: a git that looks at the worktrees fails where another is just about to add one.
+    for name in &names {
+        interrupt.check()?;
+        made.worktrees.push(name.clone());
+        let path = home.worktree(name);
+        let mut add = git::command(&home.dir, ["worktree", "add", "--quiet", "--no-checkout", "--track"]);
+        git::succeed(add.args(["-b", name.as_str()]).arg(path).arg(format!("refs/remotes/{ORIGIN}/{name}")))?;
+    }
     side_by_side(&names, |name| {
         interrupt.check()?;
-        worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(name.clone());
-        let path = home.worktree(name);
-        let arguments = ["worktree", "add", "--quiet", "--no-track", "-b", name.as_str()];
-        let start = format!("refs/remotes/{ORIGIN}/{name}");
-        let mut add = git::command(&home.dir, arguments);
-        let output = git::outcome(add.arg(&path).arg(start))?;
-        if !output.status.success() {
-            return Err(git::failed(&add, &output));
-        }
+        git::run(&home.worktree(name), ["checkout", "--quiet", "--force"])?;
         progress.advance(1);
         Ok(())
     })?;
-    // Not with the worktrees: git's settings have one lock, and whoever finds it taken fails.
-    for name in &names {
-        let upstream = format!("--set-upstream-to={ORIGIN}/{name}");
-        home.checkout.git(&["branch", "--quiet", &upstream, name.as_str()])?;
-    }
     progress.end();
     interrupt.check()
 }
@@ -226,11 +219,10 @@ fn side_by_side(names: &[BranchName], work: impl Fn(&BranchName) -> Result<(), F
 
 impl Made<'_> {
     /// Removes what was made, and says what could not be removed.
-    fn take_back(&mut self) -> Vec<String> {
+    fn take_back(&self) -> Vec<String> {
         let mut left = Vec::new();
-        let worktrees = std::mem::take(&mut *self.worktrees.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        for name in worktrees {
-            let path = self.home.worktree(&name);
+        for name in &self.worktrees {
+            let path = self.home.worktree(name);
             let removed = match fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -269,6 +261,7 @@ fn tell(home: &Home, names: &[BranchName], as_json: bool) -> Result<(), Failure>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
 
     #[test]
     fn work_side_by_side_is_done_for_each_and_not_begun_after_a_failure() {

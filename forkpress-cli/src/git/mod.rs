@@ -60,9 +60,13 @@ where
     I: IntoIterator,
     I::Item: AsRef<OsStr>,
 {
-    let mut command = command(dir, arguments);
-    let output = outcome(&mut command)?;
-    if output.status.success() { text(output.stdout) } else { Err(failed(&command, &output)) }
+    succeed(&mut command(dir, arguments))
+}
+
+/// Runs a git command, which must succeed, and gives its standard output.
+pub fn succeed(command: &mut Command) -> Result<String, Failure> {
+    let output = outcome(command)?;
+    if output.status.success() { text(output.stdout) } else { Err(failed(command, &output)) }
 }
 
 /// What a git command that failed has said, as a failure.
