@@ -343,6 +343,31 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
     })
 }
 
+/// Renames a file or a symlink to a path, in place of a file or a symlink there; false where that is on another file system
+/// or in another subvolume.
+pub(crate) fn rename_over(from: &Path, to: &Path) -> Result<bool, DiskError> {
+    step("rename to", to, || match rustix::fs::rename(from, to) {
+        Err(Errno::XDEV) => Ok(false),
+        renamed => Ok(renamed.map(|()| true)?),
+    })
+}
+
+/// Removes a file or a symlink; nothing there is fine.
+pub(crate) fn unlink(path: &Path) -> Result<(), DiskError> {
+    step("remove", path, || match fs::remove_file(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    })
+}
+
+/// Removes a folder and the folders in it, unless there is a file in one of them.
+pub(crate) fn remove_empty_folders(path: &Path) -> Result<(), DiskError> {
+    for inner in list(path)? {
+        remove_empty_folders(&inner)?;
+    }
+    step("remove the folder", path, || fs::remove_dir(path))
+}
+
 /// Exchanges what is at two paths in one step; false where the file system can't.
 pub(crate) fn exchange(one: &Path, other: &Path) -> Result<bool, DiskError> {
     #[cfg(feature = "faults")]

@@ -78,6 +78,13 @@ impl CowLayout {
         self.records_dir().join(format!("{name}.toml"))
     }
 
+    /// Where the record of the branch `name` is while files of the branch change places: for whoever serves, the branch is
+    /// none then.
+    #[must_use]
+    pub fn record_aside(&self, name: &BranchName) -> PathBuf {
+        self.records_dir().join(format!("{name}.aside"))
+    }
+
     /// Where mutations build what they will publish.
     #[must_use]
     pub fn staging_dir(&self) -> PathBuf {
@@ -88,6 +95,12 @@ impl CowLayout {
     #[must_use]
     pub fn staged_tree(&self, name: &BranchName) -> PathBuf {
         self.staging_dir().join(name.as_str())
+    }
+
+    /// Where files are staged that are to be put into the tree of the branch `name`. No branch's name has a dot.
+    #[must_use]
+    pub fn staged_files(&self, name: &BranchName) -> PathBuf {
+        self.staging_dir().join(format!("{name}.files"))
     }
 
     /// What waits for its removal. Nothing in it is anybody's any more.

@@ -58,6 +58,7 @@ fn row(entry: &Entry, undone_by: Option<u64>, is_kept: bool) -> Value {
         "operation": entry.operation,
         "name": entry.name.as_str(),
         "from": entry.from.as_ref().map(BranchName::as_str),
+        "with": entry.with,
         "undoes": entry.undoes,
         "undone_by": undone_by,
         "kept": is_kept,

@@ -3,7 +3,8 @@
 //! An operation has a *slot*, the place of the tree that it took away. It is the operation's own, but for an undo, which
 //! uses that of what it undoes: the two trees change places there, so that an undo can be undone. The tree in a slot is
 //! therefore that of the last operation that used it. Whether a tree is still kept, the slot itself tells: a tree that
-//! is dropped changes nothing in the log.
+//! is dropped changes nothing in the log. Where an operation put files into a branch, its slot has the files that it took
+//! away, instead of a tree.
 
 use std::fmt;
 use std::path::Path;
@@ -31,6 +32,8 @@ pub enum Operation {
     Reset,
     /// It is gone.
     Delete,
+    /// It has other files at some of its paths.
+    Apply,
     /// It is what it was before another operation.
     Undo,
 }
@@ -51,7 +54,13 @@ pub struct Entry {
     /// The operation that an undo took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
-    /// Where the tree that it took away is kept.
+    /// What files were put into the branch, in a word of whoever asked for that: the short id of a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
+    /// Whether it changed files of the branch, and kept those, rather than its tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
+    /// Where the tree, or the files, that it took away are kept.
     pub slot: u64,
     /// When it began: seconds since 1970-01-01T00:00:00Z.
     pub at: u64,
@@ -94,9 +103,11 @@ impl fmt::Display for Entry {
             (Operation::Create, _) => write!(f, "create {name}")?,
             (Operation::Reset, _) => write!(f, "reset {name}")?,
             (Operation::Delete, _) => write!(f, "delete {name}")?,
+            (Operation::Apply, _) => write!(f, "apply to {name}")?,
             (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
         }
-        from.map_or(Ok(()), |from| write!(f, " from {from}"))
+        from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+        self.with.as_ref().map_or(Ok(()), |with| write!(f, " with {with}"))
     }
 }
 
@@ -223,6 +234,8 @@ mod tests {
             name: "x".parse().unwrap(),
             from: None,
             undoes,
+            with: None,
+            files: false,
             slot: undoes.unwrap_or(id),
             at: 0,
             user: String::new(),

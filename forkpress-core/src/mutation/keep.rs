@@ -217,6 +217,8 @@ mod tests {
             name: "x".parse().unwrap(),
             from: None,
             undoes: None,
+            with: None,
+            files: false,
             slot: day,
             at: day * DAY,
             user: String::new(),
