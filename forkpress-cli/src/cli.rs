@@ -128,6 +128,12 @@ With --json each line is an object with 'file' and 'line'.")]
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Use the site's Git repository
+    #[command(subcommand, arg_required_else_help = true)]
+    Git(GitCommand),
+    /// Answers a request to the site's Git repository, which it finds in its environment as CGI has it
+    #[command(name = "__git-http", hide = true)]
+    GitHttp,
     /// Removes what a command has left
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
@@ -316,6 +322,17 @@ To tell what a branch holds, every file of it is looked at: where there are more
         #[command(flatten)]
         wait: WaitArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GitCommand {
+    /// Print the token with which others than this machine's users may push
+    #[command(after_help = "Examples:
+  forkpress git token
+  git clone http://any:$(forkpress git token)@wp.example.test:18080/site.git
+
+A site that is served at a loopback address, as 'forkpress serve' does without --host, needs none.")]
+    Token,
 }
 
 #[derive(Clone, Debug, Args)]

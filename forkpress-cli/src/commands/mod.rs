@@ -2,6 +2,8 @@
 
 mod branch;
 mod exec;
+mod git;
+mod git_http;
 mod history;
 mod logs;
 mod serve;
@@ -36,6 +38,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Exec(args) => return exec::run(work_dir, args),
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
+        Command::Git(command) => git::run(work_dir, command, cli.json)?,
+        Command::GitHttp => return Ok(git_http::run(work_dir)),
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }
