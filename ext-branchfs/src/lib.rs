@@ -94,5 +94,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    search::register(route::register(request::register(freshness::register(lock::register(exception::register(module))))))
+    search::register(route::register(request::register(freshness::register(lock::register(exception::register(
+        module,
+    ))))))
 }

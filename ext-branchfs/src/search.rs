@@ -88,7 +88,15 @@ pub fn register(module: ModuleBuilder) -> ModuleBuilder {
 
 /// What the flags ask for; none where one is not known.
 fn glob_flags(flags: c_int) -> Option<GlobFlags> {
-    let known = [libc::GLOB_MARK, libc::GLOB_NOSORT, libc::GLOB_NOCHECK, libc::GLOB_NOESCAPE, GLOB_BRACE, libc::GLOB_ERR, ONLY_FOLDERS];
+    let known = [
+        libc::GLOB_MARK,
+        libc::GLOB_NOSORT,
+        libc::GLOB_NOCHECK,
+        libc::GLOB_NOESCAPE,
+        GLOB_BRACE,
+        libc::GLOB_ERR,
+        ONLY_FOLDERS,
+    ];
     let has = |flag: c_int| flags & flag != 0;
     (flags & !known.iter().fold(0, |all, flag| all | flag) == 0).then_some(GlobFlags {
         mark: has(libc::GLOB_MARK),

@@ -28,7 +28,11 @@ impl CowLayout {
     #[must_use]
     pub fn site(&self) -> Option<SiteLayout> {
         let work_dir = self.0.parent().filter(|dir| dir.file_name().is_some_and(|name| name == WORK_DIR))?;
-        Some(SiteLayout { work_dir: work_dir.to_owned(), public_root: work_dir.parent()?.to_owned(), cow: self.clone() })
+        Some(SiteLayout {
+            work_dir: work_dir.to_owned(),
+            public_root: work_dir.parent()?.to_owned(),
+            cow: self.clone(),
+        })
     }
 
     /// Shared by requests, exclusive while a mutation publishes.

@@ -3,9 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void};
 
-use ext_php_rs::ffi::{
-    _php_stream_ops, php_stream, php_stream_context, php_stream_wrapper, zend_off_t, zend_string,
-};
+use ext_php_rs::ffi::{_php_stream_ops, php_stream, php_stream_context, php_stream_wrapper, zend_off_t, zend_string};
 use forkpress_core::branchfs::{BranchUrl, Folder, FsError};
 use rustix::io::Errno;
 

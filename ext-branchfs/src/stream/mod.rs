@@ -16,8 +16,8 @@ use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use ext_php_rs::ffi::{
-    _php_stream_wrapper, _php_stream_wrapper_ops, php_register_url_stream_wrapper, php_stream_context, php_stream_statbuf,
-    php_stream_wrapper, php_unregister_url_stream_wrapper,
+    _php_stream_wrapper, _php_stream_wrapper_ops, php_register_url_stream_wrapper, php_stream_context,
+    php_stream_statbuf, php_stream_wrapper, php_unregister_url_stream_wrapper,
 };
 use forkpress_core::branchfs::{BranchPath, BranchUrl, FsError, Owner};
 

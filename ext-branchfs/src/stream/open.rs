@@ -4,9 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int};
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
-use ext_php_rs::ffi::{
-    ext_php_rs_zend_string_init, php_stream, php_stream_context, php_stream_wrapper, zend_string,
-};
+use ext_php_rs::ffi::{ext_php_rs_zend_string_init, php_stream, php_stream_context, php_stream_wrapper, zend_string};
 use forkpress_core::branchfs::{FsError, SCHEME};
 use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;

@@ -52,7 +52,8 @@ impl Root {
         let path = path.without_dots()?;
         match self.make_folder(&path, mode, false) {
             Err(FsError::System(Errno::NOENT)) if path.segments.len() > 1 => {
-                let parent = BranchPath { segments: path.segments[..path.segments.len() - 1].to_vec(), names_folder: false };
+                let parent =
+                    BranchPath { segments: path.segments[..path.segments.len() - 1].to_vec(), names_folder: false };
                 match self.make_folder(&parent, mode, true) {
                     Ok(()) | Err(FsError::System(Errno::EXIST)) => self.make_folder(&path, mode, false),
                     failed => failed,
@@ -93,7 +94,8 @@ impl Root {
             Some(tv_sec) => Timespec { tv_sec, tv_nsec: 0 },
             None => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
         };
-        let times = Timestamps { last_access: moment(times.map(|t| t.0)), last_modification: moment(times.map(|t| t.1)) };
+        let times =
+            Timestamps { last_access: moment(times.map(|t| t.0)), last_modification: moment(times.map(|t| t.1)) };
         Ok(rustix::fs::utimensat(place.folder(), place.name.as_slice(), &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 

@@ -217,7 +217,12 @@ fn read_link(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Vec<u8>>, FsE
 
 /// Opens a path that has no symlink in it; `None` where it has one, or the kernel can't tell.
 #[cfg(target_os = "linux")]
-fn without_symlinks(root: BorrowedFd<'_>, segments: &[&[u8]], flags: OFlags, mode: Mode) -> Option<io::Result<OwnedFd>> {
+fn without_symlinks(
+    root: BorrowedFd<'_>,
+    segments: &[&[u8]],
+    flags: OFlags,
+    mode: Mode,
+) -> Option<io::Result<OwnedFd>> {
     use rustix::fs::ResolveFlags;
 
     /// Whether the kernel has no `openat2`, or a sandbox forbids it.

@@ -18,9 +18,8 @@ use super::beneath::Place;
 pub(super) fn over(source: &Place<'_>, target: &Place<'_>) -> Result<(), Errno> {
     let what = stat(source)?;
     let copy = [b".".as_slice(), &target.name, format!(".branchfs-{}", std::process::id()).as_bytes()].concat();
-    let done = copy_entry(source.folder(), &source.name, &what, target.folder(), &copy).and_then(|()| {
-        rustix::fs::renameat(target.folder(), copy.as_slice(), target.folder(), target.name.as_slice())
-    });
+    let done = copy_entry(source.folder(), &source.name, &what, target.folder(), &copy)
+        .and_then(|()| rustix::fs::renameat(target.folder(), copy.as_slice(), target.folder(), target.name.as_slice()));
     if done.is_err() {
         let _ = remove(target.folder(), &copy);
         return done;

@@ -224,7 +224,8 @@ fn alternatives(pattern: &[u8], flags: Flags) -> Vec<Vec<u8>> {
             break;
         }
         let cuts: Vec<usize> = std::iter::once(begin).chain(commas).chain(std::iter::once(end)).collect();
-        let parts = cuts.windows(2).map(|cut| [&pattern[..begin], &pattern[cut[0] + 1..cut[1]], &pattern[end + 1..]].concat());
+        let parts =
+            cuts.windows(2).map(|cut| [&pattern[..begin], &pattern[cut[0] + 1..cut[1]], &pattern[end + 1..]].concat());
         open.extend(parts.collect::<Vec<_>>().into_iter().rev());
     }
     whole
@@ -232,8 +233,10 @@ fn alternatives(pattern: &[u8], flags: Flags) -> Vec<Vec<u8>> {
 
 /// The first brace that is closed: where it opens, its own commas, where it closes.
 fn first_brace(pattern: &[u8], flags: Flags) -> Option<(usize, Vec<usize>, usize)> {
-    let escaped = |at: usize| !flags.no_escape && pattern[..at].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 1;
-    let candidates = (0..pattern.len()).filter(|&at| pattern[at] == b'{' && !escaped(at) && pattern.get(at + 1) != Some(&b'}'));
+    let escaped =
+        |at: usize| !flags.no_escape && pattern[..at].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 1;
+    let candidates =
+        (0..pattern.len()).filter(|&at| pattern[at] == b'{' && !escaped(at) && pattern.get(at + 1) != Some(&b'}'));
     for begin in candidates {
         let (mut depth, mut commas) = (0_usize, Vec::new());
         for at in (begin + 1..pattern.len()).filter(|&at| !escaped(at)) {

@@ -34,7 +34,11 @@ pub fn list(branches: &Branches<'_>) -> io::Result<Vec<Listed>> {
         let Some(name) = name.and_then(|name| BranchName::parse(name).ok()) else { continue };
         // A delete may be between its two steps.
         if branches.dir.join(name.as_str()).is_dir() {
-            let record = if by_record { fs::read_to_string(branches.cow.record(&name)).unwrap_or_default() } else { String::new() };
+            let record = if by_record {
+                fs::read_to_string(branches.cow.record(&name)).unwrap_or_default()
+            } else {
+                String::new()
+            };
             listed.push(Listed {
                 name,
                 created: value(&record, "created_at"),
@@ -106,7 +110,11 @@ mod tests {
         fs::create_dir_all(site.cow().records_dir()).unwrap();
         fs::write(site.config(), "root_host = \"wp.test\"  # main\nport = 8080\n[keep]\nport = 1\n").unwrap();
         assert_eq!(names(), Vec::<String>::new());
-        fs::write(site.cow().records_dir().join("main.toml"), "created_at = \"2026-11-22T17:25:46Z\"\ngeneration = 1\n").unwrap();
+        fs::write(
+            site.cow().records_dir().join("main.toml"),
+            "created_at = \"2026-11-22T17:25:46Z\"\ngeneration = 1\n",
+        )
+        .unwrap();
         let record = "created_at = \"2026-11-23T00:00:00Z\"\nfrom = \"main\"\ngeneration = 42\n";
         fs::write(site.cow().records_dir().join("zoo.toml"), record).unwrap();
         fs::write(site.cow().records_dir().join("gone.toml"), record).unwrap();

@@ -80,9 +80,13 @@ mod tests {
 
     #[test]
     fn the_database_and_work_folders_are_private() {
-        for path in
-            ["wp-content/database", "wp-content/database/.ht.sqlite", "WP-Content/Database/x", ".forkpress", "a/.ForkPress/b"]
-        {
+        for path in [
+            "wp-content/database",
+            "wp-content/database/.ht.sqlite",
+            "WP-Content/Database/x",
+            ".forkpress",
+            "a/.ForkPress/b",
+        ] {
             assert!(is_private(&names(path)), "{path}");
         }
         for path in ["wp-content", "wp-content/databases", "database", "a/wp-content/database", ".forkpress.txt"] {

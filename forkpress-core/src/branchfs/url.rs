@@ -115,9 +115,7 @@ mod tests {
 
     fn in_branch(url: &str) -> (Owner, String, bool) {
         match BranchUrl::parse(url.as_bytes()).unwrap() {
-            BranchUrl::InBranch(owner, path) => {
-                (owner, String::from_utf8(path.joined()).unwrap(), path.names_folder)
-            }
+            BranchUrl::InBranch(owner, path) => (owner, String::from_utf8(path.joined()).unwrap(), path.names_folder),
             BranchUrl::Branches => panic!("{url} names a branch"),
         }
     }
@@ -142,7 +140,13 @@ mod tests {
 
     #[test]
     fn what_can_be_no_branch_is_refused() {
-        for url in ["branchfs://../main", "branchfs://Main/x", "branchfs://.forkpress/site.toml", "branchfs://www/", "branchfs://a%2fb"] {
+        for url in [
+            "branchfs://../main",
+            "branchfs://Main/x",
+            "branchfs://.forkpress/site.toml",
+            "branchfs://www/",
+            "branchfs://a%2fb",
+        ] {
             assert!(matches!(BranchUrl::parse(url.as_bytes()), Err(FsError::NoBranch(_))), "{url}");
         }
         for url in ["branchfs:/main", "file:///main", "branchfs:///main", ""] {
@@ -153,7 +157,9 @@ mod tests {
 
     #[test]
     fn dots_are_taken_away_and_never_lead_out() {
-        let clean = |path: &str| BranchPath::new(path.as_bytes()).without_dots().map(|p| String::from_utf8(p.joined()).unwrap());
+        let clean = |path: &str| {
+            BranchPath::new(path.as_bytes()).without_dots().map(|p| String::from_utf8(p.joined()).unwrap())
+        };
         assert_eq!(clean("/a/./b/../c/").unwrap(), "/a/c");
         assert_eq!(clean("/a/..").unwrap(), "");
         assert_eq!(clean("/.."), Err(FsError::Outside));
