@@ -5,7 +5,6 @@ use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use ext_php_rs::ffi::{php_error_docref, php_stream_context, php_stream_wrapper};
 use forkpress_core::branchfs::{self, FsError};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use super::report::{Failed, WARNING};
 use super::{act, allowed, bytes, in_branch};
@@ -190,9 +189,6 @@ fn make_if_missing(root: &branchfs::Root, path: &branchfs::BranchPath<'_>) -> Re
         Ok(()) => Ok(()),
         Err(FsError::System(_)) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-            if path.names_a_folder() {
-                return Err(Errno::ISDIR.into());
-            }
             root.open(path, flags, Mode::from_raw_mode(0o666)).map(drop)
         }
         Err(refused) => Err(refused),

@@ -81,10 +81,8 @@ fn open_file(url: &[u8], flags: c_int, for_include: bool, wants_url: bool) -> Re
     let (owner, path) = in_branch(url)?;
     let writes = flags & (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) != 0;
     let branch = if writes { site::open_to_change(&owner)? } else { site::open(&owner)? };
-    // As PHP opens a plain path: what dots mean is decided by the words.
-    let path = path.without_dots()?;
     allowed(&branch, &path)?;
-    let file = branch.root.open(&path, OFlags::from_bits_retain(flags.cast_unsigned()), MODE)?;
+    let file = branch.root.open_as_php(&path, OFlags::from_bits_retain(flags.cast_unsigned()), MODE)?;
     if LOCK_NEXT.take() {
         rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
         rustix::fs::ftruncate(&file, 0)?;
@@ -100,7 +98,9 @@ fn open_file(url: &[u8], flags: c_int, for_include: bool, wants_url: bool) -> Re
             opened.clear();
             opened.extend_from_slice(SCHEME.as_bytes());
             opened.extend_from_slice(branch.name.as_str().as_bytes());
-            opened.extend(path.joined());
+            // As of a plain path: without symlinks, so that code that is included once is known by whatever name.
+            let real = branch.root.real_path(&path).or_else(|_| path.without_dots().map(|path| path.joined()));
+            opened.extend(real.unwrap_or_else(|_| path.joined()));
             (opened.as_ptr().cast(), opened.len())
         })
     } else {

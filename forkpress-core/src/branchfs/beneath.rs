@@ -9,9 +9,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
 
+use super::actions::{is, stat};
 use super::policy::is_private;
 use super::{BranchPath, FsError};
 
@@ -85,26 +86,85 @@ impl Root {
         Ok(Self { dir: rustix::fs::open(dir, FOLDER | OFlags::NOFOLLOW, Mode::empty())?, resolver })
     }
 
-    /// Opens a file or a folder, or makes a file; `flags` and `mode` are those of `open(2)`.
+    /// Opens a file or a folder, or makes a file; `flags` and `mode` are those of `open(2)`, and so are the errors.
     ///
     /// # Errors
     /// [`FsError`].
     pub fn open(&self, path: &BranchPath<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd, FsError> {
-        if self.resolver == Resolver::Kernel && path.is_clean() && !path.segments.is_empty() {
-            if is_private(&path.segments) {
-                return Err(FsError::Private);
+        if !path.names_folder
+            && let Some(opened) = self.quick_open(path, flags, mode)?
+        {
+            return Ok(opened?);
+        }
+        self.open_where(flags, mode, || {
+            // With both, a symlink at the end is never followed, wherever it leads.
+            let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
+            let place = self.walk(path, if exclusive { Last::Keep } else { Last::Follow })?;
+            // A slash after the name of what may be made is wrong, whatever is there.
+            if path.ends_with_slash() && flags.contains(OFlags::CREATE) {
+                return Err(Errno::ISDIR.into());
             }
-            match without_symlinks(self.dir.as_fd(), &path.segments, flags, mode) {
-                Some(Ok(file)) => return Ok(file),
-                Some(Err(error)) => return Err(error.into()),
-                None => {}
+            match stat(&place) {
+                Ok(found) if path.names_folder && !is(&found, FileType::Directory) => Err(Errno::NOTDIR.into()),
+                _ => Ok(place),
+            }
+        })
+    }
+
+    /// Opens a file or a folder, or makes a file, as PHP opens a plain path: it follows symlinks by itself, forgives a folder
+    /// that is missing before a `..` and a slash after the name of a new file, and says of every path that can't be, through a
+    /// file or a loop of symlinks, that there is no such file.
+    ///
+    /// # Errors
+    /// [`FsError`].
+    pub fn open_as_php(&self, path: &BranchPath<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd, FsError> {
+        let no_such = |error| match error {
+            FsError::System(Errno::NOTDIR | Errno::LOOP) => FsError::System(Errno::NOENT),
+            error => error,
+        };
+        if !path.names_folder {
+            match self.quick_open(path, flags, mode)? {
+                // It may be a symlink to what is not there yet.
+                None | Some(Err(Errno::EXIST)) => {}
+                Some(opened) => return opened.map_err(|error| no_such(error.into())),
             }
         }
-        // With both, a symlink at the end is never followed, wherever it leads.
-        let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
+        let opened = self.open_where(flags, mode, || {
+            let place = self.walk_forgiving(path)?;
+            match stat(&place) {
+                Ok(found) if path.names_folder && !is(&found, FileType::Directory) => Err(Errno::NOENT.into()),
+                _ => Ok(place),
+            }
+        });
+        opened.map_err(no_such)
+    }
+
+    /// Opens a path that is what its words say; `None` where that takes a walk to find out.
+    fn quick_open(
+        &self,
+        path: &BranchPath<'_>,
+        flags: OFlags,
+        mode: Mode,
+    ) -> Result<Option<io::Result<OwnedFd>>, FsError> {
+        if self.resolver == Resolver::Walk || !path.is_clean() || path.segments.is_empty() {
+            return Ok(None);
+        }
+        if is_private(&path.segments) {
+            return Err(FsError::Private);
+        }
+        Ok(without_symlinks(self.dir.as_fd(), &path.segments, flags, mode))
+    }
+
+    /// Opens the place that `find` finds, which is no symlink.
+    fn open_where<'r>(
+        &'r self,
+        flags: OFlags,
+        mode: Mode,
+        find: impl Fn() -> Result<Place<'r>, FsError>,
+    ) -> Result<OwnedFd, FsError> {
         // What was no symlink when it was looked at may be one now; nobody wins that for long.
         for _ in 0..MOST_LINKS {
-            let place = self.walk(path, if exclusive { Last::Keep } else { Last::Follow })?;
+            let place = find()?;
             match rustix::fs::openat(place.folder(), place.name.as_slice(), flags | OFlags::NOFOLLOW, mode) {
                 Err(Errno::LOOP) => {}
                 opened => return Ok(opened?),
@@ -144,8 +204,18 @@ impl Root {
 
     /// Walks a path.
     pub(super) fn walk(&self, path: &BranchPath<'_>, last: Last) -> Result<Place<'_>, FsError> {
+        self.walk_with(path, last, false)
+    }
+
+    /// Walks a path to its end, past folders that are missing if a `..` leads back.
+    fn walk_forgiving(&self, path: &BranchPath<'_>) -> Result<Place<'_>, FsError> {
+        self.walk_with(path, Last::Follow, true)
+    }
+
+    fn walk_with(&self, path: &BranchPath<'_>, last: Last, forgiving: bool) -> Result<Place<'_>, FsError> {
         let mut to_do: Vec<Vec<u8>> = path.segments.iter().rev().map(|segment| segment.to_vec()).collect();
-        let mut folders: Vec<OwnedFd> = Vec::new();
+        // Those that are missing are none.
+        let mut folders: Vec<Option<OwnedFd>> = Vec::new();
         let mut inside: Vec<Vec<u8>> = Vec::new();
         let mut links = 0;
         while let Some(name) = to_do.pop() {
@@ -163,8 +233,16 @@ impl Root {
                 return Err(FsError::Private);
             }
             let name = inside.last().expect("it was just put there");
-            let here = folders.last().map_or(self.dir.as_fd(), AsFd::as_fd);
-            let is_last = to_do.is_empty();
+            let is_last = to_do.iter().all(|name| forgiving && name == b".");
+            let here = match folders.last() {
+                None => self.dir.as_fd(),
+                Some(Some(folder)) => folder.as_fd(),
+                Some(None) if is_last => return Err(Errno::NOENT.into()),
+                Some(None) => {
+                    folders.push(None);
+                    continue;
+                }
+            };
             let target = if is_last && last == Last::Keep {
                 None
             } else if is_last {
@@ -172,7 +250,11 @@ impl Root {
             } else {
                 match rustix::fs::openat(here, name.as_slice(), FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
                     Ok(folder) => {
-                        folders.push(folder);
+                        folders.push(Some(folder));
+                        continue;
+                    }
+                    Err(Errno::NOENT) if forgiving => {
+                        folders.push(None);
                         continue;
                     }
                     Err(error @ (Errno::NOTDIR | Errno::LOOP | Errno::MLINK)) => {
@@ -183,7 +265,7 @@ impl Root {
             };
             let Some(target) = target else {
                 let name = name.clone();
-                return Ok(Place { folder: folders.pop(), root: self.dir.as_fd(), name, inside });
+                return Ok(Place { folder: folders.pop().flatten(), root: self.dir.as_fd(), name, inside });
             };
             links += 1;
             if links > MOST_LINKS {
@@ -198,7 +280,10 @@ impl Root {
             }
             to_do.extend(target.rsplit(|&b| b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec));
         }
-        Ok(Place { folder: folders.pop(), root: self.dir.as_fd(), name: b".".to_vec(), inside })
+        match folders.pop() {
+            Some(None) => Err(Errno::NOENT.into()),
+            folder => Ok(Place { folder: folder.flatten(), root: self.dir.as_fd(), name: b".".to_vec(), inside }),
+        }
     }
 }
 

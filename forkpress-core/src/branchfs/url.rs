@@ -74,19 +74,17 @@ impl<'a> BranchPath<'a> {
         Self { segments, names_folder }
     }
 
-    /// Whether the path ends with a slash, `.` or `..`: then it names a folder, or nothing.
-    #[must_use]
-    pub fn names_a_folder(&self) -> bool {
-        self.names_folder
-    }
-
     /// Whether the path says by itself what it names, without a `.` or `..`.
     pub(super) fn is_clean(&self) -> bool {
         !self.segments.iter().any(|&segment| segment == b"." || segment == b"..")
     }
 
-    /// The path without `.`, `..` and a slash at its end, each `..` taking away the segment before it: how PHP reads a path
-    /// that it opens, whatever is on disk.
+    /// Whether a slash follows the last name.
+    pub(super) fn ends_with_slash(&self) -> bool {
+        self.names_folder && self.segments.last().is_some_and(|&last| last != b"." && last != b"..")
+    }
+
+    /// The path without `.`, `..` and a slash at its end, each `..` taking away the segment before it, whatever is on disk.
     ///
     /// # Errors
     /// [`FsError::Outside`].
