@@ -99,10 +99,12 @@ fn open_file(url: &[u8], flags: c_int, for_include: bool, wants_url: bool) -> Re
             opened.extend_from_slice(SCHEME.as_bytes());
             opened.extend_from_slice(branch.name.as_str().as_bytes());
             // As of a plain path: without symlinks, so that code that is included once is known by whatever name.
-            let real = branch.root.real_path(&path).or_else(|_| path.without_dots().map(|path| path.joined()));
-            opened.extend(real.unwrap_or_else(|_| path.joined()));
-            (opened.as_ptr().cast(), opened.len())
-        })
+            for name in branch.root.expand_as_php(&path)? {
+                opened.push(b'/');
+                opened.extend(name);
+            }
+            Ok::<_, FsError>((opened.as_ptr().cast(), opened.len()))
+        })?
     } else {
         (std::ptr::null(), 0)
     };

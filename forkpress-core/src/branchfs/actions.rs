@@ -5,7 +5,7 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, Uid};
 use rustix::io::Errno;
 
-use super::beneath::{Last, PATH, Place, Root};
+use super::beneath::{Last, PATH, Place, Root, may_search};
 use super::policy::holds_private;
 use super::{BranchPath, FsError, carry};
 
@@ -52,8 +52,11 @@ impl Root {
         let path = path.without_dots()?;
         match self.make_folder(&path, mode, false) {
             Err(FsError::System(Errno::NOENT)) if path.segments.len() > 1 => {
-                let parent =
-                    BranchPath { segments: path.segments[..path.segments.len() - 1].to_vec(), names_folder: false };
+                let parent = BranchPath {
+                    segments: path.segments[..path.segments.len() - 1].to_vec(),
+                    names_folder: false,
+                    slash: false,
+                };
                 match self.make_folder(&parent, mode, true) {
                     Ok(()) | Err(FsError::System(Errno::EXIST)) => self.make_folder(&path, mode, false),
                     failed => failed,
@@ -69,6 +72,10 @@ impl Root {
     /// [`FsError`].
     pub fn remove_folder(&self, path: &BranchPath<'_>) -> Result<(), FsError> {
         let place = self.changeable(path)?;
+        if path.segments.last().is_some_and(|&last| last == b"..") {
+            // It holds at least what the path came through.
+            return Err(Errno::NOTEMPTY.into());
+        }
         Ok(rustix::fs::unlinkat(place.folder(), place.name.as_slice(), AtFlags::REMOVEDIR)?)
     }
 
@@ -78,8 +85,9 @@ impl Root {
     /// [`FsError`].
     pub fn remove_file(&self, path: &BranchPath<'_>) -> Result<(), FsError> {
         let place = self.changeable(path)?;
-        if path.names_folder && !is(&stat(&place)?, FileType::Directory) {
-            return Err(Errno::NOTDIR.into());
+        if path.names_folder {
+            let is_folder = is(&stat(&place)?, FileType::Directory);
+            return Err(if is_folder { Errno::ISDIR } else { Errno::NOTDIR }.into());
         }
         Ok(rustix::fs::unlinkat(place.folder(), place.name.as_slice(), AtFlags::empty())?)
     }
@@ -150,7 +158,13 @@ impl Root {
 /// # Errors
 /// [`FsError`].
 pub fn rename(from: (&Root, &BranchPath<'_>), to: (&Root, &BranchPath<'_>)) -> Result<(), FsError> {
-    let (source, target) = (from.0.changeable(from.1)?, to.0.changeable(to.1)?);
+    let source = from.0.changeable(from.1)?;
+    may_search(source.folder())?;
+    let target = to.0.changeable(to.1)?;
+    may_search(target.folder())?;
+    if source.name == b"." || target.name == b"." {
+        return Err(Errno::BUSY.into());
+    }
     let what = stat(&source)?;
     if (from.1.names_folder || to.1.names_folder) && !is(&what, FileType::Directory) {
         return Err(Errno::NOTDIR.into());

@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
 
 use super::actions::{is, stat};
@@ -18,6 +18,9 @@ use super::{BranchPath, FsError};
 
 /// As many symlinks as the kernel follows in one path.
 const MOST_LINKS: usize = 40;
+
+/// As many as PHP follows.
+const MOST_LINKS_OF_PHP: usize = 32;
 
 /// How a path is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,47 +99,90 @@ impl Root {
         {
             return Ok(opened?);
         }
-        self.open_where(flags, mode, || {
-            // With both, a symlink at the end is never followed, wherever it leads.
-            let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
-            let place = self.walk(path, if exclusive { Last::Keep } else { Last::Follow })?;
+        if path.slash && flags.contains(OFlags::CREATE) {
             // A slash after the name of what may be made is wrong, whatever is there.
-            if path.ends_with_slash() && flags.contains(OFlags::CREATE) {
-                return Err(Errno::ISDIR.into());
+            may_search(self.walk(path, Last::Keep)?.folder())?;
+            return Err(Errno::ISDIR.into());
+        }
+        // With both, a symlink at the end is never followed, wherever it leads.
+        let exclusive = flags.contains(OFlags::CREATE | OFlags::EXCL);
+        // What was no symlink when it was looked at may be one now; nobody wins that for long.
+        for _ in 0..MOST_LINKS {
+            let place = self.walk(path, if exclusive { Last::Keep } else { Last::Follow })?;
+            if path.names_folder && stat(&place).is_ok_and(|found| !is(&found, FileType::Directory)) {
+                return Err(Errno::NOTDIR.into());
             }
-            match stat(&place) {
-                Ok(found) if path.names_folder && !is(&found, FileType::Directory) => Err(Errno::NOTDIR.into()),
-                _ => Ok(place),
+            match rustix::fs::openat(place.folder(), place.name.as_slice(), flags | OFlags::NOFOLLOW, mode) {
+                Err(Errno::LOOP) => {}
+                opened => return Ok(opened?),
             }
-        })
+        }
+        Err(Errno::LOOP.into())
     }
 
-    /// Opens a file or a folder, or makes a file, as PHP opens a plain path: it follows symlinks by itself, forgives a folder
-    /// that is missing before a `..` and a slash after the name of a new file, and says of every path that can't be, through a
-    /// file or a loop of symlinks, that there is no such file.
+    /// Opens a file or a folder, or makes a file, as PHP opens a plain path: see [`Self::expand_as_php`].
     ///
     /// # Errors
     /// [`FsError`].
     pub fn open_as_php(&self, path: &BranchPath<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd, FsError> {
-        let no_such = |error| match error {
-            FsError::System(Errno::NOTDIR | Errno::LOOP) => FsError::System(Errno::NOENT),
-            error => error,
-        };
         if !path.names_folder {
             match self.quick_open(path, flags, mode)? {
                 // It may be a symlink to what is not there yet.
                 None | Some(Err(Errno::EXIST)) => {}
-                Some(opened) => return opened.map_err(|error| no_such(error.into())),
+                Some(Err(Errno::NOTDIR)) => return Err(Errno::NOENT.into()),
+                Some(opened) => return Ok(opened?),
             }
         }
-        let opened = self.open_where(flags, mode, || {
-            let place = self.walk_forgiving(path)?;
-            match stat(&place) {
-                Ok(found) if path.names_folder && !is(&found, FileType::Directory) => Err(Errno::NOENT.into()),
-                _ => Ok(place),
+        let segments = self.expand_as_php(path)?;
+        let segments: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
+        let names_folder = path.slash || segments.is_empty();
+        self.open(&BranchPath { segments, names_folder, slash: path.slash }, flags, mode)
+    }
+
+    /// The names that PHP makes of a path before it hands that to the system: without dots, and each symlink followed.
+    ///
+    /// What is missing may be named, and a `..` takes it back. For a path through a file, or a loop of symlinks, PHP does not
+    /// ask the system: there is no such file.
+    ///
+    /// # Errors
+    /// [`FsError`].
+    pub fn expand_as_php(&self, path: &BranchPath<'_>) -> Result<Vec<Vec<u8>>, FsError> {
+        let segments: Vec<Vec<u8>> = path.segments.iter().map(|segment| segment.to_vec()).collect();
+        self.expand(&segments, path.slash, &mut 0)
+    }
+
+    fn expand(&self, path: &[Vec<u8>], is_folder: bool, links: &mut usize) -> Result<Vec<Vec<u8>>, FsError> {
+        let Some((name, before)) = path.split_last() else { return Ok(Vec::new()) };
+        match name.as_slice() {
+            b"." => return self.expand(before, true, links),
+            b".." => {
+                let mut names = self.expand(before, true, links)?;
+                names.pop().ok_or(FsError::Outside)?;
+                return Ok(names);
             }
-        });
-        opened.map_err(no_such)
+            _ => {}
+        }
+        let place = self.place(&BranchPath::of(path), Last::Keep);
+        let found = place.as_ref().map_err(Clone::clone).and_then(|place| Ok((place, stat(place)?)));
+        match found {
+            Ok((place, found)) if is(&found, FileType::Symlink) => {
+                *links += 1;
+                let target = read_link(place.folder(), &place.name)?.filter(|_| *links <= MOST_LINKS_OF_PHP);
+                let target = target.ok_or(FsError::System(Errno::NOENT))?;
+                if target.starts_with(b"/") {
+                    return Err(FsError::Outside);
+                }
+                let target = target.split(|&b| b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec);
+                let path: Vec<_> = before.iter().cloned().chain(target).collect();
+                return self.expand(&path, is_folder, links);
+            }
+            Ok((_, found)) if is_folder && !is(&found, FileType::Directory) => return Err(Errno::NOENT.into()),
+            Ok(_) | Err(FsError::System(_)) => {}
+            Err(refused) => return Err(refused),
+        }
+        let mut names = self.expand(before, true, links)?;
+        names.push(name.clone());
+        Ok(names)
     }
 
     /// Opens a path that is what its words say; `None` where that takes a walk to find out.
@@ -153,24 +199,6 @@ impl Root {
             return Err(FsError::Private);
         }
         Ok(without_symlinks(self.dir.as_fd(), &path.segments, flags, mode))
-    }
-
-    /// Opens the place that `find` finds, which is no symlink.
-    fn open_where<'r>(
-        &'r self,
-        flags: OFlags,
-        mode: Mode,
-        find: impl Fn() -> Result<Place<'r>, FsError>,
-    ) -> Result<OwnedFd, FsError> {
-        // What was no symlink when it was looked at may be one now; nobody wins that for long.
-        for _ in 0..MOST_LINKS {
-            let place = find()?;
-            match rustix::fs::openat(place.folder(), place.name.as_slice(), flags | OFlags::NOFOLLOW, mode) {
-                Err(Errno::LOOP) => {}
-                opened => return Ok(opened?),
-            }
-        }
-        Err(Errno::LOOP.into())
     }
 
     /// Finds the place that a path names.
@@ -204,45 +232,26 @@ impl Root {
 
     /// Walks a path.
     pub(super) fn walk(&self, path: &BranchPath<'_>, last: Last) -> Result<Place<'_>, FsError> {
-        self.walk_with(path, last, false)
-    }
-
-    /// Walks a path to its end, past folders that are missing if a `..` leads back.
-    fn walk_forgiving(&self, path: &BranchPath<'_>) -> Result<Place<'_>, FsError> {
-        self.walk_with(path, Last::Follow, true)
-    }
-
-    fn walk_with(&self, path: &BranchPath<'_>, last: Last, forgiving: bool) -> Result<Place<'_>, FsError> {
         let mut to_do: Vec<Vec<u8>> = path.segments.iter().rev().map(|segment| segment.to_vec()).collect();
-        // Those that are missing are none.
-        let mut folders: Vec<Option<OwnedFd>> = Vec::new();
+        let mut folders: Vec<OwnedFd> = Vec::new();
         let mut inside: Vec<Vec<u8>> = Vec::new();
         let mut links = 0;
         while let Some(name) = to_do.pop() {
-            match name.as_slice() {
-                b"." => continue,
-                b".." => {
+            if name == b"." || name == b".." {
+                may_search(folders.last().map_or(self.dir.as_fd(), AsFd::as_fd))?;
+                if name == b".." {
                     folders.pop().ok_or(FsError::Outside)?;
                     inside.pop();
-                    continue;
                 }
-                _ => {}
+                continue;
             }
             inside.push(name);
             if is_private(&inside) {
                 return Err(FsError::Private);
             }
             let name = inside.last().expect("it was just put there");
-            let is_last = to_do.iter().all(|name| forgiving && name == b".");
-            let here = match folders.last() {
-                None => self.dir.as_fd(),
-                Some(Some(folder)) => folder.as_fd(),
-                Some(None) if is_last => return Err(Errno::NOENT.into()),
-                Some(None) => {
-                    folders.push(None);
-                    continue;
-                }
-            };
+            let here = folders.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+            let is_last = to_do.is_empty();
             let target = if is_last && last == Last::Keep {
                 None
             } else if is_last {
@@ -250,11 +259,7 @@ impl Root {
             } else {
                 match rustix::fs::openat(here, name.as_slice(), FOLDER | OFlags::NOFOLLOW, Mode::empty()) {
                     Ok(folder) => {
-                        folders.push(Some(folder));
-                        continue;
-                    }
-                    Err(Errno::NOENT) if forgiving => {
-                        folders.push(None);
+                        folders.push(folder);
                         continue;
                     }
                     Err(error @ (Errno::NOTDIR | Errno::LOOP | Errno::MLINK)) => {
@@ -265,7 +270,7 @@ impl Root {
             };
             let Some(target) = target else {
                 let name = name.clone();
-                return Ok(Place { folder: folders.pop().flatten(), root: self.dir.as_fd(), name, inside });
+                return Ok(Place { folder: folders.pop(), root: self.dir.as_fd(), name, inside });
             };
             links += 1;
             if links > MOST_LINKS {
@@ -280,11 +285,13 @@ impl Root {
             }
             to_do.extend(target.rsplit(|&b| b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec));
         }
-        match folders.pop() {
-            Some(None) => Err(Errno::NOENT.into()),
-            folder => Ok(Place { folder: folder.flatten(), root: self.dir.as_fd(), name: b".".to_vec(), inside }),
-        }
+        Ok(Place { folder: folders.pop(), root: self.dir.as_fd(), name: b".".to_vec(), inside })
     }
+}
+
+/// Fails where the process may not look names up in a folder; dots are such names.
+pub(super) fn may_search(folder: BorrowedFd<'_>) -> io::Result<()> {
+    rustix::fs::statat(folder, ".", AtFlags::empty()).map(drop)
 }
 
 fn is_symlink(place: &Place<'_>) -> Result<bool, FsError> {

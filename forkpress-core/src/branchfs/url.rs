@@ -63,6 +63,8 @@ impl<'a> BranchUrl<'a> {
 pub struct BranchPath<'a> {
     pub(super) segments: Vec<&'a [u8]>,
     pub(super) names_folder: bool,
+    /// Whether the path ends with a slash.
+    pub(super) slash: bool,
 }
 
 impl<'a> BranchPath<'a> {
@@ -71,17 +73,19 @@ impl<'a> BranchPath<'a> {
     pub fn new(path: &'a [u8]) -> Self {
         let segments: Vec<_> = path.split(|&b| b == b'/').filter(|segment| !segment.is_empty()).collect();
         let names_folder = path.ends_with(b"/") || segments.last().is_none_or(|&last| last == b"." || last == b"..");
-        Self { segments, names_folder }
+        Self { segments, names_folder, slash: path.ends_with(b"/") }
+    }
+
+    /// The path of these names.
+    pub(super) fn of(names: &'a [Vec<u8>]) -> Self {
+        let segments: Vec<_> = names.iter().map(Vec::as_slice).collect();
+        let names_folder = segments.last().is_none_or(|&last| last == b"." || last == b"..");
+        Self { segments, names_folder, slash: false }
     }
 
     /// Whether the path says by itself what it names, without a `.` or `..`.
     pub(super) fn is_clean(&self) -> bool {
         !self.segments.iter().any(|&segment| segment == b"." || segment == b"..")
-    }
-
-    /// Whether a slash follows the last name.
-    pub(super) fn ends_with_slash(&self) -> bool {
-        self.names_folder && self.segments.last().is_some_and(|&last| last != b"." && last != b"..")
     }
 
     /// The path without `.`, `..` and a slash at its end, each `..` taking away the segment before it, whatever is on disk.
@@ -97,7 +101,7 @@ impl<'a> BranchPath<'a> {
                 _ => segments.push(segment),
             }
         }
-        Ok(Self { names_folder: segments.is_empty(), segments })
+        Ok(Self { names_folder: segments.is_empty(), segments, slash: false })
     }
 
     /// The segments, each after a slash; empty where there are none.
