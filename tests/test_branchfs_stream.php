@@ -336,3 +336,221 @@ if ( 0 !== posix_geteuid() ) {
 } else {
 	test( 'the same for a user who may not do all', static fn() => fuzz_in_child( 65534 ) );
 }
+
+test(
+	'no path, symlink or name leads out of a branch or to what is out of reach',
+	function () {
+		$site = new Site();
+		foreach ( array(
+			'out'         => '../secret.txt',
+			'up'          => '..',
+			'absolute'    => "$site->dir/secret.txt",
+			'etc'         => '/etc',
+			'own-real'    => "$site->dir/main/name.txt",
+			'to-other'    => '../other/name.txt',
+			'to-database' => 'wp-content/database',
+			'to-content'  => 'wp-content',
+		) as $link => $target ) {
+			symlink( $target, "$site->dir/main/$link" );
+		}
+		$code = '
+			$outside  = array( "../secret.txt", "a/../../secret.txt", "out", "up/secret.txt", "absolute", "etc/passwd", "own-real", "to-other", "wp-content/../../secret.txt" );
+			$private  = array( "wp-content/database", "wp-content/database/.ht.sqlite", "to-database/.ht.sqlite", "to-content/database/.ht.sqlite", "wp-content/plugins/../database/.ht.sqlite", "WP-Content/../wp-content/DATABASE/x", ".forkpress/x" );
+			$said     = array();
+			set_error_handler( function ( $level, $message ) use ( &$said ) { $said[] = $message; return true; } );
+			foreach ( array_merge( $outside, $private ) as $path ) {
+				$u = "branchfs://main/$path";
+				$got = array( file_get_contents( $u ), file_put_contents( $u, "x" ), file_put_contents( $u, "x", LOCK_EX ), fopen( $u, "c+" ), file_exists( $u ), stat( $u ), scandir( $u ), touch( $u ), chmod( $u, 0777 ), mkdir( "$u/d" ), mkdir( "$u/d/e", 0777, true ), rmdir( "$u/d" ), unlink( "$u/d" ), rename( "branchfs://main/name.txt", "$u/x" ), rename( "$u/x", "branchfs://main/x" ), copy( $u, "branchfs://main/x" ), copy( "branchfs://main/name.txt", $u ), @include $u, is_readable( $u ), is_writable( $u ) );
+				foreach ( $got as $i => $value ) { if ( $value !== false ) { echo "$path: $i returned ", var_export( $value, true ), "\n"; } }
+			}
+			echo count( preg_grep( "/leads out of the branch/", $said ) ) > 50 ? "" : "no word of a path that leads out\n";
+			echo count( preg_grep( "/out of reach/", $said ) ) > 50 ? "" : "no word of what is out of reach\n";
+			echo count( preg_grep( "/secret|data/", array_map( fn( $line ) => preg_replace( "~branchfs:\S*|the database~", "", $line ), $said ) ) ) ? "a warning tells what is there\n" : "";
+			foreach ( array( "rename" => array( "branchfs://main/wp-content", "branchfs://main/x" ), "rmdir" => array( "branchfs://main" ), "unlink" => array( "branchfs://main/" ), "mkdir" => array( "branchfs://other" ) ) as $function => $arguments ) {
+				if ( $function( ...$arguments ) ) { echo "$function succeeded\n"; }
+			}
+			echo in_array( "database", scandir( "branchfs://main/wp-content" ), true ) ? "the database is listed\n" : "", "done";
+		';
+		same( 'done', $site->run( $code, 'main', array( 'branchfs.write=any' ) ), 'what a script finds' );
+		same( array( 'secret', 'main', 'other', 'data' ), array_map( 'file_get_contents', array( "$site->dir/secret.txt", "$site->dir/main/name.txt", "$site->dir/other/name.txt", "$site->dir/main/wp-content/database/.ht.sqlite" ) ), 'what is on disk' );
+	}
+);
+
+test(
+	'a folder that another process swaps for a symlink meanwhile never leads out',
+	function () {
+		$site = new Site();
+		put( "$site->dir/outside/file.txt", 'secret' );
+		put( "$site->dir/main/swap/file.txt", 'inside' );
+		symlink( "$site->dir/outside", "$site->dir/link" );
+		// Swaps until it is told to stop, and says when it has begun.
+		$swap    = '$d = $argv[1]; stream_set_blocking( STDIN, false ); for ( $i = 0; ; $i++ ) { rename( "$d/main/swap", "$d/aside" ); rename( "$d/link", "$d/main/swap" ); rename( "$d/main/swap", "$d/link" ); rename( "$d/aside", "$d/main/swap" ); if ( 3 === $i ) { echo "swapping\n"; } if ( 0 === $i % 50 && fgets( STDIN ) ) { exit; } }';
+		$swapper = new Process( array( PHP_BINARY, '-n', '-r', $swap, $site->dir ) );
+		$swapper->wait_for( 'swapping' );
+		$code = '
+			$seen = array();
+			for ( $i = 0; $i < 20000 && ( $i < 4000 || count( $seen ) < 2 ); $i++ ) {
+				$text = @file_get_contents( "branchfs://main/swap/file.txt" );
+				$seen[ var_export( $text, true ) ] = true;
+				@file_put_contents( "branchfs://main/swap/file.txt", "inside", LOCK_EX );
+				@touch( "branchfs://main/swap/new.txt" );
+				@rename( "branchfs://main/swap/new.txt", "branchfs://main/swap/newer.txt" );
+				@unlink( "branchfs://main/swap/newer.txt" );
+				@mkdir( "branchfs://main/swap/a/b", 0777, true );
+				@chmod( "branchfs://main/swap/file.txt", 0777 );
+				$names = @scandir( "branchfs://main/swap" );
+				if ( $names && in_array( "outside-only", $names, true ) ) { $seen["the names outside"] = true; }
+			}
+			ksort( $seen ); echo implode( " ", array_keys( $seen ) );
+		';
+		put( "$site->dir/outside/outside-only", '' );
+		chmod( "$site->dir/outside/file.txt", 0600 );
+		$seen = $site->run( $code );
+		fwrite( $swapper->stdin, "stop\n" );
+		same( 0, $swapper->wait(), 'the swapper, with ' . $swapper->output() );
+		// What it was at an empty moment, between truncating and writing, is inside too.
+		same( "'inside' false", trim( preg_replace( "/''/", '', $seen ) ), 'what was read' );
+		same( array( 'file.txt', 'outside-only' ), array_values( array_diff( scandir( "$site->dir/outside" ), array( '.', '..' ) ) ), 'the folder outside' );
+		same( array( 'secret', 0600 ), array( file_get_contents( "$site->dir/outside/file.txt" ), fileperms( "$site->dir/outside/file.txt" ) & 0777 ), 'the file outside' );
+	}
+);
+
+test(
+	'odd arguments get a failure value and a warning',
+	function () {
+		$site = new Site();
+		$code = '
+			$said = array();
+			set_error_handler( function ( $level, $message ) use ( &$said ) { $said[] = preg_replace( "/n{20,}/", "nn", $message ); return true; } );
+			$try = function ( callable $call ) { try { return $call(); } catch ( Throwable $thrown ) { return get_class( $thrown ) . ": " . $thrown->getMessage(); } };
+			$long = str_repeat( "n", 100000 );
+			$deep = str_repeat( "n/", 50000 );
+			$got = array();
+			foreach ( array( "branchfs://nowhere/x", "branchfs://Main/x", "branchfs://\xff\n/x", "branchfs://$long/x", "branchfs:///x", "branchfs://..", "branchfs://main/$long", "branchfs://main/$deep", "branchfs://" ) as $url ) {
+				foreach ( array( "fopen" => array( "r" ), "file_put_contents" => array( "x" ), "opendir" => array(), "stat" => array(), "mkdir" => array(), "rmdir" => array(), "unlink" => array(), "touch" => array(), "chmod" => array( 0700 ), "rename" => array( "branchfs://main/x" ), "copy" => array( "branchfs://main/x" ), "is_writable" => array(), "file_exists" => array(), "branchfs_path" => array(), "branchfs_glob" => array() ) as $function => $arguments ) {
+					$value = $try( fn() => $function( $url, ...$arguments ) );
+					if ( is_resource( $value ) || ( is_array( $value ) && in_array( $function, array( "stat", "branchfs_glob" ), true ) ) || ( true === $value && "file_exists" === $function ) ) { continue; }
+					if ( "branchfs_path" === $function ) { continue; }
+					if ( false !== $value && array() !== $value ) { $got[] = "$function " . substr( $url, 0, 30 ) . ": " . var_export( $value, true ); }
+				}
+			}
+			foreach ( array( fn() => fopen( "branchfs://main/a\0b", "r" ), fn() => branchfs_path( "branchfs://main/a\0b" ), fn() => branchfs_path( "branchfs://nowhere/x" ), fn() => branchfs_path( "/etc/passwd" ), fn() => branchfs_path( "branchfs://main/../x" ), fn() => branchfs_path( "branchfs://main/wp-content/database" ), fn() => branchfs_glob( "/etc/*" ), fn() => branchfs_glob( "branchfs://main/*", 1 << 29 ), fn() => branchfs_path( "branchfs://./name.txt" ) ) as $call ) { $got[] = $try( $call ); }
+			echo json_encode( array( $got, array_values( array_unique( $said ) ) ), JSON_INVALID_UTF8_SUBSTITUTE | JSON_UNESCAPED_SLASHES );
+		';
+		list( $got, $said ) = json_decode( $site->run( $code ), true );
+		same(
+			array(
+				'ValueError: fopen(): Argument #1 ($filename) must not contain any null bytes',
+				'Branchfs\Exception: a URL has the form branchfs://BRANCH/path',
+				'Branchfs\Exception: branch not found: nowhere',
+				'Branchfs\Exception: a URL has the form branchfs://BRANCH/path',
+				'Branchfs\Exception: the path leads out of the branch',
+				"Branchfs\Exception: the database and ForkPress's own files are out of reach of branchfs://",
+				false,
+				false,
+				"$site->dir/main/name.txt",
+			),
+			$got,
+			'what calls return'
+		);
+		foreach ( array(
+			'fopen(branchfs://nowhere/x): Failed to open stream: branch not found: nowhere',
+			'opendir(branchfs://nowhere/x): Failed to open directory: branch not found: nowhere',
+			'fopen(branchfs://main/nn): Failed to open stream: File name too long',
+			'fopen(branchfs:///x): Failed to open stream: a URL has the form branchfs://BRANCH/path',
+			'branchfs_glob(): The pattern has the form branchfs://BRANCH/path',
+			'branchfs_glob(): At least one of the passed flags is invalid or not supported on this platform',
+			'unlink(branchfs://): branches are made and removed with the command forkpress',
+		) as $warning ) {
+			holds( in_array( $warning, $said, true ), "PHP says '$warning', in " . implode( "\n", $said ) );
+		}
+		same( array(), array_values( preg_grep( '/panic|Rust/', $said ) ), 'panics' );
+	}
+);
+
+test(
+	'branchfs.write says which branches may be changed, and code cannot give itself leave',
+	function () {
+		$code = '
+			$write = fn( $u ) => array( @file_put_contents( "$u/w.txt", "x" ), @rename( "$u/w.txt", "$u/v.txt" ), @mkdir( "$u/d" ), @rmdir( "$u/d" ), @touch( "$u/t" ), @chmod( "$u/name.txt", 0600 ), @unlink( "$u/t" ), is_writable( "$u/name.txt" ), (bool) @fopen( "$u/name.txt", "r+" ), @copy( "$u/name.txt", "$u/c.txt" ), file_get_contents( "$u/name.txt" ) );
+			ini_set( "branchfs.write", "any" );
+			echo json_encode( array( $write( "branchfs://main" ), $write( "branchfs://other" ), @rename( "branchfs://main/index.php", "branchfs://other/moved.php" ), @copy( "branchfs://other/name.txt", "branchfs://main/copied" ) ) );
+		';
+		$all  = static fn( string $name ) => array( 1, true, true, true, true, true, true, true, true, true, $name );
+		$none = static fn( string $name ) => array( ...array_fill( 0, 10, false ), $name );
+		foreach ( array(
+			'own'  => array( $all( 'main' ), $none( 'other' ), false, true ),
+			'any'  => array( $all( 'main' ), $all( 'other' ), true, true ),
+			'none' => array( $none( 'main' ), $none( 'other' ), false, false ),
+			'nune' => array( $none( 'main' ), $none( 'other' ), false, false ),
+		) as $setting => $expected ) {
+			$site = new Site();
+			same( json_encode( $expected ), $site->run( $code, 'main', array( "branchfs.write=$setting" ) ), $setting );
+			same( 'any' === $setting, is_file( "$site->dir/other/moved.php" ), "moved with $setting" );
+		}
+		$site = new Site();
+		same( '[false,"this code runs in no branch: name one, as in branchfs:\/\/main\/path"]', $site->run( 'echo json_encode( array( @file_get_contents( "branchfs://./name.txt" ), substr( strstr( error_get_last()["message"], "stream: " ), 8 ) ) );', '.' ), 'outside of every branch' );
+		same( 'other', $site->run( 'echo file_get_contents( "branchfs://./name.txt" );', 'main', array(), array( 'FORKPRESS_BRANCH' => 'other' ) ), 'in forkpress exec' );
+	}
+);
+
+test(
+	'branches are listed, with what their records say',
+	function () {
+		$site = new Site();
+		mkdir( "$site->dir/no-branch" );
+		$code     = 'echo json_encode( array( scandir( "branchfs://" ), is_dir( "branchfs://" ), is_dir( "branchfs://main" ), is_dir( "branchfs://no-branch" ), file_exists( "branchfs://nowhere" ), iterator_count( new RecursiveIteratorIterator( new RecursiveDirectoryIterator( "branchfs://", FilesystemIterator::SKIP_DOTS ) ) ), branchfs_branches() ) );';
+		$branches = static fn( string $at ) => array(
+			array( 'name' => 'main', 'created' => '2026-01-01T00:00:00Z', 'from' => null, 'generation' => 7, 'url' => "http://wp.localhost$at/" ),
+			array( 'name' => 'other', 'created' => '2026-01-01T00:00:00Z', 'from' => 'main', 'generation' => 7, 'url' => "http://other.wp.localhost$at/" ),
+		);
+		// Each branch has three files within reach.
+		$expected = static fn( string $at ) => array( array( '.', '..', 'main', 'other' ), true, true, false, false, 6, $branches( $at ) );
+		same( $expected( ':18080' ), json_decode( $site->run( $code ), true ), 'what a script is told' );
+		put( "$site->dir/main/list.php", "<?php $code" );
+		put( "$site->dir/main/expected.txt", '' );
+		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir ) );
+		$told   = json_decode( $server->request( '/list.php' )->body, true );
+		same( $branches( ":$server->port" ), $told[6], 'what a request is told' );
+	}
+);
+
+test(
+	'branchfs_glob() finds what glob() finds',
+	function () {
+		$site = new Site();
+		foreach ( array( 'a.php', 'b.php', '.hidden', 'a[1].txt', 'sub/a.php', 'sub/deep/c.php', 'other/a.php', 'other/.x/y.php', 'ünï.txt', 'back\\slash', 'star*', 'x{y}', 'z,1' ) as $file ) {
+			put( "$site->dir/main/g/$file", '' );
+		}
+		symlink( 'sub', "$site->dir/main/g/link" );
+		symlink( 'nowhere', "$site->dir/main/g/broken" );
+		$patterns = array( '*', '*.php', '*/*.php', '*/*/*.php', '**/*.php', '?.php', '[ab].php', '[!a]*', '[^a]*', '.*', '*.', 'a[[]1].txt', 'a\[1\].txt', 'sub', 'sub/', 'sub/a.php', 'none', 'none/*', '*/', 'link/*', 'link/deep/*', 'broken', 'b*', '{a,b}.php', '{sub,other}/*', '{a,{b,c}}.php', '{a', '{}', 'x{y}', 'x\{y\}', '{*.php,*}', 'z,1', '{z\,1,a.php}', 'back\\\\slash', 'back*', 'star\*', '[[:alpha:]]*', '[a-b]*', '[z-a]*', '[', '*[', 'a*p', '*/.x/*', 'sub/../*.php', './*.php', 'sub//a.php', '[]a]*', '*i.txt', '\\', '*\\', '' );
+		$flags    = array( 0, GLOB_MARK, GLOB_NOSORT, GLOB_NOCHECK, GLOB_NOESCAPE, GLOB_BRACE, GLOB_ONLYDIR, GLOB_ERR, GLOB_BRACE | GLOB_MARK, GLOB_ONLYDIR | GLOB_MARK, GLOB_BRACE | GLOB_NOCHECK, GLOB_BRACE | GLOB_NOESCAPE, GLOB_NOCHECK | GLOB_ONLYDIR );
+		$code     = 'list( $dir, $patterns, $flags ) = ' . var_export( array( "$site->dir/main/g", $patterns, $flags ), true ) . ';
+			foreach ( $patterns as $pattern ) {
+				foreach ( $flags as $flag ) {
+					$bare = fn( $found, $base ) => is_array( $found ) ? array_map( fn( $path ) => str_replace( $base, "BASE", $path ), $found ) : $found;
+					$plain = $bare( glob( "$dir/$pattern", $flag ), $dir );
+					$urls  = $bare( branchfs_glob( "branchfs://main/g/$pattern", $flag ), "branchfs://main/g" );
+					if ( $flag & GLOB_NOSORT ) { sort( $plain ); sort( $urls ); }
+					if ( $plain !== $urls ) { echo "$pattern with $flag: glob() ", json_encode( $plain ), ", branchfs_glob() ", json_encode( $urls ), "\n"; }
+				}
+			}
+			echo json_encode( array( branchfs_glob( "branchfs://*/name.txt" ), branchfs_glob( "branchfs://{main,nowhere}/*.txt", GLOB_BRACE ), branchfs_glob( "branchfs://./n*" ), branchfs_glob( "branchfs://*" ), branchfs_glob( "branchfs://main/wp-content/*" ), branchfs_glob( "branchfs://main/wp-content/database/*" ) ), JSON_UNESCAPED_SLASHES );';
+		same(
+			json_encode(
+				array(
+					array( 'branchfs://main/name.txt', 'branchfs://other/name.txt' ),
+					array( 'branchfs://main/name.txt' ),
+					array( 'branchfs://./name.txt' ),
+					array( 'branchfs://main', 'branchfs://other' ),
+					array( 'branchfs://main/wp-content/plugins' ),
+					array(),
+				),
+				JSON_UNESCAPED_SLASHES
+			),
+			$site->run( $code ),
+			'what differs, then what is found'
+		);
+	}
+);

@@ -8,13 +8,13 @@ use ext_php_rs::binary_slice::BinarySlice;
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::prelude::*;
-use ext_php_rs::types::ZendHashTable;
+use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::branchfs::{BranchUrl, FsError, GlobFlags, GlobTree, SCHEME, glob};
 
 use crate::{exception, site, stream};
 
-/// PHP's `GLOB_ONLYDIR`; the others are those of the C library.
-const ONLY_FOLDERS: c_int = 1 << 30;
+/// PHP's `GLOB_ONLYDIR`: the C library's where it has one.
+const ONLY_FOLDERS: c_int = if cfg!(target_os = "linux") { 1 << 13 } else { 1 << 30 };
 
 /// Returns every branch, `main` first: `name`, `created` (RFC 3339, UTC), `from`, `generation`, `url`; null where nobody says.
 ///
@@ -62,20 +62,30 @@ pub fn branchfs_path(url: BinarySlice<u8>) -> PhpResult<Binary<u8>> {
 
 /// Returns the URLs that match a pattern, as `glob()` does the paths; also in the branch's place, as in `branchfs://*/index.php`.
 ///
-/// Takes the flags of `glob()`. False where the pattern is no `branchfs://` URL, a flag is not known, or, with `GLOB_ERR`, a folder can't
-/// be read.
+/// Takes the flags of `glob()`. False, after a warning, where a flag is not known or the pattern is no `branchfs://` URL; also,
+/// with `GLOB_ERR`, where a folder can't be read.
 #[php_function]
 #[php(defaults(flags = 0))]
-pub fn branchfs_glob(pattern: BinarySlice<u8>, flags: i64) -> Option<Vec<Binary<u8>>> {
-    let rest = BranchUrl::after_scheme(&pattern).filter(|rest| !rest.contains(&0))?;
-    let flags = glob_flags(c_int::try_from(flags).ok()?)?;
+pub fn branchfs_glob(pattern: BinarySlice<u8>, flags: i64) -> PhpResult<Zval> {
+    let mut answer = Zval::new();
+    answer.set_bool(false);
+    let Some(flags) = c_int::try_from(flags).ok().and_then(glob_flags) else {
+        stream::warn(c"At least one of the passed flags is invalid or not supported on this platform");
+        return Ok(answer);
+    };
+    let Some(rest) = BranchUrl::after_scheme(&pattern).filter(|rest| !rest.contains(&0)) else {
+        stream::warn(c"The pattern has the form branchfs://BRANCH/path");
+        return Ok(answer);
+    };
     let (own, rest) = match rest.strip_prefix(b"./") {
         Some(rest) => ("./", rest),
         None => ("", rest),
     };
     let prefix = format!("{SCHEME}{own}");
-    let found = glob(&Tree, prefix.as_bytes(), rest, flags).ok()?;
-    Some(found.into_iter().map(Binary::from).collect())
+    if let Ok(found) = glob(&Tree, prefix.as_bytes(), rest, flags) {
+        answer.set_array(found.into_iter().map(Binary::from).collect::<Vec<Binary<u8>>>())?;
+    }
+    Ok(answer)
 }
 
 /// Adds the functions to the module.

@@ -25,7 +25,7 @@ use crate::{FAILURE, SUCCESS, php, site};
 
 pub use folder::names;
 pub use open::lock_next_open;
-pub use report::act;
+pub use report::{act, warn};
 
 const SCHEME: &CStr = c"branchfs";
 

@@ -99,6 +99,12 @@ impl Failed {
     }
 }
 
+/// Has PHP warn of something that is known beforehand.
+pub fn warn(message: &'static CStr) {
+    // SAFETY: a format that takes one C string, and one.
+    unsafe { php_error_docref(std::ptr::null(), WARNING, c"%s".as_ptr(), message.as_ptr()) };
+}
+
 #[cfg(target_os = "linux")]
 unsafe fn errno_location() -> *mut c_int {
     // SAFETY: no conditions.

@@ -147,41 +147,48 @@ impl Root {
     /// # Errors
     /// [`FsError`].
     pub fn expand_as_php(&self, path: &BranchPath<'_>) -> Result<Vec<Vec<u8>>, FsError> {
-        let segments: Vec<Vec<u8>> = path.segments.iter().map(|segment| segment.to_vec()).collect();
-        self.expand(&segments, path.slash, &mut 0)
-    }
-
-    fn expand(&self, path: &[Vec<u8>], is_folder: bool, links: &mut usize) -> Result<Vec<Vec<u8>>, FsError> {
-        let Some((name, before)) = path.split_last() else { return Ok(Vec::new()) };
-        match name.as_slice() {
-            b"." => return self.expand(before, true, links),
-            b".." => {
-                let mut names = self.expand(before, true, links)?;
-                names.pop().ok_or(FsError::Outside)?;
-                return Ok(names);
+        let mut path_left: Vec<Vec<u8>> = path.segments.iter().map(|segment| segment.to_vec()).collect();
+        // From the last name to the first, as PHP does it. What is left of a name must be a folder.
+        let mut names = Vec::new();
+        let mut is_folder = path.slash;
+        let mut ups = 0_usize;
+        let mut links = 0;
+        while let Some(name) = path_left.last() {
+            if name == b"." || name == b".." {
+                ups += usize::from(name == b"..");
+                is_folder = true;
+                path_left.pop();
+                continue;
             }
-            _ => {}
-        }
-        let place = self.place(&BranchPath::of(path), Last::Keep);
-        let found = place.as_ref().map_err(Clone::clone).and_then(|place| Ok((place, stat(place)?)));
-        match found {
-            Ok((place, found)) if is(&found, FileType::Symlink) => {
-                *links += 1;
-                let target = read_link(place.folder(), &place.name)?.filter(|_| *links <= MOST_LINKS_OF_PHP);
-                let target = target.ok_or(FsError::System(Errno::NOENT))?;
-                if target.starts_with(b"/") {
-                    return Err(FsError::Outside);
+            let place = self.place(&BranchPath::of(&path_left), Last::Keep);
+            match place.and_then(|place| Ok((stat(&place)?, place))) {
+                Ok((found, place)) if is(&found, FileType::Symlink) => {
+                    links += 1;
+                    let target = read_link(place.folder(), &place.name)?.filter(|_| links <= MOST_LINKS_OF_PHP);
+                    let target = target.ok_or(FsError::System(Errno::NOENT))?;
+                    if target.starts_with(b"/") {
+                        return Err(FsError::Outside);
+                    }
+                    path_left.pop();
+                    path_left.extend(target.split(|&b| b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec));
+                    continue;
                 }
-                let target = target.split(|&b| b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec);
-                let path: Vec<_> = before.iter().cloned().chain(target).collect();
-                return self.expand(&path, is_folder, links);
+                Ok((found, _)) if is_folder && !is(&found, FileType::Directory) => return Err(Errno::NOENT.into()),
+                Ok(_) | Err(FsError::System(_)) => {}
+                Err(refused) => return Err(refused),
             }
-            Ok((_, found)) if is_folder && !is(&found, FileType::Directory) => return Err(Errno::NOENT.into()),
-            Ok(_) | Err(FsError::System(_)) => {}
-            Err(refused) => return Err(refused),
+            let name = path_left.pop();
+            if ups > 0 {
+                ups -= 1;
+            } else {
+                names.extend(name);
+            }
+            is_folder = true;
         }
-        let mut names = self.expand(before, true, links)?;
-        names.push(name.clone());
+        if ups > 0 {
+            return Err(FsError::Outside);
+        }
+        names.reverse();
         Ok(names)
     }
 

@@ -1,5 +1,7 @@
 //! Names that match a pattern, by the rules of the C library's `glob`, in any tree that can be listed.
 
+use rustix::io::Errno;
+
 use super::FsError;
 
 /// The flags of PHP's `glob()`.
@@ -44,24 +46,14 @@ pub fn glob(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Re
     let alternatives = if flags.brace { alternatives(pattern, flags) } else { vec![pattern.to_vec()] };
     let mut found = Vec::new();
     for alternative in &alternatives {
-        let mut paths = vec![prefix.to_vec()];
-        let mut parts = alternative.split(|&b| b == b'/').filter(|part| !part.is_empty()).peekable();
-        let wants_folder = alternative.ends_with(b"/");
-        while let Some(part) = parts.next() {
-            let is_last = parts.peek().is_none();
-            let mut next = Vec::new();
-            for path in paths {
-                let matches = step(tree, &path, part, flags)?;
-                next.extend(matches.into_iter().map(|mut path| {
-                    if !is_last || wants_folder {
-                        path.push(b'/');
-                    }
-                    path
-                }));
+        let mut paths = search(tree, prefix, alternative, flags)?;
+        if flags.mark {
+            for path in &mut paths {
+                if !path.ends_with(b"/") && tree.is_folder(path) {
+                    path.push(b'/');
+                }
             }
-            paths = next;
         }
-        paths.retain(|path| path != prefix && (!wants_folder || tree.is_folder(path)));
         if !flags.no_sort {
             paths.sort();
         }
@@ -69,19 +61,43 @@ pub fn glob(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Re
     }
     if found.is_empty() && flags.no_check {
         found.push([prefix, pattern].concat());
-        return Ok(found);
     }
     if flags.only_folders {
         found.retain(|path| tree.is_folder(path));
     }
-    if flags.mark {
-        for path in &mut found {
-            if !path.ends_with(b"/") && tree.is_folder(path) {
-                path.push(b'/');
-            }
-        }
-    }
     Ok(found)
+}
+
+/// The paths that match a pattern without braces, part by part.
+fn search(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Result<Vec<Vec<u8>>, FsError> {
+    let mut paths = vec![prefix.to_vec()];
+    let mut parts = pattern.split(|&b| b == b'/').skip_while(|part| part.is_empty()).peekable();
+    let mut only_literals = true;
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        if part.is_empty() {
+            if is_last {
+                paths.retain(|path| tree.is_folder(path));
+            } else {
+                paths.iter_mut().for_each(|path| path.push(b'/'));
+            }
+            continue;
+        }
+        only_literals &= !has_magic(part, flags);
+        let mut next = Vec::new();
+        for path in &paths {
+            next.extend(step(tree, path, part, flags)?);
+        }
+        if next.is_empty() && only_literals && !is_last && flags.stop_at_errors {
+            return Err(Errno::NOENT.into());
+        }
+        if !is_last {
+            next.iter_mut().for_each(|path| path.push(b'/'));
+        }
+        paths = next;
+    }
+    paths.retain(|path| path != prefix);
+    Ok(paths)
 }
 
 /// The paths that match one part of the pattern, below a folder whose path ends with a slash.
@@ -123,12 +139,36 @@ fn unescaped(part: &[u8], flags: Flags) -> Vec<u8> {
     plain
 }
 
-/// Whether a name matches a pattern. Where a star fails, it is tried again one byte further on; only the last star needs to be.
+/// Whether a name matches a pattern, character by character.
 fn matches(name: &[u8], pattern: &[u8], flags: Flags) -> bool {
+    matches_characters(&characters(name), &characters(pattern), flags)
+}
+
+/// The characters of UTF-8; a byte that is none of it counts as one of its own, beyond all others.
+fn characters(bytes: &[u8]) -> Vec<u32> {
+    let chunks = bytes.utf8_chunks();
+    chunks
+        .flat_map(|chunk| {
+            chunk.valid().chars().map(u32::from).chain(chunk.invalid().iter().map(|&byte| 0x11_0000 + u32::from(byte)))
+        })
+        .collect()
+}
+
+const STAR: u32 = '*' as u32;
+const ANY: u32 = '?' as u32;
+const OPEN: u32 = '[' as u32;
+const CLOSE: u32 = ']' as u32;
+const ESCAPE: u32 = '\\' as u32;
+const NOT: [u32; 2] = ['!' as u32, '^' as u32];
+const TO: u32 = '-' as u32;
+const COLON: u32 = ':' as u32;
+
+/// Where a star fails, it is tried again one character further on; only the last star needs to be.
+fn matches_characters(name: &[u32], pattern: &[u32], flags: Flags) -> bool {
     let (mut n, mut p) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
-        if p < pattern.len() && pattern[p] == b'*' {
+        if p < pattern.len() && pattern[p] == STAR {
             p += 1;
             star = Some((n, p));
             continue;
@@ -147,63 +187,65 @@ fn matches(name: &[u8], pattern: &[u8], flags: Flags) -> bool {
     }
 }
 
-/// How many bytes of the pattern match a byte; `None` where they do not.
-fn one(byte: u8, pattern: &[u8], flags: Flags) -> Option<usize> {
+/// How much of the pattern matches a character; `None` where it does not.
+fn one(character: u32, pattern: &[u32], flags: Flags) -> Option<usize> {
     match *pattern.first()? {
-        b'?' => Some(1),
-        b'[' => match class(byte, pattern, flags) {
+        ANY => Some(1),
+        OPEN => match class(character, pattern, flags) {
             Some((true, length)) => Some(length),
             Some((false, _)) => None,
             // A bracket that is never closed is itself.
-            None => (byte == b'[').then_some(1),
+            None => (character == OPEN).then_some(1),
         },
-        b'\\' if !flags.no_escape => (byte == *pattern.get(1)?).then_some(2),
-        literal => (byte == literal).then_some(1),
+        ESCAPE if !flags.no_escape => (character == *pattern.get(1)?).then_some(2),
+        literal => (character == literal).then_some(1),
     }
 }
 
-/// Whether a byte is in `[...]`, and how long that is; `None` where it is never closed.
-fn class(byte: u8, pattern: &[u8], flags: Flags) -> Option<(bool, usize)> {
-    let negated = matches!(pattern.get(1)?, b'!' | b'^');
+/// Whether a character is in `[...]`, and how long that is; `None` where it is never closed.
+fn class(character: u32, pattern: &[u32], flags: Flags) -> Option<(bool, usize)> {
+    let negated = NOT.contains(pattern.get(1)?);
     let begin = if negated { 2 } else { 1 };
     let (mut at, mut found) = (begin, false);
-    while *pattern.get(at)? != b']' || at == begin {
-        if pattern[at..].starts_with(b"[:")
-            && let Some(length) = pattern[at + 2..].windows(2).position(|end| end == b":]")
+    while *pattern.get(at)? != CLOSE || at == begin {
+        if pattern[at..].starts_with(&[OPEN, COLON])
+            && let Some(length) = pattern[at + 2..].windows(2).position(|end| end == [COLON, CLOSE])
         {
-            found |= in_named_class(byte, &pattern[at + 2..at + 2 + length]);
+            found |= in_named_class(character, &pattern[at + 2..at + 2 + length]);
             at += length + 4;
             continue;
         }
         let literal = |at: usize| match *pattern.get(at)? {
-            b'\\' if !flags.no_escape => Some((*pattern.get(at + 1)?, at + 2)),
-            byte => Some((byte, at + 1)),
+            ESCAPE if !flags.no_escape => Some((*pattern.get(at + 1)?, at + 2)),
+            character => Some((character, at + 1)),
         };
         let (from, mut next) = literal(at)?;
         let mut to = from;
-        if *pattern.get(next)? == b'-' && *pattern.get(next + 1)? != b']' {
+        if *pattern.get(next)? == TO && *pattern.get(next + 1)? != CLOSE {
             (to, next) = literal(next + 1)?;
         }
-        found |= (from..=to).contains(&byte);
+        found |= (from..=to).contains(&character);
         at = next;
     }
     Some((found != negated, at + 1))
 }
 
-fn in_named_class(byte: u8, name: &[u8]) -> bool {
-    match name {
-        b"alnum" => byte.is_ascii_alphanumeric(),
-        b"alpha" => byte.is_ascii_alphabetic(),
-        b"blank" => byte == b' ' || byte == b'\t',
-        b"cntrl" => byte.is_ascii_control(),
-        b"digit" => byte.is_ascii_digit(),
-        b"graph" => byte.is_ascii_graphic(),
-        b"lower" => byte.is_ascii_lowercase(),
-        b"print" => byte.is_ascii_graphic() || byte == b' ',
-        b"punct" => byte.is_ascii_punctuation(),
-        b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
-        b"upper" => byte.is_ascii_uppercase(),
-        b"xdigit" => byte.is_ascii_hexdigit(),
+fn in_named_class(character: u32, name: &[u32]) -> bool {
+    let Some(character) = char::from_u32(character) else { return false };
+    let name: String = name.iter().filter_map(|&unit| char::from_u32(unit)).collect();
+    match name.as_str() {
+        "alnum" => character.is_alphanumeric(),
+        "alpha" => character.is_alphabetic(),
+        "blank" => character == ' ' || character == '\t',
+        "cntrl" => character.is_control(),
+        "digit" => character.is_ascii_digit(),
+        "graph" => !character.is_control() && !character.is_whitespace(),
+        "lower" => character.is_lowercase(),
+        "print" => !character.is_control(),
+        "punct" => !character.is_control() && !character.is_whitespace() && !character.is_alphanumeric(),
+        "space" => character.is_whitespace(),
+        "upper" => character.is_uppercase(),
+        "xdigit" => character.is_ascii_hexdigit(),
         _ => false,
     }
 }
@@ -211,7 +253,7 @@ fn in_named_class(byte: u8, name: &[u8]) -> bool {
 /// The most alternatives of one pattern: nested braces multiply.
 const MOST_ALTERNATIVES: usize = 10_000;
 
-/// The patterns that `{a,b}` stands for, from the left. A brace that is never closed is itself, and so is `{}`.
+/// The patterns that `{a,b}` stands for, from the left. A brace that is never closed is itself.
 fn alternatives(pattern: &[u8], flags: Flags) -> Vec<Vec<u8>> {
     let mut whole = Vec::new();
     let mut open = vec![pattern.to_vec()];
@@ -235,8 +277,7 @@ fn alternatives(pattern: &[u8], flags: Flags) -> Vec<Vec<u8>> {
 fn first_brace(pattern: &[u8], flags: Flags) -> Option<(usize, Vec<usize>, usize)> {
     let escaped =
         |at: usize| !flags.no_escape && pattern[..at].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 1;
-    let candidates =
-        (0..pattern.len()).filter(|&at| pattern[at] == b'{' && !escaped(at) && pattern.get(at + 1) != Some(&b'}'));
+    let candidates = (0..pattern.len()).filter(|&at| pattern[at] == b'{' && !escaped(at));
     for begin in candidates {
         let (mut depth, mut commas) = (0_usize, Vec::new());
         for at in (begin + 1..pattern.len()).filter(|&at| !escaped(at)) {
@@ -267,6 +308,9 @@ mod tests {
             ("*a*b*c", "xxaxxcxxab", false),
             ("a?c", "abc", true),
             ("a?c", "ac", false),
+            ("a?c", "aüc", true),
+            ("[[:alpha:]]", "ü", true),
+            ("[à-ü]", "é", true),
             ("[a-c]x", "bx", true),
             ("[!a-c]x", "bx", false),
             ("[^a-c]x", "dx", true),
@@ -299,7 +343,7 @@ mod tests {
         assert_eq!(all("{a,b}c"), ["ac", "bc"]);
         assert_eq!(all("x{a,{b,c}d}{1,2}"), ["xa1", "xa2", "xbd1", "xbd2", "xcd1", "xcd2"]);
         assert_eq!(all("{a"), ["{a"]);
-        assert_eq!(all("{}"), ["{}"]);
+        assert_eq!(all("a{}"), ["a"]);
         assert_eq!(all("\\{a,b}"), ["\\{a,b}"]);
         assert!(all(&"{a,b}".repeat(40)).len() <= MOST_ALTERNATIVES + 1);
     }

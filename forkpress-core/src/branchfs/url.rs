@@ -1,11 +1,16 @@
 //! `branchfs://BRANCH/path`, taken apart. Nothing in it is encoded: as in a plain path, every byte but `/` and NUL stands for
 //! itself.
 
+use rustix::io::Errno;
+
 use super::FsError;
 use crate::name::BranchName;
 
 /// What each URL begins with, in any case.
 pub const SCHEME: &str = "branchfs://";
+
+/// No system takes a longer path (Linux's `PATH_MAX`), so no work is done for one.
+const LONGEST: usize = 4096;
 
 /// Whose files a URL names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +34,13 @@ impl<'a> BranchUrl<'a> {
     /// Takes a URL apart.
     ///
     /// # Errors
-    /// [`FsError::InvalidUrl`] where there is no branch in it; [`FsError::NoBranch`] where no branch can have that name.
+    /// [`FsError::InvalidUrl`] where there is no branch in it; [`FsError::NoBranch`] where no branch can have that name;
+    /// [`Errno::NAMETOOLONG`] for 4096 bytes and more.
     pub fn parse(url: &'a [u8]) -> Result<Self, FsError> {
         let rest = Self::after_scheme(url).ok_or(FsError::InvalidUrl)?;
+        if rest.len() >= LONGEST {
+            return Err(Errno::NAMETOOLONG.into());
+        }
         if rest.iter().all(|&b| b == b'/') {
             return Ok(Self::Branches);
         }
