@@ -554,3 +554,196 @@ test(
 		);
 	}
 );
+
+test(
+	'a script takes the lock with its first operation, and keeps it to its end',
+	function () {
+		$site   = new Site();
+		$script = new Process( php( array( '-r', 'echo file_get_contents( "branchfs://main/name.txt" ), " ", json_encode( branchfs_lock_status()["held"] ), "\n"; fgets( STDIN );' ) ), array(), "$site->dir/main" );
+		$lock   = fopen( "$site->cow/operations.lock", 'r' );
+		$script->wait_for( 'main true' );
+		same( false, flock( $lock, LOCK_EX | LOCK_NB ), 'a writer gets the lock while the script runs' );
+		fwrite( $script->stdin, "\n" );
+		same( 0, $script->wait(), 'exit status' );
+		holds( flock( $lock, LOCK_EX | LOCK_NB ), 'a writer gets the lock afterwards' );
+
+		$code = 'set_error_handler( function ( $level, $message ) { echo preg_replace( "/process \d+/", "process N", $message ), "\n"; return true; } ); var_dump( file_get_contents( "branchfs://main/name.txt" ), file_exists( "branchfs://main/name.txt" ), unlink( "branchfs://main/name.txt" ) );';
+		$said = $site->run( $code, 'main', array( 'branchfs.lock_timeout=0' ) );
+		holds( 1 === preg_match( '/^file_get_contents\(branchfs:\/\/main\/name.txt\): Failed to open stream: .*lock.*\nunlink\(branchfs:\/\/main\/name.txt\): .*lock.*\nbool\(false\)\nbool\(false\)\nbool\(false\)\n$/', $said ), "a script that can not have the lock is told so: $said" );
+		same( 'main', file_get_contents( "$site->dir/main/name.txt" ), 'the file' );
+	}
+);
+
+test(
+	'what is published while a script has let the lock go is what it sees then',
+	function () {
+		$site = new Site();
+		$code = '
+			$look = function () { echo json_encode( array( @file_get_contents( "branchfs://other/name.txt" ), file_exists( "branchfs://other/new.txt" ), @scandir( "branchfs://" ) ) ), "\n"; };
+			$look(); branchfs_unlock(); echo "free\n"; fgets( STDIN ); $look(); branchfs_unlock(); echo "free again\n"; fgets( STDIN ); $look(); branchfs_unlock();
+			$child = pcntl_fork();
+			if ( 0 === $child ) { $look(); exit; }
+			pcntl_waitpid( $child, $status );
+		';
+		$script = new Process( php( array( '-r', $code ) ), array(), "$site->dir/main" );
+		$lock   = fopen( "$site->cow/operations.lock", 'c+' );
+		$script->wait_for( "free\n" );
+		holds( flock( $lock, LOCK_EX | LOCK_NB ), 'the script has let the lock go' );
+		rename( "$site->dir/other", "$site->dir/old" );
+		put( "$site->dir/other/new.txt", 'new' );
+		fwrite( $lock, sprintf( "generation %020d\n", 8 ) );
+		flock( $lock, LOCK_UN );
+		fwrite( $script->stdin, "\n" );
+		$script->wait_for( 'free again' );
+		holds( flock( $lock, LOCK_EX | LOCK_NB ), 'the script has let the lock go again' );
+		unlink( "$site->cow/branches/other.toml" );
+		rewind( $lock );
+		fwrite( $lock, sprintf( "generation %020d\n", 9 ) );
+		flock( $lock, LOCK_UN );
+		fwrite( $script->stdin, "\n" );
+		same( 0, $script->wait(), 'exit status' );
+		$gone = '[false,false,[".","..","main"]]';
+		same(
+			array( '["other",false,[".","..","main","other"]]', 'free', '[false,true,[".","..","main","other"]]', 'free again', $gone, $gone ),
+			explode( "\n", trim( $script->output() ) ),
+			'what the script saw'
+		);
+	}
+);
+
+test(
+	'a request has its own branch, in every worker and from request to request',
+	function () {
+		$site = new Site();
+		foreach ( array( 'main', 'other' ) as $branch ) {
+			put( "$site->dir/$branch/own.php", '<?php file_put_contents( "branchfs://./own.txt", $_GET["text"] ); echo json_encode( array( branchfs_path( "branchfs://./own.txt" ), file_get_contents( "branchfs://./own.txt" ), @file_put_contents( "branchfs://" . ( "main" === branchfs_get_branch() ? "other" : "main" ) . "/own.txt", "wrong" ) ) );' );
+		}
+		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir, 'PHP_CLI_SERVER_WORKERS' => '3' ) );
+		for ( $i = 0; $i < 12; $i++ ) {
+			foreach ( array( 'main' => 'wp.localhost', 'other' => 'other.wp.localhost' ) as $branch => $host ) {
+				$body = $server->request( "/own.php?text=$branch$i", array( 'Host' => $host ) )->body;
+				same( array( "$site->dir/$branch/own.txt", "$branch$i", false ), json_decode( $body, true ), "request $i to $branch" );
+			}
+		}
+	}
+);
+
+/**
+ * Returns which files a process has open; connections come and go.
+ *
+ * @param int $pid The process.
+ */
+function open_files( int $pid ): array {
+	$files = array();
+	foreach ( array_diff( scandir( "/proc/$pid/fd" ), array( '.', '..' ) ) as $number ) {
+		$file = (string) @readlink( "/proc/$pid/fd/$number" );
+		if ( ! str_starts_with( $file, 'socket:' ) ) {
+			$files[] = $file;
+		}
+	}
+	sort( $files );
+	return $files;
+}
+
+test(
+	'a request that PHP cuts short leaves nothing behind, whatever it was doing',
+	function () {
+		if ( ! is_dir( '/proc/self/fd' ) ) {
+			echo "SKIPPED: no /proc to count open files in\n";
+			return;
+		}
+		$site = new Site();
+		// Each way to end within a warning of the wrapper's, and each call that warns.
+		put(
+			"$site->dir/main/warn.php",
+			'<?php
+			set_error_handler( function () {
+				switch ( $_GET["end"] ) {
+					case "memory": ini_set( "memory_limit", "8M" ); $x = array(); while ( true ) { $x[] = str_repeat( "x", 100000 ); }
+					case "exit": exit( "ended" );
+					case "throw": throw new Exception( "thrown" );
+					case "again": restore_error_handler(); @unlink( "branchfs://main/none" ); @fopen( "branchfs://main/none", "r" ); return true;
+				}
+			} );
+			$kept = array( fopen( "branchfs://main/name.txt", "r" ), opendir( "branchfs://main" ), opendir( "branchfs://" ) );
+			$u    = "branchfs://main/none";
+			switch ( $_GET["call"] ) {
+				case "fopen": fopen( $u, "r" ); break;
+				case "opendir": opendir( $u ); break;
+				case "unlink": unlink( $u ); break;
+				case "rename": rename( $u, $u . 2 ); break;
+				case "mkdir": mkdir( "$u/x" ); break;
+				case "rmdir": rmdir( $u ); break;
+				case "touch": touch( "$u/x" ); break;
+				case "chmod": chmod( $u, 0700 ); break;
+				case "chown": chown( $u, "no-such-user" ); break;
+				case "stat": stat( "branchfs://main/../x" ); break;
+				case "put": file_put_contents( "$u/x", "x", LOCK_EX ); break;
+				case "include": include $u; break;
+				case "glob": branchfs_glob( "x" ); break;
+			}
+			echo "after";'
+		);
+		// Memory runs out while files are opened, each time at another place.
+		put(
+			"$site->dir/main/fill.php",
+			'<?php ini_set( "memory_limit", "4M" );
+			$fill = array();
+			while ( memory_get_usage() < 4194304 - 60000 - 97 * $_GET["left"] ) { $fill[] = str_repeat( "x", 200 ); }
+			$kept = array();
+			for ( $i = 0; $i < 300; $i++ ) { $kept[] = fopen( "branchfs://main/name.txt", "r" ); $kept[] = opendir( "branchfs://main" ); $kept[] = @file_get_contents( "branchfs://main/name.txt" ); @stat( "branchfs://main/$i" ); }
+			while ( true ) { $fill[] = str_repeat( "x", 200 ); }'
+		);
+		put( "$site->dir/main/well.php", '<?php file_put_contents( "branchfs://./well.txt", "kept" ); file_put_contents( "branchfs://./well.txt", "+", FILE_APPEND ); echo file_get_contents( "branchfs://./well.txt" ), count( scandir( "branchfs://" ) );' );
+		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir ), array( 'display_errors=0', 'log_errors=0' ) );
+		$well   = static fn() => same( 'kept+4', $server->request( '/well.php' )->body, 'the next request' );
+		$well();
+		$before = open_files( $server->process->pid );
+		foreach ( array( 'memory', 'exit', 'throw', 'again' ) as $end ) {
+			foreach ( array( 'fopen', 'opendir', 'unlink', 'rename', 'mkdir', 'rmdir', 'touch', 'chmod', 'chown', 'stat', 'put', 'include', 'glob' ) as $call ) {
+				$body = $server->request( "/warn.php?end=$end&call=$call" )->body;
+				same( array( 'memory' => '', 'exit' => 'ended', 'throw' => '', 'again' => 'after' )[ $end ], $body, "$end in $call" );
+				$well();
+			}
+		}
+		for ( $left = 0; $left < 120; $left++ ) {
+			same( 500, $server->request( "/fill.php?left=$left" )->status, "memory runs out, $left" );
+		}
+		$well();
+		same( $before, open_files( $server->process->pid ), 'files that the server has open' );
+	}
+);
+
+test(
+	'valgrind finds no error of the extension in any of the steps',
+	function () use ( $told ) {
+		if ( '' === (string) shell_exec( 'command -v valgrind' ) ) {
+			echo "SKIPPED: valgrind is not installed\n";
+			return;
+		}
+		$site = new Site();
+		$xml  = temp_dir() . '/valgrind.xml';
+		$env  = array(
+			'USE_ZEND_ALLOC'           => '0',
+			'ZEND_DONT_UNLOAD_MODULES' => '1',
+		);
+		// PHP's compiler of regular expressions reads ahead of its strings. Valgrind may not know openat2: then it sees walks only.
+		$php     = php( array( '-r', steps_script( $site ) . 'foreach ( branchfs_glob( "branchfs://{main,other}/*/{*,*/*}", GLOB_BRACE | GLOB_MARK ) as $u ) { try { branchfs_path( $u ); } catch ( Branchfs\Exception $loop ) {} } branchfs_branches();' ), array( 'pcre.jit=0', 'opcache.enable_cli=0', 'display_errors=stderr' ) );
+		$process = new Process( array( 'valgrind', '--quiet', '--xml=yes', "--xml-file=$xml", '--leak-check=full', '--show-leak-kinds=definite', '--num-callers=40', ...$php ), $env, "$site->dir/main" );
+		fclose( $process->stdin );
+		same( 0, $process->wait(), 'exit status, with ' . substr( $process->output(), 0, 2000 ) );
+		$errors = array();
+		foreach ( simplexml_load_file( $xml )->error as $error ) {
+			$frames = array();
+			foreach ( $error->stack as $stack ) {
+				foreach ( $stack->frame as $frame ) {
+					$frames[] = basename( (string) $frame->obj ) . ' ' . $frame->fn;
+				}
+			}
+			if ( preg_grep( '/branchfs\.so/', $frames ) ) {
+				$errors[] = $error->kind . ': ' . implode( ' < ', array_slice( $frames, 0, 12 ) );
+			}
+		}
+		same( array(), $errors, 'errors' );
+	}
+);
