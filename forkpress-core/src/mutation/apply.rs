@@ -222,7 +222,7 @@ impl Files {
         // Who may read it may run it.
         let mode = if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
         let attributes = Attributes { mode, owner: like.owner, group: like.group, modified: written.modified };
-        Ok(disk::set_attributes(&path, &attributes, false)?)
+        Ok(disk::set_attributes(&path, &attributes)?)
     }
 
     fn folders_to_make(&self, branch: &Path) -> Result<Vec<PathBuf>, DiskError> {
@@ -374,7 +374,7 @@ impl<'a> Target<'a> {
             Place::Nothing => {
                 let like = folder_attributes(self.root, path)?;
                 disk::create_folder(&full)?;
-                disk::set_attributes(&full, &like, false)?;
+                disk::set_attributes(&full, &like)?;
             }
             Place::Leaf(_) | Place::Other => {
                 return step("make the folder", &full, || Err(io::ErrorKind::NotADirectory.into()));
@@ -537,11 +537,12 @@ fn copy(view: FileView, from: &Path, to: &Path, signature: &Signature) -> Result
         })?;
         let Some(target) = target else { return Ok(false) };
         disk::symlink(&target, to)?;
+        disk::set_symlink_attributes(to, &signature.attributes)?;
     } else {
         let Some(file) = disk::open_file(from)? else { return Ok(false) };
         disk::clone_file(view, &file, to)?;
+        disk::set_attributes(to, &signature.attributes)?;
     }
-    disk::set_attributes(to, &signature.attributes, signature.is_symlink)?;
     Ok(true)
 }
 
