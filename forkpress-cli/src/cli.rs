@@ -165,6 +165,12 @@ With --json each line is an object with 'file' and 'line'.")]
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Use the site's Git repository
+    #[command(subcommand, arg_required_else_help = true)]
+    Git(GitCommand),
+    /// Answers a request to the site's Git repository, which it finds in its environment as CGI has it
+    #[command(name = "__git-http", hide = true)]
+    GitHttp,
     /// Removes what a command has left
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
@@ -286,8 +292,16 @@ pub enum BranchCommand {
     /// List the branches
     #[command(after_help = "Examples:
   forkpress branch list
-  forkpress branch list --json | jq -r '.[].name'")]
-    List,
+  forkpress branch list --bytes
+  forkpress branch list --json | jq -r '.[].name'
+
+To tell what a branch holds, every file of it is looked at: where there are more than 20 branches, only --bytes does that.
+'forkpress branch show' tells it of one.")]
+    List {
+        /// Tell what each branch holds, however many there are
+        #[arg(long)]
+        bytes: bool,
+    },
     /// Show a branch
     #[command(after_help = "Examples:
   forkpress branch show main
@@ -345,6 +359,17 @@ pub enum BranchCommand {
         #[command(flatten)]
         wait: WaitArgs,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GitCommand {
+    /// Print the token with which others than this machine's users may push
+    #[command(after_help = "Examples:
+  forkpress git token
+  git clone http://any:$(forkpress git token)@wp.example.test:18080/site.git
+
+A site that is served at a loopback address, as 'forkpress serve' does without --host, needs none.")]
+    Token,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -4,6 +4,8 @@ mod agents;
 mod branch;
 mod checkout;
 mod exec;
+mod git;
+mod git_http;
 mod history;
 mod logs;
 mod serve;
@@ -43,6 +45,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Git(GitCommand::Branch(command)) => checkout::branch(command, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
+        Command::Git(command) => git::run(work_dir, command, cli.json)?,
+        Command::GitHttp => return Ok(git_http::run(work_dir)),
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }
