@@ -144,7 +144,7 @@ interrupted, what was made is removed again.
 --remove leaves what holds work, and names it: files that are not committed, commits that are not pushed, and changes of
 a branch on the site that main has not. 'forkpress undo' brings back a branch that was removed.")]
     Agents(AgentsArgs),
-    /// Work with the site's Git side
+    /// Create branches from a checkout; print the token of the site's Git repository
     #[command(subcommand, arg_required_else_help = true)]
     Git(GitCommand),
     /// Show the logs of the site
@@ -165,9 +165,6 @@ With --json each line is an object with 'file' and 'line'.")]
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Use the site's Git repository
-    #[command(subcommand, arg_required_else_help = true)]
-    Git(GitCommand),
     /// Answers a request to the site's Git repository, which it finds in its environment as CGI has it
     #[command(name = "__git-http", hide = true)]
     GitHttp,
@@ -363,6 +360,9 @@ To tell what a branch holds, every file of it is looked at: where there are more
 
 #[derive(Debug, Subcommand)]
 pub enum GitCommand {
+    /// Create branches of the site from a checkout
+    #[command(subcommand, arg_required_else_help = true)]
+    Branch(GitBranchCommand),
     /// Print the token with which others than this machine's users may push
     #[command(after_help = "Examples:
   forkpress git token
@@ -474,13 +474,6 @@ pub struct AgentsArgs {
 
     #[command(flatten)]
     pub wait: WaitArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum GitCommand {
-    /// Branches of the site, from a checkout
-    #[command(subcommand, arg_required_else_help = true)]
-    Branch(GitBranchCommand),
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, GitCommand, ServerCommand};
+use crate::cli::{self, Cli, Command, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -42,7 +42,6 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Commit(args) => checkout::commit(args, cli.json)?,
         Command::Pull(args) => checkout::pull(args, cli.json)?,
         Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
-        Command::Git(GitCommand::Branch(command)) => checkout::branch(command, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
         Command::Git(command) => git::run(work_dir, command, cli.json)?,
