@@ -309,7 +309,7 @@ fn what_the_site_refuses_is_told_in_its_words() {
     assert_eq!(output.status.code(), Some(1));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["error"], "the site refused the push");
-    assert_eq!(json["causes"][0], "this would leave no wp-load.php");
+    assert_eq!(json["causes"][1], "this would leave no wp-load.php");
 }
 
 #[test]

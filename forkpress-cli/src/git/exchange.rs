@@ -45,24 +45,31 @@ fn not_pushed(output: &Output) -> Failure {
     let stdout = String::from_utf8_lossy(&output.stdout);
     // A tab, the ref, a tab, and why: "[rejected] (fetch first)" where git refuses, "[remote rejected] (...)" the site.
     let refused = stdout.lines().find_map(|line| line.strip_prefix("!\t")?.split_once('\t').map(|(_, why)| why));
-    let from_server = said_by_server(&output.stderr);
-    let said = if from_server.is_empty() { said(&output.stderr) } else { from_server };
-    let words = said.iter().filter(|line| !line.is_empty() && !line.starts_with("To "));
-    let is_stale = refused
-        .is_some_and(|why| ["fetch first", "non-fast-forward", "stale"].iter().any(|words| why.contains(words)))
-        || said.iter().any(|line| line.contains("stale"));
-    let failure = match refused {
-        Some(why) if is_stale && !why.contains("remote") => {
-            return Failure::new("the branch has changed on the site since the last pull").hint("forkpress pull");
-        }
-        Some(_) => words.fold(Failure::new("the site refused the push"), |failure, line| failure.because(line)),
-        None => words.fold(Failure::new("cannot push"), |failure, line| failure.because(line)),
+    if refused.is_some_and(|why| why.starts_with("[rejected]")) {
+        return Failure::new("the branch has changed on the site since the last pull").hint("forkpress pull");
+    }
+    let Some(reason) = refused.and_then(|why| why.strip_prefix("[remote rejected] (")?.strip_suffix(')')) else {
+        let said = said(&output.stderr).into_iter().filter(|line| !line.starts_with("To "));
+        return not_reached(said.fold(Failure::new("cannot push"), Failure::because), &output.stderr);
     };
-    if is_stale {
+    let (hints, words): (Vec<_>, Vec<_>) = said_by_server(&output.stderr)
+        .into_iter()
+        .filter(|line| !line.is_empty())
+        .partition(|line| line.starts_with(HINT));
+    let failure = Failure::new("the site refused the push").because(reason);
+    let failure = words.iter().fold(failure, |failure, line| failure.because(line.trim_start_matches("forkpress: ")));
+    if reason.contains("meanwhile") {
         return failure.hint("forkpress pull, then commit again");
     }
-    not_reached(failure, &output.stderr)
+    hints
+        .iter()
+        .filter_map(|hint| hint.strip_prefix(HINT))
+        .next_back()
+        .map_or(failure.clone(), |hint| failure.hint(hint))
 }
+
+/// What a hint of the site begins with.
+const HINT: &str = "hint: ";
 
 #[cfg(test)]
 mod tests {
@@ -78,20 +85,21 @@ mod tests {
     fn a_stale_push_is_answered_with_pull() {
         let own = refusal("To http://x\n!\tHEAD:refs/heads/main\t[rejected] (fetch first)\nDone\n", "error: failed\n");
         assert_eq!(own.hint.as_deref(), Some("forkpress pull"));
-        let stdout = "!\tHEAD:refs/heads/main\t[remote rejected] (pre-receive hook declined)\n";
-        let by_site = refusal(stdout, "remote: forkpress: the push is stale: wordpress/a.php\n");
-        assert_eq!(by_site.causes, ["forkpress: the push is stale: wordpress/a.php"]);
+        let stdout = "!\tHEAD:refs/heads/main\t[remote rejected] (changed in the branch meanwhile: wordpress/a.php)\n";
+        let by_site = refusal(stdout, "remote: hint: git pull --rebase, then push again\n");
+        assert_eq!(by_site.causes, ["changed in the branch meanwhile: wordpress/a.php"]);
         assert_eq!(by_site.hint.as_deref(), Some("forkpress pull, then commit again"));
     }
 
     #[test]
     fn a_refusal_says_what_the_site_said_and_no_more() {
         let failure = refusal(
-            "!\tHEAD:refs/heads/x\t[remote rejected] (pre-receive hook declined)\n",
-            "remote: unsupported COW branch name: x        \nerror: failed to push some refs to 'http://x'\n",
+            "!\tHEAD:refs/heads/x\t[remote rejected] (a forced push)\n",
+            "remote: forkpress: a cause        \nremote: hint: without --force\nerror: failed to push some refs to 'x'\n",
         );
         assert_eq!(failure.error, "the site refused the push");
-        assert_eq!(failure.causes, ["unsupported COW branch name: x"]);
+        assert_eq!(failure.causes, ["a forced push", "a cause"]);
+        assert_eq!(failure.hint.as_deref(), Some("without --force"));
     }
 
     #[test]
