@@ -153,12 +153,14 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<File>, DiskError> {
 ///
 /// What can't share its blocks, because it lies on another file system or is set to be overwritten in place, is copied.
 pub(crate) fn clone_file(view: FileView, file: &File, to: &Path) -> Result<(), DiskError> {
-    step("clone to", to, || match view {
-        FileView::FileCopy => copy_file(file, to),
-        FileView::BtrfsSnapshot | FileView::Reflink => match reflink_copy::reflink_file_to_path(file, to) {
+    step("clone to", to, || {
+        if !view.shares_blocks() {
+            return copy_file(file, to);
+        }
+        match reflink_copy::reflink_file_to_path(file, to) {
             Err(error) if cannot_share(&error) => copy_file(file, to),
             cloned => cloned,
-        },
+        }
     })
 }
 

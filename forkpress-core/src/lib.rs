@@ -34,6 +34,8 @@ pub mod route;
 #[cfg(feature = "mutations")]
 pub mod site;
 #[cfg(feature = "mutations")]
+pub mod storage;
+#[cfg(feature = "mutations")]
 mod subvolume;
 #[cfg(feature = "mutations")]
 mod tree;
