@@ -159,7 +159,7 @@ fn make(
 }
 
 fn file_view(layout: &SiteLayout, asked: Option<FileView>) -> Result<FileView, Failure> {
-    let root = layout.storage_root();
+    let root = &layout.storage_root();
     match asked {
         None => Ok(view::probe(root)),
         Some(asked) if view::supports(asked, root) => Ok(asked),
