@@ -26,6 +26,7 @@ use crate::name::BranchName;
 use crate::progress::Progress;
 use crate::record::BranchRecord;
 use crate::site::Site;
+use crate::storage;
 
 /// What is about to be published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,7 +202,7 @@ fn publish_now(
     site: &Site,
     intent: &mut Intent,
     records: &mut Vec<Replacement>,
-    mutation: &mut Mutation<'static>,
+    mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<(u64, Duration), MutationError> {
     let publish = mutation.publish(patience)?;
@@ -277,17 +278,19 @@ fn move_trees(site: &Site, intent: &Intent) -> Result<(), MutationError> {
     Ok(())
 }
 
-/// Makes the moves durable and puts the records in place, or drops them.
+/// Makes the moves durable and puts links and records in place, or drops them.
 fn settle(site: &Site, intent: &Intent, records: Vec<Replacement>) -> Result<(), DiskError> {
     let cow = site.layout.cow();
     if intent.goes() {
         // First where the trees went: no cut may leave one in neither place.
         disk::sync(&cow.kept_tree(intent.entry.slot))?;
         disk::sync(&cow.kept_dir())?;
-        disk::sync(site.layout.public_root())?;
+    }
+    disk::sync(&site.layout.branches_dir())?;
+    intent.trees.iter().try_for_each(|tree| storage::link(&site.layout, &tree.name, !intent.goes()))?;
+    if intent.goes() {
         return intent.trees.iter().try_for_each(|tree| disk::remove(&cow.record(&tree.name)));
     }
-    disk::sync(site.layout.public_root())?;
     records.into_iter().zip(&intent.trees).try_for_each(|(record, tree)| disk::place(record, &cow.record(&tree.name)))
 }
 
@@ -313,7 +316,7 @@ fn drop_intent(site: &Site) -> Result<(), DiskError> {
 /// too. Gives what it was and whether it is the state after. Safe to interrupt.
 pub(super) fn finish(
     site: &Site,
-    mutation: &mut Mutation<'static>,
+    mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<Option<(Entry, bool)>, MutationError> {
     let cow = site.layout.cow();
