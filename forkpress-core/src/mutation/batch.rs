@@ -188,7 +188,7 @@ fn publish(
     let published = publish_now(site, &mut intent, &mut records, &mut begun.mutation, patience);
     if !matches!(published, Ok(_) | Err(MutationError::Unfinished { .. })) {
         // An intent that stays is harmless: it ends the way that it ended now.
-        let _ = drop_intent(site);
+        let _ = forget(site, &intent);
     }
     let (generation, held) = published?;
     intent.entry.took_ms = u64::try_from(begun.since.elapsed().as_millis()).ok();
@@ -306,6 +306,15 @@ fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
     drop_intent(site)
 }
 
+/// Leaves nothing of an intent whose trees are where they were.
+fn forget(site: &Site, intent: &Intent) -> Result<(), DiskError> {
+    let slot = site.layout.cow().kept_tree(intent.entry.slot);
+    if intent.goes() && disk::inode(&slot)?.is_some() {
+        disk::remove_empty_folders(&slot)?;
+    }
+    drop_intent(site)
+}
+
 fn drop_intent(site: &Site) -> Result<(), DiskError> {
     let cow = site.layout.cow();
     disk::remove(&cow.batch_intent())?;
@@ -328,11 +337,7 @@ pub(super) fn finish(
     }
     if !is_begun {
         restore_records(site, &intent)?;
-        let slot = cow.kept_tree(intent.entry.slot);
-        if intent.goes() && disk::inode(&slot)?.is_some() {
-            disk::remove_empty_folders(&slot)?;
-        }
-        drop_intent(site)?;
+        forget(site, &intent)?;
         return Ok(Some((intent.entry, false)));
     }
     let publish = mutation.publish(patience)?;
