@@ -24,7 +24,7 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         file_view: view::probe(root),
         root_host: "wp.localhost".to_owned(),
         port: 18080,
-        spares: 0,
+        spares: 1,
         keep: Keep::default(),
     };
     config.write(&layout.config()).unwrap();
