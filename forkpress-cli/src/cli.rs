@@ -86,7 +86,7 @@ Ctrl-C lets the running requests end; a second one does not.")]
   forkpress log -n 5
   forkpress log --json | jq '.[] | select(.kept)'")]
     Log(LogArgs),
-    /// Take a create, a reset or a delete back: the newest that is in force, or the one with a number
+    /// Take a create, a reset, a delete or a push back: the newest that is in force, or the one with a number
     #[command(after_help = "Examples:
   forkpress undo          again and again: further and further back
   forkpress undo 7        take operation 7 of 'forkpress log' back
@@ -134,6 +134,12 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Answers a request to the site's Git repository, which it finds in its environment as CGI has it
     #[command(name = "__git-http", hide = true)]
     GitHttp,
+    /// Does what Git runs as a hook
+    #[command(name = "__git-hook", hide = true)]
+    GitHook {
+        #[arg(value_enum)]
+        hook: GitHook,
+    },
     /// Removes what a command has left
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
@@ -144,6 +150,13 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+/// A hook of the repository of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GitHook {
+    /// Does the updates of a push
+    ProcReceive,
 }
 
 #[derive(Debug, Args)]

@@ -370,7 +370,7 @@ impl Source {
         };
         for path in [snapshot.to_owned(), wal_of(snapshot)] {
             if disk::inode(&path)?.is_some() {
-                disk::set_attributes(&path, &attributes, false)?;
+                disk::set_attributes(&path, &attributes)?;
                 disk::sync(&path)?;
             }
         }

@@ -24,6 +24,17 @@ impl CowLayout {
         &self.0
     }
 
+    /// The site that this folder belongs to; `None` where it is not in a folder named `.forkpress`.
+    #[must_use]
+    pub fn site(&self) -> Option<SiteLayout> {
+        let work_dir = self.0.parent().filter(|dir| dir.file_name().is_some_and(|name| name == WORK_DIR))?;
+        Some(SiteLayout {
+            work_dir: work_dir.to_owned(),
+            public_root: work_dir.parent()?.to_owned(),
+            cow: self.clone(),
+        })
+    }
+
     /// Shared by requests, exclusive while a mutation publishes.
     #[must_use]
     pub fn operations_lock(&self) -> PathBuf {

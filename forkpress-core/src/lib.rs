@@ -2,11 +2,12 @@
 //!
 //! Core knows no PHP and no command line, and prints nothing: it parses, decides and acts, and hands back values.
 //! Everything that both programs touch on disk is named in [`layout`], every lock they share is taken in [`lock`], and
-//! a request's host and path become a file in [`route`].
+//! a request's host and path become a file in [`route`], and a `branchfs://` URL one in [`branchfs`].
 #![deny(unsafe_code)]
 
 #[cfg(feature = "mutations")]
 pub mod branch;
+pub mod branchfs;
 #[cfg(feature = "mutations")]
 pub mod config;
 #[cfg(feature = "mutations")]

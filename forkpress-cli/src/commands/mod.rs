@@ -3,6 +3,7 @@
 mod branch;
 mod exec;
 mod git;
+mod git_hook;
 mod git_http;
 mod history;
 mod logs;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, ServerCommand};
+use crate::cli::{self, Cli, Command, GitHook, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -40,6 +41,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Completion { shell } => completion(*shell)?,
         Command::Git(command) => git::run(work_dir, command, cli.json)?,
         Command::GitHttp => return Ok(git_http::run(work_dir)),
+        Command::GitHook { hook: GitHook::ProcReceive } => git_hook::run(work_dir)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }

@@ -5,6 +5,8 @@
 
 mod dump;
 pub mod http;
+pub mod push;
+pub mod receive;
 pub mod redact;
 pub mod repository;
 pub mod snapshot;

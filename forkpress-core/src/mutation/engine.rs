@@ -146,7 +146,8 @@ pub(super) fn prepare<'site>(
     })?;
     let files = put.map(|overlay| {
         let folder = site.layout.cow().staged_files(&intent.entry.name);
-        Files::prepare(site.config.file_view, &source.path, folder, overlay, Purpose::Create)
+        let (view, path) = (site.config.file_view, &source.path);
+        with_room(site, || Files::prepare(view, path, folder.clone(), &mut *overlay, Purpose::Create))
     });
     let files = files.transpose()?;
     let record = Some(BranchRecord::now(Some(from.clone()), 0));

@@ -84,7 +84,9 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
     (0..kept.len())
         .find(|&count| {
             let (goes, stays) = kept.split_at(count);
-            stays.len() <= keep.trees
+            // A push keeps a few files: many of them must not cost the way back from one delete.
+            stays.iter().filter(|kept| !kept.operation.files).count() <= keep.trees
+                && stays.len() <= history::LONGEST_LOG
                 && !stays.iter().any(is_old)
                 && bytes(stays) <= keep.bytes
                 && room.free_bytes.saturating_add(bytes(goes)) >= room.wanted_bytes
@@ -244,5 +246,16 @@ mod tests {
         assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
         assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
         assert_eq!(surplus(generous, Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+    }
+
+    #[test]
+    fn files_that_pushes_took_away_are_no_trees_but_not_kept_without_end() {
+        let keep = Keep { days: 1000, trees: 1, bytes: 1_000_000, free_bytes: 0 };
+        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
+        let mut kept = kept(&(1..=200).collect::<Vec<_>>());
+        kept[1..].iter_mut().for_each(|kept| kept.operation.files = true);
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 0);
+        kept.push(kept[199].clone());
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 1);
     }
 }

@@ -23,10 +23,15 @@ pub struct Branches<'a> {
 }
 
 impl Branches<'_> {
+    /// Whether only a folder with a record is a branch.
+    pub(crate) fn has_records(&self) -> bool {
+        self.cow.dir().parent().is_some_and(|work_dir| work_dir.join("site.toml").exists())
+    }
+
     /// The real folder of a branch; `None` where there is no such branch.
-    fn root(&self, name: &BranchName) -> Option<PathBuf> {
-        let needs_record = self.cow.dir().parent().is_some_and(|work_dir| work_dir.join("site.toml").exists());
-        if needs_record && !self.cow.record(name).is_file() {
+    #[must_use]
+    pub fn root(&self, name: &BranchName) -> Option<PathBuf> {
+        if self.has_records() && !self.cow.record(name).is_file() {
             return None;
         }
         self.dir.join(name.as_str()).canonicalize().ok().filter(|root| root.is_dir())
