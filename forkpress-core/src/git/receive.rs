@@ -87,7 +87,8 @@ pub fn receive(
     match push::decide(updates)? {
         Request::Delete(name) => {
             mutation::delete(site, &name, false, patience, progress)?;
-            snapshot::refresh(site, repository, &[name]).map_err(|error| PushError::RefBehind(Box::new(error.into())))?;
+            snapshot::refresh(site, repository, &[name])
+                .map_err(|error| PushError::RefBehind(Box::new(error.into())))?;
         }
         Request::Put { name, old, new } => {
             let put = Put { site, git: Git(repository), name, new };
@@ -253,7 +254,8 @@ impl Git<'_> {
         let tree_of = format!("{}^{{tree}}", tree.as_str());
         let message = format!("Merge what the branch got meanwhile into {}", pushed.short());
         let id = self.run(&["commit-tree", &tree_of, "-p", pushed.as_str(), "-p", tree.as_str(), "-m", &message])?;
-        ObjectId::parse(String::from_utf8_lossy(&id).trim()).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData).into())
+        ObjectId::parse(String::from_utf8_lossy(&id).trim())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData).into())
     }
 
     /// What a branch gets of the difference between two commits.

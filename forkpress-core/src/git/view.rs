@@ -57,7 +57,7 @@ impl Look {
 }
 
 /// Whether a path of a branch is in its view.
-fn is_in_view(path: &Path) -> bool {
+pub(super) fn is_in_view(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();
     let is_database = bytes.len() >= DATABASE_DIR.len()
         && bytes[..DATABASE_DIR.len()].eq_ignore_ascii_case(DATABASE_DIR.as_bytes())
