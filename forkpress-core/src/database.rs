@@ -147,9 +147,10 @@ impl Snapshot {
             progress.begin("check database", None);
             source.check()?;
             progress.end();
-            match view {
-                FileView::BtrfsSnapshot | FileView::Reflink => source.wait_for_turn(deadline)?,
-                FileView::FileCopy => source.copy(&database_of(staged_tree), progress)?,
+            if view.shares_blocks() {
+                source.wait_for_turn(deadline)?;
+            } else {
+                source.copy(&database_of(staged_tree), progress)?;
             }
         }
         Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
@@ -161,12 +162,13 @@ impl Snapshot {
         self.follow(deadline)?;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
-        match self.view {
-            FileView::BtrfsSnapshot | FileView::Reflink => {
-                source.clone_to(self.view, &database_of(&self.staged_tree), deadline)
-            }
-            FileView::FileCopy if source.is_copied()? => Ok(()),
-            FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
+        let staged = database_of(&self.staged_tree);
+        if self.view.shares_blocks() {
+            source.clone_to(self.view, &staged, deadline)
+        } else if source.is_copied()? {
+            Ok(())
+        } else {
+            source.copy(&staged, &crate::progress::Silent)
         }
     }
 

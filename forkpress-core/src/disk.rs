@@ -237,12 +237,13 @@ pub(crate) fn clone_file(view: FileView, file: &File, to: &Path) -> Result<(), D
 fn clone_at(view: FileView, file: &File, folder: impl AsFd, path: &Path, mode: Mode) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let to = File::from(rustix::fs::openat(folder, path, flags, mode)?);
-    match view {
-        FileView::FileCopy => copy_file(file, &to)?,
-        FileView::BtrfsSnapshot | FileView::Reflink => match share_blocks(file, &to) {
+    if view.shares_blocks() {
+        match share_blocks(file, &to) {
             Err(error) if cannot_share(&error) => copy_file(file, &to)?,
             shared => shared?,
-        },
+        }
+    } else {
+        copy_file(file, &to)?;
     }
     Ok(to)
 }

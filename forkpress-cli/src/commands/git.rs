@@ -1,10 +1,11 @@
-//! `forkpress git`: the site's Git repository.
+//! `forkpress git`: branches from a checkout, and the token of the site's Git repository.
 
 use std::path::Path;
 
 use forkpress_core::token::Token;
 use serde_json::json;
 
+use super::checkout;
 use crate::cli::GitCommand;
 use crate::failure::{During, Failure};
 use crate::{output, site};
@@ -12,6 +13,7 @@ use crate::{output, site};
 /// Does what is asked of the repository.
 pub fn run(work_dir: Option<&Path>, command: &GitCommand, as_json: bool) -> Result<(), Failure> {
     match command {
+        GitCommand::Branch(command) => checkout::branch(command, as_json),
         GitCommand::Token => token(work_dir, as_json),
     }
 }

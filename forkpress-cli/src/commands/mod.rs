@@ -1,6 +1,8 @@
 //! What each command does, one file a command.
 
+mod agents;
 mod branch;
+mod checkout;
 mod exec;
 mod git;
 mod git_hook;
@@ -37,6 +39,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
+        Command::Commit(args) => checkout::commit(args, cli.json)?,
+        Command::Pull(args) => checkout::pull(args, cli.json)?,
+        Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
         Command::Git(command) => git::run(work_dir, command, cli.json)?,

@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(count(&loaded, "SELECT count(*) FROM log"), 0, "no trigger ran");
         assert_eq!(count(&loaded, "SELECT count(*) FROM words WHERE words MATCH 'more'"), 1);
         let contents = |connection: &Connection| -> Vec<(String, String)> {
-            let mut statement = connection.prepare("SELECT typeof(content), quote(content) FROM posts").unwrap();
+            let mut statement = connection.prepare("SELECT typeof(content), CASE typeof(content) WHEN 'text' THEN hex(content) ELSE quote(content) END FROM posts").unwrap();
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
             rows.map(Result::unwrap).collect()
         };

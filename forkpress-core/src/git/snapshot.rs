@@ -313,7 +313,7 @@ impl Snapshot<'_> {
                 Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
                 shown => shown?,
             };
-            let look = Look::at(branch).map_err(disk)?;
+            let look = self.index(branch).look().map_err(disk)?;
             let is_unchanged = look.fingerprint.is_some() && look.fingerprint == memory.files;
             if !is_unchanged && !has_read {
                 drop(lock);

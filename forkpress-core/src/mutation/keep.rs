@@ -39,7 +39,11 @@ struct Room {
 
 impl Room {
     fn of(site: &Site) -> Result<Self, DiskError> {
-        let (free_bytes, total_bytes) = disk::free_and_total_bytes(site.layout.storage_root())?;
+        let (mut free_bytes, total_bytes) = disk::free_and_total_bytes(&site.layout.storage_root())?;
+        if let Some(image) = site.layout.image() {
+            // An image can't grow beyond the disk that it lies on, whatever it says of itself.
+            free_bytes = free_bytes.min(disk::free_and_total_bytes(image.dir())?.0);
+        }
         // On a small disk, what is little on a large one may be all there is.
         let wanted_bytes = site.config.keep.free_bytes.min(total_bytes / 20);
         Ok(Self { free_bytes, wanted_bytes })
@@ -148,12 +152,14 @@ pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
 /// # Errors
 /// [`MutationError`].
 pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+    crate::branch::check_storage(site)?;
     empty_trash(site)?;
-    let kept = site.layout.cow().kept_dir();
-    let lock = disk::step("open", &kept, || File::open(&kept))?;
+    // Not a folder of the storage: that could not be detached while this waits for a mutation.
+    let log = site.layout.cow().log_dir();
+    let lock = disk::step("open", &log, || File::open(&log))?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => return Ok(()),
-        locked => disk::step("lock", &kept, || Ok(locked?))?,
+        locked => disk::step("lock", &log, || Ok(locked?))?,
     }
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
     drop_trees(site, surplus, patience, &Silent)?;
