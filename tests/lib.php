@@ -252,7 +252,9 @@ final class Process {
 		$limited      = array( 'sh', '-c', "ulimit -f 4194304; exec $setsid\"\$@\"", 'sh', ...$command );
 		$this->handle = proc_open( $limited, array( array( 'pipe', 'r' ), $log, $log ), $pipes, $cwd, $env );
 		$this->stdin  = $pipes[0];
-		$this->pid    = proc_get_status( $this->handle )['pid'];
+		$status       = proc_get_status( $this->handle );
+		$this->pid    = $status['pid'];
+		$this->note( $status );
 
 		Run::$processes[ $this->pid ] = $this;
 	}
@@ -265,12 +267,20 @@ final class Process {
 	/** Returns whether it has not ended. */
 	public function runs(): bool {
 		if ( null === $this->status ) {
-			$status = proc_get_status( $this->handle );
-			if ( ! $status['running'] ) {
-				$this->status = $status['signaled'] ? 128 + $status['termsig'] : $status['exitcode'];
-			}
+			$this->note( proc_get_status( $this->handle ) );
 		}
 		return null === $this->status;
+	}
+
+	/**
+	 * Notes that it has ended, if so: before PHP 8.3, only the first to ask learns its exit status.
+	 *
+	 * @param array $status What proc_get_status() returned.
+	 */
+	private function note( array $status ): void {
+		if ( ! $status['running'] ) {
+			$this->status = $status['signaled'] ? 128 + $status['termsig'] : $status['exitcode'];
+		}
 	}
 
 	/** Waits for its end, and returns its exit status; 128 and the signal's number if a signal ended it. */

@@ -126,6 +126,9 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             MutationError::InTheWay { path, .. } => {
                 refused(&format!("move {} away, or choose another name", path.display()))
             }
+            MutationError::NotKept { newest_undoable: Some(id), .. } => {
+                refused(&format!("the newest that can be undone is operation {id}: forkpress undo {id}"))
+            }
             MutationError::NoOperation { .. } | MutationError::NothingToUndo | MutationError::NotKept { .. } => {
                 refused("forkpress log")
             }

@@ -268,7 +268,17 @@ fn what_was_done_is_listed_and_undone() {
     assert_eq!((&undone["undone"], &undone["name"]), (&6.into(), &"x".into()));
     sandbox.run(&["undo", "7"]);
     sandbox.run(&["branch", "delete", "x", "--purge"]);
-    assert!(sandbox.refused(&["undo"], 1).contains("not kept"));
+    let refused = sandbox.refused(&["undo"], 1);
+    assert!(refused.contains("operation 9 cannot be undone") && refused.contains("hint: forkpress log"), "{refused}");
+    sandbox.run(&["branch", "create", "z"]);
+    sandbox.run(&["branch", "create", "x"]);
+    sandbox.run(&["branch", "delete", "x", "--purge"]);
+    let refused = sandbox.refused(&["undo"], 1);
+    assert!(
+        refused.contains("operation 12 cannot be undone")
+            && refused.contains("hint: the newest that can be undone is operation 10"),
+        "{refused}"
+    );
     let settings = sandbox.site().join(".forkpress/site.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
     std::fs::write(&settings, text.replace("trees = 30", "trees = 0")).unwrap();
@@ -352,4 +362,26 @@ fn logs_are_followed_before_they_exist_and_after_they_are_truncated() {
     wait_for(&mut output, "second");
     drop(output);
     assert!(logs.wait().unwrap().success(), "it ends when nobody reads it any more");
+}
+
+#[test]
+fn many_branches_are_listed_without_a_look_into_each() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    let records = sandbox.site().join(".forkpress/cow/branches");
+    let add = |name: String| {
+        fs::create_dir(sandbox.site().join(&name)).unwrap();
+        fs::copy(records.join("main.toml"), records.join(name + ".toml")).unwrap();
+    };
+    let measured = |arguments: &[&str]| {
+        let rows = json(&sandbox.run(arguments));
+        let rows = rows.as_array().unwrap();
+        (rows.len(), rows.iter().filter(|row| row["exclusive_bytes"].is_u64() && row["shared_bytes"].is_u64()).count())
+    };
+    (1..20).for_each(|number| add(format!("b{number}")));
+    assert_eq!(measured(&["branch", "list", "--json"]), (20, 20));
+    add("b20".to_owned());
+    assert_eq!(measured(&["branch", "list", "--json"]), (21, 0));
+    assert_eq!(measured(&["branch", "list", "--bytes", "--json"]), (21, 21));
+    let said = stderr(&sandbox.forkpress(&["branch", "list"]).output().unwrap());
+    assert!(said.contains("forkpress branch list --bytes"), "{said}");
 }

@@ -1,8 +1,9 @@
 //! The branches of a site: folders that have a record. Looking at them takes no lock.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -69,7 +70,8 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
     let mut branches = Vec::new();
     for entry in fs::read_dir(&records).map_err(look)? {
         let file_name = entry.map_err(look)?.file_name();
-        let name = file_name.to_str().and_then(|file| file.strip_suffix(".toml")).and_then(|name| name.parse().ok());
+        // The record of a branch in which files change places just now is aside.
+        let name = Path::new(&file_name).file_stem().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
         let Some(name) = name else { continue };
         match show(site, &name) {
             Ok(branch) => branches.push(branch),
@@ -79,6 +81,7 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
         }
     }
     branches.sort_by(|a, b| (!a.name.is_main(), &a.name).cmp(&(!b.name.is_main(), &b.name)));
+    branches.dedup_by(|a, b| a.name == b.name);
     Ok(branches)
 }
 
@@ -93,11 +96,23 @@ pub fn show(site: &Site, name: &BranchName) -> Result<Branch, BranchError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(source) => return Err(BranchError::Look { path, source }),
     };
-    let record = BranchRecord::read(&site.layout.cow().record(name))?;
+    let record = read_record(site, name)?;
     match (folder, record) {
         (None, _) => Err(BranchError::Missing { name: name.clone() }),
         (Some(_), None) => Err(BranchError::NoRecord { path }),
         (Some(false), Some(_)) => Err(BranchError::NotAFolder { name: name.clone(), path }),
         (Some(true), Some(record)) => Ok(Branch { name: name.clone(), path, record }),
     }
+}
+
+/// The record of a branch, which is aside while files of the branch change places.
+fn read_record(site: &Site, name: &BranchName) -> Result<Option<BranchRecord>, RecordError> {
+    let cow = site.layout.cow();
+    // It may come back between the first two looks.
+    for path in [cow.record(name), cow.record_aside(name), cow.record(name)] {
+        if let Some(record) = BranchRecord::read(&path)? {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
 }

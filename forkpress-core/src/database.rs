@@ -88,6 +88,30 @@ pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Pro
     Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
 }
 
+/// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
+#[derive(Debug)]
+pub(crate) struct Reader(Source);
+
+impl Reader {
+    /// Begins it; none where the tree has no database.
+    pub(crate) fn begin(tree: &Path, deadline: Deadline) -> Result<Option<Self>, DatabaseError> {
+        let Some(source) = Source::open(tree)? else { return Ok(None) };
+        source.wait_until(deadline);
+        source.run("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema")?;
+        Ok(Some(Self(source)))
+    }
+
+    /// What it reads with.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// What failed as it read.
+    pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
+        self.0.error(source)
+    }
+}
+
 /// The database of a tree, open, and what of it the staged tree has.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -346,7 +370,7 @@ impl Source {
         };
         for path in [snapshot.to_owned(), wal_of(snapshot)] {
             if disk::inode(&path)?.is_some() {
-                disk::set_attributes(&path, &attributes, false)?;
+                disk::set_attributes(&path, &attributes)?;
                 disk::sync(&path)?;
             }
         }

@@ -89,6 +89,13 @@ impl CowLayout {
         self.records_dir().join(format!("{name}.toml"))
     }
 
+    /// Where the record of the branch `name` is while files of the branch change places: for whoever serves, the branch is
+    /// none then.
+    #[must_use]
+    pub fn record_aside(&self, name: &BranchName) -> PathBuf {
+        self.records_dir().join(format!("{name}.aside"))
+    }
+
     /// Where mutations build what they will publish.
     #[must_use]
     pub fn staging_dir(&self) -> PathBuf {
@@ -99,6 +106,12 @@ impl CowLayout {
     #[must_use]
     pub fn staged_tree(&self, name: &BranchName) -> PathBuf {
         self.staging_dir().join(name.as_str())
+    }
+
+    /// Where files are staged that are to be put into the tree of the branch `name`. No branch's name has a dot.
+    #[must_use]
+    pub fn staged_files(&self, name: &BranchName) -> PathBuf {
+        self.staging_dir().join(format!("{name}.files"))
     }
 
     /// What waits for its removal. Nothing in it is anybody's any more.
@@ -135,6 +148,54 @@ impl CowLayout {
     #[must_use]
     pub fn kept_bytes(&self, slot: u64) -> PathBuf {
         self.log_dir().join(format!("{slot}.bytes"))
+    }
+
+    /// The bare repository behind `/site.git`.
+    #[must_use]
+    pub fn git_dir(&self) -> PathBuf {
+        self.0.join("git")
+    }
+
+    /// What the repository remembers of the branches' folders, so that it need not read what has not changed.
+    #[must_use]
+    pub fn git_snapshots_dir(&self) -> PathBuf {
+        self.git_dir().join("snapshots")
+    }
+
+    /// Git's index of the files of the branch `name`.
+    #[must_use]
+    pub fn git_index(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.index"))
+    }
+
+    /// What the last snapshot of the branch `name` was made from.
+    #[must_use]
+    pub fn git_snapshot(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.toml"))
+    }
+
+    /// Exclusive for whoever makes a snapshot of the branch `name`.
+    #[must_use]
+    pub fn git_snapshot_lock(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.lock"))
+    }
+
+    /// The ref of the branch `name`: a file, since none are packed.
+    #[must_use]
+    pub fn git_ref(&self, name: &BranchName) -> PathBuf {
+        self.git_refs_dir().join(name.as_str())
+    }
+
+    /// The refs of all branches.
+    #[must_use]
+    pub fn git_refs_dir(&self) -> PathBuf {
+        self.git_dir().join("refs/heads")
+    }
+
+    /// The secret with which others than this machine's users may push.
+    #[must_use]
+    pub fn git_token(&self) -> PathBuf {
+        self.0.join("git.token")
     }
 
     /// What mutations in progress intend.

@@ -17,6 +17,8 @@ pub mod deadline;
 pub mod disk;
 #[cfg(feature = "mutations")]
 pub mod file;
+#[cfg(feature = "mutations")]
+pub mod git;
 #[cfg(all(feature = "mutations", target_os = "linux"))]
 mod ioctl;
 pub mod layout;
@@ -36,6 +38,7 @@ pub mod route;
 pub mod site;
 #[cfg(feature = "mutations")]
 mod subvolume;
+pub mod token;
 #[cfg(feature = "mutations")]
 mod tree;
 #[cfg(feature = "mutations")]

@@ -58,6 +58,7 @@ fn row(entry: &Entry, undone_by: Option<u64>, is_kept: bool) -> Value {
         "operation": entry.operation,
         "name": entry.name.as_str(),
         "from": entry.from.as_ref().map(BranchName::as_str),
+        "with": entry.with,
         "undoes": entry.undoes,
         "undone_by": undone_by,
         "kept": is_kept,
@@ -80,6 +81,7 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
     } else {
         let now = match report.operation.before {
             _ if !site.layout.branch(name).is_dir() => "is gone",
+            Some(_) if report.operation.files => "has the files that it had before",
             Some(_) => "is what it was before",
             None => "is back",
         };
@@ -95,7 +97,7 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
     let dropped = if args.dry_run {
         keep::surplus(&site)?
     } else {
-        let dropped = keep::drop_surplus(&site, &mut branch::patience(&args.wait))?;
+        let dropped = keep::drop_surplus(&site, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
         keep::empty_trash(&site)?;
         dropped
     };

@@ -1,7 +1,12 @@
 //! What each command does, one file a command.
 
+mod agents;
 mod branch;
+mod checkout;
 mod exec;
+mod git;
+mod git_hook;
+mod git_http;
 mod history;
 mod logs;
 mod serve;
@@ -11,7 +16,7 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, ServerCommand};
+use crate::cli::{self, Cli, Command, GitHook, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -34,8 +39,15 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
+        Command::Commit(args) => checkout::commit(args, cli.json)?,
+        Command::Pull(args) => checkout::pull(args, cli.json)?,
+        Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
+        Command::Git(command) => git::run(work_dir, command, cli.json)?,
+        Command::GitHttp => return Ok(git_http::run(work_dir)),
+        Command::GitHook { hook: GitHook::ProcReceive } => git_hook::run(work_dir)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }

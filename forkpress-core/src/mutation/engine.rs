@@ -1,12 +1,14 @@
 //! How a mutation runs. A [`Plan`] says what is to be different afterwards; locks, journal, order and recovery are here.
 //!
-//! Every mutation gives a branch another state: a tree, or none. What the branch had goes into the operation's slot (see
-//! [`super::history`]). So there are three moves, whatever the mutation: a tree comes, a tree goes, or two change places.
+//! A mutation gives a branch another tree, or none, or puts files into the tree that it has. What the branch had goes into
+//! the operation's slot (see [`super::history`]). A tree has three moves, whatever the mutation: it comes, it goes, or two
+//! change places. Files move one by one: meanwhile the branch's record is aside, so that what is half changed is no branch.
 //! The order of what is made durable, and why, is in `docs/crash-recovery.md`.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::apply::{self, Files, Overlay, Purpose, Reverse};
 use super::history::{self, Entry, History, Operation};
 use super::journal::{Ending, Found, Intent};
 use super::staged::Staged;
@@ -22,20 +24,22 @@ use crate::record::BranchRecord;
 use crate::site::Site;
 
 /// What is to be done to which branch.
-#[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
     pub(super) name: BranchName,
-    pub(super) change: Change,
+    pub(super) change: Change<'a>,
 }
 
 /// What is to be done to a branch.
-#[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum Change<'a> {
     /// It gets a tree, where there was none.
     Create {
         /// The branch to take from.
         from: BranchName,
+        /// What the tree has otherwise than that branch.
+        with: Option<Put<'a>>,
     },
+    /// Files are put into its tree.
+    Apply(Put<'a>),
     /// It gets another tree.
     Reset {
         /// The branch to take from.
@@ -48,12 +52,20 @@ pub(super) enum Change {
     },
 }
 
-impl Plan {
+/// Files to put into a tree.
+pub(super) struct Put<'a> {
+    pub(super) overlay: &'a mut dyn Overlay,
+    /// What the log calls it.
+    pub(super) word: String,
+}
+
+impl Plan<'_> {
     /// What others that wait are told.
     fn words(&self) -> String {
         let name = &self.name;
         match &self.change {
-            Change::Create { from } => format!("branch create {name} from {from}"),
+            Change::Create { from, .. } => format!("branch create {name} from {from}"),
+            Change::Apply(put) => format!("apply {} to {name}", put.word),
             Change::Reset { from } => format!("branch reset {name} from {from}"),
             Change::Delete { .. } => format!("branch delete {name}"),
         }
@@ -69,12 +81,14 @@ pub struct Prepared<'site> {
     tree: Option<PathBuf>,
     /// What makes that tree and keeps it like its source; none where it has no source.
     staged: Option<Staged>,
+    /// The files that are put into that tree or, where there is none, into that of the branch.
+    files: Option<Files>,
     begun: Begun,
 }
 
 /// The right to change something, and a site that no dead process has left anything in.
 #[derive(Debug)]
-struct Begun {
+pub(super) struct Begun {
     since: Instant,
     recovered: Option<Recovered>,
     mutation: Mutation<'static>,
@@ -82,7 +96,7 @@ struct Begun {
 
 impl Begun {
     /// Takes `mutation.lock` and brings what died to its end.
-    fn begin(
+    pub(super) fn begin(
         site: &Site,
         words: &str,
         patience: &mut Patience<'_>,
@@ -101,20 +115,28 @@ impl Begun {
 /// Does all of a mutation that can be done while requests go on.
 pub(super) fn prepare<'site>(
     site: &'site Site,
-    plan: Plan,
+    plan: Plan<'_>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
     let begun = Begun::begin(site, &plan.words(), patience, progress)?;
     let Plan { name, change } = plan;
-    let (operation, from, purge) = match change {
-        Change::Create { from } => (Operation::Create, Some(from), false),
-        Change::Reset { from } => (Operation::Reset, Some(from), false),
-        Change::Delete { purge } => (Operation::Delete, None, purge),
+    let (operation, from, put, purge) = match change {
+        Change::Create { from, with } => (Operation::Create, Some(from), with, false),
+        Change::Apply(put) => (Operation::Apply, None, Some(put), false),
+        Change::Reset { from } => (Operation::Reset, Some(from), None, false),
+        Change::Delete { purge } => (Operation::Delete, None, None, purge),
     };
-    let intent = Intent { purge, ..draft(site, operation, name, from)? };
+    let mut intent = Intent { purge, ..draft(site, operation, name, from)? };
+    let put = put.map(|put| {
+        intent.entry.with = Some(put.word);
+        put.overlay
+    });
     let Some(from) = &intent.entry.from else {
-        return Ok(Prepared { site, intent, tree: None, staged: None, begun });
+        return match put {
+            Some(overlay) => prepare_files(site, intent, overlay, begun),
+            None => Ok(Prepared { site, intent, tree: None, staged: None, files: None, begun }),
+        };
     };
     let source = branch::show(site, from).map_err(|source| MutationError::Source { name: from.clone(), source })?;
     keep::keep_disk_free(site)?;
@@ -122,9 +144,33 @@ pub(super) fn prepare<'site>(
         let path = site.layout.cow().staged_tree(&intent.entry.name);
         Staged::prepare(site.config.file_view, &source, path, patience.deadline(), progress)
     })?;
+    let files = put.map(|overlay| {
+        let folder = site.layout.cow().staged_files(&intent.entry.name);
+        let (view, path) = (site.config.file_view, &source.path);
+        with_room(site, || Files::prepare(view, path, folder.clone(), &mut *overlay, Purpose::Create))
+    });
+    let files = files.transpose()?;
     let record = Some(BranchRecord::now(Some(from.clone()), 0));
     let tree = Some(staged.path().to_owned());
-    Ok(Prepared { site, intent: Intent { record, staged: true, ..intent }, tree, staged: Some(staged), begun })
+    Ok(Prepared { site, intent: Intent { record, staged: true, ..intent }, tree, staged: Some(staged), files, begun })
+}
+
+/// Prepares to put files into the tree that a branch has.
+fn prepare_files<'site>(
+    site: &'site Site,
+    mut intent: Intent,
+    overlay: &mut dyn Overlay,
+    begun: Begun,
+) -> Result<Prepared<'site>, MutationError> {
+    let name = &intent.entry.name;
+    let (branch, folder) = (site.layout.branch(name), site.layout.cow().staged_files(name));
+    keep::keep_disk_free(site)?;
+    let files = with_room(site, || {
+        Files::prepare(site.config.file_view, &branch, folder.clone(), &mut *overlay, Purpose::Apply)
+    })?;
+    intent.entry.files = true;
+    intent.record.clone_from(&intent.entry.before);
+    Ok(Prepared { site, intent, tree: None, staged: None, files: Some(files), begun })
 }
 
 /// Prepares to give a branch the state back that it had before an operation.
@@ -143,17 +189,21 @@ pub(super) fn prepare_undo<'site>(
         return Err(MutationError::DeleteMain);
     }
     if !history.is_kept(cow, undone) {
-        return Err(MutationError::NotKept { id: undone.id });
+        return Err(MutationError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) });
     }
     let mut intent = draft(site, Operation::Undo, undone.name.clone(), None)?;
-    if intent.old.is_none() && undone.before.is_none() {
+    if intent.old.is_none() && (undone.before.is_none() || undone.files) {
         return Err(BranchError::Missing { name: undone.name.clone() }.into());
     }
     intent.entry.undoes = Some(undone.id);
     intent.entry.slot = undone.slot;
+    if undone.files {
+        let mut reverse = Reverse::of(cow.kept_tree(undone.slot))?;
+        return prepare_files(site, intent, &mut reverse, begun);
+    }
     intent.record = undone.before.clone();
     let tree = undone.before.is_some().then(|| cow.kept_tree(undone.slot));
-    Ok(Prepared { site, intent, tree, staged: None, begun })
+    Ok(Prepared { site, intent, tree, staged: None, files: None, begun })
 }
 
 /// Prepares a tree that is ready, and in nobody's use, to become `main`.
@@ -175,6 +225,7 @@ pub(super) fn adopt<'site>(
         intent: Intent { record, staged: true, ..intent },
         tree: Some(tree.to_owned()),
         staged: None,
+        files: None,
         begun,
     })
 }
@@ -194,6 +245,8 @@ fn draft(
         operation,
         from,
         undoes: None,
+        with: None,
+        files: false,
         slot: id,
         at: history::now(),
         user,
@@ -239,7 +292,7 @@ impl Prepared<'_> {
     /// [`MutationError`]; the lock and the database are waited for until the end of the patience.
     pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, MutationError> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the lock.
-        let Self { mut begun, site, mut intent, tree, mut staged } = self;
+        let Self { mut begun, site, mut intent, tree, mut staged, mut files } = self;
         let cow = site.layout.cow();
         let generation = lock::generation(cow)? + 1;
         let mut record = with_room(site, || Ok(prepare_record(site, &mut intent, generation)?))?;
@@ -254,9 +307,13 @@ impl Prepared<'_> {
                 Ok(publish) => publish,
                 Err(error) => break Err(error.into()),
             };
-            let published =
-                publish_now(site, &mut intent, tree.as_deref(), staged.as_mut(), &mut record, &publish, patience)
-                    .map(|retaken| (publish.generation(), retaken));
+            let published = if intent.entry.files {
+                publish_files(site, &mut intent, files.as_ref(), &mut record, &publish).map(|()| 0)
+            } else {
+                let staged = staged.as_mut().map(|staged| (staged, files.as_ref()));
+                publish_now(site, &mut intent, tree.as_deref(), staged, &mut record, &publish, patience)
+            };
+            let published = published.map(|retaken| (publish.generation(), retaken));
             held += publish.held_for();
             drop(publish);
             // Nobody is kept out while a foreign program is waited for.
@@ -272,12 +329,17 @@ impl Prepared<'_> {
                 _ => break published,
             }
         };
-        if let (Ok(_) | Err(MutationError::Unfinished { .. }), Some(staged)) = (&published, &mut staged) {
+        let is_begun =
+            matches!(published, Ok(_) | Err(MutationError::Unfinished { .. } | MutationError::Halfway { .. }));
+        if let (true, Some(staged)) = (is_begun, &mut staged) {
             staged.keep();
+        }
+        if let (true, Some(files)) = (is_begun && intent.entry.files, &mut files) {
+            files.keep();
         }
         let entries = staged.as_ref().map_or(0, Staged::entries);
         match published {
-            Err(MutationError::Unfinished { .. }) => {}
+            Err(MutationError::Unfinished { .. } | MutationError::Halfway { .. }) => {}
             Err(_) => {
                 // An intent that stays is harmless: it ends the way that it ended now.
                 let _ = drop_intent(site);
@@ -302,30 +364,92 @@ fn publish_now(
     site: &Site,
     intent: &mut Intent,
     tree: Option<&Path>,
-    staged: Option<&mut Staged>,
+    staged: Option<(&mut Staged, Option<&Files>)>,
     record: &mut Option<Replacement>,
     publish: &Publish<'_>,
     patience: &Patience<'_>,
 ) -> Result<u64, MutationError> {
-    current(site, intent.entry.operation, &intent.entry.name)?;
-    if disk::identity(&site.layout.branch(&intent.entry.name))? != intent.old {
-        return Err(MutationError::Replaced { name: intent.entry.name.clone() });
-    }
+    check_branch(site, intent)?;
     let timeout = patience.deadline().remaining().min(GATE_HOLD);
-    let retaken = staged.map_or(Ok(0), |staged| staged.refresh(timeout))?;
+    let mut retaken = 0;
+    if let Some((staged, files)) = staged {
+        retaken = staged.refresh(timeout)?;
+        files.map_or(Ok(()), |files| files.put_in_place(staged.path()))?;
+    }
     if let (Some(tree), None) = (tree, intent.new) {
         intent.new = disk::identity(tree)?;
         intent.write(&site.layout.cow().intent())?;
     }
-    if intent.record.as_ref().is_some_and(|record| record.generation != publish.generation()) {
-        *record = prepare_record(site, intent, publish.generation())?;
-    }
+    renew_record(site, intent, record, publish)?;
     move_trees(site, intent, tree).map_err(|source| {
         let lost = intent.old.is_some() && tree.is_some() && branch::show(site, &intent.entry.name).is_err();
         if lost { unfinished(intent, source) } else { source.into() }
     })?;
     settle(site, intent, record.take()).map_err(|source| unfinished(intent, source))?;
     Ok(retaken)
+}
+
+/// Puts files into the tree of a branch. The branch's record is aside until they are all in place.
+fn publish_files(
+    site: &Site,
+    intent: &mut Intent,
+    files: Option<&Files>,
+    record: &mut Option<Replacement>,
+    publish: &Publish<'_>,
+) -> Result<(), MutationError> {
+    check_branch(site, intent)?;
+    let (Some(files), branch) = (files, site.layout.branch(&intent.entry.name)) else { return Ok(()) };
+    let stale = files.stale(&branch)?;
+    if !stale.is_empty() {
+        return Err(MutationError::Stale { paths: stale });
+    }
+    renew_record(site, intent, record, publish)?;
+    let name = &intent.entry.name;
+    let mut put = || {
+        put_aside(site, name)?;
+        files.put_in_place(&branch)?;
+        record.take().map_or(Ok(()), |record| disk::place(record, &site.layout.cow().record(name)))
+    };
+    put().map_err(|source| match take_back(site, intent, files) {
+        Ok(()) => source.into(),
+        Err(_) => MutationError::Halfway { name: name.clone(), source },
+    })
+}
+
+/// Makes a branch, durably, one that nobody serves.
+fn put_aside(site: &Site, name: &BranchName) -> Result<(), DiskError> {
+    let cow = site.layout.cow();
+    disk::rename(&cow.record(name), &cow.record_aside(name))?;
+    disk::sync(&cow.records_dir())
+}
+
+/// Gives a branch back, durably, the files that it had, and then the record. Safe to interrupt.
+fn take_back(site: &Site, intent: &Intent, files: &Files) -> Result<(), MutationError> {
+    files.take_back(&site.layout.branch(&intent.entry.name))?;
+    restore_record(site, intent)?;
+    Ok(disk::remove(&site.layout.cow().record_aside(&intent.entry.name))?)
+}
+
+/// Refuses what can't be done, or not as it was prepared, to the branch as it is by now.
+fn check_branch(site: &Site, intent: &Intent) -> Result<(), MutationError> {
+    current(site, intent.entry.operation, &intent.entry.name)?;
+    if disk::identity(&site.layout.branch(&intent.entry.name))? != intent.old {
+        return Err(MutationError::Replaced { name: intent.entry.name.clone() });
+    }
+    Ok(())
+}
+
+/// Prepares the record anew where it was prepared for another publish.
+fn renew_record(
+    site: &Site,
+    intent: &mut Intent,
+    record: &mut Option<Replacement>,
+    publish: &Publish<'_>,
+) -> Result<(), DiskError> {
+    if intent.record.as_ref().is_some_and(|record| record.generation != publish.generation()) {
+        *record = prepare_record(site, intent, publish.generation())?;
+    }
+    Ok(())
 }
 
 /// Writes the record that is to be, of the publish `generation`, but does not put it in place.
@@ -379,6 +503,10 @@ fn settle(site: &Site, intent: &Intent, record: Option<Replacement>) -> Result<(
 fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
     let cow = site.layout.cow();
     disk::sync(&cow.records_dir())?;
+    if intent.entry.files {
+        disk::remove(&cow.record_aside(&intent.entry.name))?;
+        keep_files(site, &intent.entry)?;
+    }
     let staging = cow.staged_tree(&intent.entry.name);
     if intent.old.is_some() && disk::identity(&staging)? == intent.old {
         if intent.purge {
@@ -390,6 +518,19 @@ fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
     }
     intent.entry.write(cow)?;
     drop_intent(site)
+}
+
+/// Puts the files that an operation took away into its slot, in place of what an operation that it undid has there.
+fn keep_files(site: &Site, entry: &Entry) -> Result<(), DiskError> {
+    let cow = site.layout.cow();
+    let (staged, slot) = (cow.staged_files(&entry.name), cow.kept_tree(entry.slot));
+    if disk::inode(&staged)?.is_none() {
+        return Ok(());
+    }
+    disk::remove(&apply::new_dir(&staged))?;
+    disk::discard(&slot, &cow.trash_dir())?;
+    disk::rename(&staged, &slot)?;
+    disk::sync(&cow.kept_dir())
 }
 
 fn drop_intent(site: &Site) -> Result<(), DiskError> {
@@ -440,6 +581,9 @@ fn finish_what_died(
 ) -> Result<Option<(Entry, bool)>, MutationError> {
     let cow = site.layout.cow();
     let Some(mut intent) = Intent::read(&cow.intent())? else { return Ok(None) };
+    if intent.entry.files {
+        return finish_files(site, intent, mutation, patience).map(Some);
+    }
     let name = &intent.entry.name;
     let branch = site.layout.branch(name);
     let waiting = if intent.staged { cow.staged_tree(name) } else { cow.kept_tree(intent.entry.slot) };
@@ -459,6 +603,32 @@ fn finish_what_died(
         conclude(site, &intent)?;
     }
     Ok(Some((intent.entry, ending != Ending::Before)))
+}
+
+/// The same for files: where the branch's record is aside, they are taken back.
+fn finish_files(
+    site: &Site,
+    intent: Intent,
+    mutation: &mut Mutation<'static>,
+    patience: &mut Patience<'_>,
+) -> Result<(Entry, bool), MutationError> {
+    let cow = site.layout.cow();
+    let name = &intent.entry.name;
+    let record = BranchRecord::read(&cow.record(name))?;
+    let is_after = record.is_some() && record != intent.entry.before;
+    if is_after {
+        conclude(site, &intent)?;
+    } else {
+        if record.is_none() {
+            let files = Files::open(site.config.file_view, cow.staged_files(name))?;
+            let _publish = mutation.publish(patience)?;
+            take_back(site, &intent, &files)?;
+        }
+        // It is still there where somebody died between the record's return and this.
+        disk::remove(&cow.record_aside(name))?;
+        drop_intent(site)?;
+    }
+    Ok((intent.entry, is_after))
 }
 
 /// Gives a branch whose trees were not moved the record back that it had: a power cut may have kept a later one and

@@ -3,7 +3,8 @@
 //! An operation has a *slot*, the place of the tree that it took away. It is the operation's own, but for an undo, which
 //! uses that of what it undoes: the two trees change places there, so that an undo can be undone. The tree in a slot is
 //! therefore that of the last operation that used it. Whether a tree is still kept, the slot itself tells: a tree that
-//! is dropped changes nothing in the log.
+//! is dropped changes nothing in the log. Where an operation put files into a branch, its slot has the files that it took
+//! away, instead of a tree.
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::name::BranchName;
 use crate::record::BranchRecord;
 
 /// How many operations the log has at most, whatever is kept of them.
-const LONGEST_LOG: usize = 200;
+pub(super) const LONGEST_LOG: usize = 200;
 
 /// What happened to a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,8 @@ pub enum Operation {
     Reset,
     /// It is gone.
     Delete,
+    /// It has other files at some of its paths.
+    Apply,
     /// It is what it was before another operation.
     Undo,
 }
@@ -51,7 +54,13 @@ pub struct Entry {
     /// The operation that an undo took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
-    /// Where the tree that it took away is kept.
+    /// What files were put into the branch, in a word of whoever asked for that: the short id of a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
+    /// Whether it changed files of the branch, and kept those, rather than its tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
+    /// Where the tree, or the files, that it took away are kept.
     pub slot: u64,
     /// When it began: seconds since 1970-01-01T00:00:00Z.
     pub at: u64,
@@ -94,9 +103,11 @@ impl fmt::Display for Entry {
             (Operation::Create, _) => write!(f, "create {name}")?,
             (Operation::Reset, _) => write!(f, "reset {name}")?,
             (Operation::Delete, _) => write!(f, "delete {name}")?,
+            (Operation::Apply, _) => write!(f, "apply to {name}")?,
             (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
         }
-        from.map_or(Ok(()), |from| write!(f, " from {from}"))
+        from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+        self.with.as_ref().map_or(Ok(()), |with| write!(f, " with {with}"))
     }
 }
 
@@ -143,15 +154,26 @@ impl History {
     pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&Entry, MutationError> {
         let entry = match id {
             Some(id) => self.get(id).ok_or(MutationError::NoOperation { id })?,
-            None => {
-                let is_candidate = |entry: &&Entry| self.undone_by(entry.id).is_none() && !self.is_backward(entry);
-                self.entries.iter().rev().find(is_candidate).ok_or(MutationError::NothingToUndo)?
-            }
+            None => self.candidates().next().ok_or(MutationError::NothingToUndo)?,
         };
         match self.undone_by(entry.id) {
             Some(by) => Err(MutationError::Undone { id: entry.id, by }),
             None => Ok(entry),
         }
+    }
+
+    /// The newest operation that can be undone now: what it took away is kept or, where it made a branch, that exists.
+    pub(super) fn newest_undoable(&self, cow: &CowLayout) -> Option<u64> {
+        let is_undoable = |entry: &&Entry| match entry.before {
+            Some(_) => self.is_kept(cow, entry),
+            None => !entry.name.is_main() && cow.record(&entry.name).exists(),
+        };
+        self.candidates().find(is_undoable).map(|entry| entry.id)
+    }
+
+    /// The operations that are in force, undos themselves left out, newest first.
+    fn candidates(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev().filter(|entry| self.undone_by(entry.id).is_none() && !self.is_backward(entry))
     }
 
     /// Whether an operation took another one back. An undo of an undo does that operation again.
@@ -212,6 +234,8 @@ mod tests {
             name: "x".parse().unwrap(),
             from: None,
             undoes,
+            with: None,
+            files: false,
             slot: undoes.unwrap_or(id),
             at: 0,
             user: String::new(),

@@ -105,6 +105,8 @@ mod tests {
             name: "a".parse().unwrap(),
             from: Some(BranchName::main()),
             undoes: None,
+            with: None,
+            files: false,
             slot: 7,
             at: 1,
             user: "root".to_owned(),

@@ -10,10 +10,12 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
 use super::MutationError;
+use super::engine::Begun;
 use super::history::{self, Entry, History};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
-use crate::lock::{Mutation, Patience};
+use crate::lock::Patience;
+use crate::progress::{Progress, Silent};
 use crate::site::Site;
 use crate::usage;
 
@@ -82,7 +84,9 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
     (0..kept.len())
         .find(|&count| {
             let (goes, stays) = kept.split_at(count);
-            stays.len() <= keep.trees
+            // A push keeps a few files: many of them must not cost the way back from one delete.
+            stays.iter().filter(|kept| !kept.operation.files).count() <= keep.trees
+                && stays.len() <= history::LONGEST_LOG
                 && !stays.iter().any(is_old)
                 && bytes(stays) <= keep.bytes
                 && room.free_bytes.saturating_add(bytes(goes)) >= room.wanted_bytes
@@ -96,13 +100,23 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn drop_surplus(site: &Site, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
-    drop_trees(site, surplus(site)?, patience)
+pub fn drop_surplus(
+    site: &Site,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Kept>, MutationError> {
+    drop_trees(site, surplus(site)?, patience, progress)
 }
 
-fn drop_trees(site: &Site, mut surplus: Vec<Kept>, patience: &mut Patience<'_>) -> Result<Vec<Kept>, MutationError> {
+fn drop_trees(
+    site: &Site,
+    mut surplus: Vec<Kept>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Kept>, MutationError> {
     let cow = site.layout.cow();
-    let _mutation = Mutation::lock(cow, "gc", patience)?;
+    // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
+    let _begun = Begun::begin(site, "gc", patience, progress)?;
     let history = History::read(cow)?;
     // Some of it may have been brought back meanwhile.
     surplus.retain(|kept| history.undone_by(kept.operation.id).is_none());
@@ -142,7 +156,7 @@ pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationErr
         locked => disk::step("lock", &kept, || Ok(locked?))?,
     }
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
-    drop_trees(site, surplus, patience)?;
+    drop_trees(site, surplus, patience, &Silent)?;
     Ok(empty_trash(site)?)
 }
 
@@ -205,6 +219,8 @@ mod tests {
             name: "x".parse().unwrap(),
             from: None,
             undoes: None,
+            with: None,
+            files: false,
             slot: day,
             at: day * DAY,
             user: String::new(),
@@ -230,5 +246,16 @@ mod tests {
         assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
         assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
         assert_eq!(surplus(generous, Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+    }
+
+    #[test]
+    fn files_that_pushes_took_away_are_no_trees_but_not_kept_without_end() {
+        let keep = Keep { days: 1000, trees: 1, bytes: 1_000_000, free_bytes: 0 };
+        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
+        let mut kept = kept(&(1..=200).collect::<Vec<_>>());
+        kept[1..].iter_mut().for_each(|kept| kept.operation.files = true);
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 0);
+        kept.push(kept[199].clone());
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 1);
     }
 }

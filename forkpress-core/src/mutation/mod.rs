@@ -13,6 +13,7 @@
 //!
 //! What a mutation takes away is kept for a while, and [`undo`] brings it back: see [`history`] and [`keep`].
 
+pub mod apply;
 mod engine;
 pub mod history;
 mod journal;
@@ -20,6 +21,7 @@ pub mod keep;
 mod staged;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,8 +36,9 @@ use crate::progress::Progress;
 use crate::record::RecordError;
 use crate::site::Site;
 
+use apply::Overlay;
 pub use engine::Prepared;
-use engine::{Change, Plan, prepare};
+use engine::{Change, Plan, Put, prepare};
 use history::Entry;
 
 /// What a mutation did.
@@ -73,7 +76,8 @@ impl fmt::Display for Recovered {
     }
 }
 
-/// Why a mutation did not happen. The site is then as it was, but for [`MutationError::Unfinished`].
+/// Why a mutation did not happen. The site is then as it was, but for [`MutationError::Unfinished`] and
+/// [`MutationError::Halfway`].
 #[derive(Debug, Error)]
 pub enum MutationError {
     /// `main` always exists.
@@ -136,6 +140,33 @@ pub enum MutationError {
         /// The branch.
         name: BranchName,
     },
+    /// Files that are to be changed are not what they are thought to be, or have changed meanwhile.
+    #[error("changed meanwhile: {}", list_of(paths))]
+    Stale {
+        /// Their paths inside the branch.
+        paths: Vec<PathBuf>,
+    },
+    /// No such path can be changed in a branch, or not together with the others.
+    #[error("no file can be put at {}", path.display())]
+    UnfitPath {
+        /// The path inside the branch.
+        path: PathBuf,
+    },
+    /// What is to be put into a branch can't be had.
+    #[error("cannot read what is to be applied")]
+    Overlay {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Some files of a branch were changed, the next one failed, and they could not be changed back. Nobody is served
+    /// the branch until the next mutation does that.
+    #[error("branch '{name}' is half changed, and not served until the next command that changes a branch mends it")]
+    Halfway {
+        /// The branch.
+        name: BranchName,
+        /// The step that failed.
+        source: DiskError,
+    },
     /// Every operation has been taken back, or there was none.
     #[error("there is nothing to undo")]
     NothingToUndo,
@@ -154,10 +185,12 @@ pub enum MutationError {
         by: u64,
     },
     /// What the operation took away has gone.
-    #[error("what operation {id} took away is not kept any more")]
+    #[error("operation {id} cannot be undone: what it took away is not kept")]
     NotKept {
         /// The operation that was to be undone.
         id: u64,
+        /// The newest operation that can be.
+        newest_undoable: Option<u64>,
     },
     /// The mutation happened, but its last step failed. The next mutation does it.
     #[error("branch '{name}' is changed but not finished; the next command that changes a branch finishes it")]
@@ -167,6 +200,16 @@ pub enum MutationError {
         /// The step that failed.
         source: DiskError,
     },
+}
+
+/// Some of the paths, for a reader.
+fn list_of(paths: &[PathBuf]) -> String {
+    const MOST: usize = 10;
+    let mut words: Vec<_> = paths.iter().take(MOST).map(|path| path.display().to_string()).collect();
+    if paths.len() > MOST {
+        words.push(format!("and {} more", paths.len() - MOST));
+    }
+    words.join(", ")
 }
 
 impl MutationError {
@@ -181,9 +224,9 @@ impl MutationError {
     pub fn is_disk_full(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
-            Self::Disk(error) | Self::Database(DatabaseError::Disk(error)) => {
-                matches!(error.source.kind(), StorageFull | QuotaExceeded)
-            }
+            Self::Disk(DiskError { source, .. })
+            | Self::Database(DatabaseError::Disk(DiskError { source, .. }))
+            | Self::Overlay { source } => matches!(source.kind(), StorageFull | QuotaExceeded),
             Self::Database(DatabaseError::Sqlite { source, .. }) => {
                 source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
             }
@@ -217,7 +260,57 @@ pub fn prepare_create<'site>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
-    let plan = Plan { name: name.clone(), change: Change::Create { from: from.clone() } };
+    let plan = Plan { name: name.clone(), change: Change::Create { from: from.clone(), with: None } };
+    prepare(site, plan, patience, progress)
+}
+
+/// Does the same and puts files into the new branch, which nobody sees without them. `word` is what the log calls them.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn create_with(
+    site: &Site,
+    name: &BranchName,
+    from: &BranchName,
+    overlay: &mut dyn Overlay,
+    word: &str,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, MutationError> {
+    let with = Some(Put { overlay, word: word.to_owned() });
+    let plan = Plan { name: name.clone(), change: Change::Create { from: from.clone(), with } };
+    prepare(site, plan, patience, progress)?.publish(patience)
+}
+
+/// Puts files into the branch `name`, all of them or none. All else in it stays as it is. `word` is what the log calls
+/// them.
+///
+/// # Errors
+/// [`MutationError`]; [`MutationError::Stale`] where a file is not what it is thought to be.
+pub fn apply(
+    site: &Site,
+    name: &BranchName,
+    overlay: &mut dyn Overlay,
+    word: &str,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, MutationError> {
+    prepare_apply(site, name, overlay, word, patience, progress)?.publish(patience)
+}
+
+/// Does the first step of [`apply`]. Dropped, the result leaves nothing behind.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn prepare_apply<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    overlay: &mut dyn Overlay,
+    word: &str,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let plan = Plan { name: name.clone(), change: Change::Apply(Put { overlay, word: word.to_owned() }) };
     prepare(site, plan, patience, progress)
 }
 

@@ -48,7 +48,7 @@ impl Staged {
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
-        let folder = Folder(Some(path));
+        let folder = Folder::new(path);
         let files = if view::takes_whole_trees(view, &source.path)? {
             Files::WholeTree
         } else {
@@ -92,7 +92,7 @@ impl Staged {
                 let path = path.join(DATABASE_DIR);
                 disk::open_up(&path)?;
                 self.database.take(timeout)?;
-                disk::set_attributes(&path, &database_folder.attributes, false)?;
+                disk::set_attributes(&path, &database_folder.attributes)?;
                 disk::sync(&path)?;
                 Ok(retaken)
             }
@@ -113,17 +113,26 @@ impl Staged {
 
     /// Leaves what is at the tree's path alone from now on.
     pub(super) fn keep(&mut self) {
-        self.folder.0 = None;
+        self.folder.keep();
     }
 }
 
 /// A folder that goes when it is dropped. Where it can't, the next mutation removes it.
 #[derive(Debug)]
-struct Folder(Option<PathBuf>);
+pub(super) struct Folder(Option<PathBuf>);
 
 impl Folder {
-    fn path(&self) -> &Path {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(Some(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
         self.0.as_deref().expect("a kept folder is not asked for")
+    }
+
+    /// Leaves the folder alone from now on.
+    pub(super) fn keep(&mut self) {
+        self.0 = None;
     }
 }
 

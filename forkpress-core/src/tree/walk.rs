@@ -15,7 +15,7 @@ use crate::disk::{Attributes, DiskError, step};
 use crate::layout::{DATABASE_DIR, DATABASE_FILE};
 
 /// The most that a time stamp may lag behind the clock: kernels stamp files with the time of their last tick.
-const TICK: Duration = Duration::from_millis(20);
+pub(crate) const TICK: Duration = Duration::from_millis(20);
 
 /// The same on file systems that keep whole seconds.
 const WHOLE_SECONDS: Duration = Duration::from_secs(2);
@@ -73,10 +73,7 @@ impl Tree {
     /// Whether the file of an entry may have changed after its entry was noted without a trace: it had last changed so
     /// shortly before that another change would have got the same time stamp.
     pub(crate) fn is_racy(&self, entry: &Entry) -> bool {
-        let (seconds, nanoseconds) = entry.changed;
-        let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0));
-        let lag = if nanoseconds == 0 { WHOLE_SECONDS } else { TICK };
-        changed + lag >= self.began
+        is_racy(entry.changed, self.began)
     }
 
     /// The entry at a path.
@@ -84,6 +81,13 @@ impl Tree {
         let index = self.entries.binary_search_by(|entry| bytes(&entry.path).cmp(bytes(path))).ok()?;
         Some(&self.entries[index])
     }
+}
+
+/// Whether a file that was looked at, at the moment `seen` since the epoch, may have changed afterwards without a trace.
+pub(crate) fn is_racy((seconds, nanoseconds): (i64, i64), seen: Duration) -> bool {
+    let changed = Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0));
+    let lag = if nanoseconds == 0 { WHOLE_SECONDS } else { TICK };
+    changed + lag >= seen
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);

@@ -25,7 +25,7 @@ use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::disk::fault::{self, Fault};
 use forkpress_core::lock::{OperationsFiles, SharedOperations};
-use forkpress_core::mutation::history::{History, Operation};
+use forkpress_core::mutation::history::{Entry, History, Operation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
@@ -34,9 +34,25 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use place::{Kind, Place};
-use world::{World, name, patience};
+use world::{Edits, World, files, name, patience};
 
 const OPERATIONS: [&str; 6] = ["create", "reset", "delete", "purge", "undo", "gc"];
+
+/// Those that put files into a tree.
+const FILES: [&str; 2] = ["apply", "create-with"];
+
+/// Pairs with one of those.
+const PAIRS_WITH_FILES: [[&str; 2]; 9] = [
+    ["apply", "apply"],
+    ["apply", "undo"],
+    ["apply", "reset"],
+    ["apply", "gc"],
+    ["apply", "delete"],
+    ["undo", "apply"],
+    ["reset", "apply"],
+    ["create-with", "undo"],
+    ["create-with", "apply"],
+];
 
 /// Operations, and what comes before them, of which only the last is hit.
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
@@ -51,6 +67,14 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
             let new = name(&format!("new{taken}"));
             mutation::create(site, &new, &name("x"), patience, progress).map(drop)
         }
+        "create-with" => {
+            let edits = &mut edits_of(&site.layout.branch(&name("x")));
+            mutation::create_with(site, &name("new"), &name("x"), edits, "word", patience, progress).map(drop)
+        }
+        "apply" => {
+            let edits = &mut edits_of(&site.layout.branch(&name("x")));
+            mutation::apply(site, &name("x"), edits, "word", patience, progress).map(drop)
+        }
         // Where a file system can't exchange two folders.
         "rename-reset" | "rename-undo" => {
             fault::refuse_exchange();
@@ -63,15 +87,30 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
         "gc" => {
             let mut site = site.clone();
             site.config.keep.trees = 0;
-            keep::drop_surplus(&site, patience)?;
+            keep::drop_surplus(&site, patience, &Silent)?;
             Ok(keep::empty_trash(&site)?)
         }
         _ => panic!("unknown operation {operation}"),
     }
 }
 
-/// A tree: the name of the branch that it was made as, which a file of it says, and its posts.
-type TreeState = (String, Vec<String>);
+/// Files of every kind to put into a tree; they go again where they are there.
+fn edits_of(tree: &Path) -> Edits {
+    let edits = [
+        ("mark", Some("x"), Some("#!applied")),
+        ("folder/deep/file", Some("deep"), None),
+        ("folder/deep", None, Some("flat")),
+        ("link", Some("->folder"), Some("->nowhere")),
+        ("made/inner/file", None, Some("made")),
+    ];
+    let is_there = tree.join("made").exists();
+    let edits = edits.map(|(path, before, after)| if is_there { (path, after, before) } else { (path, before, after) });
+    // A branch that was reset says something else.
+    Edits { is_trusting: true, ..Edits::of(&edits) }
+}
+
+/// A tree, or the slot of an apply: its files and its posts.
+type TreeState = (BTreeMap<String, String>, Vec<String>);
 
 /// All of a site that a user can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,14 +140,17 @@ impl State {
 
 /// Looks at a tree, which has to be whole.
 fn tree_state(tree: &Path) -> TreeState {
+    let files = files(tree);
+    if !forkpress_core::layout::database_of(tree).exists() {
+        assert!(files.contains_key("list"), "{} is neither a branch nor the slot of an apply", tree.display());
+        return (files, Vec::new());
+    }
     let connection = Connection::open(forkpress_core::layout::database_of(tree)).unwrap();
     let check: String = connection.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok", "{}", tree.display());
     let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
     let posts = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert_eq!(fs::read_to_string(tree.join("folder/deep/file")).unwrap(), "deep");
-    assert_eq!(fs::read_link(tree.join("link")).unwrap(), Path::new("folder"));
-    (fs::read_to_string(tree.join("mark")).unwrap(), posts)
+    (files, posts)
 }
 
 /// A site to copy, with `main`, `x`, `y` and a branch that was deleted.
@@ -268,6 +310,7 @@ fn hit_every_step(template: &Template, script: &[&str], from: usize, fault: Faul
 
 fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Fault, outcome: &Outcome, what: &str) {
     let site = &copy.site;
+    check_what_is_served(site, states, what);
     mutation::recover(site, &mut patience()).unwrap();
     assert_eq!(mutation::recover(site, &mut patience()).unwrap(), None, "{what}: recovery is over");
     keep::empty_trash(site).unwrap();
@@ -295,12 +338,23 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         }
         // The fault did no harm.
         None => assert!(after.is_some_and(is), "{what}: {now:#?} is not\n{after:#?}"),
-        Some(error) if operation == "gc" || error.starts_with("Unfinished") => {
+        Some(error) if operation == "gc" || ["Unfinished", "Halfway"].iter().any(|word| error.starts_with(word)) => {
             assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
         }
         Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
     }
     mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+}
+
+/// What is served until recovery is a tree of before or after, too.
+fn check_what_is_served(site: &Site, states: &[State], what: &str) {
+    for branch in branch::list(site).unwrap() {
+        if site.layout.cow().record(&branch.name).exists() {
+            let (now, name) = (tree_state(&branch.path), branch.name.to_string());
+            let mut known = states.iter().take(2).filter_map(|state| state.branches.get(&name));
+            assert!(known.any(|(tree, _)| *tree == now), "{what}: '{name}' is served as {now:#?}");
+        }
+    }
 }
 
 /// Where steps cost least: the crash of a process, unlike a power cut, loses nothing that was not synced.
@@ -311,7 +365,7 @@ fn in_memory() -> Template {
 #[test]
 fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
     let template = in_memory();
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.into_iter().chain(FILES) {
         let steps = hit_every_step(&template, &[operation], 0, Fault::Death);
         eprintln!("{operation}: {steps} steps");
         assert!(steps > 5, "{operation}");
@@ -329,12 +383,15 @@ fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or
             hit_every_step(&template, &[first, second], 1, Fault::Death);
         }
     }
+    for script in PAIRS_WITH_FILES {
+        hit_every_step(&template, &script, 1, Fault::Death);
+    }
 }
 
 #[test]
 fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
     let template = in_memory();
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.into_iter().chain(FILES) {
         for fault in [Fault::Eio, Fault::Enospc, Fault::Eintr] {
             hit_every_step(&template, &[operation], 0, fault);
         }
@@ -348,7 +405,7 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
 fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before_or_after() {
     let Some(place) = Place::of(Kind::Xfs) else { return };
     let template = Template::new(place, FileView::Reflink);
-    for operation in ["create", "reset"] {
+    for operation in ["create", "reset", "apply"] {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
 }
@@ -357,16 +414,19 @@ fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before
 fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_before_or_after() {
     let Some(place) = Place::of(Kind::Btrfs) else { return };
     let template = Template::new(place, FileView::BtrfsSnapshot);
-    for operation in OPERATIONS {
+    for operation in OPERATIONS.into_iter().chain(FILES) {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
-    hit_every_step(&template, &["reset"], 0, Fault::Eio);
+    for operation in ["reset", "apply"] {
+        hit_every_step(&template, &[operation], 0, Fault::Eio);
+    }
 }
 
 #[test]
 fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let template = in_memory();
-    let scripts = OPERATIONS.iter().map(std::slice::from_ref).chain(RENAMES);
+    let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
+    let scripts = scripts.chain([&["apply", "undo"][..]]);
     for script in scripts {
         let (states, steps) = reference(&template, script);
         for at in steps[script.len() - 1] + 1.. {
@@ -411,7 +471,13 @@ fn mutates_until_it_is_killed() {
             0 => mutation::create(&site, &branch, &from, patience, progress).map(drop),
             1 => mutation::reset(&site, &branch, &from, false, patience, progress).map(drop),
             2 => mutation::delete(&site, &branch, step % 3 == 0, patience, progress).map(drop),
-            _ => mutation::undo(&site, None, patience, progress).map(drop),
+            _ => {
+                // Not whatever is newest: where kills left little in force, that is the branch that is to last.
+                let history = History::read(site.layout.cow()).unwrap();
+                let in_force = |entry: &&Entry| entry.name == branch && history.undone_by(entry.id).is_none();
+                let Some(newest) = history.entries.iter().rev().find(in_force) else { continue };
+                mutation::undo(&site, Some(newest.id), patience, progress).map(drop)
+            }
         };
         // Refused is what the state at the kill does not allow.
         if let Err(error @ (MutationError::Disk(_) | MutationError::Database(_) | MutationError::Unfinished { .. })) =

@@ -25,7 +25,7 @@ use forkpress_core::progress::Silent;
 use forkpress_core::{usage, view};
 
 use place::{Kind, Place};
-use world::{Other, World, ask, listen, make_database, my_place, name, open, patience, tell};
+use world::{Edits, Other, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
 
 /// One and the same suite for every view on every file system.
 macro_rules! conformance {
@@ -42,6 +42,10 @@ macro_rules! conformance {
                 a_reset_exchanges_files_database_and_record
                 a_deleted_branch_is_gone_but_for_what_is_kept
                 an_undo_gives_a_branch_back_what_it_had_and_can_be_undone
+                an_apply_changes_what_it_names_and_nothing_else_and_can_be_undone_and_done_again
+                an_apply_is_refused_whole_where_a_file_is_not_what_it_is_thought_to_be
+                an_apply_never_leads_through_a_symlink
+                a_branch_created_with_files_is_its_source_but_for_them
                 a_foreign_writer_delays_a_branch_and_never_tears_it
                 a_foreign_writer_that_does_not_end_is_given_up_on
                 every_branch_made_under_a_writing_process_is_whole
@@ -323,7 +327,7 @@ fn a_deleted_branch_is_gone_but_for_what_is_kept(place: Place, _: Kind, view: Fi
     assert_eq!((world.branches(), kept()), (vec!["main".to_owned()], 1));
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     let id = purged.operation.id;
-    assert!(matches!(world.undo(Some(id)).unwrap_err(), MutationError::NotKept { id: refused } if refused == id));
+    assert!(matches!(world.undo(Some(id)).unwrap_err(), MutationError::NotKept { id: refused, .. } if refused == id));
 }
 
 fn an_undo_gives_a_branch_back_what_it_had_and_can_be_undone(place: Place, _: Kind, view: FileView) {
@@ -364,6 +368,162 @@ fn an_undo_gives_a_branch_back_what_it_had_and_can_be_undone(place: Place, _: Ki
     is_x();
     assert_eq!(world.branches(), ["main", "x"]);
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+/// A site whose `main` has files to edit.
+fn editable(place: Place, view: FileView) -> World {
+    World::new(place, view, |main| {
+        fs::create_dir_all(main.join("plugin/inner")).unwrap();
+        for (path, text) in [("plugin/a.php", "a"), ("plugin/b.php", "b"), ("plugin/inner/only.php", "only")] {
+            fs::write(main.join(path), text).unwrap();
+        }
+        fs::set_permissions(main.join("plugin/a.php"), fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("a.php", main.join("plugin/link.php")).unwrap();
+        fs::write(main.join("flat"), "flat").unwrap();
+    })
+}
+
+fn an_apply_changes_what_it_names_and_nothing_else_and_can_be_undone_and_done_again(
+    place: Place,
+    _: Kind,
+    view: FileView,
+) {
+    let world = editable(place, view);
+    world.create("x").unwrap();
+    let branch = world.path("x");
+    let (before, folder) = (files(&branch), fs::metadata(&branch).unwrap().ino());
+    let mut edits = Edits::of(&[
+        ("plugin/a.php", Some("a"), Some("#!a")),
+        ("plugin/b.php", Some("b"), None),
+        ("plugin/link.php", Some("->a.php"), Some("->/etc/passwd")),
+        // A folder becomes a file, and a file a folder.
+        ("plugin/inner/only.php", Some("only"), None),
+        ("plugin/inner", None, Some("file")),
+        ("flat", Some("flat"), None),
+        ("flat/deep/file\n", None, Some("deep")),
+        ("flat/link", None, Some("->deep")),
+    ]);
+    let prepared = world.prepare_apply("x", &mut edits);
+    assert_eq!(files(&branch), before, "nothing is to be seen of what is prepared");
+    fs::write(branch.join("index.php"), "<?php // written meanwhile").unwrap();
+    world.add_post("x", "written meanwhile");
+    let report = prepared.publish(&mut patience()).unwrap();
+    assert_eq!(report.operation.to_string(), "apply to x with 1a2b3c4");
+    let after = files(&branch);
+    let text = |text: &[(&str, &str)]| text.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let expected: BTreeMap<String, String> = text(&[
+        ("flat/deep/file\n", "deep"),
+        ("flat/link", "->deep"),
+        ("index.php", "<?php // written meanwhile"),
+        ("plugin/a.php", "#!a"),
+        ("plugin/inner", "file"),
+        ("plugin/link.php", "->/etc/passwd"),
+    ]);
+    assert_eq!(after, expected);
+    assert_eq!(fs::metadata(&branch).unwrap().ino(), folder, "the folder is the same");
+    let mode = |path: &str| fs::metadata(branch.join(path)).unwrap().mode() & 0o777;
+    assert_eq!(mode("plugin/a.php"), 0o750, "who may read it may run it");
+    assert_eq!(mode("flat"), mode(""), "a new folder is like the one that it is in");
+    assert_eq!(branch::show(&world.site, &name("x")).unwrap().record.generation, report.generation);
+    assert_eq!(world.posts("x"), ["hello", "written meanwhile"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+
+    fs::write(branch.join("plugin/a.php"), "#!later").unwrap();
+    world.undo(None).unwrap();
+    let mut undone = before;
+    undone.insert("index.php".to_owned(), "<?php // written meanwhile".to_owned());
+    assert_eq!(files(&branch), undone);
+    assert_eq!(mode("plugin/a.php"), 0o640);
+    assert_eq!(world.posts("x"), ["hello", "written meanwhile"], "the database is nobody's to take back");
+    let undo = mutation::history::History::read(world.site.layout.cow()).unwrap().entries.last().unwrap().id;
+    world.undo(Some(undo)).unwrap();
+    let mut again = after;
+    again.insert("plugin/a.php".to_owned(), "#!later".to_owned());
+    assert_eq!(files(&branch), again, "what the undo took away is kept in turn");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    assert_eq!(fs::read_dir(world.site.layout.cow().kept_dir()).unwrap().count(), 1);
+}
+
+fn an_apply_is_refused_whole_where_a_file_is_not_what_it_is_thought_to_be(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let branch = world.path("main");
+    let before = files(&branch);
+    let edits = || Edits::of(&[("plugin/a.php", Some("a"), Some("A")), ("new/file", None, Some("new"))]);
+    let refused = |result: Result<mutation::Report, MutationError>, path: &str| {
+        let Err(MutationError::Stale { paths }) = result else { panic!("{result:?}") };
+        assert_eq!(paths, [Path::new(path)]);
+        assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    };
+    refused(world.apply("main", &mut Edits::of(&[("plugin/b.php", Some("other"), None)])), "plugin/b.php");
+    refused(world.apply("main", &mut Edits::of(&[("index.php/below", None, Some("x"))])), "index.php/below");
+    assert_eq!(files(&branch), before);
+
+    let mut these = edits();
+    let prepared = world.prepare_apply("main", &mut these);
+    fs::write(branch.join("plugin/a.php"), "b").unwrap();
+    refused(prepared.publish(&mut patience()), "plugin/a.php");
+    fs::write(branch.join("plugin/a.php"), "a").unwrap();
+    let prepared = world.prepare_apply("main", &mut these);
+    fs::create_dir(branch.join("new")).unwrap();
+    fs::write(branch.join("new/file"), "").unwrap();
+    refused(prepared.publish(&mut patience()), "new/file");
+    fs::remove_dir_all(branch.join("new")).unwrap();
+
+    // A folder is replaced only as long as nothing is in it but what goes.
+    let mut flatten = Edits::of(&[("plugin/inner/only.php", Some("only"), None), ("plugin/inner", None, Some("x"))]);
+    let prepared = world.prepare_apply("main", &mut flatten);
+    fs::write(branch.join("plugin/inner/foreign"), "").unwrap();
+    refused(prepared.publish(&mut patience()), "plugin/inner");
+    fs::remove_file(branch.join("plugin/inner/foreign")).unwrap();
+    assert_eq!(files(&branch), before);
+    world.apply("main", &mut edits()).unwrap();
+}
+
+fn an_apply_never_leads_through_a_symlink(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let (branch, outside) = (world.path("main"), tempfile::tempdir().unwrap());
+    fs::write(outside.path().join("file"), "outside").unwrap();
+    symlink(outside.path(), branch.join("away")).unwrap();
+    for edit in [("away/new", None, Some("x")), ("away/file", None, Some("x")), ("away/file", None, None)] {
+        let result = world.apply("main", &mut Edits::of(&[edit]));
+        assert!(result.is_ok() == edit.2.is_none() || matches!(result, Err(MutationError::Stale { .. })), "{edit:?}");
+    }
+    let mut edits = Edits::of(&[("plugin/new", None, Some("x")), ("plugin/b.php", Some("b"), None)]);
+    let prepared = world.prepare_apply("main", &mut edits);
+    fs::rename(branch.join("plugin"), outside.path().join("plugin")).unwrap_or_else(|_| {
+        Command::new("mv").arg(branch.join("plugin")).arg(outside.path()).status().unwrap();
+    });
+    symlink(outside.path().join("plugin"), branch.join("plugin")).unwrap();
+    assert!(matches!(prepared.publish(&mut patience()), Err(MutationError::Stale { .. })));
+    let create = world.create_with("x", &mut edits);
+    assert!(create.is_err(), "{create:?}");
+    assert!(!world.path("x").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    assert!(outside.path().join("plugin/b.php").exists());
+    assert!(!outside.path().join("plugin/new").exists());
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
+}
+
+fn a_branch_created_with_files_is_its_source_but_for_them(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let source = files(&world.path("main"));
+    let mut edits = Edits::of(&[
+        ("plugin/a.php", None, Some("pushed")),
+        ("plugin/inner/only.php", None, None),
+        ("new/file", None, Some("new")),
+    ]);
+    let report = world.create_with("x", &mut edits).unwrap();
+    assert_eq!(report.operation.to_string(), "create x from main with 1a2b3c4");
+    let mut expected = source.clone();
+    expected.insert("plugin/a.php".to_owned(), "pushed".to_owned());
+    expected.insert("new/file".to_owned(), "new".to_owned());
+    expected.remove("plugin/inner/only.php");
+    assert_eq!(files(&world.path("x")), expected);
+    assert_eq!(files(&world.path("main")), source);
+    assert_eq!(world.posts("x"), ["hello"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.undo(None).unwrap();
+    assert_eq!(world.branches(), ["main"]);
 }
 
 fn a_foreign_writer_delays_a_branch_and_never_tears_it(place: Place, _: Kind, view: FileView) {
@@ -592,7 +752,7 @@ fn a_tree_with_a_subvolume_inside_is_cloned_with_what_is_in_it() {
     assert_eq!(world.branches(), ["main"]);
     let mut site = world.site.clone();
     site.config.keep.trees = 0;
-    keep::drop_surplus(&site, &mut patience()).unwrap();
+    keep::drop_surplus(&site, &mut patience(), &Silent).unwrap();
     keep::empty_trash(&site).unwrap();
     let kept = fs::read_dir(site.layout.cow().kept_dir()).unwrap();
     assert_eq!(kept.count(), 0, "the old main, and the subvolume inside of it, went");
@@ -803,6 +963,16 @@ fn what_exceeds_the_bounds_is_dropped_and_what_is_left_can_be_undone() {
     assert_eq!(world.branches(), ["main", "c"]);
     let error = world.undo(Some(surplus[1].operation.id)).unwrap_err();
     assert!(matches!(error, MutationError::NotKept { .. }), "{error}");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_a_dead_mutation_left_is_cleared_before_anything_is_dropped() {
+    let world = plain_world();
+    let left = world.site.layout.cow().staged_tree(&name("died"));
+    fs::create_dir(&left).unwrap();
+    keep::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
+    assert!(!left.exists());
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 

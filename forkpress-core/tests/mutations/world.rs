@@ -1,7 +1,8 @@
 //! A small site to mutate, and processes that write into it.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,6 +12,7 @@ use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
+use forkpress_core::mutation::apply::{After, Change, Overlay};
 use forkpress_core::mutation::{self, MutationError, Prepared, Report};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
@@ -89,6 +91,19 @@ impl World {
         mutation::undo(&self.site, id, &mut patience(), &Silent)
     }
 
+    pub fn apply(&self, branch: &str, edits: &mut Edits) -> Result<Report, MutationError> {
+        mutation::apply(&self.site, &name(branch), edits, "1a2b3c4", &mut patience(), &Silent)
+    }
+
+    pub fn prepare_apply(&self, branch: &str, edits: &mut Edits) -> Prepared<'_> {
+        mutation::prepare_apply(&self.site, &name(branch), edits, "1a2b3c4", &mut patience(), &Silent).unwrap()
+    }
+
+    pub fn create_with(&self, branch: &str, edits: &mut Edits) -> Result<Report, MutationError> {
+        let (name, main) = (name(branch), BranchName::main());
+        mutation::create_with(&self.site, &name, &main, edits, "1a2b3c4", &mut patience(), &Silent)
+    }
+
     pub fn branches(&self) -> Vec<String> {
         forkpress_core::branch::list(&self.site).unwrap().iter().map(|branch| branch.name.to_string()).collect()
     }
@@ -136,6 +151,79 @@ pub fn open(tree: &Path) -> Connection {
 
 pub fn ask<T: rusqlite::types::FromSql>(tree: &Path, question: &str) -> T {
     open(tree).query_row(question, [], |row| row.get(0)).unwrap()
+}
+
+/// What to apply, in text: a path, what is thought to be there, what is to be there.
+#[derive(Default)]
+pub struct Edits {
+    pub edits: Vec<Edit>,
+    /// Whether anything is as thought.
+    pub is_trusting: bool,
+}
+
+pub struct Edit {
+    path: PathBuf,
+    before: Option<String>,
+    after: Option<String>,
+    is_executable: bool,
+    is_symlink: bool,
+}
+
+impl Edits {
+    /// `None` is nothing. A text that begins with `#!` is that of a program, one that begins with `->` is a symlink.
+    pub fn of(edits: &[(&str, Option<&str>, Option<&str>)]) -> Self {
+        let edit = |(path, before, after): &(&str, Option<&str>, Option<&str>)| Edit {
+            path: path.into(),
+            before: before.map(str::to_owned),
+            after: after.map(|after| after.trim_start_matches("->").to_owned()),
+            is_executable: after.is_some_and(|after| after.starts_with("#!")),
+            is_symlink: after.is_some_and(|after| after.starts_with("->")),
+        };
+        Self { edits: edits.iter().map(edit).collect(), is_trusting: false }
+    }
+}
+
+impl Overlay for Edits {
+    fn changes(&mut self) -> io::Result<Vec<Change>> {
+        let change = |edit: &Edit| {
+            let after = match &edit.after {
+                None => After::Gone,
+                Some(target) if edit.is_symlink => After::Symlink(target.into()),
+                Some(_) => After::File { executable: edit.is_executable },
+            };
+            Change { path: edit.path.clone(), after }
+        };
+        Ok(self.edits.iter().map(change).collect())
+    }
+
+    fn is_expected(&mut self, number: usize, before: Option<&Path>) -> io::Result<bool> {
+        let text = |path: &Path| match fs::read_link(path) {
+            Ok(target) => Ok(format!("->{}", target.display())),
+            Err(_) => fs::read_to_string(path),
+        };
+        Ok(self.is_trusting || before.map(text).transpose()? == self.edits[number].before)
+    }
+
+    fn write(&mut self, number: usize, file: &mut File) -> io::Result<()> {
+        file.write_all(self.edits[number].after.as_deref().unwrap().as_bytes())
+    }
+}
+
+/// Every file of a tree and what is in it, a symlink as `->` and what it says; the database left out.
+pub fn files(tree: &Path) -> BTreeMap<String, String> {
+    let entries = walkdir::WalkDir::new(tree).into_iter().map(Result::unwrap);
+    let leaves = entries.filter(|entry| {
+        !entry.file_type().is_dir() && !entry.path().parent().unwrap().ends_with(forkpress_core::layout::DATABASE_DIR)
+    });
+    leaves
+        .map(|entry| {
+            let text = match fs::read_link(entry.path()) {
+                Ok(target) => format!("->{}", target.display()),
+                Err(_) => fs::read_to_string(entry.path()).unwrap(),
+            };
+            (entry.path().strip_prefix(tree).unwrap().to_str().unwrap().to_owned(), text)
+        })
+        .collect()
 }
 
 /// A process of its own that runs one of the ignored tests of this file, and shakes hands in lines.
