@@ -130,7 +130,7 @@ namespace {
 	 * @return string[]|false False, after a warning, for a flag that is not known or a pattern that is no URL; also, with `GLOB_ERR`,
 	 *         where a folder can not be read.
 	 */
-	function branchfs_glob( string $pattern, int $flags = 0 ): array|false {}
+	function branchfs_glob( string $pattern, int $flags = 0 ): mixed {}
 }
 
 namespace Branchfs {
