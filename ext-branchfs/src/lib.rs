@@ -16,6 +16,7 @@ mod lock;
 mod note;
 mod request;
 mod route;
+mod warm;
 mod watcher;
 
 use ext_php_rs::flags::IniEntryPermission;
@@ -76,5 +77,5 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    route::register(request::register(freshness::register(lock::register(exception::register(module)))))
+    warm::register(route::register(request::register(freshness::register(lock::register(exception::register(module))))))
 }

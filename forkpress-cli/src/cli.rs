@@ -110,6 +110,16 @@ Every command that changes a branch does the same afterwards, in the background.
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
 number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
     Exec(ExecArgs),
+    /// Look for what is amiss
+    #[command(subcommand, arg_required_else_help = true)]
+    Doctor(DoctorCommand),
+    /// Show what goes on: requests, locks, operations
+    #[command(after_help = "Examples:
+  forkpress top
+  forkpress top --json | jq '.requests[] | select(.age_seconds > 1)'
+
+On a terminal it refreshes each second, until q or Ctrl-C. Elsewhere, and with --json, it says once what is the case.")]
+    Top,
     /// Show the logs of the site
     #[command(after_help = "Examples:
   forkpress logs
@@ -270,13 +280,16 @@ To tell what a branch holds, every file of it is looked at: where there are more
     /// Create a branch: files and database of another one
     #[command(after_help = "Examples:
   forkpress branch create marketing
-  forkpress branch create headline-2 --from marketing")]
+  forkpress branch create headline-2 --from marketing
+  forkpress branch create marketing --wait           and have its first page ready")]
     Create {
         /// The new branch: lower-case letters, digits, '-' and '_'
         name: BranchName,
         /// The branch to take from
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
+        #[command(flatten)]
+        ready: ReadyArgs,
         #[command(flatten)]
         wait: WaitArgs,
     },
@@ -296,6 +309,8 @@ To tell what a branch holds, every file of it is looked at: where there are more
         /// Reset main, too
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        ready: ReadyArgs,
         #[command(flatten)]
         wait: WaitArgs,
     },
@@ -318,6 +333,22 @@ To tell what a branch holds, every file of it is looked at: where there are more
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum DoctorCommand {
+    /// Tell whether the code of the branches in use fits into PHP's OPcache
+    #[command(after_help = "Examples:
+  forkpress doctor php
+  forkpress doctor php --json | jq -r .verdict")]
+    Php,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReadyArgs {
+    /// Wait until the server has compiled the branch's code, so that its first page is as fast as any
+    #[arg(long)]
+    pub wait: bool,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
     /// How long to wait for running requests and for other commands; 0 tries once
@@ -336,6 +367,9 @@ pub struct LogArgs {
 pub struct UndoArgs {
     /// The number of the operation, from 'forkpress log'
     pub id: Option<u64>,
+
+    #[command(flatten)]
+    pub ready: ReadyArgs,
 
     #[command(flatten)]
     pub wait: WaitArgs,

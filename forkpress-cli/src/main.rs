@@ -15,6 +15,7 @@ mod init;
 mod output;
 mod php;
 mod progress;
+mod ready;
 mod server;
 mod site;
 mod tree;

@@ -12,8 +12,9 @@ use forkpress_core::usage::{self, Usage};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use crate::cli::{BranchCommand, WaitArgs};
+use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
 use crate::failure::Failure;
+use crate::ready::{self, Ready};
 use crate::site::Address;
 use crate::{clean, output, progress, site};
 
@@ -37,28 +38,30 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
     match command {
         BranchCommand::List { bytes } => list(site, *bytes, as_json),
         BranchCommand::Show { name } => show(site, name, as_json),
-        BranchCommand::Create { name, from, wait } => {
+        BranchCommand::Create { name, from, ready, wait } => {
             let report = mutation::create(site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
             let url = Address::of(site).url(name);
             if as_json {
-                return told(json!({ "created": name.as_str(), "from": from.as_str(), "url": url }), &report);
+                let what = json!({ "created": name.as_str(), "from": from.as_str(), "url": url });
+                return told(what, &report, wait_for(site, ready, wait, &report)?.as_ref());
             }
             output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
             output::line(url)?;
-            Ok(())
+            tell_ready(site, ready, wait, &report)
         }
-        BranchCommand::Reset { name, from, force, wait } => {
+        BranchCommand::Reset { name, from, force, ready, wait } => {
             let report = mutation::reset(site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
-                return told(json!({ "reset": name.as_str(), "from": from.as_str() }), &report);
+                let what = json!({ "reset": name.as_str(), "from": from.as_str() });
+                return told(what, &report, wait_for(site, ready, wait, &report)?.as_ref());
             }
             output::line(format_args!("reset COW branch '{name}' from '{from}'"))?;
-            Ok(())
+            tell_ready(site, ready, wait, &report)
         }
         BranchCommand::Delete { name, purge, wait } => {
             let report = mutation::delete(site, name, *purge, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
-                return told(json!({ "deleted": name.as_str() }), &report);
+                return told(json!({ "deleted": name.as_str() }), &report, None);
             }
             output::line(format_args!("deleted COW branch '{name}'"))?;
             Ok(())
@@ -71,13 +74,26 @@ pub fn patience(wait: &WaitArgs) -> Patience<'static> {
     Patience::new(Deadline::after(wait.timeout), |busy| output::note(format_args!("forkpress: waiting: {busy}")))
 }
 
+/// Waits until the branch of a report is ready, if that was asked for.
+pub fn wait_for(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<Option<Ready>, Failure> {
+    ready::wait(site, ready, &report.operation.name, report.generation, wait.timeout)
+}
+
+/// Does the same and says how it went.
+pub fn tell_ready(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<(), Failure> {
+    wait_for(site, ready, wait, report)?.map_or(Ok(()), |ready| ready.tell(site, &report.operation.name))
+}
+
 /// Says what was done as JSON.
-pub fn told(mut what: Value, report: &Report) -> Result<(), Failure> {
+pub fn told(mut what: Value, report: &Report, ready: Option<&Ready>) -> Result<(), Failure> {
     what["operation"] = report.operation.id.into();
     what["generation"] = report.generation.into();
     what["held_seconds"] = report.held.as_secs_f64().into();
     if let Some(recovered) = &report.recovered {
         what["recovered"] = recovered.to_string().into();
+    }
+    if let Some(ready) = ready {
+        what["ready"] = ready.to_json();
     }
     output::json(&what)?;
     Ok(())

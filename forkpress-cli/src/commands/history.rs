@@ -77,7 +77,8 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
     let report = mutation::undo(&site, args.id, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
     let (undone, name) = (report.operation.undoes.unwrap_or_default(), &report.operation.name);
     if as_json {
-        branch::told(json!({ "undone": undone, "name": name.as_str() }), &report)?;
+        let ready = branch::wait_for(&site, &args.ready, &args.wait, &report)?;
+        branch::told(json!({ "undone": undone, "name": name.as_str() }), &report, ready.as_ref())?;
     } else {
         let now = match report.operation.before {
             _ if !site.layout.branch(name).is_dir() => "is gone",
@@ -85,6 +86,7 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
             None => "is back",
         };
         output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' {now}"))?;
+        branch::tell_ready(&site, &args.ready, &args.wait, &report)?;
     }
     clean::in_background(&site);
     Ok(())

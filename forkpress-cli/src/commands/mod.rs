@@ -1,11 +1,13 @@
 //! What each command does, one file a command.
 
 mod branch;
+mod doctor;
 mod exec;
 mod history;
 mod logs;
 mod serve;
 mod stop;
+mod top;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Doctor(command) => doctor::run(work_dir, command, cli.json)?,
+        Command::Top => top::run(work_dir, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,

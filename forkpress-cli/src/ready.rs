@@ -1,0 +1,109 @@
+//! Waits until a branch's first page is ready: `--wait`.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use forkpress_core::branch;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::name::BranchName;
+use forkpress_core::site::Site;
+use serde_json::{Value, json};
+
+use crate::cli::ReadyArgs;
+use crate::failure::Failure;
+use crate::server::{WarmBranch, Warmed};
+use crate::site::Address;
+use crate::{output, site};
+
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How a wait ended.
+pub enum Ready {
+    /// The branch is warm, after so long.
+    Warm(WarmBranch, Duration),
+    /// No server runs that could have warmed it.
+    NoServer,
+    /// The branch is gone again.
+    Gone,
+}
+
+/// Waits, if that was asked for, until the server has warmed what the publish `generation` gave the branch.
+///
+/// # Errors
+/// The branch is not ready after `timeout`.
+pub fn wait(
+    site: &Site,
+    args: &ReadyArgs,
+    name: &BranchName,
+    generation: u64,
+    timeout: Duration,
+) -> Result<Option<Ready>, Failure> {
+    if !args.wait {
+        return Ok(None);
+    }
+    let (began, deadline) = (Instant::now(), Deadline::after(timeout));
+    if site::server_of(site)?.is_none() {
+        return Ok(Some(Ready::NoServer));
+    }
+    loop {
+        let Some(mut warmed) = Warmed::read(site) else { return Ok(Some(Ready::NoServer)) };
+        match warmed.branches.remove(name).filter(|warm| warm.generation >= generation) {
+            Some(warm) => return Ok(Some(Ready::Warm(warm, began.elapsed()))),
+            None if branch::show(site, name).is_err() => return Ok(Some(Ready::Gone)),
+            None if deadline.has_passed() => {
+                let seconds = timeout.as_secs_f64();
+                return Err(Failure::new(format!("the change is done, but '{name}' was not ready within {seconds} s"))
+                    .hint("forkpress logs --file forkpress says what keeps the server; --timeout gives it longer"));
+            }
+            None => thread::sleep(PAUSE),
+        }
+    }
+}
+
+impl Ready {
+    /// Says it in a line.
+    pub fn tell(&self, site: &Site, name: &BranchName) -> Result<(), Failure> {
+        let url = Address::of(site).url(name);
+        let warm = match self {
+            Self::NoServer => {
+                output::note(
+                    "forkpress: no server runs, so nothing was made ready: the first page compiles what it runs",
+                );
+                return Ok(());
+            }
+            Self::Gone => {
+                output::note(format_args!("forkpress: '{name}' is gone again"));
+                return Ok(());
+            }
+            Self::Warm(warm, took) => {
+                let front_page = warm.front_page_seconds * 1000.0;
+                let status = warm.status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+                output::line(format_args!(
+                    "ready: {url} in {} ms (front page: {status} in {front_page:.0} ms)",
+                    took.as_millis()
+                ))?;
+                warm
+            }
+        };
+        if !warm.complete {
+            output::note("forkpress: OPcache is nearly full, so not all was compiled: forkpress doctor php");
+        }
+        Ok(())
+    }
+
+    /// What `--json` says of it.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::NoServer => json!({ "ready": false, "reason": "no server runs" }),
+            Self::Gone => json!({ "ready": false, "reason": "the branch is gone again" }),
+            Self::Warm(warm, took) => json!({
+                "ready": true,
+                "seconds": took.as_secs_f64(),
+                "status": warm.status,
+                "front_page_seconds": warm.front_page_seconds,
+                "compiled": warm.compiled,
+                "complete": warm.complete,
+            }),
+        }
+    }
+}
