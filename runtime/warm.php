@@ -14,6 +14,29 @@
 /** Of OPcache's memory, and of its table of files, this share is left for what visitors ask for. */
 const FORKPRESS_WARM_RESERVE = 0.25;
 
+/** What the login form and the dashboard run beyond what a front page does, and beyond what wp-admin/includes/admin.php names. */
+const FORKPRESS_WARM_SCRIPTS = array(
+	'wp-admin/admin-footer.php',
+	'wp-admin/admin-header.php',
+	'wp-admin/admin.php',
+	'wp-admin/includes/admin-filters.php',
+	'wp-admin/includes/admin.php',
+	'wp-admin/includes/class-walker-category-checklist.php',
+	'wp-admin/includes/class-wp-comments-list-table.php',
+	'wp-admin/includes/class-wp-community-events.php',
+	'wp-admin/includes/class-wp-internal-pointers.php',
+	'wp-admin/includes/class-wp-site-health.php',
+	'wp-admin/includes/dashboard.php',
+	'wp-admin/includes/menu.php',
+	'wp-admin/index.php',
+	'wp-admin/menu-header.php',
+	'wp-admin/menu.php',
+	'wp-includes/block-editor.php',
+	'wp-includes/class-wp-admin-bar.php',
+	'wp-includes/class-wp-editor.php',
+	'wp-login.php',
+);
+
 /**
  * Does what the server asks for; returns only from a visit, whose page is then to be run.
  *
@@ -102,12 +125,7 @@ function forkpress_scripts_of( string $root, string $branch ): array {
 	}
 	$dashboard = (string) @file_get_contents( "$root/wp-admin/includes/admin.php" );
 	preg_match_all( "~'(wp-admin/includes/[a-z-]+\.php)'~", $dashboard, $included );
-	foreach ( array( 'admin', 'admin-footer', 'admin-header', 'index', 'menu', 'menu-header', 'includes/admin', 'includes/admin-filters', 'includes/dashboard' ) as $part ) {
-		$included[1][] = "wp-admin/$part.php";
-	}
-	$included[1][] = 'wp-includes/class-wp-admin-bar.php';
-	$included[1][] = 'wp-login.php';
-	return array_keys( $scripts + array_fill_keys( $included[1], true ) );
+	return array_keys( $scripts + array_fill_keys( array_merge( FORKPRESS_WARM_SCRIPTS, $included[1] ), true ) );
 }
 
 /**

@@ -48,6 +48,12 @@ pub fn wait(
     loop {
         let Some(mut warmed) = Warmed::read(site) else { return Ok(Some(Ready::NoServer)) };
         match warmed.branches.remove(name).filter(|warm| warm.generation >= generation) {
+            Some(WarmBranch { problem: Some(problem), .. }) => {
+                return Err(Failure::new(format!(
+                    "the change is done, but '{name}' could not be made ready: {problem}"
+                ))
+                .hint("its first page compiles what it runs; forkpress stop and serve begin anew"));
+            }
             Some(warm) => return Ok(Some(Ready::Warm(warm, began.elapsed()))),
             None if branch::show(site, name).is_err() => return Ok(Some(Ready::Gone)),
             None if deadline.has_passed() => {

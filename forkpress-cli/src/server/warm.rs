@@ -58,6 +58,8 @@ pub struct WarmBranch {
     pub status: Option<u16>,
     /// How long the front page took.
     pub front_page_seconds: f64,
+    /// What kept the branch from being warmed.
+    pub problem: Option<String>,
 }
 
 impl Warmed {
@@ -143,16 +145,30 @@ impl Warmer {
             };
             match self.warm(&branch) {
                 Ok(None) => {}
-                Ok(Some(warm)) => {
-                    self.state.branches.insert(branch.name, warm);
-                    // Whoever waits gives up in time.
-                    let _ = self.state.write(&self.site.layout.cow().warm_state());
-                }
+                Ok(Some(warm)) => self.publish(branch.name, warm),
                 Err(failure) => {
-                    output::note(format_args!("forkpress: warning: '{}' is not warmed: {failure}", branch.name));
+                    output::note(format_args!(
+                        "forkpress: warning: '{}' is not warmed: {}",
+                        branch.name, failure.error
+                    ));
+                    let cold = WarmBranch {
+                        generation: branch.record.generation,
+                        compiled: 0,
+                        complete: false,
+                        status: None,
+                        front_page_seconds: 0.0,
+                        problem: Some(failure.error),
+                    };
+                    self.publish(branch.name, cold);
                 }
             }
         }
+    }
+
+    fn publish(&mut self, name: BranchName, warm: WarmBranch) {
+        self.state.branches.insert(name, warm);
+        // Whoever waits gives up in time.
+        let _ = self.state.write(&self.site.layout.cow().warm_state());
     }
 
     /// Puts what was published since the last look into the queue.
@@ -201,7 +217,14 @@ impl Warmer {
         let began = Instant::now();
         let status = php.ask(&host, "visit").ok().map(|(status, _)| status);
         let front_page_seconds = began.elapsed().as_secs_f64();
-        Ok(Some(WarmBranch { generation: branch.record.generation, compiled, complete, status, front_page_seconds }))
+        Ok(Some(WarmBranch {
+            generation: branch.record.generation,
+            compiled,
+            complete,
+            status,
+            front_page_seconds,
+            problem: None,
+        }))
     }
 }
 
