@@ -88,6 +88,30 @@ pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Pro
     Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
 }
 
+/// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
+#[derive(Debug)]
+pub(crate) struct Reader(Source);
+
+impl Reader {
+    /// Begins it; none where the tree has no database.
+    pub(crate) fn begin(tree: &Path, deadline: Deadline) -> Result<Option<Self>, DatabaseError> {
+        let Some(source) = Source::open(tree)? else { return Ok(None) };
+        source.wait_until(deadline);
+        source.run("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema")?;
+        Ok(Some(Self(source)))
+    }
+
+    /// What it reads with.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// What failed as it read.
+    pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
+        self.0.error(source)
+    }
+}
+
 /// The database of a tree, open, and what of it the staged tree has.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -123,9 +147,10 @@ impl Snapshot {
             progress.begin("check database", None);
             source.check()?;
             progress.end();
-            match view {
-                FileView::BtrfsSnapshot | FileView::Reflink => source.wait_for_turn(deadline)?,
-                FileView::FileCopy => source.copy(&database_of(staged_tree), progress)?,
+            if view.shares_blocks() {
+                source.wait_for_turn(deadline)?;
+            } else {
+                source.copy(&database_of(staged_tree), progress)?;
             }
         }
         Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
@@ -137,12 +162,13 @@ impl Snapshot {
         self.follow(deadline)?;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
-        match self.view {
-            FileView::BtrfsSnapshot | FileView::Reflink => {
-                source.clone_to(self.view, &database_of(&self.staged_tree), deadline)
-            }
-            FileView::FileCopy if source.is_copied()? => Ok(()),
-            FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
+        let staged = database_of(&self.staged_tree);
+        if self.view.shares_blocks() {
+            source.clone_to(self.view, &staged, deadline)
+        } else if source.is_copied()? {
+            Ok(())
+        } else {
+            source.copy(&staged, &crate::progress::Silent)
         }
     }
 
@@ -346,7 +372,7 @@ impl Source {
         };
         for path in [snapshot.to_owned(), wal_of(snapshot)] {
             if disk::inode(&path)?.is_some() {
-                disk::set_attributes(&path, &attributes, false)?;
+                disk::set_attributes(&path, &attributes)?;
                 disk::sync(&path)?;
             }
         }

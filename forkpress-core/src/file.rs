@@ -41,6 +41,14 @@ impl Replacement {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Gives it other permissions than `0644`.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.file.as_file().set_permissions(fs::Permissions::from_mode(mode))
+    }
+
     /// Puts the file in its place, durably.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ impl Site {
 
     fn with_layout(layout: SiteLayout) -> Result<Self, SiteError> {
         let config = SiteConfig::read(&layout.config())?;
-        Ok(Self { layout, config })
+        Ok(Self { layout: layout.with_image(config.file_view.image()), config })
     }
 }
 

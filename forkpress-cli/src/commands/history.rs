@@ -82,6 +82,7 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
     } else {
         let now = match report.operation.before {
             _ if !site.layout.branch(name).is_dir() => "is gone",
+            Some(_) if report.operation.files => "has the files that it had before",
             Some(_) => "is what it was before",
             None => "is back",
         };

@@ -225,8 +225,22 @@ impl Pools {
         let errors_log = Tail::from_now(site.layout.php_errors_log());
         let loopback = port::free_on_loopback()?;
         let root_host = wanted.address.root_host.as_str();
-        let warm = port::free_on_loopback()?;
-        let settings = |listen, workers, warm| Settings { site, php, listen, workers, root_host, loopback, warm };
+        let warm = loop {
+            let free = port::free_on_loopback()?;
+            if free != loopback {
+                break free;
+            }
+        };
+        let settings = |listen, workers, warm| Settings {
+            site,
+            php,
+            listen,
+            public: wanted.host,
+            workers,
+            root_host,
+            loopback,
+            warm,
+        };
         let listen = SocketAddr::new(wanted.host, wanted.address.port);
         let public = Pool::start(&settings(listen, wanted.workers, Some(warm)))?;
         let own = Pool::start(&settings(loopback, pool::LOOPBACK_WORKERS, None))?;

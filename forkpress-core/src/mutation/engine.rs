@@ -22,6 +22,7 @@ use crate::name::BranchName;
 use crate::progress::Progress;
 use crate::record::BranchRecord;
 use crate::site::Site;
+use crate::storage;
 
 /// What is to be done to which branch.
 pub(super) struct Plan<'a> {
@@ -104,6 +105,7 @@ impl Begun {
     ) -> Result<Self, MutationError> {
         let since = Instant::now();
         let mut mutation = Mutation::lock(site.layout.cow(), words, patience)?;
+        branch::check_storage(site)?;
         let recovered = recover_under_lock(site, &mut mutation, patience)?;
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
@@ -146,7 +148,8 @@ pub(super) fn prepare<'site>(
     })?;
     let files = put.map(|overlay| {
         let folder = site.layout.cow().staged_files(&intent.entry.name);
-        Files::prepare(site.config.file_view, &source.path, folder, overlay, Purpose::Create)
+        let (view, path) = (site.config.file_view, &source.path);
+        with_room(site, || Files::prepare(view, path, folder.clone(), &mut *overlay, Purpose::Create))
     });
     let files = files.transpose()?;
     let record = Some(BranchRecord::now(Some(from.clone()), 0));
@@ -213,6 +216,7 @@ pub(super) fn adopt<'site>(
 ) -> Result<Prepared<'site>, MutationError> {
     let since = Instant::now();
     let mut mutation = Mutation::lock(site.layout.cow(), "init", patience)?;
+    branch::check_storage(site)?;
     // What else is in staging stays: it may be what is to be adopted.
     finish_what_died(site, &mut mutation, patience)?;
     let intent = draft(site, Operation::Create, BranchName::main(), None)?;
@@ -481,7 +485,7 @@ fn move_trees(site: &Site, intent: &Intent, tree: Option<&Path>) -> Result<(), D
     }
 }
 
-/// Makes the move of the trees durable and puts the record in place, or drops it where there is to be none.
+/// Makes the move of the trees durable and puts link and record in place, or drops them where there is to be no branch.
 fn settle(site: &Site, intent: &Intent, record: Option<Replacement>) -> Result<(), DiskError> {
     let cow = site.layout.cow();
     if intent.old.is_some() {
@@ -489,7 +493,8 @@ fn settle(site: &Site, intent: &Intent, record: Option<Replacement>) -> Result<(
         disk::sync(&cow.kept_dir())?;
         disk::sync(&cow.staging_dir())?;
     }
-    disk::sync(site.layout.public_root())?;
+    disk::sync(&site.layout.branches_dir())?;
+    storage::link(&site.layout, &intent.entry.name, record.is_some())?;
     let path = cow.record(&intent.entry.name);
     match record {
         Some(record) => disk::place(record, &path),
@@ -542,7 +547,10 @@ fn drop_intent(site: &Site) -> Result<(), DiskError> {
 pub(super) fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
     let lock = Mutation::lock(site.layout.cow(), "recovery", &mut Patience::silent(crate::deadline::Deadline::NOW));
     match lock {
-        Ok(mut mutation) => recover_under_lock(site, &mut mutation, patience),
+        Ok(mut mutation) => {
+            branch::check_storage(site)?;
+            recover_under_lock(site, &mut mutation, patience)
+        }
         Err(LockError::Timeout(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -551,9 +559,9 @@ pub(super) fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option
 /// Brings what a dead process left to its end: under `mutation.lock` nothing in the journal or in staging is in use.
 ///
 /// Safe to interrupt: each step leaves what the same decision is made of again.
-fn recover_under_lock(
+pub(super) fn recover_under_lock(
     site: &Site,
-    mutation: &mut Mutation<'static>,
+    mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<Option<Recovered>, MutationError> {
     let cow = site.layout.cow();
@@ -575,7 +583,7 @@ fn recover_under_lock(
 /// was and whether it is the state after.
 fn finish_what_died(
     site: &Site,
-    mutation: &mut Mutation<'static>,
+    mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<Option<(Entry, bool)>, MutationError> {
     let cow = site.layout.cow();
@@ -608,7 +616,7 @@ fn finish_what_died(
 fn finish_files(
     site: &Site,
     intent: Intent,
-    mutation: &mut Mutation<'static>,
+    mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<(Entry, bool), MutationError> {
     let cow = site.layout.cow();
@@ -635,6 +643,7 @@ fn finish_files(
 fn restore_record(site: &Site, intent: &Intent) -> Result<(), MutationError> {
     let path = site.layout.cow().record(&intent.entry.name);
     let before = &intent.entry.before;
+    storage::link(&site.layout, &intent.entry.name, before.is_some())?;
     if BranchRecord::read(&path)? != *before {
         match before {
             Some(record) => disk::replace(&path, record.to_toml().as_bytes())?,

@@ -20,7 +20,7 @@ use crate::name::BranchName;
 use crate::record::BranchRecord;
 
 /// How many operations the log has at most, whatever is kept of them.
-const LONGEST_LOG: usize = 200;
+pub(super) const LONGEST_LOG: usize = 200;
 
 /// What happened to a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -39,7 +39,11 @@ struct Room {
 
 impl Room {
     fn of(site: &Site) -> Result<Self, DiskError> {
-        let (free_bytes, total_bytes) = disk::free_and_total_bytes(site.layout.storage_root())?;
+        let (mut free_bytes, total_bytes) = disk::free_and_total_bytes(&site.layout.storage_root())?;
+        if let Some(image) = site.layout.image() {
+            // An image can't grow beyond the disk that it lies on, whatever it says of itself.
+            free_bytes = free_bytes.min(disk::free_and_total_bytes(image.dir())?.0);
+        }
         // On a small disk, what is little on a large one may be all there is.
         let wanted_bytes = site.config.keep.free_bytes.min(total_bytes / 20);
         Ok(Self { free_bytes, wanted_bytes })
@@ -84,7 +88,9 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
     (0..kept.len())
         .find(|&count| {
             let (goes, stays) = kept.split_at(count);
-            stays.len() <= keep.trees
+            // A push keeps a few files: many of them must not cost the way back from one delete.
+            stays.iter().filter(|kept| !kept.operation.files).count() <= keep.trees
+                && stays.len() <= history::LONGEST_LOG
                 && !stays.iter().any(is_old)
                 && bytes(stays) <= keep.bytes
                 && room.free_bytes.saturating_add(bytes(goes)) >= room.wanted_bytes
@@ -146,12 +152,14 @@ pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
 /// # Errors
 /// [`MutationError`].
 pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+    crate::branch::check_storage(site)?;
     empty_trash(site)?;
-    let kept = site.layout.cow().kept_dir();
-    let lock = disk::step("open", &kept, || File::open(&kept))?;
+    // Not a folder of the storage: that could not be detached while this waits for a mutation.
+    let log = site.layout.cow().log_dir();
+    let lock = disk::step("open", &log, || File::open(&log))?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => return Ok(()),
-        locked => disk::step("lock", &kept, || Ok(locked?))?,
+        locked => disk::step("lock", &log, || Ok(locked?))?,
     }
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
     drop_trees(site, surplus, patience, &Silent)?;
@@ -244,5 +252,16 @@ mod tests {
         assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
         assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
         assert_eq!(surplus(generous, Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+    }
+
+    #[test]
+    fn files_that_pushes_took_away_are_no_trees_but_not_kept_without_end() {
+        let keep = Keep { days: 1000, trees: 1, bytes: 1_000_000, free_bytes: 0 };
+        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
+        let mut kept = kept(&(1..=200).collect::<Vec<_>>());
+        kept[1..].iter_mut().for_each(|kept| kept.operation.files = true);
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 0);
+        kept.push(kept[199].clone());
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 1);
     }
 }

@@ -92,7 +92,7 @@ impl Staged {
                 let path = path.join(DATABASE_DIR);
                 disk::open_up(&path)?;
                 self.database.take(timeout)?;
-                disk::set_attributes(&path, &database_folder.attributes, false)?;
+                disk::set_attributes(&path, &database_folder.attributes)?;
                 disk::sync(&path)?;
                 Ok(retaken)
             }

@@ -1,6 +1,6 @@
 //! Cloning a tree, and bringing a clone up to date.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -8,11 +8,14 @@ use rayon::prelude::*;
 use super::diff::Changes;
 use super::walk::{Entry, Kind, Tree};
 use crate::config::FileView;
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, Folder};
 use crate::progress::Progress;
 
 /// From how many changed files on the whole file system is synced instead of each of them.
 const SYNC_ALL_FROM: usize = 64;
+
+/// How many entries of one folder a thread clones at a time.
+const ENTRIES_PER_PART: usize = 256;
 
 /// Clones a walked tree from `source` into the folder `target`, which is made, and makes it durable.
 ///
@@ -75,27 +78,34 @@ fn clone_entries(
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
     let mut first_names: HashMap<(u64, u64), &Path> = HashMap::new();
-    let (mut originals, mut hard_links) = (Vec::new(), Vec::new());
+    let (mut originals, mut hard_links) = (BTreeMap::<&Path, Vec<&Entry>>::new(), Vec::new());
     for entry in entries {
+        // Only the tree's own folder has no parent.
+        let parent = entry.path.parent().unwrap_or(Path::new(""));
         match &entry.kind {
             Kind::Folder => {
                 disk::create_folder(&target.join(&entry.path))?;
-                disk::open_up(&target.join(&entry.path))?;
                 progress.advance(1);
             }
             Kind::File if entry.is_hard_link() => match first_names.get(&entry.device_and_inode) {
                 Some(first) => hard_links.push((*first, *entry)),
                 None => {
                     first_names.insert(entry.device_and_inode, &entry.path);
-                    originals.push(*entry);
+                    originals.entry(parent).or_default().push(entry);
                 }
             },
-            Kind::File | Kind::Symlink(_) => originals.push(*entry),
+            Kind::File | Kind::Symlink(_) => originals.entry(parent).or_default().push(entry),
         }
     }
-    originals.par_iter().try_for_each(|entry| {
-        progress.advance(1);
-        clone_entry(view, entry, source, target)
+    // A folder is locked while something is made in it: threads that work in one wait for each other.
+    let parts: Vec<(&Path, &[&Entry])> = originals
+        .iter()
+        .flat_map(|(folder, entries)| entries.chunks(ENTRIES_PER_PART).map(|part| (*folder, part)))
+        .collect();
+    parts.par_iter().try_for_each(|(folder, part)| {
+        clone_part(view, part, &source.join(folder), &target.join(folder))?;
+        progress.advance(part.len() as u64);
+        Ok(())
     })?;
     for (first, entry) in hard_links {
         progress.advance(1);
@@ -103,26 +113,36 @@ fn clone_entries(
         // The first name may have gone before it was cloned.
         match disk::inode(&first)? {
             Some(_) => disk::hard_link(&first, &path)?,
-            None => clone_entry(view, entry, source, target)?,
+            None => {
+                let folder = |tree: &Path| tree.join(entry.path.parent().unwrap_or(Path::new("")));
+                clone_part(view, &[entry], &folder(source), &folder(target))?;
+            }
         }
     }
     Ok(())
 }
 
-fn clone_entry(view: FileView, entry: &Entry, source: &Path, target: &Path) -> Result<(), DiskError> {
-    let path = target.join(&entry.path);
-    if let Kind::Symlink(says) = &entry.kind {
-        disk::symlink(says, &path)?;
-        return disk::set_attributes(&path, &entry.attributes, true);
+/// Clones files and symlinks of the folder `source` into the folder `target`.
+fn clone_part(view: FileView, part: &[&Entry], source: &Path, target: &Path) -> Result<(), DiskError> {
+    let Some(source) = Folder::open_if_there(source.to_owned())? else { return Ok(()) };
+    let target = Folder::open(target.to_owned())?;
+    for entry in part {
+        let Some(name) = entry.path.file_name() else { continue };
+        match &entry.kind {
+            Kind::Symlink(says) => target.symlink(says, name, &entry.attributes)?,
+            Kind::Folder | Kind::File => {
+                if let Some(file) = source.open_file(name)? {
+                    target.clone_file(view, &file, name, &entry.attributes)?;
+                }
+            }
+        }
     }
-    let Some(file) = disk::open_file(&source.join(&entry.path))? else { return Ok(()) };
-    disk::clone_file(view, &file, &path)?;
-    disk::set_attributes(&path, &entry.attributes, false)
+    Ok(())
 }
 
 /// Sets the attributes of folders, which come with what is in a folder before the folder.
 fn set_folder_attributes<'a>(folders: impl Iterator<Item = &'a Entry>, target: &Path) -> Result<(), DiskError> {
-    folders.into_iter().try_for_each(|entry| disk::set_attributes(&target.join(&entry.path), &entry.attributes, false))
+    folders.into_iter().try_for_each(|entry| disk::set_attributes(&target.join(&entry.path), &entry.attributes))
 }
 
 /// An editor, which no lock keeps out, may have removed the file again since it was seen.

@@ -5,4 +5,4 @@ mod diff;
 mod walk;
 
 pub(crate) use clone::{clone_tree, retake};
-pub(crate) use walk::{TICK, Tree, is_racy};
+pub(crate) use walk::{Kind, TICK, Tree, is_racy};

@@ -25,7 +25,7 @@ use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::disk::fault::{self, Fault};
 use forkpress_core::lock::{OperationsFiles, SharedOperations};
-use forkpress_core::mutation::history::{History, Operation};
+use forkpress_core::mutation::history::{Entry, History, Operation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
@@ -471,7 +471,13 @@ fn mutates_until_it_is_killed() {
             0 => mutation::create(&site, &branch, &from, patience, progress).map(drop),
             1 => mutation::reset(&site, &branch, &from, false, patience, progress).map(drop),
             2 => mutation::delete(&site, &branch, step % 3 == 0, patience, progress).map(drop),
-            _ => mutation::undo(&site, None, patience, progress).map(drop),
+            _ => {
+                // Not whatever is newest: where kills left little in force, that is the branch that is to last.
+                let history = History::read(site.layout.cow()).unwrap();
+                let in_force = |entry: &&Entry| entry.name == branch && history.undone_by(entry.id).is_none();
+                let Some(newest) = history.entries.iter().rev().find(in_force) else { continue };
+                mutation::undo(&site, Some(newest.id), patience, progress).map(drop)
+            }
         };
         // Refused is what the state at the kill does not allow.
         if let Err(error @ (MutationError::Disk(_) | MutationError::Database(_) | MutationError::Unfinished { .. })) =

@@ -17,7 +17,7 @@ use forkpress_core::mutation::{self, MutationError, Prepared, Report};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
 use forkpress_core::site::{self, Site};
-use forkpress_core::view;
+use forkpress_core::{storage, view};
 use rusqlite::Connection;
 
 use crate::place::Place;
@@ -26,6 +26,9 @@ pub struct World {
     pub site: Site,
     _place: Option<Place>,
 }
+
+/// Little more than the least that an XFS file system may have.
+const IMAGE_BYTES: u64 = 512 << 20;
 
 pub fn name(name: &str) -> BranchName {
     name.parse().unwrap()
@@ -45,7 +48,10 @@ impl World {
 
     /// The same in a folder that is somebody else's to remove.
     pub fn at(root: &Path, view: FileView, fill: impl FnOnce(&Path)) -> Self {
-        let layout = SiteLayout::at(root);
+        let layout = SiteLayout::at(root).with_image(view.image());
+        if layout.image().is_some() {
+            storage::make(&layout, IMAGE_BYTES).unwrap();
+        }
         site::create_folders(&layout).unwrap();
         let config = SiteConfig {
             version: VERSION,
