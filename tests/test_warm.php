@@ -88,7 +88,7 @@ test(
 		same( 0, $outcome->status, 'exit status' );
 		holds( str_contains( $outcome->errors, 'no server runs' ), "it says so: $outcome->errors" );
 		$reset = $site->json( 'branch', 'reset', 'cold', '--from', 'main', '--wait' );
-		same( array( 'ready' => false, 'reason' => 'no server runs' ), $reset['ready'], 'what --json says' );
+		same( array( 'ready' => false, 'reason' => 'no server runs' ), $reset['ready']['cold'], 'what --json says' );
 		same( 1, $site->run( 'doctor', 'php' )->status, 'the exit status of doctor php' );
 	}
 );
@@ -114,7 +114,7 @@ test(
 	'reset --wait and undo --wait have the new code compiled, and --json says what was done',
 	function () use ( $site, $compiled_for ) {
 		foreach ( array( array( 'branch', 'reset', 'x', '--from', 'main' ), array( 'undo' ) ) as $command ) {
-			$ready = $site->json( ...$command, ...array( '--wait' ) )['ready'];
+			$ready = $site->json( ...$command, ...array( '--wait' ) )['ready']['x'];
 			same( array( true, 200, true ), array( $ready['ready'], $ready['status'], $ready['complete'] ), "$command[0]: ready" );
 			holds( $ready['compiled'] > 100, "$command[0]: {$ready['compiled']} files were compiled" );
 			same( 0, $compiled_for( 'x', '/' ), "$command[0]: files compiled for the front page" );

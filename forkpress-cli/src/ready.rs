@@ -11,42 +11,56 @@ use serde_json::{Value, json};
 
 use crate::cli::ReadyArgs;
 use crate::failure::Failure;
+use crate::output;
 use crate::server::{WarmBranch, Warmed};
 use crate::site::Address;
-use crate::{output, site};
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How a wait ended.
-pub enum Ready {
+/// How a wait for a branch ended.
+pub struct Ready {
+    /// The branch.
+    pub name: BranchName,
+    outcome: Outcome,
+}
+
+enum Outcome {
     /// The branch is warm, after so long.
     Warm(WarmBranch, Duration),
     /// No server runs that could have warmed it.
     NoServer,
-    /// The branch is gone again.
+    /// There is no such branch, or no more.
     Gone,
 }
 
-/// Waits, if that was asked for, until the server has warmed what the publish `generation` gave the branch.
+/// Waits, if that was asked for, until the server has warmed what the publish `generation` gave the branches.
 ///
 /// # Errors
-/// The branch is not ready after `timeout`.
-pub fn wait(
+/// A branch is not ready after `timeout`, or can't be made ready.
+pub fn wait<'a>(
     site: &Site,
     args: &ReadyArgs,
-    name: &BranchName,
+    names: impl Iterator<Item = &'a BranchName>,
     generation: u64,
     timeout: Duration,
-) -> Result<Option<Ready>, Failure> {
-    if !args.wait {
-        return Ok(None);
-    }
-    let (began, deadline) = (Instant::now(), Deadline::after(timeout));
-    if site::server_of(site)?.is_none() {
-        return Ok(Some(Ready::NoServer));
-    }
+) -> Result<Vec<Ready>, Failure> {
+    let began = Instant::now();
+    let wait = |name: &BranchName| {
+        wait_for_one(site, name, generation, began, timeout).map(|outcome| Ready { name: name.clone(), outcome })
+    };
+    names.filter(|_| args.wait).map(wait).collect()
+}
+
+fn wait_for_one(
+    site: &Site,
+    name: &BranchName,
+    generation: u64,
+    began: Instant,
+    timeout: Duration,
+) -> Result<Outcome, Failure> {
+    let deadline = Deadline::after(timeout.saturating_sub(began.elapsed()));
     loop {
-        let Some(mut warmed) = Warmed::read(site) else { return Ok(Some(Ready::NoServer)) };
+        let Some(mut warmed) = Warmed::read(site) else { return Ok(Outcome::NoServer) };
         match warmed.branches.remove(name).filter(|warm| warm.generation >= generation) {
             Some(WarmBranch { problem: Some(problem), .. }) => {
                 return Err(Failure::new(format!(
@@ -54,8 +68,8 @@ pub fn wait(
                 ))
                 .hint("its first page compiles what it runs; forkpress stop and serve begin anew"));
             }
-            Some(warm) => return Ok(Some(Ready::Warm(warm, began.elapsed()))),
-            None if branch::show(site, name).is_err() => return Ok(Some(Ready::Gone)),
+            Some(warm) => return Ok(Outcome::Warm(warm, began.elapsed())),
+            None if branch::show(site, name).is_err() => return Ok(Outcome::Gone),
             None if deadline.has_passed() => {
                 let seconds = timeout.as_secs_f64();
                 return Err(Failure::new(format!("the change is done, but '{name}' was not ready within {seconds} s"))
@@ -68,20 +82,20 @@ pub fn wait(
 
 impl Ready {
     /// Says it in a line.
-    pub fn tell(&self, site: &Site, name: &BranchName) -> Result<(), Failure> {
-        let url = Address::of(site).url(name);
-        let warm = match self {
-            Self::NoServer => {
+    pub fn tell(&self, site: &Site) -> Result<(), Failure> {
+        let url = Address::of(site).url(&self.name);
+        let warm = match &self.outcome {
+            Outcome::NoServer => {
                 output::note(
                     "forkpress: no server runs, so nothing was made ready: the first page compiles what it runs",
                 );
                 return Ok(());
             }
-            Self::Gone => {
-                output::note(format_args!("forkpress: '{name}' is gone again"));
+            Outcome::Gone => {
+                output::note(format_args!("forkpress: there is no branch '{}' to be made ready", self.name));
                 return Ok(());
             }
-            Self::Warm(warm, took) => {
+            Outcome::Warm(warm, took) => {
                 let front_page = warm.front_page_seconds * 1000.0;
                 let status = warm.status.map_or("no answer".to_owned(), |status| format!("status {status}"));
                 output::line(format_args!(
@@ -99,10 +113,10 @@ impl Ready {
 
     /// What `--json` says of it.
     pub fn to_json(&self) -> Value {
-        match self {
-            Self::NoServer => json!({ "ready": false, "reason": "no server runs" }),
-            Self::Gone => json!({ "ready": false, "reason": "the branch is gone again" }),
-            Self::Warm(warm, took) => json!({
+        match &self.outcome {
+            Outcome::NoServer => json!({ "ready": false, "reason": "no server runs" }),
+            Outcome::Gone => json!({ "ready": false, "reason": "there is no such branch" }),
+            Outcome::Warm(warm, took) => json!({
                 "ready": true,
                 "seconds": took.as_secs_f64(),
                 "status": warm.status,

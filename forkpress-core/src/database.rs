@@ -112,6 +112,21 @@ impl Reader {
     }
 }
 
+/// Gives each of the trees the database of the tree `source`, which is in nobody's use. Does not make them durable.
+pub(crate) fn clone_at_rest(view: FileView, source: &Path, trees: &[PathBuf]) -> Result<(), DiskError> {
+    let database = database_of(source);
+    for path in [database.clone(), wal_of(&database)] {
+        let Some(file) = disk::open_file(&path)? else { continue };
+        let attributes = disk::step("look at", &path, || Ok(Attributes::of(&file.metadata()?)))?;
+        for tree in trees {
+            let to = if path == database { database_of(tree) } else { wal_of(&database_of(tree)) };
+            disk::clone_file(view, &file, &to)?;
+            disk::set_attributes(&to, &attributes)?;
+        }
+    }
+    Ok(())
+}
+
 /// The database of a tree, open, and what of it the staged tree has.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -364,12 +379,7 @@ impl Source {
     /// Gives a snapshot the mode and the owner of the original, and makes it durable.
     fn finish(&self, snapshot: &Path) -> Result<(), DatabaseError> {
         let metadata = disk::step("look at", &self.path, || self.file.metadata())?;
-        let attributes = Attributes {
-            mode: metadata.mode() & 0o7777,
-            owner: metadata.uid(),
-            group: metadata.gid(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let attributes = Attributes::of(&metadata);
         for path in [snapshot.to_owned(), wal_of(snapshot)] {
             if disk::inode(&path)?.is_some() {
                 disk::set_attributes(&path, &attributes)?;

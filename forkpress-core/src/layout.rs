@@ -124,6 +124,30 @@ impl CowLayout {
         self.staging_dir().join(format!("{name}.files"))
     }
 
+    /// Clones of `main` that wait to be taken, each with a number.
+    #[must_use]
+    pub fn spares_dir(&self) -> PathBuf {
+        self.trees.join("spares")
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn spare(&self, number: u64) -> PathBuf {
+        self.spares_dir().join(number.to_string())
+    }
+
+    /// One that a mutation has taken. One mutation runs at a time, and no branch's name has a dot.
+    #[must_use]
+    pub fn staged_spare(&self) -> PathBuf {
+        self.staging_dir().join("spare.taken")
+    }
+
+    /// One that is being made.
+    #[must_use]
+    pub fn spare_in_making(&self) -> PathBuf {
+        self.spares_dir().join("making")
+    }
+
     /// What waits for its removal. Nothing in it is anybody's any more.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {
@@ -140,6 +164,12 @@ impl CowLayout {
     #[must_use]
     pub fn kept_tree(&self, slot: u64) -> PathBuf {
         self.kept_dir().join(slot.to_string())
+    }
+
+    /// One of several trees that the operation `slot` took away.
+    #[must_use]
+    pub fn kept_tree_of(&self, slot: u64, name: &BranchName) -> PathBuf {
+        self.kept_tree(slot).join(name.as_str())
     }
 
     /// The log of operations, one file each.
@@ -218,6 +248,12 @@ impl CowLayout {
     #[must_use]
     pub fn intent(&self) -> PathBuf {
         self.journal_dir().join("intent.toml")
+    }
+
+    /// The same of one that makes, or takes away, several branches.
+    #[must_use]
+    pub fn batch_intent(&self) -> PathBuf {
+        self.journal_dir().join("batch.toml")
     }
 }
 

@@ -5,18 +5,18 @@ use std::path::Path;
 use forkpress_core::branch::{self, Branch};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, Report};
+use forkpress_core::mutation::{self, MutationError, Report};
 use forkpress_core::name::BranchName;
 use forkpress_core::site::Site;
 use forkpress_core::usage::{self, Usage};
 use indicatif::HumanBytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
-use crate::failure::Failure;
+use crate::failure::{During, Failure};
 use crate::ready::{self, Ready};
 use crate::site::Address;
-use crate::{clean, output, progress, site};
+use crate::{clean, number, output, progress, site};
 
 /// How many branches a list measures without being asked to: that takes about ten milliseconds for each.
 const MEASURED_BRANCHES: usize = 20;
@@ -38,30 +38,36 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
     match command {
         BranchCommand::List { bytes } => list(site, *bytes, as_json),
         BranchCommand::Show { name } => show(site, name, as_json),
-        BranchCommand::Create { name, from, ready, wait } => {
-            let report = mutation::create(site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
-            let url = Address::of(site).url(name);
-            if as_json {
-                let what = json!({ "created": name.as_str(), "from": from.as_str(), "url": url });
-                return told(what, &report, wait_for(site, ready, wait, &report)?.as_ref());
-            }
-            output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
-            output::line(url)?;
-            tell_ready(site, ready, wait, &report)
+        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, ready, wait } => {
+            debug_assert!(names.is_empty());
+            let (mut patience, progress) = (patience(wait), progress::shown(as_json));
+            let (names, report) = loop {
+                let names = number::next(prefix, *count, &taken(site)?)?;
+                match mutation::create_all(site, &names, from, &mut patience, &*progress) {
+                    // Another command took a number meanwhile.
+                    Err(MutationError::Exists { .. }) => {}
+                    created => break (names, created?),
+                }
+            };
+            tell_created(site, &names, from, &report, as_json, || wait_for(site, ready, wait, &report))
+        }
+        BranchCommand::Create { names, from, ready, wait, .. } => {
+            let report = mutation::create_all(site, names, from, &mut patience(wait), &*progress::shown(as_json))?;
+            tell_created(site, names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
         BranchCommand::Reset { name, from, force, ready, wait } => {
             let report = mutation::reset(site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
                 let what = json!({ "reset": name.as_str(), "from": from.as_str() });
-                return told(what, &report, wait_for(site, ready, wait, &report)?.as_ref());
+                return told(what, &report, &wait_for(site, ready, wait, &report)?);
             }
             output::line(format_args!("reset COW branch '{name}' from '{from}'"))?;
-            tell_ready(site, ready, wait, &report)
+            tell_ready(site, &wait_for(site, ready, wait, &report)?)
         }
         BranchCommand::Delete { name, purge, wait } => {
             let report = mutation::delete(site, name, *purge, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
-                return told(json!({ "deleted": name.as_str() }), &report, None);
+                return told(json!({ "deleted": name.as_str() }), &report, &[]);
             }
             output::line(format_args!("deleted COW branch '{name}'"))?;
             Ok(())
@@ -69,31 +75,68 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
     }
 }
 
+/// What no new branch can be called: every name that something in the site's folder has.
+fn taken(site: &Site) -> Result<Vec<String>, Failure> {
+    let root = site.layout.public_root();
+    let names = std::fs::read_dir(root).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<_>>()
+    });
+    names.during(|| format!("cannot read {}", root.display()))
+}
+
+fn tell_created(
+    site: &Site,
+    names: &[BranchName],
+    from: &BranchName,
+    report: &Report,
+    as_json: bool,
+    wait: impl FnOnce() -> Result<Vec<Ready>, Failure>,
+) -> Result<(), Failure> {
+    let address = Address::of(site);
+    if as_json {
+        let made = match names {
+            [name] => json!({ "created": name.as_str(), "from": from.as_str(), "url": address.url(name) }),
+            names => {
+                let urls: Vec<_> = names.iter().map(|name| address.url(name)).collect();
+                let names: Vec<_> = names.iter().map(BranchName::as_str).collect();
+                json!({ "created": names, "from": from.as_str(), "urls": urls })
+            }
+        };
+        return told(made, report, &wait()?);
+    }
+    for name in names {
+        output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
+        output::line(address.url(name))?;
+    }
+    tell_ready(site, &wait()?)
+}
+
 /// Waits as long as was asked, and says on standard error for whom.
 pub fn patience(wait: &WaitArgs) -> Patience<'static> {
     Patience::new(Deadline::after(wait.timeout), |busy| output::note(format_args!("forkpress: waiting: {busy}")))
 }
 
-/// Waits until the branch of a report is ready, if that was asked for.
-pub fn wait_for(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<Option<Ready>, Failure> {
-    ready::wait(site, ready, &report.operation.name, report.generation, wait.timeout)
+/// Waits, if that was asked for, until the branches of a report are ready.
+pub fn wait_for(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<Vec<Ready>, Failure> {
+    ready::wait(site, ready, report.operation.names(), report.generation, wait.timeout)
 }
 
-/// Does the same and says how it went.
-pub fn tell_ready(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<(), Failure> {
-    wait_for(site, ready, wait, report)?.map_or(Ok(()), |ready| ready.tell(site, &report.operation.name))
+/// Says how that went.
+pub fn tell_ready(site: &Site, ready: &[Ready]) -> Result<(), Failure> {
+    ready.iter().try_for_each(|ready| ready.tell(site))
 }
 
 /// Says what was done as JSON.
-pub fn told(mut what: Value, report: &Report, ready: Option<&Ready>) -> Result<(), Failure> {
+pub fn told(mut what: Value, report: &Report, ready: &[Ready]) -> Result<(), Failure> {
     what["operation"] = report.operation.id.into();
     what["generation"] = report.generation.into();
     what["held_seconds"] = report.held.as_secs_f64().into();
     if let Some(recovered) = &report.recovered {
         what["recovered"] = recovered.to_string().into();
     }
-    if let Some(ready) = ready {
-        what["ready"] = ready.to_json();
+    if !ready.is_empty() {
+        what["ready"] =
+            ready.iter().map(|ready| (ready.name.to_string(), ready.to_json())).collect::<Map<_, _>>().into();
     }
     output::json(&what)?;
     Ok(())
