@@ -52,9 +52,10 @@ bench 'what mutations take, beside the plain tools' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
 bench 'what clients notice of mutations' 180 "$php" benches/mutation_latency.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
+bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php
 bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
 if [ "$missed" -gt 0 ]; then
-    say "$missed of 7 did not end well"
+    say "$missed of 8 did not end well"
     exit 1
 fi

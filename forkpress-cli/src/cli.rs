@@ -265,7 +265,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "HOST", value_parser = parse_root_host)]
     pub root_host: Option<String>,
 
-    /// Requests served at once; PHP makes 3 of 2
+    /// Requests served at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
 
