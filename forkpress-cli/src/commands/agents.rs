@@ -231,10 +231,10 @@ impl Made<'_> {
                 left.push(format!("the worktree {}: {error}", path.display()));
             }
         }
-        // Either may have nothing to do.
-        let _ = self.home.checkout.git(&["worktree", "prune"]);
+        if !self.names.is_empty() {
+            remove::forget(self.home, &self.names.iter().collect::<Vec<_>>());
+        }
         for name in &self.names {
-            remove::forget(self.home, name);
             if let Err(failure) = self.place.delete(self.home, name, false) {
                 left.push(format!("the branch '{name}' of the site: {}", failure.error));
             }
