@@ -70,8 +70,8 @@ pub fn open(owner: &Owner) -> Result<Rc<OpenBranch>, FsError> {
         if let Some(branch) = site.open.iter().find(|branch| branch.name == name) {
             return Ok(Rc::clone(branch));
         }
-        let missing = || FsError::NoBranch(name.to_string());
-        let path = Branches { dir: &site.branches_dir, cow: &site.cow }.root(&name).ok_or_else(missing)?;
+        let branches = Branches { dir: &site.branches_dir, cow: &site.cow };
+        let path = branches.root(&name).map_err(|_| FsError::NoBranch(name.to_string()))?;
         let root = Root::new(&path, Resolver::Kernel)?;
         if site.open.len() >= MOST_OPEN {
             site.open.clear();

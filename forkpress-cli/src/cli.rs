@@ -320,13 +320,23 @@ To tell what a branch holds, every file of it is looked at: where there are more
         /// The branch
         name: BranchName,
     },
-    /// Create a branch: files and database of another one
+    /// Create branches: files and database of another one
     #[command(after_help = "Examples:
   forkpress branch create marketing
-  forkpress branch create headline-2 --from marketing")]
+  forkpress branch create headline-2 headline-3 --from marketing
+  forkpress branch create --count 10 --prefix agent      agent-1 to agent-10, or on from the highest there is
+
+Several branches are created all or not at all, and 'forkpress undo' takes them all back.")]
     Create {
-        /// The new branch: lower-case letters, digits, '-' and '_'
-        name: BranchName,
+        /// The new branches: lower-case letters, digits, '-' and '_'
+        #[arg(required_unless_present = "count", value_name = "NAME")]
+        names: Vec<BranchName>,
+        /// Create so many branches, called by a prefix and a number
+        #[arg(long, requires = "prefix", conflicts_with = "names", value_parser = clap::value_parser!(u16).range(1..))]
+        count: Option<u16>,
+        /// What their names begin with
+        #[arg(long, requires = "count")]
+        prefix: Option<String>,
         /// The branch to take from
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,

@@ -117,6 +117,7 @@ fn make(
         file_view,
         root_host: args.root_host.clone(),
         port: args.port,
+        spares: 1,
         keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };
@@ -159,7 +160,7 @@ fn make(
 }
 
 fn file_view(layout: &SiteLayout, asked: Option<FileView>) -> Result<FileView, Failure> {
-    let root = layout.storage_root();
+    let root = &layout.storage_root();
     match asked {
         None => Ok(view::probe(root)),
         Some(asked) if view::supports(asked, root) => Ok(asked),
@@ -168,6 +169,7 @@ fn file_view(layout: &SiteLayout, asked: Option<FileView>) -> Result<FileView, F
                 FileView::BtrfsSnapshot => "it needs a folder on btrfs; ",
                 FileView::Reflink => "it needs a file system that clones files, such as XFS, btrfs or APFS; ",
                 FileView::FileCopy => "",
+                FileView::MacosApfsSparsebundle | FileView::LinuxXfsLoop => "",
             };
             Err(Failure::new(format!("the file view {asked} does not work in {}", root.display()))
                 .hint(format!("{needs}leave --file-view out: the best that works here is taken")))

@@ -14,6 +14,7 @@ mod failure;
 mod git;
 mod init;
 mod interrupt;
+mod number;
 mod output;
 mod php;
 mod progress;

@@ -185,6 +185,7 @@ fn a_clone_within_a_branch_of_a_site_is_refused() {
         root_host: "wp.localhost".to_owned(),
         port: 18080,
         keep: Keep::default(),
+        spares: 0,
     };
     config.write(&layout.config()).unwrap();
     let content = world.sandbox.site().join("main/wp-content");

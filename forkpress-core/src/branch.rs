@@ -10,13 +10,14 @@ use thiserror::Error;
 use crate::name::BranchName;
 use crate::record::{BranchRecord, RecordError};
 use crate::site::Site;
+use crate::storage;
 
 /// A branch: its folder and its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
     /// Its name.
     pub name: BranchName,
-    /// Its folder.
+    /// Its tree, in the image where branches are in one.
     pub path: PathBuf,
     /// When and from what it was made.
     pub record: BranchRecord,
@@ -37,14 +38,17 @@ pub enum BranchError {
         /// What stands there.
         path: PathBuf,
     },
-    /// There is a record, but a symlink or a file stands where the folder should be.
-    #[error("{path} is not a folder, so branch '{name}' cannot be used")]
+    /// There is a record, but something else stands where the folder, or the link to it, should be.
+    #[error("{path} is not what it should be, so branch '{name}' cannot be used")]
     NotAFolder {
         /// The branch that was asked for.
         name: BranchName,
         /// What stands there.
         path: PathBuf,
     },
+    /// The image that the branches are in is not mounted.
+    #[error("the storage of this site is detached")]
+    Detached,
     /// The record can't be used.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -65,6 +69,7 @@ pub enum BranchError {
 /// # Errors
 /// [`BranchError`]; one record that can't be read fails the whole list.
 pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
+    check_storage(site)?;
     let records = site.layout.cow().records_dir();
     let look = |source| BranchError::Look { path: records.clone(), source };
     let mut branches = Vec::new();
@@ -90,18 +95,44 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
 /// # Errors
 /// [`BranchError`].
 pub fn show(site: &Site, name: &BranchName) -> Result<Branch, BranchError> {
-    let path = site.layout.branch(name);
-    let folder = match fs::symlink_metadata(&path) {
-        Ok(metadata) => Some(metadata.is_dir()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(BranchError::Look { path, source }),
-    };
+    check_storage(site)?;
+    let (path, public) = (site.layout.branch(name), site.layout.public_branch(name));
+    let folder = look(&path)?.map(|metadata| metadata.is_dir());
     let record = read_record(site, name)?;
+    if let Some(target) = site.layout.link_target(name) {
+        let is_foreign = look(&public)?.is_some() && fs::read_link(&public).ok() != Some(target);
+        match record {
+            Some(_) if is_foreign => return Err(BranchError::NotAFolder { name: name.clone(), path: public }),
+            None if is_foreign => return Err(BranchError::NoRecord { path: public }),
+            _ => {}
+        }
+    }
     match (folder, record) {
         (None, _) => Err(BranchError::Missing { name: name.clone() }),
         (Some(_), None) => Err(BranchError::NoRecord { path }),
         (Some(false), Some(_)) => Err(BranchError::NotAFolder { name: name.clone(), path }),
         (Some(true), Some(record)) => Ok(Branch { name: name.clone(), path, record }),
+    }
+}
+
+/// Whether branches can be looked at.
+///
+/// # Errors
+/// [`BranchError::Detached`], and [`BranchError::Look`] where that can't be told.
+pub fn check_storage(site: &Site) -> Result<(), BranchError> {
+    let Some(image) = site.layout.image() else { return Ok(()) };
+    match storage::is_attached(image) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BranchError::Detached),
+        Err(error) => Err(BranchError::Look { path: error.path, source: error.source }),
+    }
+}
+
+fn look(path: &Path) -> Result<Option<fs::Metadata>, BranchError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(BranchError::Look { path: path.to_owned(), source }),
     }
 }
 

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::layout::ImageKind;
+
 /// The version of `site.toml` that this program writes and understands.
 pub const VERSION: u32 = 1;
 
@@ -19,13 +21,18 @@ pub enum FileView {
     BtrfsSnapshot,
     /// Each file is a clone that shares its blocks until one side writes (FICLONE, clonefile).
     Reflink,
+    /// The same, in a sparse bundle with APFS that `hdiutil` mounts.
+    MacosApfsSparsebundle,
+    /// The same, in a sparse file with XFS that is mounted over a loop device.
+    LinuxXfsLoop,
     /// Each file is copied.
     FileCopy,
 }
 
 impl FileView {
     /// Every view of this version, best first.
-    pub const ALL: [Self; 3] = [Self::BtrfsSnapshot, Self::Reflink, Self::FileCopy];
+    pub const ALL: [Self; 5] =
+        [Self::BtrfsSnapshot, Self::Reflink, Self::MacosApfsSparsebundle, Self::LinuxXfsLoop, Self::FileCopy];
 
     /// The name in `site.toml` and on the command line.
     #[must_use]
@@ -33,6 +40,8 @@ impl FileView {
         match self {
             Self::BtrfsSnapshot => "btrfs-snapshot",
             Self::Reflink => "reflink",
+            Self::MacosApfsSparsebundle => "macos-apfs-sparsebundle",
+            Self::LinuxXfsLoop => "linux-xfs-loop",
             Self::FileCopy => "file-copy",
         }
     }
@@ -41,8 +50,18 @@ impl FileView {
     #[must_use]
     pub fn shares_blocks(self) -> bool {
         match self {
-            Self::BtrfsSnapshot | Self::Reflink => true,
+            Self::BtrfsSnapshot | Self::Reflink | Self::MacosApfsSparsebundle | Self::LinuxXfsLoop => true,
             Self::FileCopy => false,
+        }
+    }
+
+    /// The image that the branches are in, where the view has one.
+    #[must_use]
+    pub fn image(self) -> Option<ImageKind> {
+        match self {
+            Self::MacosApfsSparsebundle => Some(ImageKind::Sparsebundle),
+            Self::LinuxXfsLoop => Some(ImageKind::XfsLoop),
+            Self::BtrfsSnapshot | Self::Reflink | Self::FileCopy => None,
         }
     }
 }
@@ -86,9 +105,17 @@ pub struct SiteConfig {
     pub root_host: String,
     /// The TCP port that the site is served at unless asked otherwise.
     pub port: u16,
+    /// How many clones of `main` the server has ready for a create to take, where cloning takes time.
+    #[serde(default = "one_spare")]
+    pub spares: usize,
     /// For how long what mutations took away can be had back.
     #[serde(default)]
     pub keep: Keep,
+}
+
+/// Someone who creates branches by hand never waits for a clone.
+fn one_spare() -> usize {
+    1
 }
 
 /// The bounds of what `forkpress undo` can bring back. What exceeds any of them goes, oldest first.
@@ -188,6 +215,7 @@ mod tests {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: 18080,
+            spares: 2,
             keep: Keep { days: 3, ..Keep::default() },
         }
     }

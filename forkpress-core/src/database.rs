@@ -112,6 +112,21 @@ impl Reader {
     }
 }
 
+/// Gives each of the trees the database of the tree `source`, which is in nobody's use. Does not make them durable.
+pub(crate) fn clone_at_rest(view: FileView, source: &Path, trees: &[PathBuf]) -> Result<(), DiskError> {
+    let database = database_of(source);
+    for path in [database.clone(), wal_of(&database)] {
+        let Some(file) = disk::open_file(&path)? else { continue };
+        let attributes = disk::step("look at", &path, || Ok(Attributes::of(&file.metadata()?)))?;
+        for tree in trees {
+            let to = if path == database { database_of(tree) } else { wal_of(&database_of(tree)) };
+            disk::clone_file(view, &file, &to)?;
+            disk::set_attributes(&to, &attributes)?;
+        }
+    }
+    Ok(())
+}
+
 /// The database of a tree, open, and what of it the staged tree has.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -147,9 +162,10 @@ impl Snapshot {
             progress.begin("check database", None);
             source.check()?;
             progress.end();
-            match view {
-                FileView::BtrfsSnapshot | FileView::Reflink => source.wait_for_turn(deadline)?,
-                FileView::FileCopy => source.copy(&database_of(staged_tree), progress)?,
+            if view.shares_blocks() {
+                source.wait_for_turn(deadline)?;
+            } else {
+                source.copy(&database_of(staged_tree), progress)?;
             }
         }
         Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
@@ -161,12 +177,13 @@ impl Snapshot {
         self.follow(deadline)?;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
-        match self.view {
-            FileView::BtrfsSnapshot | FileView::Reflink => {
-                source.clone_to(self.view, &database_of(&self.staged_tree), deadline)
-            }
-            FileView::FileCopy if source.is_copied()? => Ok(()),
-            FileView::FileCopy => source.copy(&database_of(&self.staged_tree), &crate::progress::Silent),
+        let staged = database_of(&self.staged_tree);
+        if self.view.shares_blocks() {
+            source.clone_to(self.view, &staged, deadline)
+        } else if source.is_copied()? {
+            Ok(())
+        } else {
+            source.copy(&staged, &crate::progress::Silent)
         }
     }
 
@@ -362,12 +379,7 @@ impl Source {
     /// Gives a snapshot the mode and the owner of the original, and makes it durable.
     fn finish(&self, snapshot: &Path) -> Result<(), DatabaseError> {
         let metadata = disk::step("look at", &self.path, || self.file.metadata())?;
-        let attributes = Attributes {
-            mode: metadata.mode() & 0o7777,
-            owner: metadata.uid(),
-            group: metadata.gid(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let attributes = Attributes::of(&metadata);
         for path in [snapshot.to_owned(), wal_of(snapshot)] {
             if disk::inode(&path)?.is_some() {
                 disk::set_attributes(&path, &attributes)?;

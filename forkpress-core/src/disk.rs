@@ -40,6 +40,15 @@ pub(crate) struct Attributes {
 }
 
 impl Attributes {
+    pub(crate) fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            mode: metadata.mode() & 0o7777,
+            owner: metadata.uid(),
+            group: metadata.gid(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
     fn owner_and_group(&self) -> (Option<Uid>, Option<Gid>) {
         (Some(Uid::from_raw(self.owner)), Some(Gid::from_raw(self.group)))
     }
@@ -237,12 +246,13 @@ pub(crate) fn clone_file(view: FileView, file: &File, to: &Path) -> Result<(), D
 fn clone_at(view: FileView, file: &File, folder: impl AsFd, path: &Path, mode: Mode) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let to = File::from(rustix::fs::openat(folder, path, flags, mode)?);
-    match view {
-        FileView::FileCopy => copy_file(file, &to)?,
-        FileView::BtrfsSnapshot | FileView::Reflink => match share_blocks(file, &to) {
+    if view.shares_blocks() {
+        match share_blocks(file, &to) {
             Err(error) if cannot_share(&error) => copy_file(file, &to)?,
             shared => shared?,
-        },
+        }
+    } else {
+        copy_file(file, &to)?;
     }
     Ok(to)
 }
@@ -522,6 +532,11 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 /// Does all of [`replace`] that needs space on the disk.
 pub(crate) fn prepare_replacement(path: &Path, bytes: &[u8]) -> Result<Replacement, DiskError> {
     step("write", path, || Replacement::prepare(path, bytes))
+}
+
+/// Does the same, but leaves it to the caller to sync the file before it is put in its place.
+pub(crate) fn prepare_replacement_unsynced(path: &Path, bytes: &[u8]) -> Result<Replacement, DiskError> {
+    step("write", path, || Replacement::prepare_unsynced(path, bytes))
 }
 
 /// Puts a prepared file in its place at `path`. A power cut may take that back until the folder is synced.

@@ -8,67 +8,71 @@ use crate::name::BranchName;
 pub const WORK_DIR: &str = ".forkpress";
 
 /// The folder inside the work folder that holds locks, records and what mutations need.
+///
+/// Trees that are staged, kept or thrown away lie in it, too, unless the site's branches are in an image: then they are
+/// beside the branches, so that a rename takes them from one place to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CowLayout(PathBuf);
+pub struct CowLayout {
+    dir: PathBuf,
+    /// Where trees are that are no branches.
+    trees: PathBuf,
+}
 
 impl CowLayout {
     /// The layout of an existing or future `cow` folder.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self(dir.into())
+        let dir = dir.into();
+        Self { trees: dir.clone(), dir }
     }
 
     /// The folder itself.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.0
+        &self.dir
     }
 
     /// The site that this folder belongs to; `None` where it is not in a folder named `.forkpress`.
     #[must_use]
     pub fn site(&self) -> Option<SiteLayout> {
-        let work_dir = self.0.parent().filter(|dir| dir.file_name().is_some_and(|name| name == WORK_DIR))?;
-        Some(SiteLayout {
-            work_dir: work_dir.to_owned(),
-            public_root: work_dir.parent()?.to_owned(),
-            cow: self.clone(),
-        })
+        let work_dir = self.dir.parent().filter(|dir| dir.file_name().is_some_and(|name| name == WORK_DIR))?;
+        work_dir.parent().map(SiteLayout::at)
     }
 
     /// Shared by requests, exclusive while a mutation publishes.
     #[must_use]
     pub fn operations_lock(&self) -> PathBuf {
-        self.0.join("operations.lock")
+        self.dir.join("operations.lock")
     }
 
     /// Makes a waiting writer's turn come.
     #[must_use]
     pub fn operations_gate(&self) -> PathBuf {
-        self.0.join("operations.gate")
+        self.dir.join("operations.gate")
     }
 
     /// One mutation at a time; requests never touch it.
     #[must_use]
     pub fn mutation_lock(&self) -> PathBuf {
-        self.0.join("mutation.lock")
+        self.dir.join("mutation.lock")
     }
 
     /// Server start against what takes the storage away.
     #[must_use]
     pub fn lifecycle_lock(&self) -> PathBuf {
-        self.0.join("lifecycle.lock")
+        self.dir.join("lifecycle.lock")
     }
 
     /// The secret with which a request of the site may call the site while a writer waits.
     #[must_use]
     pub fn loopback_token(&self) -> PathBuf {
-        self.0.join("loopback.token")
+        self.dir.join("loopback.token")
     }
 
     /// One small file for each PHP process: what it is serving.
     #[must_use]
     pub fn requests_dir(&self) -> PathBuf {
-        self.0.join("requests")
+        self.dir.join("requests")
     }
 
     /// What the PHP process `pid` is serving.
@@ -80,7 +84,7 @@ impl CowLayout {
     /// One record a branch. Where this folder does not exist, there is no ForkPress site around the branches.
     #[must_use]
     pub fn records_dir(&self) -> PathBuf {
-        self.0.join("branches")
+        self.dir.join("branches")
     }
 
     /// The record that makes a folder the branch `name`.
@@ -99,7 +103,7 @@ impl CowLayout {
     /// Where mutations build what they will publish.
     #[must_use]
     pub fn staging_dir(&self) -> PathBuf {
-        self.0.join("staging")
+        self.trees.join("staging")
     }
 
     /// Where the tree that is to become the branch `name` is built. One mutation runs at a time.
@@ -114,16 +118,40 @@ impl CowLayout {
         self.staging_dir().join(format!("{name}.files"))
     }
 
+    /// Clones of `main` that wait to be taken, each with a number.
+    #[must_use]
+    pub fn spares_dir(&self) -> PathBuf {
+        self.trees.join("spares")
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn spare(&self, number: u64) -> PathBuf {
+        self.spares_dir().join(number.to_string())
+    }
+
+    /// One that a mutation has taken. One mutation runs at a time, and no branch's name has a dot.
+    #[must_use]
+    pub fn staged_spare(&self) -> PathBuf {
+        self.staging_dir().join("spare.taken")
+    }
+
+    /// One that is being made.
+    #[must_use]
+    pub fn spare_in_making(&self) -> PathBuf {
+        self.spares_dir().join("making")
+    }
+
     /// What waits for its removal. Nothing in it is anybody's any more.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {
-        self.0.join("trash")
+        self.trees.join("trash")
     }
 
     /// The trees that mutations took away, for as long as they can be had back.
     #[must_use]
     pub fn kept_dir(&self) -> PathBuf {
-        self.0.join("kept")
+        self.trees.join("kept")
     }
 
     /// The tree that the operation `slot` took away.
@@ -132,10 +160,16 @@ impl CowLayout {
         self.kept_dir().join(slot.to_string())
     }
 
+    /// One of several trees that the operation `slot` took away.
+    #[must_use]
+    pub fn kept_tree_of(&self, slot: u64, name: &BranchName) -> PathBuf {
+        self.kept_tree(slot).join(name.as_str())
+    }
+
     /// The log of operations, one file each.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {
-        self.0.join("log")
+        self.dir.join("log")
     }
 
     /// What the log says of the operation `id`.
@@ -153,7 +187,7 @@ impl CowLayout {
     /// The bare repository behind `/site.git`.
     #[must_use]
     pub fn git_dir(&self) -> PathBuf {
-        self.0.join("git")
+        self.dir.join("git")
     }
 
     /// What the repository remembers of the branches' folders, so that it need not read what has not changed.
@@ -195,19 +229,100 @@ impl CowLayout {
     /// The secret with which others than this machine's users may push.
     #[must_use]
     pub fn git_token(&self) -> PathBuf {
-        self.0.join("git.token")
+        self.dir.join("git.token")
     }
 
     /// What mutations in progress intend.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
-        self.0.join("journal")
+        self.dir.join("journal")
     }
 
     /// What the mutation that is about to publish intends. One mutation runs at a time.
     #[must_use]
     pub fn intent(&self) -> PathBuf {
         self.journal_dir().join("intent.toml")
+    }
+
+    /// The same of one that makes, or takes away, several branches.
+    #[must_use]
+    pub fn batch_intent(&self) -> PathBuf {
+        self.journal_dir().join("batch.toml")
+    }
+}
+
+/// Which program makes and mounts an image of branches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageKind {
+    /// A sparse bundle with APFS: `hdiutil`.
+    Sparsebundle,
+    /// A sparse file with XFS: `mkfs.xfs` and a loop device.
+    XfsLoop,
+}
+
+impl ImageKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Sparsebundle, Self::XfsLoop];
+}
+
+/// Where an image of branches lies, and where it is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageLayout {
+    dir: PathBuf,
+    kind: ImageKind,
+}
+
+impl ImageLayout {
+    /// The image of this kind of the site whose `.forkpress` folder is `work_dir`.
+    #[must_use]
+    pub fn new(work_dir: &Path, kind: ImageKind) -> Self {
+        let dir = match kind {
+            ImageKind::Sparsebundle => "macos-cow",
+            ImageKind::XfsLoop => "linux-cow",
+        };
+        Self { dir: work_dir.join(dir), kind }
+    }
+
+    /// What makes and mounts it.
+    #[must_use]
+    pub fn kind(&self) -> ImageKind {
+        self.kind
+    }
+
+    /// The folder that holds the image and its mount point, and nothing else.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The image.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.dir.join(match self.kind {
+            ImageKind::Sparsebundle => "branches.sparsebundle",
+            ImageKind::XfsLoop => "branches.xfs",
+        })
+    }
+
+    /// The image while it is made: whoever finds it may remove it.
+    #[must_use]
+    pub fn new_image(&self) -> PathBuf {
+        self.dir.join(match self.kind {
+            ImageKind::Sparsebundle => "new.sparsebundle",
+            ImageKind::XfsLoop => "new.xfs",
+        })
+    }
+
+    /// Where the image is mounted.
+    #[must_use]
+    pub fn mount(&self) -> PathBuf {
+        self.dir.join("mount")
+    }
+
+    /// The folder, inside the mounted image, of the branches' trees.
+    #[must_use]
+    pub fn branches_dir(&self) -> PathBuf {
+        self.mount().join("branches")
     }
 }
 
@@ -217,6 +332,7 @@ pub struct SiteLayout {
     work_dir: PathBuf,
     public_root: PathBuf,
     cow: CowLayout,
+    image: Option<ImageLayout>,
 }
 
 impl SiteLayout {
@@ -224,7 +340,18 @@ impl SiteLayout {
     #[must_use]
     pub fn at(public_root: &Path) -> Self {
         let work_dir = public_root.join(WORK_DIR);
-        Self { cow: CowLayout::new(work_dir.join("cow")), public_root: public_root.to_owned(), work_dir }
+        Self { cow: CowLayout::new(work_dir.join("cow")), public_root: public_root.to_owned(), work_dir, image: None }
+    }
+
+    /// The same site with its trees in an image of this kind, or in none.
+    #[must_use]
+    pub fn with_image(&self, kind: Option<ImageKind>) -> Self {
+        let image = kind.map(|kind| ImageLayout::new(&self.work_dir, kind));
+        let mut cow = CowLayout::new(self.cow.dir());
+        if let Some(image) = &image {
+            cow.trees = image.mount();
+        }
+        Self { cow, image, ..self.clone() }
     }
 
     /// The site that `start` lies in: the nearest folder, `start` or above, with a `.forkpress/site.toml`.
@@ -253,8 +380,34 @@ impl SiteLayout {
 
     /// The folder whose file system holds branch trees, staging and trash.
     #[must_use]
-    pub fn storage_root(&self) -> &Path {
-        &self.public_root
+    pub fn storage_root(&self) -> PathBuf {
+        self.image.as_ref().map_or_else(|| self.public_root.clone(), ImageLayout::mount)
+    }
+
+    /// The image that the trees are in, if they are in one.
+    #[must_use]
+    pub fn image(&self) -> Option<&ImageLayout> {
+        self.image.as_ref()
+    }
+
+    /// The folder in which each branch has its tree.
+    #[must_use]
+    pub fn branches_dir(&self) -> PathBuf {
+        self.image.as_ref().map_or_else(|| self.public_root.clone(), ImageLayout::branches_dir)
+    }
+
+    /// Where users find a branch: its tree or, where that is in an image, a symlink to it.
+    #[must_use]
+    pub fn public_branch(&self, name: &BranchName) -> PathBuf {
+        self.public_root.join(name.as_str())
+    }
+
+    /// What that symlink says, so that it holds wherever the project folder is moved; none where there is to be none.
+    #[must_use]
+    pub fn link_target(&self, name: &BranchName) -> Option<PathBuf> {
+        let branches = self.image.as_ref()?.branches_dir();
+        let inside = branches.strip_prefix(&self.public_root).expect("the image lies in the project folder");
+        Some(inside.join(name.as_str()))
     }
 
     /// The settings of the site. A folder without them is no site.
@@ -329,10 +482,23 @@ impl SiteLayout {
         self.logs_dir().join("forkpress-server.log")
     }
 
-    /// The public folder of a branch.
+    /// The tree of a branch.
     #[must_use]
     pub fn branch(&self, name: &BranchName) -> PathBuf {
-        self.public_root.join(name.as_str())
+        self.branches_dir().join(name.as_str())
+    }
+
+    /// What a conversion of the storage is about, from its begin to its end.
+    #[must_use]
+    pub fn conversion(&self) -> PathBuf {
+        self.work_dir.join("convert.toml")
+    }
+
+    /// Where a conversion puts trees that have no image to be in: those that come, until they are in their place, and
+    /// those that were there before, until they go.
+    #[must_use]
+    pub fn conversion_trees(&self, when: &str) -> PathBuf {
+        self.work_dir.join("convert").join(when)
     }
 }
 
@@ -372,5 +538,17 @@ mod tests {
         assert_eq!(SiteLayout::find(&deep), None, "a work folder without settings is an unfinished init");
         fs::write(site.config(), "").unwrap();
         assert_eq!(SiteLayout::find(&deep), Some(site));
+    }
+
+    #[test]
+    fn in_an_image_are_the_trees_and_beside_it_is_all_else() {
+        let site = SiteLayout::at(Path::new("/site")).with_image(Some(ImageKind::XfsLoop));
+        let main = BranchName::main();
+        assert_eq!(site.branch(&main), Path::new("/site/.forkpress/linux-cow/mount/branches/main"));
+        assert_eq!(site.public_branch(&main), Path::new("/site/main"));
+        assert_eq!(site.link_target(&main).unwrap(), Path::new(".forkpress/linux-cow/mount/branches/main"));
+        assert_eq!(site.cow().kept_tree(1), Path::new("/site/.forkpress/linux-cow/mount/kept/1"));
+        assert_eq!(site.cow().record(&main), Path::new("/site/.forkpress/cow/branches/main.toml"));
+        assert_eq!(site.with_image(None), SiteLayout::at(Path::new("/site")));
     }
 }

@@ -37,6 +37,8 @@ pub mod route;
 #[cfg(feature = "mutations")]
 pub mod site;
 #[cfg(feature = "mutations")]
+pub mod storage;
+#[cfg(feature = "mutations")]
 mod subvolume;
 pub mod token;
 #[cfg(feature = "mutations")]

@@ -9,19 +9,23 @@ use crate::config::FileView;
 use crate::disk::{DiskError, step};
 use crate::subvolume;
 
-/// The best view that works in `storage_root`.
+/// The best view that works in `storage_root` as it is: none with an image, which has to be made and mounted first.
 #[must_use]
 pub fn probe(storage_root: &Path) -> FileView {
-    FileView::ALL.into_iter().find(|view| supports(*view, storage_root)).unwrap_or(FileView::FileCopy)
+    FileView::ALL
+        .into_iter()
+        .filter(|view| view.image().is_none())
+        .find(|view| supports(*view, storage_root))
+        .unwrap_or(FileView::FileCopy)
 }
 
-/// Whether a view works in `storage_root`. Nothing stays there of the attempt, unless the process dies in it: then a
+/// Whether a view works in `storage_root`, which is the mounted image where the view has one. Nothing stays there of the attempt, unless the process dies in it: then a
 /// folder `.forkpress-probe-*`, which may be removed.
 #[must_use]
 pub fn supports(view: FileView, storage_root: &Path) -> bool {
     match view {
         FileView::BtrfsSnapshot => snapshots(storage_root).is_ok(),
-        FileView::Reflink => clones(storage_root).is_ok(),
+        FileView::Reflink | FileView::MacosApfsSparsebundle | FileView::LinuxXfsLoop => clones(storage_root).is_ok(),
         FileView::FileCopy => true,
     }
 }
@@ -33,7 +37,7 @@ pub fn supports(view: FileView, storage_root: &Path) -> bool {
 pub fn create_tree_root(view: FileView, path: &Path) -> Result<(), DiskError> {
     step("make the folder", path, || match view {
         FileView::BtrfsSnapshot => subvolume::create(path),
-        FileView::Reflink | FileView::FileCopy => std::fs::create_dir(path),
+        _ => std::fs::create_dir(path),
     })
 }
 
@@ -42,7 +46,7 @@ pub fn create_tree_root(view: FileView, path: &Path) -> Result<(), DiskError> {
 pub(crate) fn takes_whole_trees(view: FileView, source: &Path) -> Result<bool, DiskError> {
     match view {
         FileView::BtrfsSnapshot => step("look at", source, || Ok(subvolume::is_one(source)? && is_all(source)?)),
-        FileView::Reflink | FileView::FileCopy => Ok(false),
+        _ => Ok(false),
     }
 }
 

@@ -115,8 +115,8 @@ pub unsafe extern "C" fn set_metadata(
     // SAFETY: PHP passes a C string.
     let url_bytes = unsafe { bytes(url) };
     let outcome = match metadata {
-        Metadata::Times(times) => {
-            if let Err(failed) = change(url_bytes, make_if_missing) {
+        Metadata::Times(times) => match change(url_bytes, |root, path| touch(root, path, times)) {
+            Err(failed) if !exists(url_bytes) => {
                 // SAFETY: the format takes two C strings.
                 unsafe {
                     let format = c"Unable to create file %s because %s";
@@ -124,8 +124,8 @@ pub unsafe extern "C" fn set_metadata(
                 }
                 return NOT_DONE;
             }
-            change(url_bytes, |root, path| root.set_times(path, times))
-        }
+            outcome => outcome,
+        },
         Metadata::Mode(mode) => change(url_bytes, |root, path| root.set_mode(path, Mode::from_raw_mode(mode as _))),
         Metadata::User(user) => change(url_bytes, |root, path| root.set_owner(path, Some(user), None)),
         Metadata::Group(group) => change(url_bytes, |root, path| root.set_owner(path, None, Some(group))),
@@ -183,19 +183,25 @@ unsafe fn unknown(format: &CStr, name: *mut c_void) -> Option<Metadata> {
     None
 }
 
-/// Makes an empty file where there is nothing.
-fn make_if_missing(root: &branchfs::Root, path: &branchfs::BranchPath<'_>) -> Result<(), FsError> {
-    match root.access(path, branchfs::Access::EXISTS) {
-        Ok(()) => Ok(()),
-        Err(FsError::System(_)) => {
+/// Sets the times of a file, and makes an empty one where there is none.
+fn touch(root: &branchfs::Root, path: &branchfs::BranchPath<'_>, times: Option<(i64, i64)>) -> Result<(), FsError> {
+    match root.set_times(path, times) {
+        Err(FsError::System(_)) if root.access(path, branchfs::Access::EXISTS).is_err() => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-            root.open(path, flags, Mode::from_raw_mode(0o666)).map(drop)
+            root.open(path, flags, Mode::from_raw_mode(0o666))?;
+            root.set_times(path, times)
         }
-        Err(refused) => Err(refused),
+        outcome => outcome,
     }
 }
 
+/// Whether there is anything at a URL.
+fn exists(url: &[u8]) -> bool {
+    act(|| super::stat(url, true).map(drop)).is_ok()
+}
+
 /// Changes something in a branch in which that is allowed.
+#[expect(clippy::result_large_err, reason = "a box would have to be dropped")]
 fn change(
     url: &[u8],
     action: impl FnOnce(&branchfs::Root, &branchfs::BranchPath<'_>) -> Result<(), FsError>,

@@ -26,6 +26,7 @@ pub struct Failed {
 }
 
 /// Does the Rust half of a call. A panic is logged by Rust's panic hook, and is a failure like others.
+#[expect(clippy::result_large_err, reason = "a box would have to be dropped")]
 pub fn act<T: Copy>(action: impl FnOnce() -> Result<T, FsError>) -> Result<T, Failed> {
     let outcome = catch_unwind(AssertUnwindSafe(action));
     match outcome {

@@ -159,15 +159,22 @@ impl Root {
 /// [`FsError`].
 pub fn rename(from: (&Root, &BranchPath<'_>), to: (&Root, &BranchPath<'_>)) -> Result<(), FsError> {
     let source = from.0.changeable(from.1)?;
-    may_search(source.folder())?;
-    let target = to.0.changeable(to.1)?;
-    may_search(target.folder())?;
-    if source.name == b"." || target.name == b"." {
-        return Err(Errno::BUSY.into());
-    }
-    let what = stat(&source)?;
-    if (from.1.names_folder || to.1.names_folder) && !is(&what, FileType::Directory) {
-        return Err(Errno::NOTDIR.into());
+    let target = match to.0.changeable(to.1) {
+        // The system looks into the one folder before it looks for the other.
+        Err(error) => return Err(may_search(source.folder()).map_or_else(Into::into, |()| error)),
+        Ok(target) => target,
+    };
+    let is_dot = source.name == b"." || target.name == b".";
+    let wants_folder = from.1.names_folder || to.1.names_folder;
+    if is_dot || wants_folder {
+        may_search(source.folder())?;
+        may_search(target.folder())?;
+        if is_dot {
+            return Err(Errno::BUSY.into());
+        }
+        if !is(&stat(&source)?, FileType::Directory) {
+            return Err(Errno::NOTDIR.into());
+        }
     }
     if holds_private(&source.inside) {
         return Err(FsError::Private);

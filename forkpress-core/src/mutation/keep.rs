@@ -9,9 +9,9 @@ use std::path::Path;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::MutationError;
 use super::engine::Begun;
 use super::history::{self, Entry, History};
+use super::{MutationError, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::lock::Patience;
@@ -32,20 +32,29 @@ pub struct Kept {
 
 /// How much of the disk is free, and how much should be.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+pub(super) struct Room {
     free_bytes: u64,
     wanted_bytes: u64,
 }
 
 impl Room {
-    fn of(site: &Site) -> Result<Self, DiskError> {
-        let (free_bytes, total_bytes) = disk::free_and_total_bytes(site.layout.storage_root())?;
+    pub(super) fn of(site: &Site) -> Result<Self, DiskError> {
+        let (mut free_bytes, total_bytes) = disk::free_and_total_bytes(&site.layout.storage_root())?;
+        if let Some(image) = site.layout.image() {
+            // An image can't grow beyond the disk that it lies on, whatever it says of itself.
+            free_bytes = free_bytes.min(disk::free_and_total_bytes(image.dir())?.0);
+        }
         // On a small disk, what is little on a large one may be all there is.
         let wanted_bytes = site.config.keep.free_bytes.min(total_bytes / 20);
         Ok(Self { free_bytes, wanted_bytes })
     }
 
-    fn is_low(self) -> bool {
+    /// The same with so many bytes more in use.
+    pub(super) fn without(self, bytes: u64) -> Self {
+        Self { free_bytes: self.free_bytes.saturating_sub(bytes), ..self }
+    }
+
+    pub(super) fn is_low(self) -> bool {
         self.free_bytes < self.wanted_bytes
     }
 }
@@ -148,12 +157,14 @@ pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
 /// # Errors
 /// [`MutationError`].
 pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+    crate::branch::check_storage(site)?;
     empty_trash(site)?;
-    let kept = site.layout.cow().kept_dir();
-    let lock = disk::step("open", &kept, || File::open(&kept))?;
+    // Not a folder of the storage: that could not be detached while this waits for a mutation.
+    let log = site.layout.cow().log_dir();
+    let lock = disk::step("open", &log, || File::open(&log))?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => return Ok(()),
-        locked => disk::step("lock", &kept, || Ok(locked?))?,
+        locked => disk::step("lock", &log, || Ok(locked?))?,
     }
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
     drop_trees(site, surplus, patience, &Silent)?;
@@ -179,11 +190,12 @@ fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError>
     Ok(bytes)
 }
 
-/// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the oldest tree that is kept.
+/// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the spares or, where there is
+/// none of them either, of the oldest tree that is kept.
 /// False where there is nothing left to free.
 pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
-    if disk::list(&cow.trash_dir())?.is_empty() {
+    if disk::list(&cow.trash_dir())?.is_empty() && !spare::drop_all(site)? {
         let history = History::read(cow)?;
         let mut trees = history.owners().map(|entry| cow.kept_tree(entry.slot));
         match trees.find(|tree| tree.exists()) {
@@ -229,6 +241,7 @@ mod tests {
             took_ms: None,
             held_us: None,
             before: None,
+            also: Vec::new(),
         };
         days.iter().map(|day| Kept { operation: entry(*day), bytes: 10 }).collect()
     }

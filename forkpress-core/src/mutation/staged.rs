@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::MutationError;
+use super::{MutationError, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
-use crate::database::{DatabaseError, Snapshot};
+use crate::database::{self, DatabaseError, Snapshot};
 use crate::deadline::Deadline;
 use crate::disk::{self, DiskError};
 use crate::layout::DATABASE_DIR;
 use crate::progress::Progress;
+use crate::site::Site;
 use crate::tree::{self, Tree};
 use crate::view;
 
@@ -42,15 +43,18 @@ enum Files {
 impl Staged {
     /// Does what can be done while whoever writes into `source` goes on, durably.
     pub(super) fn prepare(
-        view: FileView,
+        site: &Site,
         source: &Branch,
         path: PathBuf,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
+        let view = site.config.file_view;
         let folder = Folder::new(path);
         let files = if view::takes_whole_trees(view, &source.path)? {
             Files::WholeTree
+        } else if let Some(seen) = spare::take(site, source, folder.path())? {
+            Files::OneByOne { view, seen }
         } else {
             let seen = Tree::walk(&source.path)?;
             view::create_tree_root(view, folder.path())?;
@@ -104,6 +108,29 @@ impl Staged {
                 Ok(0)
             }
         }
+    }
+
+    /// Makes clones of this tree, which is refreshed and in nobody's use, at other paths, durably.
+    pub(super) fn clone_to(&self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
+        let own = self.folder.path();
+        let Files::OneByOne { view, seen } = &self.files else {
+            return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
+        };
+        for path in paths {
+            view::create_tree_root(*view, path)?;
+            disk::close_to_others(path)?;
+        }
+        tree::clone_to_all(*view, seen, own, paths, progress)?;
+        if let Some(database_folder) = seen.get(Path::new(DATABASE_DIR)) {
+            let folders: Vec<_> = paths.iter().map(|path| path.join(DATABASE_DIR)).collect();
+            folders.iter().try_for_each(|folder| disk::open_up(folder))?;
+            database::clone_at_rest(*view, own, paths)?;
+            folders.iter().try_for_each(|folder| disk::set_attributes(folder, &database_folder.attributes))?;
+        }
+        progress.begin("sync", None);
+        disk::sync_file_system(own)?;
+        progress.end();
+        Ok(())
     }
 
     /// Waits until no foreign writer is at the source's database.

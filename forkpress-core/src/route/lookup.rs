@@ -9,7 +9,7 @@ use super::conditional::Conditions;
 use super::file::{FileVersion, Response};
 use super::path::joined;
 use super::{Refusal, Target, host, policy};
-use crate::layout::CowLayout;
+use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;
 
 /// Where the branches of a server are.
@@ -25,16 +25,38 @@ pub struct Branches<'a> {
 impl Branches<'_> {
     /// Whether only a folder with a record is a branch.
     pub(crate) fn has_records(&self) -> bool {
-        self.cow.dir().parent().is_some_and(|work_dir| work_dir.join("site.toml").exists())
+        self.site().is_some()
     }
 
-    /// The real folder of a branch; `None` where there is no such branch.
-    #[must_use]
-    pub fn root(&self, name: &BranchName) -> Option<PathBuf> {
-        if self.has_records() && !self.cow.record(name).is_file() {
-            return None;
+    /// The `.forkpress` folder, where there is a site around the branches.
+    fn site(&self) -> Option<&Path> {
+        self.cow.dir().parent().filter(|work_dir| work_dir.join("site.toml").exists())
+    }
+
+    /// The real folder of a branch. In a site it may be in an image, and then a link leads there, and nowhere else.
+    ///
+    /// # Errors
+    /// What a request for it is answered with, where there is no such branch or its storage is detached.
+    pub fn root(&self, name: &BranchName) -> Result<PathBuf, Refusal> {
+        let not_found = || host::branch_not_found(name.as_str());
+        let site = self.site();
+        if site.is_some() && !self.cow.record(name).is_file() {
+            return Err(not_found());
         }
-        self.dir.join(name.as_str()).canonicalize().ok().filter(|root| root.is_dir())
+        let public = self.dir.join(name.as_str());
+        if let Some(work_dir) = site
+            && let Ok(target) = fs::read_link(&public)
+        {
+            let target = self.dir.join(target);
+            let images = ImageKind::ALL.map(|kind| ImageLayout::new(work_dir, kind).branches_dir().join(name.as_str()));
+            if !images.contains(&target) {
+                return Err(not_found());
+            }
+            if !target.exists() {
+                return Err(Refusal::new(503, "The storage of this site is detached"));
+            }
+        }
+        public.canonicalize().ok().filter(|root| root.is_dir()).ok_or_else(not_found)
     }
 }
 
@@ -74,8 +96,9 @@ pub enum Decision {
 /// A file that was found can be gone or another one by the time it is opened: [`super::Body::version`] is what was seen.
 #[must_use]
 pub fn resolve(target: &Target, branches: &Branches<'_>, conditions: &Conditions<'_>) -> Decision {
-    let Some(root) = branches.root(&target.branch) else {
-        return Decision::Refuse(host::branch_not_found(target.branch.as_str()));
+    let root = match branches.root(&target.branch) {
+        Ok(root) => root,
+        Err(refusal) => return Decision::Refuse(refusal),
     };
     if policy::is_hidden(&target.path.segments) {
         return not_found();
@@ -428,5 +451,28 @@ mod tests {
         assert!(matches!(site.get("/a.txt"), Decision::Send { .. }));
         fs::remove_dir_all(site.cow.records_dir()).unwrap();
         assert_eq!(site.get("/a.txt"), not_found("main"), "a site without records has no branch");
+    }
+
+    #[test]
+    fn in_a_site_a_link_leads_to_the_branch_in_the_image_and_nowhere_else() {
+        let site = site(&["a.txt"]);
+        fs::create_dir_all(site.cow.records_dir()).unwrap();
+        let layout = SiteLayout::at(&site.root).with_image(Some(ImageKind::XfsLoop));
+        fs::write(layout.config(), "").unwrap();
+        let sale: BranchName = "sale".parse().unwrap();
+        fs::write(site.cow.record(&sale), "").unwrap();
+        let ask = || site.get_from("sale.wp.localhost", "/a.txt");
+
+        for elsewhere in ["main", "/", ".forkpress/linux-cow/mount/branches/main"] {
+            symlink(elsewhere, layout.public_branch(&sale)).unwrap();
+            assert!(matches!(ask(), Decision::Refuse(refusal) if refusal.status == 404), "{elsewhere}");
+            fs::remove_file(layout.public_branch(&sale)).unwrap();
+        }
+        symlink(layout.link_target(&sale).unwrap(), layout.public_branch(&sale)).unwrap();
+        assert!(matches!(ask(), Decision::Refuse(refusal) if refusal.status == 503), "the image is not mounted");
+        fs::create_dir_all(layout.branch(&sale)).unwrap();
+        fs::write(layout.branch(&sale).join("a.txt"), "").unwrap();
+        let Decision::Send { file, .. } = ask() else { panic!() };
+        assert_eq!(file, layout.branch(&sale).join("a.txt"));
     }
 }
