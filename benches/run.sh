@@ -47,6 +47,7 @@ cargo bench --locked --quiet --package forkpress-core --features mutations --no-
 
 trap 'exit 130' INT TERM
 bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
+bench 'files through branchfs:// and by plain paths' 180 "$php" -d "extension=$PWD/ext/branchfs.so" benches/branchfs.php
 bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --features mutations --bench exclusive_wait
 bench 'what mutations take, beside the plain tools' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
