@@ -20,7 +20,7 @@ require __DIR__ . '/site.php';
 const SETTINGS = array( 'GIT_CONFIG_GLOBAL' => '/dev/null', 'GIT_CONFIG_NOSYSTEM' => '1' );
 
 /** How many agents are at work at once. */
-const AGENTS = 4;
+const AGENTS = 3;
 
 foreach ( SETTINGS as $name => $value ) {
 	putenv( "$name=$value" );
