@@ -3,6 +3,7 @@
 mod agents;
 mod branch;
 mod checkout;
+mod doctor;
 mod exec;
 mod git;
 mod git_hook;
@@ -11,6 +12,7 @@ mod history;
 mod logs;
 mod serve;
 mod stop;
+mod top;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Doctor(command) => doctor::run(work_dir, command, cli.json)?,
+        Command::Top => top::run(work_dir, cli.json)?,
         Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
         Command::Commit(args) => checkout::commit(args, cli.json)?,
         Command::Pull(args) => checkout::pull(args, cli.json)?,
