@@ -9,11 +9,11 @@ use forkpress_core::name::BranchName;
 use serde_json::json;
 
 use super::place::Place;
-use super::{Home, ORIGIN, number};
+use super::{Home, ORIGIN};
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;
 use crate::git::{self, Head};
-use crate::{output, progress};
+use crate::{number, output, progress};
 
 /// Removes the agents with a prefix, branches and worktrees. Those that hold work stay, and are named.
 pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failure> {
