@@ -134,7 +134,7 @@ at_end( static fn () => @forkpress( $site, 'stop', '--force' ) );
 forkpress( $site, 'init', '--port', (string) $port, '--admin-password', 'bench', '--wordpress', wordpress() );
 forkpress( $site, 'serve' );
 $server = json_decode( forkpress( $site, 'server', 'list', '--json' )[1], true )[0]['pid'];
-timed( array( $program, 'clone', $remote, "$work/checkout" ), $work );
+timed( array( $program, '--json', 'clone', $remote, "$work/checkout" ), $work );
 
 // --- Commit ----------------------------------------------------------------------------------------------------------------
 $shown = array();
@@ -143,7 +143,7 @@ foreach ( rounds( $rounds ) as $round ) {
 	$text = "round $round " . bin2hex( random_bytes( 4 ) );
 	file_put_contents( "$work/checkout/wordpress/bench.txt", $text );
 	$begin   = hrtime( true );
-	$process = start( array( $program, 'commit', '-m', "round $round" ), "$work/checkout" );
+	$process = start( array( $program, '--json', 'commit', '-m', "round $round" ), "$work/checkout" );
 	while ( content( $port, '/bench.txt' ) !== $text ) {
 		usleep( PAUSE );
 	}
@@ -180,8 +180,8 @@ table(
 );
 
 // --- Agents ----------------------------------------------------------------------------------------------------------------
-$agents = timed( array( $program, 'agents', '--count', '10' ), "$work/checkout" );
-$gone   = timed( array( $program, 'agents', '--remove' ), "$work/checkout" );
+$agents = timed( array( $program, '--json', 'agents', '--count', '10' ), "$work/checkout" );
+$gone   = timed( array( $program, '--json', 'agents', '--remove' ), "$work/checkout" );
 echo "\n";
 table(
 	array(
@@ -203,7 +203,7 @@ $fetch = peak_while( array( 'git', 'fetch', '--quiet', 'origin' ), "$work/big", 
 file_put_contents( "$work/big/wordpress/bench.txt", 'with uploads' );
 timed( array( 'git', '-C', "$work/big", 'config', 'user.name', 'Bench' ), $work );
 timed( array( 'git', '-C', "$work/big", 'config', 'user.email', 'bench@localhost' ), $work );
-$commit = peak_while( array( $program, 'commit', '-m', 'with uploads' ), "$work/big", $server );
+$commit = peak_while( array( $program, '--json', 'commit', '-m', 'with uploads' ), "$work/big", $server );
 echo "\n";
 $row = static fn ( string $what, array $peak ) => array( $what, mb( $peak[0] ), mb( $peak[1] ) );
 table(

@@ -20,7 +20,7 @@ require __DIR__ . '/site.php';
 const SETTINGS = array( 'GIT_CONFIG_GLOBAL' => '/dev/null', 'GIT_CONFIG_NOSYSTEM' => '1' );
 
 /** How many agents are at work at once. */
-const AGENTS = 4;
+const AGENTS = 3;
 
 foreach ( SETTINGS as $name => $value ) {
 	putenv( "$name=$value" );
@@ -114,8 +114,7 @@ test(
 			same( 'by git', content( $site, $branch, '/by-git.txt' ), 'what it has of main' );
 			same( '## ' . "$branch...origin/$branch", git( $agent['worktree'], 'status', '--short', '--branch' ), 'its status' );
 		}
-		$log = array_slice( $site->json( 'log' ), 0, AGENTS );
-		same( array_fill( 0, AGENTS, 'create' ), array_column( $log, 'operation' ), 'the operations' );
+		same( 'create', $site->json( 'log' )[0]['operation'], 'the operation' );
 	}
 );
 
