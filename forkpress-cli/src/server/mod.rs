@@ -8,6 +8,7 @@ mod pool;
 mod port;
 mod ready;
 mod signal;
+mod spares;
 mod warm;
 
 use std::fs;
@@ -35,10 +36,12 @@ use crate::site::Address;
 use crate::{bundle, clean, extension, output, site};
 
 pub use signal::{Stopped, stop};
+pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use pool::{Pool, Settings};
 use ready::{Answer, Question};
+use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -155,7 +158,10 @@ pub fn serve(
     drop(lifecycle);
     started(&Started::Now(server))?;
 
+    // A site is served without spares, too.
+    let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let outcome = pools.run(&mut signals);
+    drop(keeper);
     pools.stop(&mut signals);
     // PHP has ended by now: whoever finds no entry finds the port free.
     drop(registered);
