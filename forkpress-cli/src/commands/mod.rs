@@ -1,17 +1,19 @@
 //! What each command does, one file a command.
 
 mod branch;
+mod doctor;
 mod exec;
 mod history;
 mod logs;
 mod serve;
 mod stop;
+mod storage;
 
 use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, ServerCommand};
+use crate::cli::{self, Cli, Command, DoctorCommand, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -33,6 +35,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Log(args) => history::log(work_dir, args, cli.json)?,
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
+        Command::Storage(command) => storage::run(work_dir, command, cli.json)?,
+        Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,

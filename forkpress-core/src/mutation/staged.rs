@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::MutationError;
-use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{DatabaseError, Snapshot};
 use crate::deadline::Deadline;
@@ -43,23 +42,23 @@ impl Staged {
     /// Does what can be done while whoever writes into `source` goes on, durably.
     pub(super) fn prepare(
         view: FileView,
-        source: &Branch,
+        source: &Path,
         path: PathBuf,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
         let folder = Folder::new(path);
-        let files = if view::takes_whole_trees(view, &source.path)? {
+        let files = if view::takes_whole_trees(view, source)? {
             Files::WholeTree
         } else {
-            let seen = Tree::walk(&source.path)?;
+            let seen = Tree::walk(source)?;
             view::create_tree_root(view, folder.path())?;
             disk::close_to_others(folder.path())?;
-            tree::clone_tree(view, &seen, &source.path, folder.path(), progress)?;
+            tree::clone_tree(view, &seen, source, folder.path(), progress)?;
             Files::OneByOne { view, seen }
         };
-        let database = Snapshot::prepare(view, &source.path, folder.path(), deadline, progress)?;
-        Ok(Self { folder, source: source.path.clone(), files, database })
+        let database = Snapshot::prepare(view, source, folder.path(), deadline, progress)?;
+        Ok(Self { folder, source: source.to_owned(), files, database })
     }
 
     /// Where the tree is or will be.

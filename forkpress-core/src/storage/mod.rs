@@ -34,6 +34,9 @@ pub use users::{User, users};
 /// How long to wait between two attempts to unmount what our own cleaning is just at.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often an image is unmounted that is in use by nobody.
+const ATTEMPTS: u32 = 20;
+
 /// Why the storage can't be had, or not be taken away.
 #[derive(Debug, Error)]
 pub enum StorageError {
@@ -70,6 +73,9 @@ pub enum StorageError {
     /// A step failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The site can't be opened again.
+    #[error("cannot open the site again")]
+    Open(#[source] SiteError),
     /// A folder of the site can't be made.
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -265,16 +271,49 @@ pub(crate) fn unmount(image: &ImageLayout, force: bool) -> Result<(), StorageErr
     if !is_attached(image)? {
         return Ok(());
     }
-    let unmounted = match image.kind() {
-        ImageKind::Sparsebundle => sparsebundle::detach(image, force),
-        ImageKind::XfsLoop => xfs_loop::detach(image, force),
-    };
-    match unmounted {
-        Err(error) if error.source.kind() == ErrorKind::ResourceBusy => {
-            Err(StorageError::Busy { users: users(&image.mount()) })
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let unmounted = match image.kind() {
+            ImageKind::Sparsebundle => sparsebundle::detach(image, force),
+            ImageKind::XfsLoop => xfs_loop::detach(image, force),
+        };
+        match unmounted {
+            Err(error) if error.source.kind() == ErrorKind::ResourceBusy => {
+                let users = users(&image.mount());
+                // Where nobody has anything open, somebody had it a moment ago: a process that ended just now, or one that
+                // was forked and has not become its program yet.
+                if !users.is_empty() || attempts.next().is_none() {
+                    return Err(StorageError::Busy { users });
+                }
+                thread::sleep(PAUSE);
+            }
+            unmounted => return Ok(unmounted?),
         }
-        unmounted => Ok(unmounted?),
     }
+}
+
+/// Unmounts an image that its site does not use.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn unmount_unused(image: &ImageLayout) -> Result<(), StorageError> {
+    unmount(image, false)
+}
+
+/// The loop devices of an image, mounted or not; none where the system does not tell.
+#[must_use]
+pub fn loop_devices(image: &ImageLayout) -> Vec<String> {
+    let file = image.image();
+    let said = run("losetup", &["-n".as_ref(), "-O".as_ref(), "NAME".as_ref(), "-j".as_ref(), file.as_ref()]);
+    said.unwrap_or_default().lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// Frees a loop device that nothing uses.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn free_loop_device(device: &str) -> Result<(), DiskError> {
+    step("free", Path::new(device), || run("losetup", &["-d".as_ref(), device.as_ref()]).map(drop))
 }
 
 /// Unmounts and removes the image of a site that is not to be, if there is one.
