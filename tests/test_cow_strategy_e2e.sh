@@ -290,7 +290,7 @@ claim 'pretty permalinks work on the branch' contains marketing /only-on-marketi
 claim 'main does not show it' lacks main / 'Only on marketing'
 claim 'a branch is made from a branch' says "COW cloned 'marketing' -> 'headline'" branch create headline --from marketing
 claim 'it has the post' contains headline /only-on-marketing/ 'Written on a branch.'
-claim 'exec runs in the branch' says "$site/headline" exec headline -- pwd
+claim 'exec runs in the branch' says "$(cd "$site/headline" && pwd -P)" exec headline -- pwd
 claim 'exec gives the exit status' exits 7 exec headline -- sh -c 'exit 7'
 
 # --- reset and delete, while clients read --------------------------------------------------------------

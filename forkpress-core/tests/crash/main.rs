@@ -203,7 +203,7 @@ impl Template {
 
     /// A template on a file system that clones images.
     fn in_image(view: FileView) -> Option<Self> {
-        Place::of(Kind::Xfs).map(|place| Self::new(place, view))
+        Place::xfs_in_memory().map(|place| Self::new(place, view))
     }
 
     /// A copy beside the original, so that it is on the same file system.
@@ -595,7 +595,7 @@ fn a_conversion_killed_at_any_step_loses_nothing_and_is_ended_by_the_next_start(
     if let Some(template) = Template::in_image(FileView::LinuxXfsLoop) {
         kill_at_every_step_of_storage(&template, "convert-to-files");
     }
-    if let Some(place) = Place::of(Kind::Xfs) {
+    if let Some(place) = Place::xfs_in_memory() {
         kill_at_every_step_of_storage(&Template::new(place, FileView::FileCopy), "convert-to-image");
     }
 }
