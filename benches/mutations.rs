@@ -4,18 +4,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::mutation::{self, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
-use forkpress_core::site::{self, Site};
-use forkpress_core::view;
+
+mod common;
+
+use common::{make_site, run, timed};
 
 const ROUNDS: usize = 5;
 
@@ -84,52 +85,4 @@ fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
         print!(" {:9.1}", column[column.len() / 2].as_secs_f64() * 1000.0);
     }
     println!();
-}
-
-fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
-    let layout = SiteLayout::at(root);
-    site::create_folders(&layout).unwrap();
-    let config = SiteConfig {
-        version: VERSION,
-        strategy: Strategy::Cow,
-        file_view: view::probe(root),
-        root_host: "wp.localhost".to_owned(),
-        port: 18080,
-        keep: Keep::default(),
-    };
-    config.write(&layout.config()).unwrap();
-    let staged = layout.cow().staged_tree(&BranchName::main());
-    view::create_tree_root(config.file_view, &staged).unwrap();
-    for file in 0..files {
-        let folder = staged.join(format!("wp-content/uploads/{}/{}", file % 7, file / 100));
-        fs::create_dir_all(&folder).unwrap();
-        let bytes = if file % 100 == 0 { bytes * 100 } else { bytes };
-        fs::write(folder.join(format!("file-{file}.jpg")), vec![u8::try_from(file % 251).unwrap(); bytes]).unwrap();
-    }
-    let database = database_of(&staged);
-    fs::create_dir_all(database.parent().unwrap()).unwrap();
-    let connection = rusqlite::Connection::open(&database).unwrap();
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
-             INSERT INTO posts (title) SELECT hex(randomblob(2000)) FROM n;",
-        )
-        .unwrap();
-    drop(connection);
-    let site = Site { layout, config };
-    mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NEVER)).unwrap();
-    site
-}
-
-fn timed(action: impl FnOnce()) -> Duration {
-    let since = Instant::now();
-    action();
-    since.elapsed()
-}
-
-fn run(command: &mut Command) {
-    let status = command.stdout(Stdio::null()).status().unwrap();
-    assert!(status.success(), "{command:?}");
 }

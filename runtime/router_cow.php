@@ -10,7 +10,8 @@
  *
  * Environment: FORKPRESS_BRANCHES_DIR (required: the folder with one folder for each branch), FORKPRESS_COW_DIR (where
  * operations.lock is, default: .forkpress/cow in that folder), FORKPRESS_ROOT_HOST (the host name of the branch main,
- * default: wp.localhost), and what platform/ reads.
+ * default: wp.localhost), FORKPRESS_BIN (the forkpress program, which answers for /site.git; default: forkpress in PATH),
+ * and what platform/ reads.
  *
  * @package ForkPress
  */
@@ -131,6 +132,11 @@ function forkpress_resolve(): array {
 	$target = branchfs_route( $host, $uri, forkpress_root_host(), $_SERVER['REQUEST_METHOD'] ?? null );
 	if ( isset( $target['message'] ) ) {
 		forkpress_refuse( $target['status'], $target['message'] );
+	}
+	// Without the lock: a push changes a branch, and a client may read slowly.
+	if ( 'main' === $target['branch'] && preg_match( '#^/site\.git(?=/|$)#D', $target['path'] ) ) {
+		require_once __DIR__ . '/git.php';
+		forkpress_serve_git( substr( $target['path'], strlen( '/site.git' ) ) );
 	}
 	try {
 		branchfs_lock_shared( forkpress_cow_dir() . '/operations.lock', null, $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] ?? null );

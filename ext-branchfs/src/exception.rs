@@ -29,8 +29,13 @@ pub fn of_lock(error: &LockError) -> PhpException {
     if matches!(error, LockError::Timeout(_)) {
         return PhpException::from_class::<LockTimeoutException>(error.to_string());
     }
+    plain(sentence(error))
+}
+
+/// A lock's error with its cause.
+pub fn sentence(error: &LockError) -> String {
     let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    plain(format!("{error}{cause}"))
+    format!("{error}{cause}")
 }
 
 /// Adds the exceptions to the module.

@@ -14,8 +14,13 @@ mod freshness;
 mod info;
 mod lock;
 mod note;
+mod overridden;
+mod php;
 mod request;
 mod route;
+mod search;
+mod site;
+mod stream;
 mod watcher;
 
 use ext_php_rs::flags::IniEntryPermission;
@@ -23,8 +28,12 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
 
 /// `branchfs.lock_timeout`: for how many seconds a request waits for the lock before it fails. Zero tries once.
-static INI: IniEntryDefs<2> =
-    IniEntryDefs::new([IniEntryDef::new(c"branchfs.lock_timeout", c"30", IniEntryPermission::All), IniEntryDef::end()]);
+/// `branchfs.write`: in which branches files may be changed through `branchfs://`; no code can give itself leave.
+static INI: IniEntryDefs<3> = IniEntryDefs::new([
+    IniEntryDef::new(c"branchfs.lock_timeout", c"30", IniEntryPermission::All),
+    IniEntryDef::new(c"branchfs.write", c"own", IniEntryPermission::System),
+    IniEntryDef::end(),
+]);
 
 /// PHP's `SUCCESS`.
 const SUCCESS: i32 = 0;
@@ -40,12 +49,19 @@ fn guard(hook: impl FnOnce() -> i32) -> i32 {
 extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
     guard(|| {
         IniEntryDef::register(INI.as_slice(), module_number);
-        if freshness::startup() == FAILURE { FAILURE } else { fork::install_handlers() }
+        for install in [freshness::startup, fork::install_handlers, stream::install, overridden::install] {
+            if install() == FAILURE {
+                return FAILURE;
+            }
+        }
+        SUCCESS
     })
 }
 
 extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
     guard(|| {
+        overridden::restore();
+        stream::remove();
         lock::forget_process();
         SUCCESS
     })
@@ -61,6 +77,8 @@ extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
 /// After every shutdown function, destructor, output callback, session write and leftover stream: the request is over.
 unsafe extern "C" fn post_deactivate() -> i32 {
     guard(|| {
+        stream::end_of_request();
+        site::end_of_request();
         lock::release();
         request::end();
         SUCCESS
@@ -76,5 +94,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    route::register(request::register(freshness::register(lock::register(exception::register(module)))))
+    search::register(route::register(request::register(freshness::register(lock::register(exception::register(
+        module,
+    ))))))
 }

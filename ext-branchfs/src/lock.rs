@@ -13,14 +13,14 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::ZendHashTable;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{CowLayout, SiteLayout};
-use forkpress_core::lock::{LoopbackToken, OperationsFiles, SharedOperations};
+use forkpress_core::lock::{LockError, LoopbackToken, OperationsFiles, SharedOperations};
 
 use crate::note::Note;
 use crate::watcher::Watcher;
 use crate::{exception, freshness, request};
 
 thread_local! {
-    static PROCESS: RefCell<Process> = const { RefCell::new(Process { site: None, lock: None, watcher: None }) };
+    static PROCESS: RefCell<Process> = const { RefCell::new(Process { site: None, lock: None, watcher: None, times: 0 }) };
 }
 
 /// What this process keeps from request to request, and the lock of the one it is in.
@@ -28,6 +28,8 @@ struct Process {
     site: Option<Site>,
     lock: Option<Taken>,
     watcher: Option<Watcher>,
+    /// How often this process took a lock.
+    times: u64,
 }
 
 /// The site that this process served last: the next request is most likely for it too.
@@ -66,13 +68,38 @@ pub fn branchfs_lock_shared(
             if held {
                 return Err(exception::plain("the request holds the lock of another site".to_owned()));
             }
-            process.enter_site(&cow_layout(path)?)?;
+            process.enter_site(&cow_layout(path)?).map_err(|error| exception::of_lock(&error))?;
         }
         if !held {
-            process.take(timeout, token.as_ref().map(|token| &***token))?;
+            let token = token.as_ref().map(|token| &***token);
+            process.take(timeout, token).map_err(|error| exception::of_lock(&error))?;
         }
         Ok(true)
     })
+}
+
+/// Sees to it that the request has the lock of this site: takes it where nobody did, for the rest of the request.
+///
+/// Returns a number that stays the same for as long as the lock is held without a break. The error is a sentence.
+pub fn hold(cow: &CowLayout) -> Result<u64, String> {
+    PROCESS.with_borrow_mut(|process| {
+        let held = process.lock.as_ref().is_some_and(|taken| taken.lock.is_held());
+        let is_here = process.site.as_ref().is_some_and(|site| is_same(site.files.cow(), cow));
+        if held && is_here {
+            return Ok(process.times);
+        }
+        if held {
+            return Err("the request holds the lock of another site".to_owned());
+        }
+        let taken = if is_here { Ok(()) } else { process.enter_site(cow) };
+        taken.and_then(|()| process.take(ini_timeout(), None)).map_err(|error| exception::sentence(&error))?;
+        Ok(process.times)
+    })
+}
+
+/// Whether two folders are one, however they are written.
+fn is_same(one: &CowLayout, other: &CowLayout) -> bool {
+    one == other || one.dir().canonicalize().is_ok_and(|one| other.dir().canonicalize().is_ok_and(|other| one == other))
 }
 
 /// Lets the lock go before the request ends. Returns whether the request had it.
@@ -188,25 +215,24 @@ impl Process {
         }
     }
 
-    fn enter_site(&mut self, cow: &CowLayout) -> PhpResult<()> {
-        let files = Arc::new(OperationsFiles::open(cow).map_err(|error| exception::of_lock(&error))?);
+    fn enter_site(&mut self, cow: &CowLayout) -> Result<(), LockError> {
+        let files = Arc::new(OperationsFiles::open(cow)?);
         self.site = Some(Site { files, generation: None, note: Note::create(cow).ok() });
         Ok(())
     }
 
-    fn take(&mut self, timeout: f64, token: Option<&[u8]>) -> PhpResult<()> {
+    fn take(&mut self, timeout: f64, token: Option<&[u8]>) -> Result<(), LockError> {
         let Some(site) = &mut self.site else { unreachable!("the caller entered one") };
         let token = token.and_then(|token| {
             LoopbackToken::load_or_create(site.files.cow()).ok().filter(|expected| expected.matches(token))
         });
         let begin = Instant::now();
-        let lock = SharedOperations::lock(&site.files, deadline(timeout), token.as_ref())
-            .map_err(|error| exception::of_lock(&error))?;
+        let lock = SharedOperations::lock(&site.files, deadline(timeout), token.as_ref())?;
         let since = Instant::now();
         if !Arc::ptr_eq(&site.files, lock.files()) {
             site.files = Arc::clone(lock.files());
         }
-        let generation = lock.generation().map_err(|error| exception::of_lock(&error))?;
+        let generation = lock.generation()?;
         if site.generation.replace(generation) != Some(generation) {
             freshness::drop_process_caches();
         }
@@ -215,6 +241,7 @@ impl Process {
         }
         // One that watched an earlier lock of the request is no use to this one.
         self.watcher = None;
+        self.times += 1;
         self.lock = Some(Taken { lock: Arc::new(lock), waited: since - begin, since });
         Ok(())
     }
@@ -237,7 +264,7 @@ fn cow_layout(path: Option<&Path>) -> PhpResult<CowLayout> {
 }
 
 /// The site that the environment or the current folder names.
-fn default_cow_layout() -> Option<CowLayout> {
+pub fn default_cow_layout() -> Option<CowLayout> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     set("FORKPRESS_COW_DIR")
         .map(CowLayout::new)

@@ -53,10 +53,14 @@ pub fn with_description(use_it: impl FnOnce(&str)) {
 /// Returns the name of the branch that this request is served from, or that `forkpress exec` runs the script in; null elsewhere.
 #[php_function]
 pub fn branchfs_get_branch() -> Option<String> {
+    branch().map(|name| name.as_str().to_owned())
+}
+
+/// The branch that this request is served from, or that `forkpress exec` runs the script in.
+pub fn branch() -> Option<BranchName> {
     REQUEST
         .with_borrow(|request| request.branch.clone())
         .or_else(|| std::env::var("FORKPRESS_BRANCH").ok().and_then(|name| BranchName::parse(&name).ok()))
-        .map(|name| name.as_str().to_owned())
 }
 
 /// Adds the functions to the module.

@@ -9,10 +9,11 @@ use ext_php_rs::binary_slice::BinarySlice;
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
+use forkpress_core::branchfs::SiteAddress;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script};
 
-use crate::request;
+use crate::{request, site};
 
 type Array = ZBox<ZendHashTable>;
 
@@ -92,6 +93,7 @@ pub fn branchfs_resolve(
         Decision::Refuse(_) => {}
     }
     request::serve(target.branch);
+    site::serve(path(&branches_dir), cow, address(server, &host, root_host));
     Ok(answer)
 }
 
@@ -134,6 +136,14 @@ fn insert_response(answer: &mut ZendHashTable, response: &Response) -> PhpResult
         }
     }
     Ok(())
+}
+
+/// Where the site is, as this request has it.
+fn address(server: &ZendHashTable, host: &[u8], root_host: String) -> SiteAddress {
+    let https = server.get("HTTPS").and_then(Zval::binary_slice).unwrap_or_default();
+    let scheme = if https.is_empty() || https.eq_ignore_ascii_case(b"off") { "http" } else { "https" };
+    let port = host.iter().rposition(|&b| b == b':').and_then(|at| std::str::from_utf8(&host[at + 1..]).ok());
+    SiteAddress { scheme, root_host, port: port.map(str::to_owned) }
 }
 
 fn conditions(server: &ZendHashTable) -> Conditions<'_> {

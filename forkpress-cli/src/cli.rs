@@ -10,6 +10,7 @@ use forkpress_core::config::FileView;
 use forkpress_core::name::BranchName;
 
 use crate::bundle::Bundle;
+use crate::git::Remote;
 
 /// Branches a whole WordPress site, files and database, and serves every branch at its own host name.
 #[derive(Debug, Parser)]
@@ -86,7 +87,7 @@ Ctrl-C lets the running requests end; a second one does not.")]
   forkpress log -n 5
   forkpress log --json | jq '.[] | select(.kept)'")]
     Log(LogArgs),
-    /// Take a create, a reset or a delete back: the newest that is in force, or the one with a number
+    /// Take a create, a reset, a delete or a push back: the newest that is in force, or the one with a number
     #[command(after_help = "Examples:
   forkpress undo          again and again: further and further back
   forkpress undo 7        take operation 7 of 'forkpress log' back
@@ -116,6 +117,42 @@ Every command that changes a branch does the same afterwards, in the background.
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
 number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
     Exec(ExecArgs),
+    /// Check a site out with git: its files and its database as text
+    #[command(after_help = "Examples:
+  forkpress clone                                              the site that the current folder lies in, into ./site
+  forkpress clone http://wp.localhost:18080/site.git shop
+  forkpress clone --work-dir ~/shop/.forkpress ~/checkout
+
+The site must be served. The checkout is an ordinary one: 'git clone' with that address does the same.")]
+    Clone(CloneArgs),
+    /// Commit all that changed in a checkout and push it: its branch on the site shows it at once
+    #[command(after_help = "Examples:
+  forkpress commit -m 'Larger headline'
+  forkpress commit -m 'Larger headline' ~/checkout
+
+A branch that the site does not have yet is created there, from the branch that its commits come from.
+Only what is in wordpress/ is taken; database.sql is there to be read.")]
+    Commit(CommitArgs),
+    /// Bring a checkout up to date with its branch on the site; what is not pushed stays on top
+    #[command(after_help = "Examples:
+  forkpress pull
+  forkpress pull ~/checkout")]
+    Pull(PullArgs),
+    /// Make branches of the site and a worktree for each, for as many agents; or take them away again
+    #[command(after_help = "Examples:
+  forkpress agents --count 3                     agent-1 to agent-3, worktrees in ./agents
+  forkpress agents ~/checkout --count 3 --prefix shop --from marketing
+  forkpress agents --json | jq -r '.[].worktree'
+  forkpress agents --remove
+
+DIR is a checkout, made where there is none. Numbers go on after those that are there. If anything fails or is
+interrupted, what was made is removed again.
+--remove leaves what holds work, and names it: files that are not committed, commits that are not pushed, and changes of
+a branch on the site that main has not. 'forkpress undo' brings back a branch that was removed.")]
+    Agents(AgentsArgs),
+    /// Create branches from a checkout; print the token of the site's Git repository
+    #[command(subcommand, arg_required_else_help = true)]
+    Git(GitCommand),
     /// Show the logs of the site
     #[command(after_help = "Examples:
   forkpress logs
@@ -134,6 +171,15 @@ With --json each line is an object with 'file' and 'line'.")]
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// Answers a request to the site's Git repository, which it finds in its environment as CGI has it
+    #[command(name = "__git-http", hide = true)]
+    GitHttp,
+    /// Does what Git runs as a hook
+    #[command(name = "__git-hook", hide = true)]
+    GitHook {
+        #[arg(value_enum)]
+        hook: GitHook,
+    },
     /// Removes what a command has left
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
@@ -144,6 +190,13 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+/// A hook of the repository of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GitHook {
+    /// Does the updates of a push
+    ProcReceive,
 }
 
 #[derive(Debug, Args)]
@@ -274,13 +327,23 @@ To tell what a branch holds, every file of it is looked at: where there are more
         /// The branch
         name: BranchName,
     },
-    /// Create a branch: files and database of another one
+    /// Create branches: files and database of another one
     #[command(after_help = "Examples:
   forkpress branch create marketing
-  forkpress branch create headline-2 --from marketing")]
+  forkpress branch create headline-2 headline-3 --from marketing
+  forkpress branch create --count 10 --prefix agent      agent-1 to agent-10, or on from the highest there is
+
+Several branches are created all or not at all, and 'forkpress undo' takes them all back.")]
     Create {
-        /// The new branch: lower-case letters, digits, '-' and '_'
-        name: BranchName,
+        /// The new branches: lower-case letters, digits, '-' and '_'
+        #[arg(required_unless_present = "count", value_name = "NAME")]
+        names: Vec<BranchName>,
+        /// Create so many branches, called by a prefix and a number
+        #[arg(long, requires = "prefix", conflicts_with = "names", value_parser = clap::value_parser!(u16).range(1..))]
+        count: Option<u16>,
+        /// What their names begin with
+        #[arg(long, requires = "count")]
+        prefix: Option<String>,
         /// The branch to take from
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
@@ -408,6 +471,20 @@ Exit status 1 where something stays wrong.")]
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub enum GitCommand {
+    /// Create branches of the site from a checkout
+    #[command(subcommand, arg_required_else_help = true)]
+    Branch(GitBranchCommand),
+    /// Print the token with which others than this machine's users may push
+    #[command(after_help = "Examples:
+  forkpress git token
+  git clone http://any:$(forkpress git token)@wp.example.test:18080/site.git
+
+A site that is served at a loopback address, as 'forkpress serve' does without --host, needs none.")]
+    Token,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
     /// How long to wait for running requests and for other commands; 0 tries once
@@ -452,6 +529,82 @@ pub struct ExecArgs {
     /// The program and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct CloneArgs {
+    /// The address of the site's repository [default: that of the site that the current folder lies in]
+    pub remote: Option<String>,
+
+    /// The folder to make [default: site]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CommitArgs {
+    /// The checkout [default: the one that the current folder lies in]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub repo: Option<PathBuf>,
+
+    /// What the commit is about
+    #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub message: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// The checkout [default: the one that the current folder lies in]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub repo: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct AgentsArgs {
+    /// The checkout [default: the one that the current folder lies in, else ./agents]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+
+    /// How many agents
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+
+    /// What their branches are called, before a number
+    #[arg(long, default_value = "agent", value_parser = parse_prefix)]
+    pub prefix: String,
+
+    /// The branch to take from
+    #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+    pub from: BranchName,
+
+    /// The address of the site's repository [default: that of the checkout, or of the site]
+    #[arg(long, value_name = "URL", value_parser = parse_remote)]
+    pub remote: Option<Remote>,
+
+    /// Remove the agents with this prefix, branches and worktrees
+    #[arg(long, conflicts_with_all = ["count", "from"])]
+    pub remove: bool,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GitBranchCommand {
+    /// Create a branch of the site and switch the checkout to it
+    #[command(after_help = "Examples:
+  forkpress git branch create headline
+  forkpress git branch create headline-2 --from headline ~/checkout")]
+    Create {
+        /// The new branch: lower-case letters, digits, '-' and '_'
+        name: BranchName,
+        /// The branch to take from
+        #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
+        from: BranchName,
+        /// The checkout [default: the one that the current folder lies in]
+        #[arg(value_hint = clap::ValueHint::DirPath)]
+        repo: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -542,6 +695,16 @@ fn parse_password(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// What, with a number, makes a branch name.
+fn parse_prefix(text: &str) -> Result<String, String> {
+    format!("{text}-1").parse::<BranchName>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn parse_remote(text: &str) -> Result<Remote, String> {
+    Remote::parse(text)
+        .ok_or_else(|| "a site's repository has an address such as http://wp.localhost:18080/site.git".to_owned())
+}
+
 /// A host name, in lower case and without a port, that leaves room for a branch's label.
 fn parse_root_host(text: &str) -> Result<String, String> {
     const MOST_BYTES: usize = 253 - 64;
@@ -609,6 +772,13 @@ mod tests {
             "forkpress init --file-view carrier-pigeon",
             "forkpress serve --port 0",
             "forkpress serve --workers 0",
+            "forkpress commit",
+            "forkpress git branch create www",
+            "forkpress agents --count 0",
+            "forkpress agents --prefix Agent",
+            "forkpress agents --prefix -",
+            "forkpress agents --remote /srv/site.git",
+            "forkpress agents --remove --count 2",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -10,8 +10,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,11 +22,11 @@ use forkpress_core::progress::Progress;
 use forkpress_core::site::{Site, create_folders};
 use forkpress_core::{mutation, storage, view};
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::bundle::{self, Bundle};
 use crate::cli::{self, InitArgs};
 use crate::failure::{During, Failure};
+use crate::interrupt::Interrupt;
 use crate::php::Php;
 use crate::site::Address;
 use crate::{child, extension, output, progress, site, tree};
@@ -44,7 +42,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Makes a site in the folder that holds `work_dir`, or in the current folder.
 pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<(), Failure> {
     let layout = SiteLayout::at(&public_root(work_dir)?);
-    let interrupt = Interrupt::on_signals().during(|| "cannot catch signals".to_owned())?;
+    let interrupt = Interrupt::on_signals()?;
     let claim = Claim::take(&layout)?;
     let made = make(&claim, &layout, args, &interrupt, &*progress::shown(as_json))?;
     claim.finish();
@@ -126,6 +124,7 @@ fn make(
         file_view,
         root_host: args.root_host.clone(),
         port: args.port,
+        spares: 1,
         keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };
@@ -297,32 +296,6 @@ fn secret(characters: &[u8], length: usize) -> Result<String, Failure> {
     read().during(|| "cannot read /dev/urandom".to_owned())
 }
 
-/// Whether the user, or the system, wants init to end. Asked between steps, so that what was made is removed.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicUsize>);
-
-impl Interrupt {
-    fn on_signals() -> io::Result<Self> {
-        let interrupt = Self::default();
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            let number = usize::try_from(signal).expect("signal numbers are positive");
-            signal_hook::flag::register_usize(signal, Arc::clone(&interrupt.0), number)?;
-        }
-        Ok(interrupt)
-    }
-
-    /// Fails once a signal has come.
-    pub fn check(&self) -> Result<(), Failure> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            signal => {
-                let exit = u8::try_from(128 + signal).expect("signal numbers are small");
-                Err(Failure::new("interrupted; no site was made").exit(exit))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,13 +316,5 @@ mod tests {
         fs::write(&path, "<?php // mine").unwrap();
         configure(dir.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "<?php // mine");
-    }
-
-    #[test]
-    fn a_signal_is_the_exit_status() {
-        let interrupt = Interrupt::default();
-        assert_eq!(interrupt.check(), Ok(()));
-        interrupt.0.store(15, Ordering::Relaxed);
-        assert_eq!(interrupt.check().unwrap_err().exit, 143);
     }
 }

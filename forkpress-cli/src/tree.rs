@@ -15,7 +15,7 @@ use forkpress_core::progress::Progress;
 use zip::ZipArchive;
 
 use crate::failure::{During, Failure};
-use crate::init::Interrupt;
+use crate::interrupt::Interrupt;
 
 /// What tells a WordPress tree.
 const LANDMARK: &str = "wp-load.php";

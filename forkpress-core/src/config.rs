@@ -105,9 +105,17 @@ pub struct SiteConfig {
     pub root_host: String,
     /// The TCP port that the site is served at unless asked otherwise.
     pub port: u16,
+    /// How many clones of `main` the server has ready for a create to take, where cloning takes time.
+    #[serde(default = "one_spare")]
+    pub spares: usize,
     /// For how long what mutations took away can be had back.
     #[serde(default)]
     pub keep: Keep,
+}
+
+/// Someone who creates branches by hand never waits for a clone.
+fn one_spare() -> usize {
+    1
 }
 
 /// The bounds of what `forkpress undo` can bring back. What exceeds any of them goes, oldest first.
@@ -207,6 +215,7 @@ mod tests {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: 18080,
+            spares: 2,
             keep: Keep { days: 3, ..Keep::default() },
         }
     }

@@ -96,6 +96,45 @@ pub fn check(tree: &Path) -> Result<(), DatabaseError> {
     Source::open(tree)?.map_or(Ok(()), |source| source.check())
 }
 
+/// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
+#[derive(Debug)]
+pub(crate) struct Reader(Source);
+
+impl Reader {
+    /// Begins it; none where the tree has no database.
+    pub(crate) fn begin(tree: &Path, deadline: Deadline) -> Result<Option<Self>, DatabaseError> {
+        let Some(source) = Source::open(tree)? else { return Ok(None) };
+        source.wait_until(deadline);
+        source.run("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema")?;
+        Ok(Some(Self(source)))
+    }
+
+    /// What it reads with.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// What failed as it read.
+    pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
+        self.0.error(source)
+    }
+}
+
+/// Gives each of the trees the database of the tree `source`, which is in nobody's use. Does not make them durable.
+pub(crate) fn clone_at_rest(view: FileView, source: &Path, trees: &[PathBuf]) -> Result<(), DiskError> {
+    let database = database_of(source);
+    for path in [database.clone(), wal_of(&database)] {
+        let Some(file) = disk::open_file(&path)? else { continue };
+        let attributes = disk::step("look at", &path, || Ok(Attributes::of(&file.metadata()?)))?;
+        for tree in trees {
+            let to = if path == database { database_of(tree) } else { wal_of(&database_of(tree)) };
+            disk::clone_file(view, &file, &to)?;
+            disk::set_attributes(&to, &attributes)?;
+        }
+    }
+    Ok(())
+}
+
 /// The database of a tree, open, and what of it the staged tree has.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -348,15 +387,10 @@ impl Source {
     /// Gives a snapshot the mode and the owner of the original, and makes it durable.
     fn finish(&self, snapshot: &Path) -> Result<(), DatabaseError> {
         let metadata = disk::step("look at", &self.path, || self.file.metadata())?;
-        let attributes = Attributes {
-            mode: metadata.mode() & 0o7777,
-            owner: metadata.uid(),
-            group: metadata.gid(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        };
+        let attributes = Attributes::of(&metadata);
         for path in [snapshot.to_owned(), wal_of(snapshot)] {
             if disk::inode(&path)?.is_some() {
-                disk::set_attributes(&path, &attributes, false)?;
+                disk::set_attributes(&path, &attributes)?;
                 disk::sync(&path)?;
             }
         }

@@ -1,8 +1,10 @@
 //! The steps that change the disk for a mutation. All of them go through [`step`], the one place that knows which step
 //! failed at which path, and where a test of what a failure leaves lets one fail.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,29 @@ pub(crate) struct Attributes {
     pub(crate) group: u32,
     /// Seconds and nanoseconds.
     pub(crate) modified: (i64, i64),
+}
+
+impl Attributes {
+    pub(crate) fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            mode: metadata.mode() & 0o7777,
+            owner: metadata.uid(),
+            group: metadata.gid(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    fn owner_and_group(&self) -> (Option<Uid>, Option<Gid>) {
+        (Some(Uid::from_raw(self.owner)), Some(Gid::from_raw(self.group)))
+    }
+
+    fn times(&self) -> Timestamps {
+        let (seconds, nanoseconds) = self.modified;
+        Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: seconds, tv_nsec: nanoseconds },
+        }
+    }
 }
 
 /// Does one step.
@@ -127,7 +152,7 @@ pub mod fault {
     }
 }
 
-/// Makes a folder that only its owner may use for now; one that exists will do.
+/// Makes a folder that only its owner may use for now. One that exists will do, if its owner may use it.
 pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
     step("make the folder", path, || match rustix::fs::mkdir(path, Mode::RWXU) {
         Err(Errno::EXIST) if fs::symlink_metadata(path)?.is_dir() => Ok(()),
@@ -135,33 +160,111 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
     })
 }
 
+/// An open folder, in which things are found by their names: the system need not look up the way there for each.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, DiskError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let descriptor = step("read the folder", &path, || Ok(rustix::fs::open(&path, flags, Mode::empty())?))?;
+        Ok(Self { descriptor, path })
+    }
+
+    /// Opens a folder that may go meanwhile; none where it is gone or something else by now.
+    pub(crate) fn open_if_there(path: PathBuf) -> Result<Option<Self>, DiskError> {
+        match Self::open(path) {
+            Err(error) if is_gone(&error.source) => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Does what [`open_file`] does with the file of this name.
+    pub(crate) fn open_file(&self, name: &OsStr) -> Result<Option<File>, DiskError> {
+        step("read", &self.path.join(name), || open_at(&self.descriptor, name.as_ref()))
+    }
+
+    /// Does what [`clone_file`] does under this name, and gives the clone its attributes.
+    pub(crate) fn clone_file(
+        &self,
+        view: FileView,
+        file: &File,
+        name: &OsStr,
+        attributes: &Attributes,
+    ) -> Result<(), DiskError> {
+        let path = self.path.join(name);
+        // With that, most need no further change of their mode. It lets nobody in whom the original keeps out.
+        let mode = Mode::from_bits_truncate((attributes.mode & 0o777) as rustix::fs::RawMode);
+        let clone = step("clone to", &path, || clone_at(view, file, &self.descriptor, name.as_ref(), mode))?;
+        step("set the attributes of", &path, || set_attributes_of(&clone, attributes))
+    }
+
+    /// Makes a symlink that says what another says, wherever that leads, and has its times and, where they may be given
+    /// away, its owner and group.
+    pub(crate) fn symlink(&self, target: &Path, name: &OsStr, attributes: &Attributes) -> Result<(), DiskError> {
+        let path = self.path.join(name);
+        step("make the symlink", &path, || Ok(rustix::fs::symlinkat(target, &self.descriptor, name)?))?;
+        step("set the attributes of", &path, || set_symlink_attributes_at(&self.descriptor, name.as_ref(), attributes))
+    }
+}
+
 /// Opens a regular file that may change or go meanwhile; none where it is gone or something else by now.
 pub(crate) fn open_file(path: &Path) -> Result<Option<File>, DiskError> {
+    step("read", path, || open_at(CWD, path))
+}
+
+/// Whether an error says that there is nothing, or not what was looked for, at a path.
+fn is_gone(error: &io::Error) -> bool {
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn open_at(folder: impl AsFd, path: &Path) -> io::Result<Option<File>> {
     // NONBLOCK: a FIFO that took the file's place would block until somebody writes into it.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    step("read", path, || match rustix::fs::open(path, flags, Mode::empty()) {
+    match rustix::fs::openat(folder, path, flags, Mode::empty()) {
         Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => Ok(None),
         Err(errno) => Err(errno.into()),
         Ok(file) => {
             let file = File::from(file);
             Ok(file.metadata()?.is_file().then_some(file))
         }
-    })
+    }
 }
 
 /// Makes a file at `to`, where there is none, that has the bytes of `file` as they are now.
 ///
 /// What can't share its blocks, because it lies on another file system or is set to be overwritten in place, is copied.
+/// A clone that fails may leave a part of a file.
 pub(crate) fn clone_file(view: FileView, file: &File, to: &Path) -> Result<(), DiskError> {
-    step("clone to", to, || {
-        if !view.shares_blocks() {
-            return copy_file(file, to);
+    step("clone to", to, || clone_at(view, file, CWD, to, Mode::RUSR | Mode::WUSR).map(drop))
+}
+
+fn clone_at(view: FileView, file: &File, folder: impl AsFd, path: &Path, mode: Mode) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let to = File::from(rustix::fs::openat(folder, path, flags, mode)?);
+    if view.shares_blocks() {
+        match share_blocks(file, &to) {
+            Err(error) if cannot_share(&error) => copy_file(file, &to)?,
+            shared => shared?,
         }
-        match reflink_copy::reflink_file_to_path(file, to) {
-            Err(error) if cannot_share(&error) => copy_file(file, to),
-            cloned => cloned,
-        }
-    })
+    } else {
+        copy_file(file, &to)?;
+    }
+    Ok(to)
+}
+
+#[cfg(target_os = "linux")]
+fn share_blocks(from: &File, to: &File) -> io::Result<()> {
+    Ok(rustix::fs::ioctl_ficlone(to, from)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn share_blocks(from: &File, to: &File) -> io::Result<()> {
+    reflink_copy::reflink_file(from, to)
 }
 
 fn cannot_share(error: &io::Error) -> bool {
@@ -171,15 +274,13 @@ fn cannot_share(error: &io::Error) -> bool {
 }
 
 /// Copies a file as long as it is when the copy begins: one that grows faster than it is copied would never end.
-fn copy_file(from: &File, to: &Path) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let to = File::from(rustix::fs::open(to, flags, Mode::RUSR | Mode::WUSR)?);
+fn copy_file(from: &File, to: &File) -> io::Result<()> {
     let metadata = from.metadata()?;
     const BLOCK_BYTES: u64 = 512;
     if metadata.blocks() * BLOCK_BYTES >= metadata.len() {
-        return copy_range(from, &to, 0, metadata.len());
+        return copy_range(from, to, 0, metadata.len());
     }
-    copy_sparse(from, &to, metadata.len())
+    copy_sparse(from, to, metadata.len())
 }
 
 fn copy_range(mut from: &File, mut to: &File, start: u64, bytes: u64) -> io::Result<()> {
@@ -222,36 +323,55 @@ pub(crate) fn symlink(target: &Path, path: &Path) -> Result<(), DiskError> {
     step("make the symlink", path, || Ok(rustix::fs::symlink(target, path)?))
 }
 
+/// Gives a symlink what it has of attributes. Who may not give files away keeps it.
+pub(crate) fn set_symlink_attributes(path: &Path, attributes: &Attributes) -> Result<(), DiskError> {
+    step("set the attributes of", path, || set_symlink_attributes_at(CWD, path, attributes))
+}
+
+fn set_symlink_attributes_at(folder: impl AsFd, path: &Path, attributes: &Attributes) -> io::Result<()> {
+    let now = rustix::fs::statat(&folder, path, AtFlags::SYMLINK_NOFOLLOW)?;
+    if (now.st_uid, now.st_gid) != (attributes.owner, attributes.group) {
+        let (owner, group) = attributes.owner_and_group();
+        given_away(rustix::fs::chownat(&folder, path, owner, group, AtFlags::SYMLINK_NOFOLLOW))?;
+    }
+    Ok(rustix::fs::utimensat(&folder, path, &attributes.times(), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
 /// Gives the file at `original` a second name.
 pub(crate) fn hard_link(original: &Path, path: &Path) -> Result<(), DiskError> {
     step("make the hard link", path, || fs::hard_link(original, path))
 }
 
-/// Gives a file or a folder its attributes; a symlink only what a symlink has. Who may not give files away keeps them.
-pub(crate) fn set_attributes(path: &Path, attributes: &Attributes, is_symlink: bool) -> Result<(), DiskError> {
+/// Gives a file or a folder, which its owner may read, its attributes. Who may not give files away keeps them.
+pub(crate) fn set_attributes(path: &Path, attributes: &Attributes) -> Result<(), DiskError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     step("set the attributes of", path, || {
-        // To look is cheaper than to set what is set already, which is a transaction of the file system.
-        let now = fs::symlink_metadata(path)?;
-        let mut mode = now.mode() & 0o7777;
-        if (now.uid(), now.gid()) != (attributes.owner, attributes.group) {
-            let (owner, group) = (Uid::from_raw(attributes.owner), Gid::from_raw(attributes.group));
-            match rustix::fs::chownat(CWD, path, Some(owner), Some(group), AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::PERM | Errno::INVAL) => {}
-                changed => changed?,
-            }
-            // A change of owner clears the set-id bits.
-            mode = fs::symlink_metadata(path)?.mode() & 0o7777;
-        }
-        if !is_symlink && mode != attributes.mode {
-            fs::set_permissions(path, fs::Permissions::from_mode(attributes.mode))?;
-        }
-        let (seconds, nanoseconds) = attributes.modified;
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: seconds, tv_nsec: nanoseconds },
-        };
-        Ok(rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        set_attributes_of(&File::from(rustix::fs::open(path, flags, Mode::empty())?), attributes)
     })
+}
+
+fn set_attributes_of(file: &File, attributes: &Attributes) -> io::Result<()> {
+    // To look is cheaper than to set what is set already, which is a transaction of the file system.
+    let now = file.metadata()?;
+    let mut mode = now.mode() & 0o7777;
+    if (now.uid(), now.gid()) != (attributes.owner, attributes.group) {
+        let (owner, group) = attributes.owner_and_group();
+        given_away(rustix::fs::fchown(file, owner, group))?;
+        // A change of owner clears the set-id bits.
+        mode = file.metadata()?.mode() & 0o7777;
+    }
+    if mode != attributes.mode {
+        file.set_permissions(fs::Permissions::from_mode(attributes.mode))?;
+    }
+    Ok(rustix::fs::futimens(file, &attributes.times())?)
+}
+
+/// What came of giving a file away, which not everybody may do.
+fn given_away(result: rustix::io::Result<()>) -> rustix::io::Result<()> {
+    match result {
+        Err(Errno::PERM | Errno::INVAL) => Ok(()),
+        changed => changed,
+    }
 }
 
 /// Lets nobody but its owner use a folder for a while.
@@ -414,6 +534,11 @@ pub(crate) fn prepare_replacement(path: &Path, bytes: &[u8]) -> Result<Replaceme
     step("write", path, || Replacement::prepare(path, bytes))
 }
 
+/// Does the same, but leaves it to the caller to sync the file before it is put in its place.
+pub(crate) fn prepare_replacement_unsynced(path: &Path, bytes: &[u8]) -> Result<Replacement, DiskError> {
+    step("write", path, || Replacement::prepare_unsynced(path, bytes))
+}
+
 /// Puts a prepared file in its place at `path`. A power cut may take that back until the folder is synced.
 pub(crate) fn place(replacement: Replacement, path: &Path) -> Result<(), DiskError> {
     step("replace", path, || replacement.place())
@@ -459,7 +584,7 @@ mod tests {
         file.set_len(64 << 20).unwrap();
         file.write_all_at(b"head", 0).unwrap();
         file.write_all_at(b"middle", 32 << 20).unwrap();
-        copy_file(&File::open(&from).unwrap(), &to).unwrap();
+        copy_file(&File::open(&from).unwrap(), &File::create_new(&to).unwrap()).unwrap();
         assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap());
         assert!(fs::metadata(&to).unwrap().blocks() * 512 < 1 << 20);
     }

@@ -32,13 +32,30 @@ impl Replacement {
     /// # Errors
     /// What the system said.
     pub fn prepare(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        let prepared = Self::prepare_unsynced(path, bytes)?;
+        prepared.file.as_file().sync_all()?;
+        Ok(prepared)
+    }
+
+    /// The same, but leaves it to the caller to sync the file, with many others, before it is put in its place.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn prepare_unsynced(path: &Path, bytes: &[u8]) -> io::Result<Self> {
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
         let mut file = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").tempfile_in(dir)?;
         file.write_all(bytes)?;
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.as_file().sync_all()?;
         Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Gives it other permissions than `0644`.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.file.as_file().set_permissions(fs::Permissions::from_mode(mode))
     }
 
     /// Puts the file in its place, durably.

@@ -32,6 +32,13 @@ impl CowLayout {
         &self.dir
     }
 
+    /// The site that this folder belongs to; `None` where it is not in a folder named `.forkpress`.
+    #[must_use]
+    pub fn site(&self) -> Option<SiteLayout> {
+        let work_dir = self.dir.parent().filter(|dir| dir.file_name().is_some_and(|name| name == WORK_DIR))?;
+        work_dir.parent().map(SiteLayout::at)
+    }
+
     /// Shared by requests, exclusive while a mutation publishes.
     #[must_use]
     pub fn operations_lock(&self) -> PathBuf {
@@ -111,6 +118,30 @@ impl CowLayout {
         self.staging_dir().join(format!("{name}.files"))
     }
 
+    /// Clones of `main` that wait to be taken, each with a number.
+    #[must_use]
+    pub fn spares_dir(&self) -> PathBuf {
+        self.trees.join("spares")
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn spare(&self, number: u64) -> PathBuf {
+        self.spares_dir().join(number.to_string())
+    }
+
+    /// One that a mutation has taken. One mutation runs at a time, and no branch's name has a dot.
+    #[must_use]
+    pub fn staged_spare(&self) -> PathBuf {
+        self.staging_dir().join("spare.taken")
+    }
+
+    /// One that is being made.
+    #[must_use]
+    pub fn spare_in_making(&self) -> PathBuf {
+        self.spares_dir().join("making")
+    }
+
     /// What waits for its removal. Nothing in it is anybody's any more.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {
@@ -127,6 +158,12 @@ impl CowLayout {
     #[must_use]
     pub fn kept_tree(&self, slot: u64) -> PathBuf {
         self.kept_dir().join(slot.to_string())
+    }
+
+    /// One of several trees that the operation `slot` took away.
+    #[must_use]
+    pub fn kept_tree_of(&self, slot: u64, name: &BranchName) -> PathBuf {
+        self.kept_tree(slot).join(name.as_str())
     }
 
     /// The log of operations, one file each.
@@ -147,6 +184,54 @@ impl CowLayout {
         self.log_dir().join(format!("{slot}.bytes"))
     }
 
+    /// The bare repository behind `/site.git`.
+    #[must_use]
+    pub fn git_dir(&self) -> PathBuf {
+        self.dir.join("git")
+    }
+
+    /// What the repository remembers of the branches' folders, so that it need not read what has not changed.
+    #[must_use]
+    pub fn git_snapshots_dir(&self) -> PathBuf {
+        self.git_dir().join("snapshots")
+    }
+
+    /// Git's index of the files of the branch `name`.
+    #[must_use]
+    pub fn git_index(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.index"))
+    }
+
+    /// What the last snapshot of the branch `name` was made from.
+    #[must_use]
+    pub fn git_snapshot(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.toml"))
+    }
+
+    /// Exclusive for whoever makes a snapshot of the branch `name`.
+    #[must_use]
+    pub fn git_snapshot_lock(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.lock"))
+    }
+
+    /// The ref of the branch `name`: a file, since none are packed.
+    #[must_use]
+    pub fn git_ref(&self, name: &BranchName) -> PathBuf {
+        self.git_refs_dir().join(name.as_str())
+    }
+
+    /// The refs of all branches.
+    #[must_use]
+    pub fn git_refs_dir(&self) -> PathBuf {
+        self.git_dir().join("refs/heads")
+    }
+
+    /// The secret with which others than this machine's users may push.
+    #[must_use]
+    pub fn git_token(&self) -> PathBuf {
+        self.dir.join("git.token")
+    }
+
     /// What mutations in progress intend.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
@@ -157,6 +242,12 @@ impl CowLayout {
     #[must_use]
     pub fn intent(&self) -> PathBuf {
         self.journal_dir().join("intent.toml")
+    }
+
+    /// The same of one that makes, or takes away, several branches.
+    #[must_use]
+    pub fn batch_intent(&self) -> PathBuf {
+        self.journal_dir().join("batch.toml")
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Core knows no PHP and no command line, and prints nothing: it parses, decides and acts, and hands back values.
 //! Everything that both programs touch on disk is named in [`layout`], every lock they share is taken in [`lock`], and
-//! a request's host and path become a file in [`route`].
+//! a request's host and path become a file in [`route`], and a `branchfs://` URL one in [`branchfs`].
 #![deny(unsafe_code)]
 
 #[cfg(feature = "mutations")]
 pub mod branch;
+pub mod branchfs;
 #[cfg(feature = "mutations")]
 pub mod config;
 #[cfg(feature = "mutations")]
@@ -16,6 +17,8 @@ pub mod deadline;
 pub mod disk;
 #[cfg(feature = "mutations")]
 pub mod file;
+#[cfg(feature = "mutations")]
+pub mod git;
 #[cfg(all(feature = "mutations", target_os = "linux"))]
 mod ioctl;
 pub mod layout;
@@ -37,6 +40,7 @@ pub mod site;
 pub mod storage;
 #[cfg(feature = "mutations")]
 mod subvolume;
+pub mod token;
 #[cfg(feature = "mutations")]
 mod tree;
 #[cfg(feature = "mutations")]

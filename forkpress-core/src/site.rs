@@ -101,6 +101,7 @@ pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
         layout.runtime_dir(),
         cow.records_dir(),
         cow.staging_dir(),
+        cow.spares_dir(),
         cow.trash_dir(),
         cow.kept_dir(),
         cow.log_dir(),
@@ -138,6 +139,7 @@ mod tests {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: 18080,
+            spares: 1,
             keep: Keep::default(),
         };
         config.write(&layout.config()).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 use forkpress_core::branch::{self, Branch};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, Report};
+use forkpress_core::mutation::{self, MutationError, Report};
 use forkpress_core::name::BranchName;
 use forkpress_core::site::Site;
 use forkpress_core::usage::{self, Usage};
@@ -13,9 +13,9 @@ use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use crate::cli::{BranchCommand, WaitArgs};
-use crate::failure::Failure;
+use crate::failure::{During, Failure};
 use crate::site::Address;
-use crate::{clean, output, progress, site};
+use crate::{clean, number, output, progress, site};
 
 /// How many branches a list measures without being asked to: that takes about ten milliseconds for each.
 const MEASURED_BRANCHES: usize = 20;
@@ -37,15 +37,22 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
     match command {
         BranchCommand::List { bytes } => list(site, *bytes, as_json),
         BranchCommand::Show { name } => show(site, name, as_json),
-        BranchCommand::Create { name, from, wait } => {
-            let report = mutation::create(site, name, from, &mut patience(wait), &*progress::shown(as_json))?;
-            let url = Address::of(site).url(name);
-            if as_json {
-                return told(json!({ "created": name.as_str(), "from": from.as_str(), "url": url }), &report);
-            }
-            output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
-            output::line(url)?;
-            Ok(())
+        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, wait } => {
+            debug_assert!(names.is_empty());
+            let (mut patience, progress) = (patience(wait), progress::shown(as_json));
+            let (names, report) = loop {
+                let names = number::next(prefix, *count, &taken(site)?)?;
+                match mutation::create_all(site, &names, from, &mut patience, &*progress) {
+                    // Another command took a number meanwhile.
+                    Err(MutationError::Exists { .. }) => {}
+                    created => break (names, created?),
+                }
+            };
+            tell_created(site, &names, from, &report, as_json)
+        }
+        BranchCommand::Create { names, from, wait, .. } => {
+            let report = mutation::create_all(site, names, from, &mut patience(wait), &*progress::shown(as_json))?;
+            tell_created(site, names, from, &report, as_json)
         }
         BranchCommand::Reset { name, from, force, wait } => {
             let report = mutation::reset(site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
@@ -64,6 +71,41 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             Ok(())
         }
     }
+}
+
+/// What no new branch can be called: every name that something in the site's folder has.
+fn taken(site: &Site) -> Result<Vec<String>, Failure> {
+    let root = site.layout.public_root();
+    let names = std::fs::read_dir(root).and_then(|entries| {
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<_>>()
+    });
+    names.during(|| format!("cannot read {}", root.display()))
+}
+
+fn tell_created(
+    site: &Site,
+    names: &[BranchName],
+    from: &BranchName,
+    report: &Report,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let address = Address::of(site);
+    if as_json {
+        let made = match names {
+            [name] => json!({ "created": name.as_str(), "from": from.as_str(), "url": address.url(name) }),
+            names => {
+                let urls: Vec<_> = names.iter().map(|name| address.url(name)).collect();
+                let names: Vec<_> = names.iter().map(BranchName::as_str).collect();
+                json!({ "created": names, "from": from.as_str(), "urls": urls })
+            }
+        };
+        return told(made, report);
+    }
+    for name in names {
+        output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
+        output::line(address.url(name))?;
+    }
+    Ok(())
 }
 
 /// Waits as long as was asked, and says on standard error for whom.

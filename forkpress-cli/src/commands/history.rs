@@ -57,6 +57,7 @@ fn row(entry: &Entry, undone_by: Option<u64>, is_kept: bool) -> Value {
         "id": entry.id,
         "operation": entry.operation,
         "name": entry.name.as_str(),
+        "names": entry.names().map(BranchName::as_str).collect::<Vec<_>>(),
         "from": entry.from.as_ref().map(BranchName::as_str),
         "with": entry.with,
         "undoes": entry.undoes,
@@ -76,15 +77,19 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
     let site = site::open(work_dir)?;
     let report = mutation::undo(&site, args.id, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
     let (undone, name) = (report.operation.undoes.unwrap_or_default(), &report.operation.name);
+    let names: Vec<_> = report.operation.names().map(BranchName::as_str).collect();
     if as_json {
-        branch::told(json!({ "undone": undone, "name": name.as_str() }), &report)?;
+        branch::told(json!({ "undone": undone, "name": name.as_str(), "names": names }), &report)?;
     } else {
         let now = match report.operation.before {
-            _ if !site.layout.branch(name).is_dir() => "is gone",
-            Some(_) => "is what it was before",
-            None => "is back",
+            _ if !site.layout.branch(name).is_dir() => "gone",
+            Some(_) => "what it was before",
+            None => "back",
         };
-        output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' {now}"))?;
+        match names.len() {
+            1 => output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' is {now}"))?,
+            many => output::line(format_args!("forkpress: undid operation {undone}: {many} branches are {now}"))?,
+        }
     }
     clean::in_background(&site);
     Ok(())

@@ -1,8 +1,13 @@
 //! What each command does, one file a command.
 
+mod agents;
 mod branch;
+mod checkout;
 mod doctor;
 mod exec;
+mod git;
+mod git_hook;
+mod git_http;
 mod history;
 mod logs;
 mod serve;
@@ -13,7 +18,7 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, DoctorCommand, ServerCommand};
+use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -38,8 +43,15 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Storage(command) => storage::run(work_dir, command, cli.json)?,
         Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
+        Command::Commit(args) => checkout::commit(args, cli.json)?,
+        Command::Pull(args) => checkout::pull(args, cli.json)?,
+        Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
+        Command::Git(command) => git::run(work_dir, command, cli.json)?,
+        Command::GitHttp => return Ok(git_http::run(work_dir)),
+        Command::GitHook { hook: GitHook::ProcReceive } => git_hook::run(work_dir)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }

@@ -221,7 +221,8 @@ impl Pools {
         let errors_log = Tail::from_now(site.layout.php_errors_log());
         let loopback = port::free_on_loopback()?;
         let root_host = wanted.address.root_host.as_str();
-        let settings = |listen, workers| Settings { site, php, listen, workers, root_host, loopback };
+        let settings =
+            |listen, workers| Settings { site, php, listen, public: wanted.host, workers, root_host, loopback };
         let listen = SocketAddr::new(wanted.host, wanted.address.port);
         let public = Pool::start(&settings(listen, wanted.workers))?;
         let own = Pool::start(&settings(loopback, pool::LOOPBACK_WORKERS))?;

@@ -1,7 +1,7 @@
 //! One `php -S`: its command line, its environment, and its process group.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
 
@@ -20,6 +20,8 @@ pub(super) struct Settings<'a> {
     pub(super) site: &'a Site,
     pub(super) php: &'a Php,
     pub(super) listen: SocketAddr,
+    /// Where others reach the site.
+    pub(super) public: IpAddr,
     pub(super) workers: u16,
     pub(super) root_host: &'a str,
     pub(super) loopback: SocketAddr,
@@ -40,6 +42,9 @@ impl Settings<'_> {
             ("FORKPRESS_BRANCHES_DIR", Some(layout.public_root().into())),
             ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
             ("FORKPRESS_ROOT_HOST", Some(self.root_host.into())),
+            ("FORKPRESS_BIN", std::env::current_exe().ok().map(Into::into)),
+            // Whoever reaches a loopback address is a user of this machine.
+            ("FORKPRESS_GIT_PUSH", Some(if self.public.is_loopback() { "open" } else { "token" }.into())),
             ("FORKPRESS_DEBUG_LOG", Some(layout.wp_debug_log().into())),
             ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
             ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),

@@ -140,17 +140,17 @@ impl Files {
             disk::create_folder(path)?;
         }
         let mut files = Self { list: List::default(), view, seen: Vec::new(), folder };
-        let mut stale = Vec::new();
+        let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (number, change) in changes.iter().enumerate() {
             let (place, old) = match purpose {
-                Purpose::Apply => files.save(branch, number, &change.path)?,
-                Purpose::Create => (look(branch, &change.path)?, None),
+                Purpose::Apply => files.save(&mut looks, number, &change.path)?,
+                Purpose::Create => (looks.look(&change.path)?, None),
             };
             if purpose == Purpose::Apply && !overlay.is_expected(number, old.as_deref()).map_err(from_overlay)? {
                 stale.push(change.path.clone());
                 continue;
             }
-            files.make(branch, number, change, &place, overlay)?;
+            files.make(&mut looks, number, change, &place, overlay)?;
             files.list.touched.push(Touched {
                 path: change.path.clone(),
                 had: matches!(place, Place::Leaf(_)),
@@ -161,7 +161,7 @@ impl Files {
         if !stale.is_empty() {
             return Err(MutationError::Stale { paths: stale });
         }
-        files.list.made = files.folders_to_make(branch)?;
+        files.list.made = files.folders_to_make(&mut looks)?;
         let list = files.folder.path().join(LIST);
         step("write", &list, || fs::write(&list, files.list.to_bytes()))?;
         disk::sync_file_system(files.folder.path())?;
@@ -180,18 +180,18 @@ impl Files {
     }
 
     /// Copies what is at a path to `old`, and says what that is. What is written after the look shows as a change.
-    fn save(&self, branch: &Path, number: usize, path: &Path) -> Result<(Place, Option<PathBuf>), DiskError> {
-        let mut place = look(branch, path)?;
+    fn save(&self, looks: &mut Looks<'_>, number: usize, path: &Path) -> Result<(Place, Option<PathBuf>), DiskError> {
+        let mut place = looks.look(path)?;
         for _ in 0..LOOKS {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             match &place {
                 Place::Leaf(signature) if tree::is_racy(signature.changed, now) => std::thread::sleep(tree::TICK),
                 _ => break,
             }
-            place = look(branch, path)?;
+            place = looks.look(path)?;
         }
         let Place::Leaf(signature) = &place else { return Ok((place, None)) };
-        let (from, to) = (branch.join(path), old_dir(self.folder.path()).join(number.to_string()));
+        let (from, to) = (looks.root.join(path), old_dir(self.folder.path()).join(number.to_string()));
         // What has gone since has no copy, and shows as a change.
         let copied = copy(self.view, &from, &to, signature)?;
         Ok((place, copied.then_some(to)))
@@ -200,7 +200,7 @@ impl Files {
     /// Makes `new` of a change.
     fn make(
         &self,
-        branch: &Path,
+        looks: &mut Looks<'_>,
         number: usize,
         change: &Change,
         place: &Place,
@@ -217,26 +217,20 @@ impl Files {
         let written = step("look at", &path, || Ok(attributes_of(&file.metadata()?)))?;
         let (mode, like) = match place {
             Place::Leaf(before) if !before.is_symlink => (before.attributes.mode, before.attributes),
-            _ => (0o644, folder_attributes(branch, &change.path)?),
+            _ => (0o644, looks.folder_attributes(&change.path)?),
         };
         // Who may read it may run it.
         let mode = if executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
         let attributes = Attributes { mode, owner: like.owner, group: like.group, modified: written.modified };
-        Ok(disk::set_attributes(&path, &attributes, false)?)
+        Ok(disk::set_attributes(&path, &attributes)?)
     }
 
-    fn folders_to_make(&self, branch: &Path) -> Result<Vec<PathBuf>, DiskError> {
-        let parents: BTreeSet<&Path> = self
-            .list
-            .touched
-            .iter()
-            .filter(|touched| touched.has)
-            .flat_map(|touched| folders_of(&touched.path))
-            .collect();
-        let mut made = Vec::new();
-        for path in parents {
-            if look(branch, path)? != Place::Folder {
-                made.push(path.to_owned());
+    fn folders_to_make(&self, looks: &mut Looks<'_>) -> Result<Vec<PathBuf>, DiskError> {
+        let has = self.list.touched.iter().filter(|touched| touched.has);
+        let mut made: Vec<PathBuf> = Vec::new();
+        for folder in has.flat_map(|touched| folders_of(&touched.path)).collect::<BTreeSet<_>>() {
+            if looks.look(folder)? != Place::Folder {
+                made.push(folder.to_owned());
             }
         }
         Ok(made)
@@ -247,30 +241,17 @@ impl Files {
     pub(super) fn stale(&self, branch: &Path) -> Result<Vec<PathBuf>, DiskError> {
         let gone: HashSet<&Path> =
             self.list.touched.iter().filter(|touched| !touched.has).map(|touched| &*touched.path).collect();
-        let mut stale = Vec::new();
-        let mut folders = HashSet::new();
+        let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (touched, seen) in self.list.touched.iter().zip(&self.seen) {
-            let now = look(branch, &touched.path)?;
-            let fits = match &now {
-                _ if now != *seen => false,
-                Place::Folder => !touched.has || all_leaves_in(&gone, branch, &touched.path)?,
-                Place::Other => folders_of(&touched.path).any(|folder| gone.contains(folder)),
+            let mut folders = folders_of(&touched.path);
+            let fits = match looks.look(&touched.path)? {
+                now if now != *seen => false,
+                Place::Folder => !touched.has || looks.all_leaves_in(&gone, &touched.path)?,
+                // Behind a symlink or a file: one that goes.
+                Place::Other => !touched.has || folders.any(|folder| gone.contains(folder)),
                 Place::Nothing | Place::Leaf(_) => true,
             };
-            let mut is_clear = fits;
-            if fits && touched.has {
-                for folder in folders_of(&touched.path) {
-                    if folders.contains(folder) || gone.contains(folder) {
-                        continue;
-                    }
-                    match look(branch, folder)? {
-                        Place::Folder | Place::Nothing => drop(folders.insert(folder)),
-                        Place::Other if folders_of(folder).any(|above| gone.contains(above)) => {}
-                        Place::Leaf(_) | Place::Other => is_clear = false,
-                    }
-                }
-            }
-            if !is_clear {
+            if !fits {
                 stale.push(touched.path.clone());
             }
         }
@@ -325,20 +306,19 @@ pub(super) enum Purpose {
 struct Target<'a> {
     root: &'a Path,
     view: FileView,
-    /// Folders that are known to be folders, not symlinks.
-    folders: HashSet<PathBuf>,
+    looks: Looks<'a>,
     /// Whether files came from another file system or subvolume, so that their bytes are not durable yet.
     has_copies: bool,
 }
 
 impl<'a> Target<'a> {
     fn new(root: &'a Path, view: FileView) -> Self {
-        Self { root, view, folders: HashSet::new(), has_copies: false }
+        Self { root, view, looks: Looks::at(root), has_copies: false }
     }
 
     /// Removes a file or a symlink. What is behind a symlink stays.
-    fn unlink(&self, path: &Path) -> Result<(), DiskError> {
-        match look(self.root, path)? {
+    fn unlink(&mut self, path: &Path) -> Result<(), DiskError> {
+        match self.looks.look(path)? {
             Place::Leaf(_) => disk::unlink(&self.root.join(path)),
             Place::Nothing | Place::Folder | Place::Other => Ok(()),
         }
@@ -346,11 +326,11 @@ impl<'a> Target<'a> {
 
     /// Puts the file or symlink at `from` where `path` is, in place of what is there: a folder only if it has no files.
     fn put(&mut self, from: &Path, path: &Path) -> Result<(), DiskError> {
-        for folder in folders_of(path).collect::<Vec<_>>().into_iter().rev() {
+        if let Some(folder) = folders_of(path).next() {
             self.make_folder(folder)?;
         }
         let to = self.root.join(path);
-        if look(self.root, path)? == Place::Folder {
+        if self.looks.look(path)? == Place::Folder {
             disk::remove_empty_folders(&to)?;
         }
         if disk::rename_over(from, &to)? {
@@ -364,34 +344,33 @@ impl<'a> Target<'a> {
         disk::rename_over(&beside, &to).map(drop)
     }
 
+    /// Makes a folder and those around it that are not there.
     fn make_folder(&mut self, path: &Path) -> Result<(), DiskError> {
-        if self.folders.contains(path) {
-            return Ok(());
-        }
         let full = self.root.join(path);
-        match look(self.root, path)? {
-            Place::Folder => {}
+        match self.looks.look(path)? {
+            Place::Folder => Ok(()),
             Place::Nothing => {
-                let like = folder_attributes(self.root, path)?;
+                folders_of(path).next().map_or(Ok(()), |folder| self.make_folder(folder))?;
+                let like = self.looks.folder_attributes(path)?;
                 disk::create_folder(&full)?;
-                disk::set_attributes(&full, &like, false)?;
+                disk::set_attributes(&full, &like)
             }
             Place::Leaf(_) | Place::Other => {
-                return step("make the folder", &full, || Err(io::ErrorKind::NotADirectory.into()));
+                step("make the folder", &full, || Err(io::ErrorKind::NotADirectory.into()))
             }
         }
-        self.folders.insert(path.to_owned());
-        Ok(())
     }
 
     /// Makes what was done to the paths of a list durable.
-    fn sync(&self, list: &List) -> Result<(), DiskError> {
+    fn sync(self, list: &List) -> Result<(), DiskError> {
         let folders: BTreeSet<&Path> = list.touched.iter().flat_map(|touched| folders_of(&touched.path)).collect();
         if self.has_copies || folders.len() >= SYNC_ALL_FROM {
             return disk::sync_file_system(self.root);
         }
+        // Some may have gone.
+        let mut looks = Looks::at(self.root);
         for folder in folders {
-            if look(self.root, folder)? == Place::Folder {
+            if looks.look(folder)? == Place::Folder {
                 disk::sync(&self.root.join(folder))?;
             }
         }
@@ -481,19 +460,32 @@ fn folders_of(path: &Path) -> impl Iterator<Item = &Path> {
     path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty())
 }
 
-/// Looks at a path in a tree, through no symlink.
-fn look(root: &Path, path: &Path) -> Result<Place, DiskError> {
-    let full = root.join(path);
-    step("look at", &full, || {
-        for folder in folders_of(path).collect::<Vec<_>>().into_iter().rev() {
-            match fs::symlink_metadata(root.join(folder)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::Nothing),
-                Err(error) => return Err(error),
-                Ok(metadata) if metadata.is_dir() => {}
-                Ok(_) => return Ok(Place::Other),
-            }
+/// Looks at paths in a tree, through no symlink. A folder that was one once is taken for one from then on.
+struct Looks<'a> {
+    root: &'a Path,
+    folders: HashSet<PathBuf>,
+}
+
+impl<'a> Looks<'a> {
+    fn at(root: &'a Path) -> Self {
+        Self { root, folders: HashSet::new() }
+    }
+
+    fn look(&mut self, path: &Path) -> Result<Place, DiskError> {
+        if self.folders.contains(path) {
+            return Ok(Place::Folder);
         }
-        match fs::symlink_metadata(&full) {
+        if let Some(folder) = folders_of(path).next()
+            && !self.folders.contains(folder)
+        {
+            match self.look(folder)? {
+                Place::Folder => self.folders.insert(folder.to_owned()),
+                Place::Nothing => return Ok(Place::Nothing),
+                Place::Leaf(_) | Place::Other => return Ok(Place::Other),
+            };
+        }
+        let full = self.root.join(path);
+        step("look at", &full, || match fs::symlink_metadata(&full) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
             metadata => {
                 let metadata = metadata?;
@@ -503,24 +495,36 @@ fn look(root: &Path, path: &Path) -> Result<Place, DiskError> {
                     _ => Place::Other,
                 })
             }
-        }
-    })
-}
-
-/// Whether every file in the folder at `path` is among `leaves`.
-fn all_leaves_in(leaves: &HashSet<&Path>, root: &Path, path: &Path) -> Result<bool, DiskError> {
-    for found in disk::list(&root.join(path))? {
-        let relative = path.join(found.file_name().unwrap_or_default());
-        let fits = match look(root, &relative)? {
-            Place::Nothing => true,
-            Place::Folder => all_leaves_in(leaves, root, &relative)?,
-            Place::Leaf(_) | Place::Other => leaves.contains(&*relative),
-        };
-        if !fits {
-            return Ok(false);
-        }
+        })
     }
-    Ok(true)
+
+    /// Whether every file in the folder at `path` is among `leaves`.
+    fn all_leaves_in(&mut self, leaves: &HashSet<&Path>, path: &Path) -> Result<bool, DiskError> {
+        for found in disk::list(&self.root.join(path))? {
+            let relative = path.join(found.file_name().unwrap_or_default());
+            let fits = match self.look(&relative)? {
+                Place::Nothing => true,
+                Place::Folder => self.all_leaves_in(leaves, &relative)?,
+                Place::Leaf(_) | Place::Other => leaves.contains(&*relative),
+            };
+            if !fits {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The attributes of the nearest folder around a path that there is.
+    fn folder_attributes(&mut self, path: &Path) -> Result<Attributes, DiskError> {
+        let mut nearest = self.root.to_owned();
+        for folder in folders_of(path) {
+            if self.look(folder)? == Place::Folder {
+                nearest.push(folder);
+                break;
+            }
+        }
+        step("look at", &nearest, || Ok(attributes_of(&fs::symlink_metadata(&nearest)?)))
+    }
 }
 
 /// Removes a folder that nothing is in any more. One that stays does no harm.
@@ -537,23 +541,13 @@ fn copy(view: FileView, from: &Path, to: &Path, signature: &Signature) -> Result
         })?;
         let Some(target) = target else { return Ok(false) };
         disk::symlink(&target, to)?;
+        disk::set_symlink_attributes(to, &signature.attributes)?;
     } else {
         let Some(file) = disk::open_file(from)? else { return Ok(false) };
         disk::clone_file(view, &file, to)?;
+        disk::set_attributes(to, &signature.attributes)?;
     }
-    disk::set_attributes(to, &signature.attributes, signature.is_symlink)?;
     Ok(true)
-}
-
-/// The attributes of the nearest folder around a path that there is.
-fn folder_attributes(root: &Path, path: &Path) -> Result<Attributes, DiskError> {
-    for folder in folders_of(path) {
-        if look(root, folder)? == Place::Folder {
-            let folder = root.join(folder);
-            return step("look at", &folder, || Ok(attributes_of(&fs::symlink_metadata(&folder)?)));
-        }
-    }
-    step("look at", root, || Ok(attributes_of(&fs::symlink_metadata(root)?)))
 }
 
 fn attributes_of(metadata: &fs::Metadata) -> Attributes {

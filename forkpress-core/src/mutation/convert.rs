@@ -243,7 +243,7 @@ fn stage(
     patience: &Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Staged, MutationError> {
-    Staged::prepare(view, source, target, patience.deadline(), progress)
+    Staged::prepare_elsewhere(view, source, target, patience.deadline(), progress)
 }
 
 fn name_of(path: &Path) -> &OsStr {
@@ -384,8 +384,8 @@ fn clean_up(layout: &SiteLayout, conversion: Conversion) -> Result<(), ConvertEr
     if let Some(image) = old.image() {
         storage::remove(image)?;
     } else {
-        for tree in disk::list(&old.cow().kept_dir())? {
-            disk::remove(&tree)?;
+        for folder in [old.cow().kept_dir(), old.cow().spares_dir()] {
+            disk::list(&folder)?.iter().try_for_each(|tree| disk::remove(tree))?;
         }
     }
     finish(layout)

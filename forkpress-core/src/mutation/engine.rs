@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::apply::{self, Files, Overlay, Purpose, Reverse};
 use super::convert::{self, ConvertError};
-use super::history::{self, Entry, History, Operation};
+use super::history::{Entry, History, Operation};
 use super::journal::{Ending, Found, Intent};
 use super::staged::Staged;
-use super::{MutationError, Recovered, Report, keep};
+use super::{MutationError, Recovered, Report, batch, keep, spare};
 use crate::branch::{self, Branch, BranchError};
 use crate::config::SiteConfig;
 use crate::database::DatabaseError;
@@ -92,9 +92,9 @@ pub struct Prepared<'site> {
 /// The right to change something, and a site that no dead process has left anything in.
 #[derive(Debug)]
 pub(super) struct Begun {
-    since: Instant,
-    recovered: Option<Recovered>,
-    mutation: Mutation<'static>,
+    pub(super) since: Instant,
+    pub(super) recovered: Option<Recovered>,
+    pub(super) mutation: Mutation<'static>,
 }
 
 impl Begun {
@@ -146,11 +146,12 @@ pub(super) fn prepare<'site>(
     keep::keep_disk_free(site)?;
     let staged = with_room(site, || {
         let path = site.layout.cow().staged_tree(&intent.entry.name);
-        Staged::prepare(site.config.file_view, &source.path, path, patience.deadline(), progress)
+        Staged::prepare(site, &source, path, patience.deadline(), progress)
     })?;
     let files = put.map(|overlay| {
         let folder = site.layout.cow().staged_files(&intent.entry.name);
-        Files::prepare(site.config.file_view, &source.path, folder, overlay, Purpose::Create)
+        let (view, path) = (site.config.file_view, &source.path);
+        with_room(site, || Files::prepare(view, path, folder.clone(), &mut *overlay, Purpose::Create))
     });
     let files = files.transpose()?;
     let record = Some(BranchRecord::now(Some(from.clone()), 0));
@@ -176,13 +177,13 @@ fn prepare_files<'site>(
     Ok(Prepared { site, intent, tree: None, staged: None, files: Some(files), begun })
 }
 
-/// Prepares to give a branch the state back that it had before an operation.
-pub(super) fn prepare_undo<'site>(
-    site: &'site Site,
+/// Gives a branch, or those that were made together, the state back that they had before an operation.
+pub(super) fn undo(
+    site: &Site,
     id: Option<u64>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Report, MutationError> {
     let words = id.map_or("undo".to_owned(), |id| format!("undo {id}"));
     let begun = Begun::begin(site, &words, patience, progress)?;
     let cow = site.layout.cow();
@@ -194,6 +195,15 @@ pub(super) fn prepare_undo<'site>(
     if !history.is_kept(cow, undone) {
         return Err(MutationError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) });
     }
+    if !undone.also.is_empty() {
+        return batch::undo(site, undone, begun, patience);
+    }
+    prepare_undo(site, undone, begun)?.publish(patience)
+}
+
+/// Prepares to take back an operation that changed one branch.
+fn prepare_undo<'site>(site: &'site Site, undone: &Entry, begun: Begun) -> Result<Prepared<'site>, MutationError> {
+    let cow = site.layout.cow();
     let mut intent = draft(site, Operation::Undo, undone.name.clone(), None)?;
     if intent.old.is_none() && (undone.before.is_none() || undone.files) {
         return Err(BranchError::Missing { name: undone.name.clone() }.into());
@@ -242,31 +252,13 @@ fn draft(
     from: Option<BranchName>,
 ) -> Result<Intent, MutationError> {
     let before = current(site, operation, &name)?;
-    let id = history::next_id(site.layout.cow())?;
-    let (user, program) = history::who();
-    let entry = Entry {
-        id,
-        operation,
-        from,
-        undoes: None,
-        with: None,
-        files: false,
-        slot: id,
-        at: history::now(),
-        user,
-        pid: std::process::id(),
-        program,
-        took_ms: None,
-        held_us: None,
-        before: before.map(|branch| branch.record),
-        name,
-    };
+    let entry = Entry { before: before.map(|branch| branch.record), ..Entry::begin(site, operation, name, from)? };
     let old = disk::identity(&site.layout.branch(&entry.name))?;
     Ok(Intent { old, new: None, staged: false, purge: false, entry, record: None })
 }
 
 /// The branch as it is, where an operation may change it.
-fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, MutationError> {
+pub(super) fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, MutationError> {
     match (operation, branch::show(site, name)) {
         (Operation::Create, Ok(_)) => Err(MutationError::Exists { name: name.clone() }),
         (_, Ok(branch)) => Ok(Some(branch)),
@@ -280,11 +272,36 @@ fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Optio
 }
 
 /// Does something that needs space; where there is too little, drops what is kept, oldest first, and tries again.
-fn with_room<T>(site: &Site, mut action: impl FnMut() -> Result<T, MutationError>) -> Result<T, MutationError> {
+pub(super) fn with_room<T>(
+    site: &Site,
+    mut action: impl FnMut() -> Result<T, MutationError>,
+) -> Result<T, MutationError> {
     loop {
         match action() {
             Err(error) if error.is_disk_full() && keep::make_room(site).unwrap_or(false) => {}
             done => return done,
+        }
+    }
+}
+
+/// Makes a staged tree what its source is now, while no request runs, and says for how long that was and how many
+/// entries were taken again. Nobody is kept out while a foreign program is waited for.
+pub(super) fn refresh(
+    mutation: &mut Mutation<'static>,
+    staged: &mut Staged,
+    patience: &mut Patience<'_>,
+) -> Result<(Duration, u64), MutationError> {
+    let mut held = Duration::ZERO;
+    loop {
+        let publish = mutation.publish(patience)?;
+        let refreshed = staged.refresh(patience.deadline().remaining().min(GATE_HOLD));
+        held += publish.held_for();
+        drop(publish);
+        match refreshed {
+            Err(MutationError::Database(DatabaseError::Busy { .. })) if !patience.deadline().has_passed() => {
+                staged.wait_for_database(patience.deadline())?;
+            }
+            refreshed => return Ok((held, refreshed?)),
         }
     }
 }
@@ -585,6 +602,7 @@ pub(super) fn recover_under_lock(
     disk::create_folder(&cow.kept_dir())?;
     disk::create_folder(&cow.log_dir())?;
     let finished = finish_what_died(site, mutation, patience)?;
+    spare::recover(site)?;
     let staged = disk::list(&cow.staging_dir())?;
     staged.iter().try_for_each(|path| disk::discard(path, &cow.trash_dir()))?;
     for folder in [cow.records_dir(), cow.journal_dir(), cow.log_dir()] {
@@ -603,6 +621,9 @@ fn finish_what_died(
     patience: &mut Patience<'_>,
 ) -> Result<Option<(Entry, bool)>, MutationError> {
     let cow = site.layout.cow();
+    if let Some(finished) = batch::finish(site, mutation, patience)? {
+        return Ok(Some(finished));
+    }
     let Some(mut intent) = Intent::read(&cow.intent())? else { return Ok(None) };
     if intent.entry.files {
         return finish_files(site, intent, mutation, patience).map(Some);

@@ -18,9 +18,10 @@ use crate::disk::{self, DiskError};
 use crate::layout::CowLayout;
 use crate::name::BranchName;
 use crate::record::BranchRecord;
+use crate::site::Site;
 
 /// How many operations the log has at most, whatever is kept of them.
-const LONGEST_LOG: usize = 200;
+pub(super) const LONGEST_LOG: usize = 200;
 
 /// What happened to a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,13 +80,61 @@ pub struct Entry {
     /// The record of the tree that it took away; none where there was no branch before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<BranchRecord>,
+    /// The other branches that it made, or took away, together with that one. Its slot then has a tree for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Sibling>,
+}
+
+/// A branch that was made, or taken away, together with others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sibling {
+    /// Its name.
+    pub name: BranchName,
+    /// The record of its tree that was taken away; none where there was no branch before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<BranchRecord>,
 }
 
 impl Entry {
+    /// What is known of an operation as it begins, which has a slot of its own.
+    pub(super) fn begin(
+        site: &Site,
+        operation: Operation,
+        name: BranchName,
+        from: Option<BranchName>,
+    ) -> Result<Self, DiskError> {
+        let id = next_id(site.layout.cow())?;
+        let (user, program) = who();
+        Ok(Self {
+            id,
+            operation,
+            name,
+            from,
+            undoes: None,
+            with: None,
+            files: false,
+            slot: id,
+            at: now(),
+            user,
+            pid: std::process::id(),
+            program,
+            took_ms: None,
+            held_us: None,
+            before: None,
+            also: Vec::new(),
+        })
+    }
+
     /// When it began, in UTC, as RFC 3339 has it.
     #[must_use]
     pub fn began(&self) -> String {
         crate::record::rfc3339(UNIX_EPOCH + std::time::Duration::from_secs(self.at))
+    }
+
+    /// Every branch that it made or changed.
+    pub fn names(&self) -> impl Iterator<Item = &BranchName> {
+        std::iter::once(&self.name).chain(self.also.iter().map(|sibling| &sibling.name))
     }
 
     /// Writes the entry durably.
@@ -95,10 +144,10 @@ impl Entry {
     }
 }
 
-/// What was done, in the words of the command line: `reset x from main`, `undo 7 of x`.
+/// What was done, in the words of the command line: `reset x from main`, `undo 7 of x`, `create x and 9 more from main`.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, from) = (&self.name, self.from.as_ref());
+        let (name, from) = (some_of(&self.name, self.also.len()), self.from.as_ref());
         match (self.operation, self.undoes) {
             (Operation::Create, _) => write!(f, "create {name}")?,
             (Operation::Reset, _) => write!(f, "reset {name}")?,
@@ -108,6 +157,14 @@ impl fmt::Display for Entry {
         }
         from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
         self.with.as_ref().map_or(Ok(()), |with| write!(f, " with {with}"))
+    }
+}
+
+/// A branch, and how many others.
+pub(super) fn some_of(name: &BranchName, others: usize) -> String {
+    match others {
+        0 => name.to_string(),
+        others => format!("{name} and {others} more"),
     }
 }
 
@@ -166,7 +223,7 @@ impl History {
     pub(super) fn newest_undoable(&self, cow: &CowLayout) -> Option<u64> {
         let is_undoable = |entry: &&Entry| match entry.before {
             Some(_) => self.is_kept(cow, entry),
-            None => !entry.name.is_main() && cow.record(&entry.name).exists(),
+            None => !entry.name.is_main() && entry.names().any(|name| cow.record(name).exists()),
         };
         self.candidates().find(is_undoable).map(|entry| entry.id)
     }
@@ -194,7 +251,7 @@ impl History {
 }
 
 /// The number of the next operation.
-pub(super) fn next_id(cow: &CowLayout) -> Result<u64, DiskError> {
+fn next_id(cow: &CowLayout) -> Result<u64, DiskError> {
     Ok(ids(cow)?.last().map_or(1, |last| last + 1))
 }
 
@@ -206,7 +263,7 @@ fn ids(cow: &CowLayout) -> Result<Vec<u64>, DiskError> {
 }
 
 /// Who runs this process: the user and the program.
-pub(super) fn who() -> (String, String) {
+fn who() -> (String, String) {
     let user = std::env::var("USER")
         .ok()
         .filter(|user| !user.is_empty())
@@ -244,6 +301,7 @@ mod tests {
             took_ms: None,
             held_us: None,
             before: None,
+            also: Vec::new(),
         };
         History { entries: operations.iter().map(entry).collect() }
     }

@@ -115,6 +115,7 @@ mod tests {
             took_ms: None,
             held_us: None,
             before: Some(record.clone()),
+            also: Vec::new(),
         };
         Intent { old, new, staged: true, purge: false, entry, record: Some(record) }
     }

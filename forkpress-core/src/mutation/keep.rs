@@ -9,9 +9,9 @@ use std::path::Path;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-use super::MutationError;
 use super::engine::Begun;
 use super::history::{self, Entry, History};
+use super::{MutationError, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::lock::Patience;
@@ -32,13 +32,13 @@ pub struct Kept {
 
 /// How much of the disk is free, and how much should be.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+pub(super) struct Room {
     free_bytes: u64,
     wanted_bytes: u64,
 }
 
 impl Room {
-    fn of(site: &Site) -> Result<Self, DiskError> {
+    pub(super) fn of(site: &Site) -> Result<Self, DiskError> {
         let (mut free_bytes, total_bytes) = disk::free_and_total_bytes(&site.layout.storage_root())?;
         if let Some(image) = site.layout.image() {
             // An image can't grow beyond the disk that it lies on, whatever it says of itself.
@@ -49,7 +49,12 @@ impl Room {
         Ok(Self { free_bytes, wanted_bytes })
     }
 
-    fn is_low(self) -> bool {
+    /// The same with so many bytes more in use.
+    pub(super) fn without(self, bytes: u64) -> Self {
+        Self { free_bytes: self.free_bytes.saturating_sub(bytes), ..self }
+    }
+
+    pub(super) fn is_low(self) -> bool {
         self.free_bytes < self.wanted_bytes
     }
 }
@@ -88,7 +93,9 @@ fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
     (0..kept.len())
         .find(|&count| {
             let (goes, stays) = kept.split_at(count);
-            stays.len() <= keep.trees
+            // A push keeps a few files: many of them must not cost the way back from one delete.
+            stays.iter().filter(|kept| !kept.operation.files).count() <= keep.trees
+                && stays.len() <= history::LONGEST_LOG
                 && !stays.iter().any(is_old)
                 && bytes(stays) <= keep.bytes
                 && room.free_bytes.saturating_add(bytes(goes)) >= room.wanted_bytes
@@ -183,11 +190,12 @@ fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError>
     Ok(bytes)
 }
 
-/// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the oldest tree that is kept.
+/// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the spares or, where there is
+/// none of them either, of the oldest tree that is kept.
 /// False where there is nothing left to free.
 pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
-    if disk::list(&cow.trash_dir())?.is_empty() {
+    if disk::list(&cow.trash_dir())?.is_empty() && !spare::drop_all(site)? {
         let history = History::read(cow)?;
         let mut trees = history.owners().map(|entry| cow.kept_tree(entry.slot));
         match trees.find(|tree| tree.exists()) {
@@ -233,6 +241,7 @@ mod tests {
             took_ms: None,
             held_us: None,
             before: None,
+            also: Vec::new(),
         };
         days.iter().map(|day| Kept { operation: entry(*day), bytes: 10 }).collect()
     }
@@ -250,5 +259,16 @@ mod tests {
         assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
         assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
         assert_eq!(surplus(generous, Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+    }
+
+    #[test]
+    fn files_that_pushes_took_away_are_no_trees_but_not_kept_without_end() {
+        let keep = Keep { days: 1000, trees: 1, bytes: 1_000_000, free_bytes: 0 };
+        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
+        let mut kept = kept(&(1..=200).collect::<Vec<_>>());
+        kept[1..].iter_mut().for_each(|kept| kept.operation.files = true);
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 0);
+        kept.push(kept[199].clone());
+        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 1);
     }
 }

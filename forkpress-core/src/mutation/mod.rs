@@ -14,11 +14,13 @@
 //! What a mutation takes away is kept for a while, and [`undo`] brings it back: see [`history`] and [`keep`].
 
 pub mod apply;
+mod batch;
 pub mod convert;
 mod engine;
 pub mod history;
 mod journal;
 pub mod keep;
+pub mod spare;
 mod staged;
 
 use std::fmt;
@@ -93,6 +95,15 @@ pub enum MutationError {
     /// The branch to create exists.
     #[error("branch '{name}' already exists")]
     Exists {
+        /// Its name.
+        name: BranchName,
+    },
+    /// No branch is named.
+    #[error("no branch to create")]
+    NoNames,
+    /// A branch is named more than once.
+    #[error("branch '{name}' is named twice")]
+    NamedTwice {
         /// Its name.
         name: BranchName,
     },
@@ -256,6 +267,24 @@ pub fn create(
     prepare_create(site, name, from, patience, progress)?.publish(patience)
 }
 
+/// Creates several branches, all of them or none. They have the files and the database that the branch `from` has at one
+/// moment while this runs, and the log has one operation for them all.
+///
+/// # Errors
+/// [`MutationError`]; [`MutationError::Exists`] and [`MutationError::InTheWay`] name the first that can't be created.
+pub fn create_all(
+    site: &Site,
+    names: &[BranchName],
+    from: &BranchName,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, MutationError> {
+    match names {
+        [name] => create(site, name, from, patience, progress),
+        names => batch::create(site, names, from, patience, progress),
+    }
+}
+
 /// Does the first step of [`create`]. Dropped, the result leaves nothing behind.
 ///
 /// # Errors
@@ -389,7 +418,7 @@ pub fn undo(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
-    engine::prepare_undo(site, id, patience, progress)?.publish(patience)
+    engine::undo(site, id, patience, progress)
 }
 
 /// Brings what a process that died left to its end: every mutation does this first, and a server as it starts. Does

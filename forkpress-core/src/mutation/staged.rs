@@ -6,13 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::MutationError;
+use super::{MutationError, spare};
+use crate::branch::Branch;
 use crate::config::FileView;
-use crate::database::{DatabaseError, Snapshot};
+use crate::database::{self, DatabaseError, Snapshot};
 use crate::deadline::Deadline;
 use crate::disk::{self, DiskError};
 use crate::layout::DATABASE_DIR;
 use crate::progress::Progress;
+use crate::site::Site;
 use crate::tree::{self, Tree};
 use crate::view;
 
@@ -39,16 +41,44 @@ enum Files {
 }
 
 impl Staged {
-    /// Does what can be done while whoever writes into `source` goes on, durably.
+    /// Does what can be done while whoever writes into `source` goes on, durably. Uses a spare where there is one.
     pub(super) fn prepare(
+        site: &Site,
+        source: &Branch,
+        path: PathBuf,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutationError> {
+        let view = site.config.file_view;
+        let folder = Folder::new(path);
+        let is_whole = view::takes_whole_trees(view, &source.path)?;
+        let seen = if is_whole { None } else { spare::take(site, source, folder.path())? };
+        Self::begin(view, &source.path, folder, seen, deadline, progress)
+    }
+
+    /// Does the same for a tree that is to be in another storage than the one it is taken from.
+    pub(super) fn prepare_elsewhere(
         view: FileView,
         source: &Path,
         path: PathBuf,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
-        let folder = Folder::new(path);
-        let files = if view::takes_whole_trees(view, source)? {
+        Self::begin(view, source, Folder::new(path), None, deadline, progress)
+    }
+
+    /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it.
+    fn begin(
+        view: FileView,
+        source: &Path,
+        folder: Folder,
+        seen: Option<Tree>,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutationError> {
+        let files = if let Some(seen) = seen {
+            Files::OneByOne { view, seen }
+        } else if view::takes_whole_trees(view, source)? {
             Files::WholeTree
         } else {
             let seen = Tree::walk(source)?;
@@ -91,7 +121,7 @@ impl Staged {
                 let path = path.join(DATABASE_DIR);
                 disk::open_up(&path)?;
                 self.database.take(timeout)?;
-                disk::set_attributes(&path, &database_folder.attributes, false)?;
+                disk::set_attributes(&path, &database_folder.attributes)?;
                 disk::sync(&path)?;
                 Ok(retaken)
             }
@@ -103,6 +133,29 @@ impl Staged {
                 Ok(0)
             }
         }
+    }
+
+    /// Makes clones of this tree, which is refreshed and in nobody's use, at other paths, durably.
+    pub(super) fn clone_to(&self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
+        let own = self.folder.path();
+        let Files::OneByOne { view, seen } = &self.files else {
+            return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
+        };
+        for path in paths {
+            view::create_tree_root(*view, path)?;
+            disk::close_to_others(path)?;
+        }
+        tree::clone_to_all(*view, seen, own, paths, progress)?;
+        if let Some(database_folder) = seen.get(Path::new(DATABASE_DIR)) {
+            let folders: Vec<_> = paths.iter().map(|path| path.join(DATABASE_DIR)).collect();
+            folders.iter().try_for_each(|folder| disk::open_up(folder))?;
+            database::clone_at_rest(*view, own, paths)?;
+            folders.iter().try_for_each(|folder| disk::set_attributes(folder, &database_folder.attributes))?;
+        }
+        progress.begin("sync", None);
+        disk::sync_file_system(own)?;
+        progress.end();
+        Ok(())
     }
 
     /// Waits until no foreign writer is at the source's database.

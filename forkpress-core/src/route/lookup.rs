@@ -23,10 +23,23 @@ pub struct Branches<'a> {
 }
 
 impl Branches<'_> {
+    /// Whether only a folder with a record is a branch.
+    pub(crate) fn has_records(&self) -> bool {
+        self.site().is_some()
+    }
+
+    /// The `.forkpress` folder, where there is a site around the branches.
+    fn site(&self) -> Option<&Path> {
+        self.cow.dir().parent().filter(|work_dir| work_dir.join("site.toml").exists())
+    }
+
     /// The real folder of a branch. In a site it may be in an image, and then a link leads there, and nowhere else.
-    fn root(&self, name: &BranchName) -> Result<PathBuf, Refusal> {
+    ///
+    /// # Errors
+    /// What a request for it is answered with, where there is no such branch or its storage is detached.
+    pub fn root(&self, name: &BranchName) -> Result<PathBuf, Refusal> {
         let not_found = || host::branch_not_found(name.as_str());
-        let site = self.cow.dir().parent().filter(|work_dir| work_dir.join("site.toml").exists());
+        let site = self.site();
         if site.is_some() && !self.cow.record(name).is_file() {
             return Err(not_found());
         }

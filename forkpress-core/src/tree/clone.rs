@@ -1,18 +1,24 @@
 //! Cloning a tree, and bringing a clone up to date.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use super::diff::Changes;
 use super::walk::{Entry, Kind, Tree};
 use crate::config::FileView;
-use crate::disk::{self, DiskError};
+use crate::disk::{self, DiskError, Folder};
 use crate::progress::Progress;
 
 /// From how many changed files on the whole file system is synced instead of each of them.
 const SYNC_ALL_FROM: usize = 64;
+
+/// How many entries of one folder a thread clones at a time.
+const ENTRIES_PER_PART: usize = 256;
+
+/// How many trees are cloned at a time. A thread has a folder of each open.
+const TREES_AT_A_TIME: usize = 32;
 
 /// Clones a walked tree from `source` into the folder `target`, which is made, and makes it durable.
 ///
@@ -24,13 +30,29 @@ pub(crate) fn clone_tree(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
-    progress.begin("clone files", Some(tree.entries.len() as u64));
-    let entries: Vec<&Entry> = tree.entries.iter().collect();
-    clone_entries(view, &entries, source, target, progress)?;
-    set_folder_attributes(entries.into_iter().filter(|entry| entry.kind == Kind::Folder).rev(), target)?;
-    progress.end();
+    clone_to_all(view, tree, source, &[target.to_owned()], progress)?;
     progress.begin("sync", None);
     disk::sync_file_system(target)?;
+    progress.end();
+    Ok(())
+}
+
+/// Clones a walked tree into several folders, which are made, but does not make them durable.
+pub(crate) fn clone_to_all(
+    view: FileView,
+    tree: &Tree,
+    source: &Path,
+    targets: &[PathBuf],
+    progress: &dyn Progress,
+) -> Result<(), DiskError> {
+    progress.begin("clone files", Some((tree.entries.len() * targets.len()) as u64));
+    let entries: Vec<&Entry> = tree.entries.iter().collect();
+    for targets in targets.chunks(TREES_AT_A_TIME) {
+        clone_entries(view, &entries, source, targets, progress)?;
+        targets.par_iter().try_for_each(|target| {
+            set_folder_attributes(entries.iter().copied().filter(|entry| entry.kind == Kind::Folder).rev(), target)
+        })?;
+    }
     progress.end();
     Ok(())
 }
@@ -51,7 +73,7 @@ pub(crate) fn retake(
     for entry in changes.taken.iter().filter(|entry| entry.kind != Kind::Folder) {
         disk::remove(&target.join(&entry.path))?;
     }
-    clone_entries(view, &changes.taken, source, target, &crate::progress::Silent)?;
+    clone_entries(view, &changes.taken, source, &[target.to_owned()], &crate::progress::Silent)?;
     let is_touched = |entry: &&Entry| entry.kind == Kind::Folder && changes.touched.contains(&entry.path);
     let folders: Vec<&Entry> = after.entries.iter().filter(is_touched).collect();
     set_folder_attributes(folders.iter().copied().rev(), target)?;
@@ -71,58 +93,86 @@ fn clone_entries(
     view: FileView,
     entries: &[&Entry],
     source: &Path,
-    target: &Path,
+    targets: &[PathBuf],
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
     let mut first_names: HashMap<(u64, u64), &Path> = HashMap::new();
-    let (mut originals, mut hard_links) = (Vec::new(), Vec::new());
+    let (mut originals, mut hard_links) = (BTreeMap::<&Path, Vec<&Entry>>::new(), Vec::new());
     for entry in entries {
+        // Only the tree's own folder has no parent.
+        let parent = entry.path.parent().unwrap_or(Path::new(""));
         match &entry.kind {
             Kind::Folder => {
-                disk::create_folder(&target.join(&entry.path))?;
-                disk::open_up(&target.join(&entry.path))?;
-                progress.advance(1);
+                targets.iter().try_for_each(|target| disk::create_folder(&target.join(&entry.path)))?;
+                progress.advance(targets.len() as u64);
             }
             Kind::File if entry.is_hard_link() => match first_names.get(&entry.device_and_inode) {
                 Some(first) => hard_links.push((*first, *entry)),
                 None => {
                     first_names.insert(entry.device_and_inode, &entry.path);
-                    originals.push(*entry);
+                    originals.entry(parent).or_default().push(entry);
                 }
             },
-            Kind::File | Kind::Symlink(_) => originals.push(*entry),
+            Kind::File | Kind::Symlink(_) => originals.entry(parent).or_default().push(entry),
         }
     }
-    originals.par_iter().try_for_each(|entry| {
-        progress.advance(1);
-        clone_entry(view, entry, source, target)
+    // A folder is locked while something is made in it: threads that work in one wait for each other.
+    let parts: Vec<(&Path, &[&Entry])> = originals
+        .iter()
+        .flat_map(|(folder, entries)| entries.chunks(ENTRIES_PER_PART).map(|part| (*folder, part)))
+        .collect();
+    parts.par_iter().try_for_each(|(folder, part)| {
+        clone_part(view, part, folder, source, targets)?;
+        progress.advance((part.len() * targets.len()) as u64);
+        Ok(())
     })?;
     for (first, entry) in hard_links {
-        progress.advance(1);
-        let (first, path) = (target.join(first), target.join(&entry.path));
-        // The first name may have gone before it was cloned.
-        match disk::inode(&first)? {
-            Some(_) => disk::hard_link(&first, &path)?,
-            None => clone_entry(view, entry, source, target)?,
+        progress.advance(targets.len() as u64);
+        for target in targets {
+            let (first, path) = (target.join(first), target.join(&entry.path));
+            // The first name may have gone before it was cloned.
+            match disk::inode(&first)? {
+                Some(_) => disk::hard_link(&first, &path)?,
+                None => {
+                    let folder = entry.path.parent().unwrap_or(Path::new(""));
+                    clone_part(view, &[entry], folder, source, std::slice::from_ref(target))?;
+                }
+            }
         }
     }
     Ok(())
 }
 
-fn clone_entry(view: FileView, entry: &Entry, source: &Path, target: &Path) -> Result<(), DiskError> {
-    let path = target.join(&entry.path);
-    if let Kind::Symlink(says) = &entry.kind {
-        disk::symlink(says, &path)?;
-        return disk::set_attributes(&path, &entry.attributes, true);
+/// Clones files and symlinks of one folder of the tree `source` into the same folder of each target. Each file is opened
+/// once.
+fn clone_part(
+    view: FileView,
+    part: &[&Entry],
+    folder: &Path,
+    source: &Path,
+    targets: &[PathBuf],
+) -> Result<(), DiskError> {
+    let Some(source) = Folder::open_if_there(source.join(folder))? else { return Ok(()) };
+    let targets: Vec<_> = targets.iter().map(|target| Folder::open(target.join(folder))).collect::<Result<_, _>>()?;
+    for entry in part {
+        let Some(name) = entry.path.file_name() else { continue };
+        match &entry.kind {
+            Kind::Symlink(says) => {
+                targets.iter().try_for_each(|target| target.symlink(says, name, &entry.attributes))?;
+            }
+            Kind::Folder | Kind::File => {
+                if let Some(file) = source.open_file(name)? {
+                    targets.iter().try_for_each(|target| target.clone_file(view, &file, name, &entry.attributes))?;
+                }
+            }
+        }
     }
-    let Some(file) = disk::open_file(&source.join(&entry.path))? else { return Ok(()) };
-    disk::clone_file(view, &file, &path)?;
-    disk::set_attributes(&path, &entry.attributes, false)
+    Ok(())
 }
 
 /// Sets the attributes of folders, which come with what is in a folder before the folder.
 fn set_folder_attributes<'a>(folders: impl Iterator<Item = &'a Entry>, target: &Path) -> Result<(), DiskError> {
-    folders.into_iter().try_for_each(|entry| disk::set_attributes(&target.join(&entry.path), &entry.attributes, false))
+    folders.into_iter().try_for_each(|entry| disk::set_attributes(&target.join(&entry.path), &entry.attributes))
 }
 
 /// An editor, which no lock keeps out, may have removed the file again since it was seen.

@@ -65,6 +65,12 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// How many entries must be removed from, or taken into, a clone of the tree of one walk to make it one of the next.
+pub(crate) fn count_changes(before: &Tree, after: &Tree) -> usize {
+    let changes = Changes::between(before, after);
+    changes.removed.len() + changes.taken.len()
+}
+
 /// Whether a clone of `old` is one of `new`. A folder is no more than its attributes: what is in it is compared by itself.
 fn is_same(before: &Tree, old: &Entry, new: &Entry) -> bool {
     match new.kind {

@@ -4,5 +4,6 @@ mod clone;
 mod diff;
 mod walk;
 
-pub(crate) use clone::{clone_tree, retake};
-pub(crate) use walk::{TICK, Tree, is_racy};
+pub(crate) use clone::{clone_to_all, clone_tree, retake};
+pub(crate) use diff::count_changes;
+pub(crate) use walk::{Kind, TICK, Tree, is_racy};

@@ -70,6 +70,71 @@ impl Tree {
         Ok(Self { entries, began })
     }
 
+    /// The bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.size_bytes).sum()
+    }
+
+    /// Writes the walk down, for [`Self::from_bytes`] of the same version of this program on the same machine.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = HEADER.to_vec();
+        let mut put = |numbers: &[u64]| numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+        put(&[self.began.as_secs(), self.began.subsec_nanos().into(), self.entries.len() as u64]);
+        for entry in &self.entries {
+            let Entry { path, kind, attributes, size_bytes, links, device_and_inode: (device, inode), changed } = entry;
+            let (kind, says) = match kind {
+                Kind::Folder => (0, None),
+                Kind::File => (1, None),
+                Kind::Symlink(says) => (2, Some(says)),
+            };
+            let times = [attributes.modified.0, attributes.modified.1, changed.0, changed.1].map(i64::cast_unsigned);
+            let mut put = |numbers: &[u64]| numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+            put(&[kind, *size_bytes, *links, *device, *inode]);
+            put(&[attributes.mode.into(), attributes.owner.into(), attributes.group.into()]);
+            put(&times);
+            for text in [Some(path), says].into_iter().flatten() {
+                let text = text.as_os_str().as_bytes();
+                bytes.extend((text.len() as u64).to_le_bytes());
+                bytes.extend(text);
+            }
+        }
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; none where it is something else.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(HEADER)?;
+        let began = Duration::new(number(&mut rest)?, u32::try_from(number(&mut rest)?).ok()?);
+        let mut entries = Vec::new();
+        for _ in 0..number(&mut rest)? {
+            let [kind, size_bytes, links, device, inode] = numbers(&mut rest)?;
+            let [mode, owner, group] = numbers(&mut rest)?.map(u32::try_from);
+            let [modified_s, modified_ns, changed_s, changed_ns] = numbers(&mut rest)?.map(u64::cast_signed);
+            let path = path(&mut rest)?;
+            let kind = match kind {
+                0 => Kind::Folder,
+                1 => Kind::File,
+                2 => Kind::Symlink(self::path(&mut rest)?),
+                _ => return None,
+            };
+            entries.push(Entry {
+                path,
+                kind,
+                attributes: Attributes {
+                    mode: mode.ok()?,
+                    owner: owner.ok()?,
+                    group: group.ok()?,
+                    modified: (modified_s, modified_ns),
+                },
+                size_bytes,
+                links,
+                device_and_inode: (device, inode),
+                changed: (changed_s, changed_ns),
+            });
+        }
+        rest.is_empty().then_some(Self { entries, began })
+    }
+
     /// Whether the file of an entry may have changed after its entry was noted without a trace: it had last changed so
     /// shortly before that another change would have got the same time stamp.
     pub(crate) fn is_racy(&self, entry: &Entry) -> bool {
@@ -81,6 +146,30 @@ impl Tree {
         let index = self.entries.binary_search_by(|entry| bytes(&entry.path).cmp(bytes(path))).ok()?;
         Some(&self.entries[index])
     }
+}
+
+/// How a walk that is written down begins. Another layout gets another header.
+const HEADER: &[u8] = b"forkpress walk 1\n";
+
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    let (number, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u64::from_le_bytes(*number))
+}
+
+fn numbers<const N: usize>(rest: &mut &[u8]) -> Option<[u64; N]> {
+    let mut numbers = [0; N];
+    for place in &mut numbers {
+        *place = number(rest)?;
+    }
+    Some(numbers)
+}
+
+fn path(rest: &mut &[u8]) -> Option<PathBuf> {
+    let length = usize::try_from(number(rest)?).ok()?;
+    let (path, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(std::ffi::OsString::from_vec(path.to_vec()).into())
 }
 
 /// Whether a file that was looked at, at the moment `seen` since the epoch, may have changed afterwards without a trace.
@@ -184,6 +273,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsString;
     use std::fs;
 
     fn paths(tree: &Tree) -> Vec<&str> {
@@ -214,6 +304,23 @@ mod tests {
         );
         assert_eq!(tree.get(Path::new("wp-content/database")).unwrap().kind, Kind::Folder);
         assert_eq!(tree.get(Path::new("wp-content/none")), None);
+    }
+
+    #[test]
+    fn a_walk_is_read_as_it_was_written_and_anything_else_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let strange = OsString::from_vec(b"a\n\xff".to_vec());
+        fs::create_dir(dir.path().join(&strange)).unwrap();
+        fs::write(dir.path().join(&strange).join("file"), "bytes").unwrap();
+        std::os::unix::fs::symlink(&strange, dir.path().join("link")).unwrap();
+        let tree = Tree::walk(dir.path()).unwrap();
+        let bytes = tree.to_bytes();
+        let read = Tree::from_bytes(&bytes).unwrap();
+        assert_eq!((read.entries, read.began), (tree.entries, tree.began));
+        for end in 0..bytes.len() {
+            assert!(Tree::from_bytes(&bytes[..end]).is_none(), "{end}");
+        }
+        assert!(Tree::from_bytes(&[&bytes[..], b"x"].concat()).is_none());
     }
 
     #[test]

@@ -27,7 +27,7 @@ use forkpress_core::disk::fault::{self, Fault};
 use forkpress_core::layout::{ImageKind, ImageLayout};
 use forkpress_core::lock::{Lifecycle, OperationsFiles, SharedOperations};
 use forkpress_core::mutation::convert;
-use forkpress_core::mutation::history::{History, Operation};
+use forkpress_core::mutation::history::{Entry, History, Operation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
@@ -57,6 +57,25 @@ const PAIRS_WITH_FILES: [[&str; 2]; 9] = [
     ["create-with", "apply"],
 ];
 
+/// Scripts that make, or take away, several branches in one, and what follows.
+const BATCHES: [&[&str]; 6] = [
+    &["create-all"],
+    &["create-all", "undo"],
+    &["create-all", "undo", "redo"],
+    &["create-all", "gc"],
+    &["create-all", "undo", "gc"],
+    &["delete", "create-all"],
+];
+
+/// Scripts in which a spare is made, or taken.
+const SPARES: [&[&str]; 5] = [
+    &["spare"],
+    &["spare", "create-main"],
+    &["spare", "reset"],
+    &["spare", "create-all-main"],
+    &["spare", "reset-main", "spare"],
+];
+
 /// Operations, and what comes before them, of which only the last is hit.
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
@@ -69,6 +88,24 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
             let taken = branch::list(site)?.len();
             let new = name(&format!("new{taken}"));
             mutation::create(site, &new, &name("x"), patience, progress).map(drop)
+        }
+        "create-all" => {
+            let names = ["one", "two"].map(name);
+            mutation::create_all(site, &names, &name("x"), patience, progress).map(drop)
+        }
+        "create-all-main" => {
+            let names = ["one", "two"].map(name);
+            mutation::create_all(site, &names, &BranchName::main(), patience, progress).map(drop)
+        }
+        "spare" => {
+            world::settle(&site.layout.branch(&BranchName::main()));
+            mutation::spare::keep(site, progress).map(drop)
+        }
+        "create-main" => mutation::create(site, &name("new"), &BranchName::main(), patience, progress).map(drop),
+        "reset-main" => mutation::reset(site, &BranchName::main(), &name("x"), true, patience, progress).map(drop),
+        "redo" => {
+            let undone = History::read(site.layout.cow())?.entries.last().unwrap().id;
+            mutation::undo(site, Some(undone), patience, progress).map(drop)
         }
         "create-with" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));
@@ -147,8 +184,11 @@ impl State {
             (branch.name.to_string(), (state, branch.record.from))
         });
         let history = History::read(site.layout.cow()).unwrap();
-        let mut kept: Vec<_> =
-            fs::read_dir(site.layout.cow().kept_dir()).unwrap().map(|tree| tree_state(&tree.unwrap().path())).collect();
+        let mut kept: Vec<_> = fs::read_dir(site.layout.cow().kept_dir())
+            .unwrap()
+            .flat_map(|slot| trees_in(&slot.unwrap().path()))
+            .map(|tree| tree_state(&tree))
+            .collect();
         kept.sort();
         Self {
             branches: branches.collect(),
@@ -156,6 +196,13 @@ impl State {
             log: history.entries.iter().map(|entry| (entry.operation, entry.name.to_string())).collect(),
         }
     }
+}
+
+/// The trees in a slot: one or, of branches that were made together, one for each.
+fn trees_in(slot: &Path) -> Vec<PathBuf> {
+    let inner: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let is_tree = |path: &PathBuf| forkpress_core::layout::database_of(path).exists();
+    if !inner.is_empty() && inner.iter().all(is_tree) { inner } else { vec![slot.to_owned()] }
 }
 
 /// Looks at a tree, which has to be whole.
@@ -368,6 +415,7 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
     for folder in [cow.staging_dir(), cow.trash_dir(), cow.journal_dir()] {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{what}: {}", folder.display());
     }
+    assert!(!cow.spare_in_making().exists(), "{what}");
     for folder in [cow.records_dir(), cow.log_dir()] {
         for file in fs::read_dir(folder).unwrap() {
             assert!(!file.unwrap().file_name().to_str().unwrap().ends_with(".tmp"), "{what}");
@@ -388,13 +436,18 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         }
         // The fault did no harm.
         None => assert!(after.is_some_and(is), "{what}: {now:#?} is not\n{after:#?}"),
-        Some(error) if operation == "gc" || ["Unfinished", "Halfway"].iter().any(|word| error.starts_with(word)) => {
+        Some(error)
+            if ["gc", "spare"].contains(&operation)
+                || ["Unfinished", "Halfway"].iter().any(|word| error.starts_with(word)) =>
+        {
             assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
         }
         Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
     }
     check_links(site, what);
+    // From a spare, where one was made.
     mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+    assert_eq!(tree_state(&site.layout.branch(&name("another"))), tree_state(&site.layout.branch(&BranchName::main())));
 }
 
 /// Every branch of an image has its link, and no link leads elsewhere.
@@ -434,7 +487,7 @@ fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
         eprintln!("{operation}: {steps} steps");
         assert!(steps > 5, "{operation}");
     }
-    for script in RENAMES {
+    for script in RENAMES.into_iter().chain(BATCHES).chain(SPARES) {
         hit_every_step(&template, script, script.len() - 1, Fault::Death);
     }
 }
@@ -460,27 +513,31 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
             hit_every_step(&template, &[operation], 0, fault);
         }
     }
-    for script in RENAMES {
+    for script in RENAMES.into_iter().chain(BATCHES.into_iter().take(2)).chain([&["spare", "create-main"][..]]) {
         hit_every_step(&template, script, script.len() - 1, Fault::Eio);
     }
+    hit_every_step(&template, &["create-all"], 0, Fault::Enospc);
+    hit_every_step(&template, &["spare"], 0, Fault::Enospc);
 }
 
 #[test]
 fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before_or_after() {
     let Some(place) = Place::of(Kind::Xfs) else { return };
     let template = Template::new(place, FileView::Reflink);
-    for operation in ["create", "reset", "apply"] {
+    for operation in ["create", "reset", "apply", "create-all"] {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
+    hit_every_step(&template, &["spare", "create-main"], 0, Fault::Death);
 }
 
 #[test]
 fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_before_or_after() {
     let Some(place) = Place::of(Kind::Btrfs) else { return };
     let template = Template::new(place, FileView::BtrfsSnapshot);
-    for operation in OPERATIONS.into_iter().chain(FILES) {
+    for operation in OPERATIONS.into_iter().chain(FILES).chain(["create-all"]) {
         hit_every_step(&template, &[operation], 0, Fault::Death);
     }
+    hit_every_step(&template, &["create-all", "undo"], 1, Fault::Death);
     for operation in ["reset", "apply"] {
         hit_every_step(&template, &[operation], 0, Fault::Eio);
     }
@@ -604,7 +661,10 @@ fn a_conversion_killed_at_any_step_loses_nothing_and_is_ended_by_the_next_start(
 fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let template = in_memory();
     let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
-    let scripts = scripts.chain([&["apply", "undo"][..]]);
+    let scripts = scripts
+        .chain([&["apply", "undo"][..]])
+        .chain(BATCHES.into_iter().take(3))
+        .chain([&["spare", "create-main"][..]]);
     for script in scripts {
         let (states, steps) = reference(&template, script);
         for at in steps[script.len() - 1] + 1.. {
@@ -613,7 +673,8 @@ fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
             if outcome.total.is_some() {
                 break;
             }
-            if !copy.site.layout.cow().intent().exists() {
+            let cow = copy.site.layout.cow();
+            if !cow.intent().exists() && !cow.batch_intent().exists() {
                 continue;
             }
             let mut killed = 1;
@@ -649,7 +710,13 @@ fn mutates_until_it_is_killed() {
             0 => mutation::create(&site, &branch, &from, patience, progress).map(drop),
             1 => mutation::reset(&site, &branch, &from, false, patience, progress).map(drop),
             2 => mutation::delete(&site, &branch, step % 3 == 0, patience, progress).map(drop),
-            _ => mutation::undo(&site, None, patience, progress).map(drop),
+            _ => {
+                // Not whatever is newest: where kills left little in force, that is the branch that is to last.
+                let history = History::read(site.layout.cow()).unwrap();
+                let in_force = |entry: &&Entry| entry.name == branch && history.undone_by(entry.id).is_none();
+                let Some(newest) = history.entries.iter().rev().find(in_force) else { continue };
+                mutation::undo(&site, Some(newest.id), patience, progress).map(drop)
+            }
         };
         // Refused is what the state at the kill does not allow.
         if let Err(error @ (MutationError::Disk(_) | MutationError::Database(_) | MutationError::Unfinished { .. })) =

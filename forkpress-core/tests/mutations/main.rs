@@ -52,6 +52,11 @@ macro_rules! conformance {
                 a_database_without_a_log_is_in_wal_mode_in_the_branch
                 a_database_that_comes_goes_or_is_replaced_while_a_branch_is_prepared_is_followed
                 a_process_that_dies_leaves_the_next_mutation_a_clean_site
+                branches_created_together_are_each_like_their_source_and_of_their_own
+                branches_created_together_are_undone_and_done_again_together
+                branches_are_created_all_or_none
+                a_branch_made_from_a_spare_is_like_its_source
+                a_spare_of_a_main_that_changed_much_is_not_used_and_goes
             );
         }
     )* };
@@ -1119,4 +1124,248 @@ fn what_stands_where_a_link_is_to_be_is_in_the_way_and_stays() {
     world.create("z").unwrap();
     assert!(storage::mend_link(layout, &BranchName::main()).unwrap());
     assert!(layout.public_branch(&BranchName::main()).join("index.php").is_file());
+}
+
+fn branches_created_together_are_each_like_their_source_and_of_their_own(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        fs::write(main.join("file"), vec![b'm'; 100_000]).unwrap();
+        fs::create_dir_all(main.join("folder/deep")).unwrap();
+        fs::write(main.join("folder/one"), "linked").unwrap();
+        fs::hard_link(main.join("folder/one"), main.join("folder/deep/two")).unwrap();
+        symlink("nowhere", main.join("folder/link")).unwrap();
+        fs::set_permissions(main.join("folder"), fs::Permissions::from_mode(0o555)).unwrap();
+        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::File::open(main.join("folder")).unwrap().set_modified(old).unwrap();
+    });
+    let log = world.posts("main");
+    let branches: Vec<_> = (0..40).map(|number| format!("b{number}")).collect();
+    let branches: Vec<_> = branches.iter().map(String::as_str).collect();
+    let report = world.create_all(&branches).unwrap();
+    assert_eq!(report.operation.names().map(BranchName::as_str).collect::<Vec<_>>(), branches);
+    assert_eq!(world.branches().len(), 41);
+    let main = files(&world.path("main"));
+    for branch in &branches {
+        let path = world.path(branch);
+        assert_eq!(files(&path), main);
+        assert_eq!(world.posts(branch), log);
+        assert_eq!(branch::show(&world.site, &name(branch)).unwrap().record.generation, report.generation);
+        let metadata = |path: &Path| fs::metadata(path).unwrap();
+        let (folder, original) = (metadata(&path.join("folder")), metadata(&world.path("main").join("folder")));
+        assert_eq!((folder.mode(), folder.mtime()), (original.mode(), original.mtime()));
+        assert_eq!(metadata(&path.join("folder/one")).ino(), metadata(&path.join("folder/deep/two")).ino());
+    }
+    let file = fs::File::options().write(true).open(world.path("b7").join("file")).unwrap();
+    file.write_all_at(b"x", 50_000).unwrap();
+    world.add_post("b7", "on b7");
+    assert_eq!(files(&world.path("b8")), main);
+    assert_eq!(world.posts("b8"), ["hello"]);
+    assert_eq!(world.posts("main"), ["hello"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn branches_created_together_are_undone_and_done_again_together(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    let created = world.create_all(&["a", "b", "c"]).unwrap().operation.id;
+    world.add_post("a", "on a");
+    world.delete("b").unwrap();
+    let undone = world.undo(Some(created)).unwrap().operation;
+    assert_eq!(undone.names().map(BranchName::as_str).collect::<Vec<_>>(), ["a", "c"]);
+    assert_eq!(world.branches(), ["main"]);
+    world.undo(Some(undone.id)).unwrap();
+    assert_eq!(world.branches(), ["main", "a", "c"]);
+    assert_eq!(world.posts("a"), ["hello", "on a"]);
+    assert_eq!(branch::show(&world.site, &name("c")).unwrap().record.from, Some(BranchName::main()));
+    // Again, and this time something is in the way of one.
+    let undone = world.undo(Some(created)).map(|report| report.operation.id);
+    assert!(undone.is_err(), "it is undone already");
+    let kept = world.site.layout.cow().kept_tree(created);
+    assert!(!kept.exists(), "nothing is kept of branches that are there");
+    let again = world.create_all(&["d", "e"]).unwrap().operation.id;
+    let undone = world.undo(None).unwrap().operation;
+    assert_eq!(undone.undoes, Some(again), "the newest operation is all of it");
+    world.create("e").unwrap();
+    assert!(matches!(world.undo(Some(undone.id)), Err(MutationError::Exists { name }) if name.as_str() == "e"));
+    assert_eq!(world.branches(), ["main", "a", "c", "e"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn branches_are_created_all_or_none(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |_| ());
+    world.create("taken").unwrap();
+    fs::create_dir(world.path("in-the-way")).unwrap();
+    let refused = |branches: &[&str]| world.create_all(branches).unwrap_err().to_string();
+    assert_eq!(refused(&["a", "taken", "b"]), "branch 'taken' already exists");
+    assert!(refused(&["a", "in-the-way"]).contains("is in the way of the new branch 'in-the-way'"));
+    assert_eq!(refused(&["a", "b", "a"]), "branch 'a' is named twice");
+    assert_eq!(refused(&[]), "no branch to create");
+    assert_eq!(world.branches(), ["main", "taken"]);
+    assert!(!world.path("a").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+/// How many spares a view has: one that takes a tree as a whole needs none.
+fn spares_of(view: FileView) -> usize {
+    usize::from(view != FileView::BtrfsSnapshot)
+}
+
+fn a_branch_made_from_a_spare_is_like_its_source(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        for number in 0..40 {
+            fs::write(main.join(format!("file-{number}")), vec![number; 10_000]).unwrap();
+        }
+        fs::create_dir_all(main.join("folder/inner")).unwrap();
+        fs::write(main.join("folder/file"), "bytes").unwrap();
+        symlink("nowhere", main.join("link")).unwrap();
+        fs::set_permissions(main.join("folder"), fs::Permissions::from_mode(0o750)).unwrap();
+    });
+    let main = world.path("main");
+    assert_eq!(world.keep_spares(), (spares_of(view), 0));
+    assert_eq!(world.keep_spares(), (0, 0), "one is enough");
+    fs::write(main.join("file-1"), "changed").unwrap();
+    fs::remove_file(main.join("file-2")).unwrap();
+    fs::remove_file(main.join("link")).unwrap();
+    fs::write(main.join("link"), "a file now").unwrap();
+    fs::write(main.join("folder/new"), "new").unwrap();
+    world.add_post("main", "after the spare");
+    let report = world.create("x").unwrap();
+    assert_eq!(world.spares(), 0, "it was taken");
+    assert_eq!(files(&world.path("x")), files(&main));
+    assert_eq!(world.posts("x"), ["hello", "after the spare"]);
+    assert_eq!(branch::show(&world.site, &name("x")).unwrap().record.generation, report.generation);
+    for path in ["", "folder", "folder/inner", "file-3", "folder/new"] {
+        let (clone, original) = (world.path("x").join(path), main.join(path));
+        let (clone, original) = (fs::metadata(clone).unwrap(), fs::metadata(original).unwrap());
+        assert_eq!((clone.mode(), clone.mtime_nsec()), (original.mode(), original.mtime_nsec()), "{path}");
+    }
+    fs::write(world.path("x").join("file-5"), "on x").unwrap();
+    assert_eq!(fs::read(main.join("file-5")).unwrap(), vec![5; 10_000]);
+
+    // A reset takes one, too; who takes from another branch leaves it.
+    assert_eq!(world.keep_spares(), (spares_of(view), 0));
+    mutation::create(&world.site, &name("y"), &name("x"), &mut patience(), &Silent).unwrap();
+    assert_eq!(world.spares(), spares_of(view));
+    world.reset("x", "main", false).unwrap();
+    assert_eq!(world.spares(), 0);
+    assert_eq!(files(&world.path("x")), files(&main));
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn a_spare_of_a_main_that_changed_much_is_not_used_and_goes(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| fs::write(main.join("file"), "one").unwrap());
+    world.create("other").unwrap();
+    fs::write(world.path("other").join("file"), "other").unwrap();
+    assert_eq!(world.keep_spares(), (spares_of(view), 0));
+    world.reset("main", "other", true).unwrap();
+    assert_eq!(world.keep_spares(), (spares_of(view), spares_of(view)));
+    world.undo(None).unwrap();
+    world.create("x").unwrap();
+    assert_eq!(fs::read_to_string(world.path("x").join("file")).unwrap(), "one");
+    assert_eq!(world.spares(), 0, "it was of no use");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+/// Resets `main` when a spare of it is begun and takes that back when its files are cloned.
+struct ResetsMain<'a> {
+    world: &'a World,
+}
+
+impl forkpress_core::progress::Progress for ResetsMain<'_> {
+    fn begin(&self, phase: &str, _: Option<u64>) {
+        match phase {
+            "clone files" => drop(self.world.reset("main", "other", true).unwrap()),
+            _ => drop(self.world.undo(None).unwrap()),
+        }
+    }
+
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+}
+
+#[test]
+fn a_spare_of_a_main_that_had_another_tree_meanwhile_is_thrown_away() {
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| fs::write(main.join("file"), "one").unwrap());
+    world.create("other").unwrap();
+    fs::write(world.path("other").join("file"), "other").unwrap();
+    let kept = mutation::spare::keep(&world.site, &ResetsMain { world: &world }).unwrap();
+    assert_eq!(fs::read_to_string(world.path("main").join("file")).unwrap(), "one");
+    assert_eq!((kept.made, world.spares()), (0, 0));
+    assert_eq!(fs::read_dir(world.site.layout.cow().spares_dir()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_spare_goes_when_the_disk_is_low_and_none_is_made() {
+    let Some(place) = Place::of(Kind::Tiny) else { return };
+    let mut world =
+        World::new(place, FileView::FileCopy, |main| fs::write(main.join("file"), vec![1; 500_000]).unwrap());
+    world.site.config.keep.free_bytes = u64::MAX;
+    assert_eq!(world.keep_spares(), (1, 0));
+    let free = rustix::fs::statvfs(&world.path("main")).unwrap();
+    let filler = vec![0; usize::try_from(free.f_bavail * free.f_frsize).unwrap() - 100_000];
+    fs::write(world.site.layout.public_root().join("filler"), filler).unwrap();
+    assert_eq!(world.keep_spares(), (0, 1));
+    keep::empty_trash(&world.site).unwrap();
+    assert_eq!(world.keep_spares(), (0, 0), "what there is room for without it is not enough");
+}
+
+#[test]
+fn a_create_that_needs_room_takes_it_from_the_spares() {
+    let Some(place) = Place::of(Kind::Tiny) else { return };
+    let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join("file"), vec![1; 1_100_000]).unwrap());
+    world.create("x").unwrap();
+    assert_eq!(world.keep_spares(), (1, 0));
+    // Of another branch, so that the spare is of no other use.
+    mutation::create(&world.site, &name("y"), &name("x"), &mut patience(), &Silent).unwrap();
+    assert_eq!(world.spares(), 0);
+    assert_eq!(world.branches(), ["main", "x", "y"]);
+}
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn creates_when_told() {
+    let site = forkpress_core::site::Site::open(&my_place()).unwrap();
+    tell("ready");
+    assert!(listen());
+    let own = name(&format!("by-{}", std::process::id()));
+    mutation::create(&site, &own, &BranchName::main(), &mut patience(), &Silent).unwrap();
+}
+
+#[test]
+fn two_creates_that_race_for_one_spare_are_both_whole() {
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        for number in 0..100 {
+            fs::write(main.join(format!("file-{number}")), vec![number; 1000]).unwrap();
+        }
+    });
+    for round in 1..=3 {
+        assert_eq!(world.keep_spares(), (1, 0));
+        let mut others = [0; 2].map(|_| Other::start("creates_when_told", world.site.layout.work_dir()));
+        others.iter_mut().for_each(|other| other.hears("ready"));
+        others.iter_mut().for_each(|other| other.say("go"));
+        others.into_iter().for_each(Other::wait);
+        assert_eq!(world.spares(), 0);
+        let branches = world.branches();
+        assert_eq!(branches.len(), 1 + 2 * round);
+        for branch in &branches {
+            assert_eq!(files(&world.path(branch)), files(&world.path("main")));
+            assert_eq!(world.posts(branch), ["hello"]);
+        }
+    }
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_spare_in_the_making_holds_no_create_up() {
+    struct Creates<'a>(&'a World);
+    impl forkpress_core::progress::Progress for Creates<'_> {
+        fn begin(&self, phase: &str, _: Option<u64>) {
+            self.0.create(&phase.replace(' ', "-")).unwrap();
+            assert_eq!(self.0.leftovers(), Vec::<PathBuf>::new());
+        }
+        fn advance(&self, _: u64) {}
+        fn end(&self) {}
+    }
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |_| ());
+    let kept = mutation::spare::keep(&world.site, &Creates(&world)).unwrap();
+    assert_eq!(kept.made, 1, "the recovery of a mutation leaves alone what a living process makes");
+    assert_eq!(world.branches(), ["main", "clone-files", "sync"]);
 }

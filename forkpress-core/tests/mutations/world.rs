@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -59,6 +60,7 @@ impl World {
             file_view: view,
             root_host: "wp.localhost".to_owned(),
             port: 21000,
+            spares: 1,
             keep: Keep { free_bytes: 0, ..Keep::default() },
         };
         config.write(&layout.config()).unwrap();
@@ -79,6 +81,23 @@ impl World {
 
     pub fn create(&self, branch: &str) -> Result<Report, MutationError> {
         mutation::create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent)
+    }
+
+    pub fn create_all(&self, branches: &[&str]) -> Result<Report, MutationError> {
+        let names: Vec<_> = branches.iter().map(|branch| name(branch)).collect();
+        mutation::create_all(&self.site, &names, &BranchName::main(), &mut patience(), &Silent)
+    }
+
+    /// Makes spares, and says how many were made and how many went.
+    pub fn keep_spares(&self) -> (usize, usize) {
+        settle(&self.path("main"));
+        let kept = mutation::spare::keep(&self.site, &Silent).unwrap();
+        (kept.made, kept.dropped)
+    }
+
+    /// How many spares there are.
+    pub fn spares(&self) -> usize {
+        mutation::spare::list(&self.site).unwrap().len()
     }
 
     pub fn prepare_create(&self, branch: &str) -> Prepared<'_> {
@@ -132,6 +151,19 @@ impl World {
         let connection = open(&self.path(branch));
         let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// Waits until no file of a tree has changed so shortly before that it counts as changed for ever.
+pub fn settle(tree: &Path) {
+    let metadata = |entry: walkdir::Result<walkdir::DirEntry>| entry.unwrap().metadata().unwrap();
+    let changed = walkdir::WalkDir::new(tree).into_iter().map(metadata).map(|metadata| {
+        let (seconds, nanoseconds) = (metadata.ctime(), metadata.ctime_nsec());
+        Duration::new(u64::try_from(seconds).unwrap(), u32::try_from(nanoseconds).unwrap())
+    });
+    let settled = std::time::UNIX_EPOCH + changed.max().unwrap() + Duration::from_millis(30);
+    while std::time::SystemTime::now() < settled {
+        std::thread::yield_now();
     }
 }
 

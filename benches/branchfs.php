@@ -1,0 +1,106 @@
+<?php
+/**
+ * Small files through branchfs:// against their plain paths: written, read, looked at, listed and removed, in turns.
+ *
+ * php -d "extension=$(pwd)/ext/branchfs.so" benches/branchfs.php [FILES] [ROUNDS]
+ *
+ * @package ForkPress
+ */
+
+$files  = (int) ( $argv[1] ?? 10000 );
+$rounds = (int) ( $argv[2] ?? 7 );
+$dir    = sys_get_temp_dir() . '/forkpress-bench-' . getmypid();
+foreach ( array( "$dir/.forkpress/cow", "$dir/main/plain", "$dir/main/urls" ) as $folder ) {
+	mkdir( $folder, 0777, true );
+}
+touch( "$dir/.forkpress/cow/operations.lock" );
+register_shutdown_function( static fn() => exec( 'rm -rf ' . escapeshellarg( $dir ) ) );
+putenv( "FORKPRESS_BRANCHES_DIR=$dir" );
+// As in a request, which has its branch from the router.
+putenv( 'FORKPRESS_BRANCH=main' );
+
+// 100 files a folder, four folders deep, as in a plugin; a kilobyte each.
+$bytes = str_repeat( 'ForkPress ', 100 );
+$names = array();
+for ( $i = 0; $i < $files; $i++ ) {
+	$names[] = sprintf( 'wp-content/plugins/plugin-%d/file-%d.php', intdiv( $i, 100 ), $i % 100 );
+}
+$folders = array_unique( array_map( 'dirname', $names ) );
+
+/** What is measured, in this order: each takes a base and leaves what the next one needs. */
+$tasks = array(
+	'mkdir, recursive'          => static function ( string $base ) use ( $folders ) {
+		foreach ( $folders as $folder ) {
+			mkdir( "$base/$folder", 0777, true );
+		}
+	},
+	'file_put_contents'         => static function ( string $base ) use ( $names, $bytes ) {
+		foreach ( $names as $name ) {
+			file_put_contents( "$base/$name", $bytes );
+		}
+	},
+	'file_put_contents LOCK_EX' => static function ( string $base ) use ( $names, $bytes ) {
+		foreach ( $names as $name ) {
+			file_put_contents( "$base/$name", $bytes, LOCK_EX );
+		}
+	},
+	'file_get_contents'         => static function ( string $base ) use ( $names ) {
+		foreach ( $names as $name ) {
+			file_get_contents( "$base/$name" );
+		}
+	},
+	'filemtime'                 => static function ( string $base ) use ( $names ) {
+		foreach ( $names as $name ) {
+			filemtime( "$base/$name" );
+		}
+	},
+	'scandir'                   => static function ( string $base ) use ( $folders ) {
+		foreach ( $folders as $folder ) {
+			scandir( "$base/$folder" );
+		}
+	},
+	'rename'                    => static function ( string $base ) use ( $names ) {
+		foreach ( $names as $name ) {
+			rename( "$base/$name", "$base/$name.new" );
+		}
+	},
+	'unlink'                    => static function ( string $base ) use ( $names ) {
+		foreach ( $names as $name ) {
+			unlink( "$base/$name.new" );
+		}
+	},
+);
+
+$bases = array(
+	'plain' => "$dir/main/plain",
+	'urls'  => 'branchfs://main/urls',
+);
+$times = array();
+for ( $round = -1; $round < $rounds; $round++ ) {
+	// Each is as often first as last; the first round warms up.
+	$order = $round % 2 ? $bases : array_reverse( $bases );
+	foreach ( $tasks as $name => $task ) {
+		foreach ( $order as $which => $base ) {
+			clearstatcache( true );
+			$begin = hrtime( true );
+			$task( $base );
+			if ( $round >= 0 ) {
+				$times[ $name ][ $which ][] = ( hrtime( true ) - $begin ) / 1000;
+			}
+		}
+	}
+	foreach ( $bases as $which => $base ) {
+		exec( 'rm -rf ' . escapeshellarg( "$dir/main/$which/wp-content" ) );
+	}
+}
+
+$median = static function ( array $values ): float {
+	sort( $values );
+	return $values[ intdiv( count( $values ), 2 ) ];
+};
+echo "| $files files of 1 kB, a call | plain, microseconds | branchfs://, microseconds | ratio |\n| --- | --- | --- | --- |\n";
+foreach ( $times as $name => $taken ) {
+	$calls  = in_array( $name, array( 'mkdir, recursive', 'scandir' ), true ) ? count( $folders ) : $files;
+	$ratios = array_map( static fn( $urls, $plain ) => $urls / $plain, $taken['urls'], $taken['plain'] );
+	printf( "| %s | %.1f | %.1f | %.2f |\n", $name, $median( $taken['plain'] ) / $calls, $median( $taken['urls'] ) / $calls, $median( $ratios ) );
+}

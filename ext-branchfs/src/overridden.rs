@@ -1,0 +1,162 @@
+//! Functions of PHP's that would not ask a stream wrapper, put right for `branchfs://` URLs; all else goes to PHP's own.
+//!
+//! `file_put_contents()` refuses `LOCK_EX` for every URL. `is_readable()` and its like ask the system about a plain path, but go by
+//! the mode bits of a URL: wrong for root, on read-only mounts, and where `branchfs.write` forbids a change.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ext_php_rs::ffi::{_zend_execute_data, ext_php_rs_compiler_globals, zend_execute_data, zend_hash_str_find, zval};
+use ext_php_rs::types::Zval;
+use forkpress_core::branchfs::{Access, BranchUrl, FsError};
+
+use crate::stream::{act, lock_next_open};
+use crate::{FAILURE, SUCCESS, php, site};
+
+type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
+
+/// A function of PHP's, and what stands in its place.
+struct Overridden {
+    name: &'static CStr,
+    ours: Handler,
+    /// PHP's own; null while it is in its place.
+    original: AtomicPtr<()>,
+}
+
+impl Overridden {
+    const fn new(name: &'static CStr, ours: Handler) -> Self {
+        Self { name, ours, original: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// Where PHP has the function's address; none where there is no such function.
+    fn slot(&self) -> Option<*mut Option<Handler>> {
+        // SAFETY: at startup and shutdown, in which this runs, no other thread uses the table; what it holds are functions.
+        unsafe {
+            let table = (*ext_php_rs_compiler_globals()).function_table;
+            let entry = zend_hash_str_find(table, self.name.as_ptr(), self.name.count_bytes());
+            let function = entry.as_ref()?.value.func;
+            (!function.is_null()).then(|| (&raw mut (*function).internal_function.handler).cast())
+        }
+    }
+
+    /// Calls PHP's own.
+    unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
+        let original = self.original.load(Ordering::Relaxed);
+        // SAFETY: it was PHP's handler of this function, which is called as PHP called us.
+        unsafe { std::mem::transmute::<*mut (), Handler>(original)(call, result) };
+    }
+}
+
+static PUT_CONTENTS: Overridden = Overridden::new(c"file_put_contents", put_contents);
+static IS_READABLE: Overridden = Overridden::new(c"is_readable", is_readable);
+static IS_WRITABLE: Overridden = Overridden::new(c"is_writable", is_writable);
+static IS_WRITEABLE: Overridden = Overridden::new(c"is_writeable", is_writable);
+static IS_EXECUTABLE: Overridden = Overridden::new(c"is_executable", is_executable);
+
+fn all() -> [&'static Overridden; 5] {
+    [&PUT_CONTENTS, &IS_READABLE, &IS_WRITABLE, &IS_WRITEABLE, &IS_EXECUTABLE]
+}
+
+/// Puts our functions in place. Those that `disable_functions` took away stay away.
+pub fn install() -> i32 {
+    for function in all() {
+        let Some(slot) = function.slot() else { continue };
+        // SAFETY: the slot is that of an internal function.
+        let Some(original) = (unsafe { slot.replace(Some(function.ours)) }) else { return FAILURE };
+        function.original.store(original as *mut (), Ordering::Relaxed);
+    }
+    SUCCESS
+}
+
+/// Puts PHP's own back.
+pub fn restore() {
+    for function in all() {
+        let original = function.original.swap(std::ptr::null_mut(), Ordering::Relaxed);
+        if original.is_null() {
+            continue;
+        }
+        if let Some(slot) = function.slot() {
+            // SAFETY: as above; it was PHP's handler of this function.
+            unsafe { slot.write(Some(std::mem::transmute::<*mut (), Handler>(original))) };
+        }
+    }
+}
+
+/// The first argument, where it is a `branchfs://` URL.
+unsafe fn url<'a>(call: *mut zend_execute_data) -> Option<&'a [u8]> {
+    // SAFETY: PHP passes the call, whose arguments live as long as it does.
+    let argument = unsafe {
+        let call: &_zend_execute_data = &*call;
+        if call.This.u2.num_args < 1 {
+            return None;
+        }
+        call.zend_call_arg(0)?
+    };
+    let argument: &'a Zval = argument;
+    let url = argument.binary_slice::<u8>()?;
+    (BranchUrl::after_scheme(url).is_some() && !url.contains(&0)).then_some(url)
+}
+
+unsafe extern "C" fn put_contents(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: PHP's call.
+    let flags = unsafe {
+        match url(call) {
+            Some(_) if (*call).This.u2.num_args >= 3 => (*call).zend_call_arg(2),
+            _ => None,
+        }
+    };
+    let locked = flags.and_then(|flags| {
+        let value = flags.long()?;
+        let only_lock = value & i64::from(php::PHP_LOCK_EX) != 0 && value & i64::from(php::PHP_FILE_APPEND) == 0;
+        // PHP takes the lock with a file that it appends to. Ours is locked and emptied as it is opened.
+        only_lock.then(|| flags.set_long(value | i64::from(php::PHP_FILE_APPEND)))
+    });
+    if locked.is_some() {
+        lock_next_open(true);
+    }
+    // SAFETY: PHP's call.
+    unsafe { PUT_CONTENTS.call(call, result) };
+    if locked.is_some() {
+        lock_next_open(false);
+    }
+}
+
+unsafe extern "C" fn is_readable(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: PHP's call.
+    unsafe { ask(call, result, Access::READ_OK, &IS_READABLE) };
+}
+
+unsafe extern "C" fn is_writable(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: PHP's call. Both names of the function have the same original.
+    unsafe { ask(call, result, Access::WRITE_OK, &IS_WRITABLE) };
+}
+
+unsafe extern "C" fn is_executable(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: PHP's call.
+    unsafe { ask(call, result, Access::EXEC_OK, &IS_EXECUTABLE) };
+}
+
+unsafe fn ask(call: *mut zend_execute_data, result: *mut zval, access: Access, original: &Overridden) {
+    // SAFETY: PHP's call and a place for its result.
+    unsafe {
+        match url(call) {
+            Some(url) if (*call).This.u2.num_args == 1 => {
+                let can = act(|| can(url, access)).is_ok();
+                (*result).set_bool(can);
+            }
+            _ => original.call(call, result),
+        }
+    }
+}
+
+fn can(url: &[u8], access: Access) -> Result<(), FsError> {
+    match BranchUrl::parse(url)? {
+        BranchUrl::InBranch(owner, path) => {
+            let writes = access.contains(Access::WRITE_OK);
+            let branch = if writes { site::open_to_change(&owner)? } else { site::open(&owner)? };
+            branch.root.access(&path, access)
+        }
+        BranchUrl::Branches if access.contains(Access::WRITE_OK) => Err(FsError::BranchItself),
+        BranchUrl::Branches => Ok(rustix::fs::access(site::branches_dir()?, access)?),
+    }
+}

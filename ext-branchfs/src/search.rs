@@ -1,0 +1,148 @@
+//! PHP's functions about branches and their files.
+
+use std::ffi::c_int;
+use std::os::unix::ffi::OsStrExt;
+
+use ext_php_rs::binary::Binary;
+use ext_php_rs::binary_slice::BinarySlice;
+use ext_php_rs::boxed::ZBox;
+use ext_php_rs::exception::PhpException;
+use ext_php_rs::prelude::*;
+use ext_php_rs::types::{ZendHashTable, Zval};
+use forkpress_core::branchfs::{BranchUrl, FsError, GlobFlags, GlobTree, SCHEME, glob};
+
+use crate::{exception, site, stream};
+
+/// PHP's `GLOB_ONLYDIR`: the C library's where it has one.
+const ONLY_FOLDERS: c_int = if cfg!(target_os = "linux") { 1 << 13 } else { 1 << 30 };
+
+/// Returns every branch, `main` first: `name`, `created` (RFC 3339, UTC), `from`, `generation`, `url`; null where nobody says.
+///
+/// Throws `Branchfs\Exception` where there is no site.
+#[php_function]
+pub fn branchfs_branches() -> PhpResult<ZBox<ZendHashTable>> {
+    let address = site::address().map_err(|error| refused(&error))?;
+    let mut answer = ZendHashTable::new();
+    for listed in site::list().map_err(|error| refused(&error))? {
+        let mut branch = ZendHashTable::new();
+        branch.insert("name", listed.name.as_str())?;
+        branch.insert("created", listed.created)?;
+        branch.insert("from", listed.from)?;
+        branch.insert("generation", listed.generation.map(u64::cast_signed))?;
+        branch.insert("url", address.as_ref().map(|address| address.url(&listed.name)))?;
+        answer.push(branch)?;
+    }
+    Ok(answer)
+}
+
+/// Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the branch's path until
+/// the request lets the lock go.
+///
+/// Throws `Branchfs\Exception` where the URL leads nowhere, out of the branch, or to what is out of reach.
+#[php_function]
+pub fn branchfs_path(url: BinarySlice<u8>) -> PhpResult<Binary<u8>> {
+    let path = || {
+        if url.contains(&0) {
+            return Err(FsError::InvalidUrl);
+        }
+        match BranchUrl::parse(&url)? {
+            BranchUrl::InBranch(owner, path) => {
+                let branch = site::open(&owner)?;
+                let inside = branch.root.real_path(&path)?;
+                Ok([branch.path.as_os_str().as_bytes(), &inside].concat())
+            }
+            BranchUrl::Branches => {
+                let dir = site::branches_dir()?;
+                Ok(dir.canonicalize().unwrap_or(dir).as_os_str().as_bytes().to_vec())
+            }
+        }
+    };
+    path().map(Binary::from).map_err(|error| refused(&error))
+}
+
+/// Returns the URLs that match a pattern, as `glob()` does the paths; also in the branch's place, as in `branchfs://*/index.php`.
+///
+/// Takes the flags of `glob()`. False, after a warning, where a flag is not known or the pattern is no `branchfs://` URL; also,
+/// with `GLOB_ERR`, where a folder can't be read.
+#[php_function]
+#[php(defaults(flags = 0))]
+pub fn branchfs_glob(pattern: BinarySlice<u8>, flags: i64) -> PhpResult<Zval> {
+    let mut answer = Zval::new();
+    answer.set_bool(false);
+    let Some(flags) = c_int::try_from(flags).ok().and_then(glob_flags) else {
+        stream::warn(c"At least one of the passed flags is invalid or not supported on this platform");
+        return Ok(answer);
+    };
+    let Some(rest) = BranchUrl::after_scheme(&pattern).filter(|rest| !rest.contains(&0)) else {
+        stream::warn(c"The pattern has the form branchfs://BRANCH/path");
+        return Ok(answer);
+    };
+    let (own, rest) = match rest.strip_prefix(b"./") {
+        Some(rest) => ("./", rest),
+        None => ("", rest),
+    };
+    let prefix = format!("{SCHEME}{own}");
+    if let Ok(found) = glob(&Tree, prefix.as_bytes(), rest, flags) {
+        answer.set_array(found.into_iter().map(Binary::from).collect::<Vec<Binary<u8>>>())?;
+    }
+    Ok(answer)
+}
+
+/// Adds the functions to the module.
+pub fn register(module: ModuleBuilder) -> ModuleBuilder {
+    module
+        .function(wrap_function!(branchfs_branches))
+        .function(wrap_function!(branchfs_path))
+        .function(wrap_function!(branchfs_glob))
+}
+
+/// What the flags ask for; none where one is not known.
+fn glob_flags(flags: c_int) -> Option<GlobFlags> {
+    let known = [
+        libc::GLOB_MARK,
+        libc::GLOB_NOSORT,
+        libc::GLOB_NOCHECK,
+        libc::GLOB_NOESCAPE,
+        GLOB_BRACE,
+        libc::GLOB_ERR,
+        ONLY_FOLDERS,
+    ];
+    let has = |flag: c_int| flags & flag != 0;
+    (flags & !known.iter().fold(0, |all, flag| all | flag) == 0).then_some(GlobFlags {
+        mark: has(libc::GLOB_MARK),
+        no_sort: has(libc::GLOB_NOSORT),
+        no_check: has(libc::GLOB_NOCHECK),
+        no_escape: has(libc::GLOB_NOESCAPE),
+        brace: has(GLOB_BRACE),
+        only_folders: has(ONLY_FOLDERS),
+        stop_at_errors: has(libc::GLOB_ERR),
+    })
+}
+
+/// The C library's, which the crate `libc` does not have.
+const GLOB_BRACE: c_int = if cfg!(target_os = "linux") { 1 << 10 } else { 0x80 };
+
+/// The files of all branches.
+struct Tree;
+
+impl GlobTree for Tree {
+    fn names(&self, folder: &[u8]) -> Result<Option<Vec<Vec<u8>>>, FsError> {
+        stream::names(folder)
+    }
+
+    fn exists(&self, path: &[u8]) -> bool {
+        stream::stat(path, false).is_ok()
+    }
+
+    fn is_folder(&self, path: &[u8]) -> bool {
+        stream::stat(path, true)
+            .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory)
+    }
+}
+
+fn refused(error: &FsError) -> PhpException {
+    exception::plain(match error {
+        FsError::System(errno) => std::io::Error::from(*errno).to_string(),
+        refusal => refusal.to_string(),
+    })
+}

@@ -1,0 +1,289 @@
+//! `forkpress agents`: branches of a site, each with a worktree of one checkout; and how they go again.
+//!
+//! Names are `PREFIX-NUMBER`. Branches come first, then worktrees, side by side. What fails or is interrupted takes back
+//! what it made.
+
+mod number;
+mod place;
+mod remove;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Progress;
+use serde_json::json;
+
+use crate::cli::AgentsArgs;
+use crate::failure::{During, Failure};
+use crate::git::{self, Checkout, Remote};
+use crate::interrupt::Interrupt;
+use crate::{output, progress, site};
+
+use place::Place;
+
+/// The remote that agents' branches are on.
+const ORIGIN: &str = "origin";
+
+/// Where `forkpress agents` makes its checkout if it is told no other folder.
+const FOLDER: &str = "agents";
+
+/// Makes agents, or removes them.
+pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<(), Failure> {
+    if args.remove {
+        let home = Home::find(args)?;
+        return remove::remove(&home, args, as_json);
+    }
+    let interrupt = Interrupt::on_signals()?;
+    let progress = progress::shown(as_json);
+    let (home, is_new) = match Home::find(args) {
+        Ok(home) => (home, false),
+        Err(_) if !folder(args)?.join(".git").exists() => {
+            let remote = match &args.remote {
+                Some(remote) => remote.clone(),
+                None => super::checkout::remote_of_site(work_dir)?,
+            };
+            let dir = folder(args)?;
+            progress.begin(&format!("cloning into {}", dir.display()), None);
+            super::checkout::make_checkout(remote.url(), &dir, &interrupt)?;
+            progress.end();
+            (Home::at(&dir)?, true)
+        }
+        Err(failure) => return Err(failure),
+    };
+    let mut made = Made { home: &home, place: Place::of(&home)?, names: Vec::new(), worktrees: Vec::new() };
+    if let Err(failure) = make(&mut made, args, &interrupt, &*progress) {
+        progress.end();
+        let left = made.take_back();
+        if is_new && left.is_empty() {
+            // Whatever else may be in it was not there a moment ago.
+            let _ = fs::remove_dir_all(&home.dir);
+        }
+        let failure = left.into_iter().fold(failure, |failure, left| failure.because(format!("still there: {left}")));
+        return Err(failure);
+    }
+    made.place.clean();
+    tell(&home, &made.names, as_json)
+}
+
+/// The checkout that the agents' worktrees belong to.
+struct Home {
+    /// Its folder, in which the worktrees are.
+    dir: PathBuf,
+    checkout: Checkout,
+    remote: Remote,
+}
+
+impl Home {
+    /// The checkout that was named; or the one that the current folder lies in, or the one in the usual place.
+    fn find(args: &AgentsArgs) -> Result<Self, Failure> {
+        let current = site::current_dir()?;
+        let home = match &args.dir {
+            Some(dir) => Self::at(&current.join(dir))?,
+            None => match Self::at(&current) {
+                Ok(home) => home,
+                Err(_) => Self::at(&current.join(FOLDER))?,
+            },
+        };
+        match &args.remote {
+            Some(remote) if *remote != home.remote => {
+                Err(Failure::new(format!("{} is a checkout of {}", home.dir.display(), home.remote))
+                    .hint("name another folder, or leave --remote out"))
+            }
+            _ => Ok(home),
+        }
+    }
+
+    /// The checkout that `dir` lies in, whichever of its worktrees that is.
+    fn at(dir: &Path) -> Result<Self, Failure> {
+        let no_checkout = || {
+            Failure::new(format!("{} is no checkout of a site", dir.display()))
+                .hint("forkpress agents DIR --remote http://wp.localhost:18080/site.git makes one")
+        };
+        if !dir.is_dir() {
+            return Err(no_checkout());
+        }
+        let checkout = Checkout::open(dir).map_err(|_| no_checkout())?;
+        let remote = checkout.remote(ORIGIN).ok_or_else(no_checkout)?;
+        let dir = git::worktrees(dir)?.into_iter().next().ok_or_else(no_checkout)?;
+        Ok(Self { checkout: Checkout::open(&dir)?, dir, remote })
+    }
+
+    fn worktree(&self, name: &BranchName) -> PathBuf {
+        self.dir.join(name.as_str())
+    }
+
+    fn url(&self, name: &BranchName) -> String {
+        self.remote.address().url(name)
+    }
+
+    /// What a new branch or a new worktree can't be called.
+    fn taken(&self, place: &Place, prefix: &str) -> Result<Vec<String>, Failure> {
+        let mut taken = place.branches(self, prefix)?;
+        let local = self.checkout.git(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])?;
+        taken.extend(local.lines().map(str::to_owned));
+        let entries = fs::read_dir(&self.dir).during(|| format!("cannot read {}", self.dir.display()))?;
+        taken.extend(entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())));
+        Ok(taken)
+    }
+
+    /// Keeps the worktrees out of the checkout's own status.
+    fn exclude_worktrees(&self, prefix: &str) -> Result<(), Failure> {
+        let line = format!("/{prefix}-*/");
+        let path = self.checkout.git(&["rev-parse", "--git-path", "info/exclude"])?;
+        let path = self.dir.join(path.trim_end());
+        let add = || -> io::Result<()> {
+            let before = fs::read_to_string(&path).unwrap_or_default();
+            if before.lines().any(|before| before == line) {
+                return Ok(());
+            }
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            let newline = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+            writeln!(fs::OpenOptions::new().append(true).create(true).open(&path)?, "{newline}{line}")
+        };
+        add().during(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// The folder that was named, or the usual one.
+fn folder(args: &AgentsArgs) -> Result<PathBuf, Failure> {
+    Ok(site::current_dir()?.join(args.dir.as_deref().unwrap_or(Path::new(FOLDER))))
+}
+
+/// What has been made so far.
+struct Made<'home> {
+    home: &'home Home,
+    place: Place,
+    /// The branches on the site.
+    names: Vec<BranchName>,
+    /// Those of them that may have a worktree.
+    worktrees: Vec<BranchName>,
+}
+
+fn make(made: &mut Made<'_>, args: &AgentsArgs, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
+    let home = made.home;
+    let names = number::next(&args.prefix, args.count, &home.taken(&made.place, &args.prefix)?)?;
+    home.exclude_worktrees(&args.prefix)?;
+
+    progress.begin("creating branches", Some(u64::from(args.count)));
+    made.place.prepare(home, &args.from)?;
+    for name in &names {
+        interrupt.check()?;
+        made.place.create(home, name, &args.from, &args.wait)?;
+        made.names.push(name.clone());
+        progress.advance(1);
+    }
+    progress.end();
+
+    progress.begin("checking out", Some(u64::from(args.count)));
+    let refspecs: Vec<_> = names.iter().map(|name| git::tracking(ORIGIN, name)).collect();
+    git::fetch(&home.checkout, ORIGIN, &refspecs)?;
+    // One after the other: a git that looks at the worktrees fails where another is just about to add one.
+    for name in &names {
+        interrupt.check()?;
+        made.worktrees.push(name.clone());
+        let path = home.worktree(name);
+        let mut add = git::command(&home.dir, ["worktree", "add", "--quiet", "--no-checkout", "--track"]);
+        git::succeed(add.args(["-b", name.as_str()]).arg(path).arg(format!("refs/remotes/{ORIGIN}/{name}")))?;
+    }
+    side_by_side(&names, |name| {
+        interrupt.check()?;
+        git::run(&home.worktree(name), ["checkout", "--quiet", "--force"])?;
+        progress.advance(1);
+        Ok(())
+    })?;
+    progress.end();
+    interrupt.check()
+}
+
+/// Does work for each of some names, on a few threads. After a failure nothing is begun any more.
+fn side_by_side(names: &[BranchName], work: impl Fn(&BranchName) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(names.len());
+    let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let worker = || {
+        while !has_failed.load(Ordering::Relaxed) {
+            let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            work(name).inspect_err(|_| has_failed.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let ended: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no worker panics")).collect();
+        ended.into_iter().collect()
+    })
+}
+
+impl Made<'_> {
+    /// Removes what was made, and says what could not be removed.
+    fn take_back(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for name in &self.worktrees {
+            let path = self.home.worktree(name);
+            let removed = match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+            if let Err(error) = removed {
+                left.push(format!("the worktree {}: {error}", path.display()));
+            }
+        }
+        // Either may have nothing to do.
+        let _ = self.home.checkout.git(&["worktree", "prune"]);
+        for name in &self.names {
+            remove::forget(self.home, name);
+            if let Err(failure) = self.place.delete(self.home, name, false) {
+                left.push(format!("the branch '{name}' of the site: {}", failure.error));
+            }
+        }
+        self.place.clean();
+        left
+    }
+}
+
+fn tell(home: &Home, names: &[BranchName], as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        let row = |name| json!({ "branch": name, "worktree": home.worktree(name), "url": home.url(name) });
+        output::json(&names.iter().map(row).collect::<Vec<_>>())?;
+        return Ok(());
+    }
+    let width = names.iter().map(|name| name.as_str().len()).max().unwrap_or_default();
+    for name in names {
+        let (url, worktree) = (home.url(name), home.worktree(name));
+        output::line(format_args!("{:width$}  {url}  {}", name.as_str(), worktree.display()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn work_side_by_side_is_done_for_each_and_not_begun_after_a_failure() {
+        let names: Vec<BranchName> = (1..=9).map(|number| format!("a-{number}").parse().unwrap()).collect();
+        let seen = Mutex::new(Vec::new());
+        side_by_side(&names, |name| {
+            seen.lock().unwrap().push(name.clone());
+            Ok(())
+        })
+        .unwrap();
+        let mut seen = seen.into_inner().unwrap();
+        seen.sort();
+        assert_eq!(seen, names);
+
+        let begun = AtomicUsize::new(0);
+        let failed = side_by_side(&names, |_| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            Err(Failure::new("no"))
+        });
+        assert_eq!(failed, Err(Failure::new("no")));
+        // Each thread may have begun one before the first failed.
+        let threads = thread::available_parallelism().map_or(1, usize::from) * 2;
+        assert!(begun.into_inner() <= threads.min(names.len()));
+    }
+}

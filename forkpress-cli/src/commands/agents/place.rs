@@ -1,0 +1,107 @@
+//! Where the agents' branches are made: by this program where it can see the site, else by push.
+
+use std::fs;
+
+use forkpress_core::branch;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::Patience;
+use forkpress_core::mutation;
+use forkpress_core::name::BranchName;
+use forkpress_core::progress::Silent;
+use forkpress_core::site::Site;
+
+use super::{Home, ORIGIN};
+use crate::cli::WaitArgs;
+use crate::failure::{During, Failure};
+use crate::{clean, git, site};
+
+/// How long taking back waits for others.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A site, as far as this program can reach it.
+pub enum Place {
+    /// Its folder is on this machine, and this user serves it.
+    Here(Box<Site>),
+    /// Only its repository can be reached.
+    Elsewhere,
+}
+
+impl Place {
+    /// Where the site of a checkout is.
+    pub fn of(home: &Home) -> Result<Self, Failure> {
+        let address = home.remote.address();
+        let servers = site::servers(site::registry()?.list()?);
+        let server = servers.iter().find(|server| server.root_host == address.root_host && server.port == address.port);
+        match server {
+            Some(server) => Ok(Self::Here(Box::new(Site::open(&server.work_dir)?))),
+            None => Ok(Self::Elsewhere),
+        }
+    }
+
+    /// The site's branches with this prefix, and what else a branch can't be called.
+    pub fn branches(&self, home: &Home, prefix: &str) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(site) => {
+                let root = site.layout.public_root();
+                let entries = fs::read_dir(root).during(|| format!("cannot read {}", root.display()))?;
+                let folders = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
+                Ok(folders.collect())
+            }
+            Self::Elsewhere => {
+                let mut list = git::command(&home.dir, ["ls-remote", "--heads", ORIGIN]);
+                let output = git::outcome(list.arg(format!("refs/heads/{prefix}-*")))?;
+                if !output.status.success() {
+                    return Err(git::not_reached(git::failed(&list, &output), &output.stderr));
+                }
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                Ok(text.lines().filter_map(|line| Some(line.split_once("\trefs/heads/")?.1.to_owned())).collect())
+            }
+        }
+    }
+
+    /// Makes sure that branches can be made from `from`.
+    pub fn prepare(&self, home: &Home, from: &BranchName) -> Result<(), Failure> {
+        match self {
+            Self::Here(site) => branch::show(site, from).map(drop).map_err(Failure::from),
+            Self::Elsewhere => git::fetch(&home.checkout, ORIGIN, &[git::tracking(ORIGIN, from)]),
+        }
+    }
+
+    /// Creates a branch.
+    pub fn create(&self, home: &Home, name: &BranchName, from: &BranchName, wait: &WaitArgs) -> Result<(), Failure> {
+        match self {
+            Self::Here(site) => {
+                mutation::create(site, name, from, &mut super::super::branch::patience(wait), &Silent)?;
+                Ok(())
+            }
+            Self::Elsewhere => {
+                let refspec = format!("refs/remotes/{ORIGIN}/{from}:refs/heads/{name}");
+                git::push(&home.checkout, ORIGIN, &refspec, &[&format!("--force-with-lease={name}:")])
+            }
+        }
+    }
+
+    /// Deletes a branch; `forkpress undo`, on the machine of the site, brings it back. By push, with `as_fetched`, only if
+    /// it is what was fetched last.
+    pub fn delete(&self, home: &Home, name: &BranchName, as_fetched: bool) -> Result<(), Failure> {
+        match self {
+            Self::Here(site) => {
+                let mut patience = Patience::silent(Deadline::after(TIMEOUT));
+                mutation::delete(site, name, false, &mut patience, &Silent)?;
+                Ok(())
+            }
+            Self::Elsewhere => {
+                let lease = format!("--force-with-lease={name}");
+                let options: &[&str] = if as_fetched { &[&lease] } else { &[] };
+                git::push(&home.checkout, ORIGIN, &format!(":refs/heads/{name}"), options)
+            }
+        }
+    }
+
+    /// Starts the removal of what mutations left.
+    pub fn clean(&self) {
+        if let Self::Here(site) = self {
+            clean::in_background(site);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `forkpress __git-hook`: what Git runs in the repository of a site when somebody pushes.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use forkpress_core::git::receive::{PushError, proc_receive, receive};
+use forkpress_core::git::repository::Repository;
+use forkpress_core::progress::Silent;
+
+use super::branch;
+use crate::cli::WaitArgs;
+use crate::failure::Failure;
+use crate::{clean, output, site};
+
+/// How long a push waits for running requests and for other commands.
+const WAIT: WaitArgs = WaitArgs { timeout: Duration::from_secs(30) };
+
+/// Does what a push asks for. What goes to standard error is shown to the pusher.
+pub fn run(work_dir: Option<&Path>) -> Result<(), Failure> {
+    let site = site::open(work_dir)?;
+    let repository = Repository::open(&site)?;
+    proc_receive(&mut io::stdin().lock(), &mut io::stdout().lock(), |updates| {
+        let done = receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Silent);
+        clean::in_background(&site);
+        done.map_err(|error| {
+            let hint = match &error {
+                PushError::Refused(refusal) => refusal.hint().map(str::to_owned),
+                _ => None,
+            };
+            let failure = Failure::from(error);
+            failure.causes.iter().for_each(|cause| output::note(format_args!("forkpress: {cause}")));
+            if let Some(hint) = hint.or(failure.hint) {
+                output::note(format_args!("hint: {hint}"));
+            }
+            failure.error
+        })
+    })?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The user's own `git`: started without ever asking a question, its answers read.
+//!
+//! What it says is read in English, so `LC_ALL=C`. Its settings are the user's: names, hooks and filters are theirs.
+
+mod checkout;
+mod exchange;
+mod remote;
+mod worktree;
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+pub use checkout::{Checkout, Head, listed};
+pub use exchange::{fetch, not_reached, push, tracking};
+pub use remote::Remote;
+pub use worktree::worktrees;
+
+use crate::failure::{During, Failure};
+
+/// What would make git look elsewhere than where it is told to; a hook that calls `forkpress` has these set.
+const LOCATIONS: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+];
+
+/// A git command that is run in `dir`.
+pub fn command<I>(dir: &Path, arguments: I) -> Command
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    let mut command = Command::new("git");
+    command.arg("-C").arg(dir).args(arguments).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
+    // A rebase that goes through takes the messages as they are.
+    command.env("GIT_EDITOR", "true").stdin(Stdio::null());
+    LOCATIONS.iter().fold(&mut command, |command, name| command.env_remove(name));
+    command
+}
+
+/// Runs git to its end. A status that is not 0 is an outcome.
+pub fn outcome(command: &mut Command) -> Result<Output, Failure> {
+    command.output().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            Failure::new("there is no git program").hint("install git, as in: sudo apt-get install git")
+        }
+        _ => Failure::from(error).during("cannot run git"),
+    })
+}
+
+/// Runs git, which must succeed, and gives its standard output.
+pub fn run<I>(dir: &Path, arguments: I) -> Result<String, Failure>
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    succeed(&mut command(dir, arguments))
+}
+
+/// Runs a git command, which must succeed, and gives its standard output.
+pub fn succeed(command: &mut Command) -> Result<String, Failure> {
+    let output = outcome(command)?;
+    if output.status.success() { text(output.stdout) } else { Err(failed(command, &output)) }
+}
+
+/// What a git command that failed has said, as a failure.
+pub fn failed(command: &Command, output: &Output) -> Failure {
+    let words: Vec<_> =
+        command.get_args().skip(2).map(OsStr::to_string_lossy).filter(|word| !word.starts_with('-')).collect();
+    let what = format!("git {} failed", words.first().map_or("", |word| word));
+    said(&output.stderr).into_iter().fold(Failure::new(what), Failure::because)
+}
+
+/// The lines of standard error that tell something.
+pub fn said(stderr: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(stderr);
+    let lines = text.split(['\n', '\r']).map(str::trim_end).filter(|line| !line.is_empty());
+    // Advice about commands of git's own would stand beside the hint, which says what to do here.
+    lines.filter(|line| !line.starts_with("hint:")).map(ToOwned::to_owned).collect()
+}
+
+/// The lines that the server said, without the word that git puts before each.
+pub fn said_by_server(stderr: &[u8]) -> Vec<String> {
+    let lines = said(stderr).into_iter();
+    lines.filter_map(|line| line.strip_prefix("remote:").map(|words| words.trim().to_owned())).collect()
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).during(|| "git's answer is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_said_is_told_apart() {
+        let stderr = b"remote: forkpress: no        \nremote: \nTo http://x\n ! [remote rejected] a (b)\nhint: x\n";
+        assert_eq!(said_by_server(stderr), ["forkpress: no", ""]);
+        assert_eq!(said(stderr), ["remote: forkpress: no", "remote:", "To http://x", " ! [remote rejected] a (b)"]);
+    }
+
+    #[test]
+    fn git_never_asks_and_looks_where_it_is_told_to() {
+        let command = command(Path::new("/x"), ["status"]);
+        let variables: Vec<_> = command.get_envs().collect();
+        assert!(variables.contains(&(OsStr::new("GIT_TERMINAL_PROMPT"), Some(OsStr::new("0")))));
+        assert!(variables.contains(&(OsStr::new("GIT_DIR"), None)));
+    }
+}

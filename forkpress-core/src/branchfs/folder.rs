@@ -1,0 +1,51 @@
+//! What is in a folder of a branch.
+
+use rustix::fs::{Dir, Mode, OFlags};
+
+use super::beneath::{Last, Root};
+use super::policy::is_private;
+use super::{BranchPath, FsError};
+
+/// A folder that is read name by name, `.` and `..` among them, in the order in which the system has them. What is private is
+/// left out.
+#[derive(Debug)]
+pub struct Folder {
+    dir: Dir,
+    inside: Vec<Vec<u8>>,
+}
+
+impl Folder {
+    /// The next name; `None` at the end.
+    ///
+    /// # Errors
+    /// [`FsError::System`].
+    pub fn next_name(&mut self) -> Result<Option<Vec<u8>>, FsError> {
+        while let Some(entry) = self.dir.read() {
+            self.inside.push(entry?.file_name().to_bytes().to_vec());
+            let hidden = is_private(&self.inside);
+            let name = self.inside.pop();
+            if !hidden {
+                return Ok(name);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Begins anew, with what is in the folder by then.
+    pub fn rewind(&mut self) {
+        self.dir.rewind();
+    }
+}
+
+impl Root {
+    /// Opens a folder to be read.
+    ///
+    /// # Errors
+    /// [`FsError`].
+    pub fn folder(&self, path: &BranchPath<'_>) -> Result<Folder, FsError> {
+        let place = self.place(path, Last::Follow)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(place.folder(), place.name.as_slice(), flags, Mode::empty())?;
+        Ok(Folder { dir: Dir::new(file)?, inside: place.inside })
+    }
+}

@@ -1,0 +1,543 @@
+//! What a push does: a branch gets the files of a commit, or goes.
+//!
+//! Git hands the updates of a push to [`proc_receive`] instead of moving the refs itself, so that a ref moves only after
+//! its branch has changed, durably. A process that dies between the two loses nothing: the branch's folder is the truth,
+//! and the next snapshot brings the ref to what is in it.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use thiserror::Error;
+
+use super::push::{
+    self, Blob, Difference, FILES_DIR, Mode, ObjectId, Refusal, Request, Update, parse_differences, place, stays_inside,
+};
+use super::redact;
+use super::repository::{Repository, RepositoryError, run};
+use super::snapshot::{self, SnapshotError};
+use super::view::CONFIG_FILE;
+use crate::branch::{self, BranchError};
+use crate::lock::Patience;
+use crate::mutation::apply::{After, Change, Overlay};
+use crate::mutation::{self, MutationError};
+use crate::name::BranchName;
+use crate::progress::Progress;
+use crate::site::Site;
+
+/// How often a ref is moved that fetches move, too.
+const ATTEMPTS: u32 = 10;
+
+/// Why a push did not happen. Refs and branches are then as they were, but for [`PushError::RefBehind`].
+#[derive(Debug, Error)]
+pub enum PushError {
+    /// It may not.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The mutation failed.
+    #[error(transparent)]
+    Mutation(MutationError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] RepositoryError),
+    /// What Git has of the branch that a new one is to be made from could not be brought up to date.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Git said what makes no sense, or nothing any more.
+    #[error("cannot read what git says")]
+    Read(#[from] io::Error),
+    /// The branch is changed, but its ref did not follow. The next fetch brings it there.
+    #[error("the branch is changed, but its ref is not: fetch it")]
+    RefBehind(#[source] Box<PushError>),
+}
+
+impl From<MutationError> for PushError {
+    fn from(error: MutationError) -> Self {
+        match error {
+            MutationError::Overlay { source } => match source.downcast::<Self>() {
+                Ok(error) => error,
+                Err(source) => Self::Mutation(MutationError::Overlay { source }),
+            },
+            MutationError::Stale { paths } => {
+                let paths: Vec<_> =
+                    paths.iter().map(|path| Path::new(FILES_DIR).join(path).display().to_string()).collect();
+                Self::Refused(Refusal::Stale(paths.join(", ")))
+            }
+            MutationError::UnfitPath { path } => Self::Refused(Refusal::Path(path.display().to_string())),
+            error => Self::Mutation(error),
+        }
+    }
+}
+
+/// Does what a push asks for. When this returns, it is durable.
+///
+/// # Errors
+/// [`PushError`].
+pub fn receive(
+    site: &Site,
+    repository: &Repository,
+    updates: &[Update],
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<(), PushError> {
+    match push::decide(updates)? {
+        Request::Delete(name) => {
+            mutation::delete(site, &name, false, patience, progress)?;
+            snapshot::refresh(site, repository, &[name])
+                .map_err(|error| PushError::RefBehind(Box::new(error.into())))?;
+        }
+        Request::Put { name, old, new } => {
+            let put = Put { site, git: Git(repository), name, new };
+            put.check_commit()?;
+            match (branch::show(site, &put.name), old) {
+                (Ok(_), Some(old)) => put.into_branch(&old, patience, progress)?,
+                (Ok(_), None) => return Err(Refusal::Exists.into()),
+                (Err(BranchError::Missing { .. }), None) => put.as_new_branch(patience, progress)?,
+                (Err(BranchError::Missing { .. }), Some(_)) => return Err(Refusal::Deleted.into()),
+                (Err(error), _) => return Err(PushError::Mutation(error.into())),
+            }
+            put.move_reference().map_err(|error| PushError::RefBehind(Box::new(error)))?;
+        }
+    }
+    Ok(())
+}
+
+fn reference(name: &BranchName) -> String {
+    format!("refs/heads/{name}")
+}
+
+/// A commit to put into a branch.
+struct Put<'a> {
+    site: &'a Site,
+    git: Git<'a>,
+    name: BranchName,
+    new: ObjectId,
+}
+
+impl Put<'_> {
+    fn check_commit(&self) -> Result<(), PushError> {
+        if self.git.run(&["cat-file", "-t", self.new.as_str()])? != b"commit\n" {
+            return Err(Refusal::NotACommit.into());
+        }
+        let entry = self.git.run(&["ls-tree", "-z", self.new.as_str(), "--", "wordpress/wp-load.php"])?;
+        let is_file = entry.starts_with(b"100");
+        if is_file { Ok(()) } else { Err(Refusal::NoWordPress.into()) }
+    }
+
+    fn into_branch(
+        &self,
+        old: &ObjectId,
+        patience: &mut Patience<'_>,
+        progress: &dyn Progress,
+    ) -> Result<(), PushError> {
+        if !self.git.is_ancestor(old.as_str(), self.new.as_str())? {
+            return Err(Refusal::Forced.into());
+        }
+        // Another branch may have had this name.
+        let reference = reference(&self.name);
+        if self.git.resolve(&reference)?.is_none() || !self.git.is_ancestor(old.as_str(), &reference)? {
+            return Err(Refusal::Replaced.into());
+        }
+        let edits = self.git.edits_between(old.as_str(), self.new.as_str())?;
+        // What changes nothing in the branch is no operation.
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let branch = self.site.layout.branch(&self.name);
+        let mut overlay = Pushed::new(self.git.0, &branch, || Ok(edits.clone()))?;
+        mutation::apply(self.site, &self.name, &mut overlay, self.new.short(), patience, progress)?;
+        Ok(())
+    }
+
+    fn as_new_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<(), PushError> {
+        let from = self.nearest_branch()?;
+        let edits = || {
+            snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&from))?;
+            self.git.edits_between(&reference(&from), self.new.as_str())
+        };
+        let source = self.site.layout.branch(&from);
+        let mut overlay = Pushed::new(self.git.0, &source, edits)?;
+        mutation::create_with(self.site, &self.name, &from, &mut overlay, self.new.short(), patience, progress)?;
+        Ok(())
+    }
+
+    /// The branch from which the commit has gone on the least: `main` where several are as near.
+    fn nearest_branch(&self) -> Result<BranchName, PushError> {
+        let mut nearest: Option<(u64, BranchName)> = None;
+        for branch in branch::list(self.site).map_err(|error| PushError::Mutation(error.into()))? {
+            let reference = reference(&branch.name);
+            if self.git.resolve(&reference)?.is_none() || !self.git.are_related(&reference, self.new.as_str())? {
+                continue;
+            }
+            let count = self.git.run(&["rev-list", "--count", self.new.as_str(), &format!("^{reference}")])?;
+            let count = String::from_utf8_lossy(&count).trim().parse().map_err(io::Error::other)?;
+            if nearest.as_ref().is_none_or(|(least, _)| count < *least) {
+                nearest = Some((count, branch.name));
+            }
+        }
+        nearest.map(|(_, name)| name).ok_or(Refusal::Unrelated.into())
+    }
+
+    /// Brings the ref to a commit that has the pushed one, and what a snapshot has put there since, behind it, and that
+    /// has the branch's files as they are now.
+    fn move_reference(&self) -> Result<(), PushError> {
+        let reference = reference(&self.name);
+        let refresh = || snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&self.name));
+        let mut attempt = 1;
+        loop {
+            let now = self.git.resolve(&reference)?;
+            let is_behind = match &now {
+                Some(now) => self.git.is_ancestor(now.as_str(), self.new.as_str())?,
+                None => true,
+            };
+            let (from, to) = if is_behind {
+                (now, self.new.clone())
+            } else {
+                refresh()?;
+                let Some(now) = self.git.resolve(&reference)? else { continue };
+                let merge = self.git.merge(&now, &self.new)?;
+                (Some(now), merge)
+            };
+            let from = from.map_or_else(|| "0".repeat(self.new.as_str().len()), |from| from.as_str().to_owned());
+            match self.git.run(&["update-ref", &reference, to.as_str(), &from]) {
+                // A fetch has moved it meanwhile.
+                Err(RepositoryError::Git { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(error.into()),
+                Ok(_) => break,
+            }
+        }
+        refresh()?;
+        Ok(())
+    }
+}
+
+/// What Git is asked.
+#[derive(Clone, Copy)]
+struct Git<'a>(&'a Repository);
+
+impl Git<'_> {
+    fn run(self, arguments: &[&str]) -> Result<Vec<u8>, RepositoryError> {
+        run(self.0.command().args(arguments))
+    }
+
+    /// Runs what answers by its exit status.
+    fn says_yes(self, arguments: &[&str]) -> Result<bool, RepositoryError> {
+        match self.run(arguments) {
+            Ok(_) => Ok(true),
+            Err(RepositoryError::Git { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn resolve(self, reference: &str) -> Result<Option<ObjectId>, RepositoryError> {
+        match self.run(&["rev-parse", "--verify", "--quiet", reference]) {
+            Ok(id) => Ok(ObjectId::parse(String::from_utf8_lossy(&id).trim())),
+            Err(RepositoryError::Git { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn is_ancestor(self, ancestor: &str, commit: &str) -> Result<bool, RepositoryError> {
+        self.says_yes(&["merge-base", "--is-ancestor", ancestor, commit])
+    }
+
+    fn are_related(self, one: &str, other: &str) -> Result<bool, RepositoryError> {
+        self.says_yes(&["merge-base", one, other])
+    }
+
+    /// A commit with the tree of `tree` and both as its parents, the pushed one first, as in a merge of what was there.
+    fn merge(self, tree: &ObjectId, pushed: &ObjectId) -> Result<ObjectId, PushError> {
+        let tree_of = format!("{}^{{tree}}", tree.as_str());
+        let message = format!("Merge what the branch got meanwhile into {}", pushed.short());
+        let id = self.run(&["commit-tree", &tree_of, "-p", pushed.as_str(), "-p", tree.as_str(), "-m", &message])?;
+        ObjectId::parse(String::from_utf8_lossy(&id).trim())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData).into())
+    }
+
+    /// What a branch gets of the difference between two commits.
+    fn edits_between(self, old: &str, new: &str) -> Result<Vec<Edit>, PushError> {
+        let arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new];
+        let bytes = self.run(&arguments)?;
+        let differences = parse_differences(&bytes).ok_or(io::Error::from(io::ErrorKind::InvalidData))?;
+        let edits = differences.into_iter().map(|difference| self.edit_of(difference));
+        edits.filter_map(Result::transpose).collect()
+    }
+
+    fn edit_of(self, Difference { path, before, after }: Difference) -> Result<Option<Edit>, PushError> {
+        let Some(inside) = place(&path)? else { return Ok(None) };
+        let to = match &after {
+            None => After::Gone,
+            Some(Blob { mode: Mode::File, .. }) => After::File { executable: false },
+            Some(Blob { mode: Mode::Program, .. }) => After::File { executable: true },
+            Some(Blob { mode: Mode::Submodule, .. }) => {
+                return Err(Refusal::Submodule(path.display().to_string()).into());
+            }
+            Some(Blob { mode: Mode::Symlink, id }) => {
+                let target = self.run(&["cat-file", "blob", id.as_str()])?;
+                if !stays_inside(&inside, &target) {
+                    return Err(Refusal::Symlink(path.display().to_string()).into());
+                }
+                After::Symlink(OsString::from_vec(target).into())
+            }
+        };
+        Ok(Some(Edit { change: Change { path: inside, after: to }, before, after }))
+    }
+}
+
+/// A path of a branch that a push changes.
+#[derive(Clone)]
+struct Edit {
+    change: Change,
+    /// What the pusher saw there.
+    before: Option<Blob>,
+    /// What is to be there.
+    after: Option<Blob>,
+}
+
+/// The edits of a push, with their bytes.
+struct Pushed<'a, F> {
+    find: F,
+    edits: Vec<Edit>,
+    contents: Contents,
+    /// Where the branch is whose secrets the pushed files get back.
+    branch: &'a Path,
+}
+
+impl<'a, F: FnMut() -> Result<Vec<Edit>, PushError>> Pushed<'a, F> {
+    fn new(repository: &Repository, branch: &'a Path, find: F) -> Result<Self, PushError> {
+        Ok(Self { find, edits: Vec::new(), contents: Contents::start(repository)?, branch })
+    }
+}
+
+impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
+    fn changes(&mut self) -> io::Result<Vec<Change>> {
+        self.edits = (self.find)().map_err(io::Error::other)?;
+        Ok(self.edits.iter().map(|edit| edit.change.clone()).collect())
+    }
+
+    fn is_expected(&mut self, number: usize, before: Option<&Path>) -> io::Result<bool> {
+        let Edit { change, before: expected, .. } = &self.edits[number];
+        let (Some(path), Some(expected)) = (before, expected) else {
+            return Ok(before.is_none() && expected.is_none());
+        };
+        let metadata = fs::symlink_metadata(path)?;
+        let mode = match metadata.mode() & 0o100 {
+            _ if metadata.is_symlink() => Mode::Symlink,
+            0 => Mode::File,
+            _ => Mode::Program,
+        };
+        if mode != expected.mode {
+            return Ok(false);
+        }
+        if mode == Mode::Symlink {
+            return self.contents.are(&expected.id, &mut fs::read_link(path)?.as_os_str().as_bytes());
+        }
+        if change.path == Path::new(CONFIG_FILE) {
+            return self.contents.are(&expected.id, &mut &*redact::config(&fs::read(path)?));
+        }
+        self.contents.are(&expected.id, &mut BufReader::new(File::open(path)?))
+    }
+
+    fn write(&mut self, number: usize, file: &mut File) -> io::Result<()> {
+        let Edit { change, after, .. } = &self.edits[number];
+        let Some(after) = after else { return Err(io::ErrorKind::InvalidInput.into()) };
+        if change.path != Path::new(CONFIG_FILE) {
+            return self.contents.copy(&after.id, file);
+        }
+        let mut pushed = Vec::new();
+        self.contents.copy(&after.id, &mut pushed)?;
+        let current = match fs::read(self.branch.join(CONFIG_FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            current => current?,
+        };
+        file.write_all(&redact::restore(&pushed, &current))
+    }
+}
+
+/// The bytes of objects, one after the other, none of them as a whole in memory.
+struct Contents {
+    git: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Contents {
+    fn start(repository: &Repository) -> io::Result<Self> {
+        // From this size on Git does not inflate an object as a whole, either.
+        let arguments = ["-c", "core.bigFileThreshold=1m", "cat-file", "--batch"];
+        let mut command = repository.command();
+        let mut git = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (Some(input), Some(output)) = (git.stdin.take(), git.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok(Self { git, input, output: BufReader::new(output) })
+    }
+
+    /// Does something with the bytes of a blob, of which there are so many. It reads all of them or fails.
+    fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
+        writeln!(self.input, "{}", id.as_str())?;
+        let mut header = String::new();
+        self.output.read_line(&mut header)?;
+        let size = match *header.trim_end().split(' ').collect::<Vec<_>>() {
+            [_, "blob", size] => size.parse().map_err(io::Error::other)?,
+            _ => return Err(io::Error::other(format!("git cat-file: {}", header.trim_end()))),
+        };
+        let mut bytes = (&mut self.output).take(size);
+        let done = action(&mut bytes, size)?;
+        io::copy(&mut bytes, &mut io::sink())?;
+        self.output.read_exact(&mut [0])?;
+        Ok(done)
+    }
+
+    fn copy(&mut self, id: &ObjectId, to: &mut dyn Write) -> io::Result<()> {
+        self.with(id, |bytes, size| match io::copy(bytes, to)? {
+            copied if copied == size => Ok(()),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        })
+    }
+
+    /// Whether the bytes are those of a blob.
+    fn are(&mut self, id: &ObjectId, other: &mut dyn Read) -> io::Result<bool> {
+        const CHUNK_BYTES: usize = 64 * 1024;
+        self.with(id, |bytes, _| {
+            let (mut one, mut two) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+            loop {
+                let (read, other_read) = (fill(bytes, &mut one)?, fill(other, &mut two)?);
+                if one[..read] != two[..other_read] {
+                    return Ok(false);
+                }
+                if read == 0 {
+                    return Ok(true);
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        // It has nothing to lose, and may be in the middle of an answer.
+        let _ = self.git.kill();
+        let _ = self.git.wait();
+    }
+}
+
+/// Reads until the buffer is full or there is no more.
+fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Talks, as Git's hook of this name, to the `git receive-pack` at the other end of `input` and `output`: hears which
+/// updates are asked for, has `act` do them, and says how that went. `act` gives the reason where it did not.
+///
+/// # Errors
+/// What the system said, or that the other end does not keep to the protocol (gitprotocol-pack, githooks).
+pub fn proc_receive(
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    act: impl FnOnce(&[Update]) -> Result<(), String>,
+) -> io::Result<()> {
+    let garbled = || io::Error::new(io::ErrorKind::InvalidData, "git receive-pack said what it should not");
+    let hello = read_lines(input)?;
+    let mut features = hello.first().ok_or_else(garbled)?.split('\0');
+    if features.next() != Some("version=1") {
+        return Err(garbled());
+    }
+    write_line(output, "version=1")?;
+    output.write_all(b"0000")?;
+    output.flush()?;
+    let updates = read_lines(input)?.iter().map(|line| parse_update(line)).collect::<Option<Vec<_>>>();
+    let updates = updates.ok_or_else(garbled)?;
+    let done = act(&updates);
+    for update in &updates {
+        match &done {
+            Ok(()) => write_line(output, &format!("ok {}", update.reference))?,
+            Err(reason) => {
+                write_line(output, &format!("ng {} {}", update.reference, reason.replace(['\n', '\0'], " ")))?
+            }
+        }
+    }
+    output.write_all(b"0000")?;
+    output.flush()
+}
+
+fn parse_update(line: &str) -> Option<Update> {
+    let mut words = line.splitn(3, ' ');
+    let (old, new, reference) = (words.next()?, words.next()?, words.next()?);
+    Some(Update { reference: reference.to_owned(), old: ObjectId::parse(old), new: ObjectId::parse(new) })
+}
+
+/// Reads lines, each after its length, up to a flush.
+fn read_lines(input: &mut dyn Read) -> io::Result<Vec<String>> {
+    const LENGTH_BYTES: usize = 4;
+    let mut lines = Vec::new();
+    loop {
+        let mut length = [0; LENGTH_BYTES];
+        input.read_exact(&mut length)?;
+        let length = std::str::from_utf8(&length).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+        let Some(length) = length else { return Err(io::ErrorKind::InvalidData.into()) };
+        if length == 0 {
+            return Ok(lines);
+        }
+        let mut line = vec![0; length.checked_sub(LENGTH_BYTES).ok_or(io::ErrorKind::InvalidData)?];
+        input.read_exact(&mut line)?;
+        let line = String::from_utf8_lossy(&line);
+        lines.push(line.strip_suffix('\n').unwrap_or(&line).to_owned());
+    }
+}
+
+fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
+    // A line has at most 65,520 bytes, and a reader less patience.
+    const MOST_LETTERS: usize = 1000;
+    let line: String = line.chars().take(MOST_LETTERS).collect();
+    write!(output, "{:04x}{line}\n", line.len() + 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_is_spoken_as_receive_pack_speaks_it() {
+        let (one, none) = ("1".repeat(40), "0".repeat(40));
+        let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
+        let said = line("version=1\0push-options atomic\n") + "0000";
+        let said = said
+            + &line(&format!("{none} {one} refs/heads/x\n"))
+            + &line(&format!("{one} {none} refs/heads/y"))
+            + "0000";
+        let mut heard = Vec::new();
+        let (mut answer, mut refusal) = (Vec::new(), Vec::new());
+        let act = |updates: &[Update]| {
+            heard = updates.to_vec();
+            Ok(())
+        };
+        proc_receive(&mut said.as_bytes(), &mut answer, act).unwrap();
+        let update = |reference: &str, old, new| Update { reference: reference.to_owned(), old, new };
+        let one = ObjectId::parse(&one);
+        assert_eq!(heard, [update("refs/heads/x", None, one.clone()), update("refs/heads/y", one, None)]);
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            "000eversion=1\n00000014ok refs/heads/x\n0014ok refs/heads/y\n0000"
+        );
+        proc_receive(&mut said.as_bytes(), &mut refusal, |_| Err("no\nreason".to_owned())).unwrap();
+        assert!(String::from_utf8(refusal).unwrap().contains("ng refs/heads/x no reason\n"));
+        for garbage in ["", "0000", "zzzz", "0003", "000cversion=20000"] {
+            let talked = proc_receive(&mut garbage.as_bytes(), &mut Vec::new(), |_| panic!("nothing was asked for"));
+            assert!(talked.is_err(), "{garbage}");
+        }
+    }
+}

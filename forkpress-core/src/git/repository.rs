@@ -1,0 +1,247 @@
+//! The bare repository of a site, and the `git` program that works in it.
+//!
+//! Nothing of the user's Git reaches it: no settings of theirs, no attributes, no `GIT_*` variables. Its own settings, HEAD,
+//! attributes and hook are written by [`Repository::open`], which also puts right what somebody changed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use thiserror::Error;
+
+use crate::layout::CowLayout;
+use crate::site::Site;
+
+/// The settings of the repository.
+///
+/// - `core.compression`: the other side is this machine, mostly.
+/// - `core.fsync`, `core.fsyncMethod`: a power cut must not leave a ref without its commit; one flush for many objects.
+/// - `core.bigFileThreshold`, `pack.*`, `core.delta*`, `core.packed*`: bounds of memory, whatever lies in an upload folder.
+/// - `gc.auto`: nobody waits for that, see [`Repository::tidy`]. `gc.packRefs`: the ref of a branch is a file.
+/// - `receive.procReceiveRefs`: the hook moves the refs.
+/// - `uploadpack.*`: partial clones, which ask for single objects later.
+const CONFIG: &str = "\
+[core]
+\trepositoryformatversion = 0
+\tbare = true
+\tfileMode = true
+\tsymlinks = true
+\tignoreCase = false
+\tautocrlf = false
+\tattributesFile = /dev/null
+\tlogAllRefUpdates = false
+\tcompression = 1
+\tfsync = committed,loose-object
+\tfsyncMethod = batch
+\tbigFileThreshold = 8m
+\tdeltaBaseCacheLimit = 16m
+\tpackedGitWindowSize = 1m
+\tpackedGitLimit = 16m
+[pack]
+\tthreads = 2
+\twindowMemory = 8m
+\tdeltaCacheSize = 8m
+[gc]
+\tauto = 0
+\tautoDetach = false
+\tpackRefs = false
+[receive]
+\tprocReceiveRefs = refs
+\tautoGC = false
+\tdenyDeletes = false
+[http]
+\treceivepack = true
+[uploadpack]
+\tallowFilter = true
+\tallowAnySHA1InWant = true
+";
+
+/// What the attributes that lie in a site would have Git do to its files is not done: this has the last word.
+const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding -eol\n";
+
+/// Run by Git in the repository, which is in `.forkpress/cow/`.
+const PROC_RECEIVE: &str = "\
+#!/bin/sh
+exec \"${FORKPRESS_BIN:-forkpress}\" --work-dir ../.. __git-hook proc-receive
+";
+
+/// How many loose objects make [`Repository::tidy`] pack them, and how many packs make it join them.
+const TIDY: [&str; 5] = ["-c", "gc.auto=3000", "-c", "gc.autoPackLimit=30", "gc"];
+
+/// Who makes snapshots.
+const NAME: &str = "ForkPress";
+const EMAIL: &str = "forkpress@localhost";
+
+/// The bare repository of a site.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    cow: CowLayout,
+    dir: PathBuf,
+}
+
+/// What Git was asked failed.
+#[derive(Debug, Error)]
+pub enum RepositoryError {
+    /// There is no `git`.
+    #[error("there is no git program in PATH")]
+    NoGit,
+    /// The system failed.
+    #[error("cannot use the repository {path}")]
+    Disk {
+        /// What was to be read or written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Git ran, and said why not.
+    #[error("git {command}: {said}")]
+    Git {
+        /// The first word of what was asked.
+        command: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Repository {
+    /// Opens the repository of a site, making it, or what of it is missing.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Disk`].
+    pub fn open(site: &Site) -> Result<Self, RepositoryError> {
+        let cow = site.layout.cow().clone();
+        let repository = Self { dir: cow.git_dir(), cow };
+        let dir = &repository.dir;
+        let folders = [
+            repository.cow.git_refs_dir(),
+            repository.cow.git_snapshots_dir(),
+            dir.join("objects/pack"),
+            dir.join("objects/info"),
+            dir.join("info"),
+            dir.join("hooks"),
+        ];
+        for path in folders {
+            fs::create_dir_all(&path).map_err(|source| RepositoryError::Disk { path, source })?;
+        }
+        let files = [
+            ("info/attributes", ATTRIBUTES, 0o644),
+            ("hooks/proc-receive", PROC_RECEIVE, 0o755),
+            ("config", CONFIG, 0o644),
+            ("HEAD", "ref: refs/heads/main\n", 0o644),
+        ];
+        for (name, text, mode) in files {
+            let path = dir.join(name);
+            put(&path, text, mode).map_err(|source| RepositoryError::Disk { path, source })?;
+        }
+        Ok(repository)
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The layout that it is part of.
+    pub(super) fn cow(&self) -> &CowLayout {
+        &self.cow
+    }
+
+    /// A `git` command in this repository, with nothing of the caller's own Git.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("git");
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"GIT_") {
+                command.env_remove(name);
+            }
+        }
+        // Whoever may run this may read the site: to whom the folder belongs says nothing.
+        let settings = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*")];
+        let nothing_of_the_users = [
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+            ("GIT_ATTR_NOSYSTEM", "1"),
+            ("GIT_TERMINAL_PROMPT", "0"),
+            ("LC_ALL", "C"),
+        ];
+        let identity = [
+            ("GIT_AUTHOR_NAME", NAME),
+            ("GIT_AUTHOR_EMAIL", EMAIL),
+            ("GIT_COMMITTER_NAME", NAME),
+            ("GIT_COMMITTER_EMAIL", EMAIL),
+        ];
+        command.envs(settings).envs(nothing_of_the_users).envs(identity).env("GIT_DIR", &self.dir);
+        command
+    }
+
+    /// Packs loose objects where there are many, and drops what nothing has referred to for two weeks. Nobody waits for it.
+    pub fn tidy(&self) {
+        let null = Stdio::null;
+        // Where it can't be started, the next one is.
+        let _ = self
+            .command()
+            .args(TIDY)
+            .args(["--auto", "--quiet"])
+            .current_dir("/")
+            .stdin(null())
+            .stdout(null())
+            .stderr(null())
+            .spawn();
+    }
+}
+
+/// Runs a command of [`Repository::command`] that must succeed, and gives what it wrote to standard output.
+pub(super) fn run(command: &mut Command) -> Result<Vec<u8>, RepositoryError> {
+    succeeded(command, command_output)
+}
+
+fn command_output(command: &mut Command) -> io::Result<Output> {
+    command.stdin(Stdio::null()).output()
+}
+
+/// The same for a command that is told something on standard input.
+pub(super) fn run_with(command: &mut Command, input: &[u8]) -> Result<Vec<u8>, RepositoryError> {
+    succeeded(command, |command| {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().expect("standard input is a pipe");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                // One that ends before it has read everything says why.
+                let _ = io::Write::write_all(&mut stdin, input);
+            });
+            child.wait_with_output()
+        })
+    })
+}
+
+fn succeeded(
+    command: &mut Command,
+    output: impl FnOnce(&mut Command) -> io::Result<Output>,
+) -> Result<Vec<u8>, RepositoryError> {
+    let name = command.get_args().next().unwrap_or_default().to_string_lossy().into_owned();
+    let output = match output(command) {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RepositoryError::NoGit),
+        Err(source) => return Err(RepositoryError::Disk { path: "git".into(), source }),
+    };
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(RepositoryError::Git { command: name, said: if said.is_empty() { output.status.to_string() } else { said } })
+}
+
+/// Writes a small file unless it is there as it should be.
+fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    if fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
+        && fs::metadata(path)?.permissions().mode() & 0o777 == mode
+    {
+        return Ok(());
+    }
+    let replacement = crate::file::Replacement::prepare(path, text.as_bytes())?;
+    replacement.set_mode(mode)?;
+    replacement.commit()
+}

@@ -1,0 +1,461 @@
+//! Brings refs up to date: a branch's ref names a commit with the branch's files in `wordpress/` and its database in
+//! `database.sql`.
+//!
+//! Requests and mutations go on meanwhile. The operations lock is held, shared, for a walk through the folder and for the
+//! beginning of a read transaction of the database: so what a commit has is the branch between two mutations, never half of
+//! one. What has to be read for the first time is read before that, without the lock.
+//!
+//! A branch in which nothing has changed costs the walk and no process. What tells that is kept beside the index, and is
+//! believed only where a change would have left a trace (as Git does with its index).
+//!
+//! A commit is made only where its tree differs from that of the ref's commit. A process that is killed leaves objects that
+//! nothing refers to, and a ref that is right or the one before.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::dump::{self, DumpError};
+use super::repository::{Repository, RepositoryError, run, run_with};
+use super::view::{Index, Look};
+use crate::branch::{self, BranchError};
+use crate::database::{DatabaseError, Reader};
+use crate::deadline::Deadline;
+use crate::disk::DiskError;
+use crate::layout::{database_of, wal_of};
+use crate::lock::{LockError, OperationsFiles, SharedOperations};
+use crate::name::BranchName;
+use crate::site::Site;
+use crate::tree;
+
+/// How long a mutation that publishes may keep a snapshot waiting, and another program the database.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a snapshot begins anew where an editor changes the folder or a push the ref under it.
+const ATTEMPTS: usize = 4;
+
+/// What the files of a view and `database.sql` are made by. Another number makes every branch be read anew.
+const VERSION: u32 = 1;
+
+/// Why a ref was not brought up to date. It is then what it was.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// The branch, or the list of branches, can't be had.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// The operations lock stayed busy.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Git failed.
+    #[error("cannot make a snapshot of branch '{name}'")]
+    Repository {
+        /// The branch.
+        name: BranchName,
+        /// What Git said.
+        source: RepositoryError,
+    },
+    /// The folder can't be looked at.
+    #[error("cannot make a snapshot of branch '{name}'")]
+    Disk {
+        /// The branch.
+        name: BranchName,
+        /// The step that failed.
+        source: DiskError,
+    },
+    /// The database can't be read.
+    #[error("cannot make a snapshot of the database of branch '{name}'")]
+    Database {
+        /// The branch.
+        name: BranchName,
+        /// What failed.
+        source: DatabaseError,
+    },
+    /// What a snapshot needs to remember can't be read or written.
+    #[error("cannot use {path}")]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Brings the refs of all branches whose names are asked for up to date, and drops those of them that have no branch any more.
+/// Says whether any commit was made.
+///
+/// # Errors
+/// [`SnapshotError`], the first of several.
+pub fn refresh_all(
+    site: &Site,
+    repository: &Repository,
+    is_asked_for: impl Fn(&BranchName) -> bool,
+) -> Result<bool, SnapshotError> {
+    let mut names: Vec<_> = branch::list(site)?.into_iter().map(|branch| branch.name).collect();
+    names.extend(gone(repository, &names)?);
+    names.retain(is_asked_for);
+    refresh(site, repository, &names)
+}
+
+/// Gives each branch a ref that has none, and drops the refs of branches that are gone; the other refs stay as they are. Says
+/// whether any commit was made.
+///
+/// # Errors
+/// [`SnapshotError`], the first of several.
+pub fn refresh_set(site: &Site, repository: &Repository) -> Result<bool, SnapshotError> {
+    let mut names: Vec<_> = branch::list(site)?.into_iter().map(|branch| branch.name).collect();
+    let gone = gone(repository, &names)?;
+    names.retain(|name| !repository.cow().git_ref(name).exists());
+    names.extend(gone);
+    refresh(site, repository, &names)
+}
+
+/// The branches that have a ref and are not among `names`.
+fn gone(repository: &Repository, names: &[BranchName]) -> Result<Vec<BranchName>, SnapshotError> {
+    let path = repository.cow().git_refs_dir();
+    let read = || -> io::Result<Vec<BranchName>> {
+        let entries = fs::read_dir(&path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        let found = entries.iter().filter_map(|name| name.to_str()?.parse().ok());
+        Ok(found.filter(|name| !names.contains(name)).collect())
+    };
+    read().map_err(|source| SnapshotError::Memory { path: path.clone(), source })
+}
+
+/// Brings the refs of these branches up to date. One that does not exist loses its ref. Says whether any commit was made.
+///
+/// # Errors
+/// [`SnapshotError`], the first of several.
+pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Result<bool, SnapshotError> {
+    // Threads of their own: each holds locks, and must not begin with another branch while it waits for its own walk.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(names.len());
+    let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
+    let next = Mutex::new(names.iter());
+    let work = || -> Result<bool, SnapshotError> {
+        let mut made = false;
+        loop {
+            let Some(name) = next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next() else {
+                return Ok(made);
+            };
+            made |= Snapshot { site, repository, files: &files, name }.take()?;
+        }
+    };
+    if threads <= 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let outcomes = workers.into_iter().map(|worker| worker.join().expect("a snapshot does not panic"));
+        outcomes.collect::<Vec<_>>().into_iter().try_fold(false, |made, outcome| Ok(made | outcome?))
+    })
+}
+
+/// What the last snapshot of a branch was made from, and what it became.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    version: u32,
+    /// Of the files; none where they might change without a trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<String>,
+    /// The same of the database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<String>,
+    /// The tree of the files.
+    wordpress: String,
+    /// The text of the database; none where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_sql: Option<String>,
+    /// The tree of both.
+    tree: String,
+    commit: String,
+}
+
+impl Memory {
+    /// What cannot be read is not remembered.
+    fn read(path: &Path) -> Self {
+        let memory = fs::read_to_string(path).ok().and_then(|text| toml::from_str::<Self>(&text).ok());
+        memory.filter(|memory| memory.version == VERSION).unwrap_or_default()
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        // Not durable: after a power cut, everything is looked at once more.
+        let temporary = path.with_extension("toml.tmp");
+        fs::write(&temporary, toml::to_string(self).expect("it is plain values"))?;
+        fs::rename(&temporary, path)
+    }
+}
+
+/// What a database file was when it was looked at; none where it may yet change without a trace. A branch without one has "".
+fn stamp(branch: &Path) -> Result<Option<String>, DiskError> {
+    let looked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let database = database_of(branch);
+    let mut stamp = String::new();
+    for path in [wal_of(&database), database] {
+        let found = crate::disk::step("look at", &path, || match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        })?;
+        let Some(found) = found else { continue };
+        if tree::is_racy((found.ctime(), found.ctime_nsec()), looked) {
+            return Ok(None);
+        }
+        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+        stamp += &format!("{} {} {} {times:?};", found.dev(), found.ino(), found.len());
+    }
+    Ok(Some(stamp))
+}
+
+struct Snapshot<'a> {
+    site: &'a Site,
+    repository: &'a Repository,
+    files: &'a Arc<OperationsFiles>,
+    name: &'a BranchName,
+}
+
+/// What of a branch differs from what is remembered of it.
+struct Changes {
+    /// The files, and whether the index has them as they are.
+    look: Option<Look>,
+    database: Database,
+    stamp: Option<String>,
+}
+
+enum Database {
+    Unchanged,
+    Changed(Option<Reader>),
+}
+
+impl Snapshot<'_> {
+    /// Says whether a commit was made.
+    fn take(&self) -> Result<bool, SnapshotError> {
+        // A branch without a history begins with that of the branch it came from, which is to have one.
+        if self.reference().is_none()
+            && let Some(from) = self.origin()?
+            && self.repository.cow().git_ref(&from).symlink_metadata().is_err()
+        {
+            Snapshot { name: &from, ..*self }.take_alone()?;
+        }
+        self.take_alone()
+    }
+
+    fn take_alone(&self) -> Result<bool, SnapshotError> {
+        let path = self.repository.cow().git_snapshot_lock(self.name);
+        let lock = || -> io::Result<File> {
+            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        let _lock = lock().map_err(|source| SnapshotError::Memory { path: path.clone(), source })?;
+        // Nobody else writes the index: that is what a killed process has left.
+        remove_file(&self.repository.cow().git_index(self.name).with_extension("index.lock"))
+            .map_err(|source| self.memory_error(source))?;
+        let mut attempt = 1;
+        loop {
+            match self.attempt() {
+                // The folder changed as Git read it, or a push moved the ref.
+                Err(SnapshotError::Repository { source: RepositoryError::Git { .. }, .. }) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                    // If it fails twice, the index may have objects that are gone.
+                    if attempt > 2 {
+                        self.forget().map_err(|source| self.memory_error(source))?;
+                    }
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn attempt(&self) -> Result<bool, SnapshotError> {
+        let memory = Memory::read(&self.repository.cow().git_snapshot(self.name));
+        let branch = self.site.layout.branch(self.name);
+        let Some(changes) = self.look(&branch, &memory)? else {
+            self.drop_reference()?;
+            return Ok(false);
+        };
+        let reference = self.reference();
+        let is_remembered = reference.as_ref().is_some_and(|reference| *reference == memory.commit);
+        if is_remembered && changes.look.is_none() && matches!(changes.database, Database::Unchanged) {
+            return Ok(false);
+        }
+        let (files, wordpress) = match &changes.look {
+            Some(look) => (look.fingerprint.clone(), self.git(self.index(&branch).write_tree())?),
+            None => (memory.files, memory.wordpress),
+        };
+        let database_sql = match changes.database {
+            Database::Unchanged => memory.database_sql,
+            Database::Changed(None) => None,
+            Database::Changed(Some(reader)) => Some(self.dump(&reader)?),
+        };
+        let tree = self.git(self.tree(&wordpress, database_sql.as_deref()))?;
+        let (commit, is_new) = self.commit(&tree, reference.as_deref())?;
+        if reference.as_ref() != Some(&commit) {
+            self.git(self.move_reference(&commit, reference.as_deref()))?;
+        }
+        let memory = Memory { version: VERSION, files, database: changes.stamp, wordpress, database_sql, tree, commit };
+        memory.write(&self.repository.cow().git_snapshot(self.name)).map_err(|source| self.memory_error(source))?;
+        Ok(is_new)
+    }
+
+    /// Looks at the branch between two mutations; none where there is no such branch.
+    fn look(&self, branch: &Path, memory: &Memory) -> Result<Option<Changes>, SnapshotError> {
+        let disk = |source| SnapshotError::Disk { name: self.name.clone(), source };
+        let database_error = |source| SnapshotError::Database { name: self.name.clone(), source };
+        let deadline = Deadline::after(TIMEOUT);
+        let mut indexed: Option<String> = None;
+        for has_read in [false, true] {
+            let lock = SharedOperations::lock(self.files, deadline, None)?;
+            match branch::show(self.site, self.name) {
+                Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
+                shown => shown?,
+            };
+            let look = self.index(branch).look().map_err(disk)?;
+            let is_unchanged = look.fingerprint.is_some() && look.fingerprint == memory.files;
+            if !is_unchanged && !has_read {
+                drop(lock);
+                // This may have the whole branch to read. What changes meanwhile is read again, under the lock.
+                self.git(self.index(branch).update(&look))?;
+                indexed = look.fingerprint;
+                continue;
+            }
+            if !is_unchanged && (look.fingerprint.is_none() || look.fingerprint != indexed) {
+                self.git(self.index(branch).update(&look))?;
+            }
+            // Before the database is read: what is written later shows.
+            let stamp = stamp(branch).map_err(disk)?;
+            let is_same = stamp.is_some() && stamp == memory.database && !memory.tree.is_empty();
+            let database = if is_same {
+                Database::Unchanged
+            } else {
+                Database::Changed(Reader::begin(branch, deadline).map_err(database_error)?)
+            };
+            drop(lock);
+            return Ok(Some(Changes { look: (!is_unchanged).then_some(look), database, stamp }));
+        }
+        unreachable!("the second look is the last")
+    }
+
+    /// Writes the database as text, and gives its id.
+    fn dump(&self, reader: &Reader) -> Result<String, SnapshotError> {
+        let dir = self.repository.cow().git_snapshots_dir();
+        let failed = |source| SnapshotError::Memory { path: dir.clone(), source };
+        // Git reads a file piece by piece, and a pipe as a whole.
+        let file = tempfile::Builder::new().prefix("database.").suffix(".tmp").tempfile_in(&dir).map_err(failed)?;
+        dump::write(reader.connection(), file.as_file()).map_err(|error| match error {
+            DumpError::Read(source) => {
+                SnapshotError::Database { name: self.name.clone(), source: reader.error(source) }
+            }
+            DumpError::Write(source) => failed(source),
+        })?;
+        let mut command = self.repository.command();
+        command.args(["hash-object", "-w", "--no-filters", "--"]).arg(file.path());
+        self.git(run(&mut command)).map(|id| text(&id))
+    }
+
+    fn tree(&self, wordpress: &str, database_sql: Option<&str>) -> Result<String, RepositoryError> {
+        let mut entries = String::new();
+        if let Some(database_sql) = database_sql {
+            entries += &format!("100644 blob {database_sql}\tdatabase.sql\0");
+        }
+        entries += &format!("040000 tree {wordpress}\twordpress\0");
+        run_with(self.repository.command().args(["mktree", "-z"]), entries.as_bytes()).map(|id| text(&id))
+    }
+
+    /// A commit with this tree, and whether it is a new one.
+    fn commit(&self, tree: &str, reference: Option<&str>) -> Result<(String, bool), SnapshotError> {
+        let parent = match reference {
+            Some(reference) => Some(reference.to_owned()),
+            None => match self.origin()? {
+                Some(from) => Snapshot { name: &from, ..*self }.reference(),
+                None => None,
+            },
+        };
+        if let Some(parent) = &parent {
+            let of_parent = format!("{parent}^{{tree}}");
+            let found =
+                self.git(run(self.repository.command().args(["rev-parse", "--verify", "--quiet", &of_parent])))?;
+            if text(&found) == tree {
+                return Ok((parent.clone(), false));
+            }
+        }
+        let mut command = self.repository.command();
+        command.args(["commit-tree", tree, "-m", &format!("Snapshot of {}", self.name)]);
+        if let Some(parent) = &parent {
+            command.args(["-p", parent]);
+        }
+        self.git(run(&mut command)).map(|id| (text(&id), true))
+    }
+
+    /// Moves the ref, unless another one has.
+    fn move_reference(&self, commit: &str, before: Option<&str>) -> Result<(), RepositoryError> {
+        let none = "0".repeat(commit.len());
+        let reference = format!("refs/heads/{}", self.name);
+        let mut command = self.repository.command();
+        run(command.args(["update-ref", &reference, commit, before.unwrap_or(&none)])).map(drop)
+    }
+
+    /// The commit that the ref names.
+    fn reference(&self) -> Option<String> {
+        let id = fs::read_to_string(self.repository.cow().git_ref(self.name)).ok()?;
+        let id = id.trim_end();
+        (id.len() >= 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+    }
+
+    /// The branch that this one was made from, if there is still one of that name, else `main`; none for `main` itself.
+    fn origin(&self) -> Result<Option<BranchName>, SnapshotError> {
+        if self.name.is_main() {
+            return Ok(None);
+        }
+        let from = match branch::show(self.site, self.name) {
+            Ok(branch) => branch.record.from,
+            Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let is_there = |from: &BranchName| from != self.name && branch::show(self.site, from).is_ok();
+        Ok(Some(from.filter(is_there).unwrap_or_else(BranchName::main)))
+    }
+
+    /// Takes the ref of a branch away that is gone, and all that is remembered of it.
+    fn drop_reference(&self) -> Result<(), SnapshotError> {
+        if self.repository.cow().git_ref(self.name).exists() {
+            let reference = format!("refs/heads/{}", self.name);
+            self.git(run(self.repository.command().args(["update-ref", "-d", &reference])))?;
+        }
+        self.forget().map_err(|source| self.memory_error(source))
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        let cow = self.repository.cow();
+        remove_file(&cow.git_snapshot(self.name))?;
+        remove_file(&cow.git_index(self.name))
+    }
+
+    fn index<'a>(&'a self, branch: &'a Path) -> Index<'a> {
+        Index { repository: self.repository, name: self.name, branch }
+    }
+
+    fn git<T>(&self, outcome: Result<T, RepositoryError>) -> Result<T, SnapshotError> {
+        outcome.map_err(|source| SnapshotError::Repository { name: self.name.clone(), source })
+    }
+
+    fn memory_error(&self, source: io::Error) -> SnapshotError {
+        SnapshotError::Memory { path: self.repository.cow().git_snapshot(self.name), source }
+    }
+}
+
+/// Removes a file that may be gone already.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// What a command wrote in one line.
+fn text(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().to_owned()
+}
