@@ -8,12 +8,14 @@
  */
 
 $files  = (int) ( $argv[1] ?? 10000 );
-$rounds = (int) ( $argv[2] ?? 7 );
+$rounds = (int) ( $argv[2] ?? 5 );
 $dir    = sys_get_temp_dir() . '/forkpress-bench-' . getmypid();
 foreach ( array( "$dir/.forkpress/cow", "$dir/main/plain", "$dir/main/urls" ) as $folder ) {
 	mkdir( $folder, 0777, true );
 }
 touch( "$dir/.forkpress/cow/operations.lock" );
+pcntl_async_signals( true );
+pcntl_signal( SIGTERM, static fn() => exit( 143 ) );
 register_shutdown_function( static fn() => exec( 'rm -rf ' . escapeshellarg( $dir ) ) );
 putenv( "FORKPRESS_BRANCHES_DIR=$dir" );
 // As in a request, which has its branch from the router.

@@ -199,6 +199,29 @@ busy_behind_exec() {
     [ "$got" -eq 75 ] && grep -q "held by process $holder" "$work/said"
 }
 
+# Runs git in the checkout; what it says is in $work/said. Its settings are this test's own.
+checkout_git() {
+    git -C "$checkout" "$@" >"$work/said" 2>&1
+}
+
+# Git fails and shows these words of the site.
+git_refuses() {
+    local words=$1
+    shift
+    ! checkout_git "$@" && grep -qF -- "$words" "$work/said"
+}
+
+checkout_is_clean() {
+    git -C "$1" status --porcelain=v2 --branch >"$work/said" 2>&1 &&
+        grep -q '^# branch.ab +0 -0$' "$work/said" && ! grep -qv '^#' "$work/said"
+}
+
+# The branches of the site as git sees them.
+refs_are() {
+    git -C "$checkout" ls-remote --heads origin >"$work/said" 2>&1 &&
+        [ "$(sed 's|.*refs/heads/||' "$work/said" | sort | paste -sd ' ' -)" = "$1" ]
+}
+
 nobody_listens() {
     ! curl -s -o /dev/null "http://127.0.0.1:$port/"
 }
@@ -333,6 +356,71 @@ claim 'main has the post now' contains main / 'Only on marketing'
 claim 'a lock that stays busy is 75 and names who has it' busy_behind_exec
 claim 'nothing half-made is left in staging and trash' \
     test -z "$(find "$(trees staging)" "$(trees trash)" -mindepth 1)"
+
+# --- Git ---------------------------------------------------------------------------------------------
+# Nobody's settings but the test's, and a name to commit under.
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+checkout=$work/checkout
+remote=http://wp.localhost:$port/site.git
+claim 'clone within a branch is refused' refuses 1 "would become a part of it" clone "$remote" main/checkout
+claim 'clone checks main out' says "forkpress: cloned 'main' into $checkout" clone "$remote" "$checkout"
+claim 'it has the files' test -f "$checkout/wordpress/wp-load.php"
+claim 'it has the database as text' grep -q 'Only on marketing' "$checkout/database.sql"
+claim 'it does not have the password' lacks_words "$checkout/database.sql" "\$wp\$" "\$P\$"
+claim 'it is clean' checkout_is_clean "$checkout"
+claim 'with nothing to commit, commit says so' says "nothing to commit, and 'main' has everything" commit "$checkout" -m none
+echo 'by git' >"$checkout/wordpress/by-git.txt"
+claim 'commit pushes' says "forkpress: committed and pushed to 'main'" commit "$checkout" -m 'A file'
+claim 'commit prints the address of the branch' grep -qxF "http://wp.localhost:$port/" "$work/said"
+claim 'main serves it at once' contains main /by-git.txt 'by git'
+claim 'the checkout is clean, and its upstream set' checkout_is_clean "$checkout"
+claim 'the operation log has the push' says "apply" log -n 1
+claim 'a post is saved on main' is_saved main 'After the clone'
+claim 'pull' says "forkpress: pulled 'main'" pull "$checkout"
+claim 'the checkout has the post' grep -q 'After the clone' "$checkout/database.sql"
+
+claim 'a branch is created by push' checkout_git push origin main:refs/heads/pushed
+claim 'it is served, with its files' contains pushed /by-git.txt 'by git'
+claim 'it is listed' listed 'main headline pushed'
+claim 'two branches at once are not deleted' \
+    git_refuses 'ForkPress accepts one branch update per push' push origin :headline :pushed
+claim 'and both are there' listed 'main headline pushed'
+claim 'and git sees both' refs_are 'headline main pushed'
+claim 'a branch is deleted by push' checkout_git push origin :pushed
+claim 'it is not listed any more' listed 'main headline'
+claim 'it is not served any more' status_is 404 pushed /
+claim 'its folder is gone' is_gone "$site/pushed"
+claim 'undo brings it back' says "branch 'pushed' is back" undo
+claim 'and git sees it' refs_are 'headline main pushed'
+claim 'main is not deleted by push' git_refuses 'refusing to delete the main COW branch' push origin :main
+claim 'a bad name is refused' git_refuses 'unsupported COW branch name' push origin main:refs/heads/www
+claim 'no branch is left of it' listed 'main headline pushed'
+claim 'no folder is left of it' is_gone "$site/www"
+claim 'no ref is left of it' refs_are 'headline main pushed'
+claim 'a branch is created after a refusal' checkout_git push origin main:refs/heads/after
+claim 'it is served' status_is 200 after /
+claim 'git branch create creates and switches' says "created 'switched' from 'headline'" \
+    git branch create switched --from headline "$checkout"
+claim 'the checkout is on it' test "$(git -C "$checkout" branch --show-current)" = switched
+claim 'it is served, too' status_is 200 switched /
+
+# --- agents ------------------------------------------------------------------------------------------
+claim 'agents get a branch and a worktree each' says "agent-2  http://agent-2.wp.localhost:$port/  $checkout/agent-2" \
+    agents "$checkout" --count 2
+claim 'the first is served' status_is 200 agent-1 /
+claim 'the second is served' status_is 200 agent-2 /
+claim 'a worktree is clean and follows its branch' checkout_is_clean "$checkout/agent-1"
+echo 'by agent 1' >"$checkout/agent-1/wordpress/by-agent.txt"
+claim 'an agent commits' says "committed and pushed to 'agent-1'" commit "$checkout/agent-1" -m 'By an agent'
+claim 'its branch shows it' contains agent-1 /by-agent.txt 'by agent 1'
+claim 'the others do not' status_is 404 agent-2 /by-agent.txt
+claim 'agents with work are not removed' refuses 1 'agent-1: its branch on the site has changes' agents "$checkout" --remove
+claim 'those without are' listed 'main after agent-1 headline pushed switched'
+claim 'the work is there' contains agent-1 /by-agent.txt 'by agent 1'
+claim 'once main has the work' says "reset COW branch 'main' from 'agent-1'" branch reset main --from agent-1 --force
+claim 'they are removed' says "removed agent 'agent-1'" agents "$checkout" --remove
+claim 'no worktree is left' is_gone "$checkout/agent-1"
+claim 'no branch is left' listed 'main after headline pushed switched'
 
 # --- bad settings, stop --------------------------------------------------------------------------------
 cp "$site/.forkpress/site.toml" "$work/site.toml"

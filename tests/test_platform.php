@@ -198,8 +198,15 @@ test(
 		}
 		put( "$site/.forkpress/cow/branches/<b>.toml", '' );
 		$page = $browser->request( '/wp-admin/' )->body;
-		same( 50, preg_match_all( "~id='wp-admin-bar-forkpress-branch-~", $page ), 'listed branches' );
-		holds( str_contains( $page, 'and 12 more' ) && ! str_contains( $page, '<b>.' ), 'the rest is counted' );
+		same( 2, preg_match_all( "~id='wp-admin-bar-forkpress-branch-~", $page ), 'branches that a page lists, however many there are' );
+		foreach ( array( '1' => 'wp-admin/', '0' => '' ) as $dashboard => $path ) {
+			$answer = json_decode( $browser->request( "/wp-admin/admin-ajax.php?action=forkpress_branches&dashboard=$dashboard" )->body, true );
+			same( array( 50, 12 ), array( count( $answer['branches'] ), $answer['more'] ), 'branches that are listed when the menu is opened, and how many more' );
+			same( array( 'name' => 'main', 'url' => "http://wp.localhost:$server->port/$path" ), $answer['branches'][0], 'the first of them' );
+			holds( 1 === preg_match( '/^b\d+$/', $answer['branches'][1]['name'] ), 'the newest come first' );
+			holds( ! preg_grep( '/</', array_column( $answer['branches'], 'name' ) ), 'a file with another name is no branch' );
+		}
+		same( '0', ( new Browser( $server ) )->request( '/wp-admin/admin-ajax.php?action=forkpress_branches' )->body, 'what somebody who is not logged in gets' );
 		array_map( 'unlink', glob( "$site/.forkpress/cow/branches/b*.toml" ) );
 		unlink( "$site/.forkpress/cow/branches/<b>.toml" );
 	}

@@ -183,6 +183,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Removes what a command has left
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
+    /// Makes spares for a server
+    #[command(name = "__spares", hide = true)]
+    Spares { work_dir: PathBuf },
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {

@@ -7,6 +7,7 @@ mod pool;
 mod port;
 mod ready;
 mod signal;
+mod spares;
 
 use std::fs;
 use std::io::Write;
@@ -34,9 +35,11 @@ use crate::site::Address;
 use crate::{bundle, clean, extension, output, site};
 
 pub use signal::{Stopped, stop};
+pub use spares::run as keep_spares;
 
 use pool::{Pool, Settings};
 use ready::{Answer, Question};
+use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -153,7 +156,10 @@ pub fn serve(
     drop(lifecycle);
     started(&Started::Now(server))?;
 
+    // A site is served without spares, too.
+    let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let outcome = pools.run(&mut signals);
+    drop(keeper);
     pools.stop(&mut signals);
     // PHP has ended by now: whoever finds no entry finds the port free.
     drop(registered);

@@ -1,0 +1,93 @@
+//! The process that makes spares for a server: one of its own, so that all it does gives way to everything else.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use forkpress_core::config::FileView;
+use forkpress_core::lock;
+use forkpress_core::mutation::spare;
+use forkpress_core::progress::Silent;
+use forkpress_core::site::Site;
+
+use crate::child;
+use crate::failure::{During, Failure};
+use crate::output;
+
+/// How often it looks whether a branch was published.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// For how long nothing may be published before a spare is made: who creates one branch may be about to create the next.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How often the spares are looked after where nothing is published: `main` changes, and the disk fills.
+const EVERY: Duration = Duration::from_secs(300);
+
+/// That process. Killed when dropped; what it leaves half made then goes with the next mutation.
+pub(super) struct Keeper(Option<Child>);
+
+impl Keeper {
+    /// Starts it where the site has use for spares. Only the main thread may: it dies with the thread that started it.
+    pub(super) fn start(site: &Site) -> Result<Self, Failure> {
+        if site.config.spares == 0 || site.config.file_view == FileView::BtrfsSnapshot {
+            // The settings may have been others.
+            spare::keep(site, &Silent)?;
+            return Ok(Self(None));
+        }
+        let own = std::env::current_exe().during(|| "cannot find forkpress itself".to_owned())?;
+        let started = child::command(own.as_os_str())?
+            .arg("__spares")
+            .arg(site.layout.work_dir())
+            // Each thread more would take another processor from requests.
+            .env("RAYON_NUM_THREADS", "1")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn();
+        started.map(|child| Self(Some(child))).during(|| "cannot start what makes spares".to_owned())
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// In that process: keeps spares for as long as the server lives.
+pub fn run(work_dir: &Path) -> Result<(), Failure> {
+    give_way();
+    let site = Site::open(work_dir)?;
+    let generation = || lock::generation(site.layout.cow());
+    let mut kept: Option<(u64, Instant)> = None;
+    loop {
+        let now = generation()?;
+        if kept.is_none_or(|(then, at)| then != now || at.elapsed() >= EVERY) {
+            thread::sleep(QUIET);
+            if generation()? != now {
+                continue;
+            }
+            if let Err(error) = spare::keep(&site, &Silent) {
+                output::note(format_args!("forkpress: warning: no spare is made: {error}"));
+            }
+            kept = Some((now, Instant::now()));
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+/// Lets every other process go first, at the processor and at the disk.
+fn give_way() {
+    // Both are of use, not needed: who has no right to, or no such program, is as fast as others.
+    let _ = rustix::process::nice(19);
+    let _ = Command::new("ionice")
+        .args(["-c", "3", "-p", &std::process::id().to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
