@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::deadline::Deadline;
 use crate::disk::{self, DiskError, step};
 use crate::layout::{ImageKind, ImageLayout, SiteLayout};
 use crate::lock::{Lifecycle, LockError, Mutation, Patience};
@@ -33,6 +34,9 @@ pub use users::{User, users};
 
 /// How long to wait between two attempts to unmount what our own cleaning is just at.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long such a process is waited for where nobody waits for us.
+const PASSING: Duration = Duration::from_secs(15);
 
 /// How often an image is unmounted that is in use by nobody.
 const ATTEMPTS: u32 = 20;
@@ -79,6 +83,13 @@ pub enum StorageError {
     /// A folder of the site can't be made.
     #[error(transparent)]
     Site(#[from] SiteError),
+}
+
+impl StorageError {
+    /// Whether nobody has anything open but processes of our own, in the background, that will soon have ended.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy { users } if !users.is_empty() && users.iter().all(User::is_passing))
+    }
 }
 
 fn list_of(users: &[User]) -> String {
@@ -255,12 +266,7 @@ fn unmount_in_peace(
         let unmounted = unmount(image, force);
         drop(publish);
         match unmounted {
-            // What empties the trash in the background ends by itself.
-            Err(StorageError::Busy { users })
-                if !users.is_empty() && users.iter().all(User::is_cleaning) && !patience.deadline().has_passed() =>
-            {
-                thread::sleep(PAUSE);
-            }
+            Err(error) if error.is_passing() && !patience.deadline().has_passed() => thread::sleep(PAUSE),
             unmounted => return unmounted,
         }
     }
@@ -321,7 +327,13 @@ pub fn free_loop_device(device: &str) -> Result<(), DiskError> {
 /// # Errors
 /// [`StorageError`].
 pub fn remove(image: &ImageLayout) -> Result<(), StorageError> {
-    unmount(image, false)?;
+    let deadline = Deadline::after(PASSING);
+    loop {
+        match unmount(image, false) {
+            Err(error) if error.is_passing() && !deadline.has_passed() => thread::sleep(PAUSE),
+            unmounted => break unmounted?,
+        }
+    }
     Ok(disk::remove(image.dir())?)
 }
 
