@@ -1299,7 +1299,7 @@ fn a_spare_goes_when_the_disk_is_low_and_none_is_made() {
         World::new(place, FileView::FileCopy, |main| fs::write(main.join("file"), vec![1; 500_000]).unwrap());
     world.site.config.keep.free_bytes = u64::MAX;
     assert_eq!(world.keep_spares(), (1, 0));
-    let free = rustix::fs::statvfs(&world.path("main")).unwrap();
+    let free = rustix::fs::statvfs(world.path("main")).unwrap();
     let filler = vec![0; usize::try_from(free.f_bavail * free.f_frsize).unwrap() - 100_000];
     fs::write(world.site.layout.public_root().join("filler"), filler).unwrap();
     assert_eq!(world.keep_spares(), (0, 1));
