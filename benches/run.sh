@@ -53,6 +53,7 @@ bench 'what mutations take, beside the plain tools' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
 bench 'what clients notice of mutations' 180 "$php" benches/mutation_latency.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
+bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php
 bench 'what Git costs' 900 "$php" benches/git.php
 bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php

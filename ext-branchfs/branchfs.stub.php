@@ -44,6 +44,19 @@ namespace {
 	function branchfs_unlock_when_writer_waits(): bool {}
 
 	/**
+	 * Says whether a command waits for the running requests to end, in order to publish.
+	 *
+	 * @return bool False where the request has no lock.
+	 * @throws Branchfs\Exception Where the gate can not be opened.
+	 */
+	function branchfs_writer_waits(): bool {}
+
+	/**
+	 * Waits until the requests of the server's other processes leave a processor free, for 20 milliseconds at most.
+	 */
+	function branchfs_yield(): void {}
+
+	/**
 	 * Returns what there is to know of the request's lock.
 	 *
 	 * @return array{held: bool, path?: string, waited?: float, held_for?: float, generation?: int} Times are seconds;

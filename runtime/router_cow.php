@@ -251,6 +251,10 @@ function forkpress_serve(): string {
 	// An editor may replace a file between the look and the opening: then look again.
 	for ( $attempt = 1; $attempt <= 3; $attempt++ ) {
 		$answer = forkpress_resolve();
+		if ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ) {
+			require_once __DIR__ . '/warm.php';
+			forkpress_warm( $answer );
+		}
 		if ( isset( $answer['script'] ) ) {
 			return forkpress_enter( $answer );
 		}

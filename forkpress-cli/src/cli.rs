@@ -117,6 +117,13 @@ Every command that changes a branch does the same afterwards, in the background.
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
 number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
     Exec(ExecArgs),
+    /// Show what goes on: requests, locks, operations
+    #[command(after_help = "Examples:
+  forkpress top
+  forkpress top --json | jq '.requests[] | select(.age_seconds > 1)'
+
+On a terminal it refreshes each second, until q or Ctrl-C. Elsewhere, and with --json, it says once what is the case.")]
+    Top,
     /// Check a site out with git: its files and its database as text
     #[command(after_help = "Examples:
   forkpress clone                                              the site that the current folder lies in, into ./site
@@ -265,7 +272,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "HOST", value_parser = parse_root_host)]
     pub root_host: Option<String>,
 
-    /// Requests served at once; PHP makes 3 of 2
+    /// Requests served at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
 
@@ -334,6 +341,7 @@ To tell what a branch holds, every file of it is looked at: where there are more
     #[command(after_help = "Examples:
   forkpress branch create marketing
   forkpress branch create headline-2 headline-3 --from marketing
+  forkpress branch create marketing --wait               and have its first page ready
   forkpress branch create --count 10 --prefix agent      agent-1 to agent-10, or on from the highest there is
 
 Several branches are created all or not at all, and 'forkpress undo' takes them all back.")]
@@ -350,6 +358,8 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
         /// The branch to take from
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
+        #[command(flatten)]
+        ready: ReadyArgs,
         #[command(flatten)]
         wait: WaitArgs,
     },
@@ -369,6 +379,8 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
         /// Reset main, too
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        ready: ReadyArgs,
         #[command(flatten)]
         wait: WaitArgs,
     },
@@ -472,6 +484,18 @@ Exit status 1 where something stays wrong.")]
         #[arg(long)]
         fix: bool,
     },
+    /// Tell whether the code of the branches in use fits into PHP's OPcache
+    #[command(after_help = "Examples:
+  forkpress doctor php
+  forkpress doctor php --json | jq -r .verdict")]
+    Php,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReadyArgs {
+    /// Wait until the server has compiled the branch's code, so that its first page is as fast as any
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -506,6 +530,9 @@ pub struct LogArgs {
 pub struct UndoArgs {
     /// The number of the operation, from 'forkpress log'
     pub id: Option<u64>,
+
+    #[command(flatten)]
+    pub ready: ReadyArgs,
 
     #[command(flatten)]
     pub wait: WaitArgs,

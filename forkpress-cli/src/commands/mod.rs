@@ -13,6 +13,7 @@ mod logs;
 mod serve;
 mod stop;
 mod storage;
+mod top;
 
 use std::process::ExitCode;
 
@@ -41,8 +42,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
         Command::Storage(command) => storage::run(work_dir, command, cli.json)?,
-        Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage(work_dir, *fix, cli.json),
+        Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage::run(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Doctor(DoctorCommand::Php) => doctor::php(work_dir, cli.json)?,
+        Command::Top => top::run(work_dir, cli.json)?,
         Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
         Command::Commit(args) => checkout::commit(args, cli.json)?,
         Command::Pull(args) => checkout::pull(args, cli.json)?,
