@@ -47,6 +47,7 @@ cargo bench --locked --quiet --package forkpress-core --features mutations --no-
 
 trap 'exit 130' INT TERM
 bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
+bench 'files through branchfs:// and by plain paths' 180 "$php" -d "extension=$PWD/ext/branchfs.so" benches/branchfs.php
 bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --features mutations --bench exclusive_wait
 bench 'what mutations take, beside the plain tools' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
@@ -54,9 +55,11 @@ bench 'a branch from a spare, and a hundred in one' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench many
 bench 'what clients notice of mutations' 180 "$php" benches/mutation_latency.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
+bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php
+bench 'what Git costs' 900 "$php" benches/git.php
 bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
 if [ "$missed" -gt 0 ]; then
-    say "$missed of 8 did not end well"
+    say "$missed of 11 did not end well"
     exit 1
 fi

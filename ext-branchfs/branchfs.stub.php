@@ -3,6 +3,9 @@
  * What the PHP extension branchfs adds, for editors and static analysis. It is never run.
  *
  * Ini settings: `branchfs.lock_timeout` (seconds, default 30): for how long a request waits for the lock; 0 tries once.
+ * `branchfs.write` (`own`, the default, `any` or `none`; not to be set by code): in which branches files may be changed through `branchfs://`.
+ *
+ * The stream wrapper `branchfs://BRANCH/path` names files of branches; `branchfs://./path` those of the branch that the code runs in.
  *
  * @package ForkPress
  */
@@ -39,6 +42,19 @@ namespace {
 	 * @throws Branchfs\Exception Where the gate can not be opened; the request then keeps its lock.
 	 */
 	function branchfs_unlock_when_writer_waits(): bool {}
+
+	/**
+	 * Says whether a command waits for the running requests to end, in order to publish.
+	 *
+	 * @return bool False where the request has no lock.
+	 * @throws Branchfs\Exception Where the gate can not be opened.
+	 */
+	function branchfs_writer_waits(): bool {}
+
+	/**
+	 * Waits until the requests of the server's other processes leave a processor free, for 20 milliseconds at most.
+	 */
+	function branchfs_yield(): void {}
 
 	/**
 	 * Returns what there is to know of the request's lock.
@@ -100,6 +116,34 @@ namespace {
 	 * @return string|null Null elsewhere.
 	 */
 	function branchfs_get_branch(): ?string {}
+
+	/**
+	 * Returns every branch, `main` first, then by name. Takes the lock, if the request has not got it.
+	 *
+	 * @return array<array{name: string, created: ?string, from: ?string, generation: ?int, url: ?string}> `created` is in UTC, as RFC 3339
+	 *         has it; `from` is the branch that it was made from. Null where nobody says.
+	 * @throws Branchfs\Exception Where there is no site, or the lock can not be had.
+	 */
+	function branchfs_branches(): array {}
+
+	/**
+	 * Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the file's path
+	 * for as long as the request has the lock.
+	 *
+	 * @param string $url The URL.
+	 * @throws Branchfs\Exception Where it leads nowhere, out of the branch, or to what is out of reach.
+	 */
+	function branchfs_path( string $url ): string {}
+
+	/**
+	 * Returns the URLs that match a pattern, as glob() does the paths; the pattern may stand for branches, too.
+	 *
+	 * @param string $pattern The pattern, such as `branchfs://main/*.php`.
+	 * @param int    $flags   Those of glob().
+	 * @return string[]|false False, after a warning, for a flag that is not known or a pattern that is no URL; also, with `GLOB_ERR`,
+	 *         where a folder can not be read.
+	 */
+	function branchfs_glob( string $pattern, int $flags = 0 ): mixed {}
 }
 
 namespace Branchfs {

@@ -64,6 +64,7 @@ if [ "$tests" = yes ]; then
     need shellcheck shellcheck
     need jq jq
     need cgi-fcgi libfcgi-bin
+    need valgrind valgrind
 fi
 
 # Whether cargo is there and not older than Cargo.toml asks for.

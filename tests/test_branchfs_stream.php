@@ -495,6 +495,16 @@ test(
 );
 
 test(
+	'open_basedir holds for URLs, too',
+	function () {
+		$site = new Site();
+		$code = 'echo json_encode( array( file_get_contents( "branchfs://main/name.txt" ), @file_get_contents( "branchfs://other/name.txt" ), @stat( "branchfs://other/name.txt" ), file_exists( "branchfs://other/name.txt" ), is_readable( "branchfs://other/name.txt" ), @opendir( "branchfs://other" ), @unlink( "branchfs://other/name.txt" ), @rename( "branchfs://main/name.txt", "branchfs://other/x" ), @copy( "branchfs://other/name.txt", "branchfs://main/x" ), is_readable( "branchfs://main/name.txt" ) ) );';
+		same( '["main",false,false,false,false,false,false,false,false,true]', $site->run( $code, 'main', array( "open_basedir=$site->dir/main", 'branchfs.write=any' ) ), 'what is in reach' );
+		same( 'other', file_get_contents( "$site->dir/other/name.txt" ), 'the other branch' );
+	}
+);
+
+test(
 	'branches are listed, with what their records say',
 	function () {
 		$site = new Site();

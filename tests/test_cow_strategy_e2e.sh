@@ -5,6 +5,9 @@
 #
 # FORKPRESS_STATE_DIR: the server registry to use; default: one of the test's own.
 # FORKPRESS_E2E_PORT: the port to serve at; default 18189.
+# FORKPRESS_E2E_FILE_VIEW: the file view to ask for; default: what init takes.
+# FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1: init takes a sparse bundle; on Linux tests/fixtures/bin, with a stand-in for
+# hdiutil, has to be first in PATH.
 # FORKPRESS_TEST_WORDPRESS: the WordPress for a program that has none in it; default target/wordpress.
 #
 # Each claim is a line; the last line counts them. Exits 1 where one does not hold.
@@ -22,6 +25,22 @@ port=${FORKPRESS_E2E_PORT:-18189}
 password='correct horse battery'
 site=$work/site
 passed=0 failed=0
+# Where the branches are in an image: the folder that it is mounted at, below the site.
+mount=''
+view=${FORKPRESS_E2E_FILE_VIEW:-}
+if [ "${FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE:-}" = 1 ]; then
+    view=macos-apfs-sparsebundle
+fi
+case $view in
+linux-xfs-loop) mount=.forkpress/linux-cow/mount ;;
+macos-apfs-sparsebundle) mount=.forkpress/macos-cow/mount ;;
+esac
+if [ -n "$mount" ] && [ "$(uname)" = Linux ] && ! losetup --find >/dev/null 2>&1; then
+    echo 'SKIPPED: this machine has no loop devices to mount an image with'
+    echo '0 passed, 0 failed, 1 skipped'
+    rmdir "$work"
+    exit 0
+fi
 
 # Whether the last claim held is in $?.
 claim() {
@@ -41,6 +60,9 @@ claim() {
 finish() {
     if [ -d "$site/.forkpress" ]; then
         (cd "$site" && "$program" stop --force) >/dev/null 2>&1
+        if [ -n "$mount" ]; then
+            (cd "$site" && "$program" storage detach --force) >/dev/null 2>&1
+        fi
     fi
     rm -rf "$work"
 }
@@ -177,6 +199,29 @@ busy_behind_exec() {
     [ "$got" -eq 75 ] && grep -q "held by process $holder" "$work/said"
 }
 
+# Runs git in the checkout; what it says is in $work/said. Its settings are this test's own.
+checkout_git() {
+    git -C "$checkout" "$@" >"$work/said" 2>&1
+}
+
+# Git fails and shows these words of the site.
+git_refuses() {
+    local words=$1
+    shift
+    ! checkout_git "$@" && grep -qF -- "$words" "$work/said"
+}
+
+checkout_is_clean() {
+    git -C "$1" status --porcelain=v2 --branch >"$work/said" 2>&1 &&
+        grep -q '^# branch.ab +0 -0$' "$work/said" && ! grep -qv '^#' "$work/said"
+}
+
+# The branches of the site as git sees them.
+refs_are() {
+    git -C "$checkout" ls-remote --heads origin >"$work/said" 2>&1 &&
+        [ "$(sed 's|.*refs/heads/||' "$work/said" | sort | paste -sd ' ' -)" = "$1" ]
+}
+
 nobody_listens() {
     ! curl -s -o /dev/null "http://127.0.0.1:$port/"
 }
@@ -186,7 +231,20 @@ no_process_left() {
 }
 
 is_gone() {
-    [ ! -e "$1" ]
+    [ ! -e "$1" ] && [ ! -L "$1" ]
+}
+
+# The folder of trees that are no branches.
+trees() {
+    echo "$site/${mount:-.forkpress/cow}/$1"
+}
+
+status_has() {
+    forkpress storage status || return 1
+    local words
+    for words in "$@"; do
+        grep -qE -- "$words" "$work/said" || return 1
+    done
 }
 
 # --- init --------------------------------------------------------------------------------------------
@@ -208,11 +266,23 @@ claim 'init refuses a main that is there' refuses 1 'main exists already' init "
 rmdir "$site/main"
 claim 'init refuses an unknown file view' refuses 2 'unknown file view' init --file-view carrier-pigeon
 claim 'what was refused left nothing' is_gone "$site/.forkpress"
+if [ -n "${FORKPRESS_E2E_FILE_VIEW:-}" ]; then
+    wordpress+=(--file-view "$FORKPRESS_E2E_FILE_VIEW")
+fi
 claim 'init makes a site' says 'forkpress: site made in' \
     init "${wordpress[@]}" --port "$port" --admin-password "$password" --site-title 'End to End' || { echo "$passed passed, $failed failed"; exit 1; }
 claim 'a second init is refused' refuses 1 'is a site already' init "${wordpress[@]}"
 claim 'the configuration names neither the site nor its folder' \
     lacks_words "$site/main/wp-config.php" "$site" "wp.localhost:$port"
+
+claim 'storage status has a line for each thing' status_has '^ForkPress storage status$' '^public: ' '^storage: ' \
+    '^branches: +1$' '^lock: .*operations.lock' '^lifecycle: .*lifecycle.lock' '^leftovers: +none$'
+claim 'doctor storage reports what the volume can do' says 'ForkPress storage capability report' doctor storage
+if [ -n "$mount" ]; then
+    claim 'the site has the file view that was asked for' status_has "^file view: +$view\$"
+    claim 'its image is attached' status_has "^image: .*/branches\\." "^mount: .*/$mount\$" '^attached: +yes$'
+    claim 'main is a link into it' test "$(readlink "$site/main")" = "$mount/branches/main"
+fi
 
 # --- serve -------------------------------------------------------------------------------------------
 claim 'serve reports the address when the front page answers' says "forkpress: serving http://wp.localhost:$port/" serve || {
@@ -243,7 +313,7 @@ claim 'pretty permalinks work on the branch' contains marketing /only-on-marketi
 claim 'main does not show it' lacks main / 'Only on marketing'
 claim 'a branch is made from a branch' says "COW cloned 'marketing' -> 'headline'" branch create headline --from marketing
 claim 'it has the post' contains headline /only-on-marketing/ 'Written on a branch.'
-claim 'exec runs in the branch' says "$site/headline" exec headline -- pwd
+claim 'exec runs in the branch' says "$(cd "$site/headline" && pwd -P)" exec headline -- pwd
 claim 'exec gives the exit status' exits 7 exec headline -- sh -c 'exit 7'
 
 # --- reset and delete, while clients read --------------------------------------------------------------
@@ -285,7 +355,72 @@ claim 'main has the post now' contains main / 'Only on marketing'
 # --- the lock ----------------------------------------------------------------------------------------
 claim 'a lock that stays busy is 75 and names who has it' busy_behind_exec
 claim 'nothing half-made is left in staging and trash' \
-    test -z "$(find "$site/.forkpress/cow/staging" "$site/.forkpress/cow/trash" -mindepth 1)"
+    test -z "$(find "$(trees staging)" "$(trees trash)" -mindepth 1)"
+
+# --- Git ---------------------------------------------------------------------------------------------
+# Nobody's settings but the test's, and a name to commit under.
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+checkout=$work/checkout
+remote=http://wp.localhost:$port/site.git
+claim 'clone within a branch is refused' refuses 1 "would become a part of it" clone "$remote" main/checkout
+claim 'clone checks main out' says "forkpress: cloned 'main' into $checkout" clone "$remote" "$checkout"
+claim 'it has the files' test -f "$checkout/wordpress/wp-load.php"
+claim 'it has the database as text' grep -q 'Only on marketing' "$checkout/database.sql"
+claim 'it does not have the password' lacks_words "$checkout/database.sql" "\$wp\$" "\$P\$"
+claim 'it is clean' checkout_is_clean "$checkout"
+claim 'with nothing to commit, commit says so' says "nothing to commit, and 'main' has everything" commit "$checkout" -m none
+echo 'by git' >"$checkout/wordpress/by-git.txt"
+claim 'commit pushes' says "forkpress: committed and pushed to 'main'" commit "$checkout" -m 'A file'
+claim 'commit prints the address of the branch' grep -qxF "http://wp.localhost:$port/" "$work/said"
+claim 'main serves it at once' contains main /by-git.txt 'by git'
+claim 'the checkout is clean, and its upstream set' checkout_is_clean "$checkout"
+claim 'the operation log has the push' says "apply" log -n 1
+claim 'a post is saved on main' is_saved main 'After the clone'
+claim 'pull' says "forkpress: pulled 'main'" pull "$checkout"
+claim 'the checkout has the post' grep -q 'After the clone' "$checkout/database.sql"
+
+claim 'a branch is created by push' checkout_git push origin main:refs/heads/pushed
+claim 'it is served, with its files' contains pushed /by-git.txt 'by git'
+claim 'it is listed' listed 'main headline pushed'
+claim 'two branches at once are not deleted' \
+    git_refuses 'ForkPress accepts one branch update per push' push origin :headline :pushed
+claim 'and both are there' listed 'main headline pushed'
+claim 'and git sees both' refs_are 'headline main pushed'
+claim 'a branch is deleted by push' checkout_git push origin :pushed
+claim 'it is not listed any more' listed 'main headline'
+claim 'it is not served any more' status_is 404 pushed /
+claim 'its folder is gone' is_gone "$site/pushed"
+claim 'undo brings it back' says "branch 'pushed' is back" undo
+claim 'and git sees it' refs_are 'headline main pushed'
+claim 'main is not deleted by push' git_refuses 'refusing to delete the main COW branch' push origin :main
+claim 'a bad name is refused' git_refuses 'unsupported COW branch name' push origin main:refs/heads/www
+claim 'no branch is left of it' listed 'main headline pushed'
+claim 'no folder is left of it' is_gone "$site/www"
+claim 'no ref is left of it' refs_are 'headline main pushed'
+claim 'a branch is created after a refusal' checkout_git push origin main:refs/heads/after
+claim 'it is served' status_is 200 after /
+claim 'git branch create creates and switches' says "created 'switched' from 'headline'" \
+    git branch create switched --from headline "$checkout"
+claim 'the checkout is on it' test "$(git -C "$checkout" branch --show-current)" = switched
+claim 'it is served, too' status_is 200 switched /
+
+# --- agents ------------------------------------------------------------------------------------------
+claim 'agents get a branch and a worktree each' says "agent-2  http://agent-2.wp.localhost:$port/  $checkout/agent-2" \
+    agents "$checkout" --count 2
+claim 'the first is served' status_is 200 agent-1 /
+claim 'the second is served' status_is 200 agent-2 /
+claim 'a worktree is clean and follows its branch' checkout_is_clean "$checkout/agent-1"
+echo 'by agent 1' >"$checkout/agent-1/wordpress/by-agent.txt"
+claim 'an agent commits' says "committed and pushed to 'agent-1'" commit "$checkout/agent-1" -m 'By an agent'
+claim 'its branch shows it' contains agent-1 /by-agent.txt 'by agent 1'
+claim 'the others do not' status_is 404 agent-2 /by-agent.txt
+claim 'agents with work are not removed' refuses 1 'agent-1: its branch on the site has changes' agents "$checkout" --remove
+claim 'those without are' listed 'main after agent-1 headline pushed switched'
+claim 'the work is there' contains agent-1 /by-agent.txt 'by agent 1'
+claim 'once main has the work' says "reset COW branch 'main' from 'agent-1'" branch reset main --from agent-1 --force
+claim 'they are removed' says "removed agent 'agent-1'" agents "$checkout" --remove
+claim 'no worktree is left' is_gone "$checkout/agent-1"
+claim 'no branch is left' listed 'main after headline pushed switched'
 
 # --- bad settings, stop --------------------------------------------------------------------------------
 cp "$site/.forkpress/site.toml" "$work/site.toml"
@@ -300,6 +435,24 @@ claim 'stop' says "forkpress: stopped http://wp.localhost:$port/" stop
 claim 'nobody listens any more' nobody_listens
 claim 'the registry is empty' says 'no server runs' server list
 claim 'no PHP of the site is left' no_process_left
+
+# --- storage -------------------------------------------------------------------------------------------
+if [ -n "$mount" ]; then
+    claim 'stop has detached the image, and status says so' \
+        status_has '^attached: +no$' '^branches: +unavailable while the image is detached$'
+    claim 'a detached site has no branches to work with' refuses 1 'the storage of this site is detached' branch list
+    claim 'mount attaches it' says 'forkpress: mounted' storage mount
+    claim 'compact gives space back' says 'reclaimed' storage compact
+    claim 'and leaves the image detached' status_has '^attached: +no$'
+    claim 'serve attaches it' says 'forkpress: serving' serve
+    claim 'a branch is served as before' status_is 200 headline /
+    claim 'compact ends the server' says 'reclaimed' storage compact
+    claim 'nobody listens any more, again' nobody_listens
+    claim 'no mount is left' lacks_words /proc/self/mounts "$site"
+else
+    claim 'without an image there is nothing to compact' says 'nothing to compact' storage compact
+fi
+claim 'the doctor finds nothing wrong' says 'wrong:       nothing' doctor storage
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -178,10 +178,10 @@ $remote     = "http://127.0.0.1:$site->port/site.git";
 $repository = "$site->dir/.forkpress/cow/git";
 $main       = "$site->dir/main";
 
-/** Returns what a push must not change where it is refused: refs, branches, files. */
+/** Returns what a push must not change where it is refused: refs, which say what is in the branches, folders, and the log. */
 $state = static function () use ( $site, $remote ): array {
 	$refs = git( $site->dir, 'ls-remote', $remote )->outcome()->out;
-	return array( $refs, array_column( $site->json( 'branch', 'list' ), 'name' ), files_of( "$site->dir/main" ), $site->json( 'log' ) );
+	return array( $refs, scandir( $site->dir ), scandir( "$site->dir/.forkpress/cow/branches" ), scandir( "$site->dir/.forkpress/cow/log" ) );
 };
 
 test(
@@ -197,14 +197,14 @@ test(
 			array(
 				'index.php'              => "<?php echo 'pushed'; // index",
 				'new/folder/new.php'     => '<?php echo "new file";',
-				'license.txt'            => null,
+				'wp-config-sample.php'   => null,
 				"odd\nname.txt"          => 'odd',
 			)
 		);
 		$checkout->git( 'push', '--quiet' );
 		$expected = $before;
 		$expected['read me "too".html'] = $before['readme.html'];
-		unset( $expected['readme.html'], $expected['license.txt'] );
+		unset( $expected['readme.html'], $expected['wp-config-sample.php'] );
 		$expected['index.php']           = '0' . md5( "<?php echo 'pushed'; // index" );
 		$expected['new/folder/new.php']  = '0' . md5( '<?php echo "new file";' );
 		$expected["odd\nname.txt"]       = '0' . md5( 'odd' );
@@ -320,7 +320,7 @@ test(
 		$hostile = static fn ( string $entries ) => $checkout->hostile_commit( $entries ) . ':main';
 		$path    = 'no file can be put at';
 		$refused = array(
-			'several'           => array( array( "$good:main", "$good:other" ), 'ForkPress accepts one branch update per push' ),
+			'several'           => array( array( "$good:refs/heads/main", "$good:refs/heads/other" ), 'ForkPress accepts one branch update per push' ),
 			'several deleted'   => array( array( ':one', ':two' ), 'ForkPress accepts one branch update per push|remote ref does not exist' ),
 			'a tag'             => array( array( 'v1' ), 'only branches can be pushed' ),
 			'another ref'       => array( array( "$good:refs/forkpress/x" ), 'only branches can be pushed' ),
@@ -341,13 +341,14 @@ test(
 			'a submodule'       => array( array( $hostile( "160000 commit COMMIT\tsub\0" ) ), 'is a submodule' ),
 		);
 		$as_before = $state();
+		$files     = files_of( $main );
 		foreach ( $refused as $what => list( $refspecs, $why ) ) {
 			$outcome = $checkout->run( 'push', 'origin', ...$refspecs );
 			same( 1, $outcome->status, "$what: {$outcome->text()}: exit status" );
 			holds( 1 === preg_match( "~$why~", $outcome->errors ), "$what: it says $why: $outcome->errors" );
-			same( $as_before, $state(), "$what: refs, branches, files and log" );
+			same( $as_before, $state(), "$what: refs, folders, records and log" );
 		}
-		same( array(), array_diff( scandir( $site->dir ), array( '.', '..', '.forkpress', 'main' ) ), 'what else is beside main' );
+		same( $files, files_of( $main ), 'the files of main' );
 
 		// The next one goes through.
 		$checkout->git( 'push', '--quiet', 'origin', "$good:main" );
@@ -356,7 +357,7 @@ test(
 		foreach ( array( array( "$sibling:main" ), array( "+$sibling:main" ), array( '+HEAD~:main' ) ) as $refspecs ) {
 			$outcome = $checkout->run( 'push', 'origin', ...$refspecs );
 			same( 1, $outcome->status, "$refspecs[0]: {$outcome->text()}: exit status" );
-			same( $as_before, $state(), "$refspecs[0]: refs, branches, files and log" );
+			same( $as_before, $state(), "$refspecs[0]: refs, folders, records and log" );
 		}
 	}
 );
@@ -447,7 +448,7 @@ test(
 		$connection = $site->open( '/site.git/git-receive-pack', $headers, 'POST' );
 		fwrite( $connection, str_repeat( 'x', 10000 ) );
 		fclose( $connection );
-		same( $as_before, $state(), 'half a push: refs, branches, files and log' );
+		same( $as_before, $state(), 'half a push: refs, folders, records and log' );
 
 		$checkout = new Checkout( $remote );
 		$commit   = $checkout->commit( array( 'hung-up.php' => 'hung up' ) );
@@ -457,12 +458,13 @@ test(
 		eventually( static fn () => is_file( $intent ), 'the push is about to publish' );
 		$push->process->stop();
 		array_map( 'fclose', $locks );
-		eventually( static fn () => ! is_file( $intent ), 'the push has ended' );
-		// Whoever changes something next waits until it has ended, or brings it to its end.
+		// Whoever changes something next waits until the push has ended, or brings it to its end.
 		$site->done( 'branch', 'create', 'next' );
 		$site->done( 'branch', 'delete', 'next' );
 		$checkout->git( 'fetch', '--quiet' );
+		clearstatcache();
 		$is_there = is_file( "$main/hung-up.php" );
+		holds( ! is_file( $intent ), 'nothing is left of the push' );
 		$in_view  = '' !== $checkout->git( 'ls-tree', 'origin/main', 'wordpress/hung-up.php' );
 		same( $is_there, $in_view, 'whether the view has what the branch has' );
 	}

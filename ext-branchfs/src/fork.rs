@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ext_php_rs::zend::SapiModule;
 
-use crate::{FAILURE, SUCCESS, guard, lock, request};
+use crate::{FAILURE, SUCCESS, guard, lock, request, warm};
 
 static PARENT: AtomicU32 = AtomicU32::new(0);
 
@@ -29,6 +29,9 @@ unsafe extern "C" fn before() {
     guard(|| {
         PARENT.store(std::process::id(), Ordering::Relaxed);
         lock::stop_watcher();
+        if !request::is_running() {
+            warm::before_fork();
+        }
         SUCCESS
     });
 }
@@ -36,8 +39,10 @@ unsafe extern "C" fn before() {
 unsafe extern "C" fn in_child() {
     guard(|| {
         lock::forget_process();
+        request::leave_to_parent();
         if !request::is_running() && is_builtin_server() {
             die_with_parent();
+            warm::enter_worker();
         }
         SUCCESS
     });

@@ -4,7 +4,7 @@
 //! memory is shared by all processes of a server, so one of them drops the stale scripts from it, and the others wait for
 //! that. Which one it is they settle in a page of memory that the server's first process shares with all that it forks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ struct Shared {
     claimed: AtomicU64,
     /// The newest generation for which that is done.
     done: AtomicU64,
+    /// How many requests of visitors run. One whose process was killed counts on: see [`requests_running`].
+    running: AtomicU32,
 }
 
 static SHARED: OnceCell<&'static Shared> = OnceCell::new();
@@ -49,6 +51,26 @@ pub fn startup() -> i32 {
         }
     });
     if made.is_ok() { SUCCESS } else { FAILURE }
+}
+
+/// A request of a visitor begins.
+pub fn request_begins() {
+    if let Some(shared) = SHARED.get() {
+        shared.running.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that began has ended.
+pub fn request_ends() {
+    if let Some(shared) = SHARED.get() {
+        shared.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many requests of visitors the server runs. Good for being polite, not for deciding anything: it is too many where a
+/// process was killed in a request.
+pub fn requests_running() -> u32 {
+    SHARED.get().map_or(0, |shared| shared.running.load(Ordering::Relaxed))
 }
 
 /// Drops what this process has cached of the file system.

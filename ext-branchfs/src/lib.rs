@@ -21,6 +21,7 @@ mod route;
 mod search;
 mod site;
 mod stream;
+mod warm;
 mod watcher;
 
 use ext_php_rs::flags::IniEntryPermission;
@@ -94,7 +95,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    search::register(route::register(request::register(freshness::register(lock::register(exception::register(
-        module,
+    warm::register(search::register(route::register(request::register(freshness::register(lock::register(
+        exception::register(module),
     ))))))
 }

@@ -13,7 +13,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::ZendHashTable;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{CowLayout, SiteLayout};
-use forkpress_core::lock::{LockError, LoopbackToken, OperationsFiles, SharedOperations};
+use forkpress_core::lock::{GateProbe, LockError, LoopbackToken, OperationsFiles, SharedOperations};
 
 use crate::note::Note;
 use crate::watcher::Watcher;
@@ -38,6 +38,8 @@ struct Site {
     /// The generation that the caches of this process are of; none before the first lock.
     generation: Option<u64>,
     note: Option<Note>,
+    /// Made when it is first asked.
+    gate: Option<GateProbe>,
 }
 
 struct Taken {
@@ -125,6 +127,19 @@ pub fn branchfs_unlock_when_writer_waits() -> PhpResult<bool> {
     })
 }
 
+/// Says whether a writer waits for the running requests to end. False where the request has no lock.
+#[php_function]
+pub fn branchfs_writer_waits() -> PhpResult<bool> {
+    PROCESS.with_borrow_mut(|process| {
+        let Some(site) = process.site.as_mut().filter(|_| process.lock.is_some()) else { return Ok(false) };
+        if site.gate.is_none() {
+            site.gate = Some(GateProbe::open(site.files.cow()).map_err(|error| exception::of_lock(&error))?);
+        }
+        let Some(gate) = &site.gate else { return Ok(false) };
+        gate.writer_waits().map_err(|error| exception::of_lock(&error))
+    })
+}
+
 /// Returns what there is to know of the request's lock: `held`, and while it is held `path`, `waited` (seconds until it was
 /// taken), `held_for` (seconds since) and `generation` (the number of the last publish).
 #[php_function]
@@ -165,6 +180,7 @@ pub fn register(module: ModuleBuilder) -> ModuleBuilder {
         .function(wrap_function!(branchfs_lock_shared))
         .function(wrap_function!(branchfs_unlock))
         .function(wrap_function!(branchfs_unlock_when_writer_waits))
+        .function(wrap_function!(branchfs_writer_waits))
         .function(wrap_function!(branchfs_lock_status))
         .function(wrap_function!(branchfs_loopback_token))
 }
@@ -175,7 +191,7 @@ pub fn release() -> bool {
         process.watcher = None;
         let held = process.lock.take().is_some_and(|taken| taken.lock.release());
         if let Some(note) = process.site.as_mut().and_then(|site| site.note.as_mut()) {
-            note.write("");
+            note.end();
         }
         held
     })
@@ -217,7 +233,7 @@ impl Process {
 
     fn enter_site(&mut self, cow: &CowLayout) -> Result<(), LockError> {
         let files = Arc::new(OperationsFiles::open(cow)?);
-        self.site = Some(Site { files, generation: None, note: Note::create(cow).ok() });
+        self.site = Some(Site { files, generation: None, note: Note::create(cow).ok(), gate: None });
         Ok(())
     }
 
@@ -226,6 +242,9 @@ impl Process {
         let token = token.and_then(|token| {
             LoopbackToken::load_or_create(site.files.cow()).ok().filter(|expected| expected.matches(token))
         });
+        if let Some(note) = &mut site.note {
+            request::with_description(|description| note.begin(description));
+        }
         let begin = Instant::now();
         let lock = SharedOperations::lock(&site.files, deadline(timeout), token.as_ref())?;
         let since = Instant::now();
@@ -237,7 +256,7 @@ impl Process {
             freshness::drop_process_caches();
         }
         if let Some(note) = &mut site.note {
-            request::with_description(|description| note.write(description));
+            note.serve();
         }
         // One that watched an earlier lock of the request is no use to this one.
         self.watcher = None;

@@ -1,52 +1,66 @@
-//! A small file, mapped into memory, in which a PHP process says what it is serving.
+//! A small file, mapped into memory, in which a PHP process says what it is serving: `forkpress_core::lock::note`.
 //!
-//! Saying so costs no system call. Commands that wait read it (`forkpress_core::lock::holders`); nothing depends on it.
+//! Saying so costs no system call.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use forkpress_core::layout::CowLayout;
+use forkpress_core::lock::note::{NOTE_BYTES, State, line};
+use forkpress_core::process::ProcessIdentity;
 use memmap2::MmapMut;
-
-/// What a reader may see of a request; the rest of a long URI is cut.
-const BYTES: usize = 512;
 
 /// The note of this process, for as long as it serves this site. The file goes with it; a killed process leaves it behind.
 pub struct Note {
     map: MmapMut,
     path: PathBuf,
-    pid: u32,
+    process: ProcessIdentity,
 }
 
 impl Note {
     /// Makes the note of this process.
     pub fn create(cow: &CowLayout) -> io::Result<Self> {
-        let pid = std::process::id();
-        let path = cow.request_note(pid);
+        let process = ProcessIdentity::current();
+        let path = cow.request_note(process.pid);
         match fs::create_dir(cow.requests_dir()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
-        file.set_len(BYTES as u64)?;
+        file.set_len(NOTE_BYTES as u64)?;
         // SAFETY: the file is this process's own, by its name. Should anything else truncate it, a write to the map
         // would raise SIGBUS; nothing of ForkPress ever shortens a note, it only unlinks it.
         let map = unsafe { MmapMut::map_mut(&file)? };
-        Ok(Self { map, path, pid })
+        Ok(Self { map, path, process })
     }
 
-    /// Says what is served now; the empty string: nothing.
-    pub fn write(&mut self, text: &str) {
-        let length = text.len().min(BYTES - 1);
+    /// Says that a request has begun, which waits for the lock now.
+    pub fn begin(&mut self, request: &str) {
+        let text = line(State::Waiting, SystemTime::now(), &self.process.started, request);
+        let length = text.len().min(NOTE_BYTES - 1);
         self.map[length] = 0;
         self.map[..length].copy_from_slice(&text.as_bytes()[..length]);
+    }
+
+    /// Says that the request that began has the lock.
+    pub fn serve(&mut self) {
+        let word = State::Serving.word().as_bytes();
+        if self.map[0] != 0 {
+            self.map[..word.len()].copy_from_slice(word);
+        }
+    }
+
+    /// Says that nothing is being served.
+    pub fn end(&mut self) {
+        self.map[0] = 0;
     }
 }
 
 impl Drop for Note {
     fn drop(&mut self) {
-        if self.pid == std::process::id() {
+        if self.process.pid == std::process::id() {
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -10,7 +10,7 @@ use ext_php_rs::ffi::{_zend_execute_data, ext_php_rs_compiler_globals, zend_exec
 use ext_php_rs::types::Zval;
 use forkpress_core::branchfs::{Access, BranchUrl, FsError};
 
-use crate::stream::{act, lock_next_open};
+use crate::stream::{act, allowed, lock_next_open};
 use crate::{FAILURE, SUCCESS, php, site};
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
@@ -154,6 +154,7 @@ fn can(url: &[u8], access: Access) -> Result<(), FsError> {
         BranchUrl::InBranch(owner, path) => {
             let writes = access.contains(Access::WRITE_OK);
             let branch = if writes { site::open_to_change(&owner)? } else { site::open(&owner)? };
+            allowed(&branch, &path)?;
             branch.root.access(&path, access)
         }
         BranchUrl::Branches if access.contains(Access::WRITE_OK) => Err(FsError::BranchItself),

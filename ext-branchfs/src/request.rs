@@ -6,12 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ext_php_rs::prelude::*;
 use forkpress_core::name::BranchName;
 
+use crate::{freshness, warm};
+
 thread_local! {
     static REQUEST: RefCell<Request> = const { RefCell::new(Request { branch: None, description: None }) };
 }
 
 /// Whether the engine is inside a request: a fork then is PHP code's, outside it is the SAPI's, of a worker.
 static RUNNING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the request that is running was counted as one, by this process.
+static IS_COUNTED: AtomicBool = AtomicBool::new(false);
 
 #[derive(Default)]
 struct Request {
@@ -22,12 +27,23 @@ struct Request {
 /// The engine starts a request.
 pub fn begin() {
     RUNNING.store(true, Ordering::Relaxed);
+    if !warm::is_warmer() && !IS_COUNTED.swap(true, Ordering::Relaxed) {
+        freshness::request_begins();
+    }
 }
 
 /// The engine has ended a request.
 pub fn end() {
     RUNNING.store(false, Ordering::Relaxed);
+    if IS_COUNTED.swap(false, Ordering::Relaxed) {
+        freshness::request_ends();
+    }
     REQUEST.take();
+}
+
+/// In a forked child: the request is its parent's.
+pub fn leave_to_parent() {
+    IS_COUNTED.store(false, Ordering::Relaxed);
 }
 
 /// Whether a request is running.

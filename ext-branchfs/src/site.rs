@@ -24,8 +24,8 @@ thread_local! {
 /// Where the branches of this request are: as the router was told, else as a script finds it.
 struct Site {
     branches_dir: PathBuf,
-    /// The same without symlinks.
-    real_dir: PathBuf,
+    /// The same without symlinks, once somebody asked for that.
+    real_dir: Option<PathBuf>,
     cow: CowLayout,
     address: Option<SiteAddress>,
     /// For which hold of the lock the folders were opened.
@@ -35,8 +35,7 @@ struct Site {
 
 impl Site {
     fn new(branches_dir: PathBuf, cow: CowLayout) -> Self {
-        let real_dir = branches_dir.canonicalize().unwrap_or_else(|_| branches_dir.clone());
-        Self { branches_dir, real_dir, cow, address: None, hold: 0, open: Vec::new() }
+        Self { branches_dir, real_dir: None, cow, address: None, hold: 0, open: Vec::new() }
     }
 }
 
@@ -148,8 +147,11 @@ fn own() -> Option<BranchName> {
             if slot.is_none() {
                 *slot = found();
             }
-            let site = slot.as_ref()?;
-            let inside = here.strip_prefix(&site.real_dir).ok()?.components().next()?;
+            let site = slot.as_mut()?;
+            if site.real_dir.is_none() {
+                site.real_dir = site.branches_dir.canonicalize().ok();
+            }
+            let inside = here.strip_prefix(site.real_dir.as_ref()?).ok()?.components().next()?;
             BranchName::parse(inside.as_os_str().to_str()?).ok()
         })
     })

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::Patience;
+use forkpress_core::lock::{Patience, note};
 use forkpress_core::mutation::{self, MutationError};
 use forkpress_core::site::Site;
 
@@ -33,6 +33,7 @@ pub fn in_background(site: &Site) {
 /// In that process: removes.
 pub fn run(work_dir: &Path) -> Result<(), Failure> {
     let site = Site::open(work_dir)?;
+    note::sweep(site.layout.cow());
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(MutationError::Lock(_)) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),

@@ -18,6 +18,7 @@ mod number;
 mod output;
 mod php;
 mod progress;
+mod ready;
 mod server;
 mod site;
 mod tree;

@@ -17,7 +17,7 @@ pub fn next(prefix: &str, count: u16, taken: &[String]) -> Result<Vec<BranchName
 }
 
 /// The number of a name that such a prefix and a number make. Numbers are written in one way only.
-fn of(prefix: &str, name: &str) -> Option<u64> {
+pub fn of(prefix: &str, name: &str) -> Option<u64> {
     let digits = name.strip_prefix(prefix)?.strip_prefix('-')?;
     let number: u64 = digits.parse().ok()?;
     (number > 0 && number.to_string() == digits).then_some(number)

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use common::{Sandbox, stderr};
 use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::layout::SiteLayout;
+use forkpress_core::name::BranchName;
 use forkpress_core::site::create_folders;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -190,12 +191,16 @@ fn a_clone_within_a_branch_of_a_site_is_refused() {
     config.write(&layout.config()).unwrap();
     let content = world.sandbox.site().join("main/wp-content");
     fs::create_dir_all(&content).unwrap();
+    fs::write(layout.cow().record(&BranchName::main()), "").unwrap();
     let said = world.refused(&content, &["clone", URL]);
     assert!(said.contains("lies in 'main' of the site"), "{said}");
     assert_eq!(fs::read_dir(&content).unwrap().count(), 0);
     let said = world.refused(&content, &["clone"]);
     assert!(said.contains("is not served\n\nhint: forkpress serve"), "{said}");
+    // Beside the branches there is room.
+    fs::create_dir(world.sandbox.site().join("checkouts")).unwrap();
     world.run(&world.sandbox.site(), &["clone", URL]);
+    world.run(&world.sandbox.site(), &["clone", URL, "checkouts/one"]);
 }
 
 #[test]

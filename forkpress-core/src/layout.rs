@@ -69,13 +69,19 @@ impl CowLayout {
         self.dir.join("loopback.token")
     }
 
-    /// One small file for each PHP process: what it is serving.
+    /// One small file for each PHP process, what it is serving, and for each command that waits.
     #[must_use]
     pub fn requests_dir(&self) -> PathBuf {
         self.dir.join("requests")
     }
 
-    /// What the PHP process `pid` is serving.
+    /// What the server has warmed: the branches whose code is compiled.
+    #[must_use]
+    pub fn warm_state(&self) -> PathBuf {
+        self.dir.join("warm.json")
+    }
+
+    /// What the process `pid` is serving, or what it waits for.
     #[must_use]
     pub fn request_note(&self, pid: u32) -> PathBuf {
         self.requests_dir().join(pid.to_string())

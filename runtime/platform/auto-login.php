@@ -55,6 +55,7 @@ function forkpress_auto_login_applies(): bool {
 		&& 'GET' === $_SERVER['REQUEST_METHOD']
 		&& '0' !== getenv( 'FORKPRESS_AUTO_LOGIN' )
 		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] )
+		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] )
 		&& ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] )
 		&& ! is_user_logged_in()
 		&& forkpress_client_is_local()

@@ -146,8 +146,8 @@ pub unsafe extern "C" fn set_metadata(
 
 /// Reads what PHP passed; `None`, after a warning, for a user or a group that is not known.
 unsafe fn metadata(option: u32, value: *mut c_void) -> Option<Metadata> {
-    // SAFETY: for each option, the value is what PHP's own wrapper takes it for. PHP is built without threads, as ext-php-rs
-    // sees to, so nobody else asks for a user meanwhile.
+    // SAFETY: for each option, the value is what PHP's own wrapper takes it for. This extension is for a PHP without threads, in
+    // which nobody else asks for a user meanwhile.
     unsafe {
         match option {
             php::PHP_STREAM_META_TOUCH => {

@@ -112,7 +112,7 @@ pub fn stat(url: &[u8], follow: bool) -> Result<rustix::fs::Stat, FsError> {
 }
 
 /// Sees to it that `open_basedir`, where it is set, allows a path.
-fn allowed(branch: &site::OpenBranch, path: &BranchPath<'_>) -> Result<(), FsError> {
+pub fn allowed(branch: &site::OpenBranch, path: &BranchPath<'_>) -> Result<(), FsError> {
     use std::os::unix::ffi::OsStrExt;
 
     // SAFETY: PHP's globals of this process; the setting is null or a C string.

@@ -3,7 +3,6 @@
 //! Names are `PREFIX-NUMBER`. Branches come first, then worktrees, side by side. What fails or is interrupted takes back
 //! what it made.
 
-mod number;
 mod place;
 mod remove;
 
@@ -21,7 +20,7 @@ use crate::cli::AgentsArgs;
 use crate::failure::{During, Failure};
 use crate::git::{self, Checkout, Remote};
 use crate::interrupt::Interrupt;
-use crate::{output, progress, site};
+use crate::{number, output, progress, site};
 
 use place::Place;
 
@@ -165,18 +164,14 @@ struct Made<'home> {
 
 fn make(made: &mut Made<'_>, args: &AgentsArgs, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
     let home = made.home;
-    let names = number::next(&args.prefix, args.count, &home.taken(&made.place, &args.prefix)?)?;
     home.exclude_worktrees(&args.prefix)?;
-
-    progress.begin("creating branches", Some(u64::from(args.count)));
-    made.place.prepare(home, &args.from)?;
-    for name in &names {
-        interrupt.check()?;
-        made.place.create(home, name, &args.from, &args.wait)?;
-        made.names.push(name.clone());
-        progress.advance(1);
-    }
-    progress.end();
+    let names = loop {
+        let names = number::next(&args.prefix, args.count, &home.taken(&made.place, &args.prefix)?)?;
+        if made.place.create(home, &names, args, &mut made.names, interrupt, progress)? {
+            break names;
+        }
+    };
+    interrupt.check()?;
 
     progress.begin("checking out", Some(u64::from(args.count)));
     let refspecs: Vec<_> = names.iter().map(|name| git::tracking(ORIGIN, name)).collect();
@@ -231,10 +226,10 @@ impl Made<'_> {
                 left.push(format!("the worktree {}: {error}", path.display()));
             }
         }
-        // Either may have nothing to do.
-        let _ = self.home.checkout.git(&["worktree", "prune"]);
+        if !self.names.is_empty() {
+            remove::forget(self.home, &self.names.iter().collect::<Vec<_>>());
+        }
         for name in &self.names {
-            remove::forget(self.home, name);
             if let Err(failure) = self.place.delete(self.home, name, false) {
                 left.push(format!("the branch '{name}' of the site: {}", failure.error));
             }

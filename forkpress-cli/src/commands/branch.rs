@@ -10,10 +10,11 @@ use forkpress_core::name::BranchName;
 use forkpress_core::site::Site;
 use forkpress_core::usage::{self, Usage};
 use indicatif::HumanBytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::cli::{BranchCommand, WaitArgs};
+use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
 use crate::failure::{During, Failure};
+use crate::ready::{self, Ready};
 use crate::site::Address;
 use crate::{clean, number, output, progress, site};
 
@@ -37,7 +38,7 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
     match command {
         BranchCommand::List { bytes } => list(site, *bytes, as_json),
         BranchCommand::Show { name } => show(site, name, as_json),
-        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, wait } => {
+        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, ready, wait } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));
             let (names, report) = loop {
@@ -48,24 +49,25 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
                     created => break (names, created?),
                 }
             };
-            tell_created(site, &names, from, &report, as_json)
+            tell_created(site, &names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
-        BranchCommand::Create { names, from, wait, .. } => {
+        BranchCommand::Create { names, from, ready, wait, .. } => {
             let report = mutation::create_all(site, names, from, &mut patience(wait), &*progress::shown(as_json))?;
-            tell_created(site, names, from, &report, as_json)
+            tell_created(site, names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
-        BranchCommand::Reset { name, from, force, wait } => {
+        BranchCommand::Reset { name, from, force, ready, wait } => {
             let report = mutation::reset(site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
-                return told(json!({ "reset": name.as_str(), "from": from.as_str() }), &report);
+                let what = json!({ "reset": name.as_str(), "from": from.as_str() });
+                return told(what, &report, &wait_for(site, ready, wait, &report)?);
             }
             output::line(format_args!("reset COW branch '{name}' from '{from}'"))?;
-            Ok(())
+            tell_ready(site, &wait_for(site, ready, wait, &report)?)
         }
         BranchCommand::Delete { name, purge, wait } => {
             let report = mutation::delete(site, name, *purge, &mut patience(wait), &*progress::shown(as_json))?;
             if as_json {
-                return told(json!({ "deleted": name.as_str() }), &report);
+                return told(json!({ "deleted": name.as_str() }), &report, &[]);
             }
             output::line(format_args!("deleted COW branch '{name}'"))?;
             Ok(())
@@ -88,6 +90,7 @@ fn tell_created(
     from: &BranchName,
     report: &Report,
     as_json: bool,
+    wait: impl FnOnce() -> Result<Vec<Ready>, Failure>,
 ) -> Result<(), Failure> {
     let address = Address::of(site);
     if as_json {
@@ -99,13 +102,13 @@ fn tell_created(
                 json!({ "created": names, "from": from.as_str(), "urls": urls })
             }
         };
-        return told(made, report);
+        return told(made, report, &wait()?);
     }
     for name in names {
         output::line(format_args!("forkpress: COW cloned '{from}' -> '{name}'"))?;
         output::line(address.url(name))?;
     }
-    Ok(())
+    tell_ready(site, &wait()?)
 }
 
 /// Waits as long as was asked, and says on standard error for whom.
@@ -113,13 +116,27 @@ pub fn patience(wait: &WaitArgs) -> Patience<'static> {
     Patience::new(Deadline::after(wait.timeout), |busy| output::note(format_args!("forkpress: waiting: {busy}")))
 }
 
+/// Waits, if that was asked for, until the branches of a report are ready.
+pub fn wait_for(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<Vec<Ready>, Failure> {
+    ready::wait(site, ready, report.operation.names(), report.generation, wait.timeout)
+}
+
+/// Says how that went.
+pub fn tell_ready(site: &Site, ready: &[Ready]) -> Result<(), Failure> {
+    ready.iter().try_for_each(|ready| ready.tell(site))
+}
+
 /// Says what was done as JSON.
-pub fn told(mut what: Value, report: &Report) -> Result<(), Failure> {
+pub fn told(mut what: Value, report: &Report, ready: &[Ready]) -> Result<(), Failure> {
     what["operation"] = report.operation.id.into();
     what["generation"] = report.generation.into();
     what["held_seconds"] = report.held.as_secs_f64().into();
     if let Some(recovered) = &report.recovered {
         what["recovered"] = recovered.to_string().into();
+    }
+    if !ready.is_empty() {
+        what["ready"] =
+            ready.iter().map(|ready| (ready.name.to_string(), ready.to_json())).collect::<Map<_, _>>().into();
     }
     output::json(&what)?;
     Ok(())
@@ -132,7 +149,8 @@ fn list(site: &Site, bytes: bool, as_json: bool) -> Result<(), Failure> {
     // A tree that can't be read, or that went just now, is no reason to keep the others back.
     let usages = branches.iter().map(|branch| is_measured.then(|| usage::measure(&branch.path).ok()).flatten());
     if as_json {
-        let rows: Vec<_> = branches.iter().zip(usages).map(|(branch, usage)| row(branch, usage, &address)).collect();
+        let rows: Vec<_> =
+            branches.iter().zip(usages).map(|(branch, usage)| row(site, branch, usage, &address)).collect();
         output::json(&rows)?;
         return Ok(());
     }
@@ -159,12 +177,12 @@ fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
     let address = Address::of(site);
     let usage = usage::measure(&branch.path);
     if as_json {
-        output::json(&row(&branch, usage.ok(), &address))?;
+        output::json(&row(site, &branch, usage.ok(), &address))?;
         return Ok(());
     }
     output::line(format_args!("forkpress cow branch {name}"))?;
     output::line(format_args!("url:        {}", address.url(name)))?;
-    output::line(format_args!("path:       {}", branch.path.display()))?;
+    output::line(format_args!("path:       {}", site.layout.public_branch(name).display()))?;
     output::line(format_args!("created:    {}", branch.record.created_at))?;
     if let Some(from) = &branch.record.from {
         output::line(format_args!("from:       {from}"))?;
@@ -177,11 +195,11 @@ fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
 }
 
 /// What `--json` says of a branch. Its bytes are null where they can't be told or were not asked for.
-fn row(branch: &Branch, usage: Option<Usage>, address: &Address) -> Value {
+fn row(site: &Site, branch: &Branch, usage: Option<Usage>, address: &Address) -> Value {
     json!({
         "name": branch.name.as_str(),
         "url": address.url(&branch.name),
-        "path": branch.path,
+        "path": site.layout.public_branch(&branch.name),
         "created_at": branch.record.created_at,
         "from": branch.record.from.as_ref().map(BranchName::as_str),
         "generation": branch.record.generation,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use forkpress_core::layout::WORK_DIR;
 use forkpress_core::site::Site;
 use serde_json::json;
 
@@ -93,15 +94,13 @@ fn refuse_place(dir: &Path) -> Result<(), Failure> {
     let Ok(site) = Site::find(parent) else { return Ok(()) };
     let parent = fs::canonicalize(parent).during(|| format!("cannot look at {}", parent.display()))?;
     let inside = parent.strip_prefix(site.layout.public_root()).ok().and_then(|path| path.components().next());
-    match inside {
-        None => Ok(()),
-        Some(folder) => Err(Failure::new(format!(
-            "{} lies in '{}' of the site, and would become a part of it",
-            dir.display(),
-            Path::new(&folder).display()
-        ))
-        .hint("choose a folder elsewhere: forkpress clone REMOTE DIR")),
+    let Some(folder) = inside.and_then(|folder| folder.as_os_str().to_str()) else { return Ok(()) };
+    let is_branch = folder.parse().is_ok_and(|name| site.layout.cow().record(&name).exists());
+    if !is_branch && folder != WORK_DIR {
+        return Ok(());
     }
+    Err(Failure::new(format!("{} lies in '{folder}' of the site, and would become a part of it", dir.display()))
+        .hint("choose a folder elsewhere: forkpress clone REMOTE DIR"))
 }
 
 /// Gives the checkout a name to commit under, where git has none.

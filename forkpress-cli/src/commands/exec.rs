@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
 use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::note::WaitingNote;
 use forkpress_core::lock::{OperationsFiles, SharedOperations};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -22,8 +24,13 @@ use crate::{child, site};
 pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure> {
     let site = site::open(work_dir)?;
     let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
+    let operation = format!("exec {}", args.branch);
+    let waiting = WaitingNote::write(site.layout.cow(), files.path(), &operation, SystemTime::now());
     let lock = SharedOperations::lock(&files, Deadline::after(args.wait.timeout), None)?;
+    drop(waiting);
     let branch = branch::show(&site, &args.branch)?;
+    // Where users find it, also where that is a link.
+    let folder = site.layout.public_branch(&branch.name);
 
     let catch = || "cannot catch signals".to_owned();
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGCHLD]).during(catch)?;
@@ -34,8 +41,8 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
     let (program, arguments) = args.program.split_first().expect("the command line requires a program");
     let mut child = child::command(program)?
         .args(arguments)
-        .current_dir(&branch.path)
-        .env("PWD", &branch.path)
+        .current_dir(&folder)
+        .env("PWD", &folder)
         .env("HTTP_HOST", Address::of(&site).host(&branch.name))
         .env("FORKPRESS_BRANCH", branch.name.as_str())
         .spawn()

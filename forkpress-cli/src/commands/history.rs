@@ -79,7 +79,8 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
     let (undone, name) = (report.operation.undoes.unwrap_or_default(), &report.operation.name);
     let names: Vec<_> = report.operation.names().map(BranchName::as_str).collect();
     if as_json {
-        branch::told(json!({ "undone": undone, "name": name.as_str(), "names": names }), &report)?;
+        let ready = branch::wait_for(&site, &args.ready, &args.wait, &report)?;
+        branch::told(json!({ "undone": undone, "name": name.as_str(), "names": names }), &report, &ready)?;
     } else {
         let now = match report.operation.before {
             _ if !site.layout.branch(name).is_dir() => "gone",
@@ -90,6 +91,7 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
             1 => output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' is {now}"))?,
             many => output::line(format_args!("forkpress: undid operation {undone}: {many} branches are {now}"))?,
         }
+        branch::tell_ready(&site, &branch::wait_for(&site, &args.ready, &args.wait, &report)?)?;
     }
     clean::in_background(&site);
     Ok(())

@@ -1,13 +1,15 @@
 //! Runs PHP's built-in web server for a site, and ends it with everything that it started.
 //!
 //! Two pools serve: the public one, and a small one for the calls that the site makes to itself, so that such a call is
-//! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master.
+//! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master. One
+//! process of the public pool serves nobody: it [warms](warm) new branches.
 
 mod pool;
 mod port;
 mod ready;
 mod signal;
 mod spares;
+mod warm;
 
 use std::fs;
 use std::io::Write;
@@ -18,11 +20,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Lifecycle, Patience};
-use forkpress_core::mutation;
+use forkpress_core::mutation::{self, convert};
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::{Registry, Server};
 use forkpress_core::site::Site;
+use forkpress_core::storage;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -35,6 +38,7 @@ use crate::{bundle, clean, extension, output, site};
 
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
+pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use pool::{Pool, Settings};
 use ready::{Answer, Question};
@@ -114,6 +118,10 @@ pub fn serve(
         output::note(format_args!("forkpress: waiting: {busy}"));
     });
     let lifecycle = Lifecycle::lock(site.layout.cow(), "starting a server", &mut patience)?;
+    // A conversion may have ended, or died, since the site was opened.
+    convert::heal(site, &lifecycle, &mut patience)?;
+    let site = &Site::open(site.layout.work_dir())?;
+    storage::attach(site, &lifecycle)?;
     if let Some(server) = site::server_of(site)? {
         if wanted.is_met_by(&server) {
             return started(&Started::Before(server));
@@ -137,6 +145,10 @@ pub fn serve(
     let mut pools = Pools::start(site, &wanted, &php)?;
     pools.wait_until_ready(&wanted, &mut signals, is_wanted)?;
 
+    // A site is served without, too.
+    if let Err(failure) = warm::begin(site.clone(), wanted.address.clone(), pools.warm) {
+        output::note(format_args!("forkpress: warning: branches are not warmed: {failure}"));
+    }
     let server = Server {
         work_dir: site.layout.work_dir().to_owned(),
         process: ProcessIdentity::current(),
@@ -212,6 +224,8 @@ impl Tail {
 /// The two pools. Dropped, they are killed.
 struct Pools {
     pools: [Pool; 2],
+    /// Where the process for warming listens.
+    warm: SocketAddr,
     server_log: Tail,
     errors_log: Tail,
 }
@@ -222,12 +236,26 @@ impl Pools {
         let errors_log = Tail::from_now(site.layout.php_errors_log());
         let loopback = port::free_on_loopback()?;
         let root_host = wanted.address.root_host.as_str();
-        let settings =
-            |listen, workers| Settings { site, php, listen, public: wanted.host, workers, root_host, loopback };
+        let warm = loop {
+            let free = port::free_on_loopback()?;
+            if free != loopback {
+                break free;
+            }
+        };
+        let settings = |listen, workers, warm| Settings {
+            site,
+            php,
+            listen,
+            public: wanted.host,
+            workers,
+            root_host,
+            loopback,
+            warm,
+        };
         let listen = SocketAddr::new(wanted.host, wanted.address.port);
-        let public = Pool::start(&settings(listen, wanted.workers))?;
-        let own = Pool::start(&settings(loopback, pool::LOOPBACK_WORKERS))?;
-        Ok(Self { pools: [public, own], server_log, errors_log })
+        let public = Pool::start(&settings(listen, wanted.workers, Some(warm)))?;
+        let own = Pool::start(&settings(loopback, pool::LOOPBACK_WORKERS, None))?;
+        Ok(Self { pools: [public, own], warm, server_log, errors_log })
     }
 
     fn leaders(&self) -> Vec<ProcessIdentity> {
@@ -263,7 +291,7 @@ impl Pools {
                 return Err(self.errors_log.blame(failure).hint(HINT));
             }
             let Some(asked) = &mut question else {
-                question = Question::ask(target, &host).ok();
+                question = Question::ask(target, &host, "").ok();
                 if question.is_none() {
                     thread::sleep(PAUSE);
                 }

@@ -25,12 +25,18 @@ pub(super) struct Settings<'a> {
     pub(super) workers: u16,
     pub(super) root_host: &'a str,
     pub(super) loopback: SocketAddr,
+    /// Where one process more is to listen, for warming.
+    pub(super) warm: Option<SocketAddr>,
 }
 
 impl Settings<'_> {
     fn arguments(&self) -> Vec<OsString> {
         let layout = &self.site.layout;
         let mut arguments = Vec::from(Php::arguments(layout));
+        if self.warm.is_some() {
+            let megabytes = opcache_megabytes(physical_memory());
+            arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
+        }
         arguments.extend(["-S".into(), self.listen.to_string().into()]);
         arguments.extend(["-t".into(), layout.public_root().into(), layout.router().into()]);
         arguments
@@ -48,16 +54,39 @@ impl Settings<'_> {
             ("FORKPRESS_DEBUG_LOG", Some(layout.wp_debug_log().into())),
             ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
             ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),
-            ("PHP_CLI_SERVER_WORKERS", forks(self.workers).map(|forks| forks.to_string().into())),
+            ("PHP_CLI_SERVER_WORKERS", forks(self.workers, self.warm.is_some()).map(|forks| forks.to_string().into())),
+            ("FORKPRESS_WARM", self.warm.map(|address| address.to_string().into())),
+            ("FORKPRESS_WORKERS", self.warm.map(|_| self.workers.to_string().into())),
         ]
     }
 }
 
-/// `PHP_CLI_SERVER_WORKERS` for so many processes that serve.
+/// `PHP_CLI_SERVER_WORKERS` for so many processes that serve, and one for warming.
 ///
-/// PHP forks that many and its master serves as well; of 1 it makes none. So 1 and everything from 3 on can be had.
-fn forks(workers: u16) -> Option<u16> {
-    (workers > 1).then(|| (workers - 1).max(2))
+/// PHP forks that many and its master serves as well; of 1 it makes none. Where there is one for warming, the extension makes
+/// the first that is forked that one, and ends what is beyond `FORKPRESS_WORKERS`.
+fn forks(workers: u16, warm: bool) -> Option<u16> {
+    let forks = workers - 1 + u16::from(warm);
+    (forks > 0).then_some(forks.max(2))
+}
+
+/// OPcache's memory: a quarter of the machine's, within bounds. What is not used of it takes none; a branch takes about 25 MB.
+fn opcache_megabytes(physical_bytes: u64) -> u64 {
+    (physical_bytes / 4 / (1 << 20)).clamp(256, 4096)
+}
+
+#[cfg(target_os = "linux")]
+fn physical_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
+    let (total, unit) = (u64::from(info.totalram), u64::from(info.mem_unit));
+    total.saturating_mul(unit)
+}
+
+/// Not asked for: the smallest that is good.
+#[cfg(not(target_os = "linux"))]
+fn physical_memory() -> u64 {
+    0
 }
 
 /// A running pool. Its master leads a process group that all its workers are in.
@@ -146,6 +175,12 @@ mod tests {
 
     #[test]
     fn the_master_counts_as_a_worker() {
-        assert_eq!([1, 2, 3, 4, 8].map(forks), [None, Some(2), Some(2), Some(3), Some(7)]);
+        assert_eq!([1, 2, 3, 4, 8].map(|workers| forks(workers, false)), [None, Some(2), Some(2), Some(3), Some(7)]);
+        assert_eq!([1, 2, 3, 4, 8].map(|workers| forks(workers, true)), [Some(2), Some(2), Some(3), Some(4), Some(8)]);
+    }
+
+    #[test]
+    fn opcache_gets_a_quarter_of_the_memory_within_bounds() {
+        assert_eq!([0, 1 << 30, 8 << 30, 64 << 30].map(opcache_megabytes), [256, 256, 2048, 4096]);
     }
 }

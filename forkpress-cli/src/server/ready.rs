@@ -1,8 +1,10 @@
-//! Asks a server for its front page.
+//! Asks a server for a front page.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use forkpress_core::deadline::Deadline;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -36,12 +38,13 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Asks for `/` of `host`.
-    pub(super) fn ask(target: SocketAddr, host: &str) -> io::Result<Self> {
+    /// Asks for `/` of `host`. Each further header ends its line.
+    pub(super) fn ask(target: SocketAddr, host: &str, headers: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(LOOK))?;
         // In one piece: PHP's server takes a request line that comes in several for malformed.
-        let request = format!("GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes())?;
         Ok(Self { stream, answer: Vec::new() })
     }
@@ -51,6 +54,22 @@ impl Question {
         match self.stream.read_to_end(&mut self.answer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
             _ => Some(parse(&self.answer).map_or(Answer::None, Answer::Status)),
+        }
+    }
+
+    /// Waits for the answer: its status and its body. Nothing where it does not come in time or is not HTTP.
+    pub(super) fn answer(mut self, deadline: Deadline) -> Option<(u16, String)> {
+        loop {
+            match self.look() {
+                Some(Answer::Status(status)) => {
+                    let text = String::from_utf8_lossy(&self.answer);
+                    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+                    return Some((status, body.to_owned()));
+                }
+                Some(Answer::None) => return None,
+                None if deadline.has_passed() => return None,
+                None => {}
+            }
         }
     }
 }

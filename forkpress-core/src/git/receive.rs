@@ -94,9 +94,9 @@ pub fn receive(
             let put = Put { site, git: Git(repository), name, new };
             put.check_commit()?;
             match (branch::show(site, &put.name), old) {
-                (Ok(_), Some(old)) => put.into_branch(&old, patience, progress)?,
+                (Ok(_), Some(old)) => put.change_branch(&old, patience, progress)?,
                 (Ok(_), None) => return Err(Refusal::Exists.into()),
-                (Err(BranchError::Missing { .. }), None) => put.as_new_branch(patience, progress)?,
+                (Err(BranchError::Missing { .. }), None) => put.create_branch(patience, progress)?,
                 (Err(BranchError::Missing { .. }), Some(_)) => return Err(Refusal::Deleted.into()),
                 (Err(error), _) => return Err(PushError::Mutation(error.into())),
             }
@@ -128,7 +128,7 @@ impl Put<'_> {
         if is_file { Ok(()) } else { Err(Refusal::NoWordPress.into()) }
     }
 
-    fn into_branch(
+    fn change_branch(
         &self,
         old: &ObjectId,
         patience: &mut Patience<'_>,
@@ -153,7 +153,7 @@ impl Put<'_> {
         Ok(())
     }
 
-    fn as_new_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<(), PushError> {
+    fn create_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<(), PushError> {
         let from = self.nearest_branch()?;
         let edits = || {
             snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&from))?;
@@ -503,7 +503,7 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
     // A line has at most 65,520 bytes, and a reader less patience.
     const MOST_LETTERS: usize = 1000;
     let line: String = line.chars().take(MOST_LETTERS).collect();
-    write!(output, "{:04x}{line}\n", line.len() + 5)
+    writeln!(output, "{:04x}{line}", line.len() + 5)
 }
 
 #[cfg(test)]

@@ -47,10 +47,10 @@ const VERSION: u32 = 1;
 #[derive(Debug, Error)]
 pub enum SnapshotError {
     /// The branch, or the list of branches, can't be had.
-    #[error(transparent)]
+    #[error("cannot look at the branches")]
     Branch(#[from] BranchError),
     /// The operations lock stayed busy.
-    #[error(transparent)]
+    #[error("the branches are being changed")]
     Lock(#[from] LockError),
     /// Git failed.
     #[error("cannot make a snapshot of branch '{name}'")]

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::note::Note;
 use crate::layout::CowLayout;
 use crate::process;
 
@@ -22,7 +23,7 @@ pub struct Holder {
     pub pid: u32,
     /// What it does: the operation it wrote into the lock file, the request it serves, or its command line.
     pub activity: Option<String>,
-    /// Since when it holds the lock, where it wrote that down.
+    /// Since when it holds the lock, where it wrote that down; since when it serves its request.
     pub since: Option<SystemTime>,
 }
 
@@ -94,17 +95,16 @@ pub fn holders(cow: &CowLayout, path: &Path) -> Vec<Holder> {
     pids.into_iter()
         .map(|pid| match &record {
             Some(holder) if holder.pid == pid => holder.clone(),
-            _ => Holder { pid, activity: request_of(cow, pid).or_else(|| process::command_line(pid)), since: None },
+            _ => match Note::of(cow, pid) {
+                Some(note) => Holder {
+                    pid,
+                    activity: Some(format!("{} {}", note.state.word(), note.text)),
+                    since: Some(note.since),
+                },
+                None => Holder { pid, activity: process::command_line(pid), since: None },
+            },
         })
         .collect()
-}
-
-/// What the PHP process `pid` serves just now, if it says so.
-fn request_of(cow: &CowLayout, pid: u32) -> Option<String> {
-    let bytes = fs::read(cow.request_note(pid)).ok()?;
-    let note = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let note: String = String::from_utf8_lossy(note).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    (!note.is_empty()).then(|| format!("serving {note}"))
 }
 
 fn parse_record(line: &str) -> Option<Holder> {

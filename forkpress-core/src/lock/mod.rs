@@ -22,6 +22,7 @@ mod file;
 mod holder;
 mod loopback;
 mod mutation;
+pub mod note;
 mod order;
 mod shared;
 

@@ -1,13 +1,14 @@
 //! A writer's side of the protocol.
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::LockError;
 use super::file::{LockFile, Mode, poll};
 use super::holder::Busy;
+use super::note::WaitingNote;
 use super::order::{Held, Rank};
 use super::shared::OperationsFiles;
 use crate::deadline::Deadline;
@@ -22,6 +23,35 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// After how long a wait is worth a word.
 const QUIET_WAIT: Duration = Duration::from_secs(1);
+
+/// After how long a wait is worth a note.
+const SHORT_WAIT: Duration = Duration::from_millis(5);
+
+/// A wait for locks, from its first try.
+#[derive(Debug)]
+struct Wait<'a> {
+    operation: &'a str,
+    since: Instant,
+    told: bool,
+    noted_as: Option<(PathBuf, Option<WaitingNote>)>,
+}
+
+impl<'a> Wait<'a> {
+    fn new(operation: &'a str) -> Self {
+        Self { operation, since: Instant::now(), told: false, noted_as: None }
+    }
+
+    /// Says in a note which lock is being waited for.
+    fn note(&mut self, cow: &CowLayout, lock: &Path) {
+        if self.since.elapsed() < SHORT_WAIT || self.noted_as.as_ref().is_some_and(|(noted, _)| noted == lock) {
+            return;
+        }
+        // The old note goes first: both are one file.
+        self.noted_as = None;
+        let since = SystemTime::now() - self.since.elapsed();
+        self.noted_as = Some((lock.to_owned(), WaitingNote::write(cow, lock, self.operation, since)));
+    }
+}
 
 /// How long a writer is ready to wait, and whom it tells when a wait exceeds a second.
 pub struct Patience<'a> {
@@ -55,18 +85,21 @@ impl<'a> Patience<'a> {
         self.deadline
     }
 
-    /// Polls for `lock` until `deadline`, telling once of a wait that began at `since`.
+    /// Polls for `lock` until `deadline`, telling once of a long wait.
     fn poll(
         &mut self,
         lock: &LockFile,
         cow: &CowLayout,
         deadline: Deadline,
-        since: &mut Option<Instant>,
+        wait: &mut Wait<'_>,
     ) -> Result<bool, LockError> {
         let taken = poll(deadline, || {
             let taken = lock.try_lock(Mode::Exclusive)?;
-            if !taken && since.is_some_and(|since| since.elapsed() >= QUIET_WAIT) {
-                *since = None;
+            if !taken {
+                wait.note(cow, lock.path());
+            }
+            if !taken && !wait.told && wait.since.elapsed() >= QUIET_WAIT {
+                wait.told = true;
                 (self.tell)(&Busy::now(cow, lock.path().to_owned()));
             }
             Ok(taken.then_some(()))
@@ -92,10 +125,10 @@ impl Exclusive {
         patience: &mut Patience<'_>,
     ) -> Result<Self, LockError> {
         let held = Held::enter(rank, &path)?;
-        let mut since = Some(Instant::now());
+        let mut wait = Wait::new(operation);
         let lock = loop {
             let lock = LockFile::open(path.clone())?;
-            if !patience.poll(&lock, cow, patience.deadline, &mut since)? {
+            if !patience.poll(&lock, cow, patience.deadline, &mut wait)? {
                 return Err(LockError::Timeout(Busy::now(cow, path)));
             }
             if lock.is_current()? {
@@ -184,16 +217,17 @@ impl Mutation<'_> {
     /// [`LockError::Timeout`] names who holds `operations.lock`, or the gate, at the end of the patience.
     pub fn publish(&mut self, patience: &mut Patience<'_>) -> Result<Publish<'_>, LockError> {
         let held = Held::enter(Rank::Operations, &self.cow.operations_lock())?;
-        let mut since = Some(Instant::now());
+        let operation = self.operation.clone();
+        let mut wait = Wait::new(&operation);
         let mut back_off = FIRST_BACK_OFF;
         loop {
             let files = OperationsFiles::open(&self.cow)?;
-            if !patience.poll(&files.gate, &self.cow, patience.deadline, &mut since)? {
+            if !patience.poll(&files.gate, &self.cow, patience.deadline, &mut wait)? {
                 return Err(LockError::Timeout(files.busy(&files.gate)));
             }
             files.gate.write_holder(&format!("{}, waiting for requests to end", self.operation))?;
             let patient_until = patience.deadline.or_after(patience.gate_hold);
-            if patience.poll(&files.operations, &self.cow, patient_until, &mut since)? {
+            if patience.poll(&files.operations, &self.cow, patient_until, &mut wait)? {
                 if files.operations.is_current()? {
                     return Publish::begin(files, held, &self.operation);
                 }

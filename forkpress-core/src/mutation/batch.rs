@@ -321,6 +321,11 @@ fn drop_intent(site: &Site) -> Result<(), DiskError> {
     disk::sync(&cow.journal_dir())
 }
 
+/// What a process that died was about to publish.
+pub(super) fn intended(site: &Site) -> Result<Option<Entry>, MutationError> {
+    Ok(read_toml::<Intent>(&site.layout.cow().batch_intent())?.map(|intent| intent.entry))
+}
+
 /// Brings such a mutation whose process died while it published to its end: where a tree was moved, all the others are,
 /// too. Gives what it was and whether it is the state after. Safe to interrupt.
 pub(super) fn finish(

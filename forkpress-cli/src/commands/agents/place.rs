@@ -2,17 +2,17 @@
 
 use std::fs;
 
-use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation;
+use forkpress_core::mutation::{self, MutationError};
 use forkpress_core::name::BranchName;
-use forkpress_core::progress::Silent;
+use forkpress_core::progress::{Progress, Silent};
 use forkpress_core::site::Site;
 
 use super::{Home, ORIGIN};
-use crate::cli::WaitArgs;
+use crate::cli::AgentsArgs;
 use crate::failure::{During, Failure};
+use crate::interrupt::Interrupt;
 use crate::{clean, git, site};
 
 /// How long taking back waits for others.
@@ -59,26 +59,40 @@ impl Place {
         }
     }
 
-    /// Makes sure that branches can be made from `from`.
-    pub fn prepare(&self, home: &Home, from: &BranchName) -> Result<(), Failure> {
-        match self {
-            Self::Here(site) => branch::show(site, from).map(drop).map_err(Failure::from),
-            Self::Elsewhere => git::fetch(&home.checkout, ORIGIN, &[git::tracking(ORIGIN, from)]),
-        }
-    }
-
-    /// Creates a branch.
-    pub fn create(&self, home: &Home, name: &BranchName, from: &BranchName, wait: &WaitArgs) -> Result<(), Failure> {
+    /// Creates branches, and notes each that is made. Says no, with none made, where another command took a name meanwhile.
+    pub fn create(
+        &self,
+        home: &Home,
+        names: &[BranchName],
+        args: &AgentsArgs,
+        made: &mut Vec<BranchName>,
+        interrupt: &Interrupt,
+        progress: &dyn Progress,
+    ) -> Result<bool, Failure> {
+        let from = &args.from;
         match self {
             Self::Here(site) => {
-                mutation::create(site, name, from, &mut super::super::branch::patience(wait), &Silent)?;
-                Ok(())
+                let mut patience = super::super::branch::patience(&args.wait);
+                match mutation::create_all(site, names, from, &mut patience, progress) {
+                    Err(MutationError::Exists { .. }) => return Ok(false),
+                    created => drop(created?),
+                }
+                made.extend_from_slice(names);
             }
             Self::Elsewhere => {
-                let refspec = format!("refs/remotes/{ORIGIN}/{from}:refs/heads/{name}");
-                git::push(&home.checkout, ORIGIN, &refspec, &[&format!("--force-with-lease={name}:")])
+                progress.begin("creating branches", Some(names.len() as u64));
+                git::fetch(&home.checkout, ORIGIN, &[git::tracking(ORIGIN, from)])?;
+                for name in names {
+                    interrupt.check()?;
+                    let refspec = format!("refs/remotes/{ORIGIN}/{from}:refs/heads/{name}");
+                    git::push(&home.checkout, ORIGIN, &refspec, &[&format!("--force-with-lease={name}:")])?;
+                    made.push(name.clone());
+                    progress.advance(1);
+                }
+                progress.end();
             }
         }
+        Ok(true)
     }
 
     /// Deletes a branch; `forkpress undo`, on the machine of the site, brings it back. By push, with `as_fetched`, only if

@@ -9,11 +9,11 @@ use forkpress_core::name::BranchName;
 use serde_json::json;
 
 use super::place::Place;
-use super::{Home, ORIGIN, number};
+use super::{Home, ORIGIN};
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;
 use crate::git::{self, Head};
-use crate::{output, progress};
+use crate::{number, output, progress};
 
 /// Removes the agents with a prefix, branches and worktrees. Those that hold work stay, and are named.
 pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failure> {
@@ -40,7 +40,10 @@ pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failu
         }
     }
     progress.end();
-    place.clean();
+    if !removed.is_empty() {
+        forget(home, &removed);
+        place.clean();
+    }
 
     if !kept.is_empty() {
         if !as_json {
@@ -142,13 +145,18 @@ fn remove_one(home: &Home, place: &Place, name: &BranchName, is_on_site: bool) -
         deleted
             .map_err(|failure| format!("the worktree is gone, but not the branch of the site: {}", failure.error))?;
     }
-    forget(home, name);
     Ok(())
 }
 
-/// Forgets the local branch and what was known of the one on the site. Where there is none there is nothing to do.
-pub fn forget(home: &Home, name: &BranchName) {
+/// Forgets the local branches and what was known of those on the site. Where there is none there is nothing to do.
+pub fn forget(home: &Home, names: &[&BranchName]) {
     let _ = home.checkout.git(&["worktree", "prune"]);
-    let _ = home.checkout.git(&["branch", "--quiet", "-D", name.as_str()]);
-    let _ = home.checkout.git(&["update-ref", "-d", &format!("refs/remotes/{ORIGIN}/{name}")]);
+    let local = names.iter().map(|name| name.to_string());
+    let tracking = names.iter().map(|name| format!("{ORIGIN}/{name}"));
+    let delete = |options: &[&str], branches: Vec<String>| {
+        let mut delete = git::command(&home.dir, ["branch", "--quiet", "--delete", "--force"]);
+        let _ = git::outcome(delete.args(options).arg("--").args(branches));
+    };
+    delete(&[], local.collect());
+    delete(&["--remotes"], tracking.collect());
 }

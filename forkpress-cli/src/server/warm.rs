@@ -1,0 +1,262 @@
+//! Warms branches: has their code compiled before anybody asks for it.
+//!
+//! OPcache goes by a file's path, so the first page of a new branch would compile all that it runs, for half a second. A
+//! thread of the server watches the generation; after a publish it asks PHP's process for that (`runtime/warm.php`) to
+//! compile what changed, and then for the front page. What came of it stands in `warm.json`, for commands that wait.
+//!
+//! Nobody waits for this thread: it takes the lock as a request does, its requests end as soon as a writer waits, and they go
+//! to a process that visitors' requests never reach.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use forkpress_core::branch::{self, Branch};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::{self, LoopbackToken, OperationsFiles, SharedOperations};
+use forkpress_core::name::BranchName;
+use forkpress_core::process::ProcessIdentity;
+use forkpress_core::site::Site;
+use serde::{Deserialize, Serialize};
+
+use super::ready::Question;
+use crate::failure::{During, Failure};
+use crate::output;
+use crate::site::Address;
+
+/// How soon a publish is noticed.
+const WATCH: Duration = Duration::from_millis(50);
+
+/// How long PHP may take to answer. A process that was killed does not answer at all.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a server has warmed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Warmed {
+    /// The server. What one says that is gone counts for nothing.
+    pub server: ProcessIdentity,
+    /// Where its process for warming listens.
+    pub address: SocketAddr,
+    /// By the branch's name.
+    pub branches: BTreeMap<BranchName, WarmBranch>,
+}
+
+/// What came of warming a branch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WarmBranch {
+    /// The publish whose code it was.
+    pub generation: u64,
+    /// How many scripts were compiled.
+    pub compiled: u64,
+    /// Whether all that was to be compiled is: OPcache may be too full.
+    pub complete: bool,
+    /// The status that the front page answered with; none where there was no answer.
+    pub status: Option<u16>,
+    /// How long the front page took.
+    pub front_page_seconds: f64,
+    /// What kept the branch from being warmed.
+    pub problem: Option<String>,
+}
+
+impl Warmed {
+    /// What the site's server has warmed; none where none runs.
+    pub fn read(site: &Site) -> Option<Self> {
+        let text = fs::read(site.layout.cow().warm_state()).ok()?;
+        let warmed: Self = serde_json::from_slice(&text).ok()?;
+        warmed.server.is_alive().then_some(warmed)
+    }
+
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let temporary = path.with_extension("json.tmp");
+        fs::write(&temporary, serde_json::to_vec(self)?)?;
+        fs::rename(&temporary, path)
+    }
+}
+
+/// How full a server's OPcache is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpcacheStatus {
+    /// Whether PHP has it and uses it.
+    pub enabled: bool,
+    /// Bytes that hold scripts that are good.
+    pub used_bytes: u64,
+    /// Bytes that are free.
+    pub free_bytes: u64,
+    /// Bytes that hold scripts that are not good any more.
+    pub wasted_bytes: u64,
+    /// Files that it has in its table.
+    pub scripts: u64,
+    /// Files that it has room for in its table.
+    pub most_scripts: u64,
+    /// How often it was full and began anew.
+    pub restarts: u64,
+}
+
+/// Asks the site's server how full its OPcache is; none where none runs.
+pub fn opcache(site: &Site) -> Result<Option<OpcacheStatus>, Failure> {
+    let Some(warmed) = Warmed::read(site) else { return Ok(None) };
+    let host = Address::of(site).host(&BranchName::main());
+    let php = Php { site, target: warmed.address };
+    let (status, body) = php.ask(&host, "status")?;
+    if status != 200 {
+        return Err(Failure::new(format!("PHP's process for warming answers with status {status}: {}", body.trim())));
+    }
+    Ok(Some(serde_json::from_str(&body)?))
+}
+
+/// Begins to warm what is published from now on, and `main` at once: other branches are compiled after its example.
+pub(super) fn begin(site: Site, address: Address, target: SocketAddr) -> Result<(), Failure> {
+    let seen = lock::generation(site.layout.cow())?;
+    let state = Warmed { server: ProcessIdentity::current(), address: target, branches: BTreeMap::new() };
+    state.write(&site.layout.cow().warm_state()).during(|| "cannot write what is warmed".to_owned())?;
+    let main = branch::show(&site, &BranchName::main()).ok();
+    let warmer = Warmer { site, address, target, state, seen, queue: main.into_iter().collect() };
+    thread::Builder::new()
+        .name("warm".to_owned())
+        .spawn(move || warmer.run())
+        .during(|| "cannot start a thread".to_owned())?;
+    Ok(())
+}
+
+struct Warmer {
+    site: Site,
+    address: Address,
+    target: SocketAddr,
+    state: Warmed,
+    seen: u64,
+    queue: VecDeque<Branch>,
+}
+
+impl Warmer {
+    /// Never returns: the thread ends with the server.
+    fn run(mut self) {
+        loop {
+            if let Err(failure) = self.look() {
+                output::note(format_args!("forkpress: warning: cannot see what is to be warmed: {failure}"));
+                thread::sleep(Duration::from_secs(1));
+            }
+            let Some(branch) = self.queue.pop_front() else {
+                thread::sleep(WATCH);
+                continue;
+            };
+            match self.warm(&branch) {
+                Ok(None) => {}
+                Ok(Some(warm)) => self.publish(branch.name, warm),
+                Err(failure) => {
+                    output::note(format_args!(
+                        "forkpress: warning: '{}' is not warmed: {}",
+                        branch.name, failure.error
+                    ));
+                    let cold = WarmBranch {
+                        generation: branch.record.generation,
+                        compiled: 0,
+                        complete: false,
+                        status: None,
+                        front_page_seconds: 0.0,
+                        problem: Some(failure.error),
+                    };
+                    self.publish(branch.name, cold);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, name: BranchName, warm: WarmBranch) {
+        self.state.branches.insert(name, warm);
+        // Whoever waits gives up in time.
+        let _ = self.state.write(&self.site.layout.cow().warm_state());
+    }
+
+    /// Puts what was published since the last look into the queue.
+    fn look(&mut self) -> Result<(), Failure> {
+        let cow = self.site.layout.cow();
+        if lock::generation(cow)? == self.seen {
+            return Ok(());
+        }
+        // A publish bumps the generation first and writes its record later: under the lock, neither or both.
+        let files = Arc::new(OperationsFiles::open(cow)?);
+        let shared = SharedOperations::lock(&files, Deadline::after(Duration::from_secs(30)), None)?;
+        let generation = shared.generation()?;
+        let branches = branch::list(&self.site)?;
+        drop(shared);
+        self.state.branches.retain(|name, _| branches.iter().any(|branch| branch.name == *name));
+        let seen = std::mem::replace(&mut self.seen, generation);
+        for branch in branches.into_iter().filter(|branch| branch.record.generation > seen) {
+            self.queue.retain(|queued| queued.name != branch.name);
+            self.queue.push_back(branch);
+        }
+        Ok(())
+    }
+
+    /// Warms a branch; nothing comes of one that has gone meanwhile.
+    fn warm(&self, branch: &Branch) -> Result<Option<WarmBranch>, Failure> {
+        let php = Php { site: &self.site, target: self.target };
+        let host = self.address.host(&branch.name);
+        let mut compiled = 0;
+        let complete = loop {
+            let (status, body) = php.ask(&host, "compile")?;
+            if status == 404 {
+                return Ok(None);
+            }
+            if status != 200 {
+                return Err(Failure::new(format!("PHP answers with status {status}: {}", body.trim())));
+            }
+            let step: Compiled = serde_json::from_str(&body)?;
+            compiled += step.compiled;
+            match step.outcome {
+                // The next step waits at the gate until the writer has gone.
+                Outcome::Writer => {}
+                Outcome::Done => break true,
+                Outcome::Full => break false,
+            }
+        };
+        let began = Instant::now();
+        let status = php.ask(&host, "visit").ok().map(|(status, _)| status);
+        let front_page_seconds = began.elapsed().as_secs_f64();
+        Ok(Some(WarmBranch {
+            generation: branch.record.generation,
+            compiled,
+            complete,
+            status,
+            front_page_seconds,
+            problem: None,
+        }))
+    }
+}
+
+#[derive(Deserialize)]
+struct Compiled {
+    compiled: u64,
+    outcome: Outcome,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Done,
+    Writer,
+    Full,
+}
+
+/// PHP's process for warming.
+struct Php<'a> {
+    site: &'a Site,
+    target: SocketAddr,
+}
+
+impl Php<'_> {
+    /// Asks it to do a task for the branch with this host; the status and the body.
+    fn ask(&self, host: &str, task: &str) -> Result<(u16, String), Failure> {
+        let token = LoopbackToken::load_or_create(self.site.layout.cow()).map_err(Failure::from)?;
+        let headers = format!("X-ForkPress-Warm: {}\r\nX-ForkPress-Task: {task}\r\n", token.as_str());
+        let question =
+            Question::ask(self.target, host, &headers).during(|| "PHP's process for warming is gone".to_owned())?;
+        question
+            .answer(Deadline::after(ANSWER_TIMEOUT))
+            .ok_or_else(|| Failure::new(format!("PHP's process for warming does not answer ({task})")))
+    }
+}

@@ -1,0 +1,189 @@
+//! Notes: small files in which a process says what it is serving or waiting for. They are for people; nothing depends on them.
+//!
+//! A note is `requests/PID`, text of at most [`NOTE_BYTES`] up to its first NUL byte:
+//! `STATE since=MILLISECONDS started=START TEXT`. `STATE` is `serving`, or `waiting` for one that waits for a lock. `START`
+//! tells the process from a later one with its id: a note of a process that is gone is no note.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::layout::CowLayout;
+use crate::process::ProcessIdentity;
+
+/// The size of a note's file; what is said beyond that is cut.
+pub const NOTE_BYTES: usize = 512;
+
+/// How often a note is read until it does not change meanwhile.
+const READS: u32 = 5;
+
+/// What a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It serves a request.
+    Serving,
+    /// It waits for a lock.
+    Waiting,
+}
+
+impl State {
+    /// The first word of a note. Both have one length, so that one can be written over the other.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+/// What a living process says that it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The process.
+    pub process: ProcessIdentity,
+    /// Whether it waits.
+    pub state: State,
+    /// Since when it does what the text says: for a request, since it began, however long it waited.
+    pub since: SystemTime,
+    /// `METHOD BRANCH PATH` of a request; for a command, `LOCK OPERATION`: the file that it waits for and what for.
+    pub text: String,
+}
+
+impl Note {
+    /// The note of a process; none where it says nothing or is gone.
+    #[must_use]
+    pub fn of(cow: &CowLayout, pid: u32) -> Option<Self> {
+        let path = cow.request_note(pid);
+        let note = parse(pid, &settled(&path)?)?;
+        note.process.is_alive().then_some(note)
+    }
+
+    /// The notes of all living processes of a site, by their ids.
+    #[must_use]
+    pub fn all(cow: &CowLayout) -> Vec<Self> {
+        let mut pids: Vec<u32> = pids(cow).collect();
+        pids.sort_unstable();
+        pids.into_iter().filter_map(|pid| Self::of(cow, pid)).collect()
+    }
+
+    /// For how long.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.since.elapsed().unwrap_or_default()
+    }
+}
+
+/// Removes the notes that killed processes have left.
+pub fn sweep(cow: &CowLayout) {
+    for pid in pids(cow).filter(|pid| ProcessIdentity::of(*pid).is_none()) {
+        let _ = fs::remove_file(cow.request_note(pid));
+    }
+}
+
+/// What a note reads.
+#[must_use]
+pub fn line(state: State, since: SystemTime, started: &str, text: &str) -> String {
+    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("{} since={since} started={started} {text}", state.word())
+}
+
+/// The note of a command that waits; gone when dropped.
+#[derive(Debug)]
+pub struct WaitingNote(PathBuf);
+
+impl WaitingNote {
+    /// Says that this process waits for the lock file at `lock` since `since`. A note that can't be written is none.
+    #[must_use]
+    pub fn write(cow: &CowLayout, lock: &Path, operation: &str, since: SystemTime) -> Option<Self> {
+        let process = ProcessIdentity::current();
+        let path = cow.request_note(process.pid);
+        let lock = lock.file_name()?.to_string_lossy();
+        let text = line(State::Waiting, since, &process.started, &format!("{lock} {operation}"));
+        let _ = fs::create_dir(cow.requests_dir());
+        // A process that serves requests has a note of its own, which it has mapped.
+        fs::File::create_new(&path).ok()?;
+        let note = Self(path);
+        fs::write(&note.0, text).ok()?;
+        Some(note)
+    }
+}
+
+impl Drop for WaitingNote {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn pids(cow: &CowLayout) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(cow.requests_dir()).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What two reads in a row agree on: a process may be writing just now.
+fn settled(path: &Path) -> Option<Vec<u8>> {
+    let mut last = fs::read(path).ok()?;
+    for _ in 0..READS {
+        let next = fs::read(path).ok()?;
+        if next == last {
+            return Some(next);
+        }
+        last = next;
+    }
+    None
+}
+
+fn parse(pid: u32, bytes: &[u8]) -> Option<Note> {
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text: String = String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let (state, rest) = text.split_once(" since=")?;
+    let state = [State::Serving, State::Waiting].into_iter().find(|known| known.word() == state)?;
+    let (since, rest) = rest.split_once(" started=")?;
+    let (started, text) = rest.split_once(' ')?;
+    Some(Note {
+        process: ProcessIdentity { pid, started: started.to_owned() },
+        state,
+        since: UNIX_EPOCH.checked_add(Duration::from_millis(since.parse().ok()?))?,
+        text: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_back_for_as_long_as_its_process_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let cow = CowLayout::new(dir.path());
+        fs::create_dir(cow.requests_dir()).unwrap();
+        let (own, since) = (ProcessIdentity::current(), UNIX_EPOCH + Duration::from_millis(1234));
+        let write = |started: &str| {
+            let mut bytes = line(State::Waiting, since, started, "GET x /a b").into_bytes();
+            bytes.resize(NOTE_BYTES, 0);
+            fs::write(cow.request_note(own.pid), bytes).unwrap();
+        };
+        write(&own.started);
+        let note = Note { process: own.clone(), state: State::Waiting, since, text: "GET x /a b".to_owned() };
+        assert_eq!(Note::all(&cow), [note]);
+        write("another-start");
+        assert_eq!(Note::all(&cow), [], "the process that wrote this is gone");
+        fs::write(cow.request_note(own.pid), [0; NOTE_BYTES]).unwrap();
+        assert_eq!(Note::all(&cow), [], "nothing is being served");
+    }
+
+    #[test]
+    fn what_is_left_of_the_dead_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let cow = CowLayout::new(dir.path());
+        fs::create_dir(cow.requests_dir()).unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        for pid in [dead, std::process::id()] {
+            fs::write(cow.request_note(pid), "").unwrap();
+        }
+        sweep(&cow);
+        assert_eq!(pids(&cow).collect::<Vec<_>>(), [std::process::id()]);
+    }
+}

@@ -1,0 +1,212 @@
+<?php
+/**
+ * A branch is ready when the command that makes it returns, and making it ready keeps nobody waiting.
+ *
+ *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_warm.php
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Tests;
+
+require __DIR__ . '/site.php';
+
+if ( ! function_exists( 'opcache_get_status' ) ) {
+	echo "SKIPPED: this PHP has no OPcache\n0 passed, 0 failed\n";
+	exit( 0 );
+}
+
+/** How often PHP's public processes had to compile a file. */
+const MISSES = '<?php echo opcache_get_status( false )["opcache_statistics"]["misses"];';
+
+/**
+ * Stops whoever warms the branch, in the page that it visits, for as long as there is the file `stop`. Visitors start no
+ * cron jobs, so that there always are some to be started.
+ */
+const STOP = <<<'PHP'
+<?php
+if ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ) {
+	while ( file_exists( ABSPATH . 'stop' ) ) {
+		touch( ABSPATH . 'stopped' );
+		usleep( 2000 );
+		clearstatcache();
+	}
+} else {
+	define( 'DISABLE_WP_CRON', true );
+}
+PHP;
+
+$site = new Site();
+foreach ( array( 'misses.php' => MISSES, 'wp-content/mu-plugins/stop.php' => STOP ) as $name => $code ) {
+	put( "$site->dir/main/$name", $code );
+	// OPcache takes no file that was written just now.
+	touch( "$site->dir/main/$name", time() - 60 );
+}
+
+/**
+ * Returns how many files were compiled for a page.
+ *
+ * @param string $branch The branch.
+ * @param string $path   The page.
+ */
+$compiled_for = function ( string $branch, string $path ) use ( $site ): int {
+	$browser = new Browser( $site, $branch );
+	$misses  = static fn (): int => (int) $browser->request( '/misses.php' )->body;
+	$misses();
+	$before = $misses();
+	same( 200, $browser->request( $path )->status, "$branch$path: status" );
+	return $misses() - $before;
+};
+
+/**
+ * Returns all that a branch's database holds, a line for each row. Left out are WordPress's caches, which
+ * any visit may fill, and with them SQLite's own table of counters.
+ *
+ * @param string $branch The branch.
+ */
+$content = function ( string $branch ) use ( $site ): array {
+	$database = $site->database( $branch );
+	$content  = array();
+	foreach ( $database->query( "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'sqlite_sequence'" )->fetchAll( \PDO::FETCH_COLUMN ) as $table ) {
+		foreach ( $database->query( "SELECT * FROM \"$table\"" )->fetchAll( \PDO::FETCH_ASSOC ) as $row ) {
+			$is_cache = preg_match( '/^_(site_)?transient_(?!doing_cron)/', $row['option_name'] ?? '' );
+			$content += $is_cache ? array() : array( count( $content ) => "$table " . json_encode( $row, JSON_INVALID_UTF8_SUBSTITUTE ) );
+		}
+	}
+	return $content;
+};
+
+/** Returns what the server has warmed. */
+$warmed = static fn (): array => json_decode( (string) @file_get_contents( "$site->dir/.forkpress/cow/warm.json" ), true ) ?? array();
+
+test(
+	'where no server runs, --wait says so and the branch is there',
+	function () use ( $site ) {
+		$outcome = $site->run( 'branch', 'create', 'cold', '--wait' );
+		same( 0, $outcome->status, 'exit status' );
+		holds( str_contains( $outcome->errors, 'no server runs' ), "it says so: $outcome->errors" );
+		$reset = $site->json( 'branch', 'reset', 'cold', '--from', 'main', '--wait' );
+		same( array( 'ready' => false, 'reason' => 'no server runs' ), $reset['ready']['cold'], 'what --json says' );
+		same( 1, $site->run( 'doctor', 'php' )->status, 'the exit status of doctor php' );
+	}
+);
+
+$site->serve( 1 );
+eventually( static fn () => isset( $warmed()['branches']['main'] ), 'the server has warmed main' );
+
+test(
+	'after create --wait, the first pages of a branch compile next to nothing',
+	function () use ( $site, $compiled_for ) {
+		$out = $site->done( 'branch', 'create', 'x', '--wait' );
+		$url = preg_quote( 'http://' . $site->host( 'x' ), '~' );
+		holds( 1 === preg_match( "~^ready: $url/ in \\d+ ms \\(front page: status 200 in \\d+ ms\\)$~m", $out ), "it says so: $out" );
+		same( 0, $compiled_for( 'x', '/' ), 'files compiled for the front page' );
+		same( 0, $compiled_for( 'x', '/wp-login.php?action=lostpassword' ), 'files compiled for the login form' );
+		// Which files a dashboard runs differs between WordPress's versions.
+		$dashboard = $compiled_for( 'x', '/wp-admin/' );
+		holds( $dashboard <= 10, "at most 10 files are compiled for the dashboard, not $dashboard" );
+	}
+);
+
+test(
+	'reset --wait and undo --wait have the new code compiled, and --json says what was done',
+	function () use ( $site, $compiled_for ) {
+		foreach ( array( array( 'branch', 'reset', 'x', '--from', 'main' ), array( 'undo' ) ) as $command ) {
+			$ready = $site->json( ...$command, ...array( '--wait' ) )['ready']['x'];
+			same( array( true, 200, true ), array( $ready['ready'], $ready['status'], $ready['complete'] ), "$command[0]: ready" );
+			holds( $ready['compiled'] > 100, "$command[0]: {$ready['compiled']} files were compiled" );
+			same( 0, $compiled_for( 'x', '/' ), "$command[0]: files compiled for the front page" );
+		}
+	}
+);
+
+test(
+	'warming leaves nothing in the database but caches: it starts no cron job and no session',
+	function () use ( $site, $content ) {
+		$before = $content( 'main' );
+		$site->done( 'branch', 'create', 'untouched', '--wait' );
+		foreach ( array( 'main', 'untouched' ) as $branch ) {
+			$after = $content( $branch );
+			same( array(), array_values( array_diff( $before, $after ) ), "what is gone from the database of $branch" );
+			same( array(), array_values( array_diff( $after, $before ) ), "what came into the database of $branch" );
+		}
+	}
+);
+
+test(
+	'while a branch is being warmed, the one worker of a site serves everybody else',
+	function () use ( $site, $warmed ) {
+		touch( "$site->dir/main/stop" );
+		$create = $site->command( array( 'branch', 'create', 'slow', '--wait' ) );
+		eventually( static fn () => file_exists( "$site->dir/slow/stopped" ), 'the branch is being warmed' );
+		unlink( "$site->dir/main/stop" );
+		same( 200, $site->request( '/' )->status, 'the front page of main: status' );
+		same( 200, $site->request( '/', array( 'Host' => $site->host( 'slow' ) ) )->status, 'the front page of the branch: status' );
+		holds( $create->process->runs() && ! isset( $warmed()['branches']['slow'] ), 'the branch is still being warmed' );
+		unlink( "$site->dir/slow/stop" );
+		same( 0, $create->outcome()->status, 'exit status of create --wait' );
+	}
+);
+
+test(
+	'compiling ends after the file at hand as soon as a writer waits',
+	function () use ( $site ) {
+		$code    = <<<'PHP'
+		[ , $warm, $root ] = $argv;
+		require $warm;
+		branchfs_lock_shared();
+		echo "locked\n";
+		fgets( STDIN );
+		echo json_encode( forkpress_compile( $root, array( 'wp-load.php', 'wp-settings.php', 'wp-cron.php' ) ) ), "\n";
+		PHP;
+		$ini     = array( 'opcache.enable_cli=1', 'opcache.file_update_protection=0' );
+		$process = new Process( php( array( '-r', $code, '--', ROOT . '/runtime/warm.php', "$site->dir/main" ), $ini ), array(), $site->dir );
+		$process->wait_for( 'locked' );
+		$gate = $site->stuck( 'operations.gate' );
+		fwrite( $process->stdin, "\n" );
+		same( 0, $process->wait(), 'exit status' );
+		array_map( 'fclose', $gate );
+		same( "locked\n{\"compiled\":1,\"outcome\":\"writer\"}\n", $process->output(), 'what it says' );
+	}
+);
+
+test(
+	'only who knows the secret of the site can ask for that',
+	function () use ( $site ) {
+		foreach ( array( '', 'x', str_repeat( '0', 64 ) ) as $token ) {
+			$headers = array( 'X-ForkPress-Warm' => $token, 'X-ForkPress-Task' => 'status' );
+			same( 403, $site->request( '/', $headers )->status, "status with the token '$token'" );
+		}
+	}
+);
+
+test(
+	'doctor php tells how full OPcache is',
+	function () use ( $site ) {
+		$report = $site->json( 'doctor', 'php' );
+		same( 'fits', $report['verdict'], 'verdict' );
+		holds( $report['opcache']['scripts'] > 1000, 'the scripts of the branches are counted' );
+		holds( str_starts_with( $site->done( 'doctor', 'php' ), "ForkPress PHP report\n" ), 'how it opens' );
+	}
+);
+
+test(
+	'where the process that warms was killed, --wait says so, and the site is served on',
+	function () use ( $site, $warmed ) {
+		$port = substr( strrchr( $warmed()['address'], ':' ), 1 );
+		$pid  = (int) trim( (string) shell_exec( "ss -Hltnp 'sport = :$port' | sed -n 's/.*pid=\\([0-9]*\\).*/\\1/p'" ) );
+		if ( 0 === $pid ) {
+			echo "SKIPPED: ss does not tell who listens\n";
+			return;
+		}
+		posix_kill( $pid, SIGKILL );
+		$outcome = $site->run( 'branch', 'create', 'unready', '--wait' );
+		same( 1, $outcome->status, 'exit status' );
+		holds( str_contains( $outcome->errors, "'unready' could not be made ready" ), "it says so: $outcome->errors" );
+		same( 200, $site->request( '/', array( 'Host' => $site->host( 'unready' ) ) )->status, 'its front page: status' );
+	}
+);
+
+test( 'nobody complained', fn () => $site->has_no_complaints() );
