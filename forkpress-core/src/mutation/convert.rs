@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::MutationError;
 use super::engine::recover_under_lock;
 use super::journal::read_toml;
 use super::staged::Staged;
+use super::{MutationError, spare};
 use crate::branch::{self, Branch};
 use crate::config::FileView;
 use crate::database::{self, DatabaseError};
@@ -152,6 +152,8 @@ pub fn convert(
     }
     branch::check_storage(site).map_err(MutationError::from)?;
     recover_under_lock(site, &mut mutation, patience)?;
+    // They would be of no use in the new storage.
+    spare::drop_all(site).map_err(MutationError::from)?;
     let branches = branch::list(site).map_err(MutationError::from)?;
     if from.image().is_none() && to.image().is_none() {
         // The trees stay where they are; what is made from now on is made in the new way.
