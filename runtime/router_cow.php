@@ -78,15 +78,37 @@ function forkpress_root_host(): string {
  */
 function forkpress_drop_stale_scripts( int $since ): void {
 	$status = function_exists( 'opcache_get_status' ) ? opcache_get_status() : false;
-	$root   = realpath( forkpress_branches_dir() ) . '/';
+	$roots  = forkpress_tree_roots();
 	$stale  = array();
 	foreach ( array_keys( $status['scripts'] ?? array() ) as $script ) {
-		// A branch whose folder is elsewhere, behind a link, has no name here: it is dropped each time.
-		$branch = str_starts_with( $script, $root ) ? strtok( substr( $script, strlen( $root ) ), '/' ) : '';
+		// A branch whose folder is elsewhere, behind a link that is not ForkPress's, has no name here: it is dropped each time.
+		$branch = '';
+		foreach ( $roots as $root ) {
+			if ( str_starts_with( $script, $root ) ) {
+				$branch = strtok( substr( $script, strlen( $root ) ), '/' );
+				break;
+			}
+		}
 		if ( ! str_starts_with( $script, __DIR__ . '/' ) && $stale[ $branch ] ??= forkpress_generation( $branch ) > $since ) {
 			opcache_invalidate( $script, true );
 		}
 	}
+}
+
+/**
+ * Returns the real folders that have a folder for each branch, longest first: in an image, where a site has one, and the one
+ * that is served. Each ends in a slash.
+ *
+ * @return string[]
+ */
+function forkpress_tree_roots(): array {
+	$work_dir = dirname( forkpress_cow_dir() );
+	$roots    = array(
+		realpath( "$work_dir/linux-cow/mount/branches" ),
+		realpath( "$work_dir/macos-cow/mount/branches" ),
+		realpath( forkpress_branches_dir() ),
+	);
+	return array_map( static fn( $root ) => "$root/", array_filter( $roots ) );
 }
 
 /**

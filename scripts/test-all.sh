@@ -91,5 +91,12 @@ for test in tests/test_*.sh; do
     part "$(basename "$test" .sh)" 600 env "FORKPRESS_STATE_DIR=$state" bash "$test" target/release/forkpress
 done
 
+# The same, with the branches in an image.
+e2e=tests/test_cow_strategy_e2e.sh
+part e2e_linux_xfs_loop 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_E2E_FILE_VIEW=linux-xfs-loop \
+    bash "$e2e" target/release/forkpress
+part e2e_macos_apfs_sparsebundle 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1 \
+    "PATH=$PWD/tests/fixtures/bin:$PATH" bash "$e2e" target/release/forkpress
+
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

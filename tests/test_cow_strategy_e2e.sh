@@ -5,6 +5,9 @@
 #
 # FORKPRESS_STATE_DIR: the server registry to use; default: one of the test's own.
 # FORKPRESS_E2E_PORT: the port to serve at; default 18189.
+# FORKPRESS_E2E_FILE_VIEW: the file view to ask for; default: what init takes.
+# FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1: init takes a sparse bundle; on Linux tests/fixtures/bin, with a stand-in for
+# hdiutil, has to be first in PATH.
 # FORKPRESS_TEST_WORDPRESS: the WordPress for a program that has none in it; default target/wordpress.
 #
 # Each claim is a line; the last line counts them. Exits 1 where one does not hold.
@@ -22,6 +25,22 @@ port=${FORKPRESS_E2E_PORT:-18189}
 password='correct horse battery'
 site=$work/site
 passed=0 failed=0
+# Where the branches are in an image: the folder that it is mounted at, below the site.
+mount=''
+view=${FORKPRESS_E2E_FILE_VIEW:-}
+if [ "${FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE:-}" = 1 ]; then
+    view=macos-apfs-sparsebundle
+fi
+case $view in
+linux-xfs-loop) mount=.forkpress/linux-cow/mount ;;
+macos-apfs-sparsebundle) mount=.forkpress/macos-cow/mount ;;
+esac
+if [ -n "$mount" ] && [ "$(uname)" = Linux ] && ! losetup --find >/dev/null 2>&1; then
+    echo 'SKIPPED: this machine has no loop devices to mount an image with'
+    echo '0 passed, 0 failed, 1 skipped'
+    rmdir "$work"
+    exit 0
+fi
 
 # Whether the last claim held is in $?.
 claim() {
@@ -41,6 +60,9 @@ claim() {
 finish() {
     if [ -d "$site/.forkpress" ]; then
         (cd "$site" && "$program" stop --force) >/dev/null 2>&1
+        if [ -n "$mount" ]; then
+            (cd "$site" && "$program" storage detach --force) >/dev/null 2>&1
+        fi
     fi
     rm -rf "$work"
 }
@@ -209,7 +231,20 @@ no_process_left() {
 }
 
 is_gone() {
-    [ ! -e "$1" ]
+    [ ! -e "$1" ] && [ ! -L "$1" ]
+}
+
+# The folder of trees that are no branches.
+trees() {
+    echo "$site/${mount:-.forkpress/cow}/$1"
+}
+
+status_has() {
+    forkpress storage status || return 1
+    local words
+    for words in "$@"; do
+        grep -qE -- "$words" "$work/said" || return 1
+    done
 }
 
 # --- init --------------------------------------------------------------------------------------------
@@ -231,11 +266,23 @@ claim 'init refuses a main that is there' refuses 1 'main exists already' init "
 rmdir "$site/main"
 claim 'init refuses an unknown file view' refuses 2 'unknown file view' init --file-view carrier-pigeon
 claim 'what was refused left nothing' is_gone "$site/.forkpress"
+if [ -n "${FORKPRESS_E2E_FILE_VIEW:-}" ]; then
+    wordpress+=(--file-view "$FORKPRESS_E2E_FILE_VIEW")
+fi
 claim 'init makes a site' says 'forkpress: site made in' \
     init "${wordpress[@]}" --port "$port" --admin-password "$password" --site-title 'End to End' || { echo "$passed passed, $failed failed"; exit 1; }
 claim 'a second init is refused' refuses 1 'is a site already' init "${wordpress[@]}"
 claim 'the configuration names neither the site nor its folder' \
     lacks_words "$site/main/wp-config.php" "$site" "wp.localhost:$port"
+
+claim 'storage status has a line for each thing' status_has '^ForkPress storage status$' '^public: ' '^storage: ' \
+    '^branches: +1$' '^lock: .*operations.lock' '^lifecycle: .*lifecycle.lock' '^leftovers: +none$'
+claim 'doctor storage reports what the volume can do' says 'ForkPress storage capability report' doctor storage
+if [ -n "$mount" ]; then
+    claim 'the site has the file view that was asked for' status_has "^file view: +$view\$"
+    claim 'its image is attached' status_has "^image: .*/branches\\." "^mount: .*/$mount\$" '^attached: +yes$'
+    claim 'main is a link into it' test "$(readlink "$site/main")" = "$mount/branches/main"
+fi
 
 # --- serve -------------------------------------------------------------------------------------------
 claim 'serve reports the address when the front page answers' says "forkpress: serving http://wp.localhost:$port/" serve || {
@@ -266,7 +313,7 @@ claim 'pretty permalinks work on the branch' contains marketing /only-on-marketi
 claim 'main does not show it' lacks main / 'Only on marketing'
 claim 'a branch is made from a branch' says "COW cloned 'marketing' -> 'headline'" branch create headline --from marketing
 claim 'it has the post' contains headline /only-on-marketing/ 'Written on a branch.'
-claim 'exec runs in the branch' says "$site/headline" exec headline -- pwd
+claim 'exec runs in the branch' says "$(cd "$site/headline" && pwd -P)" exec headline -- pwd
 claim 'exec gives the exit status' exits 7 exec headline -- sh -c 'exit 7'
 
 # --- reset and delete, while clients read --------------------------------------------------------------
@@ -308,7 +355,7 @@ claim 'main has the post now' contains main / 'Only on marketing'
 # --- the lock ----------------------------------------------------------------------------------------
 claim 'a lock that stays busy is 75 and names who has it' busy_behind_exec
 claim 'nothing half-made is left in staging and trash' \
-    test -z "$(find "$site/.forkpress/cow/staging" "$site/.forkpress/cow/trash" -mindepth 1)"
+    test -z "$(find "$(trees staging)" "$(trees trash)" -mindepth 1)"
 
 # --- Git ---------------------------------------------------------------------------------------------
 # Nobody's settings but the test's, and a name to commit under.
@@ -388,6 +435,24 @@ claim 'stop' says "forkpress: stopped http://wp.localhost:$port/" stop
 claim 'nobody listens any more' nobody_listens
 claim 'the registry is empty' says 'no server runs' server list
 claim 'no PHP of the site is left' no_process_left
+
+# --- storage -------------------------------------------------------------------------------------------
+if [ -n "$mount" ]; then
+    claim 'stop has detached the image, and status says so' \
+        status_has '^attached: +no$' '^branches: +unavailable while the image is detached$'
+    claim 'a detached site has no branches to work with' refuses 1 'the storage of this site is detached' branch list
+    claim 'mount attaches it' says 'forkpress: mounted' storage mount
+    claim 'compact gives space back' says 'reclaimed' storage compact
+    claim 'and leaves the image detached' status_has '^attached: +no$'
+    claim 'serve attaches it' says 'forkpress: serving' serve
+    claim 'a branch is served as before' status_is 200 headline /
+    claim 'compact ends the server' says 'reclaimed' storage compact
+    claim 'nobody listens any more, again' nobody_listens
+    claim 'no mount is left' lacks_words /proc/self/mounts "$site"
+else
+    claim 'without an image there is nothing to compact' says 'nothing to compact' storage compact
+fi
+claim 'the doctor finds nothing wrong' says 'wrong:       nothing' doctor storage
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

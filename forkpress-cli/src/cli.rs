@@ -102,6 +102,12 @@ What the branch has now is kept in turn, so an undo can be undone. What is kept,
 
 Every command that changes a branch does the same afterwards, in the background.")]
     Gc(GcArgs),
+    /// Look at, mount, detach, compact, grow and convert what the branches are stored in
+    #[command(subcommand, arg_required_else_help = true)]
+    Storage(StorageCommand),
+    /// Find what is wrong, and mend it
+    #[command(subcommand, arg_required_else_help = true)]
+    Doctor(DoctorCommand),
     /// Run a program in a branch's folder, as a request would: no mutation publishes while it runs
     #[command(after_help = "Examples:
   forkpress exec main -- wp plugin list
@@ -111,9 +117,6 @@ Every command that changes a branch does the same afterwards, in the background.
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
 number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
     Exec(ExecArgs),
-    /// Look for what is amiss
-    #[command(subcommand, arg_required_else_help = true)]
-    Doctor(DoctorCommand),
     /// Show what goes on: requests, locks, operations
     #[command(after_help = "Examples:
   forkpress top
@@ -216,7 +219,8 @@ pub struct InitArgs {
     #[arg(long, value_name = "TITLE")]
     pub site_title: Option<String>,
 
-    /// How branches share bytes: btrfs-snapshot, reflink or file-copy [default: the best that works here]
+    /// How branches share bytes: btrfs-snapshot, reflink, file-copy, or in an image: linux-xfs-loop,
+    /// macos-apfs-sparsebundle [default: the best that works here]
     #[arg(long, value_name = "VIEW")]
     pub file_view: Option<FileView>,
 
@@ -400,7 +404,86 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
 }
 
 #[derive(Debug, Subcommand)]
+pub enum StorageCommand {
+    /// Say where the branches are, who holds the locks, and what an image holds
+    #[command(after_help = "Examples:
+  forkpress storage status
+  forkpress storage status --json | jq .image.reclaimable_bytes")]
+    Status,
+    /// Mount the image; 'forkpress serve' does that by itself
+    #[command(after_help = "Examples:
+  forkpress storage mount
+  forkpress storage mount --json | jq -r .mount")]
+    Mount {
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Unmount the image; 'forkpress stop' does that by itself
+    #[command(after_help = "Examples:
+  forkpress storage detach
+  forkpress storage detach --force      even where programs have files in it open
+
+It stays detached until 'forkpress serve' or 'forkpress storage mount'.")]
+    Detach {
+        /// Take it away from programs that have files in it open, and from a server
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Give the space that deleted files had in the image back to the disk
+    #[command(after_help = "Examples:
+  forkpress storage compact
+  forkpress storage compact --keep-server     it answers 503 until 'forkpress storage mount'
+
+Stops the server and leaves the image detached, until 'forkpress serve' or 'forkpress storage mount'.
+Where a site has no image there is nothing to compact, which is no failure.")]
+    Compact {
+        /// Let the server run
+        #[arg(long)]
+        keep_server: bool,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Make a Linux image larger while it is in use
+    #[command(after_help = "Examples:
+  forkpress storage grow 200G")]
+    Grow {
+        /// Its new size: a number with K, M, G or T
+        #[arg(value_name = "SIZE", value_parser = parse_bytes)]
+        size_bytes: u64,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+    /// Move all branches, and what is kept of former ones, to another file view while the site is served
+    #[command(after_help = "Examples:
+  forkpress storage convert --to linux-xfs-loop
+  forkpress storage convert --to file-copy
+
+The old storage is removed when the new one is in use and has been checked. Interrupted before that, the site stays as it
+was; interrupted later, the next command finishes it.")]
+    Convert {
+        /// The new file view
+        #[arg(long, value_name = "VIEW")]
+        to: FileView,
+        #[command(flatten)]
+        wait: WaitArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 pub enum DoctorCommand {
+    /// Say what the volume can do and what is wrong with the storage
+    #[command(after_help = "Examples:
+  forkpress doctor storage
+  forkpress doctor storage --fix
+
+Exit status 1 where something stays wrong.")]
+    Storage {
+        /// Mend what is safe to mend
+        #[arg(long)]
+        fix: bool,
+    },
     /// Tell whether the code of the branches in use fits into PHP's OPcache
     #[command(after_help = "Examples:
   forkpress doctor php
@@ -614,6 +697,21 @@ fn long_version() -> String {
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// A number of bytes, with K, M, G or T for powers of 1024.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err("not a size such as 200G".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a size such as 200G".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
 /// WordPress cuts blanks off what is typed into its login form.

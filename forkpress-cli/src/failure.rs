@@ -8,8 +8,10 @@ use forkpress_core::branch::BranchError;
 use forkpress_core::config::ConfigError;
 use forkpress_core::lock::LockError;
 use forkpress_core::mutation::MutationError;
+use forkpress_core::mutation::convert::ConvertError;
 use forkpress_core::registry::RegistryError;
 use forkpress_core::site::SiteError;
+use forkpress_core::storage::StorageError;
 use serde::{Deserialize, Serialize};
 
 /// Refused or failed.
@@ -117,6 +119,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
         return match error {
             _ if error.is_busy() => Some(busy()),
             MutationError::Branch(error) | MutationError::Source { source: error, .. } => of_branch(error),
+            MutationError::Converted => Some((Some("type the command again".to_owned()), BUSY)),
             MutationError::DeleteMain => refused("forkpress branch reset main --from BRANCH --force"),
             MutationError::ResetFromItself => refused("name the branch to take from: --from BRANCH"),
             MutationError::ResetMain => refused("repeat the command with --force if main's files and database may go"),
@@ -141,6 +144,28 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     }
     if let Some(error) = error.downcast_ref::<BranchError>() {
         return of_branch(error);
+    }
+    if let Some(error) = error.downcast_ref::<ConvertError>() {
+        return match error {
+            ConvertError::Storage(error) => known(error),
+            ConvertError::Mutation(error) => known(error),
+            ConvertError::Same(_) | ConvertError::Unsupported(_) => {
+                refused("forkpress doctor storage says what works here")
+            }
+            ConvertError::OldStays(_) => refused("end what uses it; forkpress serve then removes it"),
+            ConvertError::Differs { .. } => None,
+        };
+    }
+    if let Some(error) = error.downcast_ref::<StorageError>() {
+        return match error {
+            StorageError::Busy { .. } => refused("end these programs, or add --force to storage detach"),
+            StorageError::NoImage => refused("forkpress storage status"),
+            StorageError::NotSmaller { .. } => {
+                refused("an image can't be made smaller; forkpress storage compact gives unused space back")
+            }
+            StorageError::Lock(LockError::Timeout(_)) => Some(busy()),
+            _ => None,
+        };
     }
     match error.downcast_ref::<SiteError>() {
         Some(SiteError::NotFound { .. }) => {
@@ -169,6 +194,7 @@ fn busy() -> (Option<String>, u8) {
 
 fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
     match error {
+        BranchError::Detached => Some((Some("forkpress storage mount, or forkpress serve".to_owned()), FAILED)),
         BranchError::Missing { .. } => Some((Some("forkpress branch list".to_owned()), FAILED)),
         BranchError::NoRecord { .. } | BranchError::NotAFolder { .. } => {
             Some((Some("forkpress did not make it and leaves it alone: move it away by hand".to_owned()), FAILED))

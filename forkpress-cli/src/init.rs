@@ -20,7 +20,7 @@ use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Progress;
 use forkpress_core::site::{Site, create_folders};
-use forkpress_core::{mutation, view};
+use forkpress_core::{mutation, storage, view};
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};
@@ -32,6 +32,9 @@ use crate::site::Address;
 use crate::{child, extension, output, progress, site, tree};
 
 use claim::Claim;
+
+/// Has a site made with a sparse bundle where no file view is asked for, as on a Mac that can't clone files.
+const FORCE_SPARSEBUNDLE: &str = "FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE";
 
 /// How often a waiting init looks whether it was interrupted.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -106,6 +109,10 @@ fn make(
     progress: &dyn Progress,
 ) -> Result<Made, Failure> {
     let file_view = file_view(layout, args.file_view)?;
+    let layout = &layout.with_image(file_view.image());
+    if layout.image().is_some() {
+        storage::make(layout, storage::default_size_bytes(layout)?)?;
+    }
     create_folders(layout)?;
     bundle::write_runtime(&layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(layout)?;
@@ -160,16 +167,22 @@ fn make(
 }
 
 fn file_view(layout: &SiteLayout, asked: Option<FileView>) -> Result<FileView, Failure> {
-    let root = &layout.storage_root();
+    let root = layout.public_root();
     match asked {
-        None => Ok(view::probe(root)),
-        Some(asked) if view::supports(asked, root) => Ok(asked),
+        None if std::env::var_os(FORCE_SPARSEBUNDLE).is_some_and(|value| value == "1") => {
+            Ok(FileView::MacosApfsSparsebundle)
+        }
+        None => match view::probe(root) {
+            // Every Mac has what that takes.
+            FileView::FileCopy if cfg!(target_os = "macos") => Ok(FileView::MacosApfsSparsebundle),
+            best => Ok(best),
+        },
+        Some(asked) if asked.image().is_some() || view::supports(asked, root) => Ok(asked),
         Some(asked) => {
             let needs = match asked {
                 FileView::BtrfsSnapshot => "it needs a folder on btrfs; ",
                 FileView::Reflink => "it needs a file system that clones files, such as XFS, btrfs or APFS; ",
-                FileView::FileCopy => "",
-                FileView::MacosApfsSparsebundle | FileView::LinuxXfsLoop => "",
+                _ => "",
             };
             Err(Failure::new(format!("the file view {asked} does not work in {}", root.display()))
                 .hint(format!("{needs}leave --file-view out: the best that works here is taken")))

@@ -88,6 +88,14 @@ pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Pro
     Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
 }
 
+/// Checks the database of a tree, which may be in use. A tree without a database passes.
+///
+/// # Errors
+/// [`DatabaseError`].
+pub fn check(tree: &Path) -> Result<(), DatabaseError> {
+    Source::open(tree)?.map_or(Ok(()), |source| source.check())
+}
+
 /// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
 #[derive(Debug)]
 pub(crate) struct Reader(Source);

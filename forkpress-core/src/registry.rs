@@ -108,6 +108,21 @@ impl Registry {
         self.rewrite(|_| {})
     }
 
+    /// The servers that are listed and run no more. They stay listed.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub fn dead(&self) -> Result<Vec<Server>, RegistryError> {
+        let _lock = self.lock()?;
+        let path = self.0.join("servers.json");
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.map_err(at(&path))?,
+        };
+        let servers = parse(&bytes).unwrap_or_default();
+        Ok(servers.into_iter().filter(|server| !server.process.is_alive()).collect())
+    }
+
     /// Adds a server, in the place of any of the same process.
     ///
     /// # Errors

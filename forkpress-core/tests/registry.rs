@@ -89,3 +89,65 @@ fn processes_that_register_at_once_are_all_listed_and_killed_ones_are_dropped() 
     }
     assert_eq!(pids(&registry), [0; 0]);
 }
+
+#[test]
+fn fifty_that_register_while_fifty_leave_are_all_listed() {
+    const EACH: usize = 50;
+    let dir = tempfile::tempdir().unwrap();
+    let registry = Registry::at(dir.path());
+    let registered = |child: &mut Child| {
+        let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.ends_with("registered")), "a child failed");
+    };
+    let mut leaving: Vec<_> = (0..EACH).map(|_| start_once(dir.path())).collect();
+    for child in &mut leaving {
+        tell(child);
+        registered(child);
+    }
+    let mut coming: Vec<_> = (0..EACH).map(|_| start_once(dir.path())).collect();
+    // All of them are told at once.
+    for (leaves, comes) in leaving.iter_mut().zip(&mut coming) {
+        drop(leaves.stdin.take());
+        tell(comes);
+    }
+    for child in &mut leaving {
+        assert!(child.wait().unwrap().success());
+    }
+    coming.iter_mut().for_each(registered);
+    let mut expected: Vec<_> = coming.iter().map(Child::id).collect();
+    expected.sort_unstable();
+    assert_eq!(pids(&registry), expected);
+    for child in &mut coming {
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}
+
+const ONCE: &str = "FORKPRESS_TEST_REGISTRY_ONCE";
+
+/// Runs in each child of that test: registers when it is told to, and goes when its standard input ends.
+#[test]
+fn child_once() {
+    let Some(dir) = env::var_os(ONCE) else { return };
+    let registry = Registry::at(dir);
+    io::stdin().lines().next();
+    registry.add(own()).unwrap();
+    println!("registered");
+    io::stdout().flush().unwrap();
+    io::stdin().read_to_end(&mut Vec::new()).unwrap();
+    registry.remove(&own().process).unwrap();
+}
+
+fn start_once(dir: &std::path::Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child_once", "--nocapture"])
+        .env(ONCE, dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn tell(child: &mut Child) {
+    child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+}

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::offset_of;
 
 use ext_php_rs::ffi::{_php_stream_ops, php_stream, php_stream_context, php_stream_wrapper, zend_off_t, zend_string};
 use forkpress_core::branchfs::{BranchUrl, Folder, FsError};
@@ -122,15 +123,14 @@ unsafe extern "C" fn read(stream: *mut php_stream, buffer: *mut c_char, count: u
             None => Ok(None),
         });
         let Some(Some(name)) = next.transpose()? else { return Ok(false) };
-        // SAFETY: PHP passes a buffer of that size, and all zero is a valid entry.
-        let entry = unsafe {
-            buffer.write_bytes(0, count);
-            &mut *buffer.cast::<php_stream_dirent>()
-        };
-        // The last byte stays zero.
-        let room = entry.d_name.len() - 1;
-        for (to, from) in entry.d_name[..room].iter_mut().zip(name) {
-            *to = from.cast_signed();
+        let at = offset_of!(php_stream_dirent, d_name);
+        let length = name.len().min(count - at - 1);
+        // SAFETY: PHP passes a buffer of that size. What precedes the name may be zero: a kind that is not known.
+        unsafe {
+            buffer.write_bytes(0, at);
+            let to = buffer.add(at);
+            to.copy_from_nonoverlapping(name.as_ptr().cast(), length);
+            to.add(length).write(0);
         }
         Ok(true)
     });

@@ -149,7 +149,8 @@ fn list(site: &Site, bytes: bool, as_json: bool) -> Result<(), Failure> {
     // A tree that can't be read, or that went just now, is no reason to keep the others back.
     let usages = branches.iter().map(|branch| is_measured.then(|| usage::measure(&branch.path).ok()).flatten());
     if as_json {
-        let rows: Vec<_> = branches.iter().zip(usages).map(|(branch, usage)| row(branch, usage, &address)).collect();
+        let rows: Vec<_> =
+            branches.iter().zip(usages).map(|(branch, usage)| row(site, branch, usage, &address)).collect();
         output::json(&rows)?;
         return Ok(());
     }
@@ -176,12 +177,12 @@ fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
     let address = Address::of(site);
     let usage = usage::measure(&branch.path);
     if as_json {
-        output::json(&row(&branch, usage.ok(), &address))?;
+        output::json(&row(site, &branch, usage.ok(), &address))?;
         return Ok(());
     }
     output::line(format_args!("forkpress cow branch {name}"))?;
     output::line(format_args!("url:        {}", address.url(name)))?;
-    output::line(format_args!("path:       {}", branch.path.display()))?;
+    output::line(format_args!("path:       {}", site.layout.public_branch(name).display()))?;
     output::line(format_args!("created:    {}", branch.record.created_at))?;
     if let Some(from) = &branch.record.from {
         output::line(format_args!("from:       {from}"))?;
@@ -194,11 +195,11 @@ fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
 }
 
 /// What `--json` says of a branch. Its bytes are null where they can't be told or were not asked for.
-fn row(branch: &Branch, usage: Option<Usage>, address: &Address) -> Value {
+fn row(site: &Site, branch: &Branch, usage: Option<Usage>, address: &Address) -> Value {
     json!({
         "name": branch.name.as_str(),
         "url": address.url(&branch.name),
-        "path": branch.path,
+        "path": site.layout.public_branch(&branch.name),
         "created_at": branch.record.created_at,
         "from": branch.record.from.as_ref().map(BranchName::as_str),
         "generation": branch.record.generation,

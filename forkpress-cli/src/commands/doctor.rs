@@ -1,21 +1,15 @@
 //! `forkpress doctor`: is something amiss?
 
+pub mod storage;
+
 use std::path::Path;
 
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
-use crate::cli::DoctorCommand;
 use crate::failure::Failure;
 use crate::server::{self, OpcacheStatus};
 use crate::{output, site};
-
-/// Looks at what was asked for.
-pub fn run(work_dir: Option<&Path>, command: &DoctorCommand, as_json: bool) -> Result<(), Failure> {
-    match command {
-        DoctorCommand::Php => php(work_dir, as_json),
-    }
-}
 
 /// Whether compiled code still fits into OPcache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +67,8 @@ impl Verdict {
     }
 }
 
-fn php(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
+/// Tells whether the code of the branches in use fits into PHP's OPcache.
+pub fn php(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
     let Some(status) = server::opcache(&site)? else {
         return Err(Failure::new("no server runs, and only a server has an OPcache").hint("forkpress serve"));

@@ -29,6 +29,8 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
     let lock = SharedOperations::lock(&files, Deadline::after(args.wait.timeout), None)?;
     drop(waiting);
     let branch = branch::show(&site, &args.branch)?;
+    // Where users find it, also where that is a link.
+    let folder = site.layout.public_branch(&branch.name);
 
     let catch = || "cannot catch signals".to_owned();
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGCHLD]).during(catch)?;
@@ -39,8 +41,8 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
     let (program, arguments) = args.program.split_first().expect("the command line requires a program");
     let mut child = child::command(program)?
         .args(arguments)
-        .current_dir(&branch.path)
-        .env("PWD", &branch.path)
+        .current_dir(&folder)
+        .env("PWD", &folder)
         .env("HTTP_HOST", Address::of(&site).host(&branch.name))
         .env("FORKPRESS_BRANCH", branch.name.as_str())
         .spawn()

@@ -12,13 +12,14 @@ mod history;
 mod logs;
 mod serve;
 mod stop;
+mod storage;
 mod top;
 
 use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, GitHook, ServerCommand};
+use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
@@ -40,8 +41,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Log(args) => history::log(work_dir, args, cli.json)?,
         Command::Undo(args) => history::undo(work_dir, args, cli.json)?,
         Command::Gc(args) => history::gc(work_dir, args, cli.json)?,
+        Command::Storage(command) => storage::run(work_dir, command, cli.json)?,
+        Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage::run(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
-        Command::Doctor(command) => doctor::run(work_dir, command, cli.json)?,
+        Command::Doctor(DoctorCommand::Php) => doctor::php(work_dir, cli.json)?,
         Command::Top => top::run(work_dir, cli.json)?,
         Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,
         Command::Commit(args) => checkout::commit(args, cli.json)?,

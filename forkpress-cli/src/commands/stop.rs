@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use forkpress_core::registry::Server;
+use forkpress_core::site::Site;
 use serde_json::json;
 
+use super::storage;
 use crate::cli::StopArgs;
 use crate::failure::Failure;
 use crate::server::{self, Stopped};
@@ -42,7 +44,16 @@ pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<()
             Stopped::Killed => output::line(format_args!("forkpress: killed {url}"))?,
         }
     }
-    Ok(())
+    if args.all {
+        for (server, _) in &stopped {
+            // One that is gone has nothing to detach.
+            if let Ok(site) = Site::open(&server.work_dir) {
+                storage::detach_after_stop(&site, args.timeout)?;
+            }
+        }
+        return Ok(());
+    }
+    storage::detach_after_stop(&site::open(work_dir)?, args.timeout)
 }
 
 /// Lists this user's servers.

@@ -5,8 +5,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use forkpress_core::layout::SiteLayout;
+use forkpress_core::layout::{ImageKind, SiteLayout};
 use forkpress_core::name::BranchName;
+use forkpress_core::storage::{self, Link};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{During, Failure};
@@ -88,6 +89,12 @@ impl Claim {
         let main = self.layout.branch(&BranchName::main());
         if fs::symlink_metadata(&main).is_ok_and(|metadata| metadata.is_dir() && note == note_of(&metadata)) {
             fs::remove_dir_all(&main)?;
+        }
+        for image in ImageKind::ALL.map(|kind| self.layout.with_image(Some(kind))) {
+            if storage::look_at_link(&image, &BranchName::main()).is_ok_and(|link| link == Some(Link::Right)) {
+                fs::remove_file(&main)?;
+            }
+            image.image().map_or(Ok(()), storage::remove).map_err(io::Error::other)?;
         }
         for entry in fs::read_dir(self.layout.work_dir())? {
             let entry = entry?;

@@ -20,11 +20,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Lifecycle, Patience};
-use forkpress_core::mutation;
+use forkpress_core::mutation::{self, convert};
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::{Registry, Server};
 use forkpress_core::site::Site;
+use forkpress_core::storage;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -117,6 +118,10 @@ pub fn serve(
         output::note(format_args!("forkpress: waiting: {busy}"));
     });
     let lifecycle = Lifecycle::lock(site.layout.cow(), "starting a server", &mut patience)?;
+    // A conversion may have ended, or died, since the site was opened.
+    convert::heal(site, &lifecycle, &mut patience)?;
+    let site = &Site::open(site.layout.work_dir())?;
+    storage::attach(site, &lifecycle)?;
     if let Some(server) = site::server_of(site)? {
         if wanted.is_met_by(&server) {
             return started(&Started::Before(server));

@@ -5,9 +5,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use forkpress_core::branch::BranchError;
 use forkpress_core::config::FileView;
 use forkpress_core::lock;
-use forkpress_core::mutation::spare;
+use forkpress_core::mutation::{MutationError, spare};
 use forkpress_core::progress::Silent;
 use forkpress_core::site::Site;
 
@@ -62,8 +63,8 @@ impl Drop for Keeper {
 /// In that process: keeps spares for as long as the server lives.
 pub fn run(work_dir: &Path) -> Result<(), Failure> {
     give_way();
-    let site = Site::open(work_dir)?;
-    let generation = || lock::generation(site.layout.cow());
+    let first = Site::open(work_dir)?;
+    let generation = || lock::generation(first.layout.cow());
     let mut kept: Option<(u64, Instant)> = None;
     loop {
         let now = generation()?;
@@ -72,7 +73,13 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
             if generation()? != now {
                 continue;
             }
-            if let Err(error) = spare::keep(&site, &Silent) {
+            // The site may have another file view by now. While its storage is detached there is nothing to clone.
+            let kept_now =
+                Site::open(work_dir).map_err(Failure::from).and_then(|site| match spare::keep(&site, &Silent) {
+                    Err(MutationError::Branch(BranchError::Detached)) | Ok(_) => Ok(()),
+                    Err(error) => Err(error.into()),
+                });
+            if let Err(error) = kept_now {
                 output::note(format_args!("forkpress: warning: no spare is made: {error}"));
             }
             kept = Some((now, Instant::now()));

@@ -364,6 +364,7 @@ fn restore_records(site: &Site, intent: &Intent) -> Result<(), MutationError> {
     let cow = site.layout.cow();
     for tree in &intent.trees {
         let path = cow.record(&tree.name);
+        storage::link(&site.layout, &tree.name, intent.goes())?;
         match BranchRecord::read(&path)? {
             None if intent.goes() => disk::replace(&path, tree.record.to_toml().as_bytes())?,
             Some(_) if !intent.goes() => disk::remove(&path)?,

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::apply::{self, Files, Overlay, Purpose, Reverse};
+use super::convert::{self, ConvertError};
 use super::history::{Entry, History, Operation};
 use super::journal::{Ending, Found, Intent};
 use super::staged::Staged;
 use super::{MutationError, Recovered, Report, batch, keep, spare};
 use crate::branch::{self, Branch, BranchError};
+use crate::config::SiteConfig;
 use crate::database::DatabaseError;
 use crate::disk::{self, DiskError};
 use crate::file::{self, Replacement};
@@ -105,7 +107,7 @@ impl Begun {
     ) -> Result<Self, MutationError> {
         let since = Instant::now();
         let mut mutation = Mutation::lock(site.layout.cow(), words, patience)?;
-        branch::check_storage(site)?;
+        heal_conversion(site, &mut mutation, patience)?;
         let recovered = recover_under_lock(site, &mut mutation, patience)?;
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
@@ -559,12 +561,27 @@ fn drop_intent(site: &Site) -> Result<(), DiskError> {
     disk::sync(&cow.journal_dir())
 }
 
+/// Sees to it that the site is still where it was when it was opened, and that nobody has died while they moved it.
+fn heal_conversion(site: &Site, mutation: &mut Mutation<'_>, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+    if convert::is_begun(&site.layout) {
+        match convert::heal_under_lock(site, mutation, patience) {
+            Ok(()) | Err(ConvertError::OldStays(_)) => {}
+            Err(ConvertError::Mutation(error)) => return Err(error),
+            Err(source) => return Err(MutationError::Conversion(Box::new(source))),
+        }
+    }
+    match SiteConfig::read(&site.layout.config()) {
+        Ok(config) if config.file_view != site.config.file_view => Err(MutationError::Converted),
+        _ => Ok(branch::check_storage(site)?),
+    }
+}
+
 /// Brings what a dead process left to its end, unless a living one is at work: that one does it.
 pub(super) fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
     let lock = Mutation::lock(site.layout.cow(), "recovery", &mut Patience::silent(crate::deadline::Deadline::NOW));
     match lock {
         Ok(mut mutation) => {
-            branch::check_storage(site)?;
+            heal_conversion(site, &mut mutation, patience)?;
             recover_under_lock(site, &mut mutation, patience)
         }
         Err(LockError::Timeout(_)) => Ok(None),

@@ -15,6 +15,7 @@
 
 pub mod apply;
 mod batch;
+pub mod convert;
 mod engine;
 pub mod history;
 mod journal;
@@ -31,8 +32,8 @@ use thiserror::Error;
 
 use crate::branch::BranchError;
 use crate::database::DatabaseError;
-use crate::disk::DiskError;
-use crate::lock::{LockError, Patience};
+use crate::disk::{self, DiskError};
+use crate::lock::{self, LockError, Patience};
 use crate::name::BranchName;
 use crate::progress::Progress;
 use crate::record::RecordError;
@@ -178,6 +179,12 @@ pub enum MutationError {
         /// The step that failed.
         source: DiskError,
     },
+    /// While this command waited, the site was given another file view, so what it knows of the site is old.
+    #[error("this site was given another file view meanwhile")]
+    Converted,
+    /// A process died while it gave the site another file view, and that can't be brought to an end.
+    #[error("a conversion of the storage is not finished")]
+    Conversion(#[source] Box<convert::ConvertError>),
     /// Every operation has been taken back, or there was none.
     #[error("there is nothing to undo")]
     NothingToUndo,
@@ -421,6 +428,33 @@ pub fn undo(
 /// [`MutationError`].
 pub fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
     engine::recover(site, patience)
+}
+
+/// What interrupted operations have left, in words. Changes nothing, and takes no lock: what is said of an operation that
+/// runs just now is no leftover.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn leftovers(site: &Site) -> Result<Vec<String>, MutationError> {
+    let cow = site.layout.cow();
+    if !lock::holders(cow, &cow.mutation_lock()).is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    if let Some(intent) = journal::Intent::read(&cow.intent())? {
+        found.push(format!("'{}', in which process {} died", intent.entry, intent.entry.pid));
+    }
+    if convert::is_begun(&site.layout) {
+        found.push("a conversion of the storage".to_owned());
+    }
+    for (folder, what) in [(cow.staging_dir(), "staged"), (cow.trash_dir(), "thrown away")] {
+        match disk::list(&folder)?.len() {
+            0 => {}
+            1 => found.push(format!("1 tree that was {what}")),
+            count => found.push(format!("{count} trees that were {what}")),
+        }
+    }
+    Ok(found)
 }
 
 /// Makes the tree at `staged`, a folder in the site's staging folder, the first `main` of a site, durably.

@@ -56,6 +56,7 @@ pub fn list(site: &Site) -> Result<Vec<PathBuf>, DiskError> {
 /// # Errors
 /// [`MutationError`].
 pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, MutationError> {
+    branch::check_storage(site)?;
     let Some(_maker) = Maker::try_lock(site)? else { return Ok(Kept::default()) };
     let mut kept = Kept::default();
     disk::remove(&site.layout.cow().spare_in_making())?;

@@ -41,7 +41,7 @@ enum Files {
 }
 
 impl Staged {
-    /// Does what can be done while whoever writes into `source` goes on, durably.
+    /// Does what can be done while whoever writes into `source` goes on, durably. Uses a spare where there is one.
     pub(super) fn prepare(
         site: &Site,
         source: &Branch,
@@ -51,19 +51,44 @@ impl Staged {
     ) -> Result<Self, MutationError> {
         let view = site.config.file_view;
         let folder = Folder::new(path);
-        let files = if view::takes_whole_trees(view, &source.path)? {
-            Files::WholeTree
-        } else if let Some(seen) = spare::take(site, source, folder.path())? {
+        let is_whole = view::takes_whole_trees(view, &source.path)?;
+        let seen = if is_whole { None } else { spare::take(site, source, folder.path())? };
+        Self::begin(view, &source.path, folder, seen, deadline, progress)
+    }
+
+    /// Does the same for a tree that is to be in another storage than the one it is taken from.
+    pub(super) fn prepare_elsewhere(
+        view: FileView,
+        source: &Path,
+        path: PathBuf,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutationError> {
+        Self::begin(view, source, Folder::new(path), None, deadline, progress)
+    }
+
+    /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it.
+    fn begin(
+        view: FileView,
+        source: &Path,
+        folder: Folder,
+        seen: Option<Tree>,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutationError> {
+        let files = if let Some(seen) = seen {
             Files::OneByOne { view, seen }
+        } else if view::takes_whole_trees(view, source)? {
+            Files::WholeTree
         } else {
-            let seen = Tree::walk(&source.path)?;
+            let seen = Tree::walk(source)?;
             view::create_tree_root(view, folder.path())?;
             disk::close_to_others(folder.path())?;
-            tree::clone_tree(view, &seen, &source.path, folder.path(), progress)?;
+            tree::clone_tree(view, &seen, source, folder.path(), progress)?;
             Files::OneByOne { view, seen }
         };
-        let database = Snapshot::prepare(view, &source.path, folder.path(), deadline, progress)?;
-        Ok(Self { folder, source: source.path.clone(), files, database })
+        let database = Snapshot::prepare(view, source, folder.path(), deadline, progress)?;
+        Ok(Self { folder, source: source.to_owned(), files, database })
     }
 
     /// Where the tree is or will be.

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::deadline::Deadline;
 use crate::disk::{self, DiskError, step};
 use crate::layout::{ImageKind, ImageLayout, SiteLayout};
 use crate::lock::{Lifecycle, LockError, Mutation, Patience};
@@ -33,6 +34,12 @@ pub use users::{User, users};
 
 /// How long to wait between two attempts to unmount what our own cleaning is just at.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long such a process is waited for where nobody waits for us.
+const PASSING: Duration = Duration::from_secs(15);
+
+/// How often an image is unmounted that is in use by nobody.
+const ATTEMPTS: u32 = 20;
 
 /// Why the storage can't be had, or not be taken away.
 #[derive(Debug, Error)]
@@ -70,9 +77,19 @@ pub enum StorageError {
     /// A step failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The site can't be opened again.
+    #[error("cannot open the site again")]
+    Open(#[source] SiteError),
     /// A folder of the site can't be made.
     #[error(transparent)]
     Site(#[from] SiteError),
+}
+
+impl StorageError {
+    /// Whether nobody has anything open but processes of our own, in the background, that will soon have ended.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy { users } if !users.is_empty() && users.iter().all(User::is_passing))
+    }
 }
 
 fn list_of(users: &[User]) -> String {
@@ -249,12 +266,7 @@ fn unmount_in_peace(
         let unmounted = unmount(image, force);
         drop(publish);
         match unmounted {
-            // What empties the trash in the background ends by itself.
-            Err(StorageError::Busy { users })
-                if !users.is_empty() && users.iter().all(User::is_cleaning) && !patience.deadline().has_passed() =>
-            {
-                thread::sleep(PAUSE);
-            }
+            Err(error) if error.is_passing() && !patience.deadline().has_passed() => thread::sleep(PAUSE),
             unmounted => return unmounted,
         }
     }
@@ -265,16 +277,49 @@ pub(crate) fn unmount(image: &ImageLayout, force: bool) -> Result<(), StorageErr
     if !is_attached(image)? {
         return Ok(());
     }
-    let unmounted = match image.kind() {
-        ImageKind::Sparsebundle => sparsebundle::detach(image, force),
-        ImageKind::XfsLoop => xfs_loop::detach(image, force),
-    };
-    match unmounted {
-        Err(error) if error.source.kind() == ErrorKind::ResourceBusy => {
-            Err(StorageError::Busy { users: users(&image.mount()) })
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let unmounted = match image.kind() {
+            ImageKind::Sparsebundle => sparsebundle::detach(image, force),
+            ImageKind::XfsLoop => xfs_loop::detach(image, force),
+        };
+        match unmounted {
+            Err(error) if error.source.kind() == ErrorKind::ResourceBusy => {
+                let users = users(&image.mount());
+                // Where nobody has anything open, somebody had it a moment ago: a process that ended just now, or one that
+                // was forked and has not become its program yet.
+                if !users.is_empty() || attempts.next().is_none() {
+                    return Err(StorageError::Busy { users });
+                }
+                thread::sleep(PAUSE);
+            }
+            unmounted => return Ok(unmounted?),
         }
-        unmounted => Ok(unmounted?),
     }
+}
+
+/// Unmounts an image that its site does not use.
+///
+/// # Errors
+/// [`StorageError`].
+pub fn unmount_unused(image: &ImageLayout) -> Result<(), StorageError> {
+    unmount(image, false)
+}
+
+/// The loop devices of an image, mounted or not; none where the system does not tell.
+#[must_use]
+pub fn loop_devices(image: &ImageLayout) -> Vec<String> {
+    let file = image.image();
+    let said = run("losetup", &["-n".as_ref(), "-O".as_ref(), "NAME".as_ref(), "-j".as_ref(), file.as_ref()]);
+    said.unwrap_or_default().lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// Frees a loop device that nothing uses.
+///
+/// # Errors
+/// [`DiskError`].
+pub fn free_loop_device(device: &str) -> Result<(), DiskError> {
+    step("free", Path::new(device), || run("losetup", &["-d".as_ref(), device.as_ref()]).map(drop))
 }
 
 /// Unmounts and removes the image of a site that is not to be, if there is one.
@@ -282,7 +327,13 @@ pub(crate) fn unmount(image: &ImageLayout, force: bool) -> Result<(), StorageErr
 /// # Errors
 /// [`StorageError`].
 pub fn remove(image: &ImageLayout) -> Result<(), StorageError> {
-    unmount(image, false)?;
+    let deadline = Deadline::after(PASSING);
+    loop {
+        match unmount(image, false) {
+            Err(error) if error.is_passing() && !deadline.has_passed() => thread::sleep(PAUSE),
+            unmounted => break unmounted?,
+        }
+    }
     Ok(disk::remove(image.dir())?)
 }
 

@@ -17,9 +17,9 @@ pub struct User {
 }
 
 impl User {
-    /// Whether it is forkpress's own, at something that ends by itself.
-    pub(super) fn is_cleaning(&self) -> bool {
-        self.command.contains("__clean")
+    /// Whether it is forkpress's own, at something in the background that ends by itself.
+    pub(super) fn is_passing(&self) -> bool {
+        ["__clean", "__spares"].iter().any(|word| self.command.contains(word))
     }
 }
 

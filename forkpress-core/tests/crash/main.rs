@@ -24,12 +24,15 @@ use forkpress_core::branch;
 use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::disk::fault::{self, Fault};
-use forkpress_core::lock::{OperationsFiles, SharedOperations};
+use forkpress_core::layout::{ImageKind, ImageLayout};
+use forkpress_core::lock::{Lifecycle, OperationsFiles, SharedOperations};
+use forkpress_core::mutation::convert;
 use forkpress_core::mutation::history::{Entry, History, Operation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
 use forkpress_core::site::Site;
+use forkpress_core::storage::{self, Link};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -121,6 +124,23 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
         "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop),
         "purge" => mutation::delete(site, &name("y"), true, patience, progress).map(drop),
         "undo" => mutation::undo(site, None, patience, progress).map(drop),
+        "make" | "attach" | "detach" | "compact" | "grow" | "convert-to-files" | "convert-to-image" => {
+            let lifecycle = Lifecycle::lock(site.layout.cow(), operation, patience).unwrap();
+            match operation {
+                "make" => storage::make(&site.layout, IMAGE_BYTES).unwrap(),
+                "attach" => storage::attach(site, &lifecycle).map(drop).unwrap(),
+                "detach" => storage::detach(site, &lifecycle, false, patience).map(drop).unwrap(),
+                "compact" => storage::compact(site, &lifecycle, patience).map(drop).unwrap(),
+                "grow" => storage::grow(site, &lifecycle, 2 * IMAGE_BYTES).unwrap(),
+                "convert-to-files" => {
+                    convert::convert(site, FileView::FileCopy, &lifecycle, patience, progress).map(drop).unwrap();
+                }
+                _ => {
+                    convert::convert(site, FileView::LinuxXfsLoop, &lifecycle, patience, progress).map(drop).unwrap();
+                }
+            }
+            Ok(())
+        }
         "gc" => {
             let mut site = site.clone();
             site.config.keep.trees = 0;
@@ -221,7 +241,16 @@ impl Template {
         }
         world.delete("z").unwrap();
         assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+        if let Some(image) = world.site.layout.image() {
+            // What is copied is an image that nobody uses.
+            storage::unmount_unused(image).unwrap();
+        }
         Self { world, view }
+    }
+
+    /// A template on a file system that clones images.
+    fn in_image(view: FileView) -> Option<Self> {
+        Place::xfs_in_memory().map(|place| Self::new(place, view))
     }
 
     /// A copy beside the original, so that it is on the same file system.
@@ -231,6 +260,13 @@ impl Template {
         let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
         done(Command::new("cp").arg("-a").arg(root.join(".forkpress")).arg(dir.path()));
         let site = Site::open(&dir.path().join(".forkpress")).unwrap();
+        if site.layout.image().is_some() {
+            for branch in ["main", "x", "y"] {
+                done(Command::new("cp").arg("-a").arg(root.join(branch)).arg(dir.path()));
+            }
+            attach(&site);
+            return Copy { site, _dir: dir };
+        }
         let kept = self.world.site.layout.cow().kept_dir();
         let kept = fs::read_dir(kept).unwrap().map(|tree| tree.unwrap().path());
         for tree in ["main", "x", "y"].map(|branch| root.join(branch)).into_iter().chain(kept) {
@@ -252,6 +288,20 @@ impl Template {
 struct Copy {
     site: Site,
     _dir: TempDir,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        place::unmount_images(self.site.layout.public_root());
+    }
+}
+
+/// Large enough for XFS, and for two branches.
+const IMAGE_BYTES: u64 = 512 << 20;
+
+fn attach(site: &Site) {
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+    storage::attach(site, &lifecycle).unwrap();
 }
 
 /// How a script went.
@@ -394,9 +444,23 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         }
         Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
     }
+    check_links(site, what);
     // From a spare, where one was made.
     mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
     assert_eq!(tree_state(&site.layout.branch(&name("another"))), tree_state(&site.layout.branch(&BranchName::main())));
+}
+
+/// Every branch of an image has its link, and no link leads elsewhere.
+fn check_links(site: &Site, what: &str) {
+    if site.layout.image().is_none() {
+        return;
+    }
+    let names: Vec<_> = branch::list(site).unwrap().into_iter().map(|branch| branch.name).collect();
+    for name in &names {
+        assert_eq!(storage::look_at_link(&site.layout, name).unwrap(), Some(Link::Right), "{what}: {name}");
+    }
+    let entries = fs::read_dir(site.layout.public_root()).unwrap().map(Result::unwrap);
+    assert_eq!(entries.filter(|entry| entry.path().is_symlink()).count(), names.len(), "{what}");
 }
 
 /// What is served until recovery is a tree of before or after, too.
@@ -476,6 +540,120 @@ fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_b
     hit_every_step(&template, &["create-all", "undo"], 1, Fault::Death);
     for operation in ["reset", "apply"] {
         hit_every_step(&template, &[operation], 0, Fault::Eio);
+    }
+}
+
+fn hit_every_step_in_an_image(view: FileView, operations: &[&str]) {
+    let Some(template) = Template::in_image(view) else { return };
+    for operation in operations {
+        hit_every_step(&template, &[operation], 0, Fault::Death);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_branches_are_in_an_xfs_image_leaves_the_state_before_or_after() {
+    hit_every_step_in_an_image(FileView::LinuxXfsLoop, &["create", "reset", "delete", "undo"]);
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_branches_are_in_a_sparse_bundle_leaves_the_state_before_or_after() {
+    let test = "a_process_killed_at_any_step_where_branches_are_in_a_sparse_bundle_leaves_the_state_before_or_after";
+    if !place::again_with_hdiutil(test) {
+        hit_every_step_in_an_image(FileView::MacosApfsSparsebundle, &["create", "reset"]);
+    }
+}
+
+/// Kills a process at each step of something that is done to the storage, and has the next server start heal that.
+fn kill_at_every_step_of_storage(template: &Template, operation: &str) {
+    let expected = State::of(&template.copy().site);
+    for at in 1.. {
+        let copy = template.copy();
+        let site = &copy.site;
+        if let (Some(image), "attach" | "make") = (site.layout.image(), operation) {
+            storage::unmount_unused(image).unwrap();
+            if operation == "make" {
+                storage::remove(image).unwrap();
+            }
+        }
+        let outcome = play(site, &[operation], at, Fault::Death);
+        let what = format!("{operation} killed at step {at}");
+        if operation == "make" {
+            storage::make(&site.layout, IMAGE_BYTES).unwrap();
+            assert!(site.layout.branches_dir().is_dir() && site.layout.cow().staging_dir().is_dir(), "{what}");
+        } else {
+            let site = start(site);
+            assert_eq!(State::of(&site), expected, "{what}");
+            check_links(&site, &what);
+            mutation::create(&site, &name("another"), &name("x"), &mut patience(), &Silent).unwrap();
+        }
+        let site = Site::open(site.layout.work_dir()).unwrap();
+        check_nothing_is_left(&site, &what);
+        if outcome.total.is_some_and(|total| total < at) {
+            eprintln!("{operation}: {} steps", at - 1);
+            assert!(at > 3, "{operation}");
+            return;
+        }
+    }
+}
+
+/// What a server does as it starts.
+fn start(site: &Site) -> Site {
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+    convert::heal(site, &lifecycle, &mut patience()).unwrap();
+    let site = Site::open(site.layout.work_dir()).unwrap();
+    storage::attach(&site, &lifecycle).unwrap();
+    mutation::recover(&site, &mut patience()).unwrap();
+    keep::empty_trash(&site).unwrap();
+    site
+}
+
+/// Detaches, and looks for mounts, loop devices, half images and notes.
+fn check_nothing_is_left(site: &Site, what: &str) {
+    if let Some(image) = site.layout.image() {
+        storage::unmount_unused(image).unwrap();
+        assert!(!image.new_image().exists(), "{what}");
+    }
+    let root = site.layout.public_root().to_str().unwrap();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&format!("{root}/")), "{what}: something is mounted");
+    let devices = Command::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap().stdout;
+    assert!(!String::from_utf8_lossy(&devices).contains(&format!("{root}/")), "{what}: a loop device is there");
+    let images = ImageKind::ALL.map(|kind| ImageLayout::new(site.layout.work_dir(), kind));
+    let unused = images.iter().filter(|image| site.layout.image() != Some(image));
+    assert_eq!(unused.filter(|image| image.dir().exists()).count(), 0, "{what}: an image is left");
+    assert!(!site.layout.conversion().exists(), "{what}");
+    assert!(!site.layout.work_dir().join("convert").exists(), "{what}");
+    let aside = fs::read_dir(site.layout.cow().records_dir()).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(aside.filter(|path| path.extension().is_some_and(|e| e == "aside")).count(), 0, "{what}");
+}
+
+#[test]
+fn killed_at_any_step_an_xfs_image_is_made_attached_detached_compacted_and_grown_by_the_next_start() {
+    let Some(template) = Template::in_image(FileView::LinuxXfsLoop) else { return };
+    for operation in ["make", "attach", "detach", "compact", "grow"] {
+        kill_at_every_step_of_storage(&template, operation);
+    }
+}
+
+#[test]
+fn killed_at_any_step_a_sparse_bundle_is_made_attached_detached_and_compacted_by_the_next_start() {
+    let test = "killed_at_any_step_a_sparse_bundle_is_made_attached_detached_and_compacted_by_the_next_start";
+    if place::again_with_hdiutil(test) {
+        return;
+    }
+    let Some(template) = Template::in_image(FileView::MacosApfsSparsebundle) else { return };
+    for operation in ["make", "attach", "detach", "compact"] {
+        kill_at_every_step_of_storage(&template, operation);
+    }
+}
+
+#[test]
+fn a_conversion_killed_at_any_step_loses_nothing_and_is_ended_by_the_next_start() {
+    if let Some(template) = Template::in_image(FileView::LinuxXfsLoop) {
+        kill_at_every_step_of_storage(&template, "convert-to-files");
+    }
+    if let Some(place) = Place::xfs_in_memory() {
+        kill_at_every_step_of_storage(&Template::new(place, FileView::FileCopy), "convert-to-image");
     }
 }
 

@@ -13,16 +13,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use forkpress_core::branch;
-use forkpress_core::config::FileView;
+use forkpress_core::branch::{self, BranchError};
+use forkpress_core::config::{FileView, Keep};
 use forkpress_core::database::DatabaseError;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::{database_of, wal_of};
-use forkpress_core::lock::{Patience, generation};
+use forkpress_core::layout::{ImageKind, database_of, wal_of};
+use forkpress_core::lock::{Lifecycle, Patience, generation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
-use forkpress_core::{usage, view};
+use forkpress_core::{storage, usage, view};
 
 use place::{Kind, Place};
 use world::{Edits, Other, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
@@ -1043,6 +1043,87 @@ fn a_journal_that_cannot_be_understood_stops_mutations() {
     fs::write(world.site.layout.cow().intent(), "operation = 'bake'\n").unwrap();
     assert!(matches!(world.delete("x").unwrap_err(), MutationError::Journal { .. }));
     assert_eq!(world.branches(), ["main", "x"]);
+}
+
+/// Has twenty branches come, write and go, and compacts: what the image takes of the disk is then what is in use.
+fn churn_and_compact(view: FileView) {
+    const BRANCHES: usize = 20;
+    const MIB: usize = 1 << 20;
+    let place = if view.image() == Some(ImageKind::XfsLoop) { Kind::XfsLoop } else { Kind::Sparsebundle };
+    let Some(place) = Place::of(place) else { return };
+    let mut world = World::new(place, view, |main| fs::write(main.join("common"), vec![1; 20 * MIB]).unwrap());
+    world.site.config.keep = Keep { trees: 0, ..Keep::default() };
+    let site = &world.site;
+    let image = site.layout.image().unwrap();
+    let usage = || {
+        rustix::fs::sync();
+        storage::ImageUsage::of(image).unwrap()
+    };
+    let empty_bytes = usage().allocated_bytes - 20 * MIB as u64;
+    for round in 0..2_u8 {
+        for number in 0..BRANCHES {
+            let branch = format!("b{number}");
+            world.create(&branch).unwrap();
+            fs::write(world.path(&branch).join("own"), vec![round + 2; 6 * MIB]).unwrap();
+        }
+        // Every other branch of the second round stays.
+        for number in (0..BRANCHES).filter(|number| round == 0 || number % 2 == 0) {
+            world.delete(&format!("b{number}")).unwrap();
+        }
+        keep::clean(site, &mut patience()).unwrap();
+    }
+    let churned = usage();
+    assert!(churned.reclaimable_bytes().unwrap() > 40 * MIB as u64, "{churned:?}");
+    let in_use = empty_bytes + ((20 + BRANCHES / 2 * 6) * MIB) as u64;
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+    let compacted = storage::compact(site, &lifecycle, &mut patience()).unwrap();
+    assert_eq!(compacted.before_bytes, churned.allocated_bytes);
+    let tenth = in_use / 10;
+    assert!((in_use - tenth..in_use + tenth).contains(&compacted.after_bytes), "{compacted:?}, in use {in_use}");
+    assert!(!storage::is_attached(image).unwrap());
+    storage::attach(site, &lifecycle).unwrap();
+    assert_eq!(world.branches().len(), 1 + BRANCHES / 2);
+    assert_eq!(fs::read(world.path("b1").join("own")).unwrap(), vec![3; 6 * MIB]);
+}
+
+#[test]
+fn what_branches_held_in_an_xfs_image_is_given_back() {
+    churn_and_compact(FileView::LinuxXfsLoop);
+}
+
+#[test]
+fn what_branches_held_in_a_sparse_bundle_is_given_back() {
+    if !place::again_with_hdiutil("what_branches_held_in_a_sparse_bundle_is_given_back") {
+        churn_and_compact(FileView::MacosApfsSparsebundle);
+    }
+}
+
+#[test]
+fn a_mutation_of_a_detached_site_is_refused_and_touches_nothing() {
+    let Some(place) = Place::of(Kind::XfsLoop) else { return };
+    let world = World::new(place, FileView::LinuxXfsLoop, |_| {});
+    let (site, image) = (&world.site, world.site.layout.image().unwrap());
+    storage::unmount_unused(image).unwrap();
+    assert!(matches!(world.create("x"), Err(MutationError::Branch(BranchError::Detached))));
+    assert!(matches!(mutation::recover(site, &mut patience()), Err(MutationError::Branch(BranchError::Detached))));
+    assert!(matches!(branch::list(site), Err(BranchError::Detached)));
+    assert_eq!(fs::read_dir(image.mount()).unwrap().count(), 0, "nothing is made where the image is to be");
+}
+
+#[test]
+fn what_stands_where_a_link_is_to_be_is_in_the_way_and_stays() {
+    let Some(place) = Place::of(Kind::XfsLoop) else { return };
+    let world = World::new(place, FileView::LinuxXfsLoop, |_| {});
+    let layout = &world.site.layout;
+    fs::create_dir(layout.public_branch(&name("x"))).unwrap();
+    assert!(matches!(world.create("x"), Err(MutationError::InTheWay { .. })));
+    symlink("elsewhere", layout.public_branch(&name("y"))).unwrap();
+    assert!(matches!(world.create("y"), Err(MutationError::InTheWay { .. })));
+    assert_eq!(world.branches(), ["main"]);
+    fs::remove_file(layout.public_branch(&BranchName::main())).unwrap();
+    world.create("z").unwrap();
+    assert!(storage::mend_link(layout, &BranchName::main()).unwrap());
+    assert!(layout.public_branch(&BranchName::main()).join("index.php").is_file());
 }
 
 fn branches_created_together_are_each_like_their_source_and_of_their_own(place: Place, _: Kind, view: FileView) {

@@ -34,14 +34,21 @@ pub struct Place {
 impl Place {
     /// A folder in memory, where the machine has one for that, else where temporary files are.
     pub fn in_memory() -> Self {
-        let memory = Path::new("/dev/shm");
-        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let dir = dir_in_memory();
         Self { root: fs::canonicalize(dir.path()).unwrap(), mounted: false, _dir: dir }
+    }
+
+    /// The same, on a file system that clones files.
+    pub fn xfs_in_memory() -> Option<Self> {
+        Self::on(Kind::Xfs, dir_in_memory())
     }
 
     /// A place of this kind; none, and a word on stderr, where the machine can't give it.
     pub fn of(kind: Kind) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
+        Self::on(kind, tempfile::tempdir().unwrap())
+    }
+
+    fn on(kind: Kind, dir: TempDir) -> Option<Self> {
         let root = fs::canonicalize(dir.path()).unwrap();
         if matches!(kind, Kind::XfsLoop | Kind::Sparsebundle)
             && let Err(reason) = run(Command::new("losetup").arg("--find"))
@@ -68,6 +75,11 @@ impl Place {
         }
         Some(Self { root: mount, mounted: true, _dir: dir })
     }
+}
+
+fn dir_in_memory() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 impl Kind {

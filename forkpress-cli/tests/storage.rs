@@ -1,0 +1,264 @@
+//! Sites with their branches in an image: the commands, and what two of them do that meet. Says `SKIPPED:` where the
+//! machine can't mount.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::symlink;
+use std::process::{Child, Command, Stdio};
+
+use common::{Sandbox, skipped, stderr, wordpress};
+
+/// A sandbox with a site in an XFS image.
+struct Imaged(Sandbox);
+
+impl Imaged {
+    fn new() -> Option<Self> {
+        let wordpress = wordpress()?;
+        if !Command::new("losetup").arg("--find").output().is_ok_and(|output| output.status.success()) {
+            skipped("this machine has no loop devices");
+            return None;
+        }
+        let sandbox = Sandbox::new();
+        let mut arguments = sandbox.init_arguments(&wordpress);
+        arguments.extend(["--file-view".to_owned(), "linux-xfs-loop".to_owned()]);
+        let made = Self(sandbox);
+        made.0.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        Some(made)
+    }
+
+    fn is_attached(&self) -> bool {
+        self.0.run(&["storage", "status"]).contains("attached:    yes")
+    }
+
+    /// Holds a lock of the site until it is dropped.
+    fn hold(&self, lock: &str) -> Holder {
+        let path = self.0.site().join(".forkpress/cow").join(lock);
+        let mut child = Command::new("flock")
+            .arg(path)
+            .args(["sh", "-c", "echo held; read -r _"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        assert_eq!(BufReader::new(child.stdout.as_mut().unwrap()).lines().next().unwrap().unwrap(), "held");
+        Holder(child)
+    }
+
+    /// Starts a command that is to wait for a lock, and returns when it says that it does.
+    fn start_waiting(&self, arguments: &[&str]) -> Waiting {
+        let mut child = self.0.forkpress(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("waiting") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "{arguments:?} ended before it waited");
+        }
+        Waiting { child, said }
+    }
+}
+
+impl Drop for Imaged {
+    fn drop(&mut self) {
+        let _ = self.0.forkpress(&["stop", "--force"]).output();
+        let _ = self.0.forkpress(&["storage", "detach", "--force"]).output();
+    }
+}
+
+struct Holder(Child);
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.stdin.take().unwrap().write_all(b"\n");
+        let _ = self.0.wait();
+    }
+}
+
+struct Waiting {
+    child: Child,
+    said: BufReader<std::process::ChildStderr>,
+}
+
+impl Waiting {
+    /// The exit status and what it said.
+    fn end(mut self) -> (i32, String) {
+        let mut said = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        self.said.read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap().code().unwrap(), said)
+    }
+}
+
+#[test]
+fn an_image_is_attached_by_serve_and_detached_by_stop_and_its_users_are_named() {
+    let Some(site) = Imaged::new() else { return };
+    let sandbox = &site.0;
+    sandbox.run(&["serve"]);
+    sandbox.run(&["branch", "create", "sale"]);
+    assert_eq!(sandbox.get("sale", "/").0, 200);
+    assert_eq!(
+        fs::read_link(sandbox.site().join("sale")).unwrap().to_str().unwrap(),
+        ".forkpress/linux-cow/mount/branches/sale"
+    );
+    assert!(sandbox.refused(&["storage", "detach"], 1).contains("hint: forkpress stop"));
+    sandbox.run(&["stop"]);
+    let status = sandbox.run(&["storage", "status"]);
+    assert!(status.starts_with("ForkPress storage status\n"), "{status}");
+    for line in ["attached:    no", "branches:    unavailable while the image is detached", "leftovers:   none"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
+    for command in
+        [&["branch", "list"][..], &["branch", "create", "x"], &["exec", "main", "--", "true"], &["undo"], &["gc"]]
+    {
+        let said = sandbox.refused(command, 1);
+        assert!(said.contains("detached") && said.contains("hint: forkpress storage mount"), "{said}");
+    }
+    assert_eq!(fs::read_dir(sandbox.site().join(".forkpress/linux-cow/mount")).unwrap().count(), 0);
+
+    sandbox.run(&["storage", "mount"]);
+    let mut user = Command::new("cat").current_dir(sandbox.site().join("sale")).stdin(Stdio::piped()).spawn().unwrap();
+    let said = sandbox.refused(&["storage", "detach"], 1);
+    user.kill().unwrap();
+    user.wait().unwrap();
+    assert!(said.contains(&format!("process {} (cat): ", user.id())) && said.contains("/branches/sale"), "{said}");
+    sandbox.run(&["storage", "detach"]);
+    assert!(!site.is_attached());
+    sandbox.run(&["serve"]);
+    assert_eq!(sandbox.get("sale", "/").0, 200);
+}
+
+#[test]
+fn compact_ends_the_server_or_keeps_it_and_leaves_the_image_detached() {
+    let Some(site) = Imaged::new() else { return };
+    let sandbox = &site.0;
+    sandbox.run(&["serve"]);
+    assert!(sandbox.run(&["storage", "compact", "--keep-server"]).contains("reclaimed"));
+    assert!(!site.is_attached());
+    assert_eq!(sandbox.get("main", "/").0, 503);
+    sandbox.run(&["storage", "mount"]);
+    assert_eq!(sandbox.get("main", "/").0, 200);
+    sandbox.run(&["storage", "compact"]);
+    assert!(!site.is_attached());
+    assert!(sandbox.run(&["server", "list"]).contains("no server runs"));
+}
+
+#[test]
+fn a_site_without_an_image_has_nothing_to_compact() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    assert!(sandbox.run(&["storage", "compact"]).contains("nothing to compact"));
+    let status = sandbox.run(&["storage", "status"]);
+    assert!(status.contains("branches:    1") && !status.contains("image:"), "{status}");
+    let report = sandbox.run(&["doctor", "storage"]);
+    assert!(report.starts_with("ForkPress storage capability report\n"), "{report}");
+}
+
+#[test]
+fn the_doctor_finds_and_mends_links_leftovers_and_dead_entries() {
+    let Some(site) = Imaged::new() else { return };
+    let sandbox = &site.0;
+    fs::remove_file(sandbox.site().join("main")).unwrap();
+    symlink(".forkpress/linux-cow/mount/branches/gone", sandbox.site().join("gone")).unwrap();
+    fs::create_dir(sandbox.site().join(".forkpress/linux-cow/mount/staging/half")).unwrap();
+    let output = sandbox.forkpress(&["doctor", "storage"]).output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    for words in ["main is missing", "gone leads to no branch", "1 tree that was staged"] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    let report = sandbox.run(&["doctor", "storage", "--fix"]);
+    assert_eq!(report.matches("mended:").count(), 3, "{report}");
+    assert!(sandbox.run(&["doctor", "storage"]).contains("wrong:       nothing"));
+    assert!(sandbox.site().join("main/wp-load.php").is_file());
+}
+
+#[test]
+fn a_site_is_moved_into_an_image_and_out_again_while_it_is_served() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    if !Command::new("losetup").arg("--find").output().is_ok_and(|output| output.status.success()) {
+        return skipped("this machine has no loop devices");
+    }
+    let site = Imaged(sandbox);
+    let sandbox = &site.0;
+    sandbox.run(&["serve"]);
+    sandbox.run(&["branch", "create", "sale"]);
+    sandbox.run(&["branch", "create", "old"]);
+    sandbox.run(&["branch", "delete", "old"]);
+    fs::write(sandbox.site().join("sale/mark.txt"), "sale").unwrap();
+    let from = sandbox.run(&["storage", "status", "--json"]);
+    let view = from.lines().find(|line| line.contains("file_view")).unwrap().split('"').nth(3).unwrap().to_owned();
+
+    let said = sandbox.run(&["storage", "convert", "--to", "linux-xfs-loop"]);
+    assert!(said.contains("2 branches, 1 kept trees"), "{said}");
+    assert!(sandbox.site().join("sale").is_symlink() && site.is_attached());
+    assert!(sandbox.get("sale", "/mark.txt").1.ends_with("sale"));
+    assert_eq!(sandbox.get("main", "/").0, 200);
+    sandbox.run(&["undo"]);
+    assert_eq!(sandbox.get("old", "/").0, 200);
+    sandbox.run(&["storage", "grow", "800G"]);
+
+    sandbox.run(&["storage", "convert", "--to", &view]);
+    assert!(!sandbox.site().join("sale").is_symlink() && !sandbox.site().join(".forkpress/linux-cow").exists());
+    assert!(sandbox.get("sale", "/mark.txt").1.ends_with("sale"));
+    assert_eq!(sandbox.get("old", "/").0, 200);
+    assert!(sandbox.refused(&["storage", "convert", "--to", &view], 1).contains("already"));
+}
+
+#[test]
+fn a_start_and_a_detach_that_meet_leave_a_site_that_is_served() {
+    let Some(site) = Imaged::new() else { return };
+    let held = site.hold("lifecycle.lock");
+    let detach = site.start_waiting(&["storage", "detach"]);
+    let start = site.0.forkpress(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(held);
+    let (status, said) = detach.end();
+    let started = start.wait_with_output().unwrap();
+    assert!(started.status.success(), "{}", stderr(&started));
+    assert!(status == 0 || status == 1 && said.contains("is served"), "{status}: {said}");
+    assert!(site.is_attached());
+    assert_eq!(site.0.get("main", "/").0, 200);
+}
+
+#[test]
+fn a_start_and_a_compact_that_meet_happen_one_after_the_other() {
+    let Some(site) = Imaged::new() else { return };
+    let held = site.hold("lifecycle.lock");
+    let compact = site.start_waiting(&["storage", "compact"]);
+    let start = site.0.forkpress(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(held);
+    let (status, said) = compact.end();
+    let started = start.wait_with_output().unwrap();
+    assert!(started.status.success() && status == 0, "{said}{}", stderr(&started));
+    let is_served = !site.0.run(&["server", "list"]).contains("no server runs");
+    assert_eq!(site.is_attached(), is_served);
+    assert!(!is_served || site.0.get("main", "/").0 == 200);
+}
+
+#[test]
+fn two_starts_that_meet_are_one_server() {
+    let Some(site) = Imaged::new() else { return };
+    site.0.run(&["storage", "detach"]);
+    let start = || site.0.forkpress(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let held = site.hold("lifecycle.lock");
+    let both = [start(), start()];
+    drop(held);
+    for one in both {
+        let output = one.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    assert_eq!(site.0.run(&["server", "list"]).lines().count(), 1);
+}
+
+#[test]
+fn a_detach_waits_for_a_mutation_and_for_a_request() {
+    let Some(site) = Imaged::new() else { return };
+    for lock in ["mutation.lock", "operations.lock"] {
+        site.0.run(&["storage", "mount"]);
+        let held = site.hold(lock);
+        let detach = site.start_waiting(&["storage", "detach"]);
+        assert!(site.is_attached(), "{lock}");
+        drop(held);
+        assert_eq!(detach.end().0, 0, "{lock}");
+        assert!(!site.is_attached(), "{lock}");
+    }
+}
