@@ -6,7 +6,8 @@
 //! which `undo` brings back, move along. The old storage goes last, when every database in the new one has passed a check.
 //!
 //! `convert.toml` says how far it is. A process that dies before the branches are aside has changed nothing: what it
-//! copied is thrown away. One that dies later is brought to its end by whoever takes `mutation.lock` next.
+//! copied is thrown away, unless the next command is the same conversion, which goes on with the trees that have a note.
+//! One that dies later is brought to its end by whoever takes `mutation.lock` next.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -31,6 +32,7 @@ use crate::progress::Progress;
 use crate::record::BranchRecord;
 use crate::site::{Site, create_folders};
 use crate::storage::{self, StorageError};
+use crate::tree::Tree;
 use crate::view;
 
 /// Why a site was not moved, or not to the end.
@@ -139,7 +141,10 @@ pub fn convert(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Converted, ConvertError> {
-    heal(site, lifecycle, patience)?;
+    let interrupted = Conversion { from: site.config.file_view, to, phase: Phase::Copying };
+    if Conversion::read(&site.layout)? != Some(interrupted) {
+        heal(site, lifecycle, patience)?;
+    }
     let site = &Site::open(site.layout.work_dir()).map_err(StorageError::Open)?;
     let mut mutation =
         lifecycle.mutation(site.layout.cow(), "storage convert", patience).map_err(MutationError::from)?;
@@ -194,23 +199,25 @@ fn move_all(
         storage::make(&new, storage::default_size_bytes(&new)?)?;
     }
     let incoming = Incoming::of(&new);
-    for folder in [&incoming.branches, &incoming.kept] {
+    let copied = Copied(site.layout.conversion_trees("copied"));
+    for folder in [&incoming.branches, &incoming.kept, &copied.0] {
         step("make the folder", folder, || fs::create_dir_all(folder))?;
     }
-    let view = conversion.to;
     let mut staged = Vec::new();
     let kept = disk::list(&site.layout.cow().kept_dir())?;
     for tree in &kept {
-        // Nobody writes into these: copied once, they are copied.
         let target = incoming.kept.join(name_of(tree));
-        let mut copy = stage(view, tree, target, patience, progress)?;
-        copy.refresh(patience.deadline().remaining())?;
-        copy.keep();
+        // Nobody writes into these: copied once, they are copied.
+        if copied.walk_of(&target)?.is_none() {
+            let mut copy = stage(conversion.to, tree, target, &copied, patience, progress)?;
+            copy.refresh(patience.deadline().remaining())?;
+            copied.note(&copy)?;
+            copy.keep();
+        }
     }
     for branch in branches {
-        let copy = stage(view, &branch.path, incoming.branches.join(branch.name.as_str()), patience, progress)?;
-        check(&branch.path, copy.path())?;
-        staged.push(copy);
+        let target = incoming.branches.join(branch.name.as_str());
+        staged.push(stage(conversion.to, &branch.path, target, &copied, patience, progress)?);
     }
     loop {
         let publish = mutation.publish(patience).map_err(MutationError::from)?;
@@ -238,14 +245,54 @@ fn move_all(
     }
 }
 
+/// Copies a tree to `target`, and compares, unless an interrupted conversion did.
 fn stage(
     view: FileView,
     source: &Path,
     target: PathBuf,
+    copied: &Copied,
     patience: &Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Staged, MutationError> {
-    Staged::prepare_elsewhere(view, source, target, patience.deadline(), progress)
+) -> Result<Staged, ConvertError> {
+    let seen = copied.walk_of(&target)?;
+    let is_new = seen.is_none();
+    if is_new {
+        disk::remove(&target)?;
+    }
+    let copy = Staged::prepare_elsewhere(view, source, target, seen, patience.deadline(), progress)?;
+    if is_new {
+        check(source, copy.path())?;
+        copied.note(&copy)?;
+    }
+    Ok(copy)
+}
+
+/// Notes, a file each, of the trees that are copied whole, durably: what each looked like.
+struct Copied(PathBuf);
+
+impl Copied {
+    /// What the tree that was copied to `target` looked like; none where it is not there, or not whole.
+    fn walk_of(&self, target: &Path) -> Result<Option<Tree>, DiskError> {
+        let note = self.note_of(target);
+        let bytes = step("read", &note, || match fs::read(&note) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => bytes.map(Some),
+        })?;
+        let is_there = disk::inode(target)?.is_some();
+        Ok(bytes.filter(|_| is_there).and_then(|bytes| Tree::from_bytes(&bytes)))
+    }
+
+    fn note(&self, copy: &Staged) -> Result<(), DiskError> {
+        copy.seen().map_or(Ok(()), |seen| disk::replace(&self.note_of(copy.path()), &seen.to_bytes()))
+    }
+
+    /// With the name of the folder that the tree is in: a branch may be named by a number, like a kept tree.
+    fn note_of(&self, target: &Path) -> PathBuf {
+        let mut name = target.parent().map(name_of).unwrap_or_default().to_owned();
+        name.push("-");
+        name.push(name_of(target));
+        self.0.join(name)
+    }
 }
 
 fn name_of(path: &Path) -> &OsStr {
@@ -367,6 +414,12 @@ fn write_view(site: &Site, layout: &SiteLayout, view: FileView) -> Result<(), Co
 /// Throws away what was copied.
 fn take_back(layout: &SiteLayout, conversion: Conversion) -> Result<(), ConvertError> {
     put_back(layout.cow(), None)?;
+    // Before any of the trees, so that no note is left of a tree that is half gone.
+    let copied = layout.conversion_trees("copied");
+    disk::remove(&copied)?;
+    if let Some(folder) = copied.parent().filter(|folder| folder.exists()) {
+        disk::sync(folder)?;
+    }
     if let Some(image) = conversion.after(layout).image() {
         storage::remove(image)?;
     }

@@ -56,15 +56,17 @@ impl Staged {
         Self::begin(view, &source.path, folder, seen, deadline, progress)
     }
 
-    /// Does the same for a tree that is to be in another storage than the one it is taken from.
+    /// Does the same for a tree that is to be in another storage than the one it is taken from. `seen`: what the source
+    /// looked like when the tree at `path` was cloned from it, where one was.
     pub(super) fn prepare_elsewhere(
         view: FileView,
         source: &Path,
         path: PathBuf,
+        seen: Option<Tree>,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
-        Self::begin(view, source, Folder::new(path), None, deadline, progress)
+        Self::begin(view, source, Folder::new(path), seen, deadline, progress)
     }
 
     /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it.
@@ -96,12 +98,17 @@ impl Staged {
         self.folder.path()
     }
 
+    /// What the source looked like when the tree became what it is; none where its files were not looked at.
+    pub(super) fn seen(&self) -> Option<&Tree> {
+        match &self.files {
+            Files::OneByOne { seen, .. } => Some(seen),
+            Files::WholeTree => None,
+        }
+    }
+
     /// The files and folders of the tree; zero where they were not looked at.
     pub(super) fn entries(&self) -> u64 {
-        match &self.files {
-            Files::OneByOne { seen, .. } => seen.entries.len() as u64,
-            Files::WholeTree => 0,
-        }
+        self.seen().map_or(0, |seen| seen.entries.len() as u64)
     }
 
     /// Makes the tree, durably, what the source is now, while no request runs, and says how many entries it took again

@@ -14,6 +14,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -663,6 +664,41 @@ fn a_conversion_killed_at_any_step_loses_nothing_and_is_ended_by_the_next_start(
     }
     if let Some(place) = Place::xfs_in_memory() {
         kill_at_every_step_of_storage(&Template::new(place, FileView::FileCopy), "convert-to-image");
+    }
+}
+
+#[test]
+fn a_conversion_that_was_killed_goes_on_with_what_it_has_copied() {
+    let Some(place) = Place::xfs_in_memory() else { return };
+    let template = Template::new(place, FileView::FileCopy);
+    let convert = |site: &Site| {
+        let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+        convert::convert(site, FileView::LinuxXfsLoop, &lifecycle, &mut patience(), &Silent).unwrap();
+        Site::open(site.layout.work_dir()).unwrap()
+    };
+    // Until it has copied a branch whole, and not the next one.
+    for at in (10..).step_by(10) {
+        let copy = template.copy();
+        let outcome = play(&copy.site, &["convert-to-image"], at, Fault::Death);
+        assert!(outcome.total.is_none(), "it ended before it was killed in the middle");
+        let image = ImageLayout::new(copy.site.layout.work_dir(), ImageKind::XfsLoop);
+        let notes = copy.site.layout.conversion_trees("copied");
+        if !notes.join("branches-main").exists() {
+            start(&copy.site);
+            check_nothing_is_left(&copy.site, &format!("killed at step {at}"));
+            continue;
+        }
+        let inode = |branch: &str| fs::metadata(image.branches_dir().join(branch).join("mark")).ok().map(|m| m.ino());
+        let before = inode("main");
+        // What changed while nothing was copied is copied now.
+        fs::write(copy.site.layout.branch(&name("main")).join("later"), "later").unwrap();
+        let expected = State::of(&copy.site);
+        let site = convert(&copy.site);
+        assert!(before.is_some() && inode("main") == before, "main is copied once");
+        assert_eq!(State::of(&site), expected);
+        check_links(&site, "goes on");
+        check_nothing_is_left(&site, "goes on");
+        return;
     }
 }
 
