@@ -159,7 +159,7 @@ fn a_server_that_is_killed_outright_leaves_no_worker_and_the_registry_heals() {
     let router = fs::canonicalize(router).unwrap();
     let workers: Vec<_> =
         processes_with(router.to_str().unwrap()).into_iter().filter_map(ProcessIdentity::of).collect();
-    assert_eq!(workers.len(), 4 + 3, "the public pool and the one for loopback calls");
+    assert_eq!(workers.len(), 1 + 4 + 3, "the one that warms, the public pool and the one for loopback calls");
     server.kill().unwrap();
     server.wait().unwrap();
     // The kernel kills them on its own time: there is nothing to shake hands with.
