@@ -441,6 +441,37 @@ test(
 );
 
 test(
+	'of two pushes at once that change one file one is refused, and the file is the other\'s, whole',
+	function () use ( $remote, $main ) {
+		$checkouts = array( new Checkout( $remote ), new Checkout( $remote ) );
+		$bytes     = array( str_repeat( 'a', 1 << 20 ), str_repeat( 'b', 1 << 20 ) );
+		foreach ( $checkouts as $number => $checkout ) {
+			$checkout->commit( array( 'contested.bin' => $bytes[ $number ] ) );
+		}
+		$pushes = array_map( static fn ( $checkout ) => git( $checkout->dir, 'push', '--quiet', 'origin', 'HEAD:main' ), $checkouts );
+		$went   = array_map( static fn ( $push ) => $push->outcome()->status, $pushes );
+		sort( $went );
+		same( array( 0, 1 ), $went, 'exit statuses' );
+		holds( in_array( file_get_contents( "$main/contested.bin" ), $bytes, true ), 'the file is one of the two, whole' );
+	}
+);
+
+test(
+	'names that differ in case only are files of their own, coming and going',
+	function () use ( $remote, $main ) {
+		$checkout = new Checkout( $remote );
+		$checkout->commit( array( 'case/Name.php' => 'upper', 'case/name.php' => 'lower' ) );
+		$checkout->git( 'push', '--quiet', 'origin', 'HEAD:main' );
+		same( array( 'upper', 'lower' ), array( file_get_contents( "$main/case/Name.php" ), file_get_contents( "$main/case/name.php" ) ), 'the files' );
+		$checkout->commit( array( 'case/name.php' => null, 'case/NAME.php' => 'third' ) );
+		$checkout->git( 'push', '--quiet', 'origin', 'HEAD:main' );
+		same( array( '.', '..', 'NAME.php', 'Name.php' ), scandir( "$main/case" ), 'the folder' );
+		$again = new Checkout( $remote );
+		same( 'upper', file_get_contents( "$again->dir/wordpress/case/Name.php" ), 'the file in a new clone' );
+	}
+);
+
+test(
 	'a client that hangs up leaves the branch as it was before or after',
 	function () use ( $site, $remote, $main, $state ) {
 		$as_before  = $state();
