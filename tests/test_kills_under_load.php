@@ -16,7 +16,7 @@ namespace ForkPress\Tests;
 
 require __DIR__ . '/mutations.php';
 
-$kills = (int) ( $argv[1] ?? 50 );
+$kills = (int) ( $argv[1] ?? 30 );
 $seed  = (int) ( $argv[2] ?? random_int( 0, PHP_INT_MAX ) );
 mt_srand( $seed );
 
