@@ -10,7 +10,7 @@ use std::time::Duration;
 use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, keep};
+use forkpress_core::mutation::{self, keep, spare};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
 
@@ -29,8 +29,18 @@ fn main() {
         return;
     }
     println!(
-        "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "milliseconds", "find", "create", "of it ex.", "cp", "reset", "of it ex.", "delete", "rm -rf", "undo"
+        "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "milliseconds",
+        "find",
+        "create",
+        "of it ex.",
+        "of spare",
+        "cp",
+        "reset",
+        "of it ex.",
+        "delete",
+        "rm -rf",
+        "undo"
     );
     for (mkfs, options) in [("mkfs.xfs", "-qf"), ("mkfs.btrfs", "-qf"), ("mkfs.ext4", "-qF")] {
         for (files, bytes) in TREES {
@@ -51,7 +61,7 @@ fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
     let name = |name: &str| name.parse::<BranchName>().unwrap();
     let main = site.layout.branch(&BranchName::main());
     let copy = root.join("copy");
-    let mut times: [Vec<Duration>; 9] = Default::default();
+    let mut times: [Vec<Duration>; 10] = Default::default();
     let patience = || Patience::silent(Deadline::after(Duration::from_secs(60)));
     for _ in 0..ROUNDS {
         let mut column = times.iter_mut();
@@ -62,6 +72,14 @@ fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
             held = mutation::create(&site, &name("x"), &name("main"), &mut patience(), &Silent).unwrap().held;
         }));
         note(held);
+        // What a server does while nothing else is to be done.
+        spare::keep(&site, &Silent).unwrap();
+        rustix::fs::sync();
+        note(timed(|| {
+            mutation::create(&site, &name("y"), &name("main"), &mut patience(), &Silent).unwrap();
+        }));
+        mutation::delete(&site, &name("y"), true, &mut patience(), &Silent).unwrap();
+        keep::empty_trash(&site).unwrap();
         rustix::fs::sync();
         let reflink = if site.config.file_view == FileView::FileCopy { "never" } else { "always" };
         note(timed(|| run(Command::new("cp").arg("-a").arg(format!("--reflink={reflink}")).arg(&main).arg(&copy))));

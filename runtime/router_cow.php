@@ -153,7 +153,7 @@ function forkpress_resolve(): array {
 	}
 	$answer = branchfs_resolve( $host, $uri, forkpress_root_host(), forkpress_branches_dir(), forkpress_cow_dir(), $_SERVER );
 	if ( isset( $answer['message'] ) ) {
-		forkpress_refuse( $answer['status'], $answer['message'] );
+		forkpress_refuse( $answer['status'], $answer['message'], 503 === $answer['status'] ? array( 'Retry-After' => '5' ) : array() );
 	}
 	header( "X-ForkPress-Branch: {$answer['branch']}" );
 	return $answer;

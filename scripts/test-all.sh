@@ -80,7 +80,7 @@ part cargo 1500 cargo test --locked --no-fail-fast --package forkpress-core --pa
 
 for test in tests/test_*.php; do
     [ -e "$test" ] || continue
-    part "$(basename "$test" .php)" 300 php -d "extension=$PWD/ext/branchfs.so" "$test"
+    part "$(basename "$test" .php)" 600 php -d "extension=$PWD/ext/branchfs.so" "$test"
 done
 
 # A registry of its own: a server that somebody has running is none of the tests' business.

@@ -1,6 +1,6 @@
 <?php
 /**
- * 50 mutations, or as many as it is told, are killed at random moments while people work on `main`: no request fails, nothing that was saved is
+ * 30 mutations, or as many as it is told, are killed at random moments while people work on `main`: no request fails, nothing that was saved is
  * lost, and every branch is served and is a state in which `main` really was.
  *
  *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_kills_under_load.php [KILLS] [SEED]
@@ -16,7 +16,7 @@ namespace ForkPress\Tests;
 
 require __DIR__ . '/mutations.php';
 
-$kills = (int) ( $argv[1] ?? 50 );
+$kills = (int) ( $argv[1] ?? 30 );
 $seed  = (int) ( $argv[2] ?? random_int( 0, PHP_INT_MAX ) );
 mt_srand( $seed );
 

@@ -39,7 +39,7 @@ pub enum BranchError {
         path: PathBuf,
     },
     /// There is a record, but something else stands where the folder, or the link to it, should be.
-    #[error("{path} is not what it should be, so branch '{name}' cannot be used")]
+    #[error("{path} is not a folder, so branch '{name}' cannot be used")]
     NotAFolder {
         /// The branch that was asked for.
         name: BranchName,

@@ -283,6 +283,8 @@ impl Files {
             }
         }
         self.list.made.iter().rev().for_each(|folder| remove_if_empty(&branch.join(folder)));
+        // Some of the folders that were seen have gone by now.
+        tree.looks = Looks::at(branch);
         for (number, touched) in self.list.touched.iter().enumerate().filter(|(_, touched)| touched.had) {
             let old = old_dir(self.folder.path()).join(number.to_string());
             if disk::inode(&old)?.is_some() {

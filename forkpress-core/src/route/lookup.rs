@@ -22,6 +22,10 @@ pub struct Branches<'a> {
     pub cow: &'a CowLayout,
 }
 
+/// Whoever changed the branch died: recovery brings it back.
+const HALF_CHANGED: &str =
+    "A command died while it changed this branch. The next one, such as 'forkpress gc', brings it back";
+
 impl Branches<'_> {
     /// Whether only a folder with a record is a branch.
     pub(crate) fn has_records(&self) -> bool {
@@ -36,12 +40,13 @@ impl Branches<'_> {
     /// The real folder of a branch. In a site it may be in an image, and then a link leads there, and nowhere else.
     ///
     /// # Errors
-    /// What a request for it is answered with, where there is no such branch or its storage is detached.
+    /// What a request for it is answered with, where there is no such branch, it is half changed, or its storage is detached.
     pub fn root(&self, name: &BranchName) -> Result<PathBuf, Refusal> {
         let not_found = || host::branch_not_found(name.as_str());
         let site = self.site();
         if site.is_some() && !self.cow.record(name).is_file() {
-            return Err(not_found());
+            let is_half_changed = self.cow.record_aside(name).is_file();
+            return Err(if is_half_changed { Refusal::new(503, HALF_CHANGED) } else { not_found() });
         }
         let public = self.dir.join(name.as_str());
         if let Some(work_dir) = site
@@ -449,6 +454,8 @@ mod tests {
         assert_eq!(site.get("/a.txt"), not_found("main"));
         fs::write(site.cow.record(&BranchName::main()), "").unwrap();
         assert!(matches!(site.get("/a.txt"), Decision::Send { .. }));
+        fs::rename(site.cow.record(&BranchName::main()), site.cow.record_aside(&BranchName::main())).unwrap();
+        assert_eq!(site.get("/a.txt"), Decision::Refuse(Refusal::new(503, HALF_CHANGED)));
         fs::remove_dir_all(site.cow.records_dir()).unwrap();
         assert_eq!(site.get("/a.txt"), not_found("main"), "a site without records has no branch");
     }
