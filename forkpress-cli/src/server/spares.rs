@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use forkpress_core::branch::BranchError;
 use forkpress_core::config::FileView;
 use forkpress_core::lock;
-use forkpress_core::mutation::{MutationError, spare};
+use forkpress_core::mutation::{MutationError, keep, spare};
 use forkpress_core::progress::Silent;
 use forkpress_core::site::Site;
 
@@ -76,6 +76,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
             // The site may have another file view by now. While its storage is detached there is nothing to clone.
             let kept_now =
                 Site::open(work_dir).map_err(Failure::from).and_then(|site| match spare::keep(&site, &Silent) {
+                    Ok(kept) if kept.dropped > 0 => Ok(keep::empty_trash(&site)?),
                     Err(MutationError::Branch(BranchError::Detached)) | Ok(_) => Ok(()),
                     Err(error) => Err(error.into()),
                 });

@@ -42,8 +42,9 @@ const VOLATILE_PREFIXES: [&[u8]; 6] = [
     b"wc_last_active",
 ];
 
-/// The same, by the whole name.
-const VOLATILE_NAMES: [&[u8]; 4] = [b"cron", b"rewrite_rules", b"doing_cron", b"session_tokens"];
+/// The same, by the whole name. The last three mark a post that WordPress's next cron run is to look at.
+const VOLATILE_NAMES: [&[u8]; 7] =
+    [b"cron", b"rewrite_rules", b"doing_cron", b"session_tokens", b"_pingme", b"_encloseme", b"_trackbackme"];
 
 /// The same, by the end of the name.
 const VOLATILE_SUFFIXES: [&[u8]; 2] = [b".lock", b"dashboard_quick_press_last_post_id"];
@@ -338,6 +339,8 @@ mod tests {
             INSERT INTO wp_options VALUES (1, 'siteurl', 'http://x'), (2, '_transient_x', 'gone'), (3, 'cron', 'gone'),
                 (4, 'mailserver_pass', 'hunter2'), (5, 'smtp', 'a:1:{s:4:"pass";s:3:"abc";}'), (6, 'auth_key', 'k'),
                 (7, 'users_can_register', '0');
+            CREATE TABLE wp_postmeta (meta_id INTEGER PRIMARY KEY, post_id, meta_key, meta_value);
+            INSERT INTO wp_postmeta VALUES (1, 1, '_pingme', '1'), (2, 1, '_encloseme', '1'), (3, 1, '_pingmenot', 'x');
             CREATE TABLE wp_posts (ID INTEGER PRIMARY KEY, post_status, post_password);
             INSERT INTO wp_posts VALUES (1, 'publish', ''), (2, 'auto-draft', ''), (3, 'draft', 'open sesame');
             "#,
@@ -352,6 +355,7 @@ mod tests {
                 r#"5,'smtp','a:1:{s:4:"pass";s:10:"[redacted]";}');"#,
                 "6,'auth_key','[redacted]');",
                 "7,'users_can_register','0');",
+                "3,1,'_pingmenot','x');",
                 "1,'publish','');",
                 "3,'draft','[redacted]');",
                 "2,1,'nickname','admin');",

@@ -448,12 +448,11 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, MutationError> {
     if convert::is_begun(&site.layout) {
         found.push("a conversion of the storage".to_owned());
     }
-    for (folder, what) in [(cow.staging_dir(), "staged"), (cow.trash_dir(), "thrown away")] {
-        match disk::list(&folder)?.len() {
-            0 => {}
-            1 => found.push(format!("1 tree that was {what}")),
-            count => found.push(format!("{count} trees that were {what}")),
-        }
+    // What is in the trash is no operation's any more: it is removed in the background.
+    match disk::list(&cow.staging_dir())?.len() {
+        0 => {}
+        1 => found.push("1 tree that was staged".to_owned()),
+        count => found.push(format!("{count} trees that were staged")),
     }
     Ok(found)
 }
