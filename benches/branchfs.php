@@ -9,7 +9,7 @@
 
 $files  = (int) ( $argv[1] ?? 10000 );
 $rounds = (int) ( $argv[2] ?? 5 );
-$dir    = sys_get_temp_dir() . '/forkpress-bench-' . getmypid();
+$dir    = ( is_dir( '/dev/shm' ) ? '/dev/shm' : sys_get_temp_dir() ) . '/forkpress-bench-' . getmypid();
 foreach ( array( "$dir/.forkpress/cow", "$dir/main/plain", "$dir/main/urls" ) as $folder ) {
 	mkdir( $folder, 0777, true );
 }

@@ -10,7 +10,9 @@ logs=target/test-logs
 rm -rf "$logs"
 mkdir -p "$logs"
 
-passed=0 failed=0
+# A line for each part: how many passed and failed.
+counts=$logs/counts
+: >"$counts"
 # Lines of a log that is shown, at most; the whole of it is in the file.
 shown=200
 
@@ -27,12 +29,11 @@ part() {
     "${limited[@]}" "$@" >"$log" 2>&1 </dev/null || status=$?
 
     # Cargo says "test result: ok. 3 passed; 0 failed; ..." for each test program, the others "3 passed, 0 failed".
-    local counts count_passed count_failed summaries
-    counts=$(sed -nE \
+    local count_passed count_failed summaries
+    read -r count_passed count_failed summaries < <(sed -nE \
         -e 's/^test result: [^.]*\. ([0-9]+) passed; ([0-9]+) failed;.*$/\1 \2/p' \
         -e 's/^([0-9]+) passed, ([0-9]+) failed(, [0-9]+ skipped)?$/\1 \2/p' "$log" |
-        awk '{ p += $1; f += $2; n++ } END { printf "%d %d %d", p, f, n }')
-    read -r count_passed count_failed summaries <<<"$counts"
+        awk '{ p += $1; f += $2; n++ } END { printf "%d %d %d\n", p, f, n }')
     local remark=
     if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
         remark=" (ended after $limit s)"
@@ -44,7 +45,7 @@ part() {
     if [ -n "$remark" ]; then
         count_failed=$((count_failed + 1))
     fi
-    passed=$((passed + count_passed)) failed=$((failed + count_failed))
+    printf '%d %d\n' "$count_passed" "$count_failed" >>"$counts"
     printf '%-30s %4d passed %4d failed %5d s%s\n' \
         "$name" "$count_passed" "$count_failed" $((SECONDS - began)) "$remark"
     if [ "$count_failed" -gt 0 ]; then
@@ -78,25 +79,36 @@ prepare build scripts/build.sh
 # In one go: apart, cargo would choose other features for what they share, and compile it twice.
 part cargo 1500 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress --all-features -- --show-output
 
-for test in tests/test_*.php; do
-    [ -e "$test" ] || continue
-    part "$(basename "$test" .php)" 600 php -d "extension=$PWD/ext/branchfs.so" "$test"
-done
+php_test() {
+    part "$(basename "$1" .php)" 600 php -d "extension=$PWD/ext/branchfs.so" "$1"
+}
 
 # A registry of its own: a server that somebody has running is none of the tests' business.
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
-for test in tests/test_*.sh; do
-    [ -e "$test" ] || continue
-    part "$(basename "$test" .sh)" 600 env "FORKPRESS_STATE_DIR=$state" bash "$test" target/release/forkpress
+
+# The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's.
+tours() {
+    local tour=tests/test_cow_strategy_e2e.sh
+    part test_cow_strategy_e2e 600 env "FORKPRESS_STATE_DIR=$state" bash "$tour" target/release/forkpress
+    part e2e_linux_xfs_loop 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_E2E_FILE_VIEW=linux-xfs-loop \
+        bash "$tour" target/release/forkpress
+    part e2e_macos_apfs_sparsebundle 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1 \
+        "PATH=$PWD/tests/fixtures/bin:$PATH" bash "$tour" target/release/forkpress
+}
+
+# The tests of Git and the tours wait for processes more than they compute: side by side they take the time of one.
+tours >"$logs/tours.txt" &
+for test in tests/test_git_*.php; do
+    php_test "$test"
+done
+wait
+cat "$logs/tours.txt"
+
+for test in tests/test_*.php; do
+    [[ $test == tests/test_git_* ]] || php_test "$test"
 done
 
-# The same, with the branches in an image.
-e2e=tests/test_cow_strategy_e2e.sh
-part e2e_linux_xfs_loop 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_E2E_FILE_VIEW=linux-xfs-loop \
-    bash "$e2e" target/release/forkpress
-part e2e_macos_apfs_sparsebundle 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1 \
-    "PATH=$PWD/tests/fixtures/bin:$PATH" bash "$e2e" target/release/forkpress
-
+read -r passed failed < <(awk '{ p += $1; f += $2 } END { printf "%d %d\n", p, f }' "$counts")
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -22,14 +22,16 @@ if ( ! function_exists( 'opcache_get_status' ) ) {
 const MISSES = '<?php echo opcache_get_status( false )["opcache_statistics"]["misses"];';
 
 /**
- * Stops whoever warms the branch, in the page that it visits, for as long as there is the file `stop`. Visitors start no
- * cron jobs, so that there always are some to be started.
+ * Stops whoever warms the branch, in the page that it visits, for as long as there is the file `stop`, and keeps in
+ * `stopped` what was in `mutation.lock`. Visitors start no cron jobs, so that there always are some to be started.
  */
 const STOP = <<<'PHP'
 <?php
 if ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ) {
+	if ( file_exists( ABSPATH . 'stop' ) ) {
+		copy( dirname( ABSPATH ) . '/.forkpress/cow/mutation.lock', ABSPATH . 'stopped' );
+	}
 	while ( file_exists( ABSPATH . 'stop' ) ) {
-		touch( ABSPATH . 'stopped' );
 		usleep( 2000 );
 		clearstatcache();
 	}
@@ -147,6 +149,8 @@ test(
 		holds( $create->process->runs() && ! isset( $warmed()['branches']['slow'] ), 'the branch is still being warmed' );
 		unlink( "$site->dir/slow/stop" );
 		same( 0, $create->outcome()->status, 'exit status of create --wait' );
+		$holder = file_get_contents( "$site->dir/slow/stopped" );
+		holds( str_contains( $holder, "operation=warming 'slow'" ), "no mutation could come to its gate meanwhile: $holder" );
 	}
 );
 

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use forkpress_core::branch::{self, Branch};
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::{self, LoopbackToken, OperationsFiles, SharedOperations};
+use forkpress_core::lock::{self, LoopbackToken, Mutation, OperationsFiles, Patience, SharedOperations};
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::site::Site;
@@ -33,6 +33,12 @@ const WATCH: Duration = Duration::from_millis(50);
 
 /// How long PHP may take to answer. A process that was killed does not answer at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a visit waits for a mutation to end, and then goes on beside it: it may be cloning for long.
+const MUTATION_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest time for which a visit keeps mutations waiting at their own lock.
+const AS_MUTATION: Duration = Duration::from_secs(1);
 
 /// What a server has warmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -214,17 +220,40 @@ impl Warmer {
                 Outcome::Full => break false,
             }
         };
-        let began = Instant::now();
-        let status = php.ask(&host, "visit").ok().map(|(status, _)| status);
-        let front_page_seconds = began.elapsed().as_secs_f64();
+        let (status, took) = self.between_mutations(&format!("warming '{}'", branch.name), || {
+            let began = Instant::now();
+            (php.ask(&host, "visit").ok().map(|(status, _)| status), began.elapsed())
+        });
         Ok(Some(WarmBranch {
             generation: branch.record.generation,
             compiled,
             complete,
             status,
-            front_page_seconds,
+            front_page_seconds: took.as_secs_f64(),
             problem: None,
         }))
+    }
+
+    /// Does something that holds the lock shared while no mutation runs: one that wanted to publish would wait for it with
+    /// the gate closed, and keep everybody's requests out. A mutation that begins meanwhile waits at its own lock, where it
+    /// is in nobody's way, for [`AS_MUTATION`] at most.
+    fn between_mutations<T>(&self, operation: &str, act: impl FnOnce() -> T) -> T {
+        let cow = self.site.layout.cow();
+        let (is_locked, locked) = mpsc::channel();
+        let (is_done, done) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let lock = Mutation::lock(cow, operation, &mut Patience::silent(Deadline::after(MUTATION_PATIENCE)));
+                let _ = is_locked.send(());
+                let _ = done.recv_timeout(AS_MUTATION);
+                drop(lock);
+            });
+            // What cannot be locked is done all the same: it is no more than a visitor does.
+            let _ = locked.recv();
+            let result = act();
+            drop(is_done);
+            result
+        })
     }
 }
 
