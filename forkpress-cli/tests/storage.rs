@@ -5,13 +5,13 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::{Sandbox, skipped, stderr, wordpress};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const XFS_LOOP: &str = "linux-xfs-loop";
 const SPARSEBUNDLE: &str = "macos-apfs-sparsebundle";
@@ -65,15 +65,15 @@ impl Imaged {
         Holder::start(Command::new("flock").arg(path).args(["sh", "-c", "echo held; read -r _"]))
     }
 
-    /// Writes into the database of `main`, as a program that knows nothing of ForkPress, and commits when it is dropped.
-    fn write_into_main(&self) -> Holder {
+    /// Writes into the database of a branch, as a program that knows nothing of ForkPress, and commits when it is dropped.
+    fn write_into(&self, branch: &str) -> Holder {
         const WRITE: &str = r#"$db = new PDO( 'sqlite:' . $argv[1] );
             $db->setAttribute( PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION );
             $db->exec( 'BEGIN IMMEDIATE; CREATE TABLE mark (text); INSERT INTO mark VALUES (1)' );
             echo "held\n";
             fgets( STDIN );
             $db->exec( 'INSERT INTO mark VALUES (2); COMMIT' );"#;
-        Holder::start(Command::new("php").args(["-r", WRITE]).arg(self.database("main")))
+        Holder::start(Command::new("php").args(["-r", WRITE]).arg(self.database(branch)))
     }
 
     /// What a branch's database answers to a question.
@@ -320,7 +320,7 @@ fn a_detach_waits_for_a_mutation_and_for_a_request() {
 fn a_detach_waits_for_a_create_in(view: &str) {
     let Some(site) = Imaged::of(view) else { return };
     let sandbox = &site.0;
-    let writer = site.write_into_main();
+    let writer = site.write_into("main");
     let create = ["branch", "create", "x", "--timeout", "300"];
     let create = sandbox.forkpress(&create).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = create.id();
@@ -353,4 +353,71 @@ fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_an_xfs_image()
 #[test]
 fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_a_sparse_bundle() {
     a_detach_waits_for_a_create_in(SPARSEBUNDLE);
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
+/// Spares and branches that are made together, in an image that is detached and attached between.
+fn spares_and_batches_in(view: &str) {
+    let Some(site) = Imaged::of(view) else { return };
+    let sandbox = &site.0;
+    let storage = site.status()["storage"].as_str().map(PathBuf::from).unwrap();
+    let image = site.status()["image"].clone();
+    let stop_with_a_spare = || {
+        site.status_until("a spare", |status| status["spares"]["count"] == 1);
+        sandbox.run(&["stop"]);
+        assert!(!site.is_attached());
+        assert_eq!(fs::read_dir(image["mount"].as_str().unwrap()).unwrap().count(), 0);
+    };
+    sandbox.run(&["serve"]);
+    stop_with_a_spare();
+    sandbox.run(&["storage", "mount"]);
+    assert_eq!(site.status()["spares"]["count"], 1);
+    assert!(sandbox.run(&["storage", "status"]).contains("spares:      1, "));
+    let spare = inode(&storage.join("spares/1/tree"));
+
+    sandbox.run(&["branch", "create", "a", "b", "c"]);
+    assert_eq!(inode(&sandbox.site().join("a")), spare, "it was taken");
+    assert_eq!(site.status()["spares"]["count"], 0);
+    sandbox.run(&["branch", "create", "--count", "2", "--prefix", "agent"]);
+    let branches = ["a", "b", "c", "agent-1", "agent-2"];
+    assert_eq!(site.status()["branches"], 1 + branches.len());
+    for branch in branches {
+        let path = sandbox.site().join(branch);
+        assert!(fs::read_link(&path).unwrap().ends_with(format!("mount/branches/{branch}")));
+        assert_eq!(
+            fs::read(path.join("wp-load.php")).unwrap(),
+            fs::read(sandbox.site().join("main/wp-load.php")).unwrap()
+        );
+        fs::write(path.join("wp-load.php"), format!("<?php // {branch}")).unwrap();
+        drop(site.write_into(branch));
+    }
+    for branch in branches {
+        let own = fs::read_to_string(sandbox.site().join(branch).join("wp-load.php")).unwrap();
+        assert_eq!(own, format!("<?php // {branch}"));
+        assert_eq!(site.ask(branch, "PRAGMA quick_check"), "ok");
+        assert_eq!(site.ask(branch, "SELECT COUNT(*) FROM mark"), "2", "{branch}");
+    }
+    assert_eq!(site.ask("main", "SELECT COUNT(*) FROM sqlite_master WHERE name = 'mark'"), "0");
+    sandbox.run(&["undo"]);
+
+    sandbox.run(&["serve"]);
+    assert_eq!(sandbox.get("main", "/").0, 200);
+    stop_with_a_spare();
+    let status = site.status();
+    assert_eq!((&status["leftovers"], &status["branches"]), (&json!([]), &Value::Null));
+    let devices = Command::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap().stdout;
+    assert!(!String::from_utf8_lossy(&devices).contains(image["path"].as_str().unwrap()), "a loop device is left");
+}
+
+#[test]
+fn spares_and_branches_made_together_are_whole_in_an_xfs_image_that_comes_and_goes() {
+    spares_and_batches_in(XFS_LOOP);
+}
+
+#[test]
+fn spares_and_branches_made_together_are_whole_in_a_sparse_bundle_that_comes_and_goes() {
+    spares_and_batches_in(SPARSEBUNDLE);
 }
