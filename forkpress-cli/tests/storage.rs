@@ -5,16 +5,27 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::{Sandbox, skipped, stderr, wordpress};
+use serde_json::{Value, json};
 
-/// A sandbox with a site in an XFS image.
+const XFS_LOOP: &str = "linux-xfs-loop";
+const SPARSEBUNDLE: &str = "macos-apfs-sparsebundle";
+
+/// A sandbox with a site in an image.
 struct Imaged(Sandbox);
 
 impl Imaged {
+    /// One in an XFS image.
     fn new() -> Option<Self> {
+        Self::of(XFS_LOOP)
+    }
+
+    fn of(view: &str) -> Option<Self> {
         let wordpress = wordpress()?;
         if !Command::new("losetup").arg("--find").output().is_ok_and(|output| output.status.success()) {
             skipped("this machine has no loop devices");
@@ -22,7 +33,7 @@ impl Imaged {
         }
         let sandbox = Sandbox::new();
         let mut arguments = sandbox.init_arguments(&wordpress);
-        arguments.extend(["--file-view".to_owned(), "linux-xfs-loop".to_owned()]);
+        arguments.extend(["--file-view".to_owned(), view.to_owned()]);
         let made = Self(sandbox);
         made.0.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         Some(made)
@@ -32,18 +43,51 @@ impl Imaged {
         self.0.run(&["storage", "status"]).contains("attached:    yes")
     }
 
+    fn status(&self) -> Value {
+        serde_json::from_str(&self.0.run(&["storage", "status", "--json"])).unwrap()
+    }
+
+    /// Asks for the status until it is as it is to be.
+    fn status_until(&self, what: &str, is: impl Fn(&Value) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.status();
+            if is(&status) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "a minute has passed without {what}: {status:#}");
+        }
+    }
+
     /// Holds a lock of the site until it is dropped.
     fn hold(&self, lock: &str) -> Holder {
         let path = self.0.site().join(".forkpress/cow").join(lock);
-        let mut child = Command::new("flock")
-            .arg(path)
-            .args(["sh", "-c", "echo held; read -r _"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        assert_eq!(BufReader::new(child.stdout.as_mut().unwrap()).lines().next().unwrap().unwrap(), "held");
-        Holder(child)
+        Holder::start(Command::new("flock").arg(path).args(["sh", "-c", "echo held; read -r _"]))
+    }
+
+    /// Writes into the database of a branch, as a program that knows nothing of ForkPress, and commits when it is dropped.
+    fn write_into(&self, branch: &str) -> Holder {
+        const WRITE: &str = r#"$db = new PDO( 'sqlite:' . $argv[1] );
+            $db->setAttribute( PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION );
+            $db->exec( 'BEGIN IMMEDIATE; CREATE TABLE mark (text); INSERT INTO mark VALUES (1)' );
+            echo "held\n";
+            fgets( STDIN );
+            $db->exec( 'INSERT INTO mark VALUES (2); COMMIT' );"#;
+        Holder::start(Command::new("php").args(["-r", WRITE]).arg(self.database(branch)))
+    }
+
+    /// What a branch's database answers to a question.
+    fn ask(&self, branch: &str, question: &str) -> String {
+        const ASK: &str = r"$db = new PDO( 'sqlite:' . $argv[1] );
+            $db->setAttribute( PDO::ATTR_ERRMODE, PDO::ERRMODE_EXCEPTION );
+            echo $db->query( $argv[2] )->fetchColumn();";
+        let output = Command::new("php").args(["-r", ASK]).arg(self.database(branch)).arg(question).output().unwrap();
+        assert!(output.status.success(), "{branch}: {question}: {}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn database(&self, branch: &str) -> PathBuf {
+        self.0.site().join(branch).join("wp-content/database/.ht.sqlite")
     }
 
     /// Starts a command that is to wait for a lock, and returns when it says that it does.
@@ -67,6 +111,15 @@ impl Drop for Imaged {
 }
 
 struct Holder(Child);
+
+impl Holder {
+    /// Starts a process that says when it holds what it is to hold, and that ends after the next line.
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        assert_eq!(BufReader::new(child.stdout.as_mut().unwrap()).lines().next().unwrap().unwrap(), "held");
+        Self(child)
+    }
+}
 
 impl Drop for Holder {
     fn drop(&mut self) {
@@ -261,4 +314,110 @@ fn a_detach_waits_for_a_mutation_and_for_a_request() {
         assert_eq!(detach.end().0, 0, "{lock}");
         assert!(!site.is_attached(), "{lock}");
     }
+}
+
+/// A create waits for a foreign writer, in its publish; a detach is to wait for the create.
+fn a_detach_waits_for_a_create_in(view: &str) {
+    let Some(site) = Imaged::of(view) else { return };
+    let sandbox = &site.0;
+    let writer = site.write_into("main");
+    let create = ["branch", "create", "x", "--timeout", "300"];
+    let create = sandbox.forkpress(&create).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = create.id();
+    site.status_until("a create at work", |status| status["mutation"]["holders"][0] == pid);
+    for arguments in [&["storage", "detach", "--timeout", "1"][..], &["storage", "detach", "--timeout", "1", "--force"]]
+    {
+        let said = sandbox.refused(arguments, 75);
+        let words = format!("mutation.lock is held by process {pid} (branch create x");
+        assert!(said.contains(&words), "{words}: {said}");
+        assert!(site.is_attached());
+    }
+    drop(writer);
+    let created = create.wait_with_output().unwrap();
+    assert!(created.status.success(), "{}", stderr(&created));
+    sandbox.run(&["storage", "detach"]);
+    assert!(!site.is_attached());
+
+    sandbox.run(&["storage", "mount"]);
+    assert_eq!(site.status()["branches"], 2);
+    assert_eq!(site.ask("x", "PRAGMA quick_check"), "ok");
+    assert_eq!(site.ask("x", "SELECT SUM(text) FROM mark"), "3", "all of what was written meanwhile, or nothing");
+    assert!(sandbox.site().join("x/wp-load.php").is_file());
+}
+
+#[test]
+fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_an_xfs_image() {
+    a_detach_waits_for_a_create_in(XFS_LOOP);
+}
+
+#[test]
+fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_a_sparse_bundle() {
+    a_detach_waits_for_a_create_in(SPARSEBUNDLE);
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
+/// Spares and branches that are made together, in an image that is detached and attached between.
+fn spares_and_batches_in(view: &str) {
+    let Some(site) = Imaged::of(view) else { return };
+    let sandbox = &site.0;
+    let storage = site.status()["storage"].as_str().map(PathBuf::from).unwrap();
+    let image = site.status()["image"].clone();
+    let stop_with_a_spare = || {
+        site.status_until("a spare", |status| status["spares"]["count"] == 1);
+        sandbox.run(&["stop"]);
+        assert!(!site.is_attached());
+        assert_eq!(fs::read_dir(image["mount"].as_str().unwrap()).unwrap().count(), 0);
+    };
+    sandbox.run(&["serve"]);
+    stop_with_a_spare();
+    sandbox.run(&["storage", "mount"]);
+    assert_eq!(site.status()["spares"]["count"], 1);
+    assert!(sandbox.run(&["storage", "status"]).contains("spares:      1, "));
+    let spare = inode(&storage.join("spares/1/tree"));
+
+    sandbox.run(&["branch", "create", "a", "b", "c"]);
+    assert_eq!(inode(&sandbox.site().join("a")), spare, "it was taken");
+    assert_eq!(site.status()["spares"]["count"], 0);
+    sandbox.run(&["branch", "create", "--count", "2", "--prefix", "agent"]);
+    let branches = ["a", "b", "c", "agent-1", "agent-2"];
+    assert_eq!(site.status()["branches"], 1 + branches.len());
+    for branch in branches {
+        let path = sandbox.site().join(branch);
+        assert!(fs::read_link(&path).unwrap().ends_with(format!("mount/branches/{branch}")));
+        assert_eq!(
+            fs::read(path.join("wp-load.php")).unwrap(),
+            fs::read(sandbox.site().join("main/wp-load.php")).unwrap()
+        );
+        fs::write(path.join("wp-load.php"), format!("<?php // {branch}")).unwrap();
+        drop(site.write_into(branch));
+    }
+    for branch in branches {
+        let own = fs::read_to_string(sandbox.site().join(branch).join("wp-load.php")).unwrap();
+        assert_eq!(own, format!("<?php // {branch}"));
+        assert_eq!(site.ask(branch, "PRAGMA quick_check"), "ok");
+        assert_eq!(site.ask(branch, "SELECT COUNT(*) FROM mark"), "2", "{branch}");
+    }
+    assert_eq!(site.ask("main", "SELECT COUNT(*) FROM sqlite_master WHERE name = 'mark'"), "0");
+    sandbox.run(&["undo"]);
+
+    sandbox.run(&["serve"]);
+    assert_eq!(sandbox.get("main", "/").0, 200);
+    stop_with_a_spare();
+    let status = site.status();
+    assert_eq!((&status["leftovers"], &status["branches"]), (&json!([]), &Value::Null));
+    let devices = Command::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap().stdout;
+    assert!(!String::from_utf8_lossy(&devices).contains(image["path"].as_str().unwrap()), "a loop device is left");
+}
+
+#[test]
+fn spares_and_branches_made_together_are_whole_in_an_xfs_image_that_comes_and_goes() {
+    spares_and_batches_in(XFS_LOOP);
+}
+
+#[test]
+fn spares_and_branches_made_together_are_whole_in_a_sparse_bundle_that_comes_and_goes() {
+    spares_and_batches_in(SPARSEBUNDLE);
 }

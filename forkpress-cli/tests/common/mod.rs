@@ -42,6 +42,12 @@ impl Sandbox {
             .env_remove("FORKPRESS_PHP")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
+        if cfg!(not(target_os = "macos")) {
+            // Only sites in sparse bundles look for the stand-in for hdiutil.
+            let fixtures = root().join("tests/fixtures/bin");
+            let paths = env::var_os("PATH").unwrap_or_default();
+            command.env("PATH", env::join_paths([fixtures].into_iter().chain(env::split_paths(&paths))).unwrap());
+        }
         if env::var_os("FORKPRESS_EXTENSION").is_none() {
             command.env("FORKPRESS_EXTENSION", root().join("ext/branchfs.so"));
         }

@@ -553,23 +553,39 @@ fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_b
     }
 }
 
-fn hit_every_step_in_an_image(view: FileView, operations: &[&str]) {
+/// Only the last operation of each script is hit.
+fn hit_every_step_in_an_image(view: FileView, scripts: &[&[&str]]) {
     let Some(template) = Template::in_image(view) else { return };
-    for operation in operations {
-        hit_every_step(&template, &[operation], 0, Fault::Death);
+    for script in scripts {
+        hit_every_step(&template, script, script.len() - 1, Fault::Death);
     }
 }
 
 #[test]
 fn a_process_killed_at_any_step_where_branches_are_in_an_xfs_image_leaves_the_state_before_or_after() {
-    hit_every_step_in_an_image(FileView::LinuxXfsLoop, &["create", "reset", "delete", "undo"]);
+    hit_every_step_in_an_image(FileView::LinuxXfsLoop, &[&["create"], &["reset"], &["delete"], &["undo"]]);
 }
 
 #[test]
 fn a_process_killed_at_any_step_where_branches_are_in_a_sparse_bundle_leaves_the_state_before_or_after() {
     let test = "a_process_killed_at_any_step_where_branches_are_in_a_sparse_bundle_leaves_the_state_before_or_after";
     if !place::again_with_hdiutil(test) {
-        hit_every_step_in_an_image(FileView::MacosApfsSparsebundle, &["create", "reset"]);
+        hit_every_step_in_an_image(FileView::MacosApfsSparsebundle, &[&["create"], &["reset"]]);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_batch_or_with_a_spare_in_an_xfs_image_leaves_the_state_before_or_after() {
+    let scripts: [&[&str]; 4] = [&["create-all"], &["create-all", "undo"], &["spare"], &["spare", "create-all-main"]];
+    hit_every_step_in_an_image(FileView::LinuxXfsLoop, &scripts);
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_batch_or_with_a_spare_in_a_sparse_bundle_leaves_the_state_before_or_after() {
+    let test =
+        "a_process_killed_at_any_step_of_a_batch_or_with_a_spare_in_a_sparse_bundle_leaves_the_state_before_or_after";
+    if !place::again_with_hdiutil(test) {
+        hit_every_step_in_an_image(FileView::MacosApfsSparsebundle, &[&["create-all"], &["spare", "create-main"]]);
     }
 }
 
