@@ -1,9 +1,10 @@
-//! A branch from a spare, and a hundred branches in one, beside `cp`: `cargo bench -p forkpress-core --features mutations --bench many`.
+//! A branch from a spare, a hundred branches in one beside `cp`, and a list of a thousand beside `ls -l`: `cargo bench -p forkpress-core --features mutations --bench many`.
 //!
-//! On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root. `FORKPRESS_BENCH_BRANCHES` makes another number.
+//! On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root, and `target/release/forkpress` for the list. `FORKPRESS_BENCH_BRANCHES` makes another number.
 
 use std::fs;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use forkpress_core::config::FileView;
@@ -24,6 +25,7 @@ fn main() {
         return;
     }
     let branches = std::env::var("FORKPRESS_BENCH_BRANCHES").ok().and_then(|number| number.parse().ok()).unwrap_or(100);
+    let mut lists = Vec::new();
     println!(
         "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "milliseconds", "create", "of spare", "of it ex.", "branches", "create", "of it ex.", "cp each", "ratio"
@@ -67,8 +69,54 @@ fn main() {
             milliseconds(copied),
             created.as_secs_f64() / copied.as_secs_f64()
         );
+        lists.push((format!("{}, {}", &mkfs[5..], site.config.file_view), measure_list(&mount.join("listed"))));
         run(Command::new("umount").arg(&mount));
     }
+    println!("\n{:28} {:>11} {:>11} {:>9} {:>9}", "milliseconds", "branch list", "with --json", "ls -l", "ratio");
+    for (place, [list, as_json, ls]) in lists {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
+        println!(
+            "{place:28} {:11.1} {:11.1} {:9.1} {:9.2}",
+            milliseconds(list),
+            milliseconds(as_json),
+            milliseconds(ls),
+            list.as_secs_f64() / ls.as_secs_f64()
+        );
+    }
+}
+
+/// What the whole command takes to list a thousand branches, as text and as JSON, and what `ls -l` takes for their folders:
+/// medians.
+fn measure_list(root: &Path) -> [Duration; 3] {
+    const BRANCHES: usize = 1000;
+    const ROUNDS: usize = 21;
+    fs::create_dir(root).unwrap();
+    let site = make_site(root, 1, 1);
+    // To a list, a branch is a record and a folder.
+    let record = |name: &BranchName| site.layout.cow().record(name);
+    for number in 1..BRANCHES {
+        let name: BranchName = format!("agent-{number}").parse().unwrap();
+        fs::create_dir(site.layout.branch(&name)).unwrap();
+        fs::copy(record(&BranchName::main()), record(&name)).unwrap();
+    }
+    let state = tempfile::tempdir().unwrap();
+    let list = |arguments: &[&str]| {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/forkpress"));
+        command.args(["branch", "list"]).args(arguments).current_dir(root).env("FORKPRESS_STATE_DIR", state.path());
+        command
+    };
+    let listed = list(&["--json"]).output().expect("target/release/forkpress is there: 'make build' makes it").stdout;
+    assert_eq!(String::from_utf8(listed).unwrap().matches("\"generation\"").count(), BRANCHES);
+    let mut ls = Command::new("ls");
+    ls.arg("-l").arg(root);
+    let mut commands = [list(&[]), list(&["--json"]), ls];
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        for (command, times) in commands.iter_mut().zip(&mut times) {
+            times.push(timed(|| run(command.stderr(Stdio::null()))));
+        }
+    }
+    times.map(median)
 }
 
 /// What a create takes without a spare, with one, and for how long that one keeps requests out: medians.
@@ -95,8 +143,10 @@ fn measure_spares(site: &Site) -> [Duration; 3] {
             keep::empty_trash(site).unwrap();
         }
     }
-    times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    })
+    times.map(median)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
 }

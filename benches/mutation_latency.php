@@ -1,7 +1,8 @@
 <?php
 /**
  * What four clients notice of mutations: the slowest of their requests while twenty mutations run, against the slowest of as
- * many without, and against the longest time for which a mutation held the operations lock.
+ * many without, and against the longest time for which a mutation held the operations lock. Then the same while the server makes
+ * spares, one right after the other, and as long beside nothing, in turn.
  *
  * php benches/mutation_latency.php
  *
@@ -17,6 +18,11 @@ namespace ForkPress\Bench;
 require __DIR__ . '/lib.php';
 
 const CLIENTS = 4;
+
+/** For how many seconds of a round spares are made, how many at most, and how many rounds there are. */
+const SECONDS = 5;
+const SPARES  = 60;
+const ROUNDS  = 3;
 
 if ( isset( $argv[1] ) ) {
 	// A client: asks for a small page of main over and over, a millisecond apart, until its input ends; prints milliseconds.
@@ -74,6 +80,43 @@ $holds    = array_column( json_decode( forkpress( $site, '--json', 'log', '-n', 
 $quiet    = $clients( static fn () => usleep( intdiv( $took, 1000 ) ) );
 forkpress( $site, 'stop' );
 
+$ready  = static fn (): int => count( glob( "$site/.forkpress/cow/spares/[0-9]*" ) );
+$making = array();
+$beside = array();
+$made   = 0;
+$config = file_get_contents( "$site/.forkpress/site.toml" );
+for ( $round = 0; $round < ROUNDS && ! str_contains( $config, 'btrfs-snapshot' ); $round++ ) {
+	$keep = static fn ( int $spares ) => file_put_contents( "$site/.forkpress/site.toml", "spares = $spares\n" . preg_replace( '/^spares = .*\n/m', '', $config ) );
+	$keep( SPARES );
+	forkpress( $site, 'serve', '--workers', (string) CLIENTS );
+	// A second without any change comes before the first.
+	for ( $until = hrtime( true ) + 60e9; ! file_exists( "$site/.forkpress/cow/spares/making" ) && ! $ready(); usleep( 5000 ) ) {
+		hrtime( true ) < $until || missing( 'no spare is made' );
+	}
+	$begin  = hrtime( true );
+	$full   = static fn (): bool => hrtime( true ) - $begin > SECONDS * 1e9 || $ready() >= SPARES;
+	$making = array_merge(
+		$making,
+		$clients(
+			static function () use ( $full ): void {
+				while ( ! $full() ) {
+					usleep( 20000 );
+				}
+			}
+		)
+	);
+	$took   = hrtime( true ) - $begin;
+	$made  += $ready();
+	forkpress( $site, 'stop' );
+	// Which drops those that there are.
+	$keep( 0 );
+	forkpress( $site, 'serve', '--workers', (string) CLIENTS );
+	$beside = array_merge( $beside, $clients( static fn () => usleep( intdiv( $took, 1000 ) ) ) );
+	forkpress( $site, 'stop' );
+}
+sort( $making );
+sort( $beside );
+
 $row  = static fn ( string $what, array $times ): array => array(
 	$what,
 	(string) count( $times ),
@@ -81,11 +124,13 @@ $row  = static fn ( string $what, array $times ): array => array(
 	sprintf( '%.1f', $times[ (int) ( 0.999 * count( $times ) ) ] ),
 	sprintf( '%.1f', end( $times ) ),
 );
+$rows = $making ? array( $row( "while $made spares are made", $making ), $row( 'as long beside nothing', $beside ) ) : array();
 table(
 	array(
 		array( 'a request, ' . CLIENTS . ' clients', 'requests', 'median, ms', '99.9 %, ms', 'slowest, ms' ),
 		$row( 'while 25 mutations run', $mutating ),
 		$row( 'without', $quiet ),
 		array( 'longest exclusive hold', (string) count( $holds ), '', '', sprintf( '%.1f', max( $holds ) * 1000 ) ),
+		...$rows,
 	)
 );

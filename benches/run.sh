@@ -53,7 +53,7 @@ bench 'what mutations take, beside the plain tools' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
 bench 'a branch from a spare, and a hundred in one' 900 \
     cargo bench --locked --quiet --package forkpress-core --features mutations --bench many
-bench 'what clients notice of mutations' 180 "$php" benches/mutation_latency.php
+bench 'what clients notice of mutations, and of spares in the making' 300 "$php" benches/mutation_latency.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
 bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php

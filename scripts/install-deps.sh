@@ -65,6 +65,7 @@ if [ "$tests" = yes ]; then
     need jq jq
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
+    need strace strace
 fi
 
 # Whether cargo is there and not older than Cargo.toml asks for.

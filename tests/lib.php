@@ -42,7 +42,7 @@ final class Run {
 	/** @var string[] Temporary folders. */
 	public static array $dirs = array();
 
-	/** @var callable[] What else is to be done at the end, before processes are ended. */
+	/** @var callable[] What else is to be done at the end, before processes are ended; the last of them first. */
 	public static array $at_end = array();
 
 	/** @var int The process that runs the tests: a forked child cleans nothing up. */
@@ -53,7 +53,7 @@ final class Run {
 		if ( getmypid() !== self::$pid ) {
 			return;
 		}
-		foreach ( self::$at_end as $finish ) {
+		foreach ( array_reverse( self::$at_end ) as $finish ) {
 			$finish();
 		}
 		foreach ( self::$processes as $process ) {

@@ -79,9 +79,13 @@ final class Site {
 	/** @var string The password of the user admin. */
 	public readonly string $password;
 
-	/** Makes a site. */
-	public function __construct() {
-		$this->dir       = temp_dir();
+	/**
+	 * Makes a site.
+	 *
+	 * @param string|null $dir An empty folder for it; null: a temporary one.
+	 */
+	public function __construct( ?string $dir = null ) {
+		$this->dir       = $dir ?? temp_dir();
 		$this->state_dir = temp_dir();
 		$this->password  = bin2hex( random_bytes( 8 ) );
 		$this->port      = free_port();

@@ -107,3 +107,67 @@ test(
 		same( '', trim( (string) shell_exec( 'pgrep -f ' . escapeshellarg( "[_]_spares $site->dir/" ) ) ), 'what makes spares, after the stop' );
 	}
 );
+
+/** Returns the fields of a process's, or a thread's, line in /proc after its name: the first is its state, the 17th how nice it is. */
+function state_of( int $pid, string $thread = '' ): array {
+	$line = (string) @file_get_contents( "/proc/$pid" . ( '' === $thread ? '' : "/task/$thread" ) . '/stat' );
+	return explode( ' ', ltrim( (string) strrchr( $line, ')' ), ') ' ) );
+}
+
+/**
+ * Stops the process that makes spares while one is half made, and returns its id.
+ *
+ * Each create takes a spare, so that the next is made; it may be whole before it is noticed.
+ */
+function stop_in_the_making( Site $site ): int {
+	$making = "$site->dir/.forkpress/cow/spares/making/tree";
+	for ( $attempt = 1; $attempt <= 5; $attempt++ ) {
+		await_spares( $site, 1 );
+		$site->done( 'branch', 'create', "takes-it-$attempt" );
+		$maker = (int) shell_exec( 'pgrep -f ' . escapeshellarg( "[_]_spares $site->dir/" ) );
+		holds( $maker > 1, 'a process makes spares' );
+		$deadline = hrtime( true ) + 60 * 10 ** 9;
+		while ( ! is_dir( $making ) && array() === spares( $site ) ) {
+			holds( hrtime( true ) < $deadline, 'the next spare is made within a minute' );
+			usleep( 200 );
+			clearstatcache();
+		}
+		posix_kill( $maker, SIGSTOP );
+		eventually( static fn () => 'T' === state_of( $maker )[0], 'it has stopped' );
+		clearstatcache();
+		if ( is_dir( $making ) && array() === spares( $site ) ) {
+			return $maker;
+		}
+		posix_kill( $maker, SIGCONT );
+	}
+	throw new Failure( 'each spare was made before it was noticed' );
+}
+
+test(
+	'while a spare is made, its maker gives way to all others and holds no lock that anybody waits for',
+	function () use ( $site ) {
+		if ( str_contains( file_get_contents( "$site->dir/.forkpress/site.toml" ), 'btrfs-snapshot' ) || ! is_dir( '/proc/self/task' ) ) {
+			fwrite( STDERR, "SKIPPED: no spares are made here, or there is no /proc to see by whom\n" );
+			return;
+		}
+		$site->done( 'serve' );
+		$maker = stop_in_the_making( $site );
+		try {
+			$threads = array_map( 'basename', glob( "/proc/$maker/task/*" ) );
+			holds( count( $threads ) > 0, 'it has a thread' );
+			foreach ( $threads as $thread ) {
+				same( '19', state_of( $maker, $thread )[16], "how nice thread $thread is" );
+				same( 'idle', strtok( (string) shell_exec( "ionice -p $thread" ), ":\n" ), "the I/O class of thread $thread" );
+			}
+			// Others hold each of them for a moment at most.
+			array_map( 'fclose', $site->stuck( 'mutation.lock', 'operations.gate', 'operations.lock' ) );
+			same( 200, $site->request( '/' )->status, 'the front page' );
+			$site->done( 'branch', 'create', 'beside-it' );
+			holds( 'T' === state_of( $maker )[0] && array() === spares( $site ), 'the spare is half made still' );
+		} finally {
+			posix_kill( $maker, SIGCONT );
+		}
+		await_spares( $site, 1 );
+		$site->done( 'stop' );
+	}
+);

@@ -27,6 +27,7 @@ mod watcher;
 use ext_php_rs::flags::IniEntryPermission;
 use ext_php_rs::prelude::*;
 use ext_php_rs::zend::{IniEntryDef, IniEntryDefs};
+use forkpress_core::panic::caught;
 
 /// `branchfs.lock_timeout`: for how many seconds a request waits for the lock before it fails. Zero tries once.
 /// `branchfs.write`: in which branches files may be changed through `branchfs://`; no code can give itself leave.
@@ -43,7 +44,7 @@ const FAILURE: i32 = -1;
 
 /// Runs a hook of the engine's. A panic is logged by Rust's panic hook and becomes a failure, since it must not unwind into C.
 fn guard(hook: impl FnOnce() -> i32) -> i32 {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(hook)).unwrap_or(FAILURE)
+    caught(hook).unwrap_or(FAILURE)
 }
 
 /// Module startup. Under php-fpm it runs in the master: nothing is opened or locked here.

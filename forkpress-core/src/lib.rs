@@ -26,6 +26,7 @@ pub mod lock;
 #[cfg(feature = "mutations")]
 pub mod mutation;
 pub mod name;
+pub mod panic;
 pub mod process;
 #[cfg(feature = "mutations")]
 pub mod progress;

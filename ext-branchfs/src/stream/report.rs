@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ext_php_rs::ffi::{php_error_docref, php_stream_wrapper};
 use forkpress_core::branchfs::FsError;
+use forkpress_core::panic::caught;
 
 use crate::php;
 
@@ -28,15 +28,10 @@ pub struct Failed {
 /// Does the Rust half of a call. A panic is logged by Rust's panic hook, and is a failure like others.
 #[expect(clippy::result_large_err, reason = "a box would have to be dropped")]
 pub fn act<T: Copy>(action: impl FnOnce() -> Result<T, FsError>) -> Result<T, Failed> {
-    let outcome = catch_unwind(AssertUnwindSafe(action));
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failed::of(&error)),
-        Err(panic) => {
-            // What it carries may panic again as it is dropped.
-            std::mem::forget(panic);
-            Err(Failed::new(libc::EIO, true, b"branchfs failed; PHP's error log says how"))
-        }
+    match caught(action) {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(Failed::of(&error)),
+        None => Err(Failed::new(libc::EIO, true, b"branchfs failed; PHP's error log says how")),
     }
 }
 
