@@ -151,21 +151,24 @@ pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path))
 }
 
-/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. Where another process looks
-/// for what exceeds the bounds, this one does not: what it would find goes after the next mutation.
+/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. One does so at a time, and one
+/// waits for its turn, which will find whatever is there by then: more have nothing to do.
 ///
 /// # Errors
 /// [`MutationError`].
 pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
     crate::branch::check_storage(site)?;
-    empty_trash(site)?;
-    // Not a folder of the storage: that could not be detached while this waits for a mutation.
-    let log = site.layout.cow().log_dir();
-    let lock = disk::step("open", &log, || File::open(&log))?;
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+    // Not folders of the storage: that could not be detached while this waits for a mutation.
+    let (cow, log) = (site.layout.cow().dir(), site.layout.cow().log_dir());
+    let waiting = disk::step("open", cow, || File::open(cow))?;
+    match rustix::fs::flock(&waiting, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => return Ok(()),
-        locked => disk::step("lock", &log, || Ok(locked?))?,
+        locked => disk::step("lock", cow, || Ok(locked?))?,
     }
+    let running = disk::step("open", &log, || File::open(&log))?;
+    disk::step("lock", &log, || Ok(rustix::fs::flock(&running, FlockOperation::LockExclusive)?))?;
+    drop(waiting);
+    empty_trash(site)?;
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
     drop_trees(site, surplus, patience, &Silent)?;
     Ok(empty_trash(site)?)

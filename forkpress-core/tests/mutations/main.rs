@@ -997,6 +997,37 @@ fn what_a_dead_mutation_left_is_cleared_before_anything_is_dropped() {
 }
 
 #[test]
+fn of_those_that_clean_one_waits_for_the_one_at_work_and_more_have_nothing_to_do() {
+    let world = plain_world();
+    let cow = world.site.layout.cow();
+    let dead = cow.trash_dir().join("dead");
+    fs::create_dir(&dead).unwrap();
+    let lock = |folder: &Path| {
+        let folder = fs::File::open(folder).unwrap();
+        rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        folder
+    };
+    let (at_work, waits) = (lock(&cow.log_dir()), lock(cow.dir()));
+    keep::clean(&world.site, &mut patience()).unwrap();
+    assert!(dead.exists(), "it is left to the one that waits");
+    drop(waits);
+    std::thread::scope(|scope| {
+        let cleaner = scope.spawn(|| keep::clean(&world.site, &mut patience()).unwrap());
+        let is_waiting = || {
+            let folder = fs::File::open(cow.dir()).unwrap();
+            rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err()
+        };
+        while !is_waiting() {
+            std::thread::yield_now();
+        }
+        assert!(dead.exists(), "the one that waits begins after the one at work has ended");
+        drop(at_work);
+        cleaner.join().unwrap();
+    });
+    assert!(!dead.exists());
+}
+
+#[test]
 fn a_kept_tree_is_measured_once_and_anew_when_asked() {
     let mut world = plain_world();
     world.create("a").unwrap();
