@@ -220,6 +220,24 @@ impl CowLayout {
         self.git_snapshots_dir().join(format!("{name}.lock"))
     }
 
+    /// Exclusive for whoever deletes a ref. No branch has this name.
+    #[must_use]
+    pub fn git_deletion_lock(&self) -> PathBuf {
+        self.git_snapshots_dir().join(".deletion.lock")
+    }
+
+    /// What Git holds while it deletes a ref.
+    #[must_use]
+    pub fn git_packed_refs_lock(&self) -> PathBuf {
+        self.git_dir().join("packed-refs.lock")
+    }
+
+    /// What Git holds while it moves the ref of the branch `name`.
+    #[must_use]
+    pub fn git_ref_lock(&self, name: &BranchName) -> PathBuf {
+        self.git_refs_dir().join(format!("{name}.lock"))
+    }
+
     /// The ref of the branch `name`: a file, since none are packed.
     #[must_use]
     pub fn git_ref(&self, name: &BranchName) -> PathBuf {

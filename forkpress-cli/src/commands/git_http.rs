@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use forkpress_core::git::http::{self, Asked, Cgi, Refusal, Service};
 use forkpress_core::git::repository::Repository;
-use forkpress_core::git::snapshot;
+use forkpress_core::git::snapshot::{self, Refreshed};
 use forkpress_core::site::Site;
 use forkpress_core::token::Token;
 
@@ -74,7 +74,7 @@ fn answer(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
     };
     let repository = Repository::open(&site)?;
     let mut body = Body::Unread;
-    let made = match service {
+    let refreshed = match service {
         Service::FetchRefs => snapshot::refresh_all(&site, &repository, |_| true)?,
         Service::PushRefs => snapshot::refresh_set(&site, &repository)?,
         Service::Version2 if content_length() <= Some(MOST_BYTES) => {
@@ -83,13 +83,26 @@ fn answer(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
             let asked = http::asks_for_refs(&bytes);
             body = Body::Read(bytes);
             match asked {
-                Asked::None => false,
-                asked => snapshot::refresh_all(&site, &repository, |name| asked.includes(name))?,
+                Asked::None => Refreshed::default(),
+                asked => {
+                    let mut refreshed = snapshot::refresh_all(&site, &repository, |name| asked.includes(name))?;
+                    // Who asks for this very branch is not to take an old one for it.
+                    if let Some(at) = refreshed.failed.iter().position(|(name, _)| asked.names(name)) {
+                        return Err(refreshed.failed.swap_remove(at).1.into());
+                    }
+                    refreshed
+                }
             }
         }
-        Service::Version2 | Service::Fetch | Service::Push | Service::Other => false,
+        Service::Version2 | Service::Fetch | Service::Push | Service::Other => Refreshed::default(),
     };
-    if made {
+    for (name, error) in refreshed.failed {
+        let failure = Failure::from(error);
+        output::note(format_args!(
+            "the ref of branch '{name}' stays as it was, and so whoever fetches may miss what is new: {failure}"
+        ));
+    }
+    if refreshed.made {
         repository.tidy();
     }
     hand_over(&site, &repository, body)

@@ -134,6 +134,19 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// Whether it is this branch that is asked for, and not every one.
+    #[must_use]
+    pub fn names(&self, name: &BranchName) -> bool {
+        match self {
+            Self::None | Self::All => false,
+            Self::Beginning(starts) => {
+                !starts.iter().any(String::is_empty) && starts.iter().any(|start| start == name.as_str())
+            }
+        }
+    }
+}
+
 /// Reads what a client that speaks version 2 asks for (gitprotocol-v2). What can't be read, as it is compressed, may ask for
 /// every ref.
 #[must_use]
@@ -279,6 +292,8 @@ mod tests {
         let one = asked(&["ref-prefix x", "ref-prefix refs/x", "ref-prefix refs/tags/x", "ref-prefix refs/heads/x"]);
         assert_eq!(one, Asked::Beginning(vec!["x".into()]));
         assert!(one.includes(&"x2".parse().unwrap()) && !one.includes(&BranchName::main()));
+        assert!(one.names(&"x".parse().unwrap()) && !one.names(&"x2".parse().unwrap()));
+        assert!(!asked(&["ref-prefix refs/heads/", "ref-prefix HEAD"]).names(&BranchName::main()));
         assert_eq!(asks_for_refs(format!("{}0000", line("command=fetch")).as_bytes()), Asked::None);
         for unreadable in [b"\x1f\x8b\x08\0compressed".as_slice(), b"zzzz", b"00ffshort", b"001"] {
             assert_eq!(asks_for_refs(unreadable), Asked::All);

@@ -19,7 +19,7 @@ use super::push::{
 };
 use super::redact;
 use super::repository::{Repository, RepositoryError, run};
-use super::snapshot::{self, SnapshotError};
+use super::snapshot::{self, RefLock, SnapshotError};
 use super::view::CONFIG_FILE;
 use crate::branch::{self, BranchError};
 use crate::lock::Patience;
@@ -202,8 +202,8 @@ impl Put<'_> {
                 let merge = self.git.merge(&now, &self.new)?;
                 (Some(now), merge)
             };
-            let from = from.map_or_else(|| "0".repeat(self.new.as_str().len()), |from| from.as_str().to_owned());
-            match self.git.run(&["update-ref", &reference, to.as_str(), &from]) {
+            let lock = RefLock::take(self.git.0, &self.name)?;
+            match lock.move_reference(to.as_str(), from.as_ref().map(ObjectId::as_str))? {
                 // A fetch has moved it meanwhile.
                 Err(RepositoryError::Git { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => return Err(error.into()),

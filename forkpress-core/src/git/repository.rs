@@ -3,7 +3,7 @@
 //! Nothing of the user's Git reaches it: no settings of theirs, no attributes, no `GIT_*` variables. Its own settings, HEAD,
 //! attributes and hook are written by [`Repository::open`], which also puts right what somebody changed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -200,6 +200,16 @@ pub(super) fn run(command: &mut Command) -> Result<Vec<u8>, RepositoryError> {
 
 fn command_output(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).output()
+}
+
+/// The same for a command that reads and writes nothing, which holds these files, one or two, for as long as it runs.
+pub(super) fn run_holding(command: &mut Command, held: Vec<File>) -> Result<(), RepositoryError> {
+    let mut held = held.into_iter().map(Stdio::from);
+    command.stdin(held.next().unwrap_or_else(Stdio::null)).stdout(held.next().unwrap_or_else(Stdio::null));
+    let outcome = succeeded(command, |command| command.stderr(Stdio::piped()).spawn()?.wait_with_output());
+    // What the command holds is held here, too.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    outcome.map(drop)
 }
 
 /// The same for a command that is told something on standard input.

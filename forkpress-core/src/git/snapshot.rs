@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::dump::{self, DumpError};
-use super::repository::{Repository, RepositoryError, run, run_with};
+use super::repository::{Repository, RepositoryError, run, run_holding, run_with};
 use super::view::{Index, Look};
 use crate::branch::{self, BranchError};
 use crate::database::{DatabaseError, Reader};
@@ -86,33 +86,58 @@ pub enum SnapshotError {
     },
 }
 
+impl SnapshotError {
+    /// Whether the cause is in one branch, so that it says nothing of the others.
+    fn is_of_one_branch(&self) -> bool {
+        matches!(
+            self,
+            Self::Disk { .. } | Self::Database { .. } | Self::Repository { source: RepositoryError::Git { .. }, .. }
+        ) || matches!(self, Self::Repository { source: RepositoryError::Disk { .. }, .. })
+    }
+}
+
+/// What came of bringing refs up to date.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// Whether any commit was made.
+    pub made: bool,
+    /// The branches whose refs are what they were, as their folders or databases can't be read.
+    pub failed: Vec<(BranchName, SnapshotError)>,
+}
+
 /// Brings the refs of all branches whose names are asked for up to date, and drops those of them that have no branch any more.
-/// Says whether any commit was made.
+/// A branch that can't be read keeps its ref as it is, and no other one from being brought up to date.
 ///
 /// # Errors
-/// [`SnapshotError`], the first of several.
+/// [`SnapshotError`], where it is not of one branch, or where no branch could be read.
 pub fn refresh_all(
     site: &Site,
     repository: &Repository,
     is_asked_for: impl Fn(&BranchName) -> bool,
-) -> Result<bool, SnapshotError> {
+) -> Result<Refreshed, SnapshotError> {
     let mut names: Vec<_> = branch::list(site)?.into_iter().map(|branch| branch.name).collect();
     names.extend(gone(repository, &names)?);
     names.retain(is_asked_for);
-    refresh(site, repository, &names)
+    let mut refreshed = refresh_each(site, repository, &names)?;
+    if refreshed.failed.len() == names.len()
+        && let Some((_, error)) = refreshed.failed.pop()
+    {
+        return Err(error);
+    }
+    Ok(refreshed)
 }
 
-/// Gives each branch a ref that has none, and drops the refs of branches that are gone; the other refs stay as they are. Says
-/// whether any commit was made.
+/// Gives each branch a ref that has none, and drops the refs of branches that are gone; the other refs stay as they are, and so
+/// does that of a branch that can't be read.
 ///
 /// # Errors
-/// [`SnapshotError`], the first of several.
-pub fn refresh_set(site: &Site, repository: &Repository) -> Result<bool, SnapshotError> {
+/// [`SnapshotError`], where it is not of one branch.
+pub fn refresh_set(site: &Site, repository: &Repository) -> Result<Refreshed, SnapshotError> {
     let mut names: Vec<_> = branch::list(site)?.into_iter().map(|branch| branch.name).collect();
     let gone = gone(repository, &names)?;
     names.retain(|name| !repository.cow().git_ref(name).exists());
     names.extend(gone);
-    refresh(site, repository, &names)
+    refresh_each(site, repository, &names)
 }
 
 /// The branches that have a ref and are not among `names`.
@@ -131,17 +156,26 @@ fn gone(repository: &Repository, names: &[BranchName]) -> Result<Vec<BranchName>
 /// # Errors
 /// [`SnapshotError`], the first of several.
 pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Result<bool, SnapshotError> {
+    let refreshed = refresh_each(site, repository, names)?;
+    refreshed.failed.into_iter().next().map_or(Ok(refreshed.made), |(_, error)| Err(error))
+}
+
+fn refresh_each(site: &Site, repository: &Repository, names: &[BranchName]) -> Result<Refreshed, SnapshotError> {
     // Threads of their own: each holds locks, and must not begin with another branch while it waits for its own walk.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(names.len());
     let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
     let next = Mutex::new(names.iter());
-    let work = || -> Result<bool, SnapshotError> {
-        let mut made = false;
+    let work = || -> Result<Refreshed, SnapshotError> {
+        let mut refreshed = Refreshed::default();
         loop {
             let Some(name) = next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next() else {
-                return Ok(made);
+                return Ok(refreshed);
             };
-            made |= Snapshot { site, repository, files: &files, name }.take()?;
+            match (Snapshot { site, repository, files: &files, name }).take() {
+                Ok(made) => refreshed.made |= made,
+                Err(error) if error.is_of_one_branch() => refreshed.failed.push((name.clone(), error)),
+                Err(error) => return Err(error),
+            }
         }
     };
     if threads <= 1 {
@@ -149,8 +183,13 @@ pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Re
     }
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        let outcomes = workers.into_iter().map(|worker| worker.join().expect("a snapshot does not panic"));
-        outcomes.collect::<Vec<_>>().into_iter().try_fold(false, |made, outcome| Ok(made | outcome?))
+        let outcomes: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no snapshot panics")).collect();
+        outcomes.into_iter().try_fold(Refreshed::default(), |mut all, outcome| {
+            let Refreshed { made, failed } = outcome?;
+            all.made |= made;
+            all.failed.extend(failed);
+            Ok(all)
+        })
     })
 }
 
@@ -244,19 +283,13 @@ impl Snapshot<'_> {
     }
 
     fn take_alone(&self) -> Result<bool, SnapshotError> {
-        let path = self.repository.cow().git_snapshot_lock(self.name);
-        let lock = || -> io::Result<File> {
-            let file = File::options().write(true).create(true).truncate(false).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        let _lock = lock().map_err(|source| SnapshotError::Memory { path: path.clone(), source })?;
+        let lock = RefLock::take(self.repository, self.name)?;
         // Nobody else writes the index: that is what a killed process has left.
         remove_file(&self.repository.cow().git_index(self.name).with_extension("index.lock"))
             .map_err(|source| self.memory_error(source))?;
         let mut attempt = 1;
         loop {
-            match self.attempt() {
+            match self.attempt(&lock) {
                 // The folder changed as Git read it, or a push moved the ref.
                 Err(SnapshotError::Repository { source: RepositoryError::Git { .. }, .. }) if attempt < ATTEMPTS => {
                     attempt += 1;
@@ -270,11 +303,11 @@ impl Snapshot<'_> {
         }
     }
 
-    fn attempt(&self) -> Result<bool, SnapshotError> {
+    fn attempt(&self, lock: &RefLock<'_>) -> Result<bool, SnapshotError> {
         let memory = Memory::read(&self.repository.cow().git_snapshot(self.name));
         let branch = self.site.layout.branch(self.name);
         let Some(changes) = self.look(&branch, &memory)? else {
-            self.drop_reference()?;
+            self.drop_reference(lock)?;
             return Ok(false);
         };
         let reference = self.reference();
@@ -294,7 +327,7 @@ impl Snapshot<'_> {
         let tree = self.git(self.tree(&wordpress, database_sql.as_deref()))?;
         let (commit, is_new) = self.commit(&tree, reference.as_deref())?;
         if reference.as_ref() != Some(&commit) {
-            self.git(self.move_reference(&commit, reference.as_deref()))?;
+            self.git(lock.move_reference(&commit, reference.as_deref())?)?;
         }
         let memory = Memory { version: VERSION, files, database: changes.stamp, wordpress, database_sql, tree, commit };
         memory.write(&self.repository.cow().git_snapshot(self.name)).map_err(|source| self.memory_error(source))?;
@@ -306,6 +339,8 @@ impl Snapshot<'_> {
         let disk = |source| SnapshotError::Disk { name: self.name.clone(), source };
         let database_error = |source| SnapshotError::Database { name: self.name.clone(), source };
         let deadline = Deadline::after(TIMEOUT);
+        let is_in_git = |from: &BranchName| self.repository.cow().git_ref(from).exists();
+        let origin = self.origin()?.filter(is_in_git).map(|from| self.site.layout.branch(&from));
         let mut indexed: Option<String> = None;
         for has_read in [false, true] {
             let lock = SharedOperations::lock(self.files, deadline, None)?;
@@ -313,7 +348,7 @@ impl Snapshot<'_> {
                 Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
                 shown => shown?,
             };
-            let look = self.index(branch).look().map_err(disk)?;
+            let look = self.index(branch).look(origin.as_deref()).map_err(disk)?;
             let is_unchanged = look.fingerprint.is_some() && look.fingerprint == memory.files;
             if !is_unchanged && !has_read {
                 drop(lock);
@@ -390,14 +425,6 @@ impl Snapshot<'_> {
         self.git(run(&mut command)).map(|id| (text(&id), true))
     }
 
-    /// Moves the ref, unless another one has.
-    fn move_reference(&self, commit: &str, before: Option<&str>) -> Result<(), RepositoryError> {
-        let none = "0".repeat(commit.len());
-        let reference = format!("refs/heads/{}", self.name);
-        let mut command = self.repository.command();
-        run(command.args(["update-ref", &reference, commit, before.unwrap_or(&none)])).map(drop)
-    }
-
     /// The commit that the ref names.
     fn reference(&self) -> Option<String> {
         let id = fs::read_to_string(self.repository.cow().git_ref(self.name)).ok()?;
@@ -420,10 +447,9 @@ impl Snapshot<'_> {
     }
 
     /// Takes the ref of a branch away that is gone, and all that is remembered of it.
-    fn drop_reference(&self) -> Result<(), SnapshotError> {
+    fn drop_reference(&self, lock: &RefLock<'_>) -> Result<(), SnapshotError> {
         if self.repository.cow().git_ref(self.name).exists() {
-            let reference = format!("refs/heads/{}", self.name);
-            self.git(run(self.repository.command().args(["update-ref", "-d", &reference])))?;
+            self.git(lock.drop_reference()?)?;
         }
         self.forget().map_err(|source| self.memory_error(source))
     }
@@ -445,6 +471,74 @@ impl Snapshot<'_> {
     fn memory_error(&self, source: io::Error) -> SnapshotError {
         SnapshotError::Memory { path: self.repository.cow().git_snapshot(self.name), source }
     }
+}
+
+/// The ref of a branch is moved by whoever has this, and by nobody else: a `git` that died, or that a power cut ended, has
+/// left whatever lock file of Git's is in its way.
+///
+/// A `git` that moves the ref has this lock as a file of its own, so that it is held on where the process that began it dies.
+pub(super) struct RefLock<'a> {
+    repository: &'a Repository,
+    name: &'a BranchName,
+    file: File,
+}
+
+impl<'a> RefLock<'a> {
+    /// Takes it, however long that takes.
+    pub(super) fn take(repository: &'a Repository, name: &'a BranchName) -> Result<Self, SnapshotError> {
+        let file = lock(&repository.cow().git_snapshot_lock(name))?;
+        Ok(Self { repository, name, file })
+    }
+
+    /// Moves the ref from where it was, none where there was none, unless it is somewhere else.
+    pub(super) fn move_reference(
+        &self,
+        commit: &str,
+        before: Option<&str>,
+    ) -> Result<Result<(), RepositoryError>, SnapshotError> {
+        self.clear()?;
+        let none = "0".repeat(commit.len());
+        let mut command = self.repository.command();
+        command.args(["update-ref", &self.reference(), commit, before.unwrap_or(&none)]);
+        Ok(run_holding(&mut command, vec![self.held()?]))
+    }
+
+    /// Takes the ref away.
+    fn drop_reference(&self) -> Result<Result<(), RepositoryError>, SnapshotError> {
+        self.clear()?;
+        // Git locks for that what is one for all refs.
+        let deletion = lock(&self.repository.cow().git_deletion_lock())?;
+        remove_stale(&self.repository.cow().git_packed_refs_lock())?;
+        let mut command = self.repository.command();
+        command.args(["update-ref", "-d", &self.reference()]);
+        Ok(run_holding(&mut command, vec![self.held()?, deletion]))
+    }
+
+    fn reference(&self) -> String {
+        format!("refs/heads/{}", self.name)
+    }
+
+    fn clear(&self) -> Result<(), SnapshotError> {
+        remove_stale(&self.repository.cow().git_ref_lock(self.name))
+    }
+
+    fn held(&self) -> Result<File, SnapshotError> {
+        let path = self.repository.cow().git_snapshot_lock(self.name);
+        self.file.try_clone().map_err(|source| SnapshotError::Memory { path, source })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, SnapshotError> {
+    let lock = || -> io::Result<File> {
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    lock().map_err(|source| SnapshotError::Memory { path: path.to_owned(), source })
+}
+
+fn remove_stale(path: &Path) -> Result<(), SnapshotError> {
+    remove_file(path).map_err(|source| SnapshotError::Memory { path: path.to_owned(), source })
 }
 
 /// Removes a file that may be gone already.

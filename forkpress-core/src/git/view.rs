@@ -16,7 +16,7 @@ use super::repository::{Repository, RepositoryError, run, run_with};
 use crate::disk::DiskError;
 use crate::layout::DATABASE_DIR;
 use crate::name::BranchName;
-use crate::tree::{Kind, Tree};
+use crate::tree::{Entry, Kind, Tree};
 
 /// The file whose secrets are not in the view.
 pub(super) const CONFIG_FILE: &str = "wp-config.php";
@@ -30,19 +30,21 @@ pub(super) struct Look {
     config: Option<bool>,
     /// Tells this state from every other one; none where a file may yet change without a trace.
     pub(super) fingerprint: Option<String>,
-    /// How many files have changed since the index was written, or seem to.
-    changed: usize,
+    /// How many files may have contents that the repository has not: an estimate, from which nothing follows but how they are
+    /// written.
+    new: usize,
 }
 
-/// From how many changed files on their contents are put into one pack, which is some ten times faster than a file for each.
-/// Below that it would only leave many small packs.
+/// From how many new files on their contents are put into one pack, which is some ten times faster than a file for each.
+/// Below that it would only leave many small packs. What the repository has already is compressed all the same on the way to
+/// a pack, which takes five times as long as to read it.
 const MANY: usize = 100;
 
 impl Look {
-    /// Walks the folder of a branch.
-    fn at(branch: &Path, index_written: Option<(i64, i64)>) -> Result<Self, DiskError> {
+    /// Walks the folder of a branch. `origin`: the folder of a branch that Git has, and that this one may have been cloned from.
+    fn at(branch: &Path, index_written: Option<(i64, i64)>, origin: Option<&Path>) -> Result<Self, DiskError> {
         let tree = Tree::walk(branch)?;
-        let mut changed = 0;
+        let mut changed = Vec::new();
         let mut hasher = DefaultHasher::new();
         let (mut paths, mut config, mut is_racy) = (Vec::new(), None, false);
         for entry in &tree.entries {
@@ -50,7 +52,9 @@ impl Look {
                 continue;
             }
             is_racy |= tree.is_racy(entry);
-            changed += usize::from(index_written.is_none_or(|written| entry.changed >= written));
+            if index_written.is_none_or(|written| entry.changed >= written) {
+                changed.push(entry);
+            }
             entry.path.as_os_str().as_bytes().hash(&mut hasher);
             (entry.size_bytes, entry.attributes.mode, entry.attributes.modified).hash(&mut hasher);
             (entry.changed, entry.device_and_inode).hash(&mut hasher);
@@ -61,7 +65,14 @@ impl Look {
             }
         }
         let fingerprint = (!is_racy).then(|| format!("{:016x} {}", hasher.finish(), paths.len()));
-        Ok(Self { paths, config, fingerprint, changed })
+        if let Some(origin) = origin.filter(|_| changed.len() >= MANY) {
+            let origin = Tree::walk(origin)?;
+            let looks_like = |entry: &Entry, other: &Entry| {
+                entry.size_bytes == other.size_bytes && entry.attributes.modified == other.attributes.modified
+            };
+            changed.retain(|entry| !origin.get(&entry.path).is_some_and(|other| looks_like(entry, other)));
+        }
+        Ok(Self { paths, config, fingerprint, new: changed.len() })
     }
 }
 
@@ -91,11 +102,11 @@ pub(super) struct Index<'a> {
 }
 
 impl Index<'_> {
-    /// Walks the folder of the branch.
-    pub(super) fn look(&self) -> Result<Look, DiskError> {
+    /// Walks the folder of the branch. `origin`: that of a branch that Git has, and that this one may have been cloned from.
+    pub(super) fn look(&self, origin: Option<&Path>) -> Result<Look, DiskError> {
         let path = self.repository.cow().git_index(self.name);
         let written = fs::metadata(path).ok().map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
-        Look::at(self.branch, written)
+        Look::at(self.branch, written, origin)
     }
 
     /// Brings the index to what is in the folder now. What `look` does not have is not in it then.
@@ -106,7 +117,7 @@ impl Index<'_> {
         }
         let config = self.config(look)?;
         let mut arguments = Vec::new();
-        if look.changed >= MANY {
+        if look.new >= MANY {
             arguments.extend(["-c", "core.bigFileThreshold=1"]);
         }
         arguments.extend(["update-index", "--add", "--remove", "--replace"]);

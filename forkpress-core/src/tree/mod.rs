@@ -6,4 +6,4 @@ mod walk;
 
 pub(crate) use clone::{clone_to_all, clone_tree, retake};
 pub(crate) use diff::count_changes;
-pub(crate) use walk::{Kind, TICK, Tree, is_racy};
+pub(crate) use walk::{Entry, Kind, TICK, Tree, is_racy};
