@@ -83,17 +83,6 @@ php_test() {
     part "$(basename "$1" .php)" 600 php -d "extension=$PWD/ext/branchfs.so" "$1"
 }
 
-# Pushes again with the system's git, where that is another version: a part of them, and the output says so.
-second=/usr/bin/git
-if [ -x "$second" ] && [ "$("$second" --version)" != "$(git --version)" ]; then
-    part "test_git_push_$("$second" version | awk '{ print $3 }')" 600 env "FORKPRESS_TEST_GIT=$second" "FORKPRESS_TEST_ONLY=branch" \
-        php -d "extension=$PWD/ext/branchfs.so" tests/test_git_push.php
-    printf '    SKIPPED with %s: what of tests/test_git_push.php is not about a branch; FORKPRESS_TEST_GIT=%s runs it all\n' \
-        "$("$second" --version)" "$second"
-else
-    printf 'SKIPPED: pushes with a second version of git: this machine has only %s\n' "$(git --version)"
-fi
-
 # A registry of its own: a server that somebody has running is none of the tests' business.
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
@@ -108,11 +97,26 @@ tours() {
         "PATH=$PWD/tests/fixtures/bin:$PATH" bash "$tour" target/release/forkpress
 }
 
+# Pushes again with the system's git, where that is another version: a part of them, and the output says so.
+pushes_with_second_git() {
+    local second=/usr/bin/git version
+    if ! [ -x "$second" ] || [ "$("$second" --version)" = "$(git --version)" ]; then
+        printf 'SKIPPED: pushes with a second version of git: this machine has only %s\n' "$(git --version)"
+        return
+    fi
+    version=$("$second" version | awk '{ print $3 }')
+    part "test_git_push_$version" 600 env "FORKPRESS_TEST_GIT=$second" FORKPRESS_TEST_ONLY=branch \
+        php -d "extension=$PWD/ext/branchfs.so" tests/test_git_push.php
+    printf '    SKIPPED with git %s: what of tests/test_git_push.php is not about a branch; FORKPRESS_TEST_GIT=%s runs it all\n' \
+        "$version" "$second"
+}
+
 # The tests of Git and the tours wait for processes more than they compute: side by side they take the time of one.
 tours >"$logs/tours.txt" &
 for test in tests/test_git_*.php; do
     php_test "$test"
 done
+pushes_with_second_git
 wait
 cat "$logs/tours.txt"
 
