@@ -43,6 +43,11 @@ forkpress( $site, 'init', '--port', (string) $port );
 file_put_contents( "$site/main/small.php", '<?php echo "<html></html>";' );
 at_end( static fn () => is_dir( $site ) && forkpress( $site, 'stop', '--force' ) );
 forkpress( $site, 'serve', '--workers', (string) CLIENTS );
+// A server that has just started compiles the code of main: that is not what is measured.
+$warm = "$site/.forkpress/cow/warm.json";
+while ( ! str_contains( (string) @file_get_contents( $warm ), '"main"' ) ) {
+	usleep( 10000 );
+}
 
 /**
  * Runs something beside the clients, and returns how long each of their requests took, sorted.
