@@ -411,7 +411,8 @@ fn agents_that_are_interrupted_take_back_what_they_made() {
     let fifo = world.sandbox.file("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     // It meets the creation of agent-2, not its removal.
-    let script = "read old new ref; case \"$old$ref\" in 0000000*agent-2) echo here >\"$FIFO.back\"; cat \"$FIFO\";; esac";
+    let script =
+        "read old new ref; case \"$old$ref\" in 0000000*agent-2) echo here >\"$FIFO.back\"; cat \"$FIFO\";; esac";
     world.hook(&world.bare(), "pre-receive", script);
     let back = world.sandbox.file("fifo.back");
     assert!(Command::new("mkfifo").arg(&back).status().unwrap().success());
