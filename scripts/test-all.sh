@@ -89,8 +89,10 @@ trap 'rm -rf "$state"' EXIT
 
 # The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's.
 tours() {
-    local tour=tests/test_cow_strategy_e2e.sh
-    part test_cow_strategy_e2e 600 env "FORKPRESS_STATE_DIR=$state" bash "$tour" target/release/forkpress
+    local tour=tests/test_cow_strategy_e2e.sh test
+    for test in tests/test_*.sh; do
+        part "$(basename "$test" .sh)" 600 env "FORKPRESS_STATE_DIR=$state" bash "$test" target/release/forkpress
+    done
     part e2e_linux_xfs_loop 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_E2E_FILE_VIEW=linux-xfs-loop \
         bash "$tour" target/release/forkpress
     part e2e_macos_apfs_sparsebundle 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1 \

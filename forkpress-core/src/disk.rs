@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use thiserror::Error;
 
@@ -419,6 +419,23 @@ fn remove_all(path: &Path) -> io::Result<()> {
             fs::remove_dir_all(path)
         }
         removed => removed,
+    }
+}
+
+/// Locks a folder exclusively until the file is dropped; waits while another process has it. No child may be started meanwhile:
+/// it would share the file.
+pub(crate) fn lock_folder(path: &Path) -> Result<File, DiskError> {
+    let folder = step("open", path, || File::open(path))?;
+    step("lock", path, || Ok(rustix::fs::flock(&folder, FlockOperation::LockExclusive)?))?;
+    Ok(folder)
+}
+
+/// The same without a wait: none where another process has it.
+pub(crate) fn try_lock_folder(path: &Path) -> Result<Option<File>, DiskError> {
+    let folder = step("open", path, || File::open(path))?;
+    match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        locked => step("lock", path, || Ok(locked?)).map(|()| Some(folder)),
     }
 }
 

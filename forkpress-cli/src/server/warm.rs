@@ -4,8 +4,8 @@
 //! thread of the server watches the generation; after a publish it asks PHP's process for that (`runtime/warm.php`) to
 //! compile what changed, and then for the front page. What came of it stands in `warm.json`, for commands that wait.
 //!
-//! Nobody waits for this thread: it takes the lock as a request does, its requests end as soon as a writer waits, and they go
-//! to a process that visitors' requests never reach.
+//! No request waits for this thread: it takes the lock as a request does, what it asks for ends as soon as a writer waits, or
+//! keeps mutations from coming so far, and it goes to a process that visitors' requests never reach.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

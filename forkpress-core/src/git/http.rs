@@ -132,9 +132,7 @@ impl Asked {
             Self::Beginning(starts) => starts.iter().any(|start| name.as_str().starts_with(start)),
         }
     }
-}
 
-impl Asked {
     /// Whether it is this branch that is asked for, and not every one.
     #[must_use]
     pub fn names(&self, name: &BranchName) -> bool {

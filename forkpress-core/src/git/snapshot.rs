@@ -91,8 +91,10 @@ impl SnapshotError {
     fn is_of_one_branch(&self) -> bool {
         matches!(
             self,
-            Self::Disk { .. } | Self::Database { .. } | Self::Repository { source: RepositoryError::Git { .. }, .. }
-        ) || matches!(self, Self::Repository { source: RepositoryError::Disk { .. }, .. })
+            Self::Disk { .. }
+                | Self::Database { .. }
+                | Self::Repository { source: RepositoryError::Git { .. } | RepositoryError::Disk { .. }, .. }
+        )
     }
 }
 

@@ -4,7 +4,8 @@
 //! a crash do what one expects of them. In the order in which they are taken, and in which nobody goes back:
 //!
 //! 1. `lifecycle.lock`, exclusive: [`Lifecycle`]. A server starts, or the storage is taken away.
-//! 2. `mutation.lock`, exclusive: [`Mutation`]. One mutation prepares at a time. Requests never touch it.
+//! 2. `mutation.lock`, exclusive: [`Mutation`]. One mutation prepares at a time. Requests never touch it; the server has it
+//!    while it visits a branch to make it ready, for a second at most.
 //! 3. `operations.gate`: shared for the instant in which a request takes 4, exclusive for as long as a writer waits for
 //!    4 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
 //!    waiting exclusive one for ever.

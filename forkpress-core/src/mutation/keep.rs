@@ -3,11 +3,8 @@
 //! A kept tree goes in two steps: a rename into the trash, under `mutation.lock`, after which nobody can have it back;
 //! and its removal from there, which may take long and holds nobody up.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
-
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 
 use super::engine::Begun;
 use super::history::{self, Entry, History};
@@ -145,9 +142,7 @@ fn drop_trees(
 /// [`DiskError`].
 pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     let trash = site.layout.cow().trash_dir();
-    // Unlocked by its drop: no child is started meanwhile.
-    let lock = disk::step("open", &trash, || File::open(&trash))?;
-    disk::step("lock", &trash, || Ok(rustix::fs::flock(&lock, FlockOperation::LockExclusive)?))?;
+    let _lock = disk::lock_folder(&trash)?;
     disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path))
 }
 
@@ -159,14 +154,8 @@ pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
 pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
     crate::branch::check_storage(site)?;
     // Not folders of the storage: that could not be detached while this waits for a mutation.
-    let (cow, log) = (site.layout.cow().dir(), site.layout.cow().log_dir());
-    let waiting = disk::step("open", cow, || File::open(cow))?;
-    match rustix::fs::flock(&waiting, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => return Ok(()),
-        locked => disk::step("lock", cow, || Ok(locked?))?,
-    }
-    let running = disk::step("open", &log, || File::open(&log))?;
-    disk::step("lock", &log, || Ok(rustix::fs::flock(&running, FlockOperation::LockExclusive)?))?;
+    let Some(waiting) = disk::try_lock_folder(site.layout.cow().dir())? else { return Ok(()) };
+    let _at_work = disk::lock_folder(&site.layout.cow().log_dir())?;
     drop(waiting);
     empty_trash(site)?;
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;

@@ -13,9 +13,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
-
 use super::keep::Room;
 use super::{MutationError, staged};
 use crate::branch::{self, Branch};
@@ -94,11 +91,7 @@ impl Maker {
     fn try_lock(site: &Site) -> Result<Option<Self>, DiskError> {
         let folder = site.layout.cow().spares_dir();
         disk::create_folder(&folder)?;
-        let lock = disk::step("open", &folder, || File::open(&folder))?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            locked => disk::step("lock", &folder, || Ok(locked?)).map(|()| Some(Self(lock))),
-        }
+        Ok(disk::try_lock_folder(&folder)?.map(Self))
     }
 }
 
