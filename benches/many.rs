@@ -17,7 +17,7 @@ use forkpress_core::site::Site;
 
 mod common;
 
-use common::{make_site, run, timed};
+use common::{make_site, median, run, timed};
 
 fn main() {
     if !rustix::process::geteuid().is_root() {
@@ -144,9 +144,4 @@ fn measure_spares(site: &Site) -> [Duration; 3] {
         }
     }
     times.map(median)
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }

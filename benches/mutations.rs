@@ -16,7 +16,7 @@ use forkpress_core::progress::Silent;
 
 mod common;
 
-use common::{make_site, run, timed};
+use common::{make_site, median, run, timed};
 
 const ROUNDS: usize = 5;
 
@@ -98,9 +98,8 @@ fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
         rustix::fs::sync();
     }
     print!("{:28}", format!("{title}, {}", site.config.file_view));
-    for mut column in times {
-        column.sort_unstable();
-        print!(" {:9.1}", column[column.len() / 2].as_secs_f64() * 1000.0);
+    for column in times {
+        print!(" {:9.1}", median(column).as_secs_f64() * 1000.0);
     }
     println!();
 }
