@@ -8,6 +8,7 @@ use std::time::Duration;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Patience, note};
 use forkpress_core::mutation::{self, MutationError};
+use forkpress_core::priority;
 use forkpress_core::site::Site;
 
 use crate::failure::Failure;
@@ -32,6 +33,7 @@ pub fn in_background(site: &Site) {
 
 /// In that process: removes.
 pub fn run(work_dir: &Path) -> Result<(), Failure> {
+    priority::lower();
     let site = Site::open(work_dir)?;
     note::sweep(site.layout.cow());
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {

@@ -507,14 +507,14 @@ pub(crate) fn remove_empty_folders(path: &Path) -> Result<(), DiskError> {
     step("remove the folder", path, || fs::remove_dir(path))
 }
 
-/// Exchanges what is at two paths in one step; false where the file system can't.
+/// Exchanges what is at two paths in one step; false where the file system can't, or there are two, or nothing is at one.
 pub(crate) fn exchange(one: &Path, other: &Path) -> Result<bool, DiskError> {
     #[cfg(feature = "faults")]
     if fault::refuses_exchange() {
         return Ok(false);
     }
     step("exchange", other, || match rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::XDEV | Errno::NOENT) => Ok(false),
         exchanged => Ok(exchanged.map(|()| true)?),
     })
 }

@@ -27,6 +27,8 @@ pub mod lock;
 pub mod mutation;
 pub mod name;
 pub mod panic;
+#[cfg(feature = "mutations")]
+pub mod priority;
 pub mod process;
 #[cfg(feature = "mutations")]
 pub mod progress;

@@ -2,8 +2,8 @@
 //!
 //! A folder holds them: `new/N` is what the path number N is to be, `old/N` a copy of what it was, and `list` says which
 //! path that is. To put them in place uses up `new` and leaves `old` alone, so that from `old` it can be taken back at any
-//! step, over and over; that is what recovery does. Afterwards the folder is the operation's slot, and to undo the
-//! operation is to apply its `old`.
+//! step, over and over; that is what recovery does. What is replaced changes places with `new/N`: to free it takes longer
+//! than the rest, and has time. Afterwards the folder is the operation's slot, and to undo the operation is to apply its `old`.
 //!
 //! No folder on the way to a path is ever a symlink: what is applied stays inside the tree.
 
@@ -261,11 +261,12 @@ impl Files {
     /// Puts the files in place, durably, while nobody looks. Where this fails, [`Self::take_back`] undoes it.
     pub(super) fn put_in_place(&self, branch: &Path) -> Result<(), DiskError> {
         let mut tree = Target::new(branch, self.view);
-        for touched in self.list.touched.iter().filter(|touched| !touched.has) {
-            tree.unlink(&touched.path)?;
+        let new = |number: usize| new_dir(self.folder.path()).join(number.to_string());
+        for (number, touched) in self.list.touched.iter().enumerate().filter(|(_, touched)| !touched.has) {
+            tree.move_away(&touched.path, &new(number))?;
         }
         for (number, touched) in self.list.touched.iter().enumerate().filter(|(_, touched)| touched.has) {
-            tree.put(&new_dir(self.folder.path()).join(number.to_string()), &touched.path)?;
+            tree.swap(&new(number), &touched.path)?;
         }
         for touched in self.list.touched.iter().filter(|touched| !touched.has) {
             folders_of(&touched.path).for_each(|folder| remove_if_empty(&branch.join(folder)));
@@ -324,6 +325,32 @@ impl<'a> Target<'a> {
             Place::Leaf(_) => disk::unlink(&self.root.join(path)),
             Place::Nothing | Place::Folder | Place::Other => Ok(()),
         }
+    }
+
+    /// Moves a file or a symlink to `to`, where nothing is, or removes it where that is on another file system.
+    fn move_away(&mut self, path: &Path, to: &Path) -> Result<(), DiskError> {
+        if !matches!(self.looks.look(path)?, Place::Leaf(_)) {
+            return Ok(());
+        }
+        match disk::rename_over(&self.root.join(path), to) {
+            // An editor may have removed it.
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
+            moved => {
+                if moved? {
+                    Ok(())
+                } else {
+                    self.unlink(path)
+                }
+            }
+        }
+    }
+
+    /// Does what [`Self::put`] does, and leaves a file or a symlink that it replaces at `from` where the system can do that.
+    fn swap(&mut self, from: &Path, path: &Path) -> Result<(), DiskError> {
+        let is_swapped = !self.has_copies
+            && matches!(self.looks.look(path)?, Place::Leaf(_))
+            && disk::exchange(from, &self.root.join(path))?;
+        if is_swapped { Ok(()) } else { self.put(from, path) }
     }
 
     /// Puts the file or symlink at `from` where `path` is, in place of what is there: a folder only if it has no files.
@@ -419,7 +446,8 @@ impl Overlay for Reverse {
 
 const LIST: &str = "list";
 
-/// Where what is to be put in place waits, in the folder of staged files. Nobody needs it afterwards.
+/// Where what is to be put in place waits, in the folder of staged files, and what has made room for it afterwards. Then
+/// nobody needs it.
 pub(super) fn new_dir(folder: &Path) -> PathBuf {
     folder.join("new")
 }

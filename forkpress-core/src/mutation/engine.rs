@@ -549,7 +549,7 @@ fn keep_files(site: &Site, entry: &Entry) -> Result<(), DiskError> {
     if disk::inode(&staged)?.is_none() {
         return Ok(());
     }
-    disk::remove(&apply::new_dir(&staged))?;
+    disk::discard(&apply::new_dir(&staged), &cow.trash_dir())?;
     disk::discard(&slot, &cow.trash_dir())?;
     disk::rename(&staged, &slot)?;
     disk::sync(&cow.kept_dir())

@@ -9,6 +9,7 @@ use super::diff::Changes;
 use super::walk::{Entry, Kind, Tree};
 use crate::config::FileView;
 use crate::disk::{self, DiskError, Folder};
+use crate::priority;
 use crate::progress::Progress;
 
 /// From how many changed files on the whole file system is synced instead of each of them.
@@ -37,7 +38,7 @@ pub(crate) fn clone_tree(
     Ok(())
 }
 
-/// Clones a walked tree into several folders, which are made, but does not make them durable.
+/// Clones a walked tree into several folders, which are made, but does not make them durable. Requests go first.
 pub(crate) fn clone_to_all(
     view: FileView,
     tree: &Tree,
@@ -48,9 +49,11 @@ pub(crate) fn clone_to_all(
     progress.begin("clone files", Some((tree.entries.len() * targets.len()) as u64));
     let entries: Vec<&Entry> = tree.entries.iter().collect();
     for targets in targets.chunks(TREES_AT_A_TIME) {
-        clone_entries(view, &entries, source, targets, progress)?;
-        targets.par_iter().try_for_each(|target| {
-            set_folder_attributes(entries.iter().copied().filter(|entry| entry.kind == Kind::Folder).rev(), target)
+        priority::at_low(|| {
+            clone_entries(view, &entries, source, targets, progress)?;
+            targets.par_iter().try_for_each(|target| {
+                set_folder_attributes(entries.iter().copied().filter(|entry| entry.kind == Kind::Folder).rev(), target)
+            })
         })?;
     }
     progress.end();
