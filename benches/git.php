@@ -1,7 +1,7 @@
 <?php
 /**
  * What Git costs: how soon the preview shows a commit, a fetch of a site in which nothing changed against one from a plain
- * bare repository behind `git http-backend`, agents, and the memory that a site takes to be cloned while it has 500 MB of
+ * bare repository behind `git http-backend`, pushes of many files, agents, and the memory that a site takes to be cloned while it has 500 MB of
  * uploads.
  *
  * php benches/git.php [ROUNDS]
@@ -18,6 +18,9 @@ require __DIR__ . '/lib.php';
 /** The uploads: so many files of so many bytes. */
 const UPLOADS      = 50;
 const UPLOAD_BYTES = 10 << 20;
+
+/** How many files are pushed at once. */
+const MANY = 5000;
 
 /** How long between two looks at a process's memory or at a page, in microseconds. */
 const PAUSE = 2000;
@@ -176,6 +179,29 @@ table(
 		array( 'git fetch, nothing new', sprintf( 'milliseconds, median of %d', count( $times['site'] ) ), 'ratio, median of pairs' ),
 		array( 'from a site', sprintf( '%.0f', median( $times['site'] ) ), sprintf( '%.2f', median_ratio( $times['site'], $times['plain'] ) ) ),
 		array( 'from a plain bare repository', sprintf( '%.0f', median( $times['plain'] ) ), '1' ),
+	)
+);
+
+// --- Many files -------------------------------------------------------------------------------------------------------------
+$push = static function ( string $what, ?string $text ) use ( $site, $work, $program ): array {
+	$many = "$work/checkout/wordpress/wp-content/many";
+	for ( $i = 0; $i < MANY && null !== $text; $i++ ) {
+		$folder = "$many/" . $i % 50;
+		is_dir( $folder ) || mkdir( $folder, 0755, true );
+		file_put_contents( "$folder/$i.txt", str_repeat( "$text $i\n", 200 ) );
+	}
+	null !== $text || remove( $many );
+	$took = timed( array( $program, '--json', 'commit', '-m', $what ), "$work/checkout" );
+	$held = json_decode( forkpress( $site, '--json', 'log', '-n', '1' )[1], true )[0]['held_seconds'];
+	return array( $what, sprintf( '%.2f', $took / 1000 ), sprintf( '%.0f', $held * 1000 ) );
+};
+echo "\n";
+table(
+	array(
+		array( sprintf( 'forkpress commit of %s files', number_format( MANY ) ), 'seconds', 'exclusive, ms' ),
+		$push( 'new', 'first' ),
+		$push( 'changed', 'second' ),
+		$push( 'gone', null ),
 	)
 );
 

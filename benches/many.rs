@@ -1,6 +1,6 @@
-//! A branch from a spare, a hundred branches in one beside `cp`, and a list of a thousand beside `ls -l`: `cargo bench -p forkpress-core --features mutations --bench many`.
+//! A branch of a WordPress site from a spare, by the whole command, a hundred branches in one beside `cp`, and a list of a thousand beside `ls -l`: `cargo bench -p forkpress-core --features mutations --bench many`.
 //!
-//! On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root, and `target/release/forkpress` for the list. `FORKPRESS_BENCH_BRANCHES` makes another number.
+//! On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root and `target/release/forkpress`. `FORKPRESS_BENCH_BRANCHES` makes another number.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
+use forkpress_core::mutation::history::History;
 use forkpress_core::mutation::{self, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
@@ -37,8 +38,8 @@ fn main() {
         fs::File::create(&image).unwrap().set_len(24 << 30).unwrap();
         run(Command::new(mkfs).arg(options).arg(&image));
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mount));
+        let [single, of_spare, of_it_exclusive] = measure_spares(&mount.join("wordpress"));
         let site = make_site(&mount, 3_100, 12_000);
-        let [single, of_spare, of_it_exclusive] = measure_spares(&site);
         // Bytes are copied on ext4: fewer will do.
         let branches = if site.config.file_view == FileView::FileCopy { branches.min(10) } else { branches };
         let names: Vec<BranchName> = (0..branches).map(|number| format!("agent-{number}").parse().unwrap()).collect();
@@ -101,8 +102,8 @@ fn measure_list(root: &Path) -> [Duration; 3] {
     }
     let state = tempfile::tempdir().unwrap();
     let list = |arguments: &[&str]| {
-        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/forkpress"));
-        command.args(["branch", "list"]).args(arguments).current_dir(root).env("FORKPRESS_STATE_DIR", state.path());
+        let mut command = forkpress(root, state.path());
+        command.args(["branch", "list"]).args(arguments);
         command
     };
     let listed = list(&["--json"]).output().expect("target/release/forkpress is there: 'make build' makes it").stdout;
@@ -119,29 +120,42 @@ fn measure_list(root: &Path) -> [Duration; 3] {
     times.map(median)
 }
 
-/// What a create takes without a spare, with one, and for how long that one keeps requests out: medians.
-fn measure_spares(site: &Site) -> [Duration; 3] {
+/// What the whole command takes to create a branch of a WordPress site without a spare, with one, and for how long that one
+/// keeps requests out: medians.
+fn measure_spares(root: &Path) -> [Duration; 3] {
     const ROUNDS: usize = 7;
+    fs::create_dir(root).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let forkpress = |arguments: &[&str]| {
+        let mut command = forkpress(root, state.path());
+        command.args(arguments);
+        command
+    };
+    run(forkpress(&["init"]).stderr(Stdio::null()));
+    let site = Site::find(root).unwrap();
     let mut times: [Vec<Duration>; 3] = Default::default();
-    let name: BranchName = "x".parse().unwrap();
-    let patience = || Patience::silent(Deadline::after(Duration::from_secs(60)));
     for _ in 0..ROUNDS {
         for is_spare in [false, true] {
             if is_spare {
-                mutation::spare::keep(site, &Silent).unwrap();
+                mutation::spare::keep(&site, &Silent).unwrap();
             }
             rustix::fs::sync();
-            let mut held = Duration::ZERO;
-            let time = timed(|| {
-                held = mutation::create(site, &name, &BranchName::main(), &mut patience(), &Silent).unwrap().held;
-            });
-            times[usize::from(is_spare)].push(time);
+            times[usize::from(is_spare)]
+                .push(timed(|| run(forkpress(&["branch", "create", "x"]).stderr(Stdio::null()))));
             if is_spare {
-                times[2].push(held);
+                let created = History::read(site.layout.cow()).unwrap().entries.pop().unwrap();
+                times[2].push(Duration::from_micros(created.held_us.unwrap()));
             }
-            mutation::delete(site, &name, true, &mut patience(), &Silent).unwrap();
-            keep::empty_trash(site).unwrap();
+            run(forkpress(&["branch", "delete", "x", "--purge"]).stderr(Stdio::null()));
+            keep::empty_trash(&site).unwrap();
         }
     }
     times.map(median)
+}
+
+/// The command, in a site's folder.
+fn forkpress(site: &Path, state: &Path) -> Command {
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/forkpress"));
+    command.current_dir(site).env("FORKPRESS_STATE_DIR", state);
+    command
 }

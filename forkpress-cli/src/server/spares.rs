@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use forkpress_core::branch::BranchError;
 use forkpress_core::config::FileView;
 use forkpress_core::lock;
 use forkpress_core::mutation::{MutationError, keep, spare};
-use forkpress_core::progress::Silent;
+use forkpress_core::progress::{Progress, Silent};
 use forkpress_core::site::Site;
 
 use crate::child;
@@ -24,6 +25,10 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// How often the spares are looked after where nothing is published: `main` changes, and the disk fills.
 const EVERY: Duration = Duration::from_secs(300);
+
+/// How many times as long as it worked it rests, after each part of the work. A low priority alone is not enough: a kernel may do
+/// all of a step before it lets another process run.
+const REST: u32 = 4;
 
 /// That process. Killed when dropped; what it leaves half made then goes with the next mutation.
 pub(super) struct Keeper(Option<Child>);
@@ -74,12 +79,13 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
                 continue;
             }
             // The site may have another file view by now. While its storage is detached there is nothing to clone.
-            let kept_now =
-                Site::open(work_dir).map_err(Failure::from).and_then(|site| match spare::keep(&site, &Silent) {
+            let kept_now = Site::open(work_dir).map_err(Failure::from).and_then(|site| {
+                match spare::keep(&site, &Unhurried::new()) {
                     Ok(kept) if kept.dropped > 0 => Ok(keep::empty_trash(&site)?),
                     Err(MutationError::Branch(BranchError::Detached)) | Ok(_) => Ok(()),
                     Err(error) => Err(error.into()),
-                });
+                }
+            });
             if let Err(error) = kept_now {
                 output::note(format_args!("forkpress: warning: no spare is made: {error}"));
             }
@@ -87,6 +93,29 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
         }
         thread::sleep(LOOK);
     }
+}
+
+/// Rests after each part of the work.
+struct Unhurried {
+    rested: Mutex<Instant>,
+}
+
+impl Unhurried {
+    fn new() -> Self {
+        Self { rested: Mutex::new(Instant::now()) }
+    }
+}
+
+impl Progress for Unhurried {
+    fn begin(&self, _step: &str, _total: Option<u64>) {}
+
+    fn advance(&self, _by: u64) {
+        let Ok(mut rested) = self.rested.lock() else { return };
+        thread::sleep(rested.elapsed() * REST);
+        *rested = Instant::now();
+    }
+
+    fn end(&self) {}
 }
 
 /// Lets every other process go first, at the processor and at the disk.
