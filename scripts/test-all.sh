@@ -76,8 +76,10 @@ prepare() {
 prepare dependencies scripts/install-deps.sh --tests
 prepare build scripts/build.sh
 
-# In one go: apart, cargo would choose other features for what they share, and compile it twice.
-part cargo 1500 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress --all-features -- --show-output
+cargo_tests() {
+    # In one go: apart, cargo would choose other features for what they share, and compile it twice.
+    part cargo 1500 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress --all-features -- --show-output
+}
 
 php_test() {
     part "$(basename "$1" .php)" 600 php -d "extension=$PWD/ext/branchfs.so" "$1"
@@ -87,7 +89,7 @@ php_test() {
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
 
-# The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's.
+# The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's. One at a time: all serve at one port.
 tours() {
     local tour=tests/test_cow_strategy_e2e.sh test
     for test in tests/test_*.sh; do
@@ -113,18 +115,31 @@ pushes_with_second_git() {
         "$version" "$second"
 }
 
-# The tests of Git and the tours wait for processes more than they compute: side by side they take the time of one.
-tours >"$logs/tours.txt" &
-for test in tests/test_git_*.php; do
-    php_test "$test"
-done
-pushes_with_second_git
-wait
-cat "$logs/tours.txt"
+# Runs a command in the background once fewer than two that it began still run, and shows what it said when it ends. Most
+# tests wait for processes, and for the disk, more than they compute.
+running=0
+begin() {
+    if [ "$running" -eq 2 ]; then
+        wait -n
+        running=1
+    fi
+    running=$((running + 1))
+    {
+        local said
+        said=$("$@")
+        printf '%s\n' "$said"
+    } &
+}
 
+# The longest first.
+begin cargo_tests
+begin tours
+begin php_test tests/test_git_push.php
+begin pushes_with_second_git
 for test in tests/test_*.php; do
-    [[ $test == tests/test_git_* ]] || php_test "$test"
+    [ "$test" = tests/test_git_push.php ] || begin php_test "$test"
 done
+wait
 
 read -r passed failed < <(awk '{ p += $1; f += $2 } END { printf "%d %d\n", p, f }' "$counts")
 printf '%d passed, %d failed\n' "$passed" "$failed"
