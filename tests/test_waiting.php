@@ -64,7 +64,8 @@ $state = static fn (): array => array_map(
 test(
 	'a mutation that waits in vain ends with 75, names the process and the request, and has changed nothing',
 	function () use ( $site, $start_slow, $finish_slow, $state ) {
-		$site->done( 'branch', 'create', 'there' );
+		// The page that warms a branch keeps mutations waiting for their own lock, and is no request of somebody's.
+		$site->done( 'branch', 'create', 'there', '--wait' );
 		put( "$site->dir/there/note.txt", 'mine' );
 		$before = $state();
 		$slow   = $start_slow( 'a' );
@@ -99,6 +100,23 @@ test(
 		same( '200', $finish_slow( $slow, 'b' ), 'what the page got' );
 		same( 0, $create->outcome()->status, 'exit status of create' );
 		same( 200, $site->request( '/', array( 'Host' => $site->host( 'patient' ) ) )->status, 'the front page of the new branch' );
+	}
+);
+
+test(
+	'what a killed command leaves the server clears away, while requests go on and nobody types anything',
+	function () use ( $site, $start_slow, $finish_slow, $state ) {
+		$before = $state();
+		$slow   = $start_slow( 'killed' );
+		$create = $site->command( array( 'branch', 'create', 'never', '--timeout', '60' ) );
+		$create->process->wait_for( '(serving GET main /slow.php' );
+		holds( file_exists( "$site->dir/.forkpress/cow/journal/intent.toml" ), 'it has said what it is about to do' );
+		$create->process->signal( SIGKILL );
+		$create->process->wait();
+		eventually( static fn () => $state() === $before, 'all of it has gone' );
+		same( '200', $finish_slow( $slow, 'killed' ), 'what the page got' );
+		$site->done( 'branch', 'create', 'never' );
+		$site->done( 'branch', 'delete', 'never' );
 	}
 );
 

@@ -207,6 +207,21 @@ fn a_site_without_an_image_has_nothing_to_compact() {
 }
 
 #[test]
+fn a_site_that_was_copied_with_its_image_is_served_beside_the_original() {
+    let Some(site) = Imaged::new() else { return };
+    site.0.run(&["storage", "detach"]);
+    let copy = Imaged(Sandbox::new());
+    std::fs::remove_dir(copy.0.site()).unwrap();
+    let copied = Command::new("cp").arg("-a").arg(site.0.site()).arg(copy.0.site()).status().unwrap();
+    assert!(copied.success());
+    site.0.run(&["serve"]);
+    copy.0.run(&["serve", "--port", &copy.0.port.to_string()]);
+    std::fs::write(copy.0.site().join("main/only-here.txt"), "").unwrap();
+    assert_eq!(copy.0.get("main", "/only-here.txt").0, 200);
+    assert_eq!(site.0.get("main", "/only-here.txt").0, 404);
+}
+
+#[test]
 fn the_doctor_finds_and_mends_links_leftovers_and_dead_entries() {
     let Some(site) = Imaged::new() else { return };
     let sandbox = &site.0;

@@ -47,6 +47,12 @@ pub fn command_line(pid: u32) -> Option<String> {
         .filter(|line| !line.is_empty())
 }
 
+/// The process that a process was started by, or that has adopted it; `None` once it is gone, and where the system does not tell.
+#[cfg(feature = "mutations")]
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    imp::parent(pid)
+}
+
 fn start_time(pid: u32) -> Option<String> {
     imp::start_time(pid)
 }
@@ -56,16 +62,26 @@ mod imp {
     use std::fs;
 
     /// Field 22 of `/proc/PID/stat` (proc(5)), unless field 3 says that the process is a zombie or dead.
-    ///
-    /// Field 2, the name, stands in parentheses and may itself hold spaces and parentheses: what counts starts after the last one.
     pub(super) fn start_time(pid: u32) -> Option<String> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+        let fields = fields_from_third(pid)?;
+        let mut fields = fields.split_ascii_whitespace();
         let state = fields.next()?;
         if matches!(state, "Z" | "X") {
             return None;
         }
         fields.nth(18).map(str::to_owned)
+    }
+
+    /// Field 4.
+    #[cfg(feature = "mutations")]
+    pub(super) fn parent(pid: u32) -> Option<u32> {
+        fields_from_third(pid)?.split_ascii_whitespace().nth(1)?.parse().ok()
+    }
+
+    /// Field 2, the name, stands in parentheses and may itself hold spaces and parentheses: what counts starts after the last one.
+    fn fields_from_third(pid: u32) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        Some(stat[stat.rfind(')')? + 1..].to_owned())
     }
 
     pub(super) fn command_line(pid: u32) -> Option<String> {
@@ -87,6 +103,11 @@ mod imp {
     pub(super) fn start_time(pid: u32) -> Option<String> {
         let state = ps(pid, "state=")?;
         if state.starts_with('Z') { None } else { ps(pid, "lstart=") }
+    }
+
+    #[cfg(feature = "mutations")]
+    pub(super) fn parent(pid: u32) -> Option<u32> {
+        ps(pid, "ppid=")?.parse().ok()
     }
 
     pub(super) fn command_line(pid: u32) -> Option<String> {

@@ -4,6 +4,7 @@
 //! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master. One
 //! process of the public pool serves nobody: it [warms](warm) new branches.
 
+mod heal;
 mod pool;
 mod port;
 mod ready;
@@ -163,6 +164,11 @@ pub fn serve(
     drop(lifecycle);
     started(&Started::Now(server))?;
 
+    if let Err(failure) = heal::begin(site.layout.work_dir().to_owned()) {
+        output::note(format_args!(
+            "forkpress: warning: what a killed command leaves waits for the next one: {failure}"
+        ));
+    }
     // A site is served without spares, too.
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let outcome = pools.run(&mut signals);

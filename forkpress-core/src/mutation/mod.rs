@@ -430,6 +430,15 @@ pub fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recove
     engine::recover(site, patience)
 }
 
+/// Whether an operation runs, or has left something for [`recover`].
+///
+/// # Errors
+/// [`DiskError`].
+pub fn is_unfinished(site: &Site) -> Result<bool, DiskError> {
+    let cow = site.layout.cow();
+    Ok(cow.intent().exists() || cow.batch_intent().exists() || !disk::list(&cow.staging_dir())?.is_empty())
+}
+
 /// What interrupted operations have left, in words. Changes nothing, and takes no lock: what is said of an operation that
 /// runs just now is no leftover.
 ///

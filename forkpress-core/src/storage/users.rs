@@ -31,17 +31,21 @@ impl fmt::Display for User {
 }
 
 /// The processes that have something in `folder` open, mapped or as their current folder, as far as this process may
-/// know. This process is none of them. Empty where the system does not tell.
+/// know. This process is none of them, nor is one that it forked and that has not become its program yet: what that has open,
+/// another thread of this process has. Empty where the system does not tell.
 #[must_use]
 pub fn users(folder: &Path) -> Vec<User> {
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let own = std::process::id();
+    let own_command = process::command_line(own);
     let mut found: Vec<_> = pids
-        .filter(|pid| *pid != std::process::id())
+        .filter(|pid| *pid != own)
         .filter_map(|pid: u32| {
             let files = files_of(pid, folder);
-            let command = process::command_line(pid).unwrap_or_default();
-            (!files.is_empty()).then_some(User { pid, command, files })
+            let command = process::command_line(pid);
+            let is_fork = command == own_command && process::parent(pid) == Some(own);
+            (!files.is_empty() && !is_fork).then(|| User { pid, command: command.unwrap_or_default(), files })
         })
         .collect();
     found.sort_unstable_by_key(|user| user.pid);

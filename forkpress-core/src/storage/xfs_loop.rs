@@ -11,8 +11,9 @@ use super::run;
 use crate::disk::{self, DiskError, step};
 use crate::layout::ImageLayout;
 
-/// Devices and set-user-id programs have no business in a WordPress tree.
-const OPTIONS: &str = "loop,nodev,nosuid,noatime";
+/// Devices and set-user-id programs have no business in a WordPress tree. Two images may have one UUID: a site was copied.
+/// That one image is mounted twice, `loop` rules out.
+const OPTIONS: &str = "loop,nouuid,nodev,nosuid,noatime";
 
 pub(super) fn make(path: &Path, size_bytes: u64) -> Result<(), DiskError> {
     step("make the image", path, || OpenOptions::new().write(true).create_new(true).open(path)?.set_len(size_bytes))?;

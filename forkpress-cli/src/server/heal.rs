@@ -1,0 +1,60 @@
+//! Ends what a killed command has left, so that nobody waits for the next one: a branch whose files were just being changed
+//! would answer 503 until then.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use forkpress_core::branch::BranchError;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::Patience;
+use forkpress_core::mutation::{self, MutationError, keep};
+use forkpress_core::site::Site;
+
+use crate::failure::{During, Failure};
+use crate::output;
+
+/// How often it looks. What is found is a command that runs, nearly always.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long requests that run may keep it waiting, before it looks again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Begins to look.
+pub(super) fn begin(work_dir: PathBuf) -> Result<(), Failure> {
+    thread::Builder::new()
+        .name("heal".to_owned())
+        .spawn(move || run(&work_dir))
+        .during(|| "cannot start a thread".to_owned())?;
+    Ok(())
+}
+
+/// Never returns: the thread ends with the server.
+fn run(work_dir: &Path) {
+    let mut said = None;
+    loop {
+        thread::sleep(LOOK);
+        let failed = heal(work_dir).err().map(|failure| failure.to_string());
+        if let Some(failure) = failed.as_ref().filter(|_| failed != said) {
+            output::note(format_args!("forkpress: warning: cannot end what a command that died has left: {failure}"));
+        }
+        said = failed;
+    }
+}
+
+fn heal(work_dir: &Path) -> Result<(), Failure> {
+    let site = Site::open(work_dir)?;
+    if !mutation::is_unfinished(&site)? {
+        return Ok(());
+    }
+    // Does nothing while a living command is at it.
+    match mutation::recover(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
+        Ok(Some(recovered)) => {
+            output::note(format_args!("forkpress: {recovered}"));
+            Ok(keep::empty_trash(&site)?)
+        }
+        Ok(None) | Err(MutationError::Branch(BranchError::Detached)) => Ok(()),
+        Err(error) if error.is_busy() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
