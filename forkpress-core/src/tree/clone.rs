@@ -124,7 +124,9 @@ fn clone_entries(
         .iter()
         .flat_map(|(folder, entries)| entries.chunks(ENTRIES_PER_PART).map(|part| (*folder, part)))
         .collect();
-    parts.par_iter().try_for_each(|(folder, part)| {
+    let groups = apart(targets, rayon::current_num_threads());
+    let work: Vec<_> = groups.iter().flat_map(|group| parts.iter().map(move |part| (group, part))).collect();
+    work.par_iter().try_for_each(|(targets, (folder, part))| {
         clone_part(view, part, folder, source, targets)?;
         progress.advance((part.len() * targets.len()) as u64);
         Ok(())
@@ -138,12 +140,21 @@ fn clone_entries(
                 Some(_) => disk::hard_link(&first, &path)?,
                 None => {
                     let folder = entry.path.parent().unwrap_or(Path::new(""));
-                    clone_part(view, &[entry], folder, source, std::slice::from_ref(target))?;
+                    clone_part(view, &[entry], folder, source, &[target])?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Deals trees out to so many threads at most, by turns.
+///
+/// XFS places new folders in its allocation groups by turns, and what is in a folder in the folder's: threads that each work on
+/// trees next to each other would wait for the same group's lock.
+fn apart(targets: &[PathBuf], threads: usize) -> Vec<Vec<&PathBuf>> {
+    let groups = threads.clamp(1, targets.len().max(1));
+    (0..groups).map(|first| targets.iter().skip(first).step_by(groups).collect()).collect()
 }
 
 /// Clones files and symlinks of one folder of the tree `source` into the same folder of each target. Each file is opened
@@ -153,7 +164,7 @@ fn clone_part(
     part: &[&Entry],
     folder: &Path,
     source: &Path,
-    targets: &[PathBuf],
+    targets: &[&PathBuf],
 ) -> Result<(), DiskError> {
     let Some(source) = Folder::open_if_there(source.join(folder))? else { return Ok(()) };
     let targets: Vec<_> = targets.iter().map(|target| Folder::open(target.join(folder))).collect::<Result<_, _>>()?;
