@@ -196,3 +196,24 @@ fn sync_if_there(path: &Path) -> Result<(), DiskError> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_are_dealt_out_by_turns_each_to_one_thread() {
+        let targets = ["a", "b", "c", "d", "e"].map(PathBuf::from);
+        let dealt = |count: usize, threads| {
+            let groups = apart(&targets[..count], threads);
+            groups
+                .iter()
+                .map(|group| group.iter().map(|path| path.to_str().unwrap()).collect())
+                .collect::<Vec<String>>()
+        };
+        assert_eq!(dealt(5, 2), ["ace", "bd"]);
+        assert_eq!(dealt(1, 2), ["a"]);
+        assert_eq!(dealt(2, 8), ["a", "b"]);
+        assert_eq!(dealt(0, 8), [""]);
+    }
+}
