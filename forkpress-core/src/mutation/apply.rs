@@ -335,13 +335,8 @@ impl<'a> Target<'a> {
         match disk::rename_over(&self.root.join(path), to) {
             // An editor may have removed it.
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
-            moved => {
-                if moved? {
-                    Ok(())
-                } else {
-                    self.unlink(path)
-                }
-            }
+            Ok(false) => self.unlink(path),
+            moved => moved.map(drop),
         }
     }
 
