@@ -52,7 +52,10 @@ namespace {
 	function branchfs_writer_waits(): bool {}
 
 	/**
-	 * Waits until the requests of the server's other processes leave a processor free, for 20 milliseconds at most.
+	 * Waits until the requests of the server's other processes leave a processor free, for 20 milliseconds at most, and not while
+	 * a writer waits.
+	 *
+	 * @throws Branchfs\Exception Where the gate can not be opened.
 	 */
 	function branchfs_yield(): void {}
 
@@ -70,6 +73,14 @@ namespace {
 	 * @return string|null Null where the request has no lock, or the secret can not be read.
 	 */
 	function branchfs_loopback_token(): ?string {}
+
+	/**
+	 * Says up to which generation OPcache has no stale scripts: a branch that was published later, by its record, must not be
+	 * served before branchfs_stale_since() was asked.
+	 *
+	 * @return int|null The generation; null where no branch has stale scripts.
+	 */
+	function branchfs_fresh_until(): ?int {}
 
 	/**
 	 * Says whether OPcache may have scripts from before the last publish. The request must then drop them, before it runs any

@@ -146,10 +146,14 @@ function forkpress_resolve(): array {
 		error_log( 'ForkPress: ' . $failure->getMessage() );
 		forkpress_refuse( 500, 'This site can not be served: ' . $failure->getMessage() );
 	}
-	$since = branchfs_stale_since();
-	if ( null !== $since ) {
-		forkpress_drop_stale_scripts( $since );
-		branchfs_fresh();
+	// Looking through all of OPcache takes its time: that is for the first request of a branch that was published.
+	$fresh_until = branchfs_fresh_until();
+	if ( null !== $fresh_until && forkpress_generation( $target['branch'] ) > $fresh_until ) {
+		$since = branchfs_stale_since();
+		if ( null !== $since ) {
+			forkpress_drop_stale_scripts( $since );
+			branchfs_fresh();
+		}
 	}
 	$answer = branchfs_resolve( $host, $uri, forkpress_root_host(), forkpress_branches_dir(), forkpress_cow_dir(), $_SERVER );
 	if ( isset( $answer['message'] ) ) {

@@ -143,6 +143,7 @@ function forkpress_compile( string $root, array $scripts ): array {
 		if ( ! is_file( $path ) || opcache_is_script_cached( $path ) ) {
 			continue;
 		}
+		branchfs_yield();
 		if ( $compiled > 0 && branchfs_writer_waits() ) {
 			$outcome = 'writer';
 			break;
@@ -151,7 +152,6 @@ function forkpress_compile( string $root, array $scripts ): array {
 			$outcome = 'full';
 			break;
 		}
-		branchfs_yield();
 		try {
 			// A file that is not valid says so when it is run, to whom it may concern.
 			@opcache_compile_file( $path );

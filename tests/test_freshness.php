@@ -21,7 +21,7 @@ if ( ! function_exists( 'opcache_get_status' ) ) {
 /** A moment long ago: OPcache takes no file that was written within the last two seconds. */
 const LONG_AGO = 1700000000;
 
-/** A site with two branches, each of one page that includes a file, and of records. */
+/** A site with three branches, each of one page that includes a file, and of records. */
 final class Site {
 	public readonly string $dir;
 	public readonly string $cow;
@@ -32,7 +32,7 @@ final class Site {
 		$this->cow = "$this->dir/.forkpress/cow";
 		put( "$this->dir/.forkpress/site.toml", "version = 1\n" );
 		put( "$this->cow/x", '' );
-		foreach ( array( 'main', 'marketing' ) as $branch ) {
+		foreach ( array( 'main', 'marketing', 'other' ) as $branch ) {
 			$this->tree( "$this->dir/$branch", 'old' );
 			$this->record( $branch );
 		}
@@ -48,7 +48,7 @@ final class Site {
 		touch( "$dir/index.php", LONG_AGO );
 	}
 
-	private function record( string $branch ): void {
+	public function record( string $branch ): void {
 		put( "$this->cow/branches/$branch.toml", "created_at = \"2026-01-01T00:00:00Z\"\nfrom = \"main\"\ngeneration = $this->generation\n" );
 	}
 
@@ -101,17 +101,64 @@ function tests_of( string $name, callable $serve ): void {
 	}
 }
 
+/**
+ * Starts a built-in server with four workers, and returns it.
+ *
+ * @param Site     $site The site.
+ * @param string[] $ini  PHP settings.
+ */
+function serve( Site $site, array $ini ): Server {
+	$env = array(
+		'FORKPRESS_BRANCHES_DIR' => $site->dir,
+		'FORKPRESS_COW_DIR'      => null,
+		'FORKPRESS_ROOT_HOST'    => null,
+		'PHP_CLI_SERVER_WORKERS' => '4',
+	);
+	return new Server( ROOT . '/runtime/router_cow.php', $env, $ini );
+}
+
+/**
+ * Returns the headers of a request for a branch.
+ *
+ * @param string $branch The branch.
+ */
+function host_of( string $branch ): array {
+	return array( 'Host' => ( 'main' === $branch ? '' : "$branch." ) . 'wp.localhost' );
+}
+
 tests_of(
 	'built-in server with four workers',
 	static function ( Site $site, array $ini ): callable {
-		$env = array(
-			'FORKPRESS_BRANCHES_DIR' => $site->dir,
-			'FORKPRESS_COW_DIR'      => null,
-			'FORKPRESS_ROOT_HOST'    => null,
-			'PHP_CLI_SERVER_WORKERS' => '4',
-		);
-		$server = new Server( ROOT . '/runtime/router_cow.php', $env, $ini );
-		return static fn ( string $branch ): string => $server->request( '/', array( 'Host' => ( 'main' === $branch ? '' : "$branch." ) . 'wp.localhost' ) )->body;
+		$server = serve( $site, $ini );
+		return static fn ( string $branch ): string => $server->request( '/', host_of( $branch ) )->body;
+	}
+);
+
+test(
+	'while the old code of one branch is dropped, the others are served',
+	function () {
+		$site   = new Site();
+		$server = serve( $site, array( 'opcache.enable_cli=1', 'opcache.file_cache=' ) );
+		$get    = static fn ( string $branch ): string => $server->request( '/', host_of( $branch ) )->body;
+		foreach ( array( 'main', 'marketing', 'other' ) as $branch ) {
+			eventually( static fn () => 'old old cached' === $get( $branch ), "$branch is cached" );
+		}
+		$site->publish( 'marketing', 'new' );
+		// Whoever drops the code looks at the record of each branch that has some, and stops at this one.
+		$record = "$site->cow/branches/other.toml";
+		unlink( $record );
+		posix_mkfifo( $record, 0600 );
+		$page = $server->open( '/', host_of( 'marketing' ) );
+		$fifo = fopen( $record, 'w' );
+		for ( $i = 0; $i < 20; $i++ ) {
+			same( 'old old cached', $get( 'main' ), 'the page of another branch' );
+		}
+		unlink( $record );
+		$site->record( 'other' );
+		fwrite( $fifo, file_get_contents( $record ) );
+		fclose( $fifo );
+		same( 'new new compiled', Response::read( $page )->body, 'the page of the branch' );
+		same( 'new new cached', $get( 'marketing' ), 'a later page' );
 	}
 );
 

@@ -111,6 +111,27 @@ test(
 );
 
 test(
+	'a disk that takes no log for a while keeps no request waiting',
+	function () use ( $site ) {
+		$log = "$site->dir/.forkpress/logs/php-server.log";
+		unlink( $log );
+		posix_mkfifo( $log, 0600 );
+		$full = fopen( $log, 'r+' );
+		stream_set_blocking( $full, false );
+		while ( @fwrite( $full, str_repeat( 'x', 4096 ) ) > 0 ) {
+			continue;
+		}
+		$site->done( 'serve', '--workers', '2' );
+		for ( $i = 0; $i < 100; $i++ ) {
+			same( 200, $site->request( '/readme.html' )->status, 'a file: status' );
+		}
+		fclose( $full );
+		$site->done( 'stop' );
+		unlink( $log );
+	}
+);
+
+test(
 	'an entry whose process id now belongs to somebody else is dropped, and nobody is killed for it',
 	function () use ( $site ) {
 		$site->done( 'serve', '--workers', '1' );

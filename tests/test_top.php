@@ -57,9 +57,9 @@ test(
 		$sample = $top();
 		same( array( 'at', 'url', 'generation', 'branches', 'requests', 'locks', 'operations' ), array_keys( $sample ), 'what there is' );
 		same( array(), $sample['requests'], 'requests' );
-		same( array( 'lifecycle.lock', 'mutation.lock', 'operations.gate', 'operations.lock' ), array_column( $sample['locks'], 'name' ), 'locks' );
-		same( array( array(), array(), array(), array() ), array_column( $sample['locks'], 'holders' ), 'holders' );
-		same( array( array(), array(), array(), array() ), array_column( $sample['locks'], 'waiters' ), 'waiters' );
+		same( array( 'lifecycle.lock', 'mutation.lock', 'visit.lock', 'operations.gate', 'operations.lock' ), array_column( $sample['locks'], 'name' ), 'locks' );
+		same( array_fill( 0, 5, array() ), array_column( $sample['locks'], 'holders' ), 'holders' );
+		same( array_fill( 0, 5, array() ), array_column( $sample['locks'], 'waiters' ), 'waiters' );
 		same( array( 'main', 'x' ), array_column( $sample['branches'], 'name' ), 'branches' );
 		same( 'http://' . $site->host( 'main' ) . '/', $sample['url'], 'the address' );
 		same( 'create x from main', $sample['operations'][0]['operation'], 'the newest operation' );

@@ -23,13 +23,13 @@ const MISSES = '<?php echo opcache_get_status( false )["opcache_statistics"]["mi
 
 /**
  * Stops whoever warms the branch, in the page that it visits, for as long as there is the file `stop`, and keeps in
- * `stopped` what was in `mutation.lock`. Visitors start no cron jobs, so that there always are some to be started.
+ * `stopped` what was in `visit.lock`. Visitors start no cron jobs, so that there always are some to be started.
  */
 const STOP = <<<'PHP'
 <?php
 if ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ) {
 	if ( file_exists( ABSPATH . 'stop' ) ) {
-		copy( dirname( ABSPATH ) . '/.forkpress/cow/mutation.lock', ABSPATH . 'stopped' );
+		copy( dirname( ABSPATH ) . '/.forkpress/cow/visit.lock', ABSPATH . 'stopped' );
 	}
 	while ( file_exists( ABSPATH . 'stop' ) ) {
 		usleep( 2000 );
@@ -150,7 +150,7 @@ test(
 		unlink( "$site->dir/slow/stop" );
 		same( 0, $create->outcome()->status, 'exit status of create --wait' );
 		$holder = file_get_contents( "$site->dir/slow/stopped" );
-		holds( str_contains( $holder, "operation=warming 'slow'" ), "no mutation could come to its gate meanwhile: $holder" );
+		holds( str_contains( $holder, "operation=warming 'slow'" ), "no mutation could close its gate meanwhile: $holder" );
 	}
 );
 
@@ -173,6 +173,62 @@ test(
 		same( 0, $process->wait(), 'exit status' );
 		array_map( 'fclose', $gate );
 		same( "locked\n{\"compiled\":1,\"outcome\":\"writer\"}\n", $process->output(), 'what it says' );
+	}
+);
+
+test(
+	'who compiles waits for requests that leave no processor free, but not while a writer waits',
+	function () use ( $site ) {
+		// On one processor, this request itself leaves none.
+		$code    = <<<'PHP'
+		$pauses = static fn() => (int) preg_match( '/^voluntary_ctxt_switches:\s+(\d+)$/m', file_get_contents( '/proc/self/status' ), $match ) ? (int) $match[1] : 0;
+		$yield  = static function () use ( $pauses ) {
+			$before = $pauses();
+			for ( $i = 0; $i < 20; $i++ ) {
+				branchfs_yield();
+			}
+			echo $pauses() - $before, "\n";
+		};
+		branchfs_lock_shared();
+		$yield();
+		fgets( STDIN );
+		$yield();
+		PHP;
+		$process = new Process( array( 'taskset', '-c', '0', ...php( array( '-r', $code ) ) ), array(), "$site->dir/main" );
+		$process->wait_for( "\n" );
+		$gate = $site->stuck( 'operations.gate' );
+		fwrite( $process->stdin, "\n" );
+		same( 0, $process->wait(), 'exit status' );
+		array_map( 'fclose', $gate );
+		list( $without, $with ) = explode( "\n", $process->output() );
+		holds( (int) $without > 100, "pauses without a writer: $without" );
+		holds( (int) $with < 40, "pauses while one waits: $with" );
+	}
+);
+
+test(
+	'the process that warms rests again and again while it runs a page, and no other does',
+	function () use ( $site ) {
+		$code = <<<'PHP'
+		<?php
+		$pauses = static fn() => preg_match( '/^voluntary_ctxt_switches:\s+(\d+)$/m', file_get_contents( '/proc/self/status' ), $match ) ? (int) $match[1] : 0;
+		$before = $pauses();
+		$begin  = hrtime( true );
+		while ( $pauses() < $before + 20 && hrtime( true ) - $begin < 2e9 ) {
+			for ( $i = 0; $i < 100000; $i++ ) {
+				continue;
+			}
+		}
+		file_put_contents( ABSPATH . ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ? 'rests' : 'others' ), (string) ( $pauses() - $before ) );
+		PHP;
+		$site->done( 'branch', 'create', 'rests' );
+		put( "$site->dir/rests/wp-content/mu-plugins/rests.php", $code );
+		$site->done( 'branch', 'create', 'resting', '--from', 'rests', '--wait' );
+		$seen = (int) file_get_contents( "$site->dir/resting/rests" );
+		holds( $seen >= 20, "pauses of the process that warms: $seen" );
+		$site->request( '/', array( 'Host' => $site->host( 'resting' ) ) );
+		$seen = (int) file_get_contents( "$site->dir/resting/others" );
+		holds( $seen < 20, "pauses of another process: $seen" );
 	}
 );
 

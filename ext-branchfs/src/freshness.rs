@@ -79,6 +79,15 @@ pub fn drop_process_caches() {
     unsafe { php_clear_stat_cache(true, std::ptr::null(), 0) };
 }
 
+/// Returns up to which generation's branches OPcache has no stale scripts of, and null where that is all of them, as of this
+/// request's generation. A branch whose record says a later one must not be served before `branchfs_stale_since()`.
+#[php_function]
+pub fn branchfs_fresh_until() -> PhpResult<Option<i64>> {
+    let (Some(shared), Some(generation)) = (SHARED.get(), lock::generation_seen()) else { return Ok(None) };
+    let done = shared.done.load(Ordering::Acquire);
+    if done >= generation { Ok(None) } else { as_integer(done).map(Some) }
+}
+
 /// Says whether scripts of an older generation may be in OPcache, which this request must drop before it runs any code of a
 /// branch, and then call `branchfs_fresh()`.
 ///
@@ -97,12 +106,14 @@ pub fn branchfs_stale_since() -> PhpResult<Option<i64>> {
         let mine = claimed < generation
             && shared.claimed.compare_exchange(claimed, generation, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if mine || begin.elapsed() > PATIENCE {
-            return i64::try_from(done)
-                .map(Some)
-                .map_err(|_| exception::plain("the generation is out of range".to_owned()));
+            return as_integer(done).map(Some);
         }
         thread::sleep(Duration::from_micros(200));
     }
+}
+
+fn as_integer(generation: u64) -> PhpResult<i64> {
+    i64::try_from(generation).map_err(|_| exception::plain("the generation is out of range".to_owned()))
 }
 
 /// Says that no stale script is in OPcache any more.
@@ -115,5 +126,8 @@ pub fn branchfs_fresh() {
 
 /// Adds the functions to the module.
 pub fn register(module: ModuleBuilder) -> ModuleBuilder {
-    module.function(wrap_function!(branchfs_stale_since)).function(wrap_function!(branchfs_fresh))
+    module
+        .function(wrap_function!(branchfs_fresh_until))
+        .function(wrap_function!(branchfs_stale_since))
+        .function(wrap_function!(branchfs_fresh))
 }

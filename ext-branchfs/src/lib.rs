@@ -15,6 +15,7 @@ mod info;
 mod lock;
 mod note;
 mod overridden;
+mod pacer;
 mod php;
 mod request;
 mod route;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ext_php_rs::prelude::*;
 use forkpress_core::name::BranchName;
 
-use crate::{freshness, warm};
+use crate::{freshness, pacer, warm};
 
 thread_local! {
     static REQUEST: RefCell<Request> = const { RefCell::new(Request { branch: None, description: None }) };
@@ -27,7 +27,9 @@ struct Request {
 /// The engine starts a request.
 pub fn begin() {
     RUNNING.store(true, Ordering::Relaxed);
-    if !warm::is_warmer() && !IS_COUNTED.swap(true, Ordering::Relaxed) {
+    if warm::is_warmer() {
+        pacer::begin();
+    } else if !IS_COUNTED.swap(true, Ordering::Relaxed) {
         freshness::request_begins();
     }
 }
@@ -38,6 +40,7 @@ pub fn end() {
     if IS_COUNTED.swap(false, Ordering::Relaxed) {
         freshness::request_ends();
     }
+    pacer::end();
     REQUEST.take();
 }
 

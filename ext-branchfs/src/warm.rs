@@ -14,8 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ext_php_rs::prelude::*;
+use forkpress_core::pace;
 
-use crate::freshness;
+use crate::{freshness, lock, pacer};
 
 /// How many processes the server has forked, in the master.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -43,7 +44,10 @@ pub fn enter_worker() {
     let workers = env::var("FORKPRESS_WORKERS").ok().and_then(|workers| workers.parse().ok()).unwrap_or(u32::MAX);
     if number == 1 {
         // Where that fails, the process is a worker more.
-        IS_WARMER.store(move_to(address).is_some(), Ordering::Relaxed);
+        if move_to(address).is_some() {
+            IS_WARMER.store(true, Ordering::Relaxed);
+            pacer::install();
+        }
     } else if number > workers {
         // SAFETY: ends the process, which has not begun to serve; nothing of the parent's is flushed or unlocked.
         unsafe { libc::_exit(0) };
@@ -88,16 +92,19 @@ pub fn is_warmer() -> bool {
     IS_WARMER.load(Ordering::Relaxed)
 }
 
-/// Waits until a processor is left by the requests that the server's other processes run, but not for long.
+/// Waits until a processor is left by the requests that the server's other processes run, but not for long, and not while a writer
+/// waits, at whose gate those requests may be. Rests, too.
 #[php_function]
-pub fn branchfs_yield() {
+pub fn branchfs_yield() -> PhpResult<()> {
     static PROCESSORS: OnceLock<u32> = OnceLock::new();
     let processors = *PROCESSORS
         .get_or_init(|| thread::available_parallelism().map_or(1, |number| u32::try_from(number.get()).unwrap_or(1)));
+    pace::rest(pacer::REST);
     let begin = Instant::now();
-    while freshness::requests_running() >= processors && begin.elapsed() < COURTESY {
+    while freshness::requests_running() >= processors && begin.elapsed() < COURTESY && !lock::branchfs_writer_waits()? {
         thread::sleep(PAUSE);
     }
+    Ok(())
 }
 
 /// Adds the functions to the module.

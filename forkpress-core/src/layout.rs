@@ -57,6 +57,12 @@ impl CowLayout {
         self.dir.join("mutation.lock")
     }
 
+    /// The server's visit of a new branch against a publish; visitors never touch it.
+    #[must_use]
+    pub fn visit_lock(&self) -> PathBuf {
+        self.dir.join("visit.lock")
+    }
+
     /// Server start against what takes the storage away.
     #[must_use]
     pub fn lifecycle_lock(&self) -> PathBuf {

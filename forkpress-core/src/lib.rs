@@ -26,6 +26,7 @@ pub mod lock;
 #[cfg(feature = "mutations")]
 pub mod mutation;
 pub mod name;
+pub mod pace;
 pub mod panic;
 #[cfg(feature = "mutations")]
 pub mod priority;

@@ -10,7 +10,8 @@ use std::time::Duration;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{
-    GateProbe, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, SharedOperations, generation, holders,
+    GateProbe, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, SharedOperations, Visit, generation,
+    holders,
 };
 
 const PEER: &str = "FORKPRESS_LOCK_PEER";
@@ -302,6 +303,35 @@ fn one_mutation_prepares_at_a_time_and_stops_no_request() {
 }
 
 #[test]
+fn a_writer_waits_for_a_visit_before_it_closes_the_gate() {
+    let ground = Ground::new();
+    let mut silent = Patience::silent(Deadline::NOW);
+    let visit = Visit::lock(&ground.cow, "warming 'x'", &mut silent).unwrap();
+    let mut writer = ground.peer();
+    let me = std::process::id();
+    let told = writer.ask("publish 60 60");
+    assert!(told.starts_with(&format!("waiting: visit.lock is held by process {me} (warming 'x')")), "{told}");
+    assert!(!GateProbe::open(&ground.cow).unwrap().writer_waits().unwrap());
+    let mut request = ground.peer();
+    assert_eq!(request.ask("shared 0"), "ok");
+    assert_eq!(request.ask("release"), "ok");
+    drop(visit);
+    assert_eq!(writer.hear(), "ok");
+    assert!(matches!(Visit::lock(&ground.cow, "warming 'x'", &mut silent).unwrap_err(), LockError::Timeout(_)));
+    assert_eq!(writer.ask("release"), "ok");
+    Visit::lock(&ground.cow, "warming 'x'", &mut silent).unwrap();
+}
+
+#[test]
+fn a_visit_stops_no_mutation_from_being_prepared() {
+    let ground = Ground::new();
+    let mut silent = Patience::silent(Deadline::NOW);
+    let _visit = Visit::lock(&ground.cow, "warming 'x'", &mut silent).unwrap();
+    let heard = ground.peer().ask("publish 0 0");
+    assert!(heard.starts_with("failed: visit.lock is held by process"), "{heard}");
+}
+
+#[test]
 fn locks_out_of_order_fail_at_once() {
     let ground = Ground::new();
     let out_of_order = |error: LockError| matches!(error, LockError::OutOfOrder { .. });
@@ -321,6 +351,10 @@ fn locks_out_of_order_fail_at_once() {
     drop(publish);
     SharedOperations::lock(&files, Deadline::NOW, None).unwrap();
     drop(mutation);
+
+    let visit = Visit::lock(&ground.cow, "x", &mut patience).unwrap();
+    assert!(out_of_order(Mutation::lock(&ground.cow, "x", &mut patience).unwrap_err()));
+    drop(visit);
 
     let lifecycle = forkpress_core::lock::Lifecycle::lock(&ground.cow, "x", &mut patience).unwrap();
     lifecycle.mutation(&ground.cow, "x", &mut patience).unwrap().publish(&mut patience).unwrap();

@@ -134,6 +134,7 @@ impl Sample {
         let locks = [
             ("lifecycle.lock", cow.lifecycle_lock()),
             ("mutation.lock", cow.mutation_lock()),
+            ("visit.lock", cow.visit_lock()),
             ("operations.gate", cow.operations_gate()),
             ("operations.lock", cow.operations_lock()),
         ];
@@ -247,7 +248,7 @@ fn sort(note: Note) -> (Option<RequestRow>, Option<(String, LockUser)>) {
 
 /// Whether a note's first word names a lock, rather than the method of a request.
 fn is_lock(word: &str) -> bool {
-    matches!(word, "lifecycle.lock" | "mutation.lock" | "operations.gate" | "operations.lock")
+    matches!(word, "lifecycle.lock" | "mutation.lock" | "visit.lock" | "operations.gate" | "operations.lock")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! process of the public pool serves nobody: it [warms](warm) new branches.
 
 mod heal;
+mod log;
 mod pool;
 mod port;
 mod ready;
@@ -289,7 +290,7 @@ impl Pools {
                 return Err(Failure::new("interrupted while starting").exit(u8::try_from(128 + signal).unwrap_or(1)));
             }
             if let Some(failure) = self.ended()? {
-                return Err(self.server_log.blame(failure));
+                return Err(failure);
             }
             if began.elapsed() >= READY_TIMEOUT {
                 let seconds = READY_TIMEOUT.as_secs();
@@ -327,17 +328,18 @@ impl Pools {
                     return Ok(());
                 }
                 if let Some(failure) = self.ended()? {
-                    return Err(self.server_log.blame(failure));
+                    return Err(failure);
                 }
             }
         }
     }
 
-    /// What to say once a pool's master has ended.
+    /// What to say once a pool's master has ended. What is left of the pool ends then, too.
     fn ended(&mut self) -> Result<Option<Failure>, Failure> {
         for pool in &mut self.pools {
             if let Some(status) = pool.try_wait()? {
-                return Ok(Some(Failure::new(format!("PHP's web server ended: {status}"))));
+                pool.kill();
+                return Ok(Some(self.server_log.blame(Failure::new(format!("PHP's web server ended: {status}")))));
             }
         }
         Ok(None)

@@ -12,6 +12,8 @@ use crate::child;
 use crate::failure::{During, Failure};
 use crate::php::Php;
 
+use super::log::Log;
+
 /// A call of the site to itself may call the site again.
 pub(super) const LOOPBACK_WORKERS: u16 = 3;
 
@@ -93,20 +95,21 @@ fn physical_memory() -> u64 {
 pub(super) struct Pool {
     master: Child,
     status: Option<ExitStatus>,
+    log: Log,
 }
 
 impl Pool {
     /// Starts a pool. Only the main thread may: the pool dies with the thread that started it.
     pub(super) fn start(settings: &Settings<'_>) -> Result<Self, Failure> {
-        let log = super::open_log(&settings.site.layout.php_server_log())?;
+        let (log, output) = Log::begin(&settings.site.layout.php_server_log())?;
         let mut command = child::command(settings.php.program.as_os_str())?;
         command
             .args(settings.arguments())
             .current_dir(settings.site.layout.public_root())
             .process_group(0)
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+            .stdout(output.try_clone()?)
+            .stderr(output);
         for (name, value) in settings.environment() {
             match value {
                 Some(value) => command.env(name, value),
@@ -114,7 +117,7 @@ impl Pool {
             };
         }
         let master = command.spawn().during(|| "cannot start PHP's web server".to_owned())?;
-        Ok(Self { master, status: None })
+        Ok(Self { master, status: None, log })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -139,13 +142,14 @@ impl Pool {
         self.try_wait().is_ok_and(|status| status.is_some()) && self.reap()
     }
 
-    /// Kills what is left of the group.
+    /// Kills what is left of the group. What it said is in its log then.
     pub(super) fn kill(&mut self) {
         self.signal(Signal::KILL);
         if self.status.is_none() {
             self.status = self.master.wait().ok();
         }
         self.reap();
+        self.log.finish();
     }
 
     /// Collects ended workers, once the master, which they belonged to, is gone. False while some run.

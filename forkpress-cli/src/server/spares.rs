@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use forkpress_core::branch::BranchError;
 use forkpress_core::config::FileView;
-use forkpress_core::lock;
+use forkpress_core::layout::CowLayout;
+use forkpress_core::lock::{self, GateProbe};
 use forkpress_core::mutation::{MutationError, keep, spare};
 use forkpress_core::progress::{Progress, Silent};
 use forkpress_core::site::Site;
@@ -29,6 +30,9 @@ const EVERY: Duration = Duration::from_secs(300);
 /// How many times as long as it worked it rests, after each part of the work. A low priority alone is not enough: a kernel may do
 /// all of a step before it lets another process run.
 const REST: u32 = 4;
+
+/// How often it looks whether a publish is over.
+const PUBLISHING: Duration = Duration::from_millis(2);
 
 /// That process. Killed when dropped; what it leaves half made then goes with the next mutation.
 pub(super) struct Keeper(Option<Child>);
@@ -80,7 +84,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
             }
             // The site may have another file view by now. While its storage is detached there is nothing to clone.
             let kept_now = Site::open(work_dir).map_err(Failure::from).and_then(|site| {
-                match spare::keep(&site, &Unhurried::new()) {
+                match spare::keep(&site, &Unhurried::new(site.layout.cow())?) {
                     Ok(kept) if kept.dropped > 0 => Ok(keep::empty_trash(&site)?),
                     Err(MutationError::Branch(BranchError::Detached)) | Ok(_) => Ok(()),
                     Err(error) => Err(error.into()),
@@ -95,14 +99,15 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Rests after each part of the work.
+/// Rests after each part of the work, and for as long as a mutation publishes: that needs the processors more.
 struct Unhurried {
     rested: Mutex<Instant>,
+    gate: GateProbe,
 }
 
 impl Unhurried {
-    fn new() -> Self {
-        Self { rested: Mutex::new(Instant::now()) }
+    fn new(cow: &CowLayout) -> Result<Self, Failure> {
+        Ok(Self { rested: Mutex::new(Instant::now()), gate: GateProbe::open(cow)? })
     }
 }
 
@@ -112,6 +117,9 @@ impl Progress for Unhurried {
     fn advance(&self, _by: u64) {
         let Ok(mut rested) = self.rested.lock() else { return };
         thread::sleep(rested.elapsed() * REST);
+        while self.gate.writer_waits().unwrap_or(false) {
+            thread::sleep(PUBLISHING);
+        }
         *rested = Instant::now();
     }
 

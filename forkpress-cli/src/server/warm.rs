@@ -5,7 +5,7 @@
 //! compile what changed, and then for the front page. What came of it stands in `warm.json`, for commands that wait.
 //!
 //! No request waits for this thread: it takes the lock as a request does, what it asks for ends as soon as a writer waits, or
-//! keeps mutations from coming so far, and it goes to a process that visitors' requests never reach.
+//! keeps writers from closing the gate, and it goes to a process that visitors' requests never reach.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use forkpress_core::branch::{self, Branch};
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::{self, LoopbackToken, Mutation, OperationsFiles, Patience, SharedOperations};
+use forkpress_core::lock::{self, LoopbackToken, OperationsFiles, Patience, SharedOperations, Visit};
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::site::Site;
@@ -34,11 +34,11 @@ const WATCH: Duration = Duration::from_millis(50);
 /// How long PHP may take to answer. A process that was killed does not answer at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a visit waits for a mutation to end, and then goes on beside it: it may be cloning for long.
-const MUTATION_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a visit waits for a publish to end, and then goes on: the writer itself may be waiting for a slow request.
+const PUBLISH_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The longest time for which a visit keeps mutations waiting at their own lock.
-const AS_MUTATION: Duration = Duration::from_secs(1);
+/// The longest time for which a visit keeps writers from closing the gate.
+const LONGEST_VISIT: Duration = Duration::from_secs(1);
 
 /// What a server has warmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -220,7 +220,7 @@ impl Warmer {
                 Outcome::Full => break false,
             }
         };
-        let (status, took) = self.between_mutations(&format!("warming '{}'", branch.name), || {
+        let (status, took) = self.between_publishes(&format!("warming '{}'", branch.name), || {
             let began = Instant::now();
             (php.ask(&host, "visit").ok().map(|(status, _)| status), began.elapsed())
         });
@@ -234,18 +234,18 @@ impl Warmer {
         }))
     }
 
-    /// Does something that holds the lock shared while no mutation runs: one that wanted to publish would wait for it with
-    /// the gate closed, and keep everybody's requests out. A mutation that begins meanwhile waits at its own lock, where it
-    /// is in nobody's way, for [`AS_MUTATION`] at most.
-    fn between_mutations<T>(&self, operation: &str, act: impl FnOnce() -> T) -> T {
+    /// Does something that holds the lock shared while no mutation publishes: one that wanted to would wait for it with
+    /// the gate closed, and keep everybody's requests out. It waits at `visit.lock` instead, where it is in nobody's way, for
+    /// [`LONGEST_VISIT`] at most.
+    fn between_publishes<T>(&self, operation: &str, act: impl FnOnce() -> T) -> T {
         let cow = self.site.layout.cow();
         let (is_locked, locked) = mpsc::channel();
         let (is_done, done) = mpsc::channel::<()>();
         thread::scope(|scope| {
             scope.spawn(move || {
-                let lock = Mutation::lock(cow, operation, &mut Patience::silent(Deadline::after(MUTATION_PATIENCE)));
+                let lock = Visit::lock(cow, operation, &mut Patience::silent(Deadline::after(PUBLISH_PATIENCE)));
                 let _ = is_locked.send(());
-                let _ = done.recv_timeout(AS_MUTATION);
+                let _ = done.recv_timeout(LONGEST_VISIT);
                 drop(lock);
             });
             // What cannot be locked is done all the same: it is no more than a visitor does.

@@ -4,12 +4,13 @@
 //! a crash do what one expects of them. In the order in which they are taken, and in which nobody goes back:
 //!
 //! 1. `lifecycle.lock`, exclusive: [`Lifecycle`]. A server starts, or the storage is taken away.
-//! 2. `mutation.lock`, exclusive: [`Mutation`]. One mutation prepares at a time. Requests never touch it; the server has it
-//!    while it visits a branch to make it ready, for a second at most.
-//! 3. `operations.gate`: shared for the instant in which a request takes 4, exclusive for as long as a writer waits for
-//!    4 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
+//! 2. `mutation.lock`, exclusive: [`Mutation`]. One mutation prepares at a time. Requests never touch it.
+//! 3. `visit.lock`, exclusive: [`Visit`]. The server has it while it visits a branch to make it ready, for a second at most,
+//!    and a writer before it closes the gate, so that a visit never is what a writer at the gate waits for.
+//! 4. `operations.gate`: shared for the instant in which a request takes 5, exclusive for as long as a writer waits for
+//!    5 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
 //!    waiting exclusive one for ever.
-//! 4. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
+//! 5. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
 //!    ([`SharedOperations`]), exclusive while a mutation publishes ([`Publish`]).
 //!
 //! [`Publish`] can only be had from a [`Mutation`], and what is out of order all the same fails at once with
@@ -35,7 +36,7 @@ use thiserror::Error;
 pub use file::generation;
 pub use holder::{Busy, Holder, holders};
 pub use loopback::LoopbackToken;
-pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Publish};
+pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Publish, Visit};
 pub use shared::{GateProbe, OperationsFiles, SharedOperations};
 
 /// Why a lock was not taken. Nothing is held then that was not held before.

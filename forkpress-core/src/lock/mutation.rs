@@ -208,14 +208,15 @@ impl Mutation<'_> {
         })
     }
 
-    /// Waits for the requests already running, and for no others, and keeps new ones out until the guard is dropped.
+    /// Waits for a visit of the server to end, then for the requests already running, and for no others, and keeps new ones out until the guard is dropped.
     ///
     /// The generation is bumped before this returns, so that whoever gets the lock next sees that something may have
     /// changed, even if this process dies with the guard in its hands.
     ///
     /// # Errors
-    /// [`LockError::Timeout`] names who holds `operations.lock`, or the gate, at the end of the patience.
+    /// [`LockError::Timeout`] names who holds `operations.lock`, the gate or `visit.lock` at the end of the patience.
     pub fn publish(&mut self, patience: &mut Patience<'_>) -> Result<Publish<'_>, LockError> {
+        let visit = Visit::lock(&self.cow, &self.operation, patience)?;
         let held = Held::enter(Rank::Operations, &self.cow.operations_lock())?;
         let operation = self.operation.clone();
         let mut wait = Wait::new(&operation);
@@ -229,7 +230,7 @@ impl Mutation<'_> {
             let patient_until = patience.deadline.or_after(patience.gate_hold);
             if patience.poll(&files.operations, &self.cow, patient_until, &mut wait)? {
                 if files.operations.is_current()? {
-                    return Publish::begin(files, held, &self.operation);
+                    return Publish::begin(files, held, visit, &self.operation);
                 }
                 continue;
             }
@@ -245,6 +246,23 @@ impl Mutation<'_> {
     }
 }
 
+/// `visit.lock`, held exclusively: the server makes a branch ready by a request of its own, or a mutation publishes.
+#[derive(Debug)]
+pub struct Visit {
+    _exclusive: Exclusive,
+}
+
+impl Visit {
+    /// Takes the lock. `operation` says to others what for.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
+        Exclusive::lock(cow, cow.visit_lock(), Rank::Visit, operation, patience)
+            .map(|exclusive| Self { _exclusive: exclusive })
+    }
+}
+
 /// `operations.gate` and `operations.lock`, both held exclusively: no request runs. Held for an instant.
 #[derive(Debug)]
 pub struct Publish<'mutation> {
@@ -253,11 +271,12 @@ pub struct Publish<'mutation> {
     pid: u32,
     since: Instant,
     _held: Held,
+    _visit: Visit,
     mutation: PhantomData<&'mutation mut ()>,
 }
 
 impl Publish<'_> {
-    fn begin(files: OperationsFiles, held: Held, operation: &str) -> Result<Self, LockError> {
+    fn begin(files: OperationsFiles, held: Held, visit: Visit, operation: &str) -> Result<Self, LockError> {
         let generation = files.operations.generation()? + 1;
         files.operations.write_generation(generation)?;
         files.operations.write_holder(operation)?;
@@ -268,6 +287,7 @@ impl Publish<'_> {
             pid: std::process::id(),
             since: Instant::now(),
             _held: held,
+            _visit: visit,
             mutation: PhantomData,
         })
     }

@@ -12,7 +12,8 @@ use super::LockError;
 pub(super) enum Rank {
     Lifecycle = 1,
     Mutation = 2,
-    Operations = 4,
+    Visit = 4,
+    Operations = 8,
 }
 
 thread_local! {

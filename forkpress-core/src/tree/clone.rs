@@ -169,6 +169,7 @@ fn clone_part(
     let Some(source) = Folder::open_if_there(source.join(folder))? else { return Ok(()) };
     let targets: Vec<_> = targets.iter().map(|target| Folder::open(target.join(folder))).collect::<Result<_, _>>()?;
     for entry in part {
+        priority::rest();
         let Some(name) = entry.path.file_name() else { continue };
         match &entry.kind {
             Kind::Symlink(says) => {
