@@ -29,13 +29,14 @@ fn main() {
         return;
     }
     println!(
-        "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "milliseconds",
         "find",
         "create",
         "of it ex.",
         "of spare",
         "cp",
+        "find",
         "reset",
         "of it ex.",
         "delete",
@@ -56,18 +57,32 @@ fn main() {
     }
 }
 
+/// Has the file system write down all that was done before, so that no row pays for the row before it: XFS writes for long after a
+/// `sync` what that has only put into its log.
+fn settle(root: &Path) {
+    for what in ["--freeze", "--unfreeze"] {
+        run(Command::new("fsfreeze").arg(what).arg(root));
+    }
+}
+
+/// The walk that a hold is compared with.
+fn find(tree: &Path) {
+    run(Command::new("find").arg(tree).args(["-printf", "%s\n"]));
+}
+
 fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
     let site = make_site(root, files, bytes);
     let name = |name: &str| name.parse::<BranchName>().unwrap();
     let main = site.layout.branch(&BranchName::main());
     let copy = root.join("copy");
-    let mut times: [Vec<Duration>; 10] = Default::default();
+    let mut times: [Vec<Duration>; 11] = Default::default();
     let patience = || Patience::silent(Deadline::after(Duration::from_secs(60)));
     for _ in 0..ROUNDS {
         let mut column = times.iter_mut();
         let mut note = |time: Duration| column.next().unwrap().push(time);
-        note(timed(|| run(Command::new("find").arg(&main).args(["-printf", "%s\n"]))));
+        note(timed(|| find(&main)));
         let mut held = Duration::ZERO;
+        settle(root);
         note(timed(|| {
             held = mutation::create(&site, &name("x"), &name("main"), &mut patience(), &Silent).unwrap().held;
         }));
@@ -83,7 +98,9 @@ fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
         rustix::fs::sync();
         let reflink = if site.config.file_view == FileView::FileCopy { "never" } else { "always" };
         note(timed(|| run(Command::new("cp").arg("-a").arg(format!("--reflink={reflink}")).arg(&main).arg(&copy))));
-        rustix::fs::sync();
+        // Once more: there are more trees now.
+        note(timed(|| find(&main)));
+        settle(root);
         note(timed(|| {
             held = mutation::reset(&site, &name("x"), &name("main"), false, &mut patience(), &Silent).unwrap().held;
         }));

@@ -142,7 +142,7 @@ pub(super) fn take(site: &Site, source: &Branch, path: &Path) -> Result<Option<T
             renamed => renamed?,
         }
         let Some(walk) = read(taken.path())? else { continue };
-        let now = Tree::walk(&source.path)?;
+        let now = walk.walk_again(&source.path)?;
         if !is_near(&walk, &now) {
             continue;
         }

@@ -117,7 +117,7 @@ impl Staged {
     pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, MutationError> {
         match &mut self.files {
             Files::OneByOne { view, seen } => {
-                let now = Tree::walk(&self.source)?;
+                let now = seen.walk_again(&self.source)?;
                 let path = self.folder.path();
                 let retaken = tree::retake(*view, seen, &now, &self.source, path)?;
                 *seen = now;

@@ -1,5 +1,6 @@
 //! What a tree looks like: every folder, regular file and symlink in it, the database left out.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -61,13 +62,74 @@ impl Tree {
     /// Every byte that an entry's file gets after its entry was noted shows as a change of the entry, unless the entry
     /// [was racy](Self::is_racy).
     pub(crate) fn walk(root: &Path) -> Result<Self, DiskError> {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let folder = step("look at", root, || Ok(rustix::fs::open(root, FOLDER, Mode::empty())?))?;
-        let stat = step("look at", root, || Ok(rustix::fs::fstat(&folder)?))?;
-        let mut entries = walk_folder(root, PathBuf::new(), File::from(folder))?;
-        entries.push(Entry::new(PathBuf::new(), Kind::Folder, &stat));
-        entries.par_sort_unstable_by(|a, b| bytes(&a.path).cmp(bytes(&b.path)));
-        Ok(Self { entries, began })
+        let mut tree = Self { entries: Vec::new(), began: now() };
+        let folder = step("look at", root, || Ok(File::from(rustix::fs::open(root, FOLDER, Mode::empty())?)))?;
+        let top = step("look at", root, || Ok(rustix::fs::fstat(&folder)?))?;
+        let found = walk_folder(root, PathBuf::new(), &folder, &tree)?;
+        tree.entries.push(Entry::new(PathBuf::new(), Kind::Folder, &top));
+        tree.add(found);
+        Ok(tree)
+    }
+
+    /// Walks the tree at `root`, which this walk is an earlier one of, once more, and comes to what [`Self::walk`] does.
+    ///
+    /// Takes about three quarters of its time where little has changed: what was seen then is looked at by its name, and the names in a
+    /// folder are read again only where the folder has changed since, or may have changed without a trace.
+    pub(crate) fn walk_again(&self, root: &Path) -> Result<Self, DiskError> {
+        let began = now();
+        let top = step("look at", root, || Ok(File::from(rustix::fs::open(root, FOLDER, Mode::empty())?)))?;
+        let looks: Vec<Vec<Option<Entry>>> = self
+            .entries
+            .par_chunks(ENTRIES_PER_LOOK)
+            .map(|part| look_again(root, &top, part))
+            .collect::<Result<_, _>>()?;
+
+        let is_folder = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.kind == Kind::Folder);
+        // A symlink may be where a folder was, and what was looked at behind it is none of this tree's.
+        let lost: HashSet<&Path> = looks
+            .iter()
+            .flatten()
+            .zip(&self.entries)
+            .filter(|(now, before)| before.kind == Kind::Folder && !is_folder(now))
+            .map(|(_, before)| before.path.as_path())
+            .collect();
+        let is_behind_one =
+            |path: &Path| !lost.is_empty() && path.ancestors().skip(1).any(|folder| lost.contains(folder));
+        // FAT keeps no times of its topmost folder.
+        let has_same_names = |before: &Entry, now: &Entry| {
+            before.kind == Kind::Folder
+                && before.changed.0 > 0
+                && (before.device_and_inode, before.changed) == (now.device_and_inode, now.changed)
+                && !self.is_racy(before)
+        };
+        let mut tree = Self { entries: Vec::with_capacity(self.entries.len()), began };
+        let mut folders = Vec::new();
+        for (now, before) in looks.into_iter().flatten().zip(&self.entries) {
+            let Some(now) = now.filter(|now| !is_behind_one(&now.path)) else { continue };
+            if now.kind == Kind::Folder && !has_same_names(before, &now) {
+                folders.push(now.path.clone());
+            }
+            tree.entries.push(now);
+        }
+        let found: Vec<Vec<Entry>> = folders
+            .into_par_iter()
+            .map(|path| match open_folder(root, &top, &path)? {
+                Some(folder) => walk_folder(root, path, &folder, &tree),
+                None => Ok(Vec::new()),
+            })
+            .collect::<Result<_, _>>()?;
+        tree.add(found.into_iter().flatten().collect());
+        Ok(tree)
+    }
+
+    /// Adds what was found below folders that are there.
+    fn add(&mut self, found: Vec<Entry>) {
+        if !found.is_empty() {
+            self.entries.extend(found);
+            self.entries.par_sort_unstable_by(|a, b| bytes(&a.path).cmp(bytes(&b.path)));
+            // What goes and comes while it is looked at may be seen twice.
+            self.entries.dedup_by(|a, b| a.path == b.path);
+        }
     }
 
     /// The bytes of all files.
@@ -179,6 +241,9 @@ pub(crate) fn is_racy((seconds, nanoseconds): (i64, i64), seen: Duration) -> boo
     changed + lag >= seen
 }
 
+/// How many entries a thread looks at again at a time: those of some folders.
+const ENTRIES_PER_LOOK: usize = 512;
+
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// `/` sorts before what is usual in names but after `-` and `.`: bytes order parents before children all the same,
@@ -187,50 +252,93 @@ pub(super) fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-fn walk_folder(root: &Path, path: PathBuf, folder: File) -> Result<Vec<Entry>, DiskError> {
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// All that is below a folder, but for what is `known`.
+fn walk_folder(root: &Path, path: PathBuf, folder: &File, known: &Tree) -> Result<Vec<Entry>, DiskError> {
     let is_database_folder = path == Path::new(DATABASE_DIR);
     let (mut entries, mut folders) = (Vec::new(), Vec::new());
     let read = || -> io::Result<()> {
-        for found in Dir::read_from(&folder)? {
+        for found in Dir::read_from(folder)? {
             let found = found?;
             let name = OsStr::from_bytes(found.file_name().to_bytes());
             if name == "." || name == ".." || is_database_folder && is_database(name) {
                 continue;
             }
-            let stat = match rustix::fs::statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => continue,
-                stat => stat?,
-            };
-            let kind = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => {
-                    folders.push(name.to_owned());
-                    Kind::Folder
+            let below = path.join(name);
+            if known.get(&below).is_some() {
+                continue;
+            }
+            if let Some(entry) = look_at(folder, name, below)? {
+                if entry.kind == Kind::Folder {
+                    folders.push(entry.path.clone());
                 }
-                FileType::RegularFile => Kind::File,
-                FileType::Symlink => match rustix::fs::readlinkat(&folder, name, Vec::new()) {
-                    Err(Errno::NOENT | Errno::INVAL) => continue,
-                    target => Kind::Symlink(std::ffi::OsString::from_vec(target?.into_bytes()).into()),
-                },
-                _ => continue,
-            };
-            entries.push(Entry::new(path.join(name), kind, &stat));
+                entries.push(entry);
+            }
         }
         Ok(())
     };
     step("read the folder", &root.join(&path), read)?;
     let below: Vec<Vec<Entry>> = folders
-        .par_iter()
-        .map(|name| match rustix::fs::openat(&folder, name, FOLDER, Mode::empty()) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(Vec::new()),
-            opened => {
-                let below = path.join(name);
-                let opened = step("read the folder", &root.join(&below), || Ok(opened?))?;
-                walk_folder(root, below, File::from(opened))
+        .into_par_iter()
+        .map(|below| {
+            let name = below.file_name().unwrap_or_default();
+            match open_folder(&root.join(&path), folder, Path::new(name))? {
+                Some(folder) => walk_folder(root, below, &folder, known),
+                None => Ok(Vec::new()),
             }
         })
         .collect::<Result<_, _>>()?;
     entries.extend(below.into_iter().flatten());
     Ok(entries)
+}
+
+/// Looks again at what was seen in an earlier walk, in its order; none for what has gone.
+fn look_again(root: &Path, top: &File, part: &[Entry]) -> Result<Vec<Option<Entry>>, DiskError> {
+    // What is in a folder mostly follows on itself.
+    let mut open: Option<(&Path, Option<File>)> = None;
+    let mut looks = Vec::with_capacity(part.len());
+    for entry in part {
+        // Only the tree's own folder has neither.
+        let parent = entry.path.parent().unwrap_or(Path::new(""));
+        let name = entry.path.file_name().unwrap_or(OsStr::new("."));
+        let folder = match &mut open {
+            Some((path, folder)) if *path == parent => folder,
+            other => &other.insert((parent, open_folder(root, top, parent)?)).1,
+        };
+        let look = folder.as_ref().map_or(Ok(None), |folder| look_at(folder, name, entry.path.clone()));
+        looks.push(look.or_else(|error| step("look at", &root.join(&entry.path), || Err(error)))?);
+    }
+    Ok(looks)
+}
+
+/// Opens a folder below an open one, or that one itself by an empty path; none where no folder is there.
+fn open_folder(root: &Path, top: &File, path: &Path) -> Result<Option<File>, DiskError> {
+    let below = if path == Path::new("") { Path::new(".") } else { path };
+    match rustix::fs::openat(top, below, FOLDER, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        opened => step("read the folder", &root.join(path), || Ok(Some(File::from(opened?)))),
+    }
+}
+
+/// What is in a folder by a name; none where that is nothing that belongs to a tree. `path`: the entry's.
+fn look_at(folder: &File, name: &OsStr, path: PathBuf) -> io::Result<Option<Entry>> {
+    let stat = match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(None),
+        stat => stat?,
+    };
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Kind::Folder,
+        FileType::RegularFile => Kind::File,
+        FileType::Symlink => match rustix::fs::readlinkat(folder, name, Vec::new()) {
+            Err(Errno::NOENT | Errno::INVAL) => return Ok(None),
+            says => Kind::Symlink(std::ffi::OsString::from_vec(says?.into_bytes()).into()),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some(Entry::new(path, kind, &stat)))
 }
 
 /// Whether a file in the database folder is the database or one of the files that SQLite keeps beside it.
@@ -304,6 +412,93 @@ mod tests {
         );
         assert_eq!(tree.get(Path::new("wp-content/database")).unwrap().kind, Kind::Folder);
         assert_eq!(tree.get(Path::new("wp-content/none")), None);
+    }
+
+    /// A walk that began when everything in the tree was at rest.
+    fn settled(root: &Path) -> Tree {
+        loop {
+            let tree = Tree::walk(root).unwrap();
+            if !tree.entries.iter().any(|entry| tree.is_racy(entry)) {
+                return tree;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Does something to a small tree, among few names; what can't be done is not.
+    fn disturb(root: &Path, mut chance: impl FnMut(usize) -> usize) {
+        let mut place = || {
+            let depth = 1 + chance(3);
+            (0..depth).fold(root.to_owned(), |path, _| path.join(["a", "a-b", "a.c", "b"][chance(4)]))
+        };
+        let (one, other) = (place(), place());
+        let _ = match chance(10) {
+            0 | 1 => fs::create_dir_all(&one),
+            2 | 3 => fs::write(&one, "bytes"),
+            4 => std::os::unix::fs::symlink(&other, &one),
+            5 => fs::rename(&other, &one),
+            6 => fs::hard_link(&other, &one),
+            7 => fs::remove_file(&one),
+            8 => fs::remove_dir_all(&one),
+            _ => fs::metadata(&one).and_then(|found| {
+                let mut permissions = found.permissions();
+                std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755 ^ 0o50);
+                fs::set_permissions(&one, permissions)
+            }),
+        };
+    }
+
+    #[test]
+    fn a_walk_again_comes_to_what_a_walk_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut chance = move |below: usize| {
+            // Xorshift, Marsaglia 2003.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap()
+        };
+        for round in 0..150 {
+            let before = settled(root);
+            assert_eq!(before.walk_again(root).unwrap().entries, before.entries, "round {round}, nothing done");
+            for _ in 0..chance(6) {
+                disturb(root, &mut chance);
+            }
+            assert_eq!(before.walk_again(root).unwrap().entries, Tree::walk(root).unwrap().entries, "round {round}");
+        }
+    }
+
+    #[test]
+    fn what_is_behind_a_symlink_in_the_place_of_a_folder_is_not_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, elsewhere) = (dir.path().join("tree"), dir.path().join("elsewhere"));
+        fs::create_dir_all(root.join("folder/inner")).unwrap();
+        fs::write(root.join("folder/inner/file"), "").unwrap();
+        fs::write(root.join("folder-file"), "").unwrap();
+        let before = settled(&root);
+        fs::rename(root.join("folder"), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join("folder")).unwrap();
+        assert_eq!(paths(&before.walk_again(&root).unwrap()), ["", "folder", "folder-file"]);
+    }
+
+    #[test]
+    fn names_are_read_again_only_where_a_folder_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir_all(root.join("a")).unwrap();
+        fs::write(root.join("a/old"), "").unwrap();
+        let mut before = settled(root);
+        // As if it had not been there: its folder has not changed since.
+        before.entries.retain(|entry| entry.path != Path::new("a/old"));
+        assert_eq!(paths(&before.walk_again(root).unwrap()), ["", "a"]);
+        fs::write(root.join("a/new"), "").unwrap();
+        assert_eq!(paths(&before.walk_again(root).unwrap()), ["", "a", "a/new", "a/old"]);
+        // The time stamps might be those of a moment before the walk.
+        before.entries.retain(|entry| entry.path != Path::new("a/old"));
+        before.began = Duration::ZERO;
+        assert_eq!(paths(&before.walk_again(root).unwrap()), ["", "a", "a/new", "a/old"]);
     }
 
     #[test]
