@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A log that is being written.
 pub(super) struct Log {
-    writer: JoinHandle<()>,
+    /// None once it was waited for.
+    writer: Option<JoinHandle<()>>,
 }
 
 impl Log {
@@ -35,14 +36,15 @@ impl Log {
             .name("log".to_owned())
             .spawn(move || append(said, log))
             .during(|| "cannot start a thread".to_owned())?;
-        Ok((Self { writer }, output))
+        Ok((Self { writer: Some(writer) }, output))
     }
 
-    /// Waits until all that was said before is in the log. A process that outlives PHP may keep its end of the pipe open: not
-    /// for that one for longer than a second.
-    pub(super) fn finish(&self) {
+    /// Waits until all that was said is in the log. A process that outlives PHP may keep its end of the pipe open: not
+    /// for that one for longer than a second, nor twice.
+    pub(super) fn finish(&mut self) {
+        let Some(writer) = self.writer.take() else { return };
         let began = Instant::now();
-        while !self.writer.is_finished() && began.elapsed() < PATIENCE {
+        while !writer.is_finished() && began.elapsed() < PATIENCE {
             thread::sleep(super::PAUSE);
         }
     }
@@ -76,7 +78,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "old\n").unwrap();
-        let (log, mut output) = Log::begin(&path).unwrap();
+        let (mut log, mut output) = Log::begin(&path).unwrap();
         let more = vec![b'x'; 3 * PIPE_BYTES];
         output.write_all(&more).unwrap();
         output.write_all(b"\nlast\n").unwrap();
