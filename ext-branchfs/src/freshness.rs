@@ -1,8 +1,9 @@
 //! Which generation of the site's code the caches of PHP are of.
 //!
 //! The realpath cache and the stat cache belong to a process, which drops them when it sees a new generation. OPcache's
-//! memory is shared by all processes of a server, so one of them drops the stale scripts from it, and the others wait for
-//! that. Which one it is they settle in a page of memory that the server's first process shares with all that it forks.
+//! memory is shared by all processes of a server, so one that serves a branch which was published drops the stale scripts from
+//! it, and others that serve such a branch wait for that. Which one it is they settle in a page of memory that the server's first
+//! process shares with all that it forks.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;

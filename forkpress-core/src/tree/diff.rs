@@ -81,6 +81,7 @@ fn is_same(before: &Tree, old: &Entry, new: &Entry) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::walk::tests::settled;
     use super::*;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -103,17 +104,6 @@ mod tests {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let removed = changes.removed.iter().map(|path| text(path)).collect();
         (removed, changes.taken.iter().map(|entry| text(&entry.path)).collect())
-    }
-
-    /// A walk that began when every file in it was at rest.
-    fn settled(root: &Path) -> Tree {
-        loop {
-            let tree = Tree::walk(root).unwrap();
-            if !tree.entries.iter().any(|entry| entry.kind != Kind::Folder && tree.is_racy(entry)) {
-                return tree;
-            }
-            std::thread::yield_now();
-        }
     }
 
     #[test]

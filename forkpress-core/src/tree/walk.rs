@@ -379,10 +379,21 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::ffi::OsString;
     use std::fs;
+
+    /// A walk that began when everything in the tree was at rest.
+    pub(in super::super) fn settled(root: &Path) -> Tree {
+        loop {
+            let tree = Tree::walk(root).unwrap();
+            if !tree.entries.iter().any(|entry| tree.is_racy(entry)) {
+                return tree;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 
     fn paths(tree: &Tree) -> Vec<&str> {
         tree.entries.iter().map(|entry| entry.path.to_str().unwrap()).collect()
@@ -412,17 +423,6 @@ mod tests {
         );
         assert_eq!(tree.get(Path::new("wp-content/database")).unwrap().kind, Kind::Folder);
         assert_eq!(tree.get(Path::new("wp-content/none")), None);
-    }
-
-    /// A walk that began when everything in the tree was at rest.
-    fn settled(root: &Path) -> Tree {
-        loop {
-            let tree = Tree::walk(root).unwrap();
-            if !tree.entries.iter().any(|entry| tree.is_racy(entry)) {
-                return tree;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
     /// Does something to a small tree, among few names; what can't be done is not.
