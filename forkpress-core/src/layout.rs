@@ -7,6 +7,9 @@ use crate::name::BranchName;
 /// The name of the folder that makes its parent a site.
 pub const WORK_DIR: &str = ".forkpress";
 
+/// The names of the lock files, in the order in which they are taken.
+pub const LOCKS: [&str; 5] = ["lifecycle.lock", "mutation.lock", "visit.lock", "operations.gate", "operations.lock"];
+
 /// The folder inside the work folder that holds locks, records and what mutations need.
 ///
 /// Trees that are staged, kept or thrown away lie in it, too, unless the site's branches are in an image: then they are
@@ -37,6 +40,12 @@ impl CowLayout {
     pub fn site(&self) -> Option<SiteLayout> {
         let work_dir = self.dir.parent().filter(|dir| dir.file_name().is_some_and(|name| name == WORK_DIR))?;
         work_dir.parent().map(SiteLayout::at)
+    }
+
+    /// The lock files, each with its name, in the order of [`LOCKS`].
+    #[must_use]
+    pub fn locks(&self) -> [(&'static str, PathBuf); 5] {
+        LOCKS.map(|name| (name, self.dir.join(name)))
     }
 
     /// Shared by requests, exclusive while a mutation publishes.
@@ -556,6 +565,14 @@ pub fn database_of(tree: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn every_lock_file_is_among_the_locks_in_its_order() {
+        let cow = CowLayout::new("/site/.forkpress/cow");
+        let taken =
+            [cow.lifecycle_lock(), cow.mutation_lock(), cow.visit_lock(), cow.operations_gate(), cow.operations_lock()];
+        assert_eq!(cow.locks().map(|(_, path)| path), taken);
+    }
 
     #[test]
     fn a_site_is_found_from_any_folder_in_it() {

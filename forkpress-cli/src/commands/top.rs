@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use console::{Key, Term};
 use forkpress_core::branch;
+use forkpress_core::layout::LOCKS;
 use forkpress_core::lock::note::{Note, State};
 use forkpress_core::lock::{self, Holder};
 use forkpress_core::mutation::history::History;
@@ -131,14 +132,8 @@ impl Sample {
         let address = Address::of(site);
         let (requests, mut waiting): (Vec<_>, Vec<_>) = Note::all(cow).into_iter().map(sort).unzip();
         let requests: Vec<_> = requests.into_iter().flatten().collect();
-        let locks = [
-            ("lifecycle.lock", cow.lifecycle_lock()),
-            ("mutation.lock", cow.mutation_lock()),
-            ("visit.lock", cow.visit_lock()),
-            ("operations.gate", cow.operations_gate()),
-            ("operations.lock", cow.operations_lock()),
-        ];
-        let locks = locks
+        let locks = cow
+            .locks()
             .into_iter()
             .map(|(name, path)| LockRow {
                 name,
@@ -248,7 +243,7 @@ fn sort(note: Note) -> (Option<RequestRow>, Option<(String, LockUser)>) {
 
 /// Whether a note's first word names a lock, rather than the method of a request.
 fn is_lock(word: &str) -> bool {
-    matches!(word, "lifecycle.lock" | "mutation.lock" | "visit.lock" | "operations.gate" | "operations.lock")
+    LOCKS.contains(&word)
 }
 
 #[cfg(test)]

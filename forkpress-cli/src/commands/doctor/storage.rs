@@ -179,9 +179,7 @@ fn examine(site: &Site, fix: bool) -> Result<Vec<Finding>, Failure> {
     }
 
     let cow = site.layout.cow();
-    let locks =
-        [cow.lifecycle_lock(), cow.mutation_lock(), cow.visit_lock(), cow.operations_gate(), cow.operations_lock()];
-    for path in locks {
+    for (_, path) in cow.locks() {
         use std::os::unix::fs::PermissionsExt;
         let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
         if !metadata.is_file() {
