@@ -20,7 +20,7 @@ require __DIR__ . '/site.php';
 const SETTINGS = array( 'GIT_CONFIG_GLOBAL' => '/dev/null', 'GIT_CONFIG_NOSYSTEM' => '1' );
 
 /** How many agents are at work at once. */
-const AGENTS = 3;
+const AGENTS = 4;
 
 foreach ( SETTINGS as $name => $value ) {
 	putenv( "$name=$value" );
@@ -143,13 +143,20 @@ test(
 		// A post that was saved in the browser is work, too.
 		$last = 'agent-' . ( AGENTS + 2 );
 		( new Browser( $site, $last ) )->rest( 'POST', '/wp/v2/posts', array( 'title' => 'Draft', 'status' => 'draft' ), 201 );
+		// Work that was taken back is none, even where main has gone on.
+		$idle = 'agent-' . ( AGENTS + 1 );
+		unlink( "$site->dir/$idle/work.txt" );
 		$said = refusal( $site, 'agents', $agents, '--remove' );
-		holds( str_contains( $said, sprintf( '%d of %d agents hold work', AGENTS - 1, AGENTS ) ), "$said" );
-		holds( str_contains( $said, "caused by: $last: its branch on the site has changes that main has not\n" ), $said );
+		holds( str_contains( $said, sprintf( '%d of %d agents hold work', AGENTS - 2, AGENTS ) ), "$said" );
+		$changed = "$last: its branch on the site has changes that main has not: database.sql\n";
+		holds( str_contains( $said, "caused by: $changed" ), $said );
+		holds( ! str_contains( $said, $idle ), "$idle is not among them" );
+		same( null, content( $site, $idle, '/by-git.txt' ), "the branch of $idle is gone" );
 		holds( ! str_contains( $said, 'agent-3' ), 'agent-3 is not among them' );
 		holds( ! file_exists( "$agents/agent-3" ), 'its worktree is gone' );
 		same( null, content( $site, 'agent-3', '/work.txt' ), 'its branch is gone' );
 		same( 'by 4', content( $site, 'agent-4', '/work.txt' ), 'the work of agent-4' );
+		$site->done( 'undo' );
 		$site->done( 'undo' );
 		same( 'by 3', content( $site, 'agent-3', '/work.txt' ), 'the work of agent-3, after undo' );
 	}

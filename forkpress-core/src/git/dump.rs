@@ -32,22 +32,34 @@ const VOLATILE_TABLES: [&str; 5] = [
     "_actionscheduler_logs",
 ];
 
-/// Options and metadata that are not told, by the beginning of their names: caches, sessions, locks.
-const VOLATILE_PREFIXES: [&[u8]; 6] = [
+/// Options and metadata that are not told, by the beginning of their names: caches, sessions, locks, and what WordPress
+/// notes once a page has failed.
+const VOLATILE_PREFIXES: [&[u8]; 7] = [
     b"_transient_",
     b"_site_transient_",
     b"_wp_session_",
+    b"recovery_mode_",
     b"_edit_lock",
     b"community-events-location",
     b"wc_last_active",
 ];
 
-/// The same, by the whole name. The last three mark a post that WordPress's next cron run is to look at.
-const VOLATILE_NAMES: [&[u8]; 7] =
-    [b"cron", b"rewrite_rules", b"doing_cron", b"session_tokens", b"_pingme", b"_encloseme", b"_trackbackme"];
+/// The same, by the whole name. The first cron run makes `recovery_keys`, the first look at the dashboard
+/// `can_compress_scripts`. The last three mark a post that WordPress's next cron run is to look at.
+const VOLATILE_NAMES: [&[u8]; 9] = [
+    b"cron",
+    b"rewrite_rules",
+    b"doing_cron",
+    b"recovery_keys",
+    b"can_compress_scripts",
+    b"session_tokens",
+    b"_pingme",
+    b"_encloseme",
+    b"_trackbackme",
+];
 
 /// The same, by the end of the name.
-const VOLATILE_SUFFIXES: [&[u8]; 2] = [b".lock", b"dashboard_quick_press_last_post_id"];
+const VOLATILE_SUFFIXES: [&[u8]; 3] = [b".lock", b"_paused_extensions", b"dashboard_quick_press_last_post_id"];
 
 /// Writes the database that a connection is open to as text. The connection is in a read transaction.
 pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpError> {
@@ -338,7 +350,8 @@ mod tests {
             CREATE TABLE wp_options (option_id INTEGER PRIMARY KEY AUTOINCREMENT, option_name, option_value);
             INSERT INTO wp_options VALUES (1, 'siteurl', 'http://x'), (2, '_transient_x', 'gone'), (3, 'cron', 'gone'),
                 (4, 'mailserver_pass', 'hunter2'), (5, 'smtp', 'a:1:{s:4:"pass";s:3:"abc";}'), (6, 'auth_key', 'k'),
-                (7, 'users_can_register', '0');
+                (7, 'users_can_register', '0'), (8, 'recovery_keys', 'gone'), (9, 'recovery_mode_email_last_sent', 'gone'),
+                (10, 'can_compress_scripts', 'gone'), (11, 'abc_paused_extensions', 'gone');
             CREATE TABLE wp_postmeta (meta_id INTEGER PRIMARY KEY, post_id, meta_key, meta_value);
             INSERT INTO wp_postmeta VALUES (1, 1, '_pingme', '1'), (2, 1, '_encloseme', '1'), (3, 1, '_pingmenot', 'x');
             CREATE TABLE wp_posts (ID INTEGER PRIMARY KEY, post_status, post_password);

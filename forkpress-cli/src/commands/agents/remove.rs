@@ -3,6 +3,7 @@
 //! Work is what neither `main` nor, for what was committed in a worktree, the agent's branch on the site has; and what
 //! that branch has and `main` has not, since the branch goes, too.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
@@ -108,21 +109,26 @@ fn work_in(home: &Home, name: &BranchName, is_on_site: bool) -> Result<Option<St
             return Ok(Some(format!("commits that are not pushed: {}", commits.trim())));
         }
     }
-    if is_on_site && !is_merged(home, &tracking, &main)? {
-        return Ok(Some("its branch on the site has changes that main has not".to_owned()));
+    if is_on_site {
+        let paths = not_in_main(home, &tracking, &main)?;
+        if !paths.is_empty() {
+            return Ok(Some(format!("its branch on the site has changes that main has not: {}", git::listed(&paths))));
+        }
     }
     Ok(None)
 }
 
-/// Whether `main` has all that a branch of the site has, in its history or as it is.
-fn is_merged(home: &Home, tracking: &str, main: &str) -> Result<bool, Failure> {
-    let commits = home.checkout.git(&["rev-list", "--count", tracking, "--not", main])?;
-    if commits.trim() == "0" {
-        return Ok(true);
-    }
-    let trees = home.checkout.git(&["rev-parse", &format!("{tracking}^{{tree}}"), &format!("{main}^{{tree}}")])?;
-    let mut trees = trees.lines();
-    Ok(trees.next() == trees.next())
+/// What a branch of the site has changed since it parted from `main`, and `main` does not have as it is there.
+fn not_in_main(home: &Home, tracking: &str, main: &str) -> Result<Vec<String>, Failure> {
+    let paths = |from: &str| -> Result<Vec<String>, Failure> {
+        let text = home.checkout.git(&["diff", "--name-only", "--no-renames", "-z", from, tracking])?;
+        Ok(text.split_terminator('\0').map(str::to_owned).collect())
+    };
+    let differing = paths(main)?;
+    // Without a common commit everything counts.
+    let Ok(base) = home.checkout.git(&["merge-base", main, tracking]) else { return Ok(differing) };
+    let changed: HashSet<_> = paths(base.trim())?.into_iter().collect();
+    Ok(differing.into_iter().filter(|path| changed.contains(path)).collect())
 }
 
 fn is_in_rebase(worktree: &Path) -> Result<bool, Failure> {
