@@ -13,7 +13,7 @@ mkdir -p "$logs"
 # A line for each part: how many passed and failed.
 counts=$logs/counts
 : >"$counts"
-# Lines of a log that is shown, at most; the whole of it is in the file.
+# Lines of a log that are shown, at most; the whole of it is in the file.
 shown=200
 
 # Runs a part: NAME, its longest time in seconds, the command.
@@ -49,9 +49,12 @@ part() {
     printf '%-30s %4d passed %4d failed %5d s%s\n' \
         "$name" "$count_passed" "$count_failed" $((SECONDS - began)) "$remark"
     if [ "$count_failed" -gt 0 ]; then
-        printf -- '--- %s, last %d lines ---\n' "$log" "$shown"
+        # Cargo says what failed where the test program ends, and goes on with the next.
+        local failures
+        failures=$(awk '/^failures:$/ { on = 1 } on { print } /^test result:/ { on = 0 }' "$log" | head -n "$shown")
+        printf -- '--- of %s ---\n' "$log"
         # Indented, so that nothing in it is taken for this script's own summary.
-        tail -n "$shown" "$log" | sed 's/^/    /'
+        { if [ -n "$failures" ] && [ -z "$remark" ]; then printf '%s\n' "$failures"; else tail -n "$shown" "$log"; fi; } | sed 's/^/    /'
         printf -- '--- end of %s ---\n' "$log"
     fi
     # What this machine can't test is said by the tests themselves.
