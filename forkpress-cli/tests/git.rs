@@ -451,8 +451,8 @@ fn removing_agents_leaves_those_that_hold_work_and_names_them() {
         (2, "not committed: wordpress/index.php"),
         (3, "not committed: untracked.txt"),
         (4, "commits that are not pushed: 1"),
-        (5, "its branch on the site has changes that main has not"),
-        (6, "its branch on the site has changes that main has not"),
+        (5, "its branch on the site has changes that main has not: wordpress/index.php"),
+        (6, "its branch on the site has changes that main has not: wordpress/index.php"),
         (7, "commits that are not pushed: 1"),
     ] {
         assert!(said.contains(&format!("caused by: agent-{number}: {why}\n")), "{said}");
