@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use forkpress_core::registry::Server;
-use serde_json::json;
 
 use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};
@@ -92,19 +91,10 @@ fn leave_terminal() -> Result<(), Failure> {
 }
 
 fn tell(server: &Server, doing: &str, as_json: bool) -> Result<(), Failure> {
-    let url = server::url(server);
     if as_json {
-        output::json(&json!({
-            "url": url,
-            "work_dir": server.work_dir,
-            "pid": server.process.pid,
-            "host": server.host,
-            "port": server.port,
-            "root_host": server.root_host,
-            "workers": server.workers,
-        }))?;
+        output::json(&server::row(server))?;
     } else {
-        output::line(format_args!("forkpress: {doing} {url}"))?;
+        output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use forkpress_core::registry::Server;
 use forkpress_core::site::Site;
 use serde_json::json;
 
@@ -60,7 +59,7 @@ pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<()
 pub fn list(as_json: bool) -> Result<(), Failure> {
     let servers = site::servers(site::registry()?.list()?);
     if as_json {
-        let rows: Vec<_> = servers.iter().map(row).collect();
+        let rows: Vec<_> = servers.iter().map(server::row).collect();
         output::json(&rows)?;
         return Ok(());
     }
@@ -76,17 +75,4 @@ pub fn list(as_json: bool) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
-}
-
-fn row(server: &Server) -> serde_json::Value {
-    json!({
-        "url": server::url(server),
-        "work_dir": server.work_dir,
-        "pid": server.process.pid,
-        "host": server.host,
-        "port": server.port,
-        "root_host": server.root_host,
-        "workers": server.workers,
-        "started_at": server.started_at,
-    })
 }

@@ -29,6 +29,7 @@ use forkpress_core::registry::{Registry, Server};
 use forkpress_core::site::Site;
 use forkpress_core::storage;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -100,6 +101,20 @@ impl Wanted {
 /// The address of the front page of `main` at a server.
 pub fn url(server: &Server) -> String {
     Address { root_host: server.root_host.clone(), port: server.port }.url(&BranchName::main())
+}
+
+/// A server as scripts read it.
+pub fn row(server: &Server) -> serde_json::Value {
+    json!({
+        "url": url(server),
+        "work_dir": server.work_dir,
+        "pid": server.process.pid,
+        "host": server.host,
+        "port": server.port,
+        "root_host": server.root_host,
+        "workers": server.workers,
+        "started_at": server.started_at,
+    })
 }
 
 /// Serves a site from this process, which must be on its main thread, until a signal says to end.

@@ -97,6 +97,29 @@ pub struct Sibling {
 }
 
 impl Entry {
+    /// An operation for tests.
+    #[cfg(test)]
+    pub(super) fn sample(id: u64, operation: Operation) -> Self {
+        Self {
+            id,
+            operation,
+            name: "x".parse().expect("a branch name"),
+            from: None,
+            undoes: None,
+            with: None,
+            files: false,
+            slot: id,
+            at: 0,
+            user: String::new(),
+            pid: 1,
+            program: String::new(),
+            took_ms: None,
+            held_us: None,
+            before: None,
+            also: Vec::new(),
+        }
+    }
+
     /// What is known of an operation as it begins, which has a slot of its own.
     pub(super) fn begin(
         site: &Site,
@@ -286,22 +309,9 @@ mod tests {
 
     fn history(operations: &[(u64, Option<u64>)]) -> History {
         let entry = |&(id, undoes): &(u64, Option<u64>)| Entry {
-            id,
-            operation: if undoes.is_some() { Operation::Undo } else { Operation::Create },
-            name: "x".parse().unwrap(),
-            from: None,
             undoes,
-            with: None,
-            files: false,
             slot: undoes.unwrap_or(id),
-            at: 0,
-            user: String::new(),
-            pid: 1,
-            program: String::new(),
-            took_ms: None,
-            held_us: None,
-            before: None,
-            also: Vec::new(),
+            ..Entry::sample(id, if undoes.is_some() { Operation::Undo } else { Operation::Create })
         };
         History { entries: operations.iter().map(entry).collect() }
     }

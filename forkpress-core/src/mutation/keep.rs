@@ -217,24 +217,7 @@ mod tests {
 
     /// Trees of 10 bytes, kept since these days.
     fn kept(days: &[u64]) -> Vec<Kept> {
-        let entry = |day: u64| Entry {
-            id: day,
-            operation: Operation::Delete,
-            name: "x".parse().unwrap(),
-            from: None,
-            undoes: None,
-            with: None,
-            files: false,
-            slot: day,
-            at: day * DAY,
-            user: String::new(),
-            pid: 1,
-            program: String::new(),
-            took_ms: None,
-            held_us: None,
-            before: None,
-            also: Vec::new(),
-        };
+        let entry = |day: u64| Entry { at: day * DAY, ..Entry::sample(day, Operation::Delete) };
         days.iter().map(|day| Kept { operation: entry(*day), bytes: 10 }).collect()
     }
 
