@@ -136,3 +136,49 @@ fn give_way() {
         .stderr(Stdio::null())
         .status();
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::mpsc;
+
+    use forkpress_core::deadline::Deadline;
+    use forkpress_core::layout::SiteLayout;
+    use forkpress_core::lock::{Mutation, Patience};
+    use forkpress_core::site::create_folders;
+
+    use super::*;
+
+    /// How often a thread gave its processor up of itself; its folder is below /proc.
+    fn pauses_of(thread: &Path) -> u64 {
+        let status = std::fs::read_to_string(Path::new("/proc").join(thread).join("status")).unwrap();
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        count.unwrap().trim().parse().unwrap()
+    }
+
+    #[test]
+    fn the_work_stands_still_while_a_mutation_publishes() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = SiteLayout::at(&std::fs::canonicalize(dir.path()).unwrap());
+        create_folders(&layout).unwrap();
+        let mut patience = Patience::silent(Deadline::NEVER);
+        let mut mutation = Mutation::lock(layout.cow(), "x", &mut patience).unwrap();
+        let progress = Unhurried::new(layout.cow()).unwrap();
+        let (tell, hear) = mpsc::channel();
+        thread::scope(|scope| {
+            let publish = mutation.publish(&mut patience).unwrap();
+            scope.spawn(move || {
+                tell.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+                progress.advance(1);
+                tell.send("done".into()).unwrap();
+            });
+            let worker = hear.recv().unwrap();
+            let before = pauses_of(&worker);
+            while pauses_of(&worker) < before + 10 {
+                assert_eq!(hear.try_recv(), Err(mpsc::TryRecvError::Empty), "it goes on");
+                thread::yield_now();
+            }
+            drop(publish);
+            assert_eq!(hear.recv(), Ok("done".into()));
+        });
+    }
+}
