@@ -71,6 +71,9 @@ fn files_of(pid: u32, folder: &Path) -> Vec<PathBuf> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::io::{Read, Write};
+    use std::os::unix::process::CommandExt;
     use std::process::{Command, Stdio};
 
     #[test]
@@ -89,5 +92,30 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].pid, &found[0].files[..]), (standing.id(), &[folder][..]));
         assert!(found[0].to_string().contains("(cat): "), "{}", found[0]);
+    }
+
+    #[test]
+    #[allow(unsafe_code, reason = "only what runs before a fork becomes its program can stop there")]
+    fn a_fork_of_this_process_that_is_no_program_yet_is_not_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().canonicalize().unwrap();
+        let open = File::create(folder.join("file")).unwrap();
+        let (mut forked, mut forked_end) = std::io::pipe().unwrap();
+        let (mut go_end, mut go) = std::io::pipe().unwrap();
+        let mut child = Command::new("true");
+        // SAFETY: the fork reads and writes pipes, and allocates nothing.
+        unsafe {
+            child.pre_exec(move || {
+                forked_end.write_all(b"x")?;
+                go_end.read_exact(&mut [0])
+            });
+        }
+        let spawning = std::thread::spawn(move || child.status().unwrap());
+        forked.read_exact(&mut [0]).unwrap();
+        let found = users(&folder);
+        go.write_all(b"x").unwrap();
+        assert!(spawning.join().unwrap().success());
+        assert_eq!(found, []);
+        drop(open);
     }
 }
