@@ -646,6 +646,8 @@ impl List {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn change(path: &str, after: After) -> Change {
@@ -684,5 +686,38 @@ mod tests {
         for garbage in [&b"M"[..], b"Mabc", b"\0", b"?abc\0"] {
             assert_eq!(List::parse(garbage), None);
         }
+    }
+
+    #[test]
+    fn an_editor_that_makes_and_removes_a_file_all_the_time_stops_neither_a_move_nor_a_swap() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, aside) = (dir.path().join("branch"), dir.path().join("aside"));
+        let file = root.join("file");
+        fs::create_dir(&root).unwrap();
+        let over = AtomicBool::new(false);
+        // How often the file was there, and how often it was not.
+        let mut seen = [0, 0];
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    fs::write(&file, "the editor's").unwrap();
+                    disk::unlink(&file).unwrap();
+                }
+            });
+            let mut tree = Target::new(&root, FileView::FileCopy);
+            while seen.iter().any(|times| *times < 500) {
+                let moved = tree.move_away(Path::new("file"), &aside);
+                let was_there = aside.exists();
+                seen[usize::from(was_there)] += 1;
+                fs::write(&aside, "new").unwrap();
+                let swapped = tree.swap(&aside, Path::new("file"));
+                disk::unlink(&aside).unwrap();
+                if let Err(error) = moved.and(swapped) {
+                    over.store(true, Ordering::Relaxed);
+                    panic!("{error}");
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
     }
 }
