@@ -135,6 +135,10 @@ $GLOBALS['wp_rewrite']->flush_rules( false );
 // Else the first page of the dashboard would do it, and redirect.
 update_option( 'active_plugins', array( 'sqlite-database-integration/load.php' ) );
 
+// Else whoever opens an editor first would make the post with the theme's own styles, on each branch another.
+wp_set_current_user( $forkpress_result['user_id'] );
+WP_Theme_JSON_Resolver::get_user_global_styles_post_id();
+
 /*
  * What WordPress asks its makers about before it shows an administrator's page, and in its first cron run. Where
  * they can't be reached each question costs seconds. "Asked just now" puts that off to the cron run in half a day.

@@ -32,34 +32,45 @@ const VOLATILE_TABLES: [&str; 5] = [
     "_actionscheduler_logs",
 ];
 
-/// Options and metadata that are not told, by the beginning of their names: caches, sessions, locks, and what WordPress
-/// notes once a page has failed.
-const VOLATILE_PREFIXES: [&[u8]; 7] = [
+/// Options and metadata that are not told, by the beginning of their names: caches, sessions, locks, what WordPress
+/// notes once a page has failed, and which boxes of a page a user has open.
+const VOLATILE_PREFIXES: [&[u8]; 8] = [
     b"_transient_",
     b"_site_transient_",
     b"_wp_session_",
     b"recovery_mode_",
+    b"metaboxhidden_",
     b"_edit_lock",
     b"community-events-location",
     b"wc_last_active",
 ];
 
-/// The same, by the whole name. The first cron run makes `recovery_keys`, the first look at the dashboard
-/// `can_compress_scripts`. The last three mark a post that WordPress's next cron run is to look at.
-const VOLATILE_NAMES: [&[u8]; 9] = [
+/// The same, by the whole name. The first cron run makes `recovery_keys`, the first look at pages of the dashboard what
+/// follows up to `recently_activated`. The last three mark a post that WordPress's next cron run is to look at.
+const VOLATILE_NAMES: [&[u8]; 12] = [
     b"cron",
     b"rewrite_rules",
     b"doing_cron",
+    b"session_tokens",
     b"recovery_keys",
     b"can_compress_scripts",
-    b"session_tokens",
+    b"finished_updating_comment_type",
+    b"managenav-menuscolumnshidden",
+    b"recently_activated",
     b"_pingme",
     b"_encloseme",
     b"_trackbackme",
 ];
 
-/// The same, by the end of the name.
-const VOLATILE_SUFFIXES: [&[u8]; 3] = [b".lock", b"_paused_extensions", b"dashboard_quick_press_last_post_id"];
+/// The same, by the end of the name. The last three are a user's, for one of several sites in a database: how pages looked last.
+const VOLATILE_SUFFIXES: [&[u8]; 6] = [
+    b".lock",
+    b"_paused_extensions",
+    b"dashboard_quick_press_last_post_id",
+    b"_persisted_preferences",
+    b"_user-settings",
+    b"_user-settings-time",
+];
 
 /// Writes the database that a connection is open to as text. The connection is in a read transaction.
 pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpError> {
@@ -346,12 +357,14 @@ mod tests {
             INSERT INTO wp_users VALUES (1, 'admin', '$P$Bhash', ''), (2, 'eve', 'x', 'activate');
             CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id, meta_key, meta_value);
             INSERT INTO wp_usermeta VALUES (1, 1, 'session_tokens', 'a:1:{s:4:"hash";i:1;}'), (2, 1, 'nickname', 'admin'),
-                (3, 1, '_application_passwords', 'a:1:{i:0;a:1:{s:8:"password";s:4:"hash";}}');
+                (3, 1, '_application_passwords', 'a:1:{i:0;a:1:{s:8:"password";s:4:"hash";}}'),
+                (4, 1, 'wp_2_persisted_preferences', 'gone'), (5, 1, 'wp_user-settings', 'gone'), (6, 1, 'metaboxhidden_post', 'gone');
             CREATE TABLE wp_options (option_id INTEGER PRIMARY KEY AUTOINCREMENT, option_name, option_value);
             INSERT INTO wp_options VALUES (1, 'siteurl', 'http://x'), (2, '_transient_x', 'gone'), (3, 'cron', 'gone'),
                 (4, 'mailserver_pass', 'hunter2'), (5, 'smtp', 'a:1:{s:4:"pass";s:3:"abc";}'), (6, 'auth_key', 'k'),
                 (7, 'users_can_register', '0'), (8, 'recovery_keys', 'gone'), (9, 'recovery_mode_email_last_sent', 'gone'),
-                (10, 'can_compress_scripts', 'gone'), (11, 'abc_paused_extensions', 'gone');
+                (10, 'can_compress_scripts', 'gone'), (11, 'abc_paused_extensions', 'gone'), (12, 'recently_activated', 'gone'),
+                (13, 'finished_updating_comment_type', 'gone');
             CREATE TABLE wp_postmeta (meta_id INTEGER PRIMARY KEY, post_id, meta_key, meta_value);
             INSERT INTO wp_postmeta VALUES (1, 1, '_pingme', '1'), (2, 1, '_encloseme', '1'), (3, 1, '_pingmenot', 'x');
             CREATE TABLE wp_posts (ID INTEGER PRIMARY KEY, post_status, post_password);
