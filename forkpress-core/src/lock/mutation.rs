@@ -208,7 +208,8 @@ impl Mutation<'_> {
         })
     }
 
-    /// Waits for a visit of the server to end, then for the requests already running, and for no others, and keeps new ones out until the guard is dropped.
+    /// Waits for a visit of the server to end, then for the requests already running, and for no others, and keeps new
+    /// ones out until the guard is dropped.
     ///
     /// The generation is bumped before this returns, so that whoever gets the lock next sees that something may have
     /// changed, even if this process dies with the guard in its hands.
