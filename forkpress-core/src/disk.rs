@@ -183,6 +183,13 @@ impl Folder {
         }
     }
 
+    /// What tells it from every other file and folder, by whatever name it is found.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between platforms")]
+    pub(crate) fn device_and_inode(&self) -> Result<(u64, u64), DiskError> {
+        let stat = step("look at", &self.path, || Ok(rustix::fs::fstat(&self.descriptor)?))?;
+        Ok((stat.st_dev as u64, stat.st_ino as u64))
+    }
+
     /// Does what [`open_file`] does with the file of this name.
     pub(crate) fn open_file(&self, name: &OsStr) -> Result<Option<File>, DiskError> {
         step("read", &self.path.join(name), || open_at(&self.descriptor, name.as_ref()))

@@ -41,7 +41,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 4;
 
 /// What the files of a view and `database.sql` are made by. Another number makes every branch be read anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a ref was not brought up to date. It is then what it was.
 #[derive(Debug, Error)]

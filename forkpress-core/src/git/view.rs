@@ -48,16 +48,20 @@ impl Look {
         let mut hasher = DefaultHasher::new();
         let (mut paths, mut config, mut is_racy) = (Vec::new(), None, false);
         for entry in &tree.entries {
-            if entry.kind == Kind::Folder || !is_in_view(&entry.path) {
+            if !is_in_view(&entry.path) {
                 continue;
             }
             is_racy |= tree.is_racy(entry);
+            entry.path.as_os_str().as_bytes().hash(&mut hasher);
+            (entry.changed, entry.device_and_inode).hash(&mut hasher);
+            if entry.kind == Kind::Folder {
+                // It may have been moved and moved back, and been away as Git read. What is in it does not tell.
+                continue;
+            }
             if index_written.is_none_or(|written| entry.changed >= written) {
                 changed.push(entry);
             }
-            entry.path.as_os_str().as_bytes().hash(&mut hasher);
             (entry.size_bytes, entry.attributes.mode, entry.attributes.modified).hash(&mut hasher);
-            (entry.changed, entry.device_and_inode).hash(&mut hasher);
             if entry.path == Path::new(CONFIG_FILE) && entry.kind == Kind::File {
                 config = Some(entry.attributes.mode & 0o100 != 0);
             } else {
@@ -214,5 +218,26 @@ mod tests {
         ] {
             assert!(is_in_view(Path::new(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_was_away_for_a_while_makes_another_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, away) = (dir.path().join("folder"), dir.path().join("away"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file"), "x").unwrap();
+        let at_rest = || {
+            loop {
+                if let Some(fingerprint) = Look::at(dir.path(), None, None).unwrap().fingerprint {
+                    return fingerprint;
+                }
+                std::thread::yield_now();
+            }
+        };
+        let before = at_rest();
+        assert_eq!(at_rest(), before);
+        fs::rename(&folder, &away).unwrap();
+        fs::rename(&away, &folder).unwrap();
+        assert_ne!(at_rest(), before);
     }
 }

@@ -101,15 +101,16 @@ fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
     let making = staged::Folder::new(cow.spare_in_making());
     let before = state_of_main(site)?;
     let (view, main) = (site.config.file_view, site.layout.branch(&BranchName::main()));
-    let walk = Tree::walk(&main)?;
+    let mut walk = Tree::walk(&main)?;
     disk::create_folder(making.path())?;
     let tree = tree_in(making.path());
     view::create_tree_root(view, &tree)?;
     disk::close_to_others(&tree)?;
+    tree::clone_tree(view, &mut walk, &main, &tree, progress)?;
     let note = walk_in(making.path());
     disk::step("write", &note, || std::fs::write(&note, walk.to_bytes()))?;
-    // Syncs the note as well.
-    tree::clone_tree(view, &walk, &main, &tree, progress)?;
+    disk::sync(&note)?;
+    disk::sync(making.path())?;
     if state_of_main(site)? != before {
         return Ok(false);
     }
@@ -142,12 +143,12 @@ pub(super) fn take(site: &Site, source: &Branch, path: &Path) -> Result<Option<T
             renamed => renamed?,
         }
         let Some(walk) = read(taken.path())? else { continue };
-        let now = walk.walk_again(&source.path)?;
+        let mut now = walk.walk_again(&source.path)?;
         if !is_near(&walk, &now) {
             continue;
         }
         let tree = tree_in(taken.path());
-        tree::retake(site.config.file_view, &walk, &now, &source.path, &tree)?;
+        tree::retake_in_use(site.config.file_view, &walk, &mut now, &source.path, &tree)?;
         disk::rename(&tree, path)?;
         return Ok(Some(now));
     }

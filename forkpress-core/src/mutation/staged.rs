@@ -83,10 +83,10 @@ impl Staged {
         } else if view::takes_whole_trees(view, source)? {
             Files::WholeTree
         } else {
-            let seen = Tree::walk(source)?;
+            let mut seen = Tree::walk(source)?;
             view::create_tree_root(view, folder.path())?;
             disk::close_to_others(folder.path())?;
-            tree::clone_tree(view, &seen, source, folder.path(), progress)?;
+            tree::clone_tree(view, &mut seen, source, folder.path(), progress)?;
             Files::OneByOne { view, seen }
         };
         let database = Snapshot::prepare(view, source, folder.path(), deadline, progress)?;

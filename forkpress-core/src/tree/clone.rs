@@ -1,6 +1,6 @@
 //! Cloning a tree, and bringing a clone up to date.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -21,24 +21,27 @@ const ENTRIES_PER_PART: usize = 256;
 /// How many trees are cloned at a time. A thread has a folder of each open.
 const TREES_AT_A_TIME: usize = 32;
 
-/// Clones a walked tree from `source` into the folder `target`, which is made, and makes it durable.
+/// Clones a walked tree from `source`, which is in use, into the folder `target`, which is made, and makes it durable.
 ///
-/// What has gone since the walk is left out, and what has changed is taken as it is: [`retake`] finds both.
+/// What has gone since the walk is left out, and what has changed is taken as it is: [`retake`] finds both. What is to be
+/// taken again in any case, the walk [forgets](Tree::forget).
 pub(crate) fn clone_tree(
     view: FileView,
-    tree: &Tree,
+    tree: &mut Tree,
     source: &Path,
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
-    clone_to_all(view, tree, source, &[target.to_owned()], progress)?;
+    let missed = clone_at_low_priority(view, tree, source, Source::InUse(tree), &[target.to_owned()], progress)?;
+    tree.forget(&missed);
     progress.begin("sync", None);
     disk::sync_file_system(target)?;
     progress.end();
     Ok(())
 }
 
-/// Clones a walked tree into several folders, which are made, but does not make them durable. Requests go first.
+/// Clones `source`, a clone of a walked tree that is in nobody's use, into several folders, which are made, but does not make
+/// them durable. Requests go first.
 pub(crate) fn clone_to_all(
     view: FileView,
     tree: &Tree,
@@ -46,22 +49,60 @@ pub(crate) fn clone_to_all(
     targets: &[PathBuf],
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
+    clone_at_low_priority(view, tree, source, Source::AtRest, targets, progress).map(drop)
+}
+
+/// What tree entries are cloned from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// One that was walked, and in which folders may be moved meanwhile.
+    InUse(&'a Tree),
+    /// One in which folders stay where they are.
+    AtRest,
+}
+
+/// Folders of a tree in use from which nothing was cloned, because others were in their places, or none.
+type Missed = BTreeSet<PathBuf>;
+
+fn clone_at_low_priority(
+    view: FileView,
+    tree: &Tree,
+    source: &Path,
+    kind: Source<'_>,
+    targets: &[PathBuf],
+    progress: &dyn Progress,
+) -> Result<Missed, DiskError> {
     progress.begin("clone files", Some((tree.entries.len() * targets.len()) as u64));
     let entries: Vec<&Entry> = tree.entries.iter().collect();
+    let mut missed = Missed::new();
     for targets in targets.chunks(TREES_AT_A_TIME) {
-        priority::at_low(|| {
-            clone_entries(view, &entries, source, targets, progress)?;
+        missed.append(&mut priority::at_low(|| {
+            let missed = clone_entries(view, &entries, source, kind, targets, progress)?;
             targets.par_iter().try_for_each(|target| {
                 set_folder_attributes(entries.iter().copied().filter(|entry| entry.kind == Kind::Folder).rev(), target)
-            })
-        })?;
+            })?;
+            Ok(missed)
+        })?);
     }
     progress.end();
+    Ok(missed)
+}
+
+/// Does what [`retake`] does while the source is in use. What is to be taken again in any case, the walk `after` forgets.
+pub(crate) fn retake_in_use(
+    view: FileView,
+    before: &Tree,
+    after: &mut Tree,
+    source: &Path,
+    target: &Path,
+) -> Result<(), DiskError> {
+    let (_, missed) = take_changes(view, before, after, source, Source::InUse(after), target)?;
+    after.forget(&missed);
     Ok(())
 }
 
-/// Makes the clone in `target` of the tree walked `before` one of the tree walked `after`, durably, and says how many
-/// entries it took for that.
+/// Makes the clone in `target` of the tree walked `before` one of the tree walked `after`, which no request uses, durably, and
+/// says how many entries it took for that.
 pub(crate) fn retake(
     view: FileView,
     before: &Tree,
@@ -69,14 +110,27 @@ pub(crate) fn retake(
     source: &Path,
     target: &Path,
 ) -> Result<u64, DiskError> {
+    take_changes(view, before, after, source, Source::AtRest, target).map(|(count, _)| count)
+}
+
+fn take_changes(
+    view: FileView,
+    before: &Tree,
+    after: &Tree,
+    source: &Path,
+    kind: Source<'_>,
+    target: &Path,
+) -> Result<(u64, Missed), DiskError> {
     let changes = Changes::between(before, after);
-    let folders: Vec<_> = changes.touched.iter().filter(|path| before.get(path).is_some()).collect();
+    let was_folder = |path: &&PathBuf| before.get(path).is_some_and(|entry| entry.kind == Kind::Folder);
+    let folders: Vec<_> = changes.touched.iter().filter(was_folder).collect();
     folders.iter().try_for_each(|path| disk::open_up(&target.join(path)))?;
     changes.removed.iter().try_for_each(|path| disk::remove(&target.join(path)))?;
     for entry in changes.taken.iter().filter(|entry| entry.kind != Kind::Folder) {
         disk::remove(&target.join(&entry.path))?;
     }
-    clone_entries(view, &changes.taken, source, &[target.to_owned()], &crate::progress::Silent)?;
+    let silent = &crate::progress::Silent;
+    let missed = clone_entries(view, &changes.taken, source, kind, &[target.to_owned()], silent)?;
     let is_touched = |entry: &&Entry| entry.kind == Kind::Folder && changes.touched.contains(&entry.path);
     let folders: Vec<&Entry> = after.entries.iter().filter(is_touched).collect();
     set_folder_attributes(folders.iter().copied().rev(), target)?;
@@ -88,7 +142,7 @@ pub(crate) fn retake(
         files.iter().try_for_each(|entry| sync_if_there(&target.join(&entry.path)))?;
         folders.iter().try_for_each(|entry| disk::sync(&target.join(&entry.path)))?;
     }
-    Ok((changes.taken.len() + changes.removed.len()) as u64)
+    Ok(((changes.taken.len() + changes.removed.len()) as u64, missed))
 }
 
 /// Clones entries to where nothing but folders may be. Folders are left open: their attributes come last.
@@ -96,14 +150,14 @@ fn clone_entries(
     view: FileView,
     entries: &[&Entry],
     source: &Path,
+    kind: Source<'_>,
     targets: &[PathBuf],
     progress: &dyn Progress,
-) -> Result<(), DiskError> {
+) -> Result<Missed, DiskError> {
     let mut first_names: HashMap<(u64, u64), &Path> = HashMap::new();
     let (mut originals, mut hard_links) = (BTreeMap::<&Path, Vec<&Entry>>::new(), Vec::new());
     for entry in entries {
-        // Only the tree's own folder has no parent.
-        let parent = entry.path.parent().unwrap_or(Path::new(""));
+        let parent = parent_of(entry);
         match &entry.kind {
             Kind::Folder => {
                 targets.iter().try_for_each(|target| disk::create_folder(&target.join(&entry.path)))?;
@@ -126,11 +180,13 @@ fn clone_entries(
         .collect();
     let groups = apart(targets, rayon::current_num_threads());
     let work: Vec<_> = groups.iter().flat_map(|group| parts.iter().map(move |part| (group, part))).collect();
-    work.par_iter().try_for_each(|(targets, (folder, part))| {
-        clone_part(view, part, folder, source, targets)?;
+    let clone_one = |(targets, (folder, part)): &(&Vec<&PathBuf>, &(&Path, &[&Entry]))| {
+        let is_cloned = clone_part(view, part, folder, source, kind, targets)?;
         progress.advance((part.len() * targets.len()) as u64);
-        Ok(())
-    })?;
+        Ok((!is_cloned).then(|| folder.to_path_buf()))
+    };
+    let missed: Vec<_> = work.par_iter().map(clone_one).collect::<Result<_, _>>()?;
+    let mut missed: Missed = missed.into_iter().flatten().collect();
     for (first, entry) in hard_links {
         progress.advance(targets.len() as u64);
         for target in targets {
@@ -139,13 +195,20 @@ fn clone_entries(
             match disk::inode(&first)? {
                 Some(_) => disk::hard_link(&first, &path)?,
                 None => {
-                    let folder = entry.path.parent().unwrap_or(Path::new(""));
-                    clone_part(view, &[entry], folder, source, &[target])?;
+                    let folder = parent_of(entry);
+                    if !clone_part(view, &[entry], folder, source, kind, &[target])? {
+                        missed.insert(folder.to_owned());
+                    }
                 }
             }
         }
     }
-    Ok(())
+    Ok(missed)
+}
+
+/// The folder that an entry is in. Only the tree's own folder is in none.
+fn parent_of(entry: &Entry) -> &Path {
+    entry.path.parent().unwrap_or(Path::new(""))
 }
 
 /// Deals trees out to so many threads at most, by turns.
@@ -158,15 +221,25 @@ fn apart(targets: &[PathBuf], threads: usize) -> Vec<Vec<&PathBuf>> {
 }
 
 /// Clones files and symlinks of one folder of the tree `source` into the same folder of each target. Each file is opened
-/// once.
+/// once. False where that folder is not there, or another than was walked.
+///
+/// That a file was moved shows in its time of change, that one of the folders around it was does not: when it is back, all
+/// in it looks as if nothing had been.
 fn clone_part(
     view: FileView,
     part: &[&Entry],
     folder: &Path,
     source: &Path,
+    kind: Source<'_>,
     targets: &[&PathBuf],
-) -> Result<(), DiskError> {
-    let Some(source) = Folder::open_if_there(source.join(folder))? else { return Ok(()) };
+) -> Result<bool, DiskError> {
+    let Some(source) = Folder::open_if_there(source.join(folder))? else { return Ok(false) };
+    if let Source::InUse(tree) = kind {
+        let walked = tree.get(folder).map(|entry| entry.device_and_inode);
+        if walked != Some(source.device_and_inode()?) {
+            return Ok(false);
+        }
+    }
     let targets: Vec<_> = targets.iter().map(|target| Folder::open(target.join(folder))).collect::<Result<_, _>>()?;
     for entry in part {
         priority::rest();
@@ -182,7 +255,7 @@ fn clone_part(
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Sets the attributes of folders, which come with what is in a folder before the folder.
@@ -200,7 +273,12 @@ fn sync_if_there(path: &Path) -> Result<(), DiskError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::super::walk::tests::settled;
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
     fn trees_are_dealt_out_by_turns_each_to_one_thread() {
@@ -216,5 +294,63 @@ mod tests {
         assert_eq!(dealt(1, 2), ["a"]);
         assert_eq!(dealt(2, 8), ["a", "b"]);
         assert_eq!(dealt(0, 8), [""]);
+    }
+
+    /// What a clone of a tree has in the end in which something happens while it is cloned, and is taken back: each file that is
+    /// there, with its bytes.
+    fn cloned_while(happens: impl FnOnce(&Path), taken_back: impl FnOnce(&Path)) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, target) = (dir.path().join("source"), dir.path().join("target"));
+        for (file, bytes) in [("a/inner/file", "a"), ("b/inner/file", "b"), ("file", "f")] {
+            fs::create_dir_all(source.join(file).parent().unwrap()).unwrap();
+            fs::write(source.join(file), bytes).unwrap();
+        }
+        symlink("file", source.join("a/inner/link")).unwrap();
+        fs::hard_link(source.join("a/inner/file"), source.join("a/inner/name")).unwrap();
+        let mut before = settled(&source);
+        happens(&source);
+        fs::create_dir(&target).unwrap();
+        clone_tree(FileView::FileCopy, &mut before, &source, &target, &Silent).unwrap();
+        taken_back(&source);
+        // What a spare is made from, is written down.
+        let before = Tree::from_bytes(&before.to_bytes()).unwrap();
+        let after = before.walk_again(&source).unwrap();
+        retake(FileView::FileCopy, &before, &after, &source, &target).unwrap();
+        let files = walkdir::WalkDir::new(&target).sort_by_file_name().into_iter().map(Result::unwrap);
+        files
+            .filter(|found| !found.file_type().is_dir())
+            .map(|found| {
+                let path = found.path().strip_prefix(&target).unwrap().display().to_string();
+                format!("{path}: {}", fs::read_to_string(found.path()).unwrap())
+            })
+            .collect()
+    }
+
+    const ALL: [&str; 5] = ["a/inner/file: a", "a/inner/link: a", "a/inner/name: a", "b/inner/file: b", "file: f"];
+
+    #[test]
+    fn what_was_in_a_folder_that_was_away_is_taken_when_it_is_back() {
+        let moved = |from: &'static str, to: &'static str| {
+            move |root: &Path| fs::rename(root.join(from), root.join(to)).unwrap()
+        };
+        assert_eq!(cloned_while(moved("a", "away"), moved("away", "a")), ALL);
+        assert_eq!(cloned_while(moved("a/inner", "away"), moved("away", "a/inner")), ALL);
+    }
+
+    #[test]
+    fn what_was_in_a_folder_that_stood_in_for_another_is_not_taken_for_what_is_there() {
+        let exchange = |root: &Path| assert!(disk::exchange(&root.join("a"), &root.join("b")).unwrap());
+        assert_eq!(cloned_while(exchange, exchange), ALL);
+    }
+
+    #[test]
+    fn a_folder_that_came_where_a_file_was_is_taken() {
+        let replace = |root: &Path| {
+            fs::remove_file(root.join("file")).unwrap();
+            fs::create_dir(root.join("file")).unwrap();
+            fs::write(root.join("file/below"), "new").unwrap();
+        };
+        let expected: Vec<_> = ALL[..4].iter().copied().chain(["file/below: new"]).collect();
+        assert_eq!(cloned_while(replace, |_| ()), expected);
     }
 }

@@ -4,6 +4,6 @@ mod clone;
 mod diff;
 mod walk;
 
-pub(crate) use clone::{clone_to_all, clone_tree, retake};
+pub(crate) use clone::{clone_to_all, clone_tree, retake, retake_in_use};
 pub(crate) use diff::count_changes;
 pub(crate) use walk::{Entry, Kind, TICK, Tree, is_racy};

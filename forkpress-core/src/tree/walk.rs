@@ -1,6 +1,6 @@
 //! What a tree looks like: every folder, regular file and symlink in it, the database left out.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -130,6 +130,17 @@ impl Tree {
             // What goes and comes while it is looked at may be seen twice.
             self.entries.dedup_by(|a, b| a.path == b.path);
         }
+    }
+
+    /// Makes what was seen in some folders, though not in folders in them, differ from whatever is seen there later.
+    pub(crate) fn forget(&mut self, folders: &BTreeSet<PathBuf>) {
+        const NEVER: (i64, i64) = (i64::MIN, 0);
+        if folders.is_empty() {
+            return;
+        }
+        let is_in_one = |entry: &&mut Entry| entry.path.parent().is_some_and(|folder| folders.contains(folder));
+        let seen = self.entries.iter_mut().filter(|entry| entry.kind != Kind::Folder);
+        seen.filter(is_in_one).for_each(|entry| entry.changed = NEVER);
     }
 
     /// The bytes of all files.
