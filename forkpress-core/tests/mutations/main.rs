@@ -11,6 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use forkpress_core::branch::{self, BranchError};
@@ -18,7 +19,7 @@ use forkpress_core::config::{FileView, Keep};
 use forkpress_core::database::DatabaseError;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{ImageKind, database_of, wal_of};
-use forkpress_core::lock::{Lifecycle, Patience, generation};
+use forkpress_core::lock::{Lifecycle, OperationsFiles, Patience, SharedOperations, generation};
 use forkpress_core::mutation::{self, MutationError, keep};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Silent;
@@ -38,6 +39,7 @@ macro_rules! conformance {
                 a_clone_keeps_everything_but_access_times
                 what_changes_while_a_branch_is_prepared_is_in_it
                 what_grows_comes_and_goes_all_the_time_does_not_stop_a_branch
+                folders_that_requests_move_and_move_back_all_the_time_are_whole_in_a_branch
                 what_a_branch_holds_is_told_from_what_it_shares
                 a_reset_exchanges_files_database_and_record
                 a_deleted_branch_is_gone_but_for_what_is_kept
@@ -604,6 +606,34 @@ fn every_branch_made_under_a_writing_process_is_whole(place: Place, _: Kind, vie
     assert_eq!(ask::<String>(&world.path("main"), "PRAGMA integrity_check"), "ok");
 }
 
+/// How many files are in each of the folders that are moved.
+const MOVED: usize = 300;
+
+fn folders_that_requests_move_and_move_back_all_the_time_are_whole_in_a_branch(place: Place, _: Kind, view: FileView) {
+    let folders = ["first", "second"];
+    let world = World::new(place, view, |main| {
+        for folder in folders {
+            let inner = main.join(folder).join("inner");
+            fs::create_dir_all(&inner).unwrap();
+            (0..MOVED).for_each(|number| fs::write(inner.join(number.to_string()), folder).unwrap());
+        }
+    });
+    let mut mover = Other::start("roles::moves_folders_all_the_time", world.site.layout.work_dir());
+    for round in 0..8 {
+        mover.hears("moved");
+        let branch = format!("x{round}");
+        world.create(&branch).unwrap();
+        let tree = world.path(&branch);
+        assert!(!tree.join("away").exists());
+        for folder in folders {
+            let inner = tree.join(folder).join("inner");
+            let whole =
+                |number: &usize| fs::read_to_string(inner.join(number.to_string())).ok().as_deref() == Some(folder);
+            assert_eq!((0..MOVED).filter(whole).count(), MOVED, "whole files of {folder} in {branch}");
+        }
+    }
+}
+
 fn a_database_without_a_log_is_in_wal_mode_in_the_branch(place: Place, _: Kind, view: FileView) {
     let world = World::new(place, view, |main| {
         fs::remove_file(database_of(main)).unwrap();
@@ -712,6 +742,29 @@ mod roles {
             }
             if round % 10 == 0 {
                 tell("edited");
+            }
+        }
+    }
+
+    #[test]
+    #[ignore = "a role that another test starts"]
+    fn moves_folders_all_the_time() {
+        let site = forkpress_core::site::Site::open(&my_place()).unwrap();
+        let main = site.layout.branch(&BranchName::main());
+        let files = Arc::new(OperationsFiles::open(site.layout.cow()).unwrap());
+        let rename = |from: &str, to: &str| fs::rename(main.join(from), main.join(to)).unwrap();
+        // Not for ever: a test that fails may leave this one alone with the disk.
+        for round in 0..200_000 {
+            let request = SharedOperations::lock(&files, Deadline::NEVER, None).unwrap();
+            rename("first", "away");
+            if round % 2 == 0 {
+                rename("second", "first");
+                rename("first", "second");
+            }
+            rename("away", "first");
+            request.release();
+            if round % 10 == 0 {
+                tell("moved");
             }
         }
     }
