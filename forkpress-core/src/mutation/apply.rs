@@ -192,9 +192,9 @@ impl Files {
         }
         let Place::Leaf(signature) = &place else { return Ok((place, None)) };
         let (from, to) = (looks.root.join(path), old_dir(self.folder.path()).join(number.to_string()));
-        // What has gone since has no copy, and shows as a change.
+        // What has gone since has no copy. Where it is back at the end, with a folder that was moved, that shows as a change.
         let copied = copy(self.view, &from, &to, signature)?;
-        Ok((place, copied.then_some(to)))
+        Ok(if copied { (place, Some(to)) } else { (Place::Nothing, None) })
     }
 
     /// Makes `new` of a change.
@@ -557,7 +557,7 @@ fn remove_if_empty(path: &Path) {
     let _: Result<(), DiskError> = step("remove the folder", path, || fs::remove_dir(path));
 }
 
-/// Makes at `to` a file or a symlink like that at `from`; false where that has gone.
+/// Makes at `to` a file or a symlink like that at `from`; false where that has gone, or where another file is there by now.
 fn copy(view: FileView, from: &Path, to: &Path, signature: &Signature) -> Result<bool, DiskError> {
     if signature.is_symlink {
         let target = step("look at", from, || match fs::read_link(from) {
@@ -569,6 +569,9 @@ fn copy(view: FileView, from: &Path, to: &Path, signature: &Signature) -> Result
         disk::set_symlink_attributes(to, &signature.attributes)?;
     } else {
         let Some(file) = disk::open_file(from)? else { return Ok(false) };
+        if step("look at", from, || file.metadata())?.ino() != signature.inode {
+            return Ok(false);
+        }
         disk::clone_file(view, &file, to)?;
         disk::set_attributes(to, &signature.attributes)?;
     }
@@ -719,5 +722,23 @@ mod tests {
             }
             over.store(true, Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    fn another_file_is_not_copied_in_place_of_one_that_was_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let [folder, other, to] = ["folder", "other", "to"].map(|name| dir.path().join(name));
+        for (folder, bytes) in [(&folder, "its own"), (&other, "another")] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("file"), bytes).unwrap();
+        }
+        let file = folder.join("file");
+        let signature = Signature::of(&fs::symlink_metadata(&file).unwrap());
+        assert!(disk::exchange(&folder, &other).unwrap());
+        assert!(!copy(FileView::FileCopy, &file, &to, &signature).unwrap());
+        assert!(!to.exists());
+        assert!(disk::exchange(&folder, &other).unwrap());
+        assert!(copy(FileView::FileCopy, &file, &to, &signature).unwrap());
+        assert_eq!(fs::read_to_string(&to).unwrap(), "its own");
     }
 }

@@ -619,7 +619,7 @@ fn folders_that_requests_move_and_move_back_all_the_time_are_whole_in_a_branch(p
         }
     });
     let mut mover = Other::start("roles::moves_folders_all_the_time", world.site.layout.work_dir());
-    for round in 0..8 {
+    for round in 0..4 {
         mover.hears("moved");
         let branch = format!("x{round}");
         world.create(&branch).unwrap();
