@@ -192,7 +192,7 @@ test(
 		$database->exec( "DELETE $keys" );
 		$first = $refs()['refs/heads/main'];
 		$load  = "require 'wp-load.php'; do_action( 'recovery_mode_clean_expired_keys' );";
-		$site->done( 'exec', 'main', '--', 'php', '-d', 'extension=pdo_sqlite', '-r', $load );
+		$site->done( 'exec', 'main', '--', 'php', '-r', $load );
 		same( 1, $database->query( "SELECT count(*) $keys" )->fetchColumn(), 'rows of the recovery mode' );
 		$visitor = new Browser( $site, 'main' );
 		foreach ( array( '/', '/hello-world/', '/?p=1', '/wp-login.php', '/wp-cron.php?doing_wp_cron' ) as $page ) {

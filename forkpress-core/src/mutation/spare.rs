@@ -107,10 +107,7 @@ fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
     view::create_tree_root(view, &tree)?;
     disk::close_to_others(&tree)?;
     tree::clone_tree(view, &mut walk, &main, &tree, progress)?;
-    let note = walk_in(making.path());
-    disk::step("write", &note, || std::fs::write(&note, walk.to_bytes()))?;
-    disk::sync(&note)?;
-    disk::sync(making.path())?;
+    disk::replace(&walk_in(making.path()), &walk.to_bytes())?;
     if state_of_main(site)? != before {
         return Ok(false);
     }

@@ -120,14 +120,14 @@ fn work_in(home: &Home, name: &BranchName, is_on_site: bool) -> Result<Option<St
 
 /// What a branch of the site has changed since it parted from `main`, and `main` does not have as it is there.
 fn not_in_main(home: &Home, tracking: &str, main: &str) -> Result<Vec<String>, Failure> {
-    let paths = |from: &str| -> Result<Vec<String>, Failure> {
-        let text = home.checkout.git(&["diff", "--name-only", "--no-renames", "-z", from, tracking])?;
+    let paths = |range: String| -> Result<Vec<String>, Failure> {
+        let text = home.checkout.git(&["diff", "--name-only", "--no-renames", "-z", &range])?;
         Ok(text.split_terminator('\0').map(str::to_owned).collect())
     };
-    let differing = paths(main)?;
+    let differing = paths(format!("{main}..{tracking}"))?;
     // Without a common commit everything counts.
-    let Ok(base) = home.checkout.git(&["merge-base", main, tracking]) else { return Ok(differing) };
-    let changed: HashSet<_> = paths(base.trim())?.into_iter().collect();
+    let Ok(changed) = paths(format!("{main}...{tracking}")) else { return Ok(differing) };
+    let changed: HashSet<_> = changed.into_iter().collect();
     Ok(differing.into_iter().filter(|path| changed.contains(path)).collect())
 }
 
