@@ -29,7 +29,7 @@ fn main() {
     let protocol = measure(&cow, "protocol", 40, || {
         let mut patience = Patience::silent(Deadline::after(CAP));
         let mut mutation = Mutation::lock(&cow, "bench", &mut patience).expect("no other writer");
-        mutation.publish(&mut patience).is_ok()
+        mutation.publish_widely(&mut patience).is_ok()
     });
     let flock = measure(&cow, "flock", 3, || {
         let file = File::open(cow.operations_lock()).expect("the lock file");

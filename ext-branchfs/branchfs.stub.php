@@ -22,11 +22,13 @@ namespace {
 	 * @param float|null  $timeout Seconds to wait; 0 tries once. Null: `branchfs.lock_timeout`.
 	 * @param string|null $token   The loopback token of a request that the site makes to itself, which need not wait behind a
 	 *                             waiting writer. One that is not the site's is as good as none.
+	 * @param string|null $branch  The branch that will serve the request, whose own lock is taken as well. Where there is no such
+	 *                             branch, it has none.
 	 * @return bool Always true.
 	 * @throws Branchfs\LockTimeoutException Where the lock stayed busy; the message names the holder.
 	 * @throws Branchfs\Exception            Where there is no such lock, or it can not be opened.
 	 */
-	function branchfs_lock_shared( ?string $lock = null, ?float $timeout = null, ?string $token = null ): bool {}
+	function branchfs_lock_shared( ?string $lock = null, ?float $timeout = null, ?string $token = null, ?string $branch = null ): bool {}
 
 	/**
 	 * Lets the lock go before the request ends.
@@ -36,7 +38,7 @@ namespace {
 	function branchfs_unlock(): bool {}
 
 	/**
-	 * Lets the lock go as soon as a writer waits for it, from now on: for a request that will only send bytes of an open file.
+	 * Lets the locks go as soon as a writer waits for them, from now on: for a request that will only send bytes of an open file.
 	 *
 	 * @return bool Whether the request has the lock now.
 	 * @throws Branchfs\Exception Where the gate can not be opened; the request then keeps its lock.
@@ -62,8 +64,8 @@ namespace {
 	/**
 	 * Returns what there is to know of the request's lock.
 	 *
-	 * @return array{held: bool, path?: string, waited?: float, held_for?: float, generation?: int} Times are seconds;
-	 *         `generation` counts the publishes of the site.
+	 * @return array{held: bool, path?: string, waited?: float, held_for?: float, generation?: int, branches?: string[]} Times are
+	 *         seconds; `generation` counts the publishes of the site; `branches` are those whose own locks the request has.
 	 */
 	function branchfs_lock_status(): array {}
 
@@ -86,14 +88,17 @@ namespace {
 	 * Says whether OPcache may have scripts from before the last publish. The request must then drop them, before it runs any
 	 * code of a branch, and call branchfs_fresh(). Waits for another process of this server that is doing so.
 	 *
+	 * @param int $generation That of the record of the request's branch.
 	 * @return int|null The generation whose scripts are good still; null where there is nothing to do.
 	 */
-	function branchfs_stale_since(): ?int {}
+	function branchfs_stale_since( int $generation ): ?int {}
 
 	/**
 	 * Says that OPcache has no scripts from before the last publish any more.
+	 *
+	 * @param int $generation As for branchfs_stale_since().
 	 */
-	function branchfs_fresh(): void {}
+	function branchfs_fresh( int $generation ): void {}
 
 	/**
 	 * Takes a request's `Host` header and request target apart. Looks at no disk: call it before the lock is taken.

@@ -122,6 +122,25 @@ function forkpress_generation( string $branch ): int {
 }
 
 /**
+ * Sees to it that no code of a branch runs that it had before it was published.
+ *
+ * @param string $branch Its name.
+ */
+function forkpress_freshen( string $branch ): void {
+	$fresh_until = branchfs_fresh_until();
+	if ( null === $fresh_until ) {
+		return;
+	}
+	// Looking through all of OPcache takes its time: that is for the first request of a branch that was published.
+	$generation = forkpress_generation( $branch );
+	$since      = $generation > $fresh_until ? branchfs_stale_since( $generation ) : null;
+	if ( null !== $since ) {
+		forkpress_drop_stale_scripts( $since );
+		branchfs_fresh( $generation );
+	}
+}
+
+/**
  * Decides what answers the request, under the lock, which the request then keeps.
  *
  * @return array What branchfs_resolve() returned.
@@ -138,24 +157,18 @@ function forkpress_resolve(): array {
 		require_once __DIR__ . '/git.php';
 		forkpress_serve_git( substr( $target['path'], strlen( '/site.git' ) ) );
 	}
-	try {
-		branchfs_lock_shared( forkpress_cow_dir() . '/operations.lock', null, $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] ?? null );
-	} catch ( Branchfs\LockTimeoutException $busy ) {
-		forkpress_refuse( 503, 'This site is busy: ' . $busy->getMessage(), array( 'Retry-After' => '5' ) );
-	} catch ( Branchfs\Exception $failure ) {
-		error_log( 'ForkPress: ' . $failure->getMessage() );
-		forkpress_refuse( 500, 'This site can not be served: ' . $failure->getMessage() );
-	}
-	// Looking through all of OPcache takes its time: that is for the first request of a branch that was published.
-	$fresh_until = branchfs_fresh_until();
-	if ( null !== $fresh_until && forkpress_generation( $target['branch'] ) > $fresh_until ) {
-		$since = branchfs_stale_since();
-		if ( null !== $since ) {
-			forkpress_drop_stale_scripts( $since );
-			branchfs_fresh();
+	do {
+		try {
+			branchfs_lock_shared( forkpress_cow_dir() . '/operations.lock', null, $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] ?? null, $target['branch'] );
+		} catch ( Branchfs\LockTimeoutException $busy ) {
+			forkpress_refuse( 503, 'This site is busy: ' . $busy->getMessage(), array( 'Retry-After' => '5' ) );
+		} catch ( Branchfs\Exception $failure ) {
+			error_log( 'ForkPress: ' . $failure->getMessage() );
+			forkpress_refuse( 500, 'This site can not be served: ' . $failure->getMessage() );
 		}
-	}
-	$answer = branchfs_resolve( $host, $uri, forkpress_root_host(), forkpress_branches_dir(), forkpress_cow_dir(), $_SERVER );
+		forkpress_freshen( $target['branch'] );
+		$answer = branchfs_resolve( $host, $uri, forkpress_root_host(), forkpress_branches_dir(), forkpress_cow_dir(), $_SERVER );
+	} while ( isset( $answer['again'] ) );
 	if ( isset( $answer['message'] ) ) {
 		forkpress_refuse( $answer['status'], $answer['message'], 503 === $answer['status'] ? array( 'Retry-After' => '5' ) : array() );
 	}

@@ -72,17 +72,17 @@ test(
 		foreach ( array(
 			array( 'branch', 'create', 'new', '--timeout', '0.3' ),
 			array( 'branch', 'reset', 'there', '--from', 'main', '--timeout', '0.3' ),
-			array( 'branch', 'delete', 'there', '--timeout', '0' ),
+			array( 'branch', 'reset', 'main', '--from', 'there', '--force', '--timeout', '0' ),
 		) as $command ) {
 			$outcome = $site->run( ...$command );
 			$what    = implode( ' ', $command ) . ": {$outcome->text()}";
 			same( 75, $outcome->status, "$what: exit status" );
 			holds( 1 === preg_match( '~process (\d+) \(serving GET main /slow\.php~', $outcome->errors, $match ), "$what: it names the request" );
 			holds( str_contains( file_get_contents( "/proc/$match[1]/cmdline" ), $site->dir ), 'the process is one of the server' );
-			holds( str_contains( $outcome->errors, "\nhint: " ), "$what: it has a hint" );
+			holds( str_contains( $outcome->errors, "\nhint: try again when it has ended, end it with 'kill $match[1]'" ), "$what: it has a hint" );
 			same( $before, $state(), "$what: records and leftovers" );
 		}
-		$failure = json_decode( $site->run( '--json', 'branch', 'delete', 'there', '--timeout', '0' )->out, true, 512, JSON_THROW_ON_ERROR );
+		$failure = json_decode( $site->run( '--json', 'branch', 'create', 'new', '--timeout', '0' )->out, true, 512, JSON_THROW_ON_ERROR );
 		same( 75, $failure['exit'], 'the status in JSON' );
 		same( 'mine', file_get_contents( "$site->dir/there/note.txt" ), 'what is on the branch' );
 		same( '200', $finish_slow( $slow, 'a' ), 'what the page got' );
@@ -151,6 +151,9 @@ test(
 		same( 75, $busy->status, "{$busy->text()}: exit status of delete" );
 		holds( str_contains( $busy->errors, "process {$exec->process->pid} " ), "it names forkpress exec: $busy->errors" );
 		same( 200, $site->request( '/', array( 'Host' => $site->host( 'patient' ) ) )->status, 'a request beside it' );
+		$site->done( 'branch', 'create', 'beside', '--timeout', '20' );
+		$site->done( 'branch', 'delete', 'beside', '--timeout', '20' );
+		same( 0, $site->run( 'exec', '--no-lock', 'patient', '--', 'true' )->status, 'without a lock' );
 		touch( "$dir/go" );
 		same( 7, $exec->outcome()->status, 'exit status of exec' );
 

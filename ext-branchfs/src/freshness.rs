@@ -86,26 +86,26 @@ pub fn drop_process_caches() {
 pub fn branchfs_fresh_until() -> PhpResult<Option<i64>> {
     let (Some(shared), Some(generation)) = (SHARED.get(), lock::generation_seen()) else { return Ok(None) };
     let done = shared.done.load(Ordering::Acquire);
-    if done >= generation { Ok(None) } else { as_integer(done).map(Some) }
+    if done >= generation.number { Ok(None) } else { as_integer(done).map(Some) }
 }
 
-/// Says whether scripts of an older generation may be in OPcache, which this request must drop before it runs any code of a
-/// branch, and then call `branchfs_fresh()`.
+/// Says whether scripts older than `$generation`, that of the record of the request's branch, may be in OPcache, which this
+/// request must drop before it runs any code of the branch, and then call `branchfs_fresh()`.
 ///
 /// Returns the generation whose scripts are good still, and null where there is nothing to do. Waits for another
 /// process that is just doing it.
 #[php_function]
-pub fn branchfs_stale_since() -> PhpResult<Option<i64>> {
-    let (Some(shared), Some(generation)) = (SHARED.get(), lock::generation_seen()) else { return Ok(None) };
+pub fn branchfs_stale_since(generation: i64) -> PhpResult<Option<i64>> {
+    let (Some(shared), Some(target)) = (SHARED.get(), target(generation)) else { return Ok(None) };
     let begin = Instant::now();
     loop {
         let done = shared.done.load(Ordering::Acquire);
-        if done >= generation {
+        if done >= target {
             return Ok(None);
         }
         let claimed = shared.claimed.load(Ordering::Acquire);
-        let mine = claimed < generation
-            && shared.claimed.compare_exchange(claimed, generation, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let mine = claimed < target
+            && shared.claimed.compare_exchange(claimed, target, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if mine || begin.elapsed() > PATIENCE {
             return as_integer(done).map(Some);
         }
@@ -113,15 +113,24 @@ pub fn branchfs_stale_since() -> PhpResult<Option<i64>> {
     }
 }
 
+/// Up to which generation OPcache is fresh once this request has looked through it: the branches that were published before
+/// it took its locks have the records that they had then, and its own branch has that of `generation`.
+fn target(generation: i64) -> Option<u64> {
+    let seen = lock::generation_seen()?;
+    // A branch without a record says that it is newer than any: no publish reaches it.
+    let own = u64::try_from(generation).ok().filter(|own| *own <= seen.number);
+    Some(seen.settled().max(own.unwrap_or(0)))
+}
+
 fn as_integer(generation: u64) -> PhpResult<i64> {
     i64::try_from(generation).map_err(|_| exception::plain("the generation is out of range".to_owned()))
 }
 
-/// Says that no stale script is in OPcache any more.
+/// Says that no stale script is in OPcache any more; `$generation` as for `branchfs_stale_since()`.
 #[php_function]
-pub fn branchfs_fresh() {
-    if let (Some(shared), Some(generation)) = (SHARED.get(), lock::generation_seen()) {
-        shared.done.fetch_max(generation, Ordering::AcqRel);
+pub fn branchfs_fresh(generation: i64) {
+    if let (Some(shared), Some(target)) = (SHARED.get(), target(generation)) {
+        shared.done.fetch_max(target, Ordering::AcqRel);
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ext_php_rs::binary_slice::BinarySlice;
@@ -13,11 +13,18 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::ZendHashTable;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{CowLayout, SiteLayout};
-use forkpress_core::lock::{GateProbe, LockError, LoopbackToken, OperationsFiles, SharedOperations};
+use forkpress_core::lock::note::State;
+use forkpress_core::lock::{
+    BranchFiles, GateProbe, Generation, LockError, LoopbackToken, OperationsFiles, SharedBranch, SharedOperations,
+};
+use forkpress_core::name::BranchName;
 
 use crate::note::Note;
 use crate::watcher::Watcher;
 use crate::{exception, freshness, request};
+
+/// The lock files of how many branches a process keeps open.
+const MOST_BRANCHES: usize = 16;
 
 thread_local! {
     static PROCESS: RefCell<Process> = const { RefCell::new(Process { site: None, lock: None, watcher: None, times: 0 }) };
@@ -35,15 +42,50 @@ struct Process {
 /// The site that this process served last: the next request is most likely for it too.
 struct Site {
     files: Arc<OperationsFiles>,
+    /// The lock files of the branches that it served last.
+    branches: Vec<Arc<BranchFiles>>,
     /// The generation that the caches of this process are of; none before the first lock.
-    generation: Option<u64>,
+    generation: Option<Generation>,
     note: Option<Note>,
-    /// Made when it is first asked.
-    gate: Option<GateProbe>,
+}
+
+/// The locks of a request: the site's, and those of the branches in which it is, or was, at work.
+pub struct Locks {
+    site: SharedOperations,
+    branches: Mutex<Vec<SharedBranch>>,
+}
+
+impl Locks {
+    /// Whether the locks are still held.
+    pub fn are_held(&self) -> bool {
+        self.site.is_held()
+    }
+
+    /// Lets them all go, and says whether they were held until now.
+    pub fn release(&self) -> bool {
+        self.branches().clear();
+        self.site.release()
+    }
+
+    /// Looks at the gates through which others come to these locks.
+    pub fn probe(&self) -> Result<GateProbe, LockError> {
+        let probe = GateProbe::open(self.site.files().cow())?;
+        self.branches().iter().try_fold(probe, |probe, branch| probe.and_of(branch.files()))
+    }
+
+    fn has(&self, name: &BranchName) -> bool {
+        self.branches().iter().any(|branch| branch.files().name() == name)
+    }
+
+    fn branches(&self) -> MutexGuard<'_, Vec<SharedBranch>> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 struct Taken {
-    lock: Arc<SharedOperations>,
+    locks: Arc<Locks>,
+    /// Whether the request may pass a gate that a writer holds.
+    passes: bool,
     waited: Duration,
     since: Instant,
 }
@@ -53,7 +95,8 @@ struct Taken {
 /// The lock is the file at `$lock`; null: `operations.lock` in `FORKPRESS_COW_DIR`, or else in `.forkpress/cow` beside the
 /// branches in `FORKPRESS_BRANCHES_DIR`, or of the site around the current folder. `$timeout` is in seconds, zero tries
 /// once; null: the ini setting `branchfs.lock_timeout`. `$token` is the loopback token of a request that the site makes to
-/// itself: it need not wait behind a waiting writer.
+/// itself: it need not wait behind a waiting writer. `$branch` is the branch that will serve the request: its own lock is taken
+/// as well, where there is such a branch.
 ///
 /// Throws `Branchfs\LockTimeoutException`, which names the holder, and `Branchfs\Exception` where there is no such lock.
 #[php_function]
@@ -61,11 +104,13 @@ pub fn branchfs_lock_shared(
     lock: Option<BinarySlice<u8>>,
     timeout: Option<f64>,
     token: Option<BinarySlice<u8>>,
+    branch: Option<String>,
 ) -> PhpResult<bool> {
+    let branch = branch.and_then(|name| BranchName::parse(&name).ok());
     let path = lock.as_ref().map(|path| Path::new(OsStr::from_bytes(path)));
     let timeout = timeout.unwrap_or_else(ini_timeout);
     PROCESS.with_borrow_mut(|process| {
-        let held = process.lock.as_ref().is_some_and(|taken| taken.lock.is_held());
+        let held = process.is_locked();
         if !process.is_at_site(path) {
             if held {
                 return Err(exception::plain("the request holds the lock of another site".to_owned()));
@@ -74,7 +119,9 @@ pub fn branchfs_lock_shared(
         }
         if !held {
             let token = token.as_ref().map(|token| &***token);
-            process.take(timeout, token).map_err(|error| exception::of_lock(&error))?;
+            process.take(timeout, token, branch.as_ref()).map_err(|error| exception::of_lock(&error))?;
+        } else if let Some(branch) = &branch {
+            process.take_branch(branch, deadline(timeout)).map_err(|error| exception::of_lock(&error))?;
         }
         Ok(true)
     })
@@ -85,7 +132,7 @@ pub fn branchfs_lock_shared(
 /// Returns a number that stays the same for as long as the lock is held without a break. The error is a sentence.
 pub fn hold(cow: &CowLayout) -> Result<u64, String> {
     PROCESS.with_borrow_mut(|process| {
-        let held = process.lock.as_ref().is_some_and(|taken| taken.lock.is_held());
+        let held = process.is_locked();
         let is_here = process.site.as_ref().is_some_and(|site| is_same(site.files.cow(), cow));
         if held && is_here {
             return Ok(process.times);
@@ -94,8 +141,23 @@ pub fn hold(cow: &CowLayout) -> Result<u64, String> {
             return Err("the request holds the lock of another site".to_owned());
         }
         let taken = if is_here { Ok(()) } else { process.enter_site(cow) };
-        taken.and_then(|()| process.take(ini_timeout(), None)).map_err(|error| exception::sentence(&error))?;
+        taken.and_then(|()| process.take(ini_timeout(), None, None)).map_err(|error| exception::sentence(&error))?;
         Ok(process.times)
+    })
+}
+
+/// Sees to it that the request, which has the site's lock, has that of a branch as well, for its rest. The error is a sentence.
+pub fn hold_branch(name: &BranchName) -> Result<(), String> {
+    PROCESS.with_borrow_mut(|process| {
+        process.take_branch(name, deadline(ini_timeout())).map_err(|error| exception::sentence(&error))
+    })
+}
+
+/// Whether the request lacks the lock of a branch that there is.
+pub fn lacks_branch(cow: &CowLayout, name: &BranchName) -> bool {
+    PROCESS.with_borrow(|process| {
+        let Some(taken) = process.lock.as_ref().filter(|taken| taken.locks.are_held()) else { return false };
+        !taken.locks.has(name) && cow.record(name).exists()
     })
 }
 
@@ -116,41 +178,40 @@ pub fn branchfs_unlock() -> bool {
 #[php_function]
 pub fn branchfs_unlock_when_writer_waits() -> PhpResult<bool> {
     PROCESS.with_borrow_mut(|process| {
-        let Some(taken) = process.lock.as_ref().filter(|taken| taken.lock.is_held()) else {
+        let Some(taken) = process.lock.as_ref().filter(|taken| taken.locks.are_held()) else {
             return Ok(false);
         };
         if process.watcher.is_none() {
-            let watcher = Watcher::start(Arc::clone(&taken.lock)).map_err(|error| exception::of_lock(&error))?;
+            let watcher = Watcher::start(Arc::clone(&taken.locks)).map_err(|error| exception::of_lock(&error))?;
             process.watcher = Some(watcher);
+        }
+        if let Some(note) = process.site.as_mut().and_then(|site| site.note.as_mut()) {
+            note.say(State::Sending);
         }
         Ok(true)
     })
 }
 
-/// Says whether a writer waits for the running requests to end. False where the request has no lock.
+/// Says whether a writer waits for this request to end. False where the request has no lock.
 #[php_function]
 pub fn branchfs_writer_waits() -> PhpResult<bool> {
-    PROCESS.with_borrow_mut(|process| {
-        let Some(site) = process.site.as_mut().filter(|_| process.lock.is_some()) else { return Ok(false) };
-        if site.gate.is_none() {
-            site.gate = Some(GateProbe::open(site.files.cow()).map_err(|error| exception::of_lock(&error))?);
-        }
-        let Some(gate) = &site.gate else { return Ok(false) };
-        gate.writer_waits().map_err(|error| exception::of_lock(&error))
+    PROCESS.with_borrow(|process| {
+        let Some(taken) = &process.lock else { return Ok(false) };
+        taken.locks.probe().and_then(|probe| probe.writer_waits()).map_err(|error| exception::of_lock(&error))
     })
 }
 
 /// Returns what there is to know of the request's lock: `held`, and while it is held `path`, `waited` (seconds until it was
-/// taken), `held_for` (seconds since) and `generation` (the number of the last publish).
+/// taken), `held_for` (seconds since), `generation` (the number of the last publish) and `branches` (those whose locks it has).
 #[php_function]
 pub fn branchfs_lock_status() -> PhpResult<ZBox<ZendHashTable>> {
     PROCESS.with_borrow(|process| {
         let mut status = ZendHashTable::new();
-        let taken = process.lock.as_ref().filter(|taken| taken.lock.is_held());
+        let taken = process.lock.as_ref().filter(|taken| taken.locks.are_held());
         status.insert("held", taken.is_some())?;
         if let Some(taken) = taken {
-            let files = taken.lock.files();
-            let generation = taken.lock.generation().map_err(|error| exception::of_lock(&error))?;
+            let files = taken.locks.site.files();
+            let generation = taken.locks.site.generation().map_err(|error| exception::of_lock(&error))?.number;
             status.insert(
                 "path",
                 files.path().as_os_str().as_bytes().iter().copied().collect::<ext_php_rs::binary::Binary<u8>>(),
@@ -158,6 +219,9 @@ pub fn branchfs_lock_status() -> PhpResult<ZBox<ZendHashTable>> {
             status.insert("waited", taken.waited.as_secs_f64())?;
             status.insert("held_for", taken.since.elapsed().as_secs_f64())?;
             status.insert("generation", i64::try_from(generation).unwrap_or(i64::MAX))?;
+            let branches = taken.locks.branches();
+            status
+                .insert("branches", branches.iter().map(|branch| branch.files().name().as_str()).collect::<Vec<_>>())?;
         }
         Ok(status)
     })
@@ -169,7 +233,7 @@ pub fn branchfs_lock_status() -> PhpResult<ZBox<ZendHashTable>> {
 pub fn branchfs_loopback_token() -> Option<String> {
     PROCESS.with_borrow(|process| {
         let taken = process.lock.as_ref()?;
-        let token = LoopbackToken::load_or_create(taken.lock.files().cow()).ok()?;
+        let token = LoopbackToken::load_or_create(taken.locks.site.files().cow()).ok()?;
         Some(token.as_str().to_owned())
     })
 }
@@ -189,7 +253,7 @@ pub fn register(module: ModuleBuilder) -> ModuleBuilder {
 pub fn release() -> bool {
     PROCESS.with_borrow_mut(|process| {
         process.watcher = None;
-        let held = process.lock.take().is_some_and(|taken| taken.lock.release());
+        let held = process.lock.take().is_some_and(|taken| taken.locks.release());
         if let Some(note) = process.site.as_mut().and_then(|site| site.note.as_mut()) {
             note.end();
         }
@@ -197,10 +261,10 @@ pub fn release() -> bool {
     })
 }
 
-/// How often the site had been published when the request took the lock that it has; none where it has none.
-pub fn generation_seen() -> Option<u64> {
+/// How often the site had been published when the request took the locks that it has; none where it has none.
+pub fn generation_seen() -> Option<Generation> {
     PROCESS.with_borrow(|process| {
-        process.lock.as_ref().filter(|taken| taken.lock.is_held())?;
+        process.lock.as_ref().filter(|taken| taken.locks.are_held())?;
         process.site.as_ref()?.generation
     })
 }
@@ -222,6 +286,11 @@ pub fn forget_process() {
 }
 
 impl Process {
+    /// Whether the request has the site's lock.
+    fn is_locked(&self) -> bool {
+        self.lock.as_ref().is_some_and(|taken| taken.locks.are_held())
+    }
+
     /// Whether `path`, or no path, means the lock of the site that this process is at.
     fn is_at_site(&self, path: Option<&Path>) -> bool {
         match (&self.site, path) {
@@ -233,11 +302,12 @@ impl Process {
 
     fn enter_site(&mut self, cow: &CowLayout) -> Result<(), LockError> {
         let files = Arc::new(OperationsFiles::open(cow)?);
-        self.site = Some(Site { files, generation: None, note: Note::create(cow).ok(), gate: None });
+        self.site = Some(Site { files, branches: Vec::new(), generation: None, note: Note::create(cow).ok() });
         Ok(())
     }
 
-    fn take(&mut self, timeout: f64, token: Option<&[u8]>) -> Result<(), LockError> {
+    /// Takes the site's lock, and that of a branch.
+    fn take(&mut self, timeout: f64, token: Option<&[u8]>, branch: Option<&BranchName>) -> Result<(), LockError> {
         let Some(site) = &mut self.site else { unreachable!("the caller entered one") };
         let token = token.and_then(|token| {
             LoopbackToken::load_or_create(site.files.cow()).ok().filter(|expected| expected.matches(token))
@@ -245,23 +315,75 @@ impl Process {
         if let Some(note) = &mut site.note {
             request::with_description(|description| note.begin(description));
         }
-        let begin = Instant::now();
-        let lock = SharedOperations::lock(&site.files, deadline(timeout), token.as_ref())?;
-        let since = Instant::now();
+        let (begin, deadline) = (Instant::now(), deadline(timeout));
+        let lock = SharedOperations::lock(&site.files, deadline, token.as_ref())?;
         if !Arc::ptr_eq(&site.files, lock.files()) {
             site.files = Arc::clone(lock.files());
         }
-        let generation = lock.generation()?;
-        if site.generation.replace(generation) != Some(generation) {
-            freshness::drop_process_caches();
-        }
+        let own = branch.map(|name| site.lock_branch(&lock, name, deadline, token.is_none())).transpose()?.flatten();
+        let since = Instant::now();
+        // After the branch's lock: what was published to it while that was waited for counts.
+        site.see_generation(&lock)?;
         if let Some(note) = &mut site.note {
-            note.serve();
+            note.say(State::Serving);
         }
         // One that watched an earlier lock of the request is no use to this one.
         self.watcher = None;
         self.times += 1;
-        self.lock = Some(Taken { lock: Arc::new(lock), waited: since - begin, since });
+        let locks = Arc::new(Locks { site: lock, branches: Mutex::new(own.into_iter().collect()) });
+        self.lock = Some(Taken { locks, passes: token.is_some(), waited: since - begin, since });
+        Ok(())
+    }
+
+    /// Takes the lock of one more branch, where there is such a branch.
+    ///
+    /// A request that has the lock of another branch passes the gate: the writer that keeps it closed may be waiting for it.
+    fn take_branch(&mut self, name: &BranchName, deadline: Deadline) -> Result<(), LockError> {
+        let (Some(site), Some(taken)) = (&mut self.site, &self.lock) else { return Ok(()) };
+        let mut held = taken.locks.branches();
+        if held.iter().any(|branch| branch.files().name() == name) {
+            return Ok(());
+        }
+        let through_gate = held.is_empty() && !taken.passes;
+        if let Some(lock) = site.lock_branch(&taken.locks.site, name, deadline, through_gate)? {
+            held.push(lock);
+            site.see_generation(&taken.locks.site)?;
+        }
+        Ok(())
+    }
+}
+
+impl Site {
+    /// Takes the lock of a branch; none where there is no such branch.
+    fn lock_branch(
+        &mut self,
+        lock: &SharedOperations,
+        name: &BranchName,
+        deadline: Deadline,
+        through_gate: bool,
+    ) -> Result<Option<SharedBranch>, LockError> {
+        let known = self.branches.iter().position(|files| files.name() == name);
+        let files = match known {
+            Some(at) => self.branches.swap_remove(at),
+            None => match BranchFiles::find(lock.files().cow(), name)? {
+                Some(files) => Arc::new(files),
+                None => return Ok(None),
+            },
+        };
+        let branch = SharedBranch::lock(lock, &files, deadline, through_gate)?;
+        if self.branches.len() >= MOST_BRANCHES {
+            self.branches.clear();
+        }
+        self.branches.push(Arc::clone(branch.files()));
+        Ok(Some(branch))
+    }
+
+    /// Drops what this process has cached of the file system if something was published since.
+    fn see_generation(&mut self, lock: &SharedOperations) -> Result<(), LockError> {
+        let generation = lock.generation()?;
+        if self.generation.replace(generation) != Some(generation) {
+            freshness::drop_process_caches();
+        }
         Ok(())
     }
 }

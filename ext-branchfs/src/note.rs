@@ -44,9 +44,9 @@ impl Note {
         self.map[..length].copy_from_slice(&text.as_bytes()[..length]);
     }
 
-    /// Says that the request that began has the lock.
-    pub fn serve(&mut self) {
-        let word = State::Serving.word().as_bytes();
+    /// Says how far the request is that began.
+    pub fn say(&mut self, state: State) {
+        let word = state.word().as_bytes();
         if self.map[0] != 0 {
             self.map[..word.len()].copy_from_slice(word);
         }

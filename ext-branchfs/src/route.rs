@@ -13,7 +13,7 @@ use forkpress_core::branchfs::SiteAddress;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script};
 
-use crate::{request, site};
+use crate::{lock, request, site};
 
 type Array = ZBox<ZendHashTable>;
 
@@ -52,7 +52,8 @@ pub fn branchfs_route(
 /// - `branch`, `file`, `status`, `headers`, and for an answer with a body `offset`, `length`, and the `size`, `modified`
 ///   and `inode` of the file when this was decided: a file to be sent;
 /// - `branch`, `status`, `headers`: a redirect;
-/// - `status`, `message`: a request to be refused.
+/// - `status`, `message`: a request to be refused;
+/// - `again`: the branch has come since the locks were taken: take its lock, and ask again.
 #[php_function]
 pub fn branchfs_resolve(
     host: BinarySlice<u8>,
@@ -75,6 +76,10 @@ pub fn branchfs_resolve(
     let decision = route::resolve(&target, &branches, &conditions(server));
     if let Decision::Refuse(refusal) = &decision {
         insert_refusal(&mut answer, refusal)?;
+        return Ok(answer);
+    }
+    if lock::lacks_branch(&cow, &target.branch) {
+        answer.insert("again", true)?;
         return Ok(answer);
     }
     answer.insert("branch", target.branch.as_str())?;

@@ -70,7 +70,14 @@ pub fn open(owner: &Owner) -> Result<Rc<OpenBranch>, FsError> {
             return Ok(Rc::clone(branch));
         }
         let branches = Branches { dir: &site.branches_dir, cow: &site.cow };
-        let path = branches.root(&name).map_err(|_| FsError::NoBranch(name.to_string()))?;
+        // One that comes between the two is looked for once more.
+        let path = loop {
+            lock::hold_branch(&name).map_err(FsError::Site)?;
+            let path = branches.root(&name).map_err(|_| FsError::NoBranch(name.to_string()))?;
+            if !lock::lacks_branch(&site.cow, &name) {
+                break path;
+            }
+        };
         let root = Root::new(&path, Resolver::Kernel)?;
         if site.open.len() >= MOST_OPEN {
             site.open.clear();

@@ -1,14 +1,16 @@
-//! Lets a request's lock go as soon as a writer waits for it.
+//! Lets a request's locks go as soon as a writer waits for them.
 //!
 //! A thread does it, because the request's own may be blocked for as long as a slow client likes. The thread touches
-//! nothing of PHP's: it knows the lock and the gate.
+//! nothing of PHP's: it knows the locks and their gates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use forkpress_core::lock::{GateProbe, LockError, SharedOperations};
+use forkpress_core::lock::{GateProbe, LockError};
+
+use crate::lock::Locks;
 
 /// How long a writer waits at most before it is noticed.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -20,16 +22,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Starts watching for writers on behalf of `lock`.
+    /// Starts watching for writers on behalf of a request's locks.
     ///
     /// # Errors
     /// Where the gate can't be opened; the request then keeps its lock to the end.
-    pub fn start(lock: Arc<SharedOperations>) -> Result<Self, LockError> {
-        let probe = GateProbe::open(lock.files().cow())?;
+    pub fn start(locks: Arc<Locks>) -> Result<Self, LockError> {
+        let probe = locks.probe()?;
         let stop = Arc::new(AtomicBool::new(false));
         let thread = without_signals(|| {
             let stop = Arc::clone(&stop);
-            thread::Builder::new().name("branchfs-watcher".to_owned()).spawn(move || watch(&lock, &probe, &stop)).ok()
+            thread::Builder::new().name("branchfs-watcher".to_owned()).spawn(move || watch(&locks, &probe, &stop)).ok()
         });
         Ok(Self { stop, thread })
     }
@@ -45,14 +47,14 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(lock: &SharedOperations, probe: &GateProbe, stop: &AtomicBool) {
-    while !stop.load(Ordering::Acquire) && lock.is_held() {
+fn watch(locks: &Locks, probe: &GateProbe, stop: &AtomicBool) {
+    while !stop.load(Ordering::Acquire) && locks.are_held() {
         match probe.writer_waits() {
             Ok(false) => thread::park_timeout(INTERVAL),
             Ok(true) => {
-                lock.release();
+                locks.release();
             }
-            // The gate can't be asked: keep the lock, which is always right.
+            // The gates can't be asked: keep the locks, which is always right.
             Err(_) => return,
         }
     }

@@ -108,14 +108,15 @@ Every command that changes a branch does the same afterwards, in the background.
     /// Find what is wrong, and mend it
     #[command(subcommand, arg_required_else_help = true)]
     Doctor(DoctorCommand),
-    /// Run a program in a branch's folder, as a request would: no mutation publishes while it runs
+    /// Run a program in a branch's folder, as a request would: no mutation changes that branch while it runs
     #[command(after_help = "Examples:
   forkpress exec main -- wp plugin list
   forkpress exec marketing -- php -r 'echo getcwd(), PHP_EOL;'
   forkpress exec main -- sh -c 'grep -r TODO wp-content | head'
+  forkpress exec --no-lock marketing -- bash
 
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
-number of the signal that ended it. It must not run a forkpress command that changes branches: that would wait for it.")]
+number of the signal that ended it. It must not run a forkpress command that changes its own branch: that would wait for it.")]
     Exec(ExecArgs),
     /// Show what goes on: requests, locks, operations
     #[command(after_help = "Examples:
@@ -552,6 +553,10 @@ pub struct GcArgs {
 pub struct ExecArgs {
     /// The branch
     pub branch: BranchName,
+
+    /// Take no lock: for a shell that stays open. A mutation may change the branch while the program runs
+    #[arg(long)]
+    pub no_lock: bool,
 
     #[command(flatten)]
     pub wait: WaitArgs,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use forkpress_core::branch::BranchError;
 use forkpress_core::config::ConfigError;
-use forkpress_core::lock::LockError;
+use forkpress_core::lock::{Busy, LockError};
 use forkpress_core::mutation::MutationError;
 use forkpress_core::mutation::convert::ConvertError;
 use forkpress_core::registry::RegistryError;
@@ -117,7 +117,8 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     let refused = |hint: &str| Some((Some(hint.to_owned()), FAILED));
     if let Some(error) = error.downcast_ref::<MutationError>() {
         return match error {
-            _ if error.is_busy() => Some(busy()),
+            MutationError::Lock(LockError::Timeout(by)) => Some(busy(Some(by))),
+            _ if error.is_busy() => Some(busy(None)),
             MutationError::Branch(error) | MutationError::Source { source: error, .. } => of_branch(error),
             MutationError::Converted => Some((Some("type the command again".to_owned()), BUSY)),
             MutationError::DeleteMain => refused("forkpress branch reset main --from BRANCH --force"),
@@ -139,8 +140,8 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             _ => None,
         };
     }
-    if let Some(LockError::Timeout(_)) = error.downcast_ref() {
-        return Some(busy());
+    if let Some(LockError::Timeout(by)) = error.downcast_ref() {
+        return Some(busy(Some(by)));
     }
     if let Some(error) = error.downcast_ref::<BranchError>() {
         return of_branch(error);
@@ -163,7 +164,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             StorageError::NotSmaller { .. } => {
                 refused("an image can't be made smaller; forkpress storage compact gives unused space back")
             }
-            StorageError::Lock(LockError::Timeout(_)) => Some(busy()),
+            StorageError::Lock(LockError::Timeout(by)) => Some(busy(Some(by))),
             _ => None,
         };
     }
@@ -188,8 +189,13 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     }
 }
 
-fn busy() -> (Option<String>, u8) {
-    (Some("try again when it has ended, or wait longer with --timeout SECONDS".to_owned()), BUSY)
+/// What to do about a lock, or a database, that others kept.
+fn busy(by: Option<&Busy>) -> (Option<String>, u8) {
+    let end = match by.map(|busy| &busy.holders[..]) {
+        Some([holder]) => format!("end it with 'kill {}', ", holder.pid),
+        _ => String::new(),
+    };
+    (Some(format!("try again when it has ended, {end}or wait longer with --timeout SECONDS")), BUSY)
 }
 
 fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
@@ -206,7 +212,6 @@ fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forkpress_core::lock::Busy;
 
     fn timeout() -> LockError {
         LockError::Timeout(Busy { path: "operations.lock".into(), holders: Vec::new() })

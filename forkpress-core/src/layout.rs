@@ -60,6 +60,24 @@ impl CowLayout {
         self.dir.join("operations.gate")
     }
 
+    /// The gates and locks of the branches.
+    #[must_use]
+    pub fn branch_locks_dir(&self) -> PathBuf {
+        self.dir.join("locks")
+    }
+
+    /// Makes a writer's turn come that waits for the requests of one branch.
+    #[must_use]
+    pub fn branch_gate(&self, name: &BranchName) -> PathBuf {
+        self.branch_locks_dir().join(format!("{name}.gate"))
+    }
+
+    /// Shared by the requests of one branch, exclusive while a mutation publishes to it beside requests of others.
+    #[must_use]
+    pub fn branch_lock(&self, name: &BranchName) -> PathBuf {
+        self.branch_locks_dir().join(format!("{name}.lock"))
+    }
+
     /// One mutation at a time; requests never touch it.
     #[must_use]
     pub fn mutation_lock(&self) -> PathBuf {

@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
+use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{
-    GateProbe, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, SharedOperations, Visit, generation,
-    holders,
+    BranchFiles, GateProbe, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, SharedBranch,
+    SharedOperations, Visit, generation, holders,
 };
+use forkpress_core::name::BranchName;
 
 const PEER: &str = "FORKPRESS_LOCK_PEER";
 const LONG: Duration = Duration::from_secs(60);
 
 /// What a peer does when it is told to: `shared SECONDS`, `pass SECONDS` (with the loopback token), `publish SECONDS
-/// GATE_HOLD`, `release`. It answers `ok`, or `failed: WHY`.
+/// GATE_HOLD`, `in BRANCH SECONDS` and `pass-in` (a request of a branch), `also BRANCH`, `publish-to BRANCHES SECONDS GATE_HOLD`,
+/// `release`. It answers `ok`, or `failed: WHY`.
 #[test]
 fn peer() {
     let Ok(dir) = std::env::var(PEER) else { return };
@@ -41,9 +44,31 @@ fn peer() {
                 let mut patience =
                     Patience::new(Deadline::after(seconds(timeout)), told).with_gate_hold(seconds(gate_hold));
                 match Mutation::lock(&cow, "branch reset a from b", &mut patience) {
-                    Ok(mut mutation) => hold(mutation.publish(&mut patience), &mut lines),
+                    Ok(mut mutation) => hold(mutation.publish_widely(&mut patience), &mut lines),
                     Err(error) => answer(&format!("failed: {error}")),
                 }
+            }
+            ["in", branch, timeout] | ["pass-in", branch, timeout] => {
+                let name = BranchName::parse(branch).unwrap();
+                let deadline = Deadline::after(seconds(timeout));
+                let token = (words[0] == "pass-in").then(|| LoopbackToken::load_or_create(&cow).unwrap());
+                let lock = || {
+                    let note = CommandNote::program(&cow, &name, "peer");
+                    let site = SharedOperations::lock(&files, deadline, token.as_ref())?;
+                    let own = Arc::new(BranchFiles::open(&cow, &name)?);
+                    let own = SharedBranch::lock(&site, &own, deadline, token.is_none())?;
+                    note.iter().for_each(CommandNote::serve);
+                    Ok((note, own, site))
+                };
+                hold_two(lock(), &cow, deadline, &mut lines);
+            }
+            ["publish-to", branches, timeout, gate_hold] => {
+                let told = |busy: &forkpress_core::lock::Busy| answer(&format!("waiting: {busy}"));
+                let mut patience =
+                    Patience::new(Deadline::after(seconds(timeout)), told).with_gate_hold(seconds(gate_hold));
+                let branches: Vec<_> = branches.split(',').map(|name| BranchName::parse(name).unwrap()).collect();
+                let mut mutation = Mutation::lock(&cow, "branch reset a from b", &mut patience).unwrap();
+                hold(mutation.publish(&branches, &mut patience), &mut lines);
             }
             _ => panic!("a peer does not know {line:?}"),
         }
@@ -61,6 +86,33 @@ fn hold<T>(lock: Result<T, LockError>, lines: &mut impl Iterator<Item = std::io:
         }
         Err(error) => answer(&format!("failed: {error}")),
     }
+}
+
+/// Keeps locks until the next line, which may also be `also NAME`: then it takes the lock of another branch as well.
+fn hold_two(
+    locks: Result<(Option<CommandNote>, SharedBranch, SharedOperations), LockError>,
+    cow: &CowLayout,
+    deadline: Deadline,
+    lines: &mut impl Iterator<Item = std::io::Result<String>>,
+) {
+    let locks = match locks {
+        Ok(locks) => locks,
+        Err(error) => return answer(&format!("failed: {error}")),
+    };
+    answer("ok");
+    let mut others = Vec::new();
+    while let Some(name) = lines.next().unwrap().unwrap().strip_prefix("also ") {
+        let other = Arc::new(BranchFiles::open(cow, &BranchName::parse(name).unwrap()).unwrap());
+        match SharedBranch::lock(&locks.2, &other, deadline, false) {
+            Ok(lock) => {
+                others.push(lock);
+                answer("ok");
+            }
+            Err(error) => answer(&format!("failed: {error}")),
+        }
+    }
+    drop((others, locks));
+    answer("ok");
 }
 
 fn answer(line: &str) {
@@ -97,6 +149,16 @@ impl Peer {
             // The harness prints `test peer ... ` without a line feed before the first answer.
             if let Some(at) = line.find("> ") {
                 return line[at + 2..].trim_end().to_owned();
+            }
+        }
+    }
+
+    /// The same; that it waits is passed over.
+    fn hear_outcome(&mut self) -> String {
+        loop {
+            let heard = self.hear();
+            if !heard.starts_with("waiting: ") {
+                return heard;
             }
         }
     }
@@ -174,7 +236,7 @@ fn a_waiting_writer_is_not_overtaken() {
     assert!(late.ask("shared 0").starts_with("failed: operations.gate is held by "));
     late.tell("shared 60");
     assert_eq!(running.ask("release"), "ok");
-    assert_eq!(writer.hear(), "ok");
+    assert_eq!(writer.hear_outcome(), "ok");
     // The late request is still behind the writer: it can't have answered, since the writer holds the lock exclusively.
     assert_eq!(generation(&ground.cow).unwrap(), 1);
     assert_eq!(writer.ask("release"), "ok");
@@ -191,11 +253,7 @@ fn a_writer_lets_requests_pass_after_the_gate_hold_and_gets_in_later() {
     assert_eq!(late.ask("shared 60"), "ok", "while the first request still runs");
     assert_eq!(running.ask("release"), "ok");
     assert_eq!(late.ask("release"), "ok");
-    let mut heard = writer.hear();
-    while heard.starts_with("waiting: ") {
-        heard = writer.hear();
-    }
-    assert_eq!(heard, "ok");
+    assert_eq!(writer.hear_outcome(), "ok");
 }
 
 #[test]
@@ -221,7 +279,7 @@ fn a_request_of_the_sites_own_passes_a_waiting_writer() {
     assert_eq!(inner.ask("pass 0"), "ok");
     assert_eq!(inner.ask("release"), "ok");
     assert_eq!(outer.ask("release"), "ok");
-    assert_eq!(writer.hear(), "ok");
+    assert_eq!(writer.hear_outcome(), "ok");
     assert!(inner.ask("pass 0").starts_with("failed: "), "the token does not pass a publish");
 }
 
@@ -346,7 +404,7 @@ fn locks_out_of_order_fail_at_once() {
     let mut mutation = Mutation::lock(&ground.cow, "x", &mut patience).unwrap();
     assert!(out_of_order(Mutation::lock(&ground.cow, "x", &mut patience).unwrap_err()));
     assert!(out_of_order(forkpress_core::lock::Lifecycle::lock(&ground.cow, "x", &mut patience).unwrap_err()));
-    let publish = mutation.publish(&mut patience).unwrap();
+    let publish = mutation.publish_widely(&mut patience).unwrap();
     assert!(out_of_order(SharedOperations::lock(&files, Deadline::NEVER, None).unwrap_err()));
     drop(publish);
     SharedOperations::lock(&files, Deadline::NOW, None).unwrap();
@@ -357,7 +415,7 @@ fn locks_out_of_order_fail_at_once() {
     drop(visit);
 
     let lifecycle = forkpress_core::lock::Lifecycle::lock(&ground.cow, "x", &mut patience).unwrap();
-    lifecycle.mutation(&ground.cow, "x", &mut patience).unwrap().publish(&mut patience).unwrap();
+    lifecycle.mutation(&ground.cow, "x", &mut patience).unwrap().publish_widely(&mut patience).unwrap();
 }
 
 #[test]
@@ -383,5 +441,124 @@ fn a_lock_file_that_is_none_fails_closed() {
     fs::write(ground.cow.operations_lock(), "this is not a generation, is it, no").unwrap();
     let mut patience = Patience::silent(Deadline::after(LONG));
     let mut mutation = Mutation::lock(&ground.cow, "x", &mut patience).unwrap();
-    assert!(matches!(mutation.publish(&mut patience), Err(LockError::Lock { .. })));
+    assert!(matches!(mutation.publish_widely(&mut patience), Err(LockError::Lock { .. })));
+}
+
+/// Waits until a publish to a branch has closed its gate, and said so in it.
+fn until_a_writer_waits_at(ground: &Ground, branch: &str) {
+    let gate = ground.cow.branch_gate(&BranchName::parse(branch).unwrap());
+    while !fs::read_to_string(&gate).is_ok_and(|text| text.starts_with("holder ")) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_request_of_one_branch_delays_nothing_in_another() {
+    let ground = Ground::new();
+    let (mut long, mut writer, mut page) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(long.ask("in a 0"), "ok");
+    assert!(writer.ask("publish 0 0").starts_with("failed: operations.lock"), "what is of all branches waits for it");
+    assert_eq!(writer.ask("publish-to b 0 0"), "ok", "what is of another branch does not");
+    assert_eq!(page.ask("in c 0"), "ok", "and stops no third one");
+    assert_eq!(page.ask("release"), "ok");
+    assert!(page.ask("in b 0").starts_with("failed: b.gate is held by "), "only its own");
+    assert_eq!(writer.ask("release"), "ok");
+    assert_eq!(page.ask("in b 0"), "ok");
+    assert!(writer.ask("publish-to a 0 0").starts_with("failed: a.lock is held by "), "its own branch waits for it");
+}
+
+#[test]
+fn a_narrow_writer_is_not_overtaken() {
+    let ground = Ground::new();
+    let (mut elsewhere, mut running, mut late, mut writer) =
+        (ground.peer(), ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(elsewhere.ask("in a 0"), "ok");
+    assert_eq!(running.ask("in b 0"), "ok");
+    writer.tell("publish-to b 60 60");
+    until_a_writer_waits_at(&ground, "b");
+    assert!(late.ask("in b 0").starts_with("failed: b.gate is held by "));
+    late.tell("in b 60");
+    assert_eq!(running.ask("release"), "ok");
+    assert_eq!(writer.hear_outcome(), "ok");
+    assert_eq!(generation(&ground.cow).unwrap(), 1);
+    assert_eq!(writer.ask("release"), "ok");
+    assert_eq!(late.hear(), "ok");
+}
+
+#[test]
+fn a_plain_flock_is_waited_for_also_beside_requests_of_other_branches() {
+    let ground = Ground::new();
+    let (mut elsewhere, mut writer) = (ground.peer(), ground.peer());
+    assert_eq!(elsewhere.ask("in a 0"), "ok");
+    let mut stranger = Command::new("flock")
+        .arg("--shared")
+        .arg(ground.cow.operations_lock())
+        .args(["sh", "-c", "echo locked; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(stranger.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "locked\n");
+    assert!(writer.ask("publish-to b 0 0").starts_with("failed: operations.lock is held by "));
+    drop(stranger.stdin.take());
+    stranger.wait().unwrap();
+    assert_eq!(writer.ask("publish-to b 0 0"), "ok");
+    assert!(!ground.flock(&["--exclusive", "--nonblock", "--", "true"]), "the writer has the site's lock, shared");
+}
+
+#[test]
+fn two_branches_that_want_each_other_and_a_writer_of_both_do_not_wait_in_a_circle() {
+    let ground = Ground::new();
+    let (mut a, mut b, mut inner, mut writer) = (ground.peer(), ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(a.ask("in a 60"), "ok");
+    assert_eq!(b.ask("in b 60"), "ok");
+    writer.tell("publish-to a,b 60 60");
+    until_a_writer_waits_at(&ground, "b");
+    assert_eq!(a.ask("also b"), "ok");
+    assert_eq!(b.ask("also a"), "ok");
+    assert_eq!(inner.ask("pass-in a 0"), "ok", "a request that the site makes to itself passes, too");
+    for peer in [&mut a, &mut b, &mut inner] {
+        assert_eq!(peer.ask("release"), "ok");
+    }
+    assert_eq!(writer.hear_outcome(), "ok");
+}
+
+#[test]
+fn the_gate_stays_open_for_the_neighbours_of_a_long_request() {
+    let ground = Ground::new();
+    let (mut long, mut page, mut writer) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(long.ask("in a 0"), "ok");
+    std::thread::sleep(Duration::from_millis(2));
+    // To this writer, a millisecond is long. It tells for whom it waits, which it does after a second.
+    writer.tell("publish-to a 60 0.001");
+    let heard = writer.hear();
+    assert!(heard.starts_with(&format!("waiting: a.lock is held by process {}", long.child.id())), "{heard}");
+    assert!(heard.contains("serving exec a peer"), "{heard}");
+    for _ in 0..100 {
+        let heard = page.ask("in a 5");
+        assert_eq!(heard, "ok");
+        assert_eq!(page.ask("release"), "ok");
+    }
+    assert_eq!(long.ask("release"), "ok");
+    assert_eq!(writer.hear_outcome(), "ok");
+}
+
+#[test]
+fn a_publish_that_goes_on_in_another_branch_is_not_settled_and_stays_so_where_its_writer_dies() {
+    let ground = Ground::new();
+    let (mut elsewhere, mut writer, mut next) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(elsewhere.ask("in a 0"), "ok");
+    assert_eq!(writer.ask("publish-to b 0 0"), "ok");
+    let text = || fs::read_to_string(ground.cow.operations_lock()).unwrap();
+    assert_eq!(text(), "publishing 00000000000000000001\n");
+    assert_eq!(writer.ask("release"), "ok");
+    assert_eq!(text(), "generation 00000000000000000001\n");
+    assert_eq!(writer.ask("publish-to b 0 0"), "ok");
+    drop(writer);
+    assert_eq!(text(), "publishing 00000000000000000002\n");
+    assert_eq!(next.ask("publish-to b 0 0"), "ok");
+    assert_eq!(next.ask("release"), "ok");
+    assert_eq!(text(), "generation 00000000000000000003\n");
 }

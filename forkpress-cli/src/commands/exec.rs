@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
 use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::note::WaitingNote;
-use forkpress_core::lock::{OperationsFiles, SharedOperations};
+use forkpress_core::lock::note::CommandNote;
+use forkpress_core::lock::{BranchFiles, OperationsFiles, SharedBranch, SharedOperations};
+use forkpress_core::site::Site;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -23,11 +23,7 @@ use crate::{child, site};
 /// Runs a program in a branch under the shared lock, and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure> {
     let site = site::open(work_dir)?;
-    let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
-    let operation = format!("exec {}", args.branch);
-    let waiting = WaitingNote::write(site.layout.cow(), files.path(), &operation, SystemTime::now());
-    let lock = SharedOperations::lock(&files, Deadline::after(args.wait.timeout), None)?;
-    drop(waiting);
+    let locks = if args.no_lock { None } else { Some(lock(&site, args)?) };
     let branch = branch::show(&site, &args.branch)?;
     // Where users find it, also where that is a link.
     let folder = site.layout.public_branch(&branch.name);
@@ -62,8 +58,28 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
             let _ = kill_process(pid, forwarded);
         }
     };
-    drop(lock);
+    drop(locks);
     Ok(ExitCode::from(exit_code(status)))
+}
+
+/// The locks of a program that runs in a branch, and the note that says so. Let go in this order.
+type Locks = (Option<CommandNote>, SharedBranch, SharedOperations);
+
+/// Takes part in the branch's traffic.
+fn lock(site: &Site, args: &ExecArgs) -> Result<Locks, Failure> {
+    // No lock files are made for what is no branch.
+    branch::show(site, &args.branch)?;
+    let (cow, deadline) = (site.layout.cow(), Deadline::after(args.wait.timeout));
+    let files = Arc::new(OperationsFiles::open(cow)?);
+    let own = Arc::new(BranchFiles::open(cow, &args.branch)?);
+    let program = args.program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
+    let note = CommandNote::program(cow, &args.branch, &program);
+    let shared = SharedOperations::lock(&files, deadline, None)?;
+    let own = SharedBranch::lock(&shared, &own, deadline, true)?;
+    if let Some(note) = &note {
+        note.serve();
+    }
+    Ok((note, own, shared))
 }
 
 /// The exit status as a shell gives it.

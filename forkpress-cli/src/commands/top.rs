@@ -3,19 +3,21 @@
 //! It takes no lock and changes nothing. What it knows it has from the notes of requests and of commands that wait
 //! (`forkpress_core::lock::note`), from the kernel's table of locks, and from the log of operations.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use console::{Key, Term};
 use forkpress_core::branch;
-use forkpress_core::layout::LOCKS;
+use forkpress_core::layout::{CowLayout, LOCKS};
 use forkpress_core::lock::note::{Note, State};
 use forkpress_core::lock::{self, Holder};
 use forkpress_core::mutation::history::History;
+use forkpress_core::name::BranchName;
 use forkpress_core::record::rfc3339;
 use forkpress_core::site::Site;
 use serde::Serialize;
@@ -103,7 +105,7 @@ struct RequestRow {
 
 #[derive(Debug, Serialize)]
 struct LockRow {
-    name: &'static str,
+    name: String,
     holders: Vec<LockUser>,
     waiters: Vec<LockUser>,
 }
@@ -132,17 +134,20 @@ impl Sample {
         let address = Address::of(site);
         let (requests, mut waiting): (Vec<_>, Vec<_>) = Note::all(cow).into_iter().map(sort).unzip();
         let requests: Vec<_> = requests.into_iter().flatten().collect();
+        let own = own_locks(cow, requests.iter().map(|request| &*request.branch), waiting.iter().flatten());
         let locks = cow
             .locks()
+            .map(|(name, path)| (name.to_owned(), path))
             .into_iter()
+            .chain(own)
             .map(|(name, path)| LockRow {
-                name,
                 holders: lock::holders(cow, &path).into_iter().map(LockUser::of).collect(),
                 waiters: waiting
                     .iter_mut()
-                    .filter_map(|wait| wait.take_if(|(lock, _)| lock == name))
+                    .filter_map(|wait| wait.take_if(|(lock, _)| *lock == name))
                     .map(|(_, user)| user)
                     .collect(),
+                name,
             })
             .collect::<Vec<_>>();
         let branches = branch::list(site)?
@@ -243,7 +248,26 @@ fn sort(note: Note) -> (Option<RequestRow>, Option<(String, LockUser)>) {
 
 /// Whether a note's first word names a lock, rather than the method of a request.
 fn is_lock(word: &str) -> bool {
-    LOCKS.contains(&word)
+    LOCKS.contains(&word) || own_lock(word).is_some()
+}
+
+/// The branch of which a file name is the gate or the lock.
+fn own_lock(name: &str) -> Option<BranchName> {
+    BranchName::parse(name.strip_suffix(".gate").or_else(|| name.strip_suffix(".lock"))?).ok()
+}
+
+/// Gates and locks of the branches that requests are in, or that somebody waits for.
+fn own_locks<'a>(
+    cow: &CowLayout,
+    used: impl Iterator<Item = &'a str>,
+    waiting: impl Iterator<Item = &'a (String, LockUser)>,
+) -> Vec<(String, PathBuf)> {
+    let used = used.filter_map(|name| BranchName::parse(name).ok());
+    let waited_for = waiting.filter(|(lock, _)| !LOCKS.contains(&&**lock)).filter_map(|(lock, _)| own_lock(lock));
+    let names: BTreeSet<_> = used.chain(waited_for).collect();
+    let both =
+        |name| [(format!("{name}.gate"), cow.branch_gate(&name)), (format!("{name}.lock"), cow.branch_lock(&name))];
+    names.into_iter().flat_map(both).collect()
 }
 
 #[cfg(test)]
@@ -270,6 +294,8 @@ mod tests {
             (request, lock.as_str(), user.doing.as_deref()),
             (None, "mutation.lock", Some("create x from main"))
         );
+        let (request, wait) = sort(note(State::Waiting, "x.lock branch delete x"));
+        assert_eq!((request, wait.unwrap().0.as_str()), (None, "x.lock"));
     }
 
     #[test]
@@ -282,7 +308,7 @@ mod tests {
             branches: vec![],
             requests: vec![],
             locks: vec![LockRow {
-                name: "mutation.lock",
+                name: "mutation.lock".to_owned(),
                 holders: vec![user("reset a")],
                 waiters: vec![user("create b")],
             }],

@@ -165,7 +165,7 @@ mod tests {
         let progress = Unhurried::new(layout.cow()).unwrap();
         let (tell, hear) = mpsc::channel();
         thread::scope(|scope| {
-            let publish = mutation.publish(&mut patience).unwrap();
+            let publish = mutation.publish_widely(&mut patience).unwrap();
             scope.spawn(move || {
                 tell.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
                 progress.advance(1);

@@ -186,7 +186,8 @@ impl Warmer {
         // A publish bumps the generation first and writes its record later: under the lock, neither or both.
         let files = Arc::new(OperationsFiles::open(cow)?);
         let shared = SharedOperations::lock(&files, Deadline::after(Duration::from_secs(30)), None)?;
-        let generation = shared.generation()?;
+        // What goes on in a branch just now is looked at once more when it has ended.
+        let generation = shared.generation()?.settled();
         let branches = branch::list(&self.site)?;
         drop(shared);
         self.state.branches.retain(|name, _| branches.iter().any(|branch| branch.name == *name));

@@ -1,7 +1,7 @@
 //! Brings refs up to date: a branch's ref names a commit with the branch's files in `wordpress/` and its database in
 //! `database.sql`.
 //!
-//! Requests and mutations go on meanwhile. The operations lock is held, shared, for a walk through the folder and for the
+//! Requests and mutations go on meanwhile. The operations lock and the branch's are held, shared, for a walk through the folder and for the
 //! beginning of a read transaction of the database: so what a commit has is the branch between two mutations, never half of
 //! one. What has to be read for the first time is read before that, without the lock.
 //!
@@ -29,7 +29,7 @@ use crate::database::{DatabaseError, Reader};
 use crate::deadline::Deadline;
 use crate::disk::DiskError;
 use crate::layout::{database_of, wal_of};
-use crate::lock::{LockError, OperationsFiles, SharedOperations};
+use crate::lock::{BranchFiles, LockError, OperationsFiles, SharedBranch, SharedOperations};
 use crate::name::BranchName;
 use crate::site::Site;
 use crate::tree;
@@ -346,6 +346,8 @@ impl Snapshot<'_> {
         let mut indexed: Option<String> = None;
         for has_read in [false, true] {
             let lock = SharedOperations::lock(self.files, deadline, None)?;
+            let own = Arc::new(BranchFiles::open(self.files.cow(), self.name)?);
+            let own = SharedBranch::lock(&lock, &own, deadline, true)?;
             match branch::show(self.site, self.name) {
                 Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
                 shown => shown?,
@@ -353,7 +355,7 @@ impl Snapshot<'_> {
             let look = self.index(branch).look(origin.as_deref()).map_err(disk)?;
             let is_unchanged = look.fingerprint.is_some() && look.fingerprint == memory.files;
             if !is_unchanged && !has_read {
-                drop(lock);
+                drop((own, lock));
                 // This may have the whole branch to read. What changes meanwhile is read again, under the lock.
                 self.git(self.index(branch).update(&look))?;
                 indexed = look.fingerprint;
@@ -370,7 +372,7 @@ impl Snapshot<'_> {
             } else {
                 Database::Changed(Reader::begin(branch, deadline).map_err(database_error)?)
             };
-            drop(lock);
+            drop((own, lock));
             return Ok(Some(Changes { look: (!is_unchanged).then_some(look), database, stamp }));
         }
         unreachable!("the second look is the last")

@@ -1,7 +1,8 @@
 //! One lock file: its descriptor, its mode, and what an exclusive holder writes into it.
 //!
 //! A lock file is text, for `cat`: a line `generation N` of fixed length in `operations.lock`, then, while somebody
-//! holds the lock exclusively, a line `holder pid=P since=MILLISECONDS operation=WORDS`.
+//! holds the lock exclusively, a line `holder pid=P since=MILLISECONDS operation=WORDS`. While publish number N goes on beside
+//! requests of other branches, the first line is `publishing N`.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,8 +15,11 @@ use super::LockError;
 use crate::deadline::Deadline;
 use crate::layout::CowLayout;
 
-/// `generation `, 20 digits (the most a `u64` has) and a line feed.
+/// `generation ` or `publishing `, 20 digits (the most a `u64` has) and a line feed.
 const GENERATION_BYTES: u64 = 32;
+
+const SETTLED: &str = "generation ";
+const PUBLISHING: &str = "publishing ";
 
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
@@ -25,6 +29,33 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 pub(super) enum Mode {
     Shared,
     Exclusive,
+}
+
+/// How often a site was published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generation {
+    /// The number of the last publish that began.
+    pub number: u64,
+    /// Whether that publish has not ended: it goes on in another branch, or its process died.
+    pub is_publishing: bool,
+}
+
+impl Generation {
+    /// The number of the last publish that has ended.
+    #[must_use]
+    pub fn settled(self) -> u64 {
+        self.number - u64::from(self.is_publishing)
+    }
+
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+        let (number, is_publishing) = match line.strip_prefix(SETTLED) {
+            Some(number) => (number, false),
+            None => (line.strip_prefix(PUBLISHING)?, true),
+        };
+        let number = number.parse().ok()?;
+        (number > 0 || !is_publishing).then_some(Self { number, is_publishing })
+    }
 }
 
 /// An open lock file. Closing it releases what it holds, unless a forked child has it open as well: call [`Self::unlock`].
@@ -93,21 +124,21 @@ impl LockFile {
     }
 
     /// The counter of publishes; zero in a new file.
-    pub(super) fn generation(&self) -> Result<u64, LockError> {
+    pub(super) fn generation(&self) -> Result<Generation, LockError> {
         let mut line = [0; GENERATION_BYTES as usize];
         match self.file.read_exact_at(&mut line, 0) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Generation::default()),
             Err(source) => return Err(self.error(source)),
         }
-        std::str::from_utf8(&line)
-            .ok()
-            .and_then(|line| line.strip_prefix("generation ")?.strip_suffix('\n')?.parse().ok())
+        Generation::parse(&line)
             .ok_or_else(|| self.error(io::Error::new(io::ErrorKind::InvalidData, "its first line is no generation")))
     }
 
-    pub(super) fn write_generation(&self, generation: u64) -> Result<(), LockError> {
-        let line = format!("generation {generation:020}\n");
+    /// Writes the counter, in one piece.
+    pub(super) fn write_generation(&self, generation: Generation) -> Result<(), LockError> {
+        let word = if generation.is_publishing { PUBLISHING } else { SETTLED };
+        let line = format!("{word}{:020}\n", generation.number);
         self.file.write_all_at(line.as_bytes(), 0).map_err(|source| self.error(source))
     }
 
@@ -132,7 +163,7 @@ impl LockFile {
     }
 
     fn holder_offset(&self) -> Result<u64, LockError> {
-        Ok(if self.generation().is_ok_and(|generation| generation > 0) { GENERATION_BYTES } else { 0 })
+        Ok(if self.generation().is_ok_and(|generation| generation.number > 0) { GENERATION_BYTES } else { 0 })
     }
 
     fn error(&self, source: io::Error) -> LockError {
@@ -140,12 +171,12 @@ impl LockFile {
     }
 }
 
-/// The counter of publishes of a site; zero before the first.
+/// The counter of publishes of a site, the one that goes on among them; zero before the first.
 ///
 /// # Errors
 /// [`LockError`] where `operations.lock` exists and can't be read.
 pub fn generation(cow: &CowLayout) -> Result<u64, LockError> {
-    LockFile::open(cow.operations_lock())?.generation()
+    LockFile::open(cow.operations_lock())?.generation().map(|generation| generation.number)
 }
 
 /// Calls `attempt` until it gives something or the deadline has passed; at least once.
@@ -164,5 +195,29 @@ pub(super) fn poll<T>(
         }
         thread::sleep(pause.min(remaining));
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_read_back_and_one_that_is_being_published_is_not_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = LockFile::open(dir.path().join("operations.lock")).unwrap();
+        assert_eq!(lock.generation().unwrap(), Generation::default());
+        for (generation, settled) in [
+            (Generation { number: 7, is_publishing: true }, 6),
+            (Generation { number: 7, is_publishing: false }, 7),
+            (Generation { number: u64::MAX, is_publishing: false }, u64::MAX),
+        ] {
+            lock.write_generation(generation).unwrap();
+            assert_eq!(lock.generation().unwrap(), generation);
+            assert_eq!(generation.settled(), settled);
+        }
+        for garbage in ["publishing 00000000000000000000\n", "generation 0000000000000000000x\n", "x"] {
+            assert_eq!(Generation::parse(garbage.as_bytes()), None, "{garbage}");
+        }
     }
 }

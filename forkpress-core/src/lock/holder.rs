@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::note::Note;
+use super::note::{Note, State};
 use crate::layout::CowLayout;
 use crate::process;
 
@@ -68,6 +68,39 @@ impl fmt::Display for Busy {
             holder.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+/// Those that share a lock, this process left out, by what they say of themselves. It is a snapshot, and a line of the
+/// kernel's table can slip through.
+pub(super) struct Sharers(Option<Vec<Option<Note>>>);
+
+impl Sharers {
+    /// Looks who shares the lock file at `path`.
+    pub(super) fn of(cow: &CowLayout, path: &Path) -> Self {
+        let pids = fs::metadata(path).ok().zip(fs::read_to_string(LOCK_TABLE).ok()).map(|(metadata, table)| {
+            let mut pids = flock_pids(&table, metadata.dev(), metadata.ino());
+            pids.retain(|pid| *pid != std::process::id());
+            pids
+        });
+        Self(pids.map(|pids| pids.into_iter().map(|pid| Note::of(cow, pid)).collect()))
+    }
+
+    /// Whether there is anybody, and each is a request or a program in a branch.
+    pub(super) fn are_in_branches(&self) -> bool {
+        self.0.as_ref().is_some_and(|notes| !notes.is_empty()) && !self.has_strangers()
+    }
+
+    /// Whether anybody is neither a request nor a program in a branch, or nobody can be asked.
+    pub(super) fn has_strangers(&self) -> bool {
+        let is_in_branch = |note: &Option<Note>| note.as_ref().is_some_and(|note| note.branch().is_some());
+        !self.0.as_ref().is_some_and(|notes| notes.iter().all(is_in_branch))
+    }
+
+    /// Whether anybody has been at its request for longer than that, and is not merely sending bytes.
+    pub(super) fn run_for_longer_than(&self, time: Duration) -> bool {
+        let is_long = |note: &Note| note.state == State::Serving && note.age() > time;
+        self.0.iter().flatten().flatten().any(is_long)
     }
 }
 

@@ -11,7 +11,10 @@
 //!    5 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
 //!    waiting exclusive one for ever.
 //! 5. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
-//!    ([`SharedOperations`]), exclusive while a mutation publishes ([`Publish`]).
+//!    ([`SharedOperations`]), exclusive while a mutation publishes widely ([`Publish`]).
+//! 6. `locks/NAME.gate` and 7. `locks/NAME.lock`, the same two for one branch ([`SharedBranch`]): a mutation that publishes
+//!    beside requests of other branches has `operations.lock` shared, and these exclusively. Who needs those of several
+//!    branches at once never keeps one while it waits for another.
 //!
 //! [`Publish`] can only be had from a [`Mutation`], and what is out of order all the same fails at once with
 //! [`LockError::OutOfOrder`]. A waiting writer holds the gate for [`GATE_HOLD`] at most and then lets requests pass, so
@@ -20,12 +23,15 @@
 //! flock has no timeout, so waits poll: the pause doubles from 50 microseconds to 2 milliseconds. Every guard unlocks
 //! explicitly, and only in the process that took it, since a forked child shares the open file description.
 
+mod branch;
 mod file;
+mod gated;
 mod holder;
 mod loopback;
 mod mutation;
 pub mod note;
 mod order;
+mod publish;
 mod shared;
 
 use std::io;
@@ -33,10 +39,12 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use file::generation;
+pub use branch::{BranchFiles, SharedBranch};
+pub use file::{Generation, generation};
 pub use holder::{Busy, Holder, holders};
 pub use loopback::LoopbackToken;
-pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Publish, Visit};
+pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Visit};
+pub use publish::Publish;
 pub use shared::{GateProbe, OperationsFiles, SharedOperations};
 
 /// Why a lock was not taken. Nothing is held then that was not held before.

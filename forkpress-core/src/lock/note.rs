@@ -1,14 +1,15 @@
 //! Notes: small files in which a process says what it is serving or waiting for. They are for people; nothing depends on them.
 //!
 //! A note is `requests/PID`, text of at most [`NOTE_BYTES`] up to its first NUL byte:
-//! `STATE since=MILLISECONDS started=START TEXT`. `STATE` is `serving`, or `waiting` for one that waits for a lock. `START`
-//! tells the process from a later one with its id: a note of a process that is gone is no note.
+//! `STATE since=MILLISECONDS started=START TEXT`. `STATE` is `serving`, `sending` for one that only sends bytes, or `waiting`
+//! for one that waits for a lock. `START` tells the process from a later one with its id: a note of a process that is gone is no note.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::layout::CowLayout;
+use crate::name::BranchName;
 use crate::process::ProcessIdentity;
 
 /// The size of a note's file; what is said beyond that is cut.
@@ -20,18 +21,21 @@ const READS: u32 = 5;
 /// What a process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It serves a request.
+    /// It serves a request, or runs a program in a branch.
     Serving,
+    /// All that is left of its request is to send bytes, and it lets its locks go as soon as a writer waits.
+    Sending,
     /// It waits for a lock.
     Waiting,
 }
 
 impl State {
-    /// The first word of a note. Both have one length, so that one can be written over the other.
+    /// The first word of a note. All have one length, so that one can be written over the other.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Serving => "serving",
+            Self::Sending => "sending",
             Self::Waiting => "waiting",
         }
     }
@@ -46,7 +50,8 @@ pub struct Note {
     pub state: State,
     /// Since when it does what the text says: for a request, since it began, however long it waited.
     pub since: SystemTime,
-    /// `METHOD BRANCH PATH` of a request; for a command, `LOCK OPERATION`: the file that it waits for and what for.
+    /// `METHOD BRANCH PATH` of a request, `exec BRANCH PROGRAM` of a program; for a command that waits, `LOCK OPERATION`: the
+    /// file that it waits for and what for.
     pub text: String,
 }
 
@@ -65,6 +70,14 @@ impl Note {
         let mut pids: Vec<u32> = pids(cow).collect();
         pids.sort_unstable();
         pids.into_iter().filter_map(|pid| Self::of(cow, pid)).collect()
+    }
+
+    /// The branch that a request or a program is in, or will be once it has the locks; none of a command that waits.
+    #[must_use]
+    pub fn branch(&self) -> Option<BranchName> {
+        let mut words = self.text.split(' ');
+        let is_lock = words.next().is_some_and(|word| word.ends_with(".lock") || word.ends_with(".gate"));
+        BranchName::parse(words.next()?).ok().filter(|_| !is_lock)
     }
 
     /// For how long.
@@ -88,18 +101,36 @@ pub fn line(state: State, since: SystemTime, started: &str, text: &str) -> Strin
     format!("{} since={since} started={started} {text}", state.word())
 }
 
-/// The note of a command that waits; gone when dropped.
+/// The note of a command; gone when dropped.
 #[derive(Debug)]
-pub struct WaitingNote(PathBuf);
+pub struct CommandNote(PathBuf);
 
-impl WaitingNote {
+impl CommandNote {
     /// Says that this process waits for the lock file at `lock` since `since`. A note that can't be written is none.
     #[must_use]
-    pub fn write(cow: &CowLayout, lock: &Path, operation: &str, since: SystemTime) -> Option<Self> {
+    pub fn waiting(cow: &CowLayout, lock: &Path, operation: &str, since: SystemTime) -> Option<Self> {
+        let lock = lock.file_name()?.to_string_lossy();
+        Self::write(cow, State::Waiting, since, &format!("{lock} {operation}"))
+    }
+
+    /// Says that this process waits to run `program` in a branch. A note that can't be written is none.
+    #[must_use]
+    pub fn program(cow: &CowLayout, branch: &BranchName, program: &str) -> Option<Self> {
+        Self::write(cow, State::Waiting, SystemTime::now(), &format!("exec {branch} {program}"))
+    }
+
+    /// Says that it does so now.
+    pub fn serve(&self) {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        if let Some(rest) = text.strip_prefix(State::Waiting.word()) {
+            let _ = fs::write(&self.0, format!("{}{rest}", State::Serving.word()));
+        }
+    }
+
+    fn write(cow: &CowLayout, state: State, since: SystemTime, text: &str) -> Option<Self> {
         let process = ProcessIdentity::current();
         let path = cow.request_note(process.pid);
-        let lock = lock.file_name()?.to_string_lossy();
-        let text = line(State::Waiting, since, &process.started, &format!("{lock} {operation}"));
+        let text = line(state, since, &process.started, text);
         let _ = fs::create_dir(cow.requests_dir());
         // A process that serves requests has a note of its own, which it has mapped.
         fs::File::create_new(&path).ok()?;
@@ -109,7 +140,7 @@ impl WaitingNote {
     }
 }
 
-impl Drop for WaitingNote {
+impl Drop for CommandNote {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -137,7 +168,7 @@ fn parse(pid: u32, bytes: &[u8]) -> Option<Note> {
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     let text: String = String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let (state, rest) = text.split_once(" since=")?;
-    let state = [State::Serving, State::Waiting].into_iter().find(|known| known.word() == state)?;
+    let state = [State::Serving, State::Sending, State::Waiting].into_iter().find(|known| known.word() == state)?;
     let (since, rest) = rest.split_once(" started=")?;
     let (started, text) = rest.split_once(' ')?;
     Some(Note {
@@ -170,6 +201,23 @@ mod tests {
         assert_eq!(Note::all(&cow), [], "the process that wrote this is gone");
         fs::write(cow.request_note(own.pid), [0; NOTE_BYTES]).unwrap();
         assert_eq!(Note::all(&cow), [], "nothing is being served");
+    }
+
+    #[test]
+    fn a_request_and_a_program_are_in_a_branch_and_a_command_that_waits_is_not() {
+        let note = |text: &str| parse(1, format!("waiting since=1 started=1 {text}").as_bytes()).unwrap();
+        assert_eq!(note("GET x /").branch().unwrap().as_str(), "x");
+        assert_eq!(note("exec x sleep").branch().unwrap().as_str(), "x");
+        for text in ["operations.lock x", "mutation.lock undo 7", "x.lock branch delete x", "GET", ""] {
+            assert_eq!(note(text).branch(), None, "{text}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let cow = CowLayout::new(dir.path());
+        let program = CommandNote::program(&cow, &"x".parse().unwrap(), "sleep").unwrap();
+        let states = || Note::of(&cow, std::process::id()).map(|note| (note.state, note.text));
+        assert_eq!(states(), Some((State::Waiting, "exec x sleep".to_owned())));
+        program.serve();
+        assert_eq!(states(), Some((State::Serving, "exec x sleep".to_owned())));
     }
 
     #[test]

@@ -4,18 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::file::{LockFile, Mode, poll};
+use super::file::{Generation, LockFile, Mode};
+use super::gated::{Gated, Taken};
 use super::holder::Busy;
 use super::order::{Held, Rank};
-use super::{LockError, LoopbackToken};
+use super::{BranchFiles, LockError, LoopbackToken};
 use crate::deadline::Deadline;
 use crate::layout::CowLayout;
 
 /// The open lock files of a site. A process opens them once and keeps them for all its requests.
 #[derive(Debug)]
 pub struct OperationsFiles {
-    pub(super) operations: LockFile,
-    pub(super) gate: LockFile,
+    pub(super) gated: Gated,
     cow: CowLayout,
 }
 
@@ -25,11 +25,8 @@ impl OperationsFiles {
     /// # Errors
     /// [`LockError::Open`].
     pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
-        Ok(Self {
-            operations: LockFile::open(cow.operations_lock())?,
-            gate: LockFile::open(cow.operations_gate())?,
-            cow: cow.clone(),
-        })
+        let lock = LockFile::open(cow.operations_lock())?;
+        Ok(Self { gated: Gated { gate: LockFile::open(cow.operations_gate())?, lock }, cow: cow.clone() })
     }
 
     /// The site's `cow` folder.
@@ -41,7 +38,7 @@ impl OperationsFiles {
     /// The path of `operations.lock`.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.operations.path()
+        self.gated.lock.path()
     }
 
     pub(super) fn busy(&self, lock: &LockFile) -> Busy {
@@ -49,9 +46,9 @@ impl OperationsFiles {
     }
 }
 
-/// Tells whether a writer waits, through an open file of its own: it may be asked beside a thread that takes the lock.
+/// Tells whether a writer waits, through open files of its own: it may be asked beside a thread that takes the lock.
 #[derive(Debug)]
-pub struct GateProbe(LockFile);
+pub struct GateProbe(Vec<LockFile>);
 
 impl GateProbe {
     /// Opens `operations.gate` of a site.
@@ -59,21 +56,32 @@ impl GateProbe {
     /// # Errors
     /// [`LockError::Open`].
     pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
-        LockFile::open(cow.operations_gate()).map(Self)
+        LockFile::open(cow.operations_gate()).map(|gate| Self(vec![gate]))
     }
 
-    /// Whether a ForkPress writer holds the gate: it waits for the running requests to end, or publishes.
+    /// Asks at the gate of a branch as well.
+    ///
+    /// # Errors
+    /// [`LockError::Open`].
+    pub fn and_of(mut self, branch: &BranchFiles) -> Result<Self, LockError> {
+        self.0.push(LockFile::open(branch.gated.gate.path().to_owned())?);
+        Ok(self)
+    }
+
+    /// Whether a ForkPress writer holds a gate: it waits for the running requests to end, or publishes.
     ///
     /// A writer that has let the gate go for a while, and one that is no ForkPress program, is not seen.
     ///
     /// # Errors
     /// [`LockError::Lock`].
     pub fn writer_waits(&self) -> Result<bool, LockError> {
-        let free = self.0.try_lock(Mode::Shared)?;
-        if free {
-            self.0.unlock();
+        for gate in &self.0 {
+            if !gate.try_lock(Mode::Shared)? {
+                return Ok(true);
+            }
+            gate.unlock();
         }
-        Ok(!free)
+        Ok(false)
     }
 }
 
@@ -104,34 +112,14 @@ impl SharedOperations {
         let held = Held::enter(Rank::Operations, files.path())?;
         let mut files = Arc::clone(files);
         loop {
-            let mut busy_at_gate = false;
-            let taken = poll(deadline, || {
-                let through_gate = pass.is_none();
-                busy_at_gate = through_gate && !files.gate.try_lock(Mode::Shared)?;
-                if busy_at_gate {
-                    return Ok(None);
-                }
-                let taken = files.operations.try_lock(Mode::Shared);
-                if through_gate {
-                    files.gate.unlock();
-                }
-                Ok(taken?.then_some(()))
-            })?;
-            if taken.is_none() {
-                let lock = if busy_at_gate { &files.gate } else { &files.operations };
-                return Err(LockError::Timeout(files.busy(lock)));
+            match files.gated.share(deadline, pass.is_none())? {
+                Taken::Held => break,
+                Taken::Busy(lock) => return Err(LockError::Timeout(files.busy(lock))),
+                Taken::Replaced => {}
             }
-            match files.operations.is_current() {
-                Ok(true) => {
-                    return Ok(Self { files, pid: std::process::id(), released: AtomicBool::new(false), held });
-                }
-                outcome => {
-                    files.operations.unlock();
-                    outcome?;
-                    files = Arc::new(OperationsFiles::open(&files.cow)?);
-                }
-            }
+            files = Arc::new(OperationsFiles::open(&files.cow)?);
         }
+        Ok(Self { files, pid: std::process::id(), released: AtomicBool::new(false), held })
     }
 
     /// The lock files in use, to be kept for the next request.
@@ -140,12 +128,13 @@ impl SharedOperations {
         &self.files
     }
 
-    /// How often the site has been published. It stays the same while the lock is held.
+    /// How often the site has been published. While the lock is held that grows only by what is published to branches whose
+    /// locks are not held.
     ///
     /// # Errors
     /// [`LockError::Lock`].
-    pub fn generation(&self) -> Result<u64, LockError> {
-        self.files.operations.generation()
+    pub fn generation(&self) -> Result<Generation, LockError> {
+        self.files.gated.lock.generation()
     }
 
     /// Whether the lock is still held, by this process and not by the one that forked it.
@@ -159,7 +148,7 @@ impl SharedOperations {
         if self.released.swap(true, Ordering::AcqRel) || self.pid != std::process::id() {
             return false;
         }
-        self.files.operations.unlock();
+        self.files.gated.lock.unlock();
         self.held.leave();
         true
     }

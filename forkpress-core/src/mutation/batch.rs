@@ -100,7 +100,7 @@ pub(super) fn create(
     let cow = site.layout.cow();
     let mut staged =
         with_room(site, || Staged::prepare(site, &source, cow.staged_tree(first), patience.deadline(), progress))?;
-    let (held, retaken) = engine::refresh(&mut begun.mutation, &mut staged, patience)?;
+    let (held, retaken) = engine::refresh(&mut begun.mutation, &mut staged, from, patience)?;
     let paths: Vec<_> = others.iter().map(|name| cow.staged_tree(name)).collect();
     let mut folders = with_room(site, || {
         let folders: Vec<_> = paths.iter().cloned().map(Folder::new).collect();
@@ -205,12 +205,17 @@ fn publish_now(
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<(u64, Duration), MutationError> {
-    let publish = mutation.publish(patience)?;
+    let publish = mutation.publish(&changed(intent), patience)?;
     check(site, intent)?;
     renew_records(site, intent, records, &publish)?;
     move_trees(site, intent)?;
     settle(site, intent, std::mem::take(records)).map_err(|source| unfinished(intent, source))?;
     Ok((publish.generation(), publish.held_for()))
+}
+
+/// The branches that come or go. The one that they are clones of is let be by then.
+fn changed(intent: &Intent) -> Vec<BranchName> {
+    intent.entry.names().cloned().collect()
 }
 
 fn unfinished(intent: &Intent, source: DiskError) -> MutationError {
@@ -345,7 +350,7 @@ pub(super) fn finish(
         forget(site, &intent)?;
         return Ok(Some((intent.entry, false)));
     }
-    let publish = mutation.publish(patience)?;
+    let publish = mutation.publish(&changed(&intent), patience)?;
     for tree in &intent.trees {
         let (from, to) = intent.way(site, tree);
         if is_at(from.clone(), tree)? && disk::inode(&to)?.is_none() {

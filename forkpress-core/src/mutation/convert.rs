@@ -220,7 +220,7 @@ fn move_all(
         staged.push(stage(conversion.to, &branch.path, target, &copied, patience, progress)?);
     }
     loop {
-        let publish = mutation.publish(patience).map_err(MutationError::from)?;
+        let publish = mutation.publish_widely(patience).map_err(MutationError::from)?;
         let timeout = patience.deadline().remaining().min(GATE_HOLD);
         match staged.iter_mut().try_for_each(|copy| copy.refresh(timeout).map(drop)) {
             Err(MutationError::Database(DatabaseError::Busy { .. })) if !patience.deadline().has_passed() => {
@@ -482,7 +482,7 @@ pub(super) fn heal_under_lock(
             if let Some(image) = new.image() {
                 storage::mount(&new, image)?;
             }
-            let publish = mutation.publish(patience).map_err(MutationError::from)?;
+            let publish = mutation.publish_widely(patience).map_err(MutationError::from)?;
             switch(site, conversion, publish.generation())?;
         }
         Phase::Switched => {

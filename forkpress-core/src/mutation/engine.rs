@@ -284,16 +284,17 @@ pub(super) fn with_room<T>(
     }
 }
 
-/// Makes a staged tree what its source is now, while no request runs, and says for how long that was and how many
+/// Makes a staged tree what its source is now, while no request of that runs, and says for how long that was and how many
 /// entries were taken again. Nobody is kept out while a foreign program is waited for.
 pub(super) fn refresh(
     mutation: &mut Mutation<'static>,
     staged: &mut Staged,
+    from: &BranchName,
     patience: &mut Patience<'_>,
 ) -> Result<(Duration, u64), MutationError> {
     let mut held = Duration::ZERO;
     loop {
-        let publish = mutation.publish(patience)?;
+        let publish = mutation.publish(std::slice::from_ref(from), patience)?;
         let refreshed = staged.refresh(patience.deadline().remaining().min(GATE_HOLD));
         held += publish.held_for();
         drop(publish);
@@ -324,7 +325,7 @@ impl Prepared<'_> {
 
         let mut held = Duration::ZERO;
         let published = loop {
-            let publish = match begun.mutation.publish(patience) {
+            let publish = match begun.mutation.publish(&owned(&intent.entry), patience) {
                 Ok(publish) => publish,
                 Err(error) => break Err(error.into()),
             };
@@ -374,6 +375,12 @@ impl Prepared<'_> {
         let (generation, retaken) = published?;
         Ok(Report { operation: intent.entry, generation, held, entries, retaken, recovered: begun.recovered })
     }
+}
+
+/// The branches of which no request may run while an operation is published: those that it changes, and the one that it takes
+/// from, which is cloned at a moment at which nobody is half done with something in it.
+pub(super) fn owned(entry: &Entry) -> Vec<BranchName> {
+    entry.names().chain(&entry.from).cloned().collect()
 }
 
 fn unfinished(intent: &Intent, source: DiskError) -> MutationError {
@@ -637,7 +644,7 @@ fn finish_what_died(
         restore_record(site, &intent)?;
         drop_intent(site)?;
     } else {
-        let publish = mutation.publish(patience)?;
+        let publish = mutation.publish(&owned(&intent.entry), patience)?;
         let record = prepare_record(site, &mut intent, publish.generation())?;
         if ending == Ending::Between {
             disk::rename(&waiting, &branch)?;
@@ -665,7 +672,7 @@ fn finish_files(
     } else {
         if record.is_none() {
             let files = Files::open(site.config.file_view, cow.staged_files(name))?;
-            let _publish = mutation.publish(patience)?;
+            let _publish = mutation.publish(&owned(&intent.entry), patience)?;
             take_back(site, &intent, &files)?;
         }
         // It is still there where somebody died between the record's return and this.

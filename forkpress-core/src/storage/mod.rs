@@ -262,7 +262,7 @@ fn unmount_in_peace(
     patience: &mut Patience<'_>,
 ) -> Result<(), StorageError> {
     loop {
-        let publish = mutation.publish(patience)?;
+        let publish = mutation.publish_widely(patience)?;
         let unmounted = unmount(image, force);
         drop(publish);
         match unmounted {
@@ -350,7 +350,7 @@ pub fn compact(site: &Site, lifecycle: &Lifecycle, patience: &mut Patience<'_>) 
     match image.kind() {
         ImageKind::Sparsebundle => sparsebundle::compact(image)?,
         ImageKind::XfsLoop => {
-            let _publish = mutation.publish(patience)?;
+            let _publish = mutation.publish_widely(patience)?;
             mount(&site.layout, image)?;
             let trimmed = xfs_loop::trim(image);
             unmount(image, false)?;
