@@ -80,7 +80,11 @@ test(
 		same( array( $request['pid'] ), array_column( $holders, 'pid' ), 'who holds operations.lock' );
 		same( 'serving GET x /slow.php', $holders[0]['doing'], 'what that one is doing' );
 		same( array( 0, 1 ), array_column( $sample['branches'], 'requests' ), 'requests of each branch' );
+		same( array( $request['pid'] ), array_column( $lock( $sample, 'x.lock' )['holders'], 'pid' ), "who holds the branch's lock" );
 
+		// A command that clones main would not wait for a request of x alone.
+		$stranger = fopen( "$site->dir/.forkpress/cow/operations.lock", 'r' );
+		flock( $stranger, LOCK_SH );
 		$create = $site->command( array( 'branch', 'create', 'y' ) );
 		$waits  = static fn ( string $name, string $operation ) => static function () use ( $top, $lock, $name, $operation ) {
 			$sample = $top();
@@ -117,6 +121,7 @@ test(
 		$words = $site->done( 'top' );
 		holds( 1 === preg_match( '~^  operations\.lock  waits .* branch create y from main$~m', $words ), "it is in the words, too: $words" );
 
+		fclose( $stranger );
 		posix_kill( $create->process->pid, SIGCONT );
 		touch( "$site->dir/x/go" );
 		same( 'done', Response::read( $slow )->body, 'the slow page' );

@@ -242,7 +242,7 @@ fn sort(note: Note) -> (Option<RequestRow>, Option<(String, LockUser)>) {
     let mut word = || words.next().unwrap_or_default();
     let (method, branch, path) = (word(), word(), word());
     let request = RequestRow { pid, branch, method, path, state: note.state.word(), age_seconds };
-    // It passes the gate first, and does not say at which of the two it is.
+    // It passes two gates and takes two locks, and does not say at which of them it is.
     (Some(request), is_waiting.then(|| ("operations.lock".to_owned(), user(&note.text))))
 }
 
