@@ -121,7 +121,8 @@ test(
 		$words = $site->done( 'top' );
 		holds( 1 === preg_match( '~^  operations\.lock  waits .* branch create y from main$~m', $words ), "it is in the words, too: $words" );
 
-		fclose( $stranger );
+		// Not only closed: the commands have inherited it.
+		flock( $stranger, LOCK_UN );
 		posix_kill( $create->process->pid, SIGCONT );
 		touch( "$site->dir/x/go" );
 		same( 'done', Response::read( $slow )->body, 'the slow page' );
