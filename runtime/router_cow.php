@@ -154,6 +154,8 @@ function forkpress_resolve(): array {
 	}
 	// Without the lock: a push changes a branch, and a client may read slowly.
 	if ( 'main' === $target['branch'] && preg_match( '#^/site\.git(?=/|$)#D', $target['path'] ) ) {
+		// Who came by a loopback address can't tell it from that.
+		header( 'X-ForkPress-Root-Host: ' . forkpress_root_host() );
 		require_once __DIR__ . '/git.php';
 		forkpress_serve_git( substr( $target['path'], strlen( '/site.git' ) ) );
 	}

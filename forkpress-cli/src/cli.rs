@@ -566,6 +566,20 @@ pub struct ExecArgs {
     pub program: Vec<OsString>,
 }
 
+#[derive(Clone, Debug, Args)]
+pub struct RemoteNameArgs {
+    /// What the checkout calls the site [default: origin]
+    #[arg(long, value_name = "NAME", value_parser = parse_remote_name)]
+    pub remote_name: Option<String>,
+}
+
+impl RemoteNameArgs {
+    /// What a new checkout calls the site.
+    pub fn name(&self) -> &str {
+        self.remote_name.as_deref().unwrap_or("origin")
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct CloneArgs {
     /// The address of the site's repository [default: that of the site that the current folder lies in]
@@ -574,6 +588,9 @@ pub struct CloneArgs {
     /// The folder to make [default: site]
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub remote_name: RemoteNameArgs,
 }
 
 #[derive(Debug, Args)]
@@ -585,6 +602,9 @@ pub struct CommitArgs {
     /// What the commit is about
     #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub message: String,
+
+    #[command(flatten)]
+    pub remote_name: RemoteNameArgs,
 }
 
 #[derive(Debug, Args)]
@@ -615,6 +635,9 @@ pub struct AgentsArgs {
     /// The address of the site's repository [default: that of the checkout, or of the site]
     #[arg(long, value_name = "URL", value_parser = parse_remote)]
     pub remote: Option<Remote>,
+
+    #[command(flatten)]
+    pub remote_name: RemoteNameArgs,
 
     /// Remove the agents with this prefix, branches and worktrees
     #[arg(long, conflicts_with_all = ["count", "from"])]
@@ -738,6 +761,17 @@ fn parse_prefix(text: &str) -> Result<String, String> {
 fn parse_remote(text: &str) -> Result<Remote, String> {
     Remote::parse(text)
         .ok_or_else(|| "a site's repository has an address such as http://wp.localhost:18080/site.git".to_owned())
+}
+
+/// What may stand in the name of a ref, and is no option.
+fn parse_remote_name(text: &str) -> Result<String, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_odd = text.is_empty() || text.starts_with(['-', '.']) || text.contains("..") || text.ends_with(['.']);
+    if text.chars().all(is_name) && !is_odd && !text.ends_with(".lock") {
+        Ok(text.to_owned())
+    } else {
+        Err("not a name of letters, digits, '-', '_' and '.', such as origin".to_owned())
+    }
 }
 
 /// A host name, in lower case and without a port, that leaves room for a branch's label.

@@ -22,11 +22,13 @@ const URL: &str = "http://wp.localhost:18080/site.git";
 /// A bare repository that looks like a site's, and a user who has no git settings but what leads there.
 struct World {
     sandbox: Sandbox,
+    /// What forkpress finds in its environment besides.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl World {
     fn new() -> Self {
-        let world = Self { sandbox: Sandbox::new() };
+        let world = Self { sandbox: Sandbox::new(), environment: Vec::new() };
         world.sandbox.forkpress(&[]);
         let settings = format!(
             "[url \"{}\"]\n\tinsteadOf = {URL}\n[init]\n\tdefaultBranch = main\n[user]\n\tname = Ann\n\temail = ann@example.test\n",
@@ -71,7 +73,7 @@ impl World {
 
     fn command(&self, dir: &Path, arguments: &[&str]) -> Command {
         let mut command = self.sandbox.forkpress(arguments);
-        self.set(command.current_dir(dir));
+        self.set(command.current_dir(dir)).envs(self.environment.iter().cloned());
         command
     }
 
@@ -485,4 +487,296 @@ impl World {
         assert_eq!(output.status.code(), Some(1), "forkpress {arguments:?}: {}", stderr(&output));
         stderr(&output)
     }
+}
+
+/// Settings that change what git does, hides or asks, each of which somebody has.
+const HOSTILE: &str = r#"
+[core]
+	autocrlf = true
+	eol = crlf
+	safecrlf = true
+	excludesFile = HOME/ignore-all
+	attributesFile = HOME/attributes
+	hooksPath = HOME/hooks
+	fsmonitor = HOME/hooks/nothing-changed
+	ignoreStat = true
+	pager = false
+	editor = false
+	askPass = false
+	sshCommand = false
+	commentChar = o
+[status]
+	showUntrackedFiles = no
+	relativePaths = false
+	short = true
+[clone]
+	defaultRemoteName = upstream
+[checkout]
+	defaultRemote = upstream
+	guess = false
+[init]
+	templateDir = HOME/template
+	defaultBranch = trunk
+[branch]
+	autoSetupMerge = false
+	autoSetupRebase = always
+	sort = -committerdate
+[push]
+	default = nothing
+	followTags = true
+	gpgSign = true
+	recurseSubmodules = only
+	pushOption = nobody-takes-this
+[commit]
+	gpgSign = true
+	template = /nowhere/template
+	cleanup = scissors
+	verbose = true
+[tag]
+	gpgSign = true
+[gpg]
+	program = false
+[pull]
+	rebase = interactive
+	ff = only
+[rebase]
+	autoSquash = true
+	backend = apply
+	updateRefs = true
+	missingCommitsCheck = error
+[merge]
+	ff = false
+	verifySignatures = true
+	conflictStyle = zdiff3
+[fetch]
+	prune = true
+	recurseSubmodules = true
+	fsckObjects = true
+[protocol]
+	allow = never
+[submodule]
+	recurse = true
+[diff]
+	external = false
+	noprefix = true
+	relative = true
+	orderFile = /nowhere/order
+	renames = copies
+	ignoreSubmodules = all
+[color]
+	ui = always
+[column]
+	ui = always
+[log]
+	showSignature = true
+[i18n]
+	commitEncoding = ISO-8859-1
+[url "https://nowhere.invalid/"]
+	insteadOf = http://
+	pushInsteadOf = http://
+[http]
+	proxy = http://127.0.0.1:9
+	extraHeader = "X-Hostile: yes"
+[credential]
+	helper = "!echo asked >>HOME/asked; false"
+[worktree]
+	guessRemote = true
+"#;
+
+/// Whoever runs forkpress has these settings, for all of their repositories and of their machine, and this environment.
+fn make_hostile(world: &World) -> Vec<(&'static str, String)> {
+    let home = world.sandbox.file("home");
+    for dir in ["hooks", "template/hooks", "xdg/git"] {
+        fs::create_dir_all(home.join(dir)).unwrap();
+    }
+    let hooks = ["pre-commit", "commit-msg", "post-commit", "post-checkout", "post-merge", "pre-push", "pre-rebase"];
+    for hook in hooks.into_iter().chain(["reference-transaction", "post-index-change", "nothing-changed"]) {
+        for path in [home.join("hooks").join(hook), home.join("template/hooks").join(hook)] {
+            fs::write(&path, "#!/bin/sh\nexit 1\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+    for file in ["ignore-all", "xdg/git/ignore"] {
+        fs::write(home.join(file), "*\n").unwrap();
+    }
+    for file in ["attributes", "xdg/git/attributes"] {
+        fs::write(home.join(file), "* text eol=crlf filter=gone\n").unwrap();
+    }
+    let settings = HOSTILE.replace("HOME", home.to_str().unwrap());
+    fs::write(home.join("system"), &settings).unwrap();
+    let own = fs::read_to_string(world.sandbox.file("gitconfig")).unwrap();
+    for name in ["global", ".gitconfig"] {
+        fs::write(home.join(name), format!("{settings}{own}")).unwrap();
+    }
+    let file = |name: &str| home.join(name).display().to_string();
+    let mut environment = vec![
+        ("HOME", file("")),
+        ("XDG_CONFIG_HOME", file("xdg")),
+        ("GIT_CONFIG_GLOBAL", file("global")),
+        ("GIT_CONFIG_SYSTEM", file("system")),
+        ("GIT_CONFIG_NOSYSTEM", "0".to_owned()),
+        ("GIT_TEMPLATE_DIR", file("template")),
+        ("GIT_CEILING_DIRECTORIES", world.here().display().to_string()),
+    ];
+    let others = [
+        ("GIT_DIR", "/nowhere"),
+        ("GIT_WORK_TREE", "/nowhere"),
+        ("GIT_INDEX_FILE", "/nowhere/index"),
+        ("GIT_OBJECT_DIRECTORY", "/nowhere/objects"),
+        ("GIT_NAMESPACE", "x"),
+        ("GIT_PREFIX", "x/"),
+        ("GIT_EXEC_PATH", "/nowhere"),
+        ("GIT_CONFIG", "/nowhere/config"),
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "status.showUntrackedFiles"),
+        ("GIT_CONFIG_VALUE_0", "no"),
+        ("GIT_CONFIG_PARAMETERS", "'core.bare'='true'"),
+        ("GIT_TRACE", "1"),
+        ("GIT_TRACE_CURL", "1"),
+        ("GIT_EDITOR", "false"),
+        ("GIT_SEQUENCE_EDITOR", "false"),
+        ("GIT_ASKPASS", "false"),
+        ("GIT_SSH_COMMAND", "false"),
+        ("GIT_PAGER", "false"),
+        ("GIT_DEFAULT_HASH", "sha256"),
+        ("GIT_DEFAULT_REF_FORMAT", "reftable"),
+        ("GIT_LITERAL_PATHSPECS", "1"),
+        ("GIT_ALLOW_PROTOCOL", "none"),
+        ("GIT_EXTERNAL_DIFF", "false"),
+        ("LC_ALL", "de_DE.UTF-8"),
+        ("LANGUAGE", "de"),
+        ("http_proxy", "http://127.0.0.1:9"),
+        ("all_proxy", "http://127.0.0.1:9"),
+        ("EDITOR", "false"),
+    ];
+    environment.extend(others.map(|(name, value)| (name, value.to_owned())));
+    environment
+}
+
+/// Runs every command around Git, and tells all that is to be seen of it, with nothing in it of the folder and the hour.
+fn all_that_happens(hostile: bool) -> Vec<String> {
+    let mut world = World::new();
+    if hostile {
+        world.environment = make_hostile(&world);
+    }
+    let (here, site) = (world.here(), world.sandbox.file("site"));
+    fs::remove_dir(&site).unwrap();
+    let agents = world.sandbox.file("agents");
+    let mut seen = Vec::new();
+    let mut see = |what: &str| {
+        let lines: Vec<_> = what
+            .replace(here.to_str().unwrap(), "HERE/")
+            .replace("HERE//", "HERE/")
+            .lines()
+            .filter(|line| !line.contains("\"commit\": "))
+            .map(str::to_owned)
+            .collect();
+        seen.push(lines.join("\n"));
+    };
+    let here = &world.here();
+    let state = |checkout: &Path| {
+        let git = |arguments: &[&str]| world.git(checkout, arguments);
+        [
+            git(&["status", "--porcelain=v2", "--branch", "--untracked-files=all"])
+                .lines()
+                .skip(1)
+                .collect::<Vec<_>>()
+                .join("\n"),
+            git(&["log", "--all", "--date-order", "--format=%an %ae %G? %s"]),
+            git(&["rev-parse", "HEAD^{tree}"]),
+            git(&["branch", "--all", "--format=%(refname) %(upstream)"]),
+            git(&["tag", "--list"]),
+            world.git(&world.bare(), &["for-each-ref", "--format=%(refname) %(tree)"]),
+        ]
+        .join("\n")
+    };
+
+    world.run(here, &["clone", URL, "site"]);
+    // What a person sets, and what they install, in this one checkout is meant.
+    world.hook(&site.join(".git"), "pre-commit", "echo ran >>\"$(git rev-parse --git-common-dir)/pre-commit-ran\"");
+    world.git(&site, &["tag", "-a", "-m", "a tag", "v1"]);
+    see(&state(&site));
+    fs::write(site.join("wordpress/new.php"), "<?php\r\n// new\n").unwrap();
+    write(&site, "<?php\r\n// two\r\n");
+    see(&world.run(&site, &["commit", "-m", "objects: änderung\n\n# no comment\n\n", "--json"]));
+    see(&state(&site));
+    assert_eq!(fs::read_to_string(site.join(".git/pre-commit-ran")).unwrap(), "ran\n");
+    assert_eq!(world.git(&world.bare(), &["show", "main:wordpress/new.php"]), "<?php\r\n// new");
+    see(&world.git(&world.bare(), &["cat-file", "-p", "main:wordpress/index.php"]));
+
+    see(&world.run(&site, &["git", "branch", "create", "headline"]));
+    see(&state(&site));
+    fs::write(site.join("wordpress/headline.php"), "<?php\n").unwrap();
+    see(&world.run(here, &["commit", "-m", "fixup! objects", "site"]));
+    world.change_on_site("headline", "wordpress/index.php", "<?php // on the site\n");
+    fs::write(site.join("wordpress/mine.php"), "<?php // mine\n").unwrap();
+    write(&site, "<?php\r\n// two\r\n");
+    world.git(&site, &["-c", "core.hooksPath=/dev/null", "commit", "-q", "--allow-empty", "-m", "fixup! objects"]);
+    fs::write(site.join("wordpress/headline.php"), "<?php // not committed\n").unwrap();
+    see(&world.run(&site, &["pull"]));
+    see(&state(&site));
+    world.run(&site, &["commit", "-m", "mine"]);
+    see(&state(&site));
+
+    see(&world.run(here, &["agents", "--count", "3", "--remote", URL]));
+    see(&state(&agents));
+    fs::write(agents.join("agent-1/wordpress/new.php"), "<?php // work\n").unwrap();
+    write(&agents.join("agent-2"), "<?php // work\n");
+    see(&world.refused(here, &["agents", "--remove"]));
+    assert_eq!(fs::read_to_string(agents.join("agent-1/wordpress/new.php")).unwrap(), "<?php // work\n");
+    see(&state(&agents));
+    see(&world.run(&agents.join("agent-1"), &["commit", "-m", "work", "--json"]));
+    see(&world.refused(here, &["agents", "--remove"]));
+    see(&state(&agents));
+    assert!(!world.sandbox.file("home/asked").exists(), "nobody was asked for a password");
+    seen
+}
+
+#[test]
+fn commands_do_the_same_whatever_settings_and_environment_a_person_has() {
+    let (clean, hostile) = (all_that_happens(false), all_that_happens(true));
+    for (clean, hostile) in clean.iter().zip(&hostile) {
+        assert_eq!(hostile, clean);
+    }
+}
+
+#[test]
+fn a_checkout_that_hides_new_files_from_its_user_does_not_hide_them_from_us() {
+    let world = World::new();
+    world.run(&world.here(), &["agents", "--count", "1", "--remote", URL]);
+    let (agents, work) = (world.sandbox.file("agents"), world.sandbox.file("agents/agent-1/wordpress/new.php"));
+    world.git(&agents, &["config", "status.showUntrackedFiles", "no"]);
+    fs::write(&work, "<?php // work\n").unwrap();
+    let said = world.refused(&world.here(), &["agents", "--remove"]);
+    assert!(said.contains("caused by: agent-1: not committed: wordpress/new.php\n"), "{said}");
+    let said = world.run(&agents.join("agent-1"), &["commit", "-m", "work"]);
+    assert!(said.starts_with("forkpress: committed and pushed to 'agent-1'\n"), "{said}");
+    assert_eq!(world.git(&world.bare(), &["show", "agent-1:wordpress/new.php"]), "<?php // work");
+}
+
+#[test]
+fn a_remote_may_have_another_name() {
+    let world = World::new();
+    world.run(&world.here(), &["clone", URL, "checkout", "--remote-name", "site"]);
+    let checkout = world.sandbox.file("checkout");
+    assert_eq!(world.git(&checkout, &["remote"]), "site");
+    write(&checkout, "<?php // two\n");
+    world.run(&checkout, &["commit", "-m", "two"]);
+    world.git(&checkout, &["remote", "add", "again", URL]);
+    write(&checkout, "<?php // three\n");
+    world.run(&checkout, &["commit", "-m", "three", "--remote-name", "again"]);
+    assert_eq!(world.git(&world.bare(), &["show", "main:wordpress/index.php"]), "<?php // three");
+    assert_eq!(world.git(&checkout, &["rev-parse", "again/main"]), world.git(&world.bare(), &["rev-parse", "main"]));
+    let said = world.refused(&checkout, &["commit", "-m", "x", "--remote-name", "nowhere"]);
+    assert!(said.contains("has no remote 'nowhere'"), "{said}");
+
+    world.run(&world.here(), &["agents", "checkout", "--count", "1", "--remote-name", "again"]);
+    assert_eq!(world.git(&checkout.join("agent-1"), &["rev-parse", "--abbrev-ref", "@{upstream}"]), "again/agent-1");
+    world.run(&checkout, &["agents", "--remove", "--remote-name", "again"]);
+    world.run(&world.here(), &["agents", "fleet", "--count", "1", "--remote", URL, "--remote-name", "site"]);
+    assert_eq!(
+        world.git(&world.sandbox.file("fleet/agent-1"), &["rev-parse", "--abbrev-ref", "@{upstream}"]),
+        "site/agent-1"
+    );
+    assert!(world.run(&world.sandbox.file("fleet"), &["agents", "--remove"]).starts_with("removed agent 'agent-1'"));
 }

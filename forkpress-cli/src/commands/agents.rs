@@ -24,9 +24,6 @@ use crate::{number, output, progress, site};
 
 use place::Place;
 
-/// The remote that agents' branches are on.
-const ORIGIN: &str = "origin";
-
 /// Where `forkpress agents` makes its checkout if it is told no other folder.
 const FOLDER: &str = "agents";
 
@@ -47,9 +44,9 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
             };
             let dir = folder(args)?;
             progress.begin(&format!("cloning into {}", dir.display()), None);
-            super::checkout::make_checkout(remote.url(), &dir, &interrupt)?;
+            super::checkout::make_checkout(remote.url(), &dir, args.remote_name.name(), &interrupt)?;
             progress.end();
-            (Home::at(&dir)?, true)
+            (Home::at(&dir, args)?, true)
         }
         Err(failure) => return Err(failure),
     };
@@ -73,6 +70,8 @@ struct Home {
     /// Its folder, in which the worktrees are.
     dir: PathBuf,
     checkout: Checkout,
+    /// What the checkout calls the site that the agents' branches are on.
+    origin: String,
     remote: Remote,
 }
 
@@ -81,10 +80,10 @@ impl Home {
     fn find(args: &AgentsArgs) -> Result<Self, Failure> {
         let current = site::current_dir()?;
         let home = match &args.dir {
-            Some(dir) => Self::at(&current.join(dir))?,
-            None => match Self::at(&current) {
+            Some(dir) => Self::at(&current.join(dir), args)?,
+            None => match Self::at(&current, args) {
                 Ok(home) => home,
-                Err(_) => Self::at(&current.join(FOLDER))?,
+                Err(_) => Self::at(&current.join(FOLDER), args)?,
             },
         };
         match &args.remote {
@@ -97,7 +96,7 @@ impl Home {
     }
 
     /// The checkout that `dir` lies in, whichever of its worktrees that is.
-    fn at(dir: &Path) -> Result<Self, Failure> {
+    fn at(dir: &Path, args: &AgentsArgs) -> Result<Self, Failure> {
         let no_checkout = || {
             Failure::new(format!("{} is no checkout of a site", dir.display()))
                 .hint("forkpress agents DIR --remote http://wp.localhost:18080/site.git makes one")
@@ -106,17 +105,22 @@ impl Home {
             return Err(no_checkout());
         }
         let checkout = Checkout::open(dir).map_err(|_| no_checkout())?;
-        let remote = checkout.remote(ORIGIN).ok_or_else(no_checkout)?;
+        let origin = match &args.remote_name.remote_name {
+            Some(name) => name.clone(),
+            None => checkout.remote_name(BranchName::MAIN).map_err(|_| no_checkout())?.to_owned(),
+        };
+        let remote = checkout.remote(&origin).ok_or_else(no_checkout)?;
         let dir = git::worktrees(dir)?.into_iter().next().ok_or_else(no_checkout)?;
-        Ok(Self { checkout: Checkout::open(&dir)?, dir, remote })
+        Ok(Self { checkout: Checkout::open(&dir)?, dir, origin, remote })
     }
 
     fn worktree(&self, name: &BranchName) -> PathBuf {
         self.dir.join(name.as_str())
     }
 
-    fn url(&self, name: &BranchName) -> String {
-        self.remote.address().url(name)
+    /// The branch of the site as it was fetched last.
+    fn tracking(&self, name: &BranchName) -> String {
+        format!("refs/remotes/{}/{name}", self.origin)
     }
 
     /// What a new branch or a new worktree can't be called.
@@ -174,15 +178,15 @@ fn make(made: &mut Made<'_>, args: &AgentsArgs, interrupt: &Interrupt, progress:
     interrupt.check()?;
 
     progress.begin("checking out", Some(u64::from(args.count)));
-    let refspecs: Vec<_> = names.iter().map(|name| git::tracking(ORIGIN, name)).collect();
-    git::fetch(&home.checkout, ORIGIN, &refspecs)?;
+    let refspecs: Vec<_> = names.iter().map(|name| git::tracking(&home.origin, name)).collect();
+    git::fetch(&home.checkout, &home.origin, &refspecs)?;
     // One after the other: a git that looks at the worktrees fails where another is just about to add one.
     for name in &names {
         interrupt.check()?;
         made.worktrees.push(name.clone());
         let path = home.worktree(name);
         let mut add = git::command(&home.dir, ["worktree", "add", "--quiet", "--no-checkout", "--track"]);
-        git::succeed(add.args(["-b", name.as_str()]).arg(path).arg(format!("refs/remotes/{ORIGIN}/{name}")))?;
+        git::succeed(add.args(["-b", name.as_str()]).arg(path).arg(home.tracking(name)))?;
     }
     side_by_side(&names, |name| {
         interrupt.check()?;
@@ -240,14 +244,16 @@ impl Made<'_> {
 }
 
 fn tell(home: &Home, names: &[BranchName], as_json: bool) -> Result<(), Failure> {
+    let address = home.remote.address();
+    let url = |name: &BranchName| address.as_ref().map(|address| address.url(name));
     if as_json {
-        let row = |name| json!({ "branch": name, "worktree": home.worktree(name), "url": home.url(name) });
+        let row = |name| json!({ "branch": name, "worktree": home.worktree(name), "url": url(name) });
         output::json(&names.iter().map(row).collect::<Vec<_>>())?;
         return Ok(());
     }
     let width = names.iter().map(|name| name.as_str().len()).max().unwrap_or_default();
     for name in names {
-        let (url, worktree) = (home.url(name), home.worktree(name));
+        let (url, worktree) = (url(name).unwrap_or_else(|| "-".to_owned()), home.worktree(name));
         output::line(format_args!("{:width$}  {url}  {}", name.as_str(), worktree.display()))?;
     }
     Ok(())

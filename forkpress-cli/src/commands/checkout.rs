@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use forkpress_core::layout::WORK_DIR;
+use forkpress_core::name::BranchName;
 use forkpress_core::site::Site;
 use serde_json::json;
 
@@ -26,17 +27,17 @@ pub fn clone(work_dir: Option<&Path>, args: &CloneArgs, as_json: bool) -> Result
     let dir = site::current_dir()?.join(args.dir.as_deref().unwrap_or(Path::new("site")));
     let progress = progress::shown(as_json);
     progress.begin(&format!("cloning into {}", dir.display()), None);
-    make_checkout(&url, &dir, &Interrupt::on_signals()?)?;
+    make_checkout(&url, &dir, args.remote_name.name(), &Interrupt::on_signals()?)?;
     progress.end();
     let head = Head::read(&dir)?;
     let branch = head.branch()?;
-    let preview = Remote::parse(&url).map(|remote| remote.address().url(&branch));
+    let url = Remote::parse(&url).and_then(|remote| preview(&remote, &branch));
     if as_json {
-        output::json(&json!({ "dir": dir, "branch": branch.as_str(), "commit": head.commit, "url": preview }))?;
+        output::json(&json!({ "dir": dir, "branch": branch.as_str(), "commit": head.commit, "url": url }))?;
         return Ok(());
     }
     output::line(format_args!("forkpress: cloned '{branch}' into {}", dir.display()))?;
-    preview.iter().try_for_each(output::line)?;
+    url.iter().try_for_each(output::line)?;
     Ok(())
 }
 
@@ -47,7 +48,7 @@ pub fn remote_of_site(work_dir: Option<&Path>) -> Result<Remote, Failure> {
         Err(failure) if work_dir.is_none() => {
             let running = site::servers(site::registry()?.list()?);
             let remote = running.first().map(|server| {
-                Remote::at(Address { root_host: server.root_host.clone(), port: server.port }).to_string()
+                Remote::at(&Address { root_host: server.root_host.clone(), port: server.port }).to_string()
             });
             let example = remote.unwrap_or_else(|| "http://wp.localhost:18080/site.git".to_owned());
             return Err(failure.hint(format!("name the site, as in: forkpress clone {example}")));
@@ -55,17 +56,23 @@ pub fn remote_of_site(work_dir: Option<&Path>) -> Result<Remote, Failure> {
         Err(failure) => return Err(failure),
     };
     let server = site::server_of(&site)?.ok_or_else(|| not_served(&site))?;
-    Ok(Remote::at(Address { root_host: server.root_host, port: server.port }))
+    Ok(Remote::at(&Address { root_host: server.root_host, port: server.port }))
 }
 
 fn not_served(site: &Site) -> Failure {
     Failure::new(format!("the site in {} is not served", site.layout.public_root().display())).hint("forkpress serve")
 }
 
+/// The address of a branch, where that can be told.
+fn preview(remote: &Remote, branch: &BranchName) -> Option<String> {
+    remote.address().map(|address| address.url(branch))
+}
+
 /// Makes a checkout of `main` in `dir`, or leaves nothing.
-pub fn make_checkout(url: &str, dir: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
+pub fn make_checkout(url: &str, dir: &Path, remote: &str, interrupt: &Interrupt) -> Result<(), Failure> {
     refuse_place(dir)?;
-    let mut clone = git::command(Path::new("."), ["clone", "--quiet", "--no-checkout", "--"]);
+    let arguments = ["clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--origin", remote, "--"];
+    let mut clone = git::remote_command(Path::new("."), Some(url), arguments);
     let output = git::outcome(clone.arg(url).arg(dir))?;
     if !output.status.success() {
         interrupt.check()?;
@@ -124,7 +131,12 @@ pub fn commit(args: &CommitArgs, as_json: bool) -> Result<(), Failure> {
     let checkout = Checkout::open(&repository(args.repo.as_deref())?)?;
     let head = checkout.head()?;
     let branch = head.branch()?;
-    let remote = checkout.remote_name(branch.as_str())?;
+    let usual = checkout.remote_name(branch.as_str());
+    let remote = match &args.remote_name.remote_name {
+        Some(name) => checkout.known_remote(name)?,
+        None => usual.clone()?,
+    };
+    let is_usual = usual.is_ok_and(|usual| usual == remote);
     let upstream = checkout.upstream(branch.as_str());
     if let Some(upstream) = upstream.filter(|upstream| *upstream != branch.as_str()) {
         return Err(Failure::new(format!("'{branch}' follows another branch of the site, '{upstream}'")).hint(format!(
@@ -138,7 +150,8 @@ pub fn commit(args: &CommitArgs, as_json: bool) -> Result<(), Failure> {
         // What is tidied up now would be waited for; a pull tidies up, too.
         checkout.git(&["-c", "maintenance.auto=false", "-c", "gc.auto=0", "commit", "--quiet", "-m", &args.message])?;
     }
-    let pushed = committed || head.ahead > 0 || !head.is_tracked || upstream.is_none();
+    // How another remote stands, only that remote knows.
+    let pushed = committed || head.ahead > 0 || !head.is_tracked || upstream.is_none() || !is_usual;
     if pushed {
         let progress = progress::shown(as_json);
         progress.begin(&format!("pushing to '{branch}'"), None);
@@ -148,7 +161,7 @@ pub fn commit(args: &CommitArgs, as_json: bool) -> Result<(), Failure> {
         take_over(&checkout, remote, branch.as_str())?;
     }
 
-    let url = checkout.remote(remote).map(|remote| remote.address().url(&branch));
+    let url = checkout.remote(remote).and_then(|remote| preview(&remote, &branch));
     if as_json {
         let commit = checkout.git(&["rev-parse", "HEAD"])?;
         output::json(&json!({
@@ -184,13 +197,13 @@ pub fn pull(args: &PullArgs, as_json: bool) -> Result<(), Failure> {
     let checkout = Checkout::open(&repository(args.repo.as_deref())?)?;
     let before = checkout.head()?;
     let branch = before.branch()?;
+    let remote = checkout.remote_name(branch.as_str())?;
     if checkout.upstream(branch.as_str()).is_none() {
         return Err(Failure::new(format!("'{branch}' is not on the site yet")).hint("forkpress commit -m MESSAGE"));
     }
     let progress = progress::shown(as_json);
     progress.begin(&format!("pulling '{branch}'"), None);
-    let mut pull = git::command(checkout.dir(), ["pull", "--quiet", "--rebase=true", "--autostash", "--no-tags"]);
-    let output = git::outcome(&mut pull)?;
+    let pulled = git::pull(&checkout, remote)?;
     progress.end();
 
     let after = checkout.head()?;
@@ -205,11 +218,9 @@ pub fn pull(args: &PullArgs, as_json: bool) -> Result<(), Failure> {
                 .hint("mend the files, then: git add FILE..., git stash drop")
         });
     }
-    if !output.status.success() {
-        return Err(git::not_reached(git::failed(&pull, &output), &output.stderr));
-    }
+    pulled?;
 
-    let url = checkout.remote(checkout.remote_name(branch.as_str())?).map(|remote| remote.address().url(&branch));
+    let url = checkout.remote(remote).and_then(|remote| preview(&remote, &branch));
     let is_new = before.commit != after.commit;
     if as_json {
         output::json(&json!({
@@ -251,7 +262,7 @@ pub fn branch(command: &GitBranchCommand, as_json: bool) -> Result<(), Failure> 
         .map_err(|failure| failure.during(format!("'{name}' is on the site, but the checkout could not switch to it")))
         .map_err(|failure| failure.hint(format!("commit or stash what is in the way, then: git switch {name}")))?;
 
-    let url = checkout.remote(remote).map(|remote| remote.address().url(name));
+    let url = checkout.remote(remote).and_then(|remote| preview(&remote, name));
     if as_json {
         output::json(&json!({ "created": name.as_str(), "from": from.as_str(), "url": url }))?;
         return Ok(());

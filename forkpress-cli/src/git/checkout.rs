@@ -78,9 +78,23 @@ impl Checkout {
             })
     }
 
+    /// A remote that the checkout has.
+    pub fn known_remote<'name>(&self, name: &'name str) -> Result<&'name str, Failure> {
+        let is_known = self.settings.remotes().any(|known| known == name);
+        is_known.then_some(name).ok_or_else(|| {
+            Failure::new(format!("{} has no remote '{name}'", self.dir.display()))
+                .hint(format!("git remote add {name} http://wp.localhost:18080/site.git"))
+        })
+    }
+
+    /// The address of a remote.
+    pub fn url(&self, name: &str) -> Option<&str> {
+        self.settings.get(&format!("remote.{name}.url"))
+    }
+
     /// The site that a remote is the repository of, where it is one.
     pub fn remote(&self, name: &str) -> Option<Remote> {
-        Remote::parse(self.settings.get(&format!("remote.{name}.url"))?)
+        Remote::parse(self.url(name)?)
     }
 
     /// The name on the site of the branch that a local branch follows, if it follows one.

@@ -2,21 +2,43 @@
 
 use std::process::Output;
 
-use super::{Checkout, command, failed, outcome, said, said_by_server};
+use super::{Checkout, failed, outcome, remote_command, said, said_by_server};
 use crate::failure::Failure;
 
 /// Pushes `refspec`. A refusal says what the site said, and what to type next.
 pub fn push(checkout: &Checkout, remote: &str, refspec: &str, options: &[&str]) -> Result<(), Failure> {
-    let mut push = command(checkout.dir(), ["push", "--porcelain", "--no-progress"]);
+    let mut push =
+        remote_command(checkout.dir(), checkout.url(remote), ["push", "--porcelain", "--no-progress", "--no-signed"]);
     let output = outcome(push.args(options).args([remote, refspec]))?;
     if output.status.success() { Ok(()) } else { Err(not_pushed(&output)) }
 }
 
 /// Fetches branches into the checkout's remote-tracking branches.
 pub fn fetch(checkout: &Checkout, remote: &str, refspecs: &[String]) -> Result<(), Failure> {
-    let mut fetch = command(checkout.dir(), ["fetch", "--quiet", "--no-tags", remote]);
+    let mut fetch = remote_command(checkout.dir(), checkout.url(remote), ["fetch", "--quiet", "--no-tags", remote]);
     let output = outcome(fetch.args(refspecs))?;
     if output.status.success() { Ok(()) } else { Err(not_reached(failed(&fetch, &output), &output.stderr)) }
+}
+
+/// Rebases what is checked out onto what its branch has on the site, and puts back afterwards what was not committed. Its
+/// branch follows one of `remote`. A conflict is an outcome.
+pub fn pull(checkout: &Checkout, remote: &str) -> Result<Result<(), Failure>, Failure> {
+    let arguments = ["pull", "--quiet", "--rebase=true", "--autostash", "--no-tags", "--no-recurse-submodules"];
+    let mut pull = remote_command(checkout.dir(), checkout.url(remote), arguments);
+    let output = outcome(&mut pull)?;
+    let failure = || not_reached(failed(&pull, &output), &output.stderr);
+    Ok(if output.status.success() { Ok(()) } else { Err(failure()) })
+}
+
+/// The branches of a remote whose names match a pattern.
+pub fn list_branches(checkout: &Checkout, remote: &str, pattern: &str) -> Result<Vec<String>, Failure> {
+    let mut list = remote_command(checkout.dir(), checkout.url(remote), ["ls-remote", "--heads", remote]);
+    let output = outcome(list.arg(format!("refs/heads/{pattern}")))?;
+    if !output.status.success() {
+        return Err(not_reached(failed(&list, &output), &output.stderr));
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().filter_map(|line| Some(line.split_once("\trefs/heads/")?.1.to_owned())).collect())
 }
 
 /// The refspec with which a branch of the site becomes a remote-tracking branch.

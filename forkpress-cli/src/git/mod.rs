@@ -1,46 +1,53 @@
 //! The user's own `git`: started without ever asking a question, its answers read.
 //!
-//! What it says is read in English, so `LC_ALL=C`. Its settings are the user's: names, hooks and filters are theirs.
+//! What it says is read in English, so `LC_ALL=C`. What of the user's settings reaches it is decided in [`settings`], for every
+//! command that is run.
 
 mod checkout;
 mod exchange;
 mod remote;
+mod settings;
 mod worktree;
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 pub use checkout::{Checkout, Head, listed};
-pub use exchange::{fetch, not_reached, push, tracking};
+pub use exchange::{fetch, list_branches, not_reached, pull, push, tracking};
 pub use remote::Remote;
 pub use worktree::worktrees;
 
 use crate::failure::{During, Failure};
 
-/// What would make git look elsewhere than where it is told to; a hook that calls `forkpress` has these set.
-const LOCATIONS: [&str; 7] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-];
-
-/// A git command that is run in `dir`.
+/// A git command that is run in `dir`, and speaks with no other repository.
 pub fn command<I>(dir: &Path, arguments: I) -> Command
 where
     I: IntoIterator,
     I::Item: AsRef<OsStr>,
 {
+    let mut command = settings::command(dir, None);
+    command.arg("-C").arg(dir).args(arguments);
+    command
+}
+
+/// A git command that is run in `dir` and speaks with the repository at `url`; none where it is not known.
+pub fn remote_command<I>(dir: &Path, url: Option<&str>, arguments: I) -> Command
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    // Of an unknown one nothing can be said: it is reached as the user says.
+    let mut command = settings::command(dir, Some(url.unwrap_or_default()));
+    command.arg("-C").arg(dir).args(arguments);
+    command
+}
+
+/// The user's git with all of the user's settings. Only proxies are not asked for sites of this machine.
+pub fn of_user() -> Command {
     let mut command = Command::new("git");
-    command.arg("-C").arg(dir).args(arguments).env("LC_ALL", "C").env("GIT_TERMINAL_PROMPT", "0");
-    // A rebase that goes through takes the messages as they are.
-    command.env("GIT_EDITOR", "true").stdin(Stdio::null());
-    LOCATIONS.iter().fold(&mut command, |command, name| command.env_remove(name));
+    settings::bypass_proxies(&mut command);
     command
 }
 
@@ -107,10 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn git_never_asks_and_looks_where_it_is_told_to() {
+    fn git_never_asks_and_reads_nobody_s_settings() {
         let command = command(Path::new("/x"), ["status"]);
         let variables: Vec<_> = command.get_envs().collect();
-        assert!(variables.contains(&(OsStr::new("GIT_TERMINAL_PROMPT"), Some(OsStr::new("0")))));
-        assert!(variables.contains(&(OsStr::new("GIT_DIR"), None)));
+        for (name, value) in [("GIT_TERMINAL_PROMPT", "0"), ("GIT_ASKPASS", ""), ("GIT_CONFIG_GLOBAL", "/dev/null")] {
+            assert!(variables.contains(&(OsStr::new(name), Some(OsStr::new(value)))), "{name}");
+        }
     }
 }

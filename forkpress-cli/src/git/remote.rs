@@ -1,9 +1,12 @@
 //! The address of a site's Git repository, and what follows from it.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use forkpress_core::name::BranchName;
 
+use crate::output;
+use crate::server;
 use crate::site::Address;
 
 /// What the path of a site's repository is.
@@ -14,8 +17,9 @@ const PATH: &str = "/site.git";
 pub struct Remote {
     /// As it was given.
     url: String,
-    /// Where the site is served.
-    address: Address,
+    /// The host, in lower case; an IPv6 address in brackets.
+    host: String,
+    port: u16,
 }
 
 impl Remote {
@@ -23,19 +27,23 @@ impl Remote {
     pub fn parse(url: &str) -> Option<Self> {
         let authority = url.strip_prefix("http://")?.trim_end_matches('/').strip_suffix(PATH)?;
         let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
-        let (root_host, port) = match host.rsplit_once(':') {
-            Some((root_host, port)) => (root_host, port.parse().ok()?),
-            None => (host, 80),
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (host, port.parse().ok()?),
+            _ => (host, 80),
         };
-        let is_host = !root_host.is_empty() && !root_host.contains(['/', ':', '@', '?', '#']);
-        let address = Address { root_host: root_host.to_owned(), port };
-        is_host.then(|| Self { url: url.to_owned(), address })
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let is_literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_host = match is_literal {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && !host.contains(['/', ':', '@', '?', '#']),
+        };
+        is_host.then(|| Self { url: url.to_owned(), host, port })
     }
 
     /// The repository of a site that is served at `address`.
-    pub fn at(address: Address) -> Self {
+    pub fn at(address: &Address) -> Self {
         let root = address.host(&BranchName::main());
-        Self { url: format!("http://{root}{PATH}"), address }
+        Self { url: format!("http://{root}{PATH}"), host: address.root_host.clone(), port: address.port }
     }
 
     /// The address as git takes it.
@@ -43,16 +51,49 @@ impl Remote {
         &self.url
     }
 
-    /// Where the site is served.
-    pub fn address(&self) -> &Address {
-        &self.address
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether its host is this very machine, by its name.
+    pub fn is_on_this_machine(&self) -> bool {
+        self.host == "localhost" || self.host.ends_with(".localhost") || self.is_loopback_address()
+    }
+
+    fn is_loopback_address(&self) -> bool {
+        match self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+            None => self.host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback()),
+        }
+    }
+
+    /// The host name of `main`, where it can be told from the address alone: a site answers at no other one, but for
+    /// loopback addresses and the name that `main` has among the branches.
+    pub fn root_host(&self) -> Option<&str> {
+        let is_address = self.host.starts_with('[') || self.host.parse::<Ipv4Addr>().is_ok();
+        let is_other = is_address || self.host == "localhost" || self.host.starts_with("main.");
+        (!is_other).then_some(&self.host)
+    }
+
+    /// Where the site is served, under the name that branches are below: as the address says, or as the site itself does.
+    /// Nothing, and a word about that, where neither does.
+    pub fn address(&self) -> Option<Address> {
+        let told = self.root_host().map(str::to_owned).or_else(|| server::root_host_of(&self.host, self.port));
+        if told.is_none() {
+            output::note(format_args!(
+                "forkpress: the site at {self} does not say under which host name its branches are, so no address is shown"
+            ));
+        }
+        told.map(|root_host| Address { root_host, port: self.port })
     }
 }
 
 /// The address without a name and a token, which belong into no message.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{PATH}", self.address.host(&BranchName::main()))
+        let address = Address { root_host: self.host.clone(), port: self.port };
+        write!(f, "http://{}{PATH}", address.host(&BranchName::main()))
     }
 }
 
@@ -62,10 +103,31 @@ mod tests {
 
     #[test]
     fn a_branch_is_previewed_at_the_host_of_its_remote() {
-        let url = |remote: &str| Remote::parse(remote).unwrap().address().url(&"sale".parse().unwrap());
+        let url = |remote: &str| Remote::parse(remote).unwrap().address().unwrap().url(&"sale".parse().unwrap());
         assert_eq!(url("http://wp.localhost:18080/site.git"), "http://sale.wp.localhost:18080/");
         assert_eq!(url("http://wp.example.test/site.git/"), "http://sale.wp.example.test/");
         assert_eq!(url("http://forkpress:t0ken@wp.localhost:18080/site.git"), "http://sale.wp.localhost:18080/");
+    }
+
+    #[test]
+    fn only_a_root_host_is_taken_for_one() {
+        let root_host = |host: &str| {
+            let remote = Remote::parse(&format!("http://{host}:18080/site.git")).unwrap();
+            remote.root_host().map(str::to_owned)
+        };
+        assert_eq!(root_host("WP.localhost.").as_deref(), Some("wp.localhost"));
+        assert_eq!(root_host("wp.example.test").as_deref(), Some("wp.example.test"));
+        for host in ["localhost", "127.0.0.1", "127.3.4.5", "192.0.2.7", "[::1]", "main.wp.localhost"] {
+            assert_eq!(root_host(host), None, "{host}");
+        }
+        let is_here = |url: &str| Remote::parse(url).unwrap().is_on_this_machine();
+        assert!(
+            ["http://[::1]/site.git", "http://127.0.0.9:1/site.git", "http://x.localhost/site.git"]
+                .map(is_here)
+                .iter()
+                .all(|is| *is)
+        );
+        assert!(!is_here("http://192.0.2.7/site.git") && !is_here("http://localhost.example/site.git"));
     }
 
     #[test]
@@ -82,6 +144,8 @@ mod tests {
             "site.git",
             "/srv/site.git",
             "http:///site.git",
+            "http://[::1/site.git",
+            "http://::1/site.git",
             "http://wp.localhost:x/site.git",
             "http://wp.localhost:18080/other.git",
             "http://wp.localhost:18080/deep/site.git",
@@ -95,7 +159,7 @@ mod tests {
     #[test]
     fn the_repository_of_an_address_is_its_remote() {
         let address = Address { root_host: "wp.localhost".to_owned(), port: 80 };
-        let remote = Remote::at(address);
+        let remote = Remote::at(&address);
         assert_eq!(Remote::parse(remote.url()), Some(remote.clone()));
         assert_eq!(remote.url(), "http://wp.localhost/site.git");
     }

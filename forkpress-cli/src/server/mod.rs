@@ -39,6 +39,7 @@ use crate::php::Php;
 use crate::site::Address;
 use crate::{bundle, clean, extension, output, site};
 
+pub use ready::root_host_of;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
@@ -313,7 +314,7 @@ impl Pools {
                 return Err(self.errors_log.blame(failure).hint(HINT));
             }
             let Some(asked) = &mut question else {
-                question = Question::ask(target, &host, "").ok();
+                question = Question::ask(target, &host, "/", "").ok();
                 if question.is_none() {
                     thread::sleep(PAUSE);
                 }

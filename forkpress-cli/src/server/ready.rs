@@ -1,7 +1,7 @@
-//! Asks a server for a front page.
+//! Asks a server for a page.
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
@@ -10,6 +10,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long one look at an answer on its way may take.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// The most that is read of an answer.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,38 @@ pub(super) fn target(host: IpAddr, port: u16) -> SocketAddr {
     SocketAddr::new(host, port)
 }
 
-/// A request for a front page, whose answer may take its time.
+/// How long a site may take to say under which name it is served.
+const ROOT_HOST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The header in which the answers of a site's repository name the host of `main`.
+const ROOT_HOST: &str = "x-forkpress-root-host:";
+
+/// The host name of `main`, as the site says that answers at `host`, an IPv6 address in brackets; nothing where none says so.
+pub fn root_host_of(host: &str, port: u16) -> Option<String> {
+    // Not every resolver knows that this is everybody's own machine (RFC 6761).
+    let name = if host.ends_with(".localhost") { "localhost" } else { host };
+    let authority = format!("{name}:{port}");
+    let deadline = Deadline::after(ROOT_HOST_TIMEOUT);
+    authority.to_socket_addrs().ok()?.find_map(|target| {
+        let question = Question::ask(target, &format!("{host}:{port}"), "/site.git", "").ok()?;
+        root_host_in(&question.whole(deadline)?)
+    })
+}
+
+/// The host name in an answer.
+fn root_host_in(answer: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    let host = head.lines().find_map(|line| {
+        let value = line.get(..ROOT_HOST.len()).filter(|name| name.eq_ignore_ascii_case(ROOT_HOST));
+        value.map(|_| line[ROOT_HOST.len()..].trim())
+    })?;
+    // It is printed, and followed.
+    let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+    is_host.then(|| host.to_ascii_lowercase())
+}
+
+/// A request for a page, whose answer may take its time.
 #[derive(Debug)]
 pub(super) struct Question {
     stream: TcpStream,
@@ -38,34 +72,40 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Asks for `/` of `host`. Each further header ends its line.
-    pub(super) fn ask(target: SocketAddr, host: &str, headers: &str) -> io::Result<Self> {
+    /// Asks for a path of `host`. Each further header ends its line.
+    pub(super) fn ask(target: SocketAddr, host: &str, path: &str, headers: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(LOOK))?;
         // In one piece: PHP's server takes a request line that comes in several for malformed.
-        let request =
-            format!("GET / HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n{headers}\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n{headers}\r\n"
+        );
         stream.write_all(request.as_bytes())?;
         Ok(Self { stream, answer: Vec::new() })
     }
 
     /// What has come by now; nothing until the answer is whole: a page that is hung up on is a failed request of the site.
     pub(super) fn look(&mut self) -> Option<Answer> {
-        match self.stream.read_to_end(&mut self.answer) {
+        let room = MOST_BYTES.saturating_sub(self.answer.len() as u64);
+        match Read::by_ref(&mut self.stream).take(room).read_to_end(&mut self.answer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
             _ => Some(parse(&self.answer).map_or(Answer::None, Answer::Status)),
         }
     }
 
     /// Waits for the answer: its status and its body. Nothing where it does not come in time or is not HTTP.
-    pub(super) fn answer(mut self, deadline: Deadline) -> Option<(u16, String)> {
+    pub(super) fn answer(self, deadline: Deadline) -> Option<(u16, String)> {
+        let answer = self.whole(deadline)?;
+        let text = String::from_utf8_lossy(&answer);
+        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Some((parse(&answer)?, body.to_owned()))
+    }
+
+    /// Waits for the answer and gives all of it. Nothing where it does not come in time or is not HTTP.
+    fn whole(mut self, deadline: Deadline) -> Option<Vec<u8>> {
         loop {
             match self.look() {
-                Some(Answer::Status(status)) => {
-                    let text = String::from_utf8_lossy(&self.answer);
-                    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-                    return Some((status, body.to_owned()));
-                }
+                Some(Answer::Status(_)) => return Some(self.answer),
                 Some(Answer::None) => return None,
                 None if deadline.has_passed() => return None,
                 None => {}
@@ -91,6 +131,19 @@ mod tests {
         assert_eq!(parse(b"HTTP/1.1 503 Service Unavailable\r\n"), Some(503));
         assert_eq!(parse(b""), None);
         assert_eq!(parse(b"SSH-2.0-OpenSSH\r\n"), None);
+    }
+
+    #[test]
+    fn a_root_host_is_read_where_it_is_one() {
+        let of = |value: &str| {
+            root_host_in(
+                format!("HTTP/1.0 404 Not Found\r\nHost: x\r\nx-ForkPress-Root-Host: {value}\r\n\r\nx").as_bytes(),
+            )
+        };
+        assert_eq!(of("wp.Localhost").as_deref(), Some("wp.localhost"));
+        assert_eq!(of("wp.localhost\x1b[2J"), None);
+        assert_eq!(of(""), None);
+        assert_eq!(root_host_in(b"HTTP/1.0 200 OK\r\n\r\nX-ForkPress-Root-Host: x"), None);
     }
 
     #[test]

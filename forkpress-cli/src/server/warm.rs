@@ -283,8 +283,8 @@ impl Php<'_> {
     fn ask(&self, host: &str, task: &str) -> Result<(u16, String), Failure> {
         let token = LoopbackToken::load_or_create(self.site.layout.cow()).map_err(Failure::from)?;
         let headers = format!("X-ForkPress-Warm: {}\r\nX-ForkPress-Task: {task}\r\n", token.as_str());
-        let question =
-            Question::ask(self.target, host, &headers).during(|| "PHP's process for warming is gone".to_owned())?;
+        let question = Question::ask(self.target, host, "/", &headers)
+            .during(|| "PHP's process for warming is gone".to_owned())?;
         question
             .answer(Deadline::after(ANSWER_TIMEOUT))
             .ok_or_else(|| Failure::new(format!("PHP's process for warming does not answer ({task})")))

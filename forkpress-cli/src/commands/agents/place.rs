@@ -1,17 +1,20 @@
 //! Where the agents' branches are made: by this program where it can see the site, else by push.
 
 use std::fs;
+use std::net::IpAddr;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::mutation::{self, MutationError};
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::{Progress, Silent};
+use forkpress_core::registry::Server;
 use forkpress_core::site::Site;
 
-use super::{Home, ORIGIN};
+use super::Home;
 use crate::cli::AgentsArgs;
 use crate::failure::{During, Failure};
+use crate::git::Remote;
 use crate::interrupt::Interrupt;
 use crate::{clean, git, site};
 
@@ -26,12 +29,22 @@ pub enum Place {
     Elsewhere,
 }
 
+/// Whether a server of this user is the one that answers at the address of a remote.
+fn is_at(server: &Server, remote: &Remote) -> bool {
+    let is_local = |host: IpAddr| host.is_loopback() || host.is_unspecified();
+    server.port == remote.port()
+        && match remote.root_host() {
+            Some(host) => host == server.root_host,
+            // A loopback address, or main's name among the branches.
+            None => remote.is_on_this_machine() && server.host.parse().is_ok_and(is_local),
+        }
+}
+
 impl Place {
     /// Where the site of a checkout is.
     pub fn of(home: &Home) -> Result<Self, Failure> {
-        let address = home.remote.address();
         let servers = site::servers(site::registry()?.list()?);
-        let server = servers.iter().find(|server| server.root_host == address.root_host && server.port == address.port);
+        let server = servers.iter().find(|server| is_at(server, &home.remote));
         match server {
             Some(server) => Ok(Self::Here(Box::new(Site::open(&server.work_dir)?))),
             None => Ok(Self::Elsewhere),
@@ -47,15 +60,7 @@ impl Place {
                 let folders = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
                 Ok(folders.collect())
             }
-            Self::Elsewhere => {
-                let mut list = git::command(&home.dir, ["ls-remote", "--heads", ORIGIN]);
-                let output = git::outcome(list.arg(format!("refs/heads/{prefix}-*")))?;
-                if !output.status.success() {
-                    return Err(git::not_reached(git::failed(&list, &output), &output.stderr));
-                }
-                let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                Ok(text.lines().filter_map(|line| Some(line.split_once("\trefs/heads/")?.1.to_owned())).collect())
-            }
+            Self::Elsewhere => git::list_branches(&home.checkout, &home.origin, &format!("{prefix}-*")),
         }
     }
 
@@ -81,11 +86,11 @@ impl Place {
             }
             Self::Elsewhere => {
                 progress.begin("creating branches", Some(names.len() as u64));
-                git::fetch(&home.checkout, ORIGIN, &[git::tracking(ORIGIN, from)])?;
+                git::fetch(&home.checkout, &home.origin, &[git::tracking(&home.origin, from)])?;
                 for name in names {
                     interrupt.check()?;
-                    let refspec = format!("refs/remotes/{ORIGIN}/{from}:refs/heads/{name}");
-                    git::push(&home.checkout, ORIGIN, &refspec, &[&format!("--force-with-lease={name}:")])?;
+                    let refspec = format!("{}:refs/heads/{name}", home.tracking(from));
+                    git::push(&home.checkout, &home.origin, &refspec, &[&format!("--force-with-lease={name}:")])?;
                     made.push(name.clone());
                     progress.advance(1);
                 }
@@ -107,7 +112,7 @@ impl Place {
             Self::Elsewhere => {
                 let lease = format!("--force-with-lease={name}");
                 let options: &[&str] = if as_fetched { &[&lease] } else { &[] };
-                git::push(&home.checkout, ORIGIN, &format!(":refs/heads/{name}"), options)
+                git::push(&home.checkout, &home.origin, &format!(":refs/heads/{name}"), options)
             }
         }
     }

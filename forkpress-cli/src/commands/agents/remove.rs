@@ -9,8 +9,8 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use serde_json::json;
 
+use super::Home;
 use super::place::Place;
-use super::{Home, ORIGIN};
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;
 use crate::git::{self, Head};
@@ -24,9 +24,9 @@ pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failu
     let is_on_site = |name: &BranchName| on_site.iter().any(|other| other == name.as_str());
     let progress = progress::shown(as_json);
     progress.begin("looking for work in the agents", None);
-    let refspecs = names.iter().filter(|name| is_on_site(name)).map(|name| git::tracking(ORIGIN, name));
-    let main = git::tracking(ORIGIN, BranchName::MAIN);
-    git::fetch(&home.checkout, ORIGIN, &std::iter::once(main).chain(refspecs).collect::<Vec<_>>())?;
+    let refspecs = names.iter().filter(|name| is_on_site(name)).map(|name| git::tracking(&home.origin, name));
+    let main = git::tracking(&home.origin, BranchName::MAIN);
+    git::fetch(&home.checkout, &home.origin, &std::iter::once(main).chain(refspecs).collect::<Vec<_>>())?;
 
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
     for name in &names {
@@ -56,8 +56,9 @@ pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failu
         ));
     }
     if as_json {
-        let row =
-            |name: &&BranchName| json!({ "branch": name, "worktree": home.worktree(name), "url": home.url(name) });
+        let address = home.remote.address();
+        let url = |name: &BranchName| address.as_ref().map(|address| address.url(name));
+        let row = |name: &&BranchName| json!({ "branch": name, "worktree": home.worktree(name), "url": url(name) });
         return Ok(output::json(&removed.iter().map(row).collect::<Vec<_>>())?);
     }
     if removed.is_empty() {
@@ -81,8 +82,8 @@ fn agents(home: &Home, prefix: &str) -> Result<Vec<BranchName>, Failure> {
 fn work_in(home: &Home, name: &BranchName, is_on_site: bool) -> Result<Option<String>, Failure> {
     let path = home.worktree(name);
     let git = |arguments: &[&str]| home.checkout.git(arguments);
-    let tracking = format!("refs/remotes/{ORIGIN}/{name}");
-    let main = format!("refs/remotes/{ORIGIN}/{}", BranchName::MAIN);
+    let tracking = home.tracking(name);
+    let main = home.tracking(&BranchName::main());
     let mut tips = vec![format!("refs/heads/{name}")];
     // A worktree that was removed by hand holds nothing any more.
     if path.exists() {
@@ -158,7 +159,7 @@ fn remove_one(home: &Home, place: &Place, name: &BranchName, is_on_site: bool) -
 pub fn forget(home: &Home, names: &[&BranchName]) {
     let _ = home.checkout.git(&["worktree", "prune"]);
     let local = names.iter().map(|name| name.to_string());
-    let tracking = names.iter().map(|name| format!("{ORIGIN}/{name}"));
+    let tracking = names.iter().map(|name| format!("{}/{name}", home.origin));
     let delete = |options: &[&str], branches: Vec<String>| {
         let mut delete = git::command(&home.dir, ["branch", "--quiet", "--delete", "--force"]);
         let _ = git::outcome(delete.args(options).arg("--").args(branches));
