@@ -11,6 +11,7 @@ use forkpress_core::name::BranchName;
 
 use crate::bundle::Bundle;
 use crate::git::Remote;
+use crate::{harmless, output};
 
 /// Branches a whole WordPress site, files and database, and serves every branch at its own host name.
 #[derive(Debug, Parser)]
@@ -695,8 +696,19 @@ pub enum LogFile {
 
 /// Reads the command line. Ends the process for `--help` and `--version`, and with 2 where it makes no sense.
 pub fn parse() -> Cli {
-    let matches = command().get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| refuse(&error))
+}
+
+/// Ends the process as clap does. What it quotes may come from elsewhere, and is not shown as it is then.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let clean = harmless::lines(&text);
+    if clean == text {
+        error.exit()
+    }
+    output::note(clean.trim_end());
+    std::process::exit(error.exit_code())
 }
 
 /// The command line, with the version of what is in the program.

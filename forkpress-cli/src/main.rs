@@ -12,6 +12,7 @@ mod commands;
 mod extension;
 mod failure;
 mod git;
+mod harmless;
 mod init;
 mod interrupt;
 mod number;

@@ -2,6 +2,8 @@
 //!
 //! What a command found goes to standard output, what it has to say on the way to standard error. A reader that goes
 //! away (`forkpress logs | head`) ends the command without a complaint.
+//!
+//! Everything that is shown passes here and is made [harmless] first, also where it goes to a file: somebody will show that.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -11,22 +13,37 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::harmless;
 
 /// Writes a line to standard output.
 pub fn line(line: impl Display) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
+    write_line(&harmless::line(&line.to_string()))
+}
+
+/// Writes text of several lines to standard output.
+pub fn text(text: impl Display) -> io::Result<()> {
+    write_line(&harmless::lines(&text.to_string()))
 }
 
 /// Writes a value to standard output, as JSON of several lines.
 pub fn json(value: &impl Serialize) -> io::Result<()> {
-    line(serde_json::to_string_pretty(value)?)
+    write_line(&harmless::json(&serde_json::to_string_pretty(value)?))
 }
 
-/// Writes a line to standard error. Nothing depends on whether anybody reads it.
-pub fn note(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Writes a value to standard output, as JSON of one line.
+pub fn json_line(value: &impl Serialize) -> io::Result<()> {
+    write_line(&harmless::json(&serde_json::to_string(value)?))
+}
+
+fn write_line(clean: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{clean}")?;
+    out.flush()
+}
+
+/// Writes a line to standard error, or some. Nothing depends on whether anybody reads it.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{}", harmless::lines(&text.to_string()));
 }
 
 /// Tells of a failure and gives the exit status: text on standard error, or with `--json` an object on standard output.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use forkpress_core::progress::{Progress, Silent};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output;
+use crate::{harmless, output};
 
 /// What suits the command: nothing with `--json`, a bar where standard error is a terminal, else lines.
 pub fn shown(as_json: bool) -> Box<dyn Progress> {
@@ -54,7 +54,7 @@ impl Progress for Bar {
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
         let template = if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{spinner} {msg} {pos}" };
         bar.set_style(ProgressStyle::with_template(template).expect("the template is a constant"));
-        bar.set_message(step.to_owned());
+        bar.set_message(harmless::line(step).into_owned());
         self.replace(Some(bar));
     }
 

@@ -114,3 +114,58 @@ fn a_completion_script_and_the_versions_are_printed() {
     assert!(sandbox.run(&["completion", "bash"]).contains("_forkpress"));
     assert!(sandbox.run(&["--version"]).starts_with(&format!("forkpress {}\n", env!("CARGO_PKG_VERSION"))));
 }
+
+/// What does something to a terminal, and a line feed, with which a line begins that nobody wrote.
+const EVIL: &str = "\x1b]0;owned\x07\x1b[2J\u{9b}31m\u{202e}cod\u{2066}\r\nforkpress: all is well";
+
+#[test]
+fn nothing_that_is_shown_does_anything_to_a_terminal() {
+    let sandbox = Sandbox::new();
+    let layout = sandbox.bare_site();
+    let quoted = serde_json::to_string(EVIL).unwrap().replace('\u{9b}', "\\u009b");
+    fs::create_dir(sandbox.site().join("main")).unwrap();
+    let record = layout.cow().record(&"main".parse().unwrap());
+    fs::write(record, format!("created_at = {quoted}\ngeneration = 1\n")).unwrap();
+    let entry = format!(
+        "id = 1\noperation = \"create\"\nname = \"main\"\nslot = 1\nat = 0\npid = 1\nuser = {quoted}\nprogram = {quoted}\nwith = {quoted}\n"
+    );
+    fs::write(layout.cow().log_entry(1), entry).unwrap();
+    for log in [layout.wp_debug_log(), layout.php_errors_log(), layout.php_server_log(), layout.server_log()] {
+        fs::write(log, format!("{EVIL}\r\n")).unwrap();
+    }
+    let odd = sandbox.file("odd\x1b[2J\u{9b}");
+    fs::create_dir(&odd).unwrap();
+    let odd = odd.to_str().unwrap();
+    for arguments in [
+        &["branch", "list"][..],
+        &["branch", "show", "main"],
+        &["log"],
+        &["logs"],
+        &["top"],
+        &["storage", "status"],
+        &["doctor", "storage"],
+        &["gc", "--dry-run"],
+        &["branch", "show", "\x1b[2J"],
+        &["branch", "list", "--work-dir", odd],
+        &["exec", "main", "--", odd],
+        &["pull", odd],
+        &["clone", "http://127.0.0.1:1/\x1b[2J/site.git", odd],
+    ] {
+        for json in [false, true] {
+            let mut arguments = arguments.to_vec();
+            if json {
+                arguments.insert(0, "--json");
+            }
+            let output = sandbox.forkpress(&arguments).output().unwrap();
+            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), stderr(&output));
+            let harmful = |c: char| c.is_control() && !"\n\t".contains(c) || matches!(c, '\u{202e}' | '\u{2066}');
+            assert!(!said.contains(harmful), "forkpress {arguments:?}: {said:?}");
+            let forges = said.lines().any(|line| line == "forkpress: all is well");
+            assert!(!forges || arguments.contains(&"logs"), "forkpress {arguments:?}: {said}");
+        }
+    }
+    // What is shown is what it was.
+    assert!(sandbox.run(&["branch", "list"]).contains("  \\u{1b}]0;owned\\u{7}\\u{1b}[2J\\u{9b}31m\\u{202e}cod"));
+    let row: serde_json::Value = serde_json::from_str(&sandbox.run(&["log", "--json"])).unwrap();
+    assert_eq!(row[0]["user"], EVIL);
+}

@@ -11,10 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{Sandbox, stderr};
-use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
-use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
-use forkpress_core::site::create_folders;
 use rustix::process::{Pid, Signal, kill_process};
 
 const URL: &str = "http://wp.localhost:18080/site.git";
@@ -179,18 +176,7 @@ fn a_clone_that_fails_leaves_nothing() {
 #[test]
 fn a_clone_within_a_branch_of_a_site_is_refused() {
     let world = World::new();
-    let layout = SiteLayout::at(&fs::canonicalize(world.sandbox.site()).unwrap());
-    create_folders(&layout).unwrap();
-    let config = SiteConfig {
-        version: VERSION,
-        strategy: Strategy::Cow,
-        file_view: FileView::FileCopy,
-        root_host: "wp.localhost".to_owned(),
-        port: 18080,
-        keep: Keep::default(),
-        spares: 0,
-    };
-    config.write(&layout.config()).unwrap();
+    let layout = world.sandbox.bare_site();
     let content = world.sandbox.site().join("main/wp-content");
     fs::create_dir_all(&content).unwrap();
     fs::write(layout.cow().record(&BranchName::main()), "").unwrap();

@@ -155,15 +155,16 @@ fn list(site: &Site, bytes: bool, as_json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let width = branches.iter().map(|branch| branch.name.as_str().len()).max().unwrap_or_default();
-    let mut text = Vec::new();
+    // All are measured before any is shown.
+    let mut rows = Vec::new();
     for (branch, usage) in branches.iter().zip(usages) {
         let name = branch.name.as_str();
         let from = branch.record.from.as_ref().map_or(String::new(), |from| format!("  from {from}"));
         let url = address.url(&branch.name);
         let holds = usage.map_or("-".to_owned(), in_words);
-        text.push(format!("{name:width$}  {url}  {}  {holds}{from}", branch.record.created_at));
+        rows.push(format!("{name:width$}  {url}  {}  {holds}{from}", branch.record.created_at));
     }
-    output::line(text.join("\n"))?;
+    rows.iter().try_for_each(output::line)?;
     if !is_measured {
         output::note("forkpress: what they hold: forkpress branch list --bytes");
     }

@@ -11,7 +11,7 @@ use forkpress_core::progress::Silent;
 use super::branch;
 use crate::cli::WaitArgs;
 use crate::failure::Failure;
-use crate::{clean, output, site};
+use crate::{clean, harmless, output, site};
 
 /// How long a push waits for running requests and for other commands.
 const WAIT: WaitArgs = WaitArgs { timeout: Duration::from_secs(30) };
@@ -33,7 +33,8 @@ pub fn run(work_dir: Option<&Path>) -> Result<(), Failure> {
             if let Some(hint) = hint.or(failure.hint) {
                 output::note(format_args!("hint: {hint}"));
             }
-            failure.error
+            // Git shows it to whoever pushes.
+            harmless::line(&failure.error).into_owned()
         })
     })?;
     Ok(())

@@ -76,11 +76,11 @@ struct Printer {
 impl Printer {
     fn print(&mut self, name: &'static str, lines: &[String]) -> io::Result<()> {
         if self.as_json {
-            return lines.iter().try_for_each(|line| output::line(json!({ "file": name, "line": line })));
+            return lines.iter().try_for_each(|line| output::json_line(&json!({ "file": name, "line": line })));
         }
         if self.headers && !lines.is_empty() && self.last != Some(name) {
             let gap = if self.last.is_some() { "\n" } else { "" };
-            output::line(format_args!("{gap}==> {name} <=="))?;
+            output::text(format_args!("{gap}==> {name} <=="))?;
             self.last = Some(name);
         }
         lines.iter().try_for_each(output::line)

@@ -66,6 +66,6 @@ fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {
     // Into memory first: the generator panics where it can't write.
     let mut script = Vec::new();
     generate(shell, &mut cli::command(), "forkpress", &mut script);
-    output::line(String::from_utf8_lossy(&script).trim_end())?;
+    output::text(String::from_utf8_lossy(&script).trim_end())?;
     Ok(())
 }

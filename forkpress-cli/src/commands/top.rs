@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::site::Address;
-use crate::{output, server, site};
+use crate::{harmless, output, server, site};
 
 const REFRESH: Duration = Duration::from_secs(1);
 
@@ -39,7 +39,7 @@ pub fn run(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     }
     let terminal = Term::stdout();
     if !terminal.is_term() {
-        return output::line(Sample::take(&site)?.in_words().trim_end()).map_err(Failure::from);
+        return output::text(Sample::take(&site)?.in_words().trim_end()).map_err(Failure::from);
     }
     // Ctrl-C ends the process; without a keyboard nothing else does.
     let (sender, enough) = mpsc::channel();
@@ -56,7 +56,8 @@ pub fn run(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
         // In one piece: what is written over is not seen.
         let mut screen = String::from("\x1b[H");
         for line in words.lines().take(usize::from(rows).saturating_sub(1)) {
-            let line = console::truncate_str(line, usize::from(columns), "…");
+            let line = harmless::line(line);
+            let line = console::truncate_str(&line, usize::from(columns), "…");
             let _ = write!(screen, "{line}\x1b[K\r\n");
         }
         screen.push_str("\x1b[J");
@@ -203,7 +204,7 @@ impl Sample {
             for (what, users) in [("held by", &lock.holders), ("waits", &lock.waiters)] {
                 for LockUser { pid, doing, seconds } in users {
                     let seconds = seconds.map_or("-".to_owned(), |seconds| format!("{seconds:.1}"));
-                    let doing = doing.as_deref().unwrap_or_default();
+                    let doing = harmless::line(doing.as_deref().unwrap_or_default());
                     writeln!(to, "  {:16} {what:7}  {pid:>8}  {seconds:>7} s  {doing}", lock.name)?;
                 }
             }
@@ -211,6 +212,7 @@ impl Sample {
         writeln!(to, "\nOPERATIONS")?;
         for OperationRow { id, operation, at, held_seconds, .. } in &self.operations {
             let held = held_seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", seconds * 1000.0));
+            let operation = harmless::line(operation);
             writeln!(to, "  {id:>8}  {at}  exclusive {held:>7} ms  {operation}")?;
         }
         writeln!(to, "\nBRANCHES")?;

@@ -2,11 +2,15 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::env;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_core::layout::SiteLayout;
+use forkpress_core::site::create_folders;
 use tempfile::TempDir;
 
 /// A folder to make a site in, with a server registry of its own and a free port.
@@ -76,6 +80,23 @@ impl Sandbox {
         ["init", "--wordpress", wordpress, "--port", &port, "--admin-password", "correct horse"]
             .map(str::to_owned)
             .to_vec()
+    }
+
+    /// Makes a site that has no branch yet, and no WordPress.
+    pub fn bare_site(&self) -> SiteLayout {
+        let layout = SiteLayout::at(&fs::canonicalize(self.site()).unwrap());
+        create_folders(&layout).unwrap();
+        let config = SiteConfig {
+            version: VERSION,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: self.port,
+            keep: Keep::default(),
+            spares: 0,
+        };
+        config.write(&layout.config()).unwrap();
+        layout
     }
 
     /// A sandbox with a site in it, or none where this machine lacks what that takes.
