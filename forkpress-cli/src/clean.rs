@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::{Patience, note};
+use forkpress_core::lock::Patience;
 use forkpress_core::mutation::{self, MutationError};
 use forkpress_core::priority;
 use forkpress_core::site::Site;
 
 use crate::failure::Failure;
+use crate::{server, site};
 
 /// How long the removal waits for a command that is at work. What it leaves then is left to that command's.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +36,10 @@ pub fn in_background(site: &Site) {
 pub fn run(work_dir: &Path) -> Result<(), Failure> {
     priority::lower();
     let site = Site::open(work_dir)?;
-    note::sweep(site.layout.cow());
+    // Where a server runs it does that, and knows its log.
+    if site::server_of(&site)?.is_none() {
+        server::report_deaths(&site);
+    }
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(MutationError::Lock(_)) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),

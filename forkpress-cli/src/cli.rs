@@ -39,6 +39,10 @@ pub struct Cli {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
+
+    /// Say which site is meant, and which git commands are run
+    #[arg(long, short, global = true, hide = true)]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -49,7 +53,11 @@ pub enum Command {
   forkpress init --site-title 'Shop' --admin-password 'correct horse'
   forkpress init --wordpress ~/sites/shop        take the files of a WordPress that uses SQLite
   forkpress init --wordpress wordpress.zip --file-view file-copy
+  forkpress init --work-dir ~/sites/new/.forkpress     folders that lack are made
+  pass show shop | forkpress init --admin-password-stdin
 
+Others on this machine can see the arguments of a command while it runs: a password is better given on standard input, or
+in the variable FORKPRESS_ADMIN_PASSWORD.
 What init makes is removed again if it fails or is interrupted.")]
     Init(InitArgs),
     /// Serve the site in the background
@@ -80,7 +88,7 @@ Ctrl-C lets the running requests end; a second one does not.")]
     #[command(subcommand, arg_required_else_help = true)]
     Server(ServerCommand),
     /// List, show, create, reset and delete branches
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, alias = "branchctl")]
     Branch(BranchCommand),
     /// List what changed the branches: what, when, by whom, for how long
     #[command(after_help = "Examples:
@@ -135,12 +143,16 @@ On a terminal it refreshes each second, until q or Ctrl-C. Elsewhere, and with -
 The site must be served. The checkout is an ordinary one: 'git clone' with that address does the same.")]
     Clone(CloneArgs),
     /// Commit all that changed in a checkout and push it: its branch on the site shows it at once
-    #[command(after_help = "Examples:
+    #[command(
+        alias = "push",
+        after_help = "Examples:
   forkpress commit -m 'Larger headline'
   forkpress commit -m 'Larger headline' ~/checkout
 
 A branch that the site does not have yet is created there, from the branch that its commits come from.
-Only what is in wordpress/ is taken; database.sql is there to be read.")]
+Only what is in wordpress/ is taken; database.sql is there to be read.
+All that is new is added, but for what .gitignore and .git/info/exclude name. The hooks of the checkout are run."
+    )]
     Commit(CommitArgs),
     /// Bring a checkout up to date with its branch on the site; what is not pushed stays on top
     #[command(after_help = "Examples:
@@ -150,25 +162,33 @@ Only what is in wordpress/ is taken; database.sql is there to be read.")]
     /// Make branches of the site and a worktree for each, for as many agents; or take them away again
     #[command(after_help = "Examples:
   forkpress agents --count 3                     agent-1 to agent-3, worktrees in ./agents
+  forkpress agents --count 5                     the same three, and two more
   forkpress agents ~/checkout --count 3 --prefix shop --from marketing
   forkpress agents --json | jq -r '.[].worktree'
   forkpress agents --remove
 
-DIR is a checkout, made where there is none. Numbers go on after those that are there. If anything fails or is
+DIR is a checkout, made where there is none. Agents that are there are used again, as they are; only what --count asks
+for beyond them is made, and numbers go on after those that are there. If anything fails or is
 interrupted, what was made is removed again.
 --remove leaves what holds work, and names it: files that are not committed, commits that are not pushed, and changes of
 a branch on the site that main has not. 'forkpress undo' brings back a branch that was removed.")]
     Agents(AgentsArgs),
     /// Create branches from a checkout; print the token of the site's Git repository
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = "Anything else is for your own git, in the current folder: 'forkpress git status' is 'git status'."
+    )]
     Git(GitCommand),
     /// Show the logs of the site
     #[command(after_help = "Examples:
   forkpress logs
   forkpress logs --file wp -n 20
   forkpress logs --file php --follow
-  forkpress logs --paths
+  forkpress logs --file gc            what was removed of what 'undo' could have brought back, and why
+  forkpress logs --paths              where each log is, and what it is
 
+Control characters are shown as what they are, such as \\u{1b}, also where the output goes to a file.
 With --json each line is an object with 'file' and 'line'.")]
     Logs(LogsArgs),
     /// Print a completion script for a shell
@@ -213,9 +233,13 @@ pub enum GitHook {
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Password of the user 'admin' [default: a random one, printed once]
+    /// Password of the user 'admin' [default: that in FORKPRESS_ADMIN_PASSWORD, else a random one, printed once]
     #[arg(long, value_name = "PASSWORD", value_parser = parse_password)]
     pub admin_password: Option<String>,
+
+    /// Read that password from standard input, a pipe or a file: its first line
+    #[arg(long, conflicts_with = "admin_password")]
+    pub admin_password_stdin: bool,
 
     /// Title of the site [default: ForkPress]
     #[arg(long, value_name = "TITLE")]
@@ -256,7 +280,7 @@ pub enum Strategy {
 #[derive(Debug, Args)]
 pub struct PhpArgs {
     /// The PHP program [default: php in PATH]
-    #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP")]
+    #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP", alias = "php-bin")]
     pub php: Option<PathBuf>,
 }
 
@@ -278,6 +302,14 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
 
+    /// Serve in the foreground, as 'start' does
+    #[arg(long, hide = true, conflicts_with = "background")]
+    pub foreground: bool,
+
+    /// Serve in the background, as 'serve' does
+    #[arg(long, hide = true)]
+    pub background: bool,
+
     #[command(flatten)]
     pub php: PhpArgs,
 }
@@ -298,6 +330,10 @@ pub struct StopArgs {
     #[arg(long)]
     pub all: bool,
 
+    /// Stop the server with this process id, which 'server list' shows
+    #[arg(long, hide = true, conflicts_with = "all")]
+    pub pid: Option<u32>,
+
     /// How long running requests may still take before they are killed
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub timeout: Duration,
@@ -314,6 +350,12 @@ pub enum ServerCommand {
   forkpress server list
   forkpress server list --json | jq -r '.[].url'")]
     List,
+    /// Serve the site in the background
+    #[command(hide = true)]
+    Start(ServeArgs),
+    /// Stop the server of this site
+    #[command(hide = true)]
+    Stop(StopArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -334,10 +376,17 @@ To tell what a branch holds, every file of it is looked at: where there are more
     /// Show a branch
     #[command(after_help = "Examples:
   forkpress branch show main
-  forkpress branch show marketing --json")]
+  forkpress branch show marketing --json
+  forkpress branch show                  the one that the current folder, or its checkout, belongs to")]
     Show {
+        /// The branch [default: the one that the current folder belongs to]
+        name: Option<BranchName>,
+    },
+    /// Show a branch, or the one that the current folder belongs to, or all
+    #[command(hide = true)]
+    Status {
         /// The branch
-        name: BranchName,
+        name: Option<BranchName>,
     },
     /// Create branches: files and database of another one
     #[command(after_help = "Examples:
@@ -430,6 +479,9 @@ It stays detached until 'forkpress serve' or 'forkpress storage mount'.")]
         /// Take it away from programs that have files in it open, and from a server
         #[arg(long)]
         force: bool,
+        /// Let the server run: it answers 503 until 'storage mount'
+        #[arg(long, hide = true)]
+        keep_server: bool,
         #[command(flatten)]
         wait: WaitArgs,
     },
@@ -621,9 +673,9 @@ pub struct AgentsArgs {
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 
-    /// How many agents
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub count: u16,
+    /// How many agents there are to be [default: as many as there are, else 10]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: Option<u16>,
 
     /// What their branches are called, before a number
     #[arg(long, default_value = "agent", value_parser = parse_prefix)]
@@ -668,7 +720,8 @@ pub enum GitBranchCommand {
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Which log: WordPress's debug log, PHP's errors, the web server's, forkpress's own, or all of them
+    /// Which log: WordPress's debug log, PHP's errors, the web server's, forkpress's own, what was removed for want of room
+    /// or for its age, or all of them
     #[arg(long, value_enum, default_value_t = LogFile::All)]
     pub file: LogFile,
 
@@ -688,15 +741,54 @@ pub struct LogsArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFile {
     Wp,
+    #[value(alias = "php-errors")]
     Php,
     Server,
     Forkpress,
+    Gc,
     All,
 }
 
+/// What was typed.
+#[derive(Debug)]
+pub enum Typed {
+    /// A command of ours.
+    Ours(Box<Cli>),
+    /// Arguments for the user's own git.
+    Git(Vec<OsString>),
+}
+
 /// Reads the command line. Ends the process for `--help` and `--version`, and with 2 where it makes no sense.
-pub fn parse() -> Cli {
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+pub fn parse() -> Typed {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(arguments) = for_git(&words) {
+        return Typed::Git(arguments);
+    }
+    if words[1..] == ["-v"] {
+        words[1] = "-V".into();
+    }
+    Typed::Ours(Box::new(read(words)))
+}
+
+/// What stands after `forkpress git` where that is no command of ours.
+fn for_git(words: &[OsString]) -> Option<Vec<OsString>> {
+    let (first, arguments) = words.get(1..)?.split_first()?;
+    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str()).unwrap_or_default();
+    let is_general = |word: &str| {
+        matches!(word, "" | "-h" | "--help" | "--json" | "-v" | "--verbose") || word.starts_with("--work-dir")
+    };
+    let is_ours = match word(0) {
+        "token" => true,
+        "branch" => is_general(word(1)) || word(1) == "create",
+        other => is_general(other),
+    };
+    // An argument that is no text is none of ours.
+    (first == "git" && !arguments.is_empty() && !(is_ours && arguments[0].to_str().is_some()))
+        .then(|| arguments.to_vec())
+}
+
+fn read(words: Vec<OsString>) -> Cli {
+    let parsed = command().try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches));
     parsed.unwrap_or_else(|error| refuse(&error))
 }
 

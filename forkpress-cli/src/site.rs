@@ -11,10 +11,12 @@ use crate::output;
 
 /// The site whose work folder was named, else the one that the current folder lies in.
 pub fn open(work_dir: Option<&Path>) -> Result<Site, Failure> {
-    match work_dir {
-        Some(work_dir) => Ok(Site::open(work_dir)?),
-        None => Ok(Site::find(&current_dir()?)?),
-    }
+    let site = match work_dir {
+        Some(work_dir) => Site::open(work_dir)?,
+        None => Site::find(&current_dir()?)?,
+    };
+    output::detail(|| format!("the site in {}", site.layout.work_dir().display()));
+    Ok(site)
 }
 
 /// The current folder.

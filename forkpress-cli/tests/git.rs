@@ -355,12 +355,12 @@ fn agents_get_a_branch_and_a_worktree_each_and_numbers_go_on() {
     assert_eq!(world.git(&agents, &["branch", "--show-current"]), "main");
     world.change_on_site("main", "wordpress/index.php", "<?php // two\n");
     world.git(&world.bare(), &["branch", "agent-7", "main"]);
-    let json = world.run(&agents.join("agent-1"), &["agents", "--count", "1", "--json"]);
+    let json = world.run(&agents.join("agent-1"), &["agents", "--count", "3", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json[0]["branch"], "agent-8", "from within a worktree, too, and after what is on the site");
-    assert_eq!(json[0]["url"], "http://agent-8.wp.localhost:18080/");
+    assert_eq!(json[2]["branch"], "agent-8", "from within a worktree, too, and after what is on the site");
+    assert_eq!(json[2]["url"], "http://agent-8.wp.localhost:18080/");
     let worktree = agents.join("agent-8");
-    assert_eq!(json[0]["worktree"], worktree.to_str().unwrap());
+    assert_eq!(json[2]["worktree"], worktree.to_str().unwrap());
     assert_eq!(read(&worktree), "<?php // two\n");
     assert_eq!(world.git(&worktree, &["rev-parse", "--abbrev-ref", "@{upstream}"]), "origin/agent-8");
     write(&worktree, "<?php // three\n");
@@ -765,4 +765,68 @@ fn a_remote_may_have_another_name() {
         "site/agent-1"
     );
     assert!(world.run(&world.sandbox.file("fleet"), &["agents", "--remove"]).starts_with("removed agent 'agent-1'"));
+}
+
+#[test]
+fn agents_that_are_there_are_used_again_and_more_are_made_only_where_more_are_asked_for() {
+    let world = World::new();
+    let run = |arguments: &[&str]| {
+        let output = world.command(&world.here(), arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+        let said = String::from_utf8_lossy(&output.stdout);
+        let names = said.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+        (names, stderr(&output))
+    };
+    let first = run(&["agents", "--count", "2", "--remote", URL]);
+    assert_eq!(first.0, ["agent-1", "agent-2"]);
+    let work = world.sandbox.file("agents/agent-1/wordpress/work.php");
+    fs::write(&work, "<?php // work\n").unwrap();
+    for again in [&["agents", "--count", "2"][..], &["agents"], &["agents", "--remote", URL]] {
+        let (names, said) = run(again);
+        assert_eq!(names, first.0, "{again:?}");
+        assert_eq!(said, "forkpress: used again, as they are: 2 agents; new: 0\n");
+    }
+    assert_eq!(run(&["agents", "--count", "1"]).0, ["agent-1"]);
+    let (names, said) = run(&["agents", "--count", "3"]);
+    assert_eq!(names, ["agent-1", "agent-2", "agent-3"]);
+    assert!(said.starts_with("forkpress: used again, as they are: 2 agents; new: 1\n"), "{said}");
+    assert_eq!(fs::read_to_string(&work).unwrap(), "<?php // work\n");
+    // One whose branch is gone is none, and its number is not used again.
+    world.git(&world.bare(), &["branch", "-q", "-D", "agent-2"]);
+    assert_eq!(run(&["agents"]).0, ["agent-1", "agent-3"]);
+    assert_eq!(run(&["agents", "--count", "3"]).0, ["agent-1", "agent-3", "agent-4"]);
+}
+
+#[test]
+fn git_is_passed_through_in_a_checkout_and_a_branch_is_shown_without_its_name() {
+    let world = World::new();
+    let checkout = world.clone("elsewhere");
+    write(&checkout, "<?php // two\n");
+    assert_eq!(world.run(&checkout, &["git", "status", "--porcelain"]), " M wordpress/index.php\n");
+    assert_eq!(world.run(&checkout, &["git", "branch", "--show-current"]), "main\n");
+    assert_eq!(world.run(&checkout, &["git", "config", "user.name"]), "Ann\n", "with the settings of its user");
+    let output = world.command(&checkout, &["git", "rev-parse", "--verify", "nowhere"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(128), "its exit status");
+    let said = world.run(&checkout, &["push", "-m", "two", "--remote-name", "origin"]);
+    assert!(said.starts_with("forkpress: committed and pushed to 'main'"), "{said}");
+
+    let site = world.sandbox.bare_site();
+    for name in ["main", "shop"] {
+        fs::create_dir_all(site.public_root().join(name).join("wp-content")).unwrap();
+        let record = site.cow().record(&name.parse().unwrap());
+        fs::write(record, "created_at = \"2026-11-22T17:25:46Z\"\ngeneration = 1\n").unwrap();
+    }
+    let inside = world.sandbox.site().join("shop/wp-content");
+    for arguments in [&["branch", "show"][..], &["branch", "status"], &["branchctl", "status", "shop"]] {
+        assert!(world.run(&inside, arguments).starts_with("forkpress cow branch shop\n"), "{arguments:?}");
+    }
+    let beside = world.sandbox.site();
+    assert!(world.run(&beside, &["branch", "status"]).starts_with("main  "));
+    assert!(world.refused(&beside, &["branch", "show"]).contains("the current folder belongs to no branch"));
+    // A checkout within the site's folder is of the branch that it has checked out.
+    let within = beside.join("checkout");
+    fs::rename(&checkout, &within).unwrap();
+    assert!(world.run(&within.join("wordpress"), &["branch", "show"]).starts_with("forkpress cow branch main\n"));
+    world.git(&within, &["switch", "-q", "-c", "shop"]);
+    assert!(world.run(&within, &["branch", "show"]).starts_with("forkpress cow branch shop\n"));
 }

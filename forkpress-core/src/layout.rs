@@ -539,6 +539,12 @@ impl SiteLayout {
         self.logs_dir().join("forkpress-server.log")
     }
 
+    /// What was removed of what is kept, when and why.
+    #[must_use]
+    pub fn gc_log(&self) -> PathBuf {
+        self.logs_dir().join("gc.log")
+    }
+
     /// The tree of a branch.
     #[must_use]
     pub fn branch(&self, name: &BranchName) -> PathBuf {

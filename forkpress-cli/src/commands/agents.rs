@@ -1,7 +1,7 @@
 //! `forkpress agents`: branches of a site, each with a worktree of one checkout; and how they go again.
 //!
-//! Names are `PREFIX-NUMBER`. Branches come first, then worktrees, side by side. What fails or is interrupted takes back
-//! what it made.
+//! Names are `PREFIX-NUMBER`. What is there is used again; only what lacks is made: branches first, then worktrees, side by
+//! side. What fails or is interrupted takes back what it made.
 
 mod place;
 mod remove;
@@ -23,6 +23,9 @@ use crate::interrupt::Interrupt;
 use crate::{number, output, progress, site};
 
 use place::Place;
+
+/// How many agents there are to be where nobody says so, and none are there.
+const USUAL_COUNT: u16 = 10;
 
 /// Where `forkpress agents` makes its checkout if it is told no other folder.
 const FOLDER: &str = "agents";
@@ -51,7 +54,16 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
         Err(failure) => return Err(failure),
     };
     let mut made = Made { home: &home, place: Place::of(&home)?, names: Vec::new(), worktrees: Vec::new() };
-    if let Err(failure) = make(&mut made, args, &interrupt, &*progress) {
+    let mut agents = made.there(&args.prefix)?;
+    let missing = missing(agents.len(), args.count);
+    agents.truncate(args.count.map_or(usize::MAX, usize::from));
+    if !agents.is_empty() && !as_json {
+        output::note(format_args!("forkpress: used again, as they are: {} agents; new: {missing}", agents.len()));
+    }
+    if missing == 0 {
+        return tell(&home, &agents, as_json);
+    }
+    if let Err(failure) = make(&mut made, missing, args, &interrupt, &*progress) {
         progress.end();
         let left = made.take_back();
         if is_new && left.is_empty() {
@@ -62,7 +74,8 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
         return Err(failure);
     }
     made.place.clean();
-    tell(&home, &made.names, as_json)
+    agents.append(&mut made.names);
+    tell(&home, &agents, as_json)
 }
 
 /// The checkout that the agents' worktrees belong to.
@@ -166,18 +179,30 @@ struct Made<'home> {
     worktrees: Vec<BranchName>,
 }
 
-fn make(made: &mut Made<'_>, args: &AgentsArgs, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
+/// How many agents are to be made besides those that are there.
+fn missing(there: usize, count: Option<u16>) -> u16 {
+    let usual = if there == 0 { USUAL_COUNT } else { 0 };
+    count.map_or(usual, |count| count.saturating_sub(u16::try_from(there).unwrap_or(u16::MAX)))
+}
+
+fn make(
+    made: &mut Made<'_>,
+    count: u16,
+    args: &AgentsArgs,
+    interrupt: &Interrupt,
+    progress: &dyn Progress,
+) -> Result<(), Failure> {
     let home = made.home;
     home.exclude_worktrees(&args.prefix)?;
     let names = loop {
-        let names = number::next(&args.prefix, args.count, &home.taken(&made.place, &args.prefix)?)?;
+        let names = number::next(&args.prefix, count, &home.taken(&made.place, &args.prefix)?)?;
         if made.place.create(home, &names, args, &mut made.names, interrupt, progress)? {
             break names;
         }
     };
     interrupt.check()?;
 
-    progress.begin("checking out", Some(u64::from(args.count)));
+    progress.begin("checking out", Some(u64::from(count)));
     let refspecs: Vec<_> = names.iter().map(|name| git::tracking(&home.origin, name)).collect();
     git::fetch(&home.checkout, &home.origin, &refspecs)?;
     // One after the other: a git that looks at the worktrees fails where another is just about to add one.
@@ -217,6 +242,18 @@ fn side_by_side(names: &[BranchName], work: impl Fn(&BranchName) -> Result<(), F
 }
 
 impl Made<'_> {
+    /// The agents that are there, by number: those that have a worktree and a branch on the site.
+    fn there(&self, prefix: &str) -> Result<Vec<BranchName>, Failure> {
+        let mut names = remove::agents(self.home, prefix)?;
+        names.retain(|name| self.home.worktree(name).is_dir());
+        if names.is_empty() {
+            return Ok(names);
+        }
+        let on_site = self.place.agents(self.home, prefix)?;
+        names.retain(|name| on_site.iter().any(|other| other == name.as_str()));
+        Ok(names)
+    }
+
     /// Removes what was made, and says what could not be removed.
     fn take_back(&self) -> Vec<String> {
         let mut left = Vec::new();
@@ -263,6 +300,12 @@ fn tell(home: &Home, names: &[BranchName], as_json: bool) -> Result<(), Failure>
 mod tests {
     use super::*;
     use std::sync::Mutex;
+
+    #[test]
+    fn only_what_lacks_is_made() {
+        assert_eq!([missing(0, None), missing(3, None)], [USUAL_COUNT, 0]);
+        assert_eq!([0, 2, 3, 5].map(|there| missing(there, Some(3))), [3, 1, 0, 0]);
+    }
 
     #[test]
     fn work_side_by_side_is_done_for_each_and_not_begun_after_a_failure() {

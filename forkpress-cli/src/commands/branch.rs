@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
 use crate::failure::{During, Failure};
+use crate::git::Checkout;
 use crate::ready::{self, Ready};
 use crate::site::Address;
 use crate::{clean, number, output, progress, site};
@@ -26,7 +27,7 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
     let site = site::open(work_dir)?;
     act(&site, command, as_json)?;
     match command {
-        BranchCommand::List { .. } | BranchCommand::Show { .. } => {}
+        BranchCommand::List { .. } | BranchCommand::Show { .. } | BranchCommand::Status { .. } => {}
         BranchCommand::Create { .. } | BranchCommand::Reset { .. } | BranchCommand::Delete { .. } => {
             clean::in_background(&site);
         }
@@ -37,7 +38,19 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
 fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failure> {
     match command {
         BranchCommand::List { bytes } => list(site, *bytes, as_json),
-        BranchCommand::Show { name } => show(site, name, as_json),
+        BranchCommand::Show { name: Some(name) } | BranchCommand::Status { name: Some(name) } => {
+            show(site, name, as_json)
+        }
+        BranchCommand::Show { name: None } => {
+            let name = current(site)?.ok_or_else(|| {
+                Failure::new("the current folder belongs to no branch").hint("name one: forkpress branch show main")
+            })?;
+            show(site, &name, as_json)
+        }
+        BranchCommand::Status { name: None } => match current(site)? {
+            Some(name) => show(site, &name, as_json),
+            None => list(site, false, as_json),
+        },
         BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, ready, wait } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));
@@ -73,6 +86,22 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             Ok(())
         }
     }
+}
+
+/// The branch whose folder, or whose checkout, the current folder lies in.
+fn current(site: &Site) -> Result<Option<BranchName>, Failure> {
+    let folder = site::current_dir()?;
+    let roots = [site.layout.branches_dir(), site.layout.public_root().to_owned()];
+    let name = roots.iter().find_map(|root| {
+        let root = std::fs::canonicalize(root).ok()?;
+        let first = folder.strip_prefix(root).ok()?.components().next()?;
+        first.as_os_str().to_str()?.parse::<BranchName>().ok()
+    });
+    if let Some(name) = name.filter(|name| site.layout.cow().record(name).exists()) {
+        return Ok(Some(name));
+    }
+    let Ok(checkout) = Checkout::open(&folder) else { return Ok(None) };
+    Ok(checkout.head()?.branch().ok())
 }
 
 /// What no new branch can be called: every name that something in the site's folder has.

@@ -1,5 +1,7 @@
 //! `forkpress git`: branches from a checkout, and the token of the site's Git repository.
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use forkpress_core::token::Token;
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::checkout;
 use crate::cli::GitCommand;
 use crate::failure::{During, Failure};
-use crate::{output, site};
+use crate::{git, output, site};
 
 /// Does what is asked of the repository.
 pub fn run(work_dir: Option<&Path>, command: &GitCommand, as_json: bool) -> Result<(), Failure> {
@@ -16,6 +18,11 @@ pub fn run(work_dir: Option<&Path>, command: &GitCommand, as_json: bool) -> Resu
         GitCommand::Branch(command) => checkout::branch(command, as_json),
         GitCommand::Token => token(work_dir, as_json),
     }
+}
+
+/// Becomes the user's own git, in the current folder and with the user's settings. Returns only where that fails.
+pub fn of_user(arguments: &[OsString]) -> Failure {
+    git::no_program(git::of_user().args(arguments).exec())
 }
 
 fn token(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {

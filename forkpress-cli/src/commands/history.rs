@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use forkpress_core::mutation;
 use forkpress_core::mutation::history::{Entry, History};
-use forkpress_core::mutation::{self, keep};
+use forkpress_core::mutation::keep::{self, Kept, Surplus};
 use forkpress_core::name::BranchName;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -107,15 +108,15 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
         keep::empty_trash(&site)?;
         dropped
     };
-    let bytes: u64 = dropped.iter().map(|kept| kept.bytes).sum();
+    let bytes: u64 = dropped.iter().map(|surplus| surplus.kept.bytes).sum();
     if as_json {
-        let rows: Vec<_> =
-            dropped.iter().map(|kept| json!({ "operation": kept.operation.id, "bytes": kept.bytes })).collect();
+        let row = |Surplus { kept, why }: &Surplus| json!({ "operation": kept.operation.id, "bytes": kept.bytes, "why": why.to_string() });
+        let rows: Vec<_> = dropped.iter().map(row).collect();
         output::json(&json!({ "dry_run": args.dry_run, "bytes": bytes, "dropped": rows }))?;
         return Ok(());
     }
-    for kept in &dropped {
-        output::line(format_args!("{:>4}  {}  {}", kept.operation.id, kept.operation, HumanBytes(kept.bytes)))?;
+    for Surplus { kept: Kept { operation, bytes }, why } in &dropped {
+        output::line(format_args!("{:>4}  {operation}  {}  {why}", operation.id, HumanBytes(*bytes)))?;
     }
     let (trees, freed) = (HumanCount(dropped.len() as u64), if args.dry_run { "would free" } else { "freed" });
     output::line(format_args!("forkpress: {freed} {} of {trees} kept trees", HumanBytes(bytes))).map_err(Failure::from)

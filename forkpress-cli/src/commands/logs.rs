@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::cli::{LogFile, LogsArgs};
 use crate::failure::{During, Failure};
-use crate::{output, site};
+use crate::{output, server, site};
 
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -29,6 +29,9 @@ pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<()
     let mut followed = Vec::new();
     for (name, path) in paths {
         let mut log = Log { name, path, open: None, rest: Vec::new() };
+        if !log.path.exists() {
+            output::note(format_args!("forkpress: {} is not there yet: {}", log.path.display(), what(name)));
+        }
         let lines = log.last_lines(args.lines).during(|| format!("cannot read {}", log.path.display()))?;
         printer.print(log.name, &lines)?;
         followed.push(log);
@@ -45,15 +48,28 @@ pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<()
 
 fn paths(layout: &SiteLayout, which: LogFile) -> Vec<(&'static str, PathBuf)> {
     let all = [
-        (LogFile::Wp, "wp", layout.wp_debug_log()),
+        (LogFile::Wp, "wp", server::debug_log(layout)),
         (LogFile::Php, "php", layout.php_errors_log()),
         (LogFile::Server, "server", layout.php_server_log()),
         (LogFile::Forkpress, "forkpress", layout.server_log()),
+        (LogFile::Gc, "gc", layout.gc_log()),
     ];
     all.into_iter()
         .filter(|(file, ..)| which == LogFile::All || which == *file)
         .map(|(_, name, path)| (name, path))
         .collect()
+}
+
+/// What a log has.
+fn what(name: &str) -> &'static str {
+    match name {
+        "wp" => "what WordPress says (WP_DEBUG_LOG), and which request PHP died of",
+        "php" => "PHP's errors",
+        "server" => "the requests that PHP's web server took",
+        "forkpress" => "what the server of 'forkpress serve' says",
+        "gc" => "what was removed of what 'forkpress undo' could have brought back, and why",
+        _ => "",
+    }
 }
 
 fn show_paths(paths: &[(&'static str, PathBuf)], as_json: bool) -> Result<(), Failure> {
@@ -62,7 +78,14 @@ fn show_paths(paths: &[(&'static str, PathBuf)], as_json: bool) -> Result<(), Fa
         output::json(&map)?;
         return Ok(());
     }
-    paths.iter().try_for_each(|(_, path)| output::line(path.display()))?;
+    // Of one log, its path alone, as a script wants it.
+    if let [(_, path)] = paths {
+        return Ok(output::line(path.display())?);
+    }
+    for (name, path) in paths {
+        let absent = if path.exists() { "" } else { " (not there yet)" };
+        output::line(format_args!("{}  {name}: {}{absent}", path.display(), what(name)))?;
+    }
     Ok(())
 }
 

@@ -19,23 +19,36 @@ use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand};
+use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand, StartArgs, Typed};
 use crate::failure::Failure;
 use crate::{child, clean, init, output};
 
 /// Does what was typed, says what failed, and gives the exit status.
-pub fn run(cli: &Cli) -> ExitCode {
-    dispatch(cli).unwrap_or_else(|failure| output::fail(&failure, cli.json))
+pub fn run(typed: &Typed) -> ExitCode {
+    match typed {
+        Typed::Ours(cli) => {
+            output::be_verbose(cli.verbose);
+            dispatch(cli).unwrap_or_else(|failure| output::fail(&failure, cli.json))
+        }
+        Typed::Git(arguments) => output::fail(&git::of_user(arguments), false),
+    }
 }
 
 fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let work_dir = cli.work_dir.as_deref();
     match &cli.command {
         Command::Init(args) => init::run(work_dir, args, cli.json)?,
-        Command::Serve(args) => serve::background(work_dir, args, cli.json)?,
         Command::Start(args) if args.detached => return Ok(serve::detached(work_dir, &args.serve)),
-        Command::Start(args) => serve::foreground(work_dir, &args.serve, cli.json)?,
-        Command::Stop(args) => stop::run(work_dir, args, cli.json)?,
+        Command::Start(StartArgs { serve: args, .. }) if !args.background => {
+            serve::foreground(work_dir, args, cli.json)?;
+        }
+        Command::Serve(args) | Command::Server(ServerCommand::Start(args)) if args.foreground => {
+            serve::foreground(work_dir, args, cli.json)?;
+        }
+        Command::Serve(args)
+        | Command::Server(ServerCommand::Start(args))
+        | Command::Start(StartArgs { serve: args, .. }) => serve::background(work_dir, args, cli.json)?,
+        Command::Stop(args) | Command::Server(ServerCommand::Stop(args)) => stop::run(work_dir, args, cli.json)?,
         Command::Server(ServerCommand::List) => stop::list(cli.json)?,
         Command::Branch(command) => branch::run(work_dir, command, cli.json)?,
         Command::Log(args) => history::log(work_dir, args, cli.json)?,

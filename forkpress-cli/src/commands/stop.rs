@@ -13,11 +13,16 @@ use crate::{output, site};
 
 /// Stops the server of this site, or all of this user's.
 pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<(), Failure> {
-    let servers = if args.all {
-        site::servers(site::registry()?.list()?)
+    let servers: Vec<_> = if args.all || args.pid.is_some() {
+        let servers = site::servers(site::registry()?.list()?);
+        servers.into_iter().filter(|server| args.pid.is_none_or(|pid| server.process.pid == pid)).collect()
     } else {
         site::server_of(&site::open(work_dir)?)?.into_iter().collect()
     };
+    if let (Some(pid), true) = (args.pid, servers.is_empty()) {
+        // Whatever else the process is, it is not ours to end.
+        return Err(Failure::new(format!("process {pid} is no server of this user's")).hint("forkpress server list"));
+    }
     let stopped: Vec<_> =
         servers.iter().map(|server| (server, server::stop(server, args.timeout, args.force))).collect();
     // Takes away what servers that were killed could not take away themselves.
@@ -43,7 +48,7 @@ pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<()
             Stopped::Killed => output::line(format_args!("forkpress: killed {url}"))?,
         }
     }
-    if args.all {
+    if args.all || args.pid.is_some() {
         for (server, _) in &stopped {
             // One that is gone has nothing to detach.
             if let Ok(site) = Site::open(&server.work_dir) {

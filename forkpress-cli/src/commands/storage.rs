@@ -25,7 +25,10 @@ pub fn run(work_dir: Option<&Path>, command: &StorageCommand, as_json: bool) -> 
     match command {
         StorageCommand::Status => status(&site, as_json),
         StorageCommand::Mount { wait } => mount(&site, wait, as_json),
-        StorageCommand::Detach { force, wait } => detach(&site, *force, wait, as_json),
+        StorageCommand::Detach { force, keep_server, wait } => {
+            let may_be_served = *force || *keep_server;
+            detach(&site, *force, may_be_served, wait, as_json)
+        }
         StorageCommand::Compact { keep_server, wait } => compact(&site, *keep_server, wait, as_json),
         StorageCommand::Grow { size_bytes, wait } => grow(&site, *size_bytes, wait, as_json),
         StorageCommand::Convert { to, wait } => convert(&site, *to, wait, as_json),
@@ -144,11 +147,12 @@ fn nothing(what: &str, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn detach(site: &Site, force: bool, wait: &WaitArgs, as_json: bool) -> Result<(), Failure> {
+fn detach(site: &Site, force: bool, may_be_served: bool, wait: &WaitArgs, as_json: bool) -> Result<(), Failure> {
     let patience = &mut patience(wait);
     let lifecycle = lifecycle(site, "storage detach", patience)?;
     let Some(image) = site.layout.image() else { return nothing("detach", as_json) };
-    if let (Some(server), false) = (site::server_of(site)?, force) {
+    output::detail(|| format!("unmounting {}", image.mount().display()));
+    if let (Some(server), false) = (site::server_of(site)?, may_be_served) {
         return Err(Failure::new(format!("this site is served, at {}", server::url(&server)))
             .hint("forkpress stop ends the server and detaches the storage"));
     }

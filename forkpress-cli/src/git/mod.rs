@@ -20,6 +20,7 @@ pub use remote::Remote;
 pub use worktree::worktrees;
 
 use crate::failure::{During, Failure};
+use crate::output;
 
 /// A git command that is run in `dir`, and speaks with no other repository.
 pub fn command<I>(dir: &Path, arguments: I) -> Command
@@ -53,12 +54,24 @@ pub fn of_user() -> Command {
 
 /// Runs git to its end. A status that is not 0 is an outcome.
 pub fn outcome(command: &mut Command) -> Result<Output, Failure> {
-    command.output().map_err(|error| match error.kind() {
+    // Without what stands in an address: that may be a token.
+    output::detail(|| {
+        let words = command.get_args().skip(2).map(OsStr::to_string_lossy);
+        let words: Vec<_> =
+            words.map(|word| Remote::parse(&word).map_or(word.into_owned(), |it| it.to_string())).collect();
+        format!("git {}", words.join(" "))
+    });
+    command.output().map_err(no_program)
+}
+
+/// Why git could not be started.
+pub fn no_program(error: io::Error) -> Failure {
+    match error.kind() {
         io::ErrorKind::NotFound => {
             Failure::new("there is no git program").hint("install git, as in: sudo apt-get install git")
         }
         _ => Failure::from(error).during("cannot run git"),
-    })
+    }
 }
 
 /// Runs git, which must succeed, and gives its standard output.

@@ -1,5 +1,5 @@
 //! Ends what a killed command has left, so that nobody waits for the next one: a branch whose files were just being changed
-//! would answer 503 until then.
+//! would answer 503 until then. Tells of what PHP died of, too.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -13,6 +13,8 @@ use forkpress_core::site::Site;
 
 use crate::failure::{During, Failure};
 use crate::output;
+
+use super::report_deaths;
 
 /// How often it looks. What is found is a command that runs, nearly always.
 const LOOK: Duration = Duration::from_secs(1);
@@ -44,6 +46,7 @@ fn run(work_dir: &Path) {
 
 fn heal(work_dir: &Path) -> Result<(), Failure> {
     let site = Site::open(work_dir)?;
+    report_deaths(&site);
     if !mutation::is_unfinished(&site)? {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master. One
 //! process of the public pool serves nobody: it [warms](warm) new branches.
 
+mod deaths;
 mod heal;
 mod log;
 mod pool;
@@ -39,6 +40,7 @@ use crate::php::Php;
 use crate::site::Address;
 use crate::{bundle, clean, extension, output, site};
 
+pub use deaths::{debug_log, report_deaths};
 pub use ready::root_host_of;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
@@ -151,6 +153,8 @@ pub fn serve(
     if let Some(recovered) = mutation::recover(site, &mut patience)? {
         output::note(format_args!("forkpress: {recovered}"));
     }
+    // Of the server before this one.
+    report_deaths(site);
     clean::in_background(site);
     bundle::write_runtime(&site.layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(&site.layout)?;
@@ -191,6 +195,7 @@ pub fn serve(
     let outcome = pools.run(&mut signals);
     drop(keeper);
     pools.stop(&mut signals);
+    report_deaths(site);
     // PHP has ended by now: whoever finds no entry finds the port free.
     drop(registered);
     outcome

@@ -53,7 +53,7 @@ impl Settings<'_> {
             ("FORKPRESS_BIN", std::env::current_exe().ok().map(Into::into)),
             // Whoever reaches a loopback address is a user of this machine.
             ("FORKPRESS_GIT_PUSH", Some(if self.public.is_loopback() { "open" } else { "token" }.into())),
-            ("FORKPRESS_DEBUG_LOG", Some(layout.wp_debug_log().into())),
+            ("FORKPRESS_DEBUG_LOG", Some(super::debug_log(layout).into())),
             ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
             ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),
             ("PHP_CLI_SERVER_WORKERS", forks(self.workers, self.warm.is_some()).map(|forks| forks.to_string().into())),

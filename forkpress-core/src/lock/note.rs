@@ -87,11 +87,16 @@ impl Note {
     }
 }
 
-/// Removes the notes that killed processes have left.
-pub fn sweep(cow: &CowLayout) {
-    for pid in pids(cow).filter(|pid| ProcessIdentity::of(*pid).is_none()) {
-        let _ = fs::remove_file(cow.request_note(pid));
-    }
+/// Removes the notes that killed processes have left, and gives those of them that say something. Of several processes that
+/// sweep, one gets it.
+pub fn sweep(cow: &CowLayout) -> Vec<Note> {
+    let dead = pids(cow).filter(|pid| ProcessIdentity::of(*pid).is_none());
+    let left = dead.filter_map(|pid| {
+        let path = cow.request_note(pid);
+        let note = fs::read(&path).ok().and_then(|bytes| parse(pid, &bytes));
+        fs::remove_file(&path).ok().and(note)
+    });
+    left.collect()
 }
 
 /// What a note reads.
@@ -228,10 +233,11 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let dead = child.id();
         child.wait().unwrap();
-        for pid in [dead, std::process::id()] {
-            fs::write(cow.request_note(pid), "").unwrap();
-        }
-        sweep(&cow);
+        fs::write(cow.request_note(std::process::id()), "").unwrap();
+        let text = line(State::Serving, UNIX_EPOCH, "1", "GET x /a");
+        fs::write(cow.request_note(dead), text).unwrap();
+        assert_eq!(sweep(&cow).iter().map(|note| note.text.as_str()).collect::<Vec<_>>(), ["GET x /a"]);
+        assert_eq!(sweep(&cow), []);
         assert_eq!(pids(&cow).collect::<Vec<_>>(), [std::process::id()]);
     }
 }

@@ -3,8 +3,14 @@
 //! A kept tree goes in two steps: a rename into the trash, under `mutation.lock`, after which nobody can have it back;
 //! and its removal from there, which may take long and holds nobody up.
 
+use std::fmt;
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::SystemTime;
+
+use rustix::fs::OFlags;
 
 use super::engine::Begun;
 use super::history::{self, Entry, History};
@@ -25,6 +31,39 @@ pub struct Kept {
     pub operation: Entry,
     /// What its removal would free.
     pub bytes: u64,
+}
+
+/// Why a tree is not kept any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// More trees are kept than there may be.
+    TooMany,
+    /// It is older than a tree may be.
+    TooOld,
+    /// All that are kept have more bytes than they may.
+    TooLarge,
+    /// Too little of the disk is free.
+    NoRoom,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "more are kept than [keep] allows",
+            Self::TooOld => "it is older than [keep] allows",
+            Self::TooLarge => "what is kept is larger than [keep] allows",
+            Self::NoRoom => "too little of the disk is free",
+        })
+    }
+}
+
+/// A tree that is not kept any longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surplus {
+    /// The tree.
+    pub kept: Kept,
+    /// Why it goes.
+    pub why: Why,
 }
 
 /// How much of the disk is free, and how much should be.
@@ -60,7 +99,7 @@ impl Room {
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn surplus(site: &Site) -> Result<Vec<Kept>, MutationError> {
+pub fn surplus(site: &Site) -> Result<Vec<Surplus>, MutationError> {
     find_surplus(site, |_, tree| Ok(usage::measure(tree)?.exclusive_bytes))
 }
 
@@ -68,7 +107,7 @@ pub fn surplus(site: &Site) -> Result<Vec<Kept>, MutationError> {
 fn find_surplus(
     site: &Site,
     bytes_of: impl Fn(u64, &Path) -> Result<u64, DiskError>,
-) -> Result<Vec<Kept>, MutationError> {
+) -> Result<Vec<Surplus>, MutationError> {
     let cow = site.layout.cow();
     let history = History::read(cow)?;
     let mut kept = Vec::new();
@@ -78,26 +117,43 @@ fn find_surplus(
             kept.push(Kept { operation: operation.clone(), bytes: bytes_of(operation.slot, &tree)? });
         }
     }
-    let surplus = count_surplus(&kept, &site.config.keep, history::now(), Room::of(site)?);
-    kept.truncate(surplus);
-    Ok(kept)
+    let whys = whys(&kept, &site.config.keep, history::now(), Room::of(site)?);
+    Ok(kept.into_iter().zip(whys).map(|(kept, why)| Surplus { kept, why }).collect())
 }
 
-/// How many of the oldest trees go.
-fn count_surplus(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> usize {
+/// Why each of the oldest trees goes; as many as go.
+fn whys(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> Vec<Why> {
     let bytes = |kept: &[Kept]| kept.iter().map(|kept| kept.bytes).sum::<u64>();
     let is_old = |kept: &Kept| now.saturating_sub(kept.operation.at) > keep.days.saturating_mul(SECONDS_A_DAY);
-    (0..kept.len())
-        .find(|&count| {
-            let (goes, stays) = kept.split_at(count);
-            // A push keeps a few files: many of them must not cost the way back from one delete.
-            stays.iter().filter(|kept| !kept.operation.files).count() <= keep.trees
-                && stays.len() <= history::LONGEST_LOG
-                && !stays.iter().any(is_old)
-                && bytes(stays) <= keep.bytes
-                && room.free_bytes.saturating_add(bytes(goes)) >= room.wanted_bytes
-        })
-        .unwrap_or(kept.len())
+    let why = |count: usize| {
+        let (goes, stays) = kept.split_at(count);
+        // A push keeps a few files: many of them must not cost the way back from one delete.
+        let trees = stays.iter().filter(|kept| !kept.operation.files).count();
+        if stays.iter().any(is_old) {
+            Some(Why::TooOld)
+        } else if trees > keep.trees || stays.len() > history::LONGEST_LOG {
+            Some(Why::TooMany)
+        } else if bytes(stays) > keep.bytes {
+            Some(Why::TooLarge)
+        } else if room.free_bytes.saturating_add(bytes(goes)) < room.wanted_bytes {
+            Some(Why::NoRoom)
+        } else {
+            None
+        }
+    };
+    (0..kept.len()).map_while(why).collect()
+}
+
+/// Appends lines to `gc.log`. Nothing is kept from being freed by a log that can't be written.
+fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
+    let (at, pid) = (crate::record::rfc3339(SystemTime::now()), std::process::id());
+    let text: String = lines.into_iter().map(|line| format!("{at}  process {pid}  {line}\n")).collect();
+    if text.is_empty() {
+        return;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let _ = options.open(site.layout.gc_log()).and_then(|mut log| log.write_all(text.as_bytes()));
 }
 
 /// Drops what exceeds the bounds in the site's settings, and says what that was. [`empty_trash`] then frees its space.
@@ -110,24 +166,26 @@ pub fn drop_surplus(
     site: &Site,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<Kept>, MutationError> {
+) -> Result<Vec<Surplus>, MutationError> {
     drop_trees(site, surplus(site)?, patience, progress)
 }
 
 fn drop_trees(
     site: &Site,
-    mut surplus: Vec<Kept>,
+    mut surplus: Vec<Surplus>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<Kept>, MutationError> {
+) -> Result<Vec<Surplus>, MutationError> {
     let cow = site.layout.cow();
     // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
     let _begun = Begun::begin(site, "gc", patience, progress)?;
     let history = History::read(cow)?;
     // Some of it may have been brought back meanwhile.
-    surplus.retain(|kept| history.undone_by(kept.operation.id).is_none());
-    for kept in &surplus {
-        disk::discard(&cow.kept_tree(kept.operation.slot), &cow.trash_dir())?;
+    surplus.retain(|surplus| history.undone_by(surplus.kept.operation.id).is_none());
+    for Surplus { kept: Kept { operation, bytes }, why } in &surplus {
+        disk::discard(&cow.kept_tree(operation.slot), &cow.trash_dir())?;
+        let id = operation.id;
+        log(site, [format!("removed what operation {id} ({operation}) kept, {bytes} bytes, as {why}")]);
     }
     for entry in history.surplus(cow) {
         disk::remove(&cow.kept_bytes(entry.slot))?;
@@ -189,9 +247,11 @@ pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
     if disk::list(&cow.trash_dir())?.is_empty() && !spare::drop_all(site)? {
         let history = History::read(cow)?;
-        let mut trees = history.owners().map(|entry| cow.kept_tree(entry.slot));
-        match trees.find(|tree| tree.exists()) {
-            Some(tree) => disk::discard(&tree, &cow.trash_dir())?,
+        match history.owners().find(|entry| cow.kept_tree(entry.slot).exists()) {
+            Some(entry) => {
+                disk::discard(&cow.kept_tree(entry.slot), &cow.trash_dir())?;
+                log(site, [format!("removed what operation {} ({entry}) kept, as {}", entry.id, Why::NoRoom)]);
+            }
             None => return Ok(false),
         }
     }
@@ -225,7 +285,8 @@ mod tests {
     fn what_is_too_old_too_many_too_large_or_in_the_way_goes_oldest_first() {
         let generous = Keep { days: 100, trees: 100, bytes: 1000, free_bytes: 0 };
         let empty = Room { free_bytes: 100, wanted_bytes: 100 };
-        let surplus = |keep: Keep, room: Room| count_surplus(&kept(&[1, 2, 3, 4, 5]), &keep, 6 * DAY, room);
+        let whys = |keep: Keep, room: Room| whys(&kept(&[1, 2, 3, 4, 5]), &keep, 6 * DAY, room);
+        let surplus = |keep: Keep, room: Room| whys(keep, room).len();
         assert_eq!(surplus(generous.clone(), empty), 0);
         assert_eq!(surplus(Keep { days: 3, ..generous.clone() }, empty), 2);
         assert_eq!(surplus(Keep { trees: 2, ..generous.clone() }, empty), 3);
@@ -233,7 +294,9 @@ mod tests {
         assert_eq!(surplus(Keep { bytes: 40, ..generous.clone() }, empty), 1);
         assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
         assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
-        assert_eq!(surplus(generous, Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+        assert_eq!(surplus(generous.clone(), Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+        let old_and_large = Keep { days: 3, bytes: 20, ..generous };
+        assert_eq!(whys(old_and_large, empty), [Why::TooOld, Why::TooOld, Why::TooLarge]);
     }
 
     #[test]
@@ -242,8 +305,8 @@ mod tests {
         let empty = Room { free_bytes: 100, wanted_bytes: 100 };
         let mut kept = kept(&(1..=200).collect::<Vec<_>>());
         kept[1..].iter_mut().for_each(|kept| kept.operation.files = true);
-        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 0);
+        assert_eq!(whys(&kept, &keep, 200 * DAY, empty), []);
         kept.push(kept[199].clone());
-        assert_eq!(count_surplus(&kept, &keep, 200 * DAY, empty), 1);
+        assert_eq!(whys(&kept, &keep, 200 * DAY, empty), [Why::TooMany]);
     }
 }

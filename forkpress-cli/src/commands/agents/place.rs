@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::IpAddr;
 
+use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::mutation::{self, MutationError};
@@ -48,6 +49,14 @@ impl Place {
         match server {
             Some(server) => Ok(Self::Here(Box::new(Site::open(&server.work_dir)?))),
             None => Ok(Self::Elsewhere),
+        }
+    }
+
+    /// The site's branches with this prefix, and maybe others.
+    pub fn agents(&self, home: &Home, prefix: &str) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(site) => Ok(branch::list(site)?.into_iter().map(|branch| branch.name.to_string()).collect()),
+            Self::Elsewhere => self.branches(home, prefix),
         }
     }
 

@@ -69,7 +69,7 @@ pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failu
 }
 
 /// The agents that have a worktree in the checkout, by number.
-fn agents(home: &Home, prefix: &str) -> Result<Vec<BranchName>, Failure> {
+pub fn agents(home: &Home, prefix: &str) -> Result<Vec<BranchName>, Failure> {
     let worktrees = git::worktrees(&home.dir)?;
     let names = worktrees.iter().filter_map(|path| path.strip_prefix(&home.dir).ok()?.to_str());
     let mut numbered: Vec<(u64, BranchName)> =
