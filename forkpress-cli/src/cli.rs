@@ -846,8 +846,8 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
-/// WordPress cuts blanks off what is typed into its login form.
-fn parse_password(text: &str) -> Result<String, String> {
+/// A password that can be typed: WordPress cuts blanks off what is typed into its login form.
+pub fn parse_password(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("a password can't be empty".to_owned());
     }

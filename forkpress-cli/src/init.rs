@@ -7,7 +7,7 @@
 mod claim;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -36,26 +36,100 @@ use claim::Claim;
 /// Has a site made with a sparse bundle where no file view is asked for, as on a Mac that can't clone files.
 const FORCE_SPARSEBUNDLE: &str = "FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE";
 
+/// Has the password of the user `admin`.
+const PASSWORD_VARIABLE: &str = "FORKPRESS_ADMIN_PASSWORD";
+
+/// The most that is read of a password.
+const PASSWORD_BYTES: u64 = 4096;
+
+/// The exit status of a command that makes no sense.
+const WRONG_USAGE: u8 = 2;
+
 /// How often a waiting init looks whether it was interrupted.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Makes a site in the folder that holds `work_dir`, or in the current folder.
 pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<(), Failure> {
-    let layout = SiteLayout::at(&public_root(work_dir)?);
+    let password = given_password(args)?;
+    let root = public_root(work_dir)?;
     let interrupt = Interrupt::on_signals()?;
+    let mut folders = Folders::make(&root)?;
+    let root = fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))?;
+    let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
-    let made = make(&claim, &layout, args, &interrupt, &*progress::shown(as_json))?;
+    let made = make(&claim, &layout, args, password.as_deref(), &interrupt, &*progress::shown(as_json))?;
     claim.finish();
+    folders.keep();
     if as_json {
         output::json(&made)?
     } else {
-        tell(&made, args)?
+        tell(&made, password.is_some() || args.site_title.is_some())?
     }
     Ok(())
 }
 
+/// The password that was given: as an argument, on standard input, or in the environment.
+fn given_password(args: &InitArgs) -> Result<Option<String>, Failure> {
+    let wrong = |why: String| Failure::new(why).exit(WRONG_USAGE);
+    let given = if args.admin_password_stdin {
+        let stdin = io::stdin();
+        if stdin.is_terminal() {
+            // What is typed there would be seen, and this command asks nothing.
+            return Err(wrong(
+                "--admin-password-stdin reads a pipe or a file, and standard input is a terminal".into(),
+            )
+            .hint("pass show shop | forkpress init --admin-password-stdin"));
+        }
+        let mut line = String::new();
+        stdin.lock().take(PASSWORD_BYTES).read_line(&mut line).during(|| "cannot read the password".to_owned())?;
+        line.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&line).to_owned()
+    } else if let Some(password) = &args.admin_password {
+        password.clone()
+    } else {
+        match std::env::var(PASSWORD_VARIABLE) {
+            Ok(password) if !password.is_empty() => password,
+            Ok(_) | Err(std::env::VarError::NotPresent) => return Ok(None),
+            Err(_) => return Err(wrong(format!("{PASSWORD_VARIABLE} is not UTF-8"))),
+        }
+    };
+    cli::parse_password(&given).map(Some).map_err(wrong)
+}
+
+/// Folders that lacked above a site. Dropped before [`Self::keep`], they go again.
+struct Folders(Vec<PathBuf>);
+
+impl Folders {
+    /// Makes what lacks of the path.
+    fn make(path: &Path) -> Result<Self, Failure> {
+        let lacking: Vec<_> = path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+        let mut folders = Self(Vec::new());
+        for path in lacking.into_iter().rev() {
+            match fs::create_dir(&path) {
+                // Its name has a `..` in it, or another init was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => {
+                    made.during(|| format!("cannot make the folder {}", path.display()))?;
+                    folders.0.push(path);
+                }
+            }
+        }
+        Ok(folders)
+    }
+
+    fn keep(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        // One that somebody has put something into meanwhile stays.
+        self.0.iter().rev().for_each(|path| drop(fs::remove_dir(path)));
+    }
+}
+
 fn public_root(work_dir: Option<&Path>) -> Result<PathBuf, Failure> {
-    let root = match work_dir {
+    Ok(match work_dir {
         None => site::current_dir()?,
         Some(work_dir) if work_dir.file_name().is_some_and(|name| name == WORK_DIR) => {
             site::current_dir()?.join(work_dir.parent().unwrap_or(Path::new("")))
@@ -67,8 +141,7 @@ fn public_root(work_dir: Option<&Path>) -> Result<PathBuf, Failure> {
             ))
             .hint(format!("forkpress init --work-dir {}", work_dir.join(WORK_DIR).display())));
         }
-    };
-    fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))
+    })
 }
 
 /// What init made.
@@ -84,8 +157,8 @@ struct Made {
     password: Option<String>,
 }
 
-fn tell(made: &Made, args: &InitArgs) -> io::Result<()> {
-    if made.user.is_none() && (args.admin_password.is_some() || args.site_title.is_some()) {
+fn tell(made: &Made, has_wishes: bool) -> io::Result<()> {
+    if made.user.is_none() && has_wishes {
         output::note("forkpress: warning: this WordPress was installed before: its users, passwords and title stay");
     }
     output::line(format_args!("forkpress: site made in {}", made.work_dir.display()))?;
@@ -105,6 +178,7 @@ fn make(
     claim: &Claim,
     layout: &SiteLayout,
     args: &InitArgs,
+    given: Option<&str>,
     interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<Made, Failure> {
@@ -143,7 +217,7 @@ fn make(
     let install = !database_of(&staged).exists();
     let mut password = None;
     if install {
-        let given = args.admin_password.clone();
+        let given = given.map(str::to_owned);
         let chosen =
             given.map_or_else(|| secret(PASSWORD_CHARACTERS, 20).inspect(|new| password = Some(new.clone())), Ok)?;
         progress.begin("installing WordPress", None);
@@ -240,7 +314,8 @@ fn run_installer(
         .arg(staged)
         .env_remove("FORKPRESS_DEBUG_LOG")
         .env_remove("FORKPRESS_SITE_TITLE")
-        .env("FORKPRESS_ADMIN_PASSWORD", password)
+        // Not as an argument, which everybody on the machine can see.
+        .env(PASSWORD_VARIABLE, password)
         .env("FORKPRESS_PHP_ERRORS_LOG", site.layout.php_errors_log())
         .env("HTTP_HOST", address.host(&BranchName::main()))
         .envs(title.map(|title| ("FORKPRESS_SITE_TITLE", title)))

@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::process::Stdio;
 
 use common::{Sandbox, stderr};
@@ -168,4 +169,87 @@ fn nothing_that_is_shown_does_anything_to_a_terminal() {
     assert!(sandbox.run(&["branch", "list"]).contains("  \\u{1b}]0;owned\\u{7}\\u{1b}[2J\\u{9b}31m\\u{202e}cod"));
     let row: serde_json::Value = serde_json::from_str(&sandbox.run(&["log", "--json"])).unwrap();
     assert_eq!(row[0]["user"], EVIL);
+}
+
+#[test]
+fn the_storage_is_examined_before_there_is_a_site() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.run(&["doctor", "storage"]);
+    assert!(said.starts_with("ForkPress storage capability report\nfile view:   none"), "{said}");
+    assert!(said.contains("file-copy        works in ") && said.contains("\nrecommended: "), "{said}");
+    let json = sandbox.run(&["doctor", "storage", "--json", "--work-dir", "new/site/.forkpress"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["file_view"], &json["works"]["file-copy"]), (&serde_json::Value::Null, &true.into()));
+    assert_eq!(fs::read_dir(sandbox.site()).unwrap().count(), 0, "nothing is left");
+    // What is there and is no site stays an error.
+    assert!(sandbox.refused(&["doctor", "storage", "--work-dir", "."], 1).contains("is not the .forkpress folder"));
+}
+
+#[test]
+fn a_password_is_taken_from_standard_input_or_the_environment_and_checked() {
+    let sandbox = Sandbox::new();
+    let init = |arguments: &[&str], stdin: &str, variable: Option<&str>| {
+        let mut command = sandbox.forkpress(&["init", "--wordpress", "nowhere", "--work-dir", "new/site/.forkpress"]);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("FORKPRESS_ADMIN_PASSWORD").envs(variable.map(|value| ("FORKPRESS_ADMIN_PASSWORD", value)));
+        let mut child = command.spawn().unwrap();
+        // One that does not read it has ended already.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), stderr(&output))
+    };
+    let from_stdin = &["--admin-password-stdin"];
+    for (arguments, stdin, variable, why) in [
+        (&from_stdin[..], "\n", None, "can't be empty"),
+        (from_stdin, " x\r\n", Some("good"), "can't begin or end with a blank"),
+        (&[], "", Some(" x"), "can't begin or end with a blank"),
+        (&["--admin-password-stdin", "--admin-password", "x"], "y\n", None, "cannot be used with"),
+    ] {
+        let (status, said) = init(arguments, stdin, variable);
+        assert_eq!(status, 2, "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    // Now it fails for want of a WordPress, and takes away the folders that it made.
+    assert_eq!(init(from_stdin, "good one\r\n", Some(" x")).0, 1);
+    assert_eq!(fs::read_dir(sandbox.site()).unwrap().count(), 0, "nothing is left");
+}
+
+#[test]
+fn a_log_that_is_not_there_yet_says_so_and_each_says_what_it_is() {
+    let sandbox = Sandbox::new();
+    let layout = sandbox.bare_site();
+    fs::write(layout.php_errors_log(), "an error\n").unwrap();
+    let said = sandbox.run(&["logs", "--paths"]);
+    assert_eq!(said.lines().count(), 5);
+    let line = |path: std::path::PathBuf, end: &str| {
+        let start = format!("{}  ", path.display());
+        assert!(said.lines().any(|line| line.starts_with(&start) && line.ends_with(end)), "{start}{end}: {said}");
+    };
+    line(layout.gc_log(), ", and why (not there yet)");
+    line(layout.php_errors_log(), "php: PHP's errors");
+    assert_eq!(sandbox.run(&["logs", "--file", "gc", "--paths"]), format!("{}\n", layout.gc_log().display()));
+    assert_eq!(sandbox.run(&["logs", "--file", "php-errors"]), "an error\n");
+    let output = sandbox.forkpress(&["logs", "--file", "gc"]).output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty());
+    assert!(stderr(&output).starts_with(&format!("forkpress: {} is not there yet: ", layout.gc_log().display())));
+    // Another one may be named, as the server was told.
+    let other = sandbox.file("debug.log");
+    fs::write(&other, "elsewhere\n").unwrap();
+    let output = sandbox.forkpress(&["logs", "--file", "wp"]).env("FORKPRESS_DEBUG_LOG", &other).output().unwrap();
+    assert_eq!(output.stdout, b"elsewhere\n");
+}
+
+#[test]
+fn short_and_other_names_of_commands_do_the_same() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.run(&["-v"]), sandbox.run(&["-V"]));
+    let layout = sandbox.bare_site();
+    let verbose = sandbox.forkpress(&["-v", "server", "stop"]).output().unwrap();
+    assert_eq!(verbose.stdout, b"forkpress: this site is not served\n");
+    let site = format!("forkpress: the site in {}\n", layout.work_dir().display());
+    assert!(stderr(&verbose).starts_with(&site), "{}", stderr(&verbose));
+    assert_eq!(sandbox.run(&["storage", "detach", "--keep-server", "-v"]), sandbox.run(&["storage", "detach"]));
+    // Not everything is a server that has a number.
+    let said = sandbox.refused(&["stop", "--pid", &std::process::id().to_string()], 1);
+    assert!(said.contains("is no server of this user's"), "{said}");
 }

@@ -1,16 +1,16 @@
 //! `forkpress doctor storage`: what the volume can do, what is wrong, and what to do about it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use forkpress_core::branch::{self, BranchError};
 use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::{ImageKind, ImageLayout};
+use forkpress_core::layout::{ImageKind, ImageLayout, WORK_DIR};
 use forkpress_core::lock::{Lifecycle, Patience};
 use forkpress_core::mutation::{self, convert};
-use forkpress_core::site::Site;
+use forkpress_core::site::{Site, SiteError};
 use forkpress_core::storage::{self, ImageUsage, Link};
 use forkpress_core::{usage, view};
 use serde_json::json;
@@ -33,10 +33,12 @@ struct Finding {
 
 /// Looks, mends what is safe to mend where that is asked for, and reports. Gives exit status 1 where something stays wrong.
 pub fn run(work_dir: Option<&Path>, fix: bool, as_json: bool) -> Result<ExitCode, Failure> {
+    if let Some(folder) = folder_without_site(work_dir)? {
+        return before_site(&folder, as_json);
+    }
     let site = site::open(work_dir)?;
     let root = site.layout.public_root();
-    let views = [FileView::BtrfsSnapshot, FileView::Reflink, FileView::FileCopy];
-    let works: Vec<_> = views.into_iter().map(|view| (view, view::supports(view, root))).collect();
+    let works = what_works(root);
     let findings = examine(&site, fix)?;
     let advice = recommend(&site, view::probe(root));
     if as_json {
@@ -44,22 +46,13 @@ pub fn run(work_dir: Option<&Path>, fix: bool, as_json: bool) -> Result<ExitCode
             .iter()
             .map(|finding| json!({ "what": finding.what, "mended": finding.mended, "advice": finding.advice }))
             .collect();
-        let works: serde_json::Map<_, _> =
-            works.iter().map(|(view, works)| (view.to_string(), (*works).into())).collect();
         output::json(&json!({
-            "file_view": site.config.file_view.as_str(), "works": works, "findings": rows, "recommends": advice,
+            "file_view": site.config.file_view.as_str(), "works": as_map(&works), "findings": rows, "recommends": advice,
         }))?;
     } else {
         output::line("ForkPress storage capability report")?;
         output::line(format_args!("file view:   {}", site.config.file_view))?;
-        for (view, works) in works {
-            output::line(format_args!(
-                "{:<16} {} in {}",
-                view.as_str(),
-                if works { "works" } else { "does not work" },
-                root.display()
-            ))?;
-        }
+        tell_what_works(&works, root)?;
         for finding in &findings {
             if finding.mended {
                 output::line(format_args!("mended:      {}", finding.what))?;
@@ -76,6 +69,50 @@ pub fn run(work_dir: Option<&Path>, fix: bool, as_json: bool) -> Result<ExitCode
     }
     let is_right = findings.iter().all(|finding| finding.mended);
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The folder that a site would be in, or the nearest to it that exists, where there is no site yet.
+fn folder_without_site(work_dir: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let current = site::current_dir()?;
+    let Some(work_dir) = work_dir else {
+        return Ok(matches!(Site::find(&current), Err(SiteError::NotFound { .. })).then_some(current));
+    };
+    let work_dir = current.join(work_dir);
+    let is_free = work_dir.file_name().is_some_and(|name| name == WORK_DIR) && !work_dir.exists();
+    Ok(work_dir.ancestors().find(|path| path.is_dir()).filter(|_| is_free).map(Path::to_owned))
+}
+
+/// Says what a site in a folder could do, before there is one.
+fn before_site(folder: &Path, as_json: bool) -> Result<ExitCode, Failure> {
+    let (works, best) = (what_works(folder), view::probe(folder));
+    if as_json {
+        output::json(&json!({
+            "file_view": null, "works": as_map(&works), "findings": [], "recommends": best.as_str(),
+        }))?;
+    } else {
+        output::line("ForkPress storage capability report")?;
+        output::line("file view:   none: there is no site yet")?;
+        tell_what_works(&works, folder)?;
+        output::line(format_args!("recommended: {best}, which 'forkpress init' takes here by itself"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn what_works(folder: &Path) -> Vec<(FileView, bool)> {
+    let views = [FileView::BtrfsSnapshot, FileView::Reflink, FileView::FileCopy];
+    views.into_iter().map(|view| (view, view::supports(view, folder))).collect()
+}
+
+fn tell_what_works(works: &[(FileView, bool)], folder: &Path) -> Result<(), Failure> {
+    for (view, works) in works {
+        let works = if *works { "works" } else { "does not work" };
+        output::line(format_args!("{:<16} {works} in {}", view.as_str(), folder.display()))?;
+    }
+    Ok(())
+}
+
+fn as_map(works: &[(FileView, bool)]) -> serde_json::Map<String, serde_json::Value> {
+    works.iter().map(|(view, works)| (view.to_string(), (*works).into())).collect()
 }
 
 /// A view that fits better, where the present one copies much.
