@@ -136,6 +136,43 @@ test(
 );
 
 test(
+	'a checkout by a loopback address shows addresses as the site names them, whatever proxies and settings there are',
+	function () use ( $site ) {
+		$hostile = temp_dir() . '/gitconfig';
+		put( $hostile, "[url \"https://nowhere.invalid/\"]\n\tinsteadOf = http://\n[http]\n\tproxy = http://127.0.0.1:9\n\textraHeader = X: y\n[status]\n\tshowUntrackedFiles = no\n" );
+		$proxies = array_fill_keys( array( 'http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY' ), 'http://127.0.0.1:9' );
+		$env     = $proxies + array( 'GIT_CONFIG_GLOBAL' => $hostile, 'no_proxy' => null, 'NO_PROXY' => null );
+		$json    = static function ( string ...$arguments ) use ( $site, $env ) {
+			$outcome = $site->command( array( '--json', ...$arguments ), $env )->outcome();
+			same( 0, $outcome->status, "forkpress $arguments[0]: {$outcome->text()}: exit status" );
+			same( '', $outcome->errors, "what forkpress $arguments[0] complains of" );
+			return json_decode( $outcome->out, true, 512, JSON_THROW_ON_ERROR );
+		};
+		foreach ( array( '127.0.0.1', 'localhost', 'main.wp.localhost', 'WP.localhost' ) as $host ) {
+			$dir   = temp_dir() . '/checkout';
+			$name  = 'by-' . preg_replace( '/[^a-z0-9]/', '-', strtolower( $host ) );
+			$main  = 'http://' . $site->host( 'main' ) . '/';
+			$own   = 'http://' . $site->host( $name ) . '/';
+			$agent = 'http://' . $site->host( "$name-1" ) . '/';
+			same( $main, $json( 'clone', "http://$host:$site->port/site.git", $dir )['url'], "clone by $host" );
+			same( $own, $json( 'git', 'branch', 'create', $name, $dir )['url'], "git branch create by $host" );
+			put( "$dir/wordpress/$name.txt", $host );
+			same( $own, $json( 'commit', $dir, '-m', 'x' )['url'], "commit by $host" );
+			same( $host, content( $site, $name, "/$name.txt" ), 'the new file' );
+			same( $own, $json( 'pull', $dir )['url'], "pull by $host" );
+			same( array( $agent ), array_column( $json( 'agents', $dir, '--count', '1', '--prefix', $name ), 'url' ), "agents by $host" );
+			same( 'create', $site->json( 'log' )[0]['operation'], 'the site itself made the agent' );
+			put( "$dir/$name-1/wordpress/work.txt", 'work' );
+			$outcome = $site->command( array( 'agents', $dir, '--prefix', $name, '--remove' ), $env )->outcome();
+			holds( str_contains( $outcome->errors, "caused by: $name-1: not committed: wordpress/work.txt" ), $outcome->text() );
+			unlink( "$dir/$name-1/wordpress/work.txt" );
+			same( array( $agent ), array_column( $json( 'agents', $dir, '--prefix', $name, '--remove' ), 'url' ), "agents --remove by $host" );
+			$site->done( 'branch', 'delete', $name );
+		}
+	}
+);
+
+test(
 	'agents that are removed can be had back, and those with work stay',
 	function () use ( $site, $agents ) {
 		git( $agents, 'merge', '--quiet', '--no-edit', 'agent-3' );

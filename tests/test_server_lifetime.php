@@ -170,3 +170,35 @@ test(
 		fclose( $other );
 	}
 );
+
+test(
+	'a request that PHP dies of is told in the debug log, with its branch and its address',
+	function () use ( $site ) {
+		$site->done( 'serve', '--workers', '3' );
+		put( "$site->dir/afterwards/crash.php", '<?php posix_kill( getmypid(), (int) $_GET["signal"] ); sleep( 60 );' );
+		$crash = static function ( int $signal ) use ( $site ) {
+			$page = $site->open( "/crash.php?signal=$signal", array( 'Host' => $site->host( 'afterwards' ) ) );
+			stream_get_contents( $page );
+			return "GET /crash.php?signal=$signal of branch 'afterwards'";
+		};
+		foreach ( array( SIGKILL, SIGSEGV ) as $signal ) {
+			$line = $crash( $signal );
+			$log  = "$site->dir/.forkpress/logs/wp-debug.log";
+			eventually( static fn () => str_contains( (string) @file_get_contents( $log ), $line ), "the log has: $line" );
+			$of_it = array_filter( file( $log ), static fn ( $of ) => str_contains( $of, $line ) );
+			same( 1, count( $of_it ), 'lines of it' );
+			same( 1, preg_match( '/^\[\d{4}-\d\d-\d\dT[\d:]+Z\] ForkPress: PHP process \d+ died while serving GET /', reset( $of_it ) ), 'how it begins' );
+			// Where it was PHP's first process, its server has ended.
+			$site->done( 'stop' );
+			$site->done( 'serve', '--workers', '3' );
+		}
+		$site->done( 'stop' );
+
+		// In the log that the server was told.
+		$log = temp_dir() . '/debug.log';
+		$site->serve( 3, array( 'FORKPRESS_DEBUG_LOG' => $log ) );
+		$line = $crash( SIGABRT );
+		eventually( static fn () => str_contains( (string) @file_get_contents( $log ), $line ), "the other log has: $line" );
+		$site->done( 'stop' );
+	}
+);

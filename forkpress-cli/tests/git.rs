@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -829,4 +830,28 @@ fn git_is_passed_through_in_a_checkout_and_a_branch_is_shown_without_its_name() 
     assert!(world.run(&within.join("wordpress"), &["branch", "show"]).starts_with("forkpress cow branch main\n"));
     world.git(&within, &["switch", "-q", "-c", "shop"]);
     assert!(world.run(&within, &["branch", "show"]).starts_with("forkpress cow branch shop\n"));
+}
+
+#[test]
+fn where_a_site_does_not_say_its_name_no_address_is_made_up() {
+    let world = World::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Somebody else's server; and, when it is gone, none.
+    let other = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(b"HTTP/1.0 200 OK\r\nX-ForkPress-Root-Host: a/b\r\n\r\nhello").unwrap();
+    });
+    let url = format!("http://127.0.0.1:{port}/site.git");
+    let settings = fs::read_to_string(world.sandbox.file("gitconfig")).unwrap();
+    fs::write(world.sandbox.file("gitconfig"), settings.replace(URL, &url)).unwrap();
+    for name in ["one", "two"] {
+        let output = world.command(&world.here(), &["clone", &url, name, "--json"]).output().unwrap();
+        let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(made["url"], serde_json::Value::Null);
+        assert!(stderr(&output).contains("does not say under which host name"), "{}", stderr(&output));
+    }
+    other.join().unwrap();
+    let said = world.run(&world.here(), &["agents", "one", "--count", "1"]);
+    assert!(said.starts_with("agent-1  -  "), "{said}");
 }

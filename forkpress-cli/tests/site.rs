@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -384,4 +384,83 @@ fn many_branches_are_listed_without_a_look_into_each() {
     assert_eq!(measured(&["branch", "list", "--bytes", "--json"]), (21, 21));
     let said = stderr(&sandbox.forkpress(&["branch", "list"]).output().unwrap());
     assert!(said.contains("forkpress branch list --bytes"), "{said}");
+}
+
+#[test]
+fn a_password_on_standard_input_is_in_no_list_of_processes_and_opens_the_dashboard() {
+    let Some(wordpress) = wordpress() else { return };
+    let sandbox = Sandbox::new();
+    let site = sandbox.site().join("new/shop");
+    let work_dir = site.join(".forkpress");
+    let password = format!("correct-horse-{}", std::process::id());
+    let port = sandbox.port.to_string();
+    let arguments = ["init", "--wordpress", wordpress.to_str().unwrap(), "--port", &port, "--admin-password-stdin"];
+    let mut init = sandbox
+        .forkpress(&arguments)
+        .args(["--work-dir", work_dir.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    init.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    wait_for(&mut BufReader::new(init.stderr.take().unwrap()), "installing WordPress");
+    // From before the installer is started until after it has ended.
+    while init.try_wait().unwrap().is_none() {
+        assert_eq!(processes_with(&password), [0; 0]);
+    }
+    assert!(init.wait().unwrap().success());
+    let script = "require 'wp-load.php'; \
+        echo wp_check_password( $argv[1], get_user_by( 'login', 'admin' )->user_pass ) ? 'right' : 'wrong';";
+    let exec = |password: &str| {
+        let work_dir = work_dir.to_str().unwrap();
+        let line = ["exec", "--work-dir", work_dir, "main", "--", "php", "-r", script, password];
+        sandbox.run(&line)
+    };
+    assert_eq!((exec(&password).as_str(), exec("another").as_str()), ("right", "wrong"));
+}
+
+#[test]
+fn what_is_removed_of_what_is_kept_is_in_a_log_with_the_reason() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    let settings = sandbox.site().join(".forkpress/site.toml");
+    let text = fs::read_to_string(&settings).unwrap();
+    sandbox.run(&["branch", "create", "x"]);
+    sandbox.run(&["branch", "delete", "x"]);
+    fs::write(&settings, text.replace("trees = 30", "trees = 0")).unwrap();
+    let said = sandbox.run(&["gc", "--dry-run"]);
+    assert!(said.contains("  more are kept than [keep] allows\n"), "{said}");
+    assert!(!sandbox.site().join(".forkpress/logs/gc.log").exists(), "nothing was removed yet");
+    sandbox.run(&["gc"]);
+    let said = sandbox.run(&["logs", "--file", "gc"]);
+    assert!(said.contains("  removed what operation 3 (delete x) kept, ") && said.lines().count() == 1, "{said}");
+    assert!(said.ends_with(" bytes, as more are kept than [keep] allows\n"), "{said}");
+    // After other commands too, in the background.
+    sandbox.run(&["branch", "create", "y"]);
+    let mut logs = sandbox.forkpress(&["logs", "--file", "gc", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    sandbox.run(&["branch", "delete", "y"]);
+    let mut output = BufReader::new(logs.stdout.take().unwrap());
+    wait_for(&mut output, "(delete y)");
+    drop(output);
+    assert!(logs.wait().unwrap().success());
+}
+
+#[test]
+fn other_names_of_serving_and_stopping_do_the_same() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    let serving = format!("forkpress: serving http://wp.localhost:{}/\n", sandbox.port);
+    let stopped = format!("forkpress: stopped http://wp.localhost:{}/\n", sandbox.port);
+    assert_eq!(sandbox.run(&["server", "start", "--php-bin", "php", "--workers", "1"]), serving);
+    let pid = json(&sandbox.run(&["server", "list", "--json"]))[0]["pid"].to_string();
+    assert_eq!(sandbox.run(&["stop", "--pid", &pid]), stopped);
+    assert_eq!(sandbox.run(&["start", "--background", "--workers", "1"]), serving);
+    assert_eq!(sandbox.run(&["server", "stop"]), stopped);
+    let arguments = ["serve", "--foreground", "--workers", "1"];
+    let mut server = sandbox.forkpress(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    wait_for(&mut BufReader::new(server.stdout.take().unwrap()), "serving");
+    let listed = json(&sandbox.run(&["server", "list", "--json"]));
+    assert_eq!(listed[0]["pid"], server.id(), "it is the process that was started");
+    signal(&server, Signal::INT);
+    assert!(server.wait().unwrap().success());
+    assert_eq!(sandbox.run(&["server", "list"]), "forkpress: no server runs\n");
 }
