@@ -175,11 +175,11 @@ test(
 	'a request that PHP dies of is told in the debug log, with its branch and its address',
 	function () use ( $site ) {
 		$site->done( 'serve', '--workers', '3' );
-		put( "$site->dir/afterwards/crash.php", '<?php posix_kill( getmypid(), (int) $_GET["signal"] ); sleep( 60 );' );
+		put( "$site->dir/afterwards/crash.php", '<?php posix_kill( getmypid(), (int) basename( $_SERVER["PATH_INFO"] ) ); sleep( 60 );' );
 		$crash = static function ( int $signal ) use ( $site ) {
-			$page = $site->open( "/crash.php?signal=$signal", array( 'Host' => $site->host( 'afterwards' ) ) );
+			$page = $site->open( "/crash.php/$signal?secret=1", array( 'Host' => $site->host( 'afterwards' ) ) );
 			stream_get_contents( $page );
-			return "GET /crash.php?signal=$signal of branch 'afterwards'";
+			return "GET /crash.php/$signal of branch 'afterwards'";
 		};
 		foreach ( array( SIGKILL, SIGSEGV ) as $signal ) {
 			$line = $crash( $signal );
@@ -193,6 +193,7 @@ test(
 			$site->done( 'serve', '--workers', '3' );
 		}
 		$site->done( 'stop' );
+		$lines = substr_count( file_get_contents( $log ), 'ForkPress: PHP' );
 
 		// In the log that the server was told.
 		$log = temp_dir() . '/debug.log';
@@ -200,5 +201,16 @@ test(
 		$line = $crash( SIGABRT );
 		eventually( static fn () => str_contains( (string) @file_get_contents( $log ), $line ), "the other log has: $line" );
 		$site->done( 'stop' );
+
+		// Whoever is killed on purpose has not died of anything.
+		unlink( "$site->dir/main/go" );
+		unlink( "$site->dir/main/runs" );
+		$site->done( 'serve', '--workers', '1' );
+		$slow = $site->open( '/slow.php' );
+		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a worker serves' );
+		$site->done( 'stop', '--force' );
+		$site->done( 'serve', '--workers', '1' );
+		$site->done( 'stop' );
+		same( $lines, substr_count( file_get_contents( "$site->dir/.forkpress/logs/wp-debug.log" ), 'ForkPress: PHP' ), 'lines in the usual log' );
 	}
 );

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use forkpress_core::layout::{LOCKS, SiteLayout};
+use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::note::{self, Note};
 use forkpress_core::record::rfc3339;
 use forkpress_core::site::Site;
@@ -42,16 +42,10 @@ pub fn report_deaths(site: &Site) {
 
 /// What is said of a process that left a note; nothing of a command that waited for a lock.
 fn line(at: &str, note: &Note) -> Option<String> {
-    let mut words = note.text.splitn(3, ' ');
-    let (method, branch, path) = (words.next()?, words.next()?, words.next()?);
-    let pid = note.process.pid;
-    (!LOCKS.contains(&method)).then(|| {
-        let line = format!(
-            "[{at}] ForkPress: PHP process {pid} died while {} {method} {path} of branch '{branch}'",
-            note.state.word()
-        );
-        format!("{}\n", harmless::line(&line))
-    })
+    let (method, branch, path) = note.request()?;
+    let (pid, doing) = (note.process.pid, note.state.word());
+    let line = format!("[{at}] ForkPress: PHP process {pid} died while {doing} {method} {path} of branch '{branch}'");
+    Some(format!("{}\n", harmless::line(&line)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::{Lifecycle, Patience};
+use forkpress_core::lock::{Lifecycle, Patience, note};
 use forkpress_core::mutation::{self, convert};
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
@@ -194,8 +194,10 @@ pub fn serve(
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let outcome = pools.run(&mut signals);
     drop(keeper);
-    pools.stop(&mut signals);
+    // What dies from now on is killed, where a second signal says so.
     report_deaths(site);
+    pools.stop(&mut signals);
+    note::sweep(site.layout.cow());
     // PHP has ended by now: whoever finds no entry finds the port free.
     drop(registered);
     outcome

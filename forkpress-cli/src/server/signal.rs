@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::note::{self, Note};
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::Server;
+use forkpress_core::site::Site;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
@@ -34,6 +36,8 @@ pub fn stop(server: &Server, timeout: Duration, force: bool) -> Stopped {
             return Stopped::Ended;
         }
     }
+    let site = Site::open(&server.work_dir).ok();
+    let requests = site.as_ref().map(|site| Note::all(site.layout.cow())).unwrap_or_default();
     for leader in &server.php {
         if leader.is_alive()
             && let Some(group) = pid(leader)
@@ -42,7 +46,17 @@ pub fn stop(server: &Server, timeout: Duration, force: bool) -> Stopped {
         }
     }
     send(&server.process, Signal::KILL);
-    if wait(&server.process, KILL_TIMEOUT) { Stopped::Killed } else { Stopped::Failed }
+    if !wait(&server.process, KILL_TIMEOUT) {
+        return Stopped::Failed;
+    }
+    if let Some(site) = site {
+        // Its requests were killed, and did not die by themselves: nobody is to be told so.
+        for request in requests.iter().filter(|note| note.request().is_some()) {
+            wait(&request.process, KILL_TIMEOUT);
+        }
+        note::sweep(site.layout.cow());
+    }
+    Stopped::Killed
 }
 
 fn wait(process: &ProcessIdentity, timeout: Duration) -> bool {
