@@ -932,6 +932,36 @@ mod tests {
     }
 
     #[test]
+    fn names_of_other_versions_mean_the_same() {
+        let parse = |line: &str| format!("{:?}", Cli::try_parse_from(line.split(' ')).unwrap());
+        assert_eq!(parse("forkpress branchctl rm x"), parse("forkpress branch delete x"));
+        assert_eq!(parse("forkpress push -m x"), parse("forkpress commit -m x"));
+        assert_eq!(parse("forkpress serve --php-bin /p"), parse("forkpress serve --php /p"));
+        assert_eq!(parse("forkpress logs --file php-errors"), parse("forkpress logs --file php"));
+    }
+
+    #[test]
+    fn what_is_no_command_of_ours_is_for_git() {
+        let given = |line: &str| for_git(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let words = |line: &str| Some(line.split(' ').map(OsString::from).collect());
+        assert_eq!(given("forkpress git status --short"), words("status --short"));
+        assert_eq!(given("forkpress git -C x log"), words("-C x log"));
+        assert_eq!(given("forkpress git branch --list"), words("branch --list"));
+        for ours in [
+            "git",
+            "git token",
+            "git branch",
+            "git branch create x",
+            "git branch --help",
+            "git --json token",
+            "branch list",
+        ] {
+            assert_eq!(given(&format!("forkpress {ours}")), None, "{ours}");
+        }
+        assert_eq!(given("forkpress"), None);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "forkpress branch create Main",
@@ -948,6 +978,10 @@ mod tests {
             "forkpress commit",
             "forkpress git branch create www",
             "forkpress agents --count 0",
+            "forkpress clone --remote-name -x",
+            "forkpress clone --remote-name a/b",
+            "forkpress serve --foreground --background",
+            "forkpress stop --all --pid 1",
             "forkpress agents --prefix Agent",
             "forkpress agents --prefix -",
             "forkpress agents --remote /srv/site.git",

@@ -155,6 +155,13 @@ fn an_image_is_attached_by_serve_and_detached_by_stop_and_its_users_are_named() 
         ".forkpress/linux-cow/mount/branches/sale"
     );
     assert!(sandbox.refused(&["storage", "detach"], 1).contains("hint: forkpress stop"));
+    let detach = sandbox.forkpress(&["storage", "detach", "--keep-server", "-v"]).output().unwrap();
+    assert!(detach.status.success(), "{}", stderr(&detach));
+    assert!(stderr(&detach).contains("forkpress: unmounting "), "{}", stderr(&detach));
+    assert!(!site.is_attached());
+    assert_eq!(sandbox.get("sale", "/").0, 503, "the server runs on");
+    sandbox.run(&["storage", "mount"]);
+    assert_eq!(sandbox.get("sale", "/").0, 200);
     sandbox.run(&["stop"]);
     let status = sandbox.run(&["storage", "status"]);
     assert!(status.starts_with("ForkPress storage status\n"), "{status}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forkpress_core::mutation;
 use forkpress_core::mutation::history::{Entry, History};
-use forkpress_core::mutation::keep::{self, Kept, Surplus};
+use forkpress_core::mutation::keep::{self, Surplus};
 use forkpress_core::name::BranchName;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -108,14 +108,14 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
         keep::empty_trash(&site)?;
         dropped
     };
-    let bytes: u64 = dropped.iter().map(|surplus| surplus.kept.bytes).sum();
+    let bytes: u64 = dropped.iter().map(|surplus| surplus.bytes).sum();
     if as_json {
-        let row = |Surplus { kept, why }: &Surplus| json!({ "operation": kept.operation.id, "bytes": kept.bytes, "why": why.to_string() });
+        let row = |Surplus { operation, bytes, why }: &Surplus| json!({ "operation": operation.id, "bytes": bytes, "why": why.to_string() });
         let rows: Vec<_> = dropped.iter().map(row).collect();
         output::json(&json!({ "dry_run": args.dry_run, "bytes": bytes, "dropped": rows }))?;
         return Ok(());
     }
-    for Surplus { kept: Kept { operation, bytes }, why } in &dropped {
+    for Surplus { operation, bytes, why } in &dropped {
         output::line(format_args!("{:>4}  {operation}  {}  {why}", operation.id, HumanBytes(*bytes)))?;
     }
     let (trees, freed) = (HumanCount(dropped.len() as u64), if args.dry_run { "would free" } else { "freed" });

@@ -26,11 +26,11 @@ const SECONDS_A_DAY: u64 = 24 * 3600;
 
 /// A tree that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+struct Kept {
     /// The operation that took it away.
-    pub operation: Entry,
+    operation: Entry,
     /// What its removal would free.
-    pub bytes: u64,
+    bytes: u64,
 }
 
 /// Why a tree is not kept any longer.
@@ -60,8 +60,10 @@ impl fmt::Display for Why {
 /// A tree that is not kept any longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surplus {
-    /// The tree.
-    pub kept: Kept,
+    /// The operation that took it away.
+    pub operation: Entry,
+    /// What its removal would free.
+    pub bytes: u64,
     /// Why it goes.
     pub why: Why,
 }
@@ -118,7 +120,8 @@ fn find_surplus(
         }
     }
     let whys = whys(&kept, &site.config.keep, history::now(), Room::of(site)?);
-    Ok(kept.into_iter().zip(whys).map(|(kept, why)| Surplus { kept, why }).collect())
+    let surplus = |(Kept { operation, bytes }, why)| Surplus { operation, bytes, why };
+    Ok(kept.into_iter().zip(whys).map(surplus).collect())
 }
 
 /// Why each of the oldest trees goes; as many as go.
@@ -181,8 +184,8 @@ fn drop_trees(
     let _begun = Begun::begin(site, "gc", patience, progress)?;
     let history = History::read(cow)?;
     // Some of it may have been brought back meanwhile.
-    surplus.retain(|surplus| history.undone_by(surplus.kept.operation.id).is_none());
-    for Surplus { kept: Kept { operation, bytes }, why } in &surplus {
+    surplus.retain(|surplus| history.undone_by(surplus.operation.id).is_none());
+    for Surplus { operation, bytes, why } in &surplus {
         disk::discard(&cow.kept_tree(operation.slot), &cow.trash_dir())?;
         let id = operation.id;
         log(site, [format!("removed what operation {id} ({operation}) kept, {bytes} bytes, as {why}")]);
