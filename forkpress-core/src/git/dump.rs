@@ -4,6 +4,7 @@
 //! ([`Rows::leaves_out`]), and for the counters of `AUTOINCREMENT`, which are set anew from the rows. It is written row by row:
 //! no table is in memory.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use rusqlite::types::ValueRef;
@@ -77,7 +78,7 @@ pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpE
     let mut out = BufWriter::with_capacity(1 << 16, to);
     out.write_all(b"PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")?;
     let mut tables = connection.prepare(
-        "SELECT l.name, l.type, l.wr, s.sql FROM pragma_table_list AS l JOIN sqlite_schema AS s \
+        "SELECT l.name, l.type, l.wr, l.strict, s.sql FROM pragma_table_list AS l JOIN sqlite_schema AS s \
          ON s.type = 'table' AND s.name = l.name WHERE l.schema = 'main' AND l.type <> 'shadow' AND l.name NOT LIKE 'sqlite\\_%' \
          ESCAPE '\\' ORDER BY l.name",
     )?;
@@ -87,8 +88,9 @@ pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpE
             name: row.get(0)?,
             is_virtual: row.get::<_, String>(1)? == "virtual",
             has_rowid: !row.get::<_, bool>(2)?,
+            is_strict: row.get(3)?,
         };
-        let sql: String = row.get(3)?;
+        let sql: String = row.get(4)?;
         writeln!(out, "{};", sql.trim_end())?;
         table.write_rows(connection, &mut out)?;
     }
@@ -111,11 +113,16 @@ struct Table {
     name: String,
     is_virtual: bool,
     has_rowid: bool,
+    is_strict: bool,
 }
 
 struct Column {
     name: String,
     is_secret: bool,
+    /// Whether the numbers in it are secrets, too: those that rows are told apart by, that count or that date something are none.
+    hides_numbers: bool,
+    /// Whether no two rows may have the same in it.
+    is_unique: bool,
 }
 
 impl Table {
@@ -136,18 +143,26 @@ impl Table {
         let mut rows = statement.query([])?;
         let told = Rows::of(&columns);
         let start = format!("INSERT INTO {}({list}) VALUES(", quoted(&self.name));
+        let mut number_of_row = 0_u64;
         while let Some(row) = rows.next()? {
             if told.leaves_out(row)? {
                 continue;
             }
             let is_secret_row = told.is_secret(row)?;
+            number_of_row += 1;
             out.write_all(start.as_bytes())?;
             for (number, column) in columns.iter().enumerate() {
                 if number > 0 {
                     out.write_all(b",")?;
                 }
-                let is_secret = column.is_secret || is_secret_row && Some(number) == told.value;
-                write_value(out, row.get_ref(number)?, is_secret)?;
+                let is_named = is_secret_row && told.named.contains(&number);
+                let secrecy = Secrecy {
+                    texts: column.is_secret || is_named,
+                    numbers: column.hides_numbers || is_named && !column.is_unique,
+                    number: if self.is_strict { "0" } else { "'[redacted]'" },
+                    row: column.is_unique.then_some(number_of_row),
+                };
+                write_value(out, row.get_ref(number)?, &secrecy)?;
             }
             out.write_all(b");\n")?;
         }
@@ -165,10 +180,21 @@ impl Table {
             if hidden != 0 {
                 continue;
             }
-            if place > 0 && !self.is_virtual {
+            let is_key = place > 0 && !self.is_virtual;
+            if is_key {
                 key.push((place, quoted(&name)));
             }
-            columns.push(Column { is_secret: redact::is_secret_name(name.as_bytes()), name });
+            let is_secret = redact::is_secret_name(name.as_bytes());
+            let hides_numbers = is_secret && !is_key && !redact::is_counted(name.as_bytes());
+            columns.push(Column { name, is_secret, hides_numbers, is_unique: is_key });
+        }
+        let mut statement = connection.prepare(
+            "SELECT c.name FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS c WHERE i.\"unique\" AND c.name IS NOT NULL",
+        )?;
+        let mut rows = statement.query([&self.name])?;
+        while let Some(row) = rows.next()? {
+            let unique: String = row.get(0)?;
+            columns.iter_mut().filter(|column| column.name == unique).for_each(|column| column.is_unique = true);
         }
         key.sort_unstable();
         Ok((columns, key.into_iter().map(|(_, name)| name).collect()))
@@ -178,8 +204,12 @@ impl Table {
 /// What of a table's rows is told: tables of options and of metadata name what each row holds.
 struct Rows {
     name: Option<usize>,
-    value: Option<usize>,
     status: Option<usize>,
+    /// The columns that hold the name of what is in those.
+    naming: Vec<usize>,
+    named: Vec<usize>,
+    /// Whether whatever is named is a value: then its name may be any text.
+    is_plain: bool,
 }
 
 impl Rows {
@@ -189,7 +219,16 @@ impl Rows {
         };
         let name = find(&["option_name", "meta_key", "name", "key"]);
         let value = find(&["option_value", "meta_value", "value"]);
-        Self { name: name.filter(|_| value.is_some()), value, status: find(&["post_status"]) }
+        let all = |is: fn(&[u8]) -> bool| {
+            (0..columns.len()).filter(|number| is(columns[*number].name.as_bytes())).collect::<Vec<_>>()
+        };
+        Self {
+            name: name.filter(|_| value.is_some()),
+            status: find(&["post_status"]),
+            naming: all(redact::is_naming),
+            named: all(redact::is_named),
+            is_plain: value.is_some(),
+        }
     }
 
     /// Whether a row is one that page views make, change and remove: transients, sessions, the schedule, rewrite rules, edit
@@ -208,11 +247,20 @@ impl Rows {
             || VOLATILE_SUFFIXES.iter().any(|end| name.ends_with(end)))
     }
 
+    /// Whether a row names a secret, and so what is beside its name is one.
     fn is_secret(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
-        Ok(match self.name.map(|name| row.get_ref(name)).transpose()? {
-            Some(ValueRef::Text(name)) => redact::is_secret_name(name),
-            _ => false,
-        })
+        if self.named.is_empty() {
+            return Ok(false);
+        }
+        let is_secret = if self.is_plain { redact::is_secret_name } else { redact::is_secret_identifier };
+        for number in &self.naming {
+            if let ValueRef::Text(name) = row.get_ref(*number)?
+                && is_secret(name)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -220,23 +268,41 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-fn write_value(out: &mut impl Write, value: ValueRef<'_>, is_secret: bool) -> io::Result<()> {
+/// What of a value is told.
+struct Secrecy {
+    texts: bool,
+    numbers: bool,
+    /// What stands for a number that is a secret.
+    number: &'static str,
+    /// The number of the row, where each is to have a placeholder of its own.
+    row: Option<u64>,
+}
+
+impl Secrecy {
+    fn of<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        match (redact::value(self.texts, text), self.row) {
+            (None, _) => Cow::Borrowed(text),
+            (Some(redacted), Some(row)) if row > 1 && redacted == redact::PLACEHOLDER.as_bytes() => {
+                Cow::Owned(format!("[redacted {row}]").into_bytes())
+            }
+            (Some(redacted), _) => Cow::Owned(redacted),
+        }
+    }
+}
+
+fn write_value(out: &mut impl Write, value: ValueRef<'_>, secrecy: &Secrecy) -> io::Result<()> {
     match value {
         ValueRef::Null => out.write_all(b"NULL"),
+        ValueRef::Integer(number) if secrecy.numbers && !matches!(number, 0 | 1) => write!(out, "{}", secrecy.number),
+        ValueRef::Real(_) if secrecy.numbers => write!(out, "{}", secrecy.number),
         ValueRef::Integer(number) => write!(out, "{number}"),
         ValueRef::Real(number) if number.is_infinite() => {
             out.write_all(if number > 0.0 { b"9e999" } else { b"-9e999" })
         }
         // The shortest that is read back as the same number.
         ValueRef::Real(number) => write!(out, "{number:?}"),
-        ValueRef::Text(text) => match redact::value(is_secret, text) {
-            Some(redacted) => write_text(out, &redacted),
-            None => write_text(out, text),
-        },
-        ValueRef::Blob(bytes) => match redact::value(is_secret, bytes) {
-            Some(redacted) => write_blob(out, &redacted),
-            None => write_blob(out, bytes),
-        },
+        ValueRef::Text(text) => write_text(out, &secrecy.of(text)),
+        ValueRef::Blob(bytes) => write_blob(out, &secrecy.of(bytes)),
     }
 }
 
@@ -390,5 +456,46 @@ mod tests {
                 "2,'eve','[redacted]','[redacted]');",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_column_names_is_a_secret_where_its_name_is_and_so_are_numbers_and_addresses() {
+        let text = dump(&database(
+            r#"
+            CREATE TABLE settings (setting_name PRIMARY KEY, setting_value);
+            INSERT INTO settings VALUES ('colour', 'red'), ('smtp_password', 'abc'), ('pin_otp', 123456), ('auth_code', x'616263');
+            CREATE TABLE pairs (id INTEGER PRIMARY KEY, name, data);
+            INSERT INTO pairs VALUES (1, 'api_key', 'abc'), (2, 'a story of a password', 'told'), (3, 'list', '{"a":"b"}');
+            CREATE TABLE wp_comments (comment_ID INTEGER PRIMARY KEY, comment_author_IP, comment_content);
+            INSERT INTO wp_comments VALUES (1, '192.0.2.7', 'hello'), (2, '', 'redis://:abc@h');
+            CREATE TABLE codes (token_id INTEGER PRIMARY KEY, token TEXT UNIQUE, otp INTEGER, token_expires INTEGER);
+            INSERT INTO codes VALUES (7, 'abc', 123456, 1700000000), (8, 'abcd', 0, 1700000001);
+            CREATE TABLE strict (otp INTEGER) STRICT;
+            INSERT INTO strict VALUES (123456);
+            CREATE TABLE posts (post_name, post_content);
+            INSERT INTO posts VALUES ('reset-password', 'How to');
+            "#,
+        ));
+        let rows: Vec<_> =
+            text.lines().filter_map(|line| line.split_once(" VALUES(")).map(|(_, values)| values).collect();
+        assert_eq!(
+            rows,
+            [
+                "7,'[redacted]','[redacted]',1700000000);",
+                "8,'[redacted 2]',0,1700000001);",
+                "1,'api_key','[redacted]');",
+                "2,'a story of a password','told');",
+                r#"3,'list','{"a":"b"}');"#,
+                "'reset-password','How to');",
+                "'auth_code',X'5B72656461637465645D');",
+                "'colour','red');",
+                "'pin_otp','[redacted]');",
+                "'smtp_password','[redacted]');",
+                "0);",
+                "1,'[redacted]','hello');",
+                "2,'','redis://:[redacted]@h');",
+            ]
+        );
+        assert_eq!(dump(&database(&text)), text, "it can be loaded");
     }
 }
