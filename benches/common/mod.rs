@@ -25,6 +25,7 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         root_host: "wp.localhost".to_owned(),
         port: 18080,
         spares: 1,
+        links: Vec::new(),
         keep: Keep::default(),
     };
     config.write(&layout.config()).unwrap();

@@ -199,6 +199,7 @@ fn make(
         root_host: args.root_host.clone(),
         port: args.port,
         spares: 1,
+        links: Vec::new(),
         keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };

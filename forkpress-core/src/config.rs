@@ -108,6 +108,9 @@ pub struct SiteConfig {
     /// How many clones of `main` the server has ready for a create to take, where cloning takes time.
     #[serde(default = "one_spare")]
     pub spares: usize,
+    /// Folders outside of the branches from which files are served where a symlink in a branch leads into them. Absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<PathBuf>,
     /// For how long what mutations took away can be had back.
     #[serde(default)]
     pub keep: Keep,
@@ -166,6 +169,14 @@ pub enum ConfigError {
         /// What is wrong and where.
         source: Box<toml::de::Error>,
     },
+    /// A linked folder is not named by an absolute path, or is all of the file system.
+    #[error("{path} has links to '{link}', which is not the absolute path of a folder")]
+    Link {
+        /// The settings file.
+        path: PathBuf,
+        /// The folder.
+        link: PathBuf,
+    },
     /// The file can't be written.
     #[error("cannot write {path}")]
     Write {
@@ -180,7 +191,8 @@ impl SiteConfig {
     /// Reads the settings at `path`.
     ///
     /// # Errors
-    /// [`ConfigError`] where the file can't be read, is of a newer version, or holds what this version does not know.
+    /// [`ConfigError`] where the file can't be read, is of a newer version, or holds what this version does not know or what
+    /// can't be.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) };
@@ -190,7 +202,11 @@ impl SiteConfig {
         {
             return Err(ConfigError::Newer { path: path.to_owned(), found });
         }
-        table.try_into().map_err(invalid)
+        let config: Self = table.try_into().map_err(invalid)?;
+        match config.links.iter().find(|link| !crate::route::is_linkable(link)) {
+            Some(link) => Err(ConfigError::Link { path: path.to_owned(), link: link.clone() }),
+            None => Ok(config),
+        }
     }
 
     /// Writes the settings to `path` by rename, durably: a reader and a crash see the old file or the new one.
@@ -216,6 +232,7 @@ mod tests {
             root_host: "wp.localhost".to_owned(),
             port: 18080,
             spares: 2,
+            links: vec!["/srv/themes".into()],
             keep: Keep { days: 3, ..Keep::default() },
         }
     }
@@ -248,5 +265,15 @@ mod tests {
         assert!(matches!(SiteConfig::read(&path), Err(ConfigError::Newer { found: 2, .. })));
         std::fs::write(&path, text.replace("file-copy", "carrier-pigeon")).unwrap();
         assert!(matches!(SiteConfig::read(&path), Err(ConfigError::Invalid { .. })));
+    }
+
+    #[test]
+    fn a_link_is_the_absolute_path_of_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        for link in ["/", "themes", "", "/srv/../etc", "//"] {
+            SiteConfig { links: vec![link.into()], ..config() }.write(&path).unwrap();
+            assert!(matches!(SiteConfig::read(&path), Err(ConfigError::Link { .. })), "{link}");
+        }
     }
 }

@@ -140,6 +140,7 @@ mod tests {
             root_host: "wp.localhost".to_owned(),
             port: 18080,
             spares: 1,
+            links: Vec::new(),
             keep: Keep::default(),
         };
         config.write(&layout.config()).unwrap();

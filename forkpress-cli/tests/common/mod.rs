@@ -94,6 +94,7 @@ impl Sandbox {
             port: self.port,
             keep: Keep::default(),
             spares: 0,
+            links: Vec::new(),
         };
         config.write(&layout.config()).unwrap();
         layout

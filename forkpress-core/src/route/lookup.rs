@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use super::conditional::Conditions;
 use super::file::{FileVersion, Response};
 use super::path::joined;
-use super::{Refusal, Target, host, policy};
+use super::{Refusal, Target, host, links, policy};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;
 
@@ -35,6 +35,18 @@ impl Branches<'_> {
     /// The `.forkpress` folder, where there is a site around the branches.
     fn site(&self) -> Option<&Path> {
         self.cow.dir().parent().filter(|work_dir| work_dir.join("site.toml").exists())
+    }
+
+    /// Whether a real path outside of the branch may be served: it is in a linked folder, and in no branch. Only a symlink that
+    /// leads out asks, so nothing else reads the settings.
+    fn is_linked(&self, real: &Path) -> bool {
+        let Some(work_dir) = self.site() else { return false };
+        let is_of_site =
+            [self.dir, work_dir].iter().any(|dir| dir.canonicalize().is_ok_and(|dir| real.starts_with(dir)));
+        !is_of_site
+            && links::linked_folder(&work_dir.join("site.toml"), real)
+                .and_then(|folder| real.strip_prefix(folder).ok().map(names_of))
+                .is_some_and(|inside| !policy::is_hidden(&inside))
     }
 
     /// The real folder of a branch. In a site it may be in an image, and then a link leads there, and nowhere else.
@@ -105,21 +117,25 @@ pub fn resolve(target: &Target, branches: &Branches<'_>, conditions: &Conditions
         Ok(root) => root,
         Err(refusal) => return Decision::Refuse(refusal),
     };
-    if policy::is_hidden(&target.path.segments) {
+    if policy::is_hidden(&target.path.segments) || policy::is_hidden(&target.path.parts()) {
         return not_found();
     }
-    let decision = match locate(&root, &target.path.segments) {
+    // No file has such a name, and none is meant: a page of WordPress may be, such as a search.
+    if target.path.has_encoded_separator() {
+        return front_controller(root, branches);
+    }
+    let decision = match locate(&root, branches, &target.path.segments) {
         Found::Folder if !target.path.trailing_slash && !target.path.segments.is_empty() => {
             Some(Decision::Redirect(target.path.with_slash()))
         }
         Found::Folder => ["index.php", "index.html"].iter().find_map(|index| {
             let mut segments = target.path.segments.clone();
             segments.push(index.as_bytes().to_vec());
-            serve(&root, target, &segments, locate(&root, &segments), conditions)
+            serve(&root, target, &segments, locate(&root, branches, &segments), conditions)
         }),
         found => serve(&root, target, &target.path.segments, found, conditions),
     };
-    decision.unwrap_or_else(|| front_controller(root))
+    decision.unwrap_or_else(|| front_controller(root, branches))
 }
 
 /// What serves a file that was found; `None` where there is nothing to serve.
@@ -146,7 +162,8 @@ fn serve(
     if depth < segments.len() || asked_for_folder {
         return None;
     }
-    if policy::is_private(name) || policy::is_private(&segments[depth - 1]) {
+    let real = path.strip_prefix(root).map_or_else(|_| vec![name], names_of);
+    if policy::is_private(&real) || policy::is_private(segments) {
         return Some(not_found());
     }
     let response = Response::of_file(&target.path, name, version, conditions);
@@ -154,8 +171,8 @@ fn serve(
 }
 
 /// WordPress answers for every path that is no file, as its rewrite rules for other servers have it.
-fn front_controller(root: PathBuf) -> Decision {
-    match locate(&root, &[b"index.php".to_vec()]) {
+fn front_controller(root: PathBuf, branches: &Branches<'_>) -> Decision {
+    match locate(&root, branches, &[b"index.php".to_vec()]) {
         Found::File { path, .. } if path.file_name().is_some_and(|name| policy::is_script(name.as_bytes())) => {
             Decision::Run(Script { root, file: path, name: b"/index.php".to_vec(), path_info: Vec::new() })
         }
@@ -180,16 +197,20 @@ enum Found {
     Nothing,
 }
 
-/// Follows segments from a branch's real folder, one by one. A symlink may lead about within it, not out of it or to what
-/// is hidden.
-fn locate(root: &Path, segments: &[Vec<u8>]) -> Found {
+/// Follows segments from a branch's real folder, one by one. A symlink may lead about within it, and to a linked folder, not
+/// anywhere else or to what is hidden.
+fn locate(root: &Path, branches: &Branches<'_>, segments: &[Vec<u8>]) -> Found {
     let mut path = root.to_owned();
     for (at, segment) in segments.iter().enumerate() {
         path.push(std::ffi::OsStr::from_bytes(segment));
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
                 let Ok(real) = path.canonicalize() else { return Found::Nothing };
-                if !real.strip_prefix(root).is_ok_and(|inside| !policy::is_hidden(&names(inside))) {
+                let may_be_served = match real.strip_prefix(root) {
+                    Ok(inside) => !policy::is_hidden(&names_of(inside)),
+                    Err(_) => branches.is_linked(&real),
+                };
+                if !may_be_served {
                     return Found::Outside;
                 }
                 path = real;
@@ -210,7 +231,7 @@ fn locate(root: &Path, segments: &[Vec<u8>]) -> Found {
     Found::Folder
 }
 
-fn names(path: &Path) -> Vec<&[u8]> {
+fn names_of(path: &Path) -> Vec<&[u8]> {
     path.components()
         .filter_map(|component| match component {
             Component::Normal(name) => Some(name.as_bytes()),
@@ -343,6 +364,8 @@ mod tests {
             "/a/%2e%2e/%2e%2e/secret.txt",
             "/..%2fsecret.txt",
             "/a%2f..%2f..%2fsecret.txt",
+            "/a%2fb.txt%2f..",
+            "/a%5c..%2fsecret.txt",
             "/..%5csecret.txt",
             "/..\\secret.txt",
             "/a/b.txt%00.php",
@@ -352,6 +375,96 @@ mod tests {
         }
         for uri in ["/%252e%252e/secret.txt", "/%25%32%65%25%32%65/secret.txt", "/%c0%ae%c0%ae/secret.txt"] {
             assert_eq!(site.answer(uri), "run index.php /index.php", "{uri}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_or_backslash_leads_to_no_file_and_is_wordpresss_to_answer() {
+        let site = site(&["index.php", "a/b.txt", "a/c.php", "search/index.html", "wp-content/database/.ht.sqlite"]);
+        fs::write(site.path("a\\b"), "a file of that very name").unwrap();
+        for uri in [
+            "/search/and%2For/",
+            "/search/a%5Cb/",
+            "/a%2Fb.txt",
+            "/a%2fc.php",
+            "/%2Fa/b.txt",
+            "/a/b.txt%2F",
+            "/a%5cb",
+            "/%2F",
+            "/%2F%2Fevil.example/",
+        ] {
+            assert_eq!(site.answer(uri), "run index.php /index.php", "{uri}");
+        }
+        for uri in
+            ["/a%2F.git/config", "/.git%2Fconfig", "/wp-content%2Fdatabase%2F.ht.sqlite", "/wp-content%2Fdatabase%5Cx"]
+        {
+            assert_eq!(site.answer(uri), "404", "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_out_of_the_branch_where_the_settings_of_the_site_name_the_folder() {
+        let site = site(&["index.php", "a.txt"]);
+        let outside = tempfile::tempdir().unwrap();
+        let outside = outside.path().canonicalize().unwrap();
+        for file in [
+            "themes/t/style.css",
+            "themes/t/ajax.php",
+            "themes/t/.env",
+            "themes/t/dump.sql",
+            "other/a.css",
+            "themes-2/a.css",
+        ] {
+            fs::create_dir_all(outside.join(file).parent().unwrap()).unwrap();
+            fs::write(outside.join(file), file).unwrap();
+        }
+        symlink("../other", outside.join("themes/further")).unwrap();
+        fs::create_dir(site.root.join("marketing")).unwrap();
+        fs::write(site.root.join("marketing/a.css"), "").unwrap();
+        for (name, to) in [
+            ("t", outside.join("themes/t")),
+            ("all", outside.join("themes")),
+            ("other", outside.join("other")),
+            ("two", outside.join("themes-2")),
+            ("branch", site.root.join("marketing")),
+            ("up", outside.clone()),
+        ] {
+            symlink(to, site.path(name)).unwrap();
+        }
+        fs::create_dir_all(site.cow.records_dir()).unwrap();
+        fs::write(site.cow.record(&BranchName::main()), "").unwrap();
+        let settings = SiteLayout::at(&site.root).config();
+        let ask = |uri: &str| match site.get(uri) {
+            Decision::Send { file, .. } => format!("send {}", file.strip_prefix(&outside).unwrap().display()),
+            Decision::Run(script) => format!("run {}", script.file.display()),
+            Decision::Redirect(target) => format!("redirect {target}"),
+            Decision::Refuse(refusal) => refusal.status.to_string(),
+        };
+        fs::write(&settings, "version = 1\n").unwrap();
+        assert_eq!(ask("/t/style.css"), "404");
+        fs::write(
+            &settings,
+            format!("links = ['{0}/themes', 'x', '{1}', '{0}/gone']\n", outside.display(), site.root.display()),
+        )
+        .unwrap();
+        assert_eq!(ask("/t/style.css"), "send themes/t/style.css");
+        assert_eq!(ask("/all/t/style.css"), "send themes/t/style.css");
+        assert_eq!(ask("/t"), "redirect /t/");
+        assert_eq!(ask("/t/ajax.php"), format!("run {}/themes/t/ajax.php", outside.display()));
+        for uri in [
+            "/t/.env",
+            "/t/dump.sql",
+            "/other/a.css",
+            "/all/further/a.css",
+            "/two/a.css",
+            "/branch/a.css",
+            "/up/other/a.css",
+        ] {
+            assert_eq!(ask(uri), "404", "{uri}");
+        }
+        for settings_that_say_nothing in ["links = ['/']", "links = '/'", "links = [1]", "links = ["] {
+            fs::write(&settings, settings_that_say_nothing).unwrap();
+            assert_eq!(ask("/t/style.css"), "404");
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! [`parse`] is pure: it turns the host and the request target into a [`Target`], or refuses them. [`resolve`] looks the
 //! target up on disk, under the shared lock, and decides what is sent; it opens, sends and runs nothing. A path that
-//! either of them hands on lies in the branch's folder.
+//! either of them hands on lies in the branch's folder, or in one that `site.toml` names as linked.
 
 mod conditional;
 mod file;
 mod host;
+mod links;
 mod lookup;
 mod path;
 mod policy;
@@ -15,6 +16,7 @@ use crate::name::BranchName;
 
 pub use conditional::Conditions;
 pub use file::{Body, FileVersion, Response};
+pub use links::is_linkable;
 pub use lookup::{Branches, Decision, Script, resolve};
 pub use path::TargetPath;
 

@@ -8,7 +8,11 @@ use super::Refusal;
 /// All but the unreserved characters (RFC 3986, section 2.3).
 const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A path below a branch's folder. No segment is empty, `.` or `..`, or holds `/`, `\` or NUL.
+/// What parts folders from files, here or elsewhere.
+const SEPARATORS: &AsciiSet = &AsciiSet::EMPTY.add(b'/').add(b'\\');
+
+/// A path below a branch's folder. No segment is empty or holds NUL, and no part of one between `/` and `\` is `.` or `..`. A
+/// segment that holds an encoded separator leads to no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetPath {
     pub(super) segments: Vec<Vec<u8>>,
@@ -20,8 +24,8 @@ impl TargetPath {
     /// Takes a request target in origin form (RFC 9112, section 3.2.1). Runs of slashes count as one.
     ///
     /// # Errors
-    /// 400 for any other form, a malformed encoding, raw control bytes, spaces and `#`, and for NUL, a backslash, an
-    /// encoded slash, `.` and `..` segments in whatever encoding.
+    /// 400 for any other form, a malformed encoding, raw control bytes, spaces, backslashes and `#`, and for NUL, `.` and `..`
+    /// between slashes or backslashes in whatever encoding.
     pub fn parse(uri: &[u8]) -> Result<Self, Refusal> {
         let malformed = || Refusal::new(400, "Malformed request path");
         if uri.iter().any(|&b| b <= b' ' || b == 0x7f || b == b'#') {
@@ -37,7 +41,8 @@ impl TargetPath {
         let mut segments = Vec::new();
         for encoded in rest.split(|&b| b == b'/').filter(|segment| !segment.is_empty()) {
             let segment = decode(encoded).ok_or_else(malformed)?;
-            if segment == b"." || segment == b".." || segment.iter().any(|b| matches!(b, b'/' | b'\\' | 0)) {
+            let is_dots = |part: &[u8]| part == b"." || part == b"..";
+            if encoded.contains(&b'\\') || segment.contains(&0) || segment.split(is_separator).any(is_dots) {
                 return Err(malformed());
             }
             segments.push(segment);
@@ -45,10 +50,30 @@ impl TargetPath {
         Ok(Self { segments, trailing_slash: path.ends_with(b"/"), query })
     }
 
-    /// The decoded path. Starts with one `/`, and ends with one where the target's does.
+    /// Whether a segment holds a slash or a backslash, which were encoded.
+    pub(super) fn has_encoded_separator(&self) -> bool {
+        self.segments.iter().flatten().any(is_separator)
+    }
+
+    /// What is between slashes and backslashes, encoded or not.
+    pub(super) fn parts(&self) -> Vec<&[u8]> {
+        self.segments.iter().flat_map(|segment| segment.split(is_separator)).filter(|part| !part.is_empty()).collect()
+    }
+
+    /// The decoded path. Starts with one `/`, and ends with one where the target's does. Slashes and backslashes that were
+    /// encoded stay so.
     #[must_use]
     pub fn decoded(&self) -> Vec<u8> {
-        let mut path = joined(&self.segments);
+        let mut path = match self.has_encoded_separator() {
+            false => joined(&self.segments),
+            true => joined(
+                &self
+                    .segments
+                    .iter()
+                    .map(|segment| percent_encode(segment, SEPARATORS).to_string().into())
+                    .collect::<Vec<_>>(),
+            ),
+        };
         if self.trailing_slash && !self.segments.is_empty() {
             path.push(b'/');
         }
@@ -79,6 +104,10 @@ pub(super) fn joined(segments: &[Vec<u8>]) -> Vec<u8> {
         return b"/".to_vec();
     }
     segments.iter().flat_map(|segment| std::iter::once(b'/').chain(segment.iter().copied())).collect()
+}
+
+fn is_separator(byte: &u8) -> bool {
+    matches!(byte, b'/' | b'\\')
 }
 
 /// Decodes each `%XX`; `None` where a `%` is not followed by two hexadecimal digits.
@@ -137,9 +166,9 @@ mod tests {
             b"/.%2e",
             b"/%2e",
             b"/a%2f..%2fb",
-            b"/a%2Fb",
+            b"/a%2F.%2fb",
             b"/..%2f",
-            b"/a%5cb",
+            b"/a%5c.",
             b"/a%5C..%5cb",
             b"/..\\a",
             b"/a\\b",
@@ -160,6 +189,18 @@ mod tests {
             let refusal = TargetPath::parse(uri).unwrap_err();
             assert_eq!(refusal.status, 400, "{:?}", String::from_utf8_lossy(uri));
         }
+    }
+
+    #[test]
+    fn an_encoded_separator_is_part_of_its_segment_and_stays_encoded() {
+        for (uri, decoded) in
+            [("/site.git%2fx/", "/site.git%2Fx/"), ("/search/a%5Cb%20c/", "/search/a%5Cb c/"), ("/%2f%2f", "/%2F%2F")]
+        {
+            let path = TargetPath::parse(uri.as_bytes()).unwrap();
+            assert!(path.has_encoded_separator());
+            assert_eq!(path.decoded(), decoded.as_bytes());
+        }
+        assert_eq!(TargetPath::parse(b"/a%2f.git%5C/b").unwrap().parts(), [&b"a"[..], b".git", b"b"]);
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl World {
             root_host: "wp.localhost".to_owned(),
             port: 21000,
             spares: 1,
+            links: Vec::new(),
             keep: Keep { free_bytes: 0, ..Keep::default() },
         };
         config.write(&layout.config()).unwrap();
