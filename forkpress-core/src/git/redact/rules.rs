@@ -210,81 +210,119 @@ pub(super) const CALLS: &[&str] = &[
 pub(super) struct Shape {
     /// What stands for its name.
     pub(super) label: &'static str,
-    /// Matches it; where there is a group `secret`, that alone, and where there is a group `name`, only if that is a secret's.
+    /// What it has in it, one of them, in any case: only then the pattern is tried. None: it is always tried.
+    pub(super) has: &'static [&'static str],
+    /// Matches it; where there is a group `secret`, that alone.
     pub(super) pattern: &'static str,
     /// What else must be true of it.
     pub(super) check: fn(&[u8]) -> bool,
 }
 
-const fn shape(label: &'static str, pattern: &'static str) -> Shape {
-    Shape { label, pattern, check: |_| true }
+const fn shape(label: &'static str, has: &'static [&'static str], pattern: &'static str) -> Shape {
+    Shape { label, has, pattern, check: |_| true }
 }
 
 /// What is a secret wherever it stands.
 pub(super) const SHAPES: &[Shape] = &[
     shape(
         "private key",
+        &["private key"],
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?s:.*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)",
     ),
     // phpass, bcrypt, argon2, crypt, and what WordPress makes of them.
-    shape("hash", r#"\$(?:P|H|wp|generic|2[abxy]|argon2(?:id|i|d)|[156y]|scrypt)\$[^\s"'<>&;]{16,}"#),
-    // Stripe, GitHub, GitLab, npm, PyPI, Docker, DigitalOcean, Hugging Face, Linear, Notion, Postman, Shopify, Square, Vault.
-    shape("token", r"\b(?:[rs]k_(?:live|test)|whsec)_[0-9A-Za-z+/=]{8,}"),
-    shape("token", r"\b(?:gh[opsur]_[0-9A-Za-z]{16,}|github_pat_[0-9A-Za-z_]{16,})"),
-    shape("token", r"\bgl(?:pat|dt|rt|soat|ptt|ft|imt|agent|oas|cbt)-[0-9A-Za-z_-]{12,}"),
+    shape("hash", &["$"], r#"\$(?:P|H|wp|generic|2[abxy]|argon2(?:id|i|d)|[156y]|scrypt)\$[^\s"'<>&;]{16,}"#),
+    // Stripe, GitHub, GitLab, npm, PyPI, Docker, DigitalOcean.
+    shape("token", &["k_live_", "k_test_", "whsec_"], r"\b(?:[rs]k_(?:live|test)|whsec)_[0-9A-Za-z+/=]{8,}"),
     shape(
         "token",
-        r"\b(?:npm_[0-9A-Za-z]{20,}|pypi-[0-9A-Za-z_-]{16,}|dckr_pat_[0-9A-Za-z_-]{16,}|do[opr]_v1_[0-9a-f]{32,})",
+        &["gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_"],
+        r"\b(?:gh[oprsu]_[0-9A-Za-z]{16,}|github_pat_[0-9A-Za-z_]{16,})",
     ),
     shape(
         "token",
+        &["glpat-", "gldt-", "glrt-", "glsoat-", "glptt-", "glft-", "glimt-", "glagent-", "gloas-", "glcbt-"],
+        r"\bgl(?:pat|dt|rt|soat|ptt|ft|imt|agent|oas|cbt)-[0-9A-Za-z_-]{12,}",
+    ),
+    shape(
+        "token",
+        &["npm_", "pypi-", "dckr_pat_", "_v1_"],
+        r"\b(?:npm_[0-9A-Za-z]{20,}|pypi-[0-9A-Za-z_-]{16,}|dckr_pat_[0-9A-Za-z_-]{16,}|do[opr]_v1_[0-9a-f]{32,})",
+    ),
+    // Hugging Face, Linear, Notion, Postman, Shopify, Square, Vault.
+    shape(
+        "token",
+        &["hf_", "lin_api_", "ntn_", "secret_", "pmak-"],
         r"\b(?:hf_[0-9A-Za-z]{24,}|lin_api_[0-9A-Za-z]{20,}|ntn_[0-9A-Za-z]{24,}|secret_[0-9A-Za-z]{32,}|PMAK-[0-9a-f-]{24,})",
     ),
     shape(
         "token",
+        &["shpat_", "shpca_", "shppa_", "shpss_", "sq0", "hvb.", "hvs."],
         r"\b(?:shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{24,}|sq0(?:atp|csp)-[0-9A-Za-z_-]{20,}|hv[bs]\.[0-9A-Za-z_-]{20,})",
     ),
-    // Slack, Discord, Telegram, Teams.
-    shape("token", r"\bx(?:ox[a-z](?:\.xox[a-z])?|app)-[0-9A-Za-z-]{8,}"),
-    shape("webhook", r"hooks\.slack\.com\\?/(?:services|workflows|triggers)\\?/(?P<secret>[0-9A-Za-z_/\\-]{8,})"),
-    shape("webhook", r"discord(?:app)?\.com\\?/api\\?/webhooks\\?/(?P<secret>[0-9A-Za-z_/\\-]{8,})"),
-    shape("webhook", r"webhook\.office\.com\\?/(?P<secret>[0-9A-Za-z_/@\\-]{8,})"),
-    shape("token", r"\b[0-9]{8,10}:AA[0-9A-Za-z_-]{32,}"),
+    // Slack, Discord, Teams, Telegram.
+    shape("token", &["xox", "xapp-"], r"\bx(?:ox[a-z](?:\.xox[a-z])?|app)-[0-9A-Za-z-]{8,}"),
+    shape(
+        "webhook",
+        &["hooks.slack.com"],
+        r"hooks\.slack\.com\\?/(?:services|workflows|triggers)\\?/(?P<secret>[0-9A-Za-z_/\\-]{8,})",
+    ),
+    shape("webhook", &["webhooks"], r"discord(?:app)?\.com\\?/api\\?/webhooks\\?/(?P<secret>[0-9A-Za-z_/\\-]{8,})"),
+    shape("webhook", &["webhook.office.com"], r"webhook\.office\.com\\?/(?P<secret>[0-9A-Za-z_/@\\-]{8,})"),
+    shape("token", &[":aa"], r"\b[0-9]{8,10}:AA[0-9A-Za-z_-]{32,}"),
     // AWS, Google, OpenAI, Anthropic.
-    shape("key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
+    shape("key", &["akia", "asia", "abia", "acca"], r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
     shape(
         "key",
+        &["aiza", "ya29.", "gocspx-", "1//0"],
         r"\b(?:AIza[0-9A-Za-z_-]{30,}|ya29\.[0-9A-Za-z_-]{10,}|GOCSPX-[0-9A-Za-z_-]{16,}|1//0[0-9A-Za-z_-]{24,})",
     ),
-    shape("key", r"\bsk-(?:[0-9A-Za-z]{32,}|(?:admin|ant|or|proj|svcacct)-[0-9A-Za-z_-]{20,})"),
+    shape("key", &["sk-"], r"\bsk-(?:[0-9A-Za-z]{32,}|(?:admin|ant|or|proj|svcacct)-[0-9A-Za-z_-]{20,})"),
     // SendGrid, Mailgun, Mailchimp, Brevo, Twilio.
-    shape("key", r"\bSG\.[0-9A-Za-z_-]{12,}\.[0-9A-Za-z_-]{12,}"),
+    shape("key", &["sg."], r"\bSG\.[0-9A-Za-z_-]{12,}\.[0-9A-Za-z_-]{12,}"),
     shape(
         "key",
+        &["key-", "-us", "keysib-", "smtpsib-"],
         r"\b(?:key-[0-9a-f]{32}|[0-9a-f]{32}-us[0-9]{1,2}|xkeysib-[0-9a-f]{32,}[0-9A-Za-z-]*|xsmtpsib-[0-9a-f]{32,}[0-9A-Za-z-]*)\b",
     ),
-    shape("key", r"\b(?:SK|AC)[0-9a-f]{32}\b"),
-    shape("jwt", r"\beyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*)?"),
+    shape("key", &["sk", "ac"], r"\b(?:SK|AC)[0-9a-f]{32}\b"),
+    shape("jwt", &["eyj"], r"\beyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*)?"),
     Shape {
         label: "authorization",
+        has: &["authorization"],
         pattern: r#"(?i)\bauthorization(?:\\*["']|&quot;)?\s*(?:=>|[:=])\s*(?:\\*["']|&quot;)?(?:[a-z]+\s+)?(?P<secret>[0-9A-Za-z._~+/=:-]{6,})"#,
         check: is_no_word,
     },
     Shape {
         label: "authorization",
+        has: &["bearer"],
         pattern: r"(?i)\bbearer\s+(?P<secret>[0-9A-Za-z._~+/-]{12,}=*)",
         check: has_digit_and_letter,
     },
     Shape {
         label: "authorization",
+        has: &["basic"],
         pattern: r"(?i)\bbasic\s+(?P<secret>[0-9A-Za-z+/]{6,}={0,2})",
         check: is_user_and_password,
     },
-    shape("url", r#"\b[A-Za-z][0-9A-Za-z+.-]*:(?:\\?/){2}[^\s/\\?\#"'<>:@]*:(?P<secret>[^\s/\\"'<>]+)@"#),
-    shape("url", r#"[?&;](?P<name>[0-9A-Za-z_-]{2,40})=(?P<secret>[^\s&"'<>\#\\;)]+)"#),
+    shape(
+        "url",
+        &["://", r":\/\/"],
+        r#"\b[A-Za-z][0-9A-Za-z+.-]*:(?:\\?/){2}[^\s/\\?\#"'<>:@]*:(?P<secret>[^\s/\\"'<>]+)@"#,
+    ),
     // An application password of WordPress.
-    Shape { label: "password", pattern: r"\b[0-9A-Za-z]{4}(?: [0-9A-Za-z]{4}){5,}\b", check: is_application_password },
+    Shape {
+        label: "password",
+        has: &[],
+        pattern: r"\b[0-9A-Za-z]{4}(?: [0-9A-Za-z]{4}){5,}\b",
+        check: is_application_password,
+    },
 ];
+
+/// What each name of a secret has in it, one of them: whether the name is one, [`is_secret_name`] says.
+pub(super) fn stems() -> impl Iterator<Item = &'static str> {
+    let pairs = PAIRS.iter().flat_map(|(_, second)| second.iter());
+    [WORDS, ENDINGS, LAST_WORDS].into_iter().flatten().chain(pairs).copied().chain(["key"])
+}
 
 fn is_no_word(text: &[u8]) -> bool {
     text.iter().skip(1).any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
@@ -433,6 +471,7 @@ mod tests {
             "smtp_auth",
         ] {
             assert!(is_secret_name(name.as_bytes()), "{name}");
+            assert!(stems().any(|stem| name.to_ascii_lowercase().contains(stem)), "{name}");
         }
         for name in [
             "",

@@ -1,11 +1,12 @@
 //! Where in a text secrets are that are told by what they look like, or by a name that stands before them.
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
-use regex::bytes::{Regex, RegexSet};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+use regex::bytes::Regex;
 
-use super::rules::{SHAPES, is_flag, is_secret_identifier, is_secret_name};
+use super::rules::{SHAPES, is_flag, is_secret_identifier, is_secret_name, stems};
 
 /// A secret in a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,23 +17,37 @@ pub(super) struct Found {
     pub(super) range: Range<usize>,
 }
 
-struct Shapes {
-    any: RegexSet,
-    each: Vec<Regex>,
+/// Finds out which shapes a text may have. Most texts have none, and each pattern takes its time.
+struct Hints {
+    words: AhoCorasick,
+    /// The shape that each word hints at.
+    shapes: Vec<usize>,
+    /// Those that have no word.
+    always: u64,
 }
 
-static COMPILED: LazyLock<Shapes> = LazyLock::new(|| {
-    let patterns = SHAPES.iter().map(|shape| format!("(?-u){}", shape.pattern));
-    let each = patterns.clone().map(|pattern| Regex::new(&pattern).expect("the table has patterns")).collect();
-    Shapes { any: RegexSet::new(patterns).expect("the table has patterns"), each }
+static HINTS: LazyLock<Hints> = LazyLock::new(|| {
+    let words = SHAPES.iter().enumerate().flat_map(|(number, shape)| shape.has.iter().map(move |word| (number, *word)));
+    let (shapes, words): (Vec<_>, Vec<&str>) = words.unzip();
+    let always = SHAPES.iter().enumerate().filter(|(_, shape)| shape.has.is_empty());
+    Hints { words: any_of(&words), shapes, always: always.map(|(number, _)| 1 << number).sum() }
 });
 
-/// A name, what parts it from its value, and how that begins: `"name":"`, `'name' => '`, `name="`, `s:4:"name";s:5:"`,
+static PATTERNS: [OnceLock<Regex>; SHAPES.len()] = [const { OnceLock::new() }; SHAPES.len()];
+
+static STEMS: LazyLock<AhoCorasick> = LazyLock::new(|| any_of(&stems().collect::<Vec<_>>()));
+
+fn any_of(words: &[impl AsRef<[u8]>]) -> AhoCorasick {
+    let kind = Some(AhoCorasickKind::DFA);
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(words).expect("the table is small")
+}
+
+/// After a name, what parts it from its value, and how that begins: `"name":"`, `'name' => '`, `name="`, `s:4:"name";s:5:"`,
 /// `\"name\":\"`, `&quot;name&quot;:&quot;`.
 static MEMBER: LazyLock<Regex> = LazyLock::new(|| {
     let quote = r#"(?:\\*["']|&quot;|&\#0?3[49];)"#;
     let pattern = format!(
-        r#"(?-u)(?P<name>[0-9A-Za-z_][0-9A-Za-z_.-]{{1,63}})(?P<end>{quote}?)\s*(?:=>|[:=;])\s*(?:s:[0-9]+:|[id]:|[aO]:[0-9]+:(?:{quote}[^\"']*{quote}:[0-9]+:)?)?(?:(?P<quote>{quote})|(?P<group>[\[{{])|[0-9])"#
+        r#"(?-u)\A(?P<end>{quote}?)\s*(?:=>|[:=;])\s*(?:s:[0-9]+:|[id]:|[aO]:[0-9]+:(?:{quote}[^\"']*{quote}:[0-9]+:)?)?(?:(?P<quote>{quote})|(?P<group>[\[{{])|[0-9])"#
     );
     Regex::new(&pattern).expect("it is a pattern")
 });
@@ -45,13 +60,14 @@ static PROSE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The secrets in a text that are told by what they look like.
 pub(super) fn shapes(text: &[u8]) -> Vec<Found> {
+    let hinted = HINTS.words.find_overlapping_iter(text).map(|word| 1_u64 << HINTS.shapes[word.pattern().as_usize()]);
+    let hinted = hinted.fold(HINTS.always, |all, one| all | one);
     let mut found = Vec::new();
-    for number in &COMPILED.any.matches(text) {
-        let shape = &SHAPES[number];
-        for captures in COMPILED.each[number].captures_iter(text) {
+    for (number, shape) in SHAPES.iter().enumerate().filter(|(number, _)| hinted & (1 << number) != 0) {
+        let compile = || Regex::new(&format!("(?-u){}", shape.pattern)).expect("the table has patterns");
+        for captures in PATTERNS[number].get_or_init(compile).captures_iter(text) {
             let secret = captures.name("secret").or_else(|| captures.get(0)).expect("a match has a whole");
-            let is_named = captures.name("name").is_none_or(|name| is_secret_name(name.as_bytes()));
-            if is_named && (shape.check)(secret.as_bytes()) && !secret.as_bytes().starts_with(b"[redacted") {
+            if (shape.check)(secret.as_bytes()) && !secret.as_bytes().starts_with(b"[redacted") {
                 found.push(Found { label: shape.label.to_owned(), range: secret.range() });
             }
         }
@@ -59,30 +75,48 @@ pub(super) fn shapes(text: &[u8]) -> Vec<Found> {
     found
 }
 
-/// The secrets in a text that follow their names, as in a piece of JSON, of source or of markup; never in plain prose, where
-/// nothing is between quotes.
+/// The secrets in a text that follow their names, as in a piece of JSON, of source or of markup, or in the query of a URL; never
+/// in plain prose, where nothing is between quotes.
 pub(super) fn members(text: &[u8]) -> Vec<Found> {
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(captures) = MEMBER.captures_at(text, at) {
-        let (name, whole) = (&captures["name"], captures.get(0).expect("a match has a whole"));
-        // What is a value here may be the name of the next one.
-        at = captures.name("name").expect("there is a name").end();
-        if !is_secret_identifier(name) {
+    while let Some(stem) = STEMS.find(Input::new(text).range(at..)) {
+        let before = text[at..stem.start()].iter().rev().take_while(|byte| is_of_name(byte)).count();
+        let after = text[stem.end()..].iter().take_while(|byte| is_of_name(byte)).count();
+        let name = stem.start() - before..stem.end() + after;
+        at = name.end;
+        let Some(range) = member_value(text, &name).filter(|_| is_secret_identifier(&text[name.clone()])) else {
             continue;
-        }
-        let range = match captures.name("quote") {
-            Some(quote) => whole.end()..end_of_quoted(text, whole.end(), quote.as_bytes()),
-            None if captures["end"].is_empty() => continue,
-            None if captures.name("group").is_some() => whole.end() - 1..end_of_group(text, whole.end() - 1),
-            None => whole.end() - 1..end_of_number(text, whole.end()),
         };
         at = at.max(range.end);
         if !is_flag(&text[range.clone()]) {
-            found.push(Found { label: String::from_utf8_lossy(name).into_owned(), range });
+            found.push(Found { label: String::from_utf8_lossy(&text[name]).into_owned(), range });
         }
     }
     found
+}
+
+/// Where the value is that goes with a name; none where there is none.
+fn member_value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let rest = &text[name.end..];
+    let Some(captures) = MEMBER.captures(rest) else {
+        let is_of_query = name.start > 0 && b"?&;".contains(&text[name.start - 1]) && rest.starts_with(b"=");
+        let length = || {
+            rest[1..].iter().take_while(|byte| !byte.is_ascii_whitespace() && !b"&\"'<>#\\;)".contains(byte)).count()
+        };
+        return is_of_query.then(|| name.end + 1..name.end + 1 + length());
+    };
+    let start = name.end + captures.get(0).expect("a match has a whole").end();
+    match captures.name("quote") {
+        Some(quote) => Some(start..end_of_quoted(text, start, quote.as_bytes())),
+        None if captures["end"].is_empty() => None,
+        None if captures.name("group").is_some() => Some(start - 1..end_of_group(text, start - 1)),
+        None => Some(start - 1..end_of_number(text, start)),
+    }
+}
+
+fn is_of_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-".contains(byte)
 }
 
 /// The secrets in a comment or another text that people write, which follow their names: what is between quotes, else the rest
@@ -151,7 +185,6 @@ pub(super) fn in_order(mut found: Vec<Found>) -> Vec<Found> {
 
 /// Whether a text has a word anywhere that is the name of a secret.
 pub(super) fn has_secret_word(text: &[u8]) -> bool {
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     text.split(|byte| !is_of_name(byte)).any(|word| !word.is_empty() && is_secret_name(word))
 }
 
