@@ -86,6 +86,28 @@ $sessions = $database->query( "SELECT meta_value FROM wp_usermeta WHERE meta_key
 $hashes   = $database->query( "SELECT meta_value FROM wp_usermeta WHERE meta_key = '_application_passwords'" )->fetchColumn();
 $database->exec( "INSERT INTO wp_options (option_name, option_value, autoload) VALUES ('mailer', '" . serialize( array( 'smtp' => array( 'pass' => 'hunter-2-smtp', 'host' => 'mail.example' ), 'json' => '{"apiKey":"hunter-2-json"}' ) ) . "', 'off')" );
 $database->exec( "INSERT INTO wp_options (option_name, option_value, autoload) VALUES ('shop_license', 'hunter-2-license', 'off')" );
+foreach (
+	array(
+		'broken'      => 'a:1:{s:9:"api_token";s:99:"hunter-2-broken";}',
+		'spaced'      => ' {"auth_code":"hunter-2-spaced",}',
+		'encoded'     => base64_encode( serialize( array( 'otp_seed' => 'hunter-2-encoded' ) ) ),
+		'of_object'   => serialize( new \ArrayObject( array( 'signature' => 'hunter-2-object' ) ) ),
+		'deep'        => str_repeat( '[', 70 ) . '{"login_cookie":"hunter-2-deep"}' . str_repeat( ']', 70 ),
+		'shaped'      => 'mysql://root:hunter-2-url@db/wp ghp_hunter2hunter2hunter2',
+		'pairs'       => '[{"name":"smtp_password","value":"hunter-2-pair"}]',
+		'user_otp'    => 9182736450918,
+	) as $name => $value
+) {
+	$database->prepare( "INSERT INTO wp_options (option_name, option_value, autoload) VALUES (?, ?, 'off')" )->execute( array( "leak_$name", $value ) );
+}
+$database->exec( 'CREATE TABLE wp_settings (setting_name, setting_value); ' );
+$database->exec( "INSERT INTO wp_settings VALUES ('gateway_password', 'hunter-2-setting')" );
+$database->exec( "UPDATE wp_comments SET comment_author_IP = '192.0.2.77'" );
+$config = "$site->dir/main/wp-config.php";
+$leaks  = "define( 'MAIL_PASSWORD', base64_decode( 'hunter-2-call' ) ); define( 'PIN_SECRET', 9182736450918 );\n"
+	. "define( 'HOOK_KEY', <<<'END'\nhunter-2-document\nEND\n); // was: define('HOOK_KEY', 'hunter-2-comment')\n";
+put( $config, preg_replace( '/^\$table_prefix/m', $leaks . '$0', file_get_contents( $config ), 1 ) );
+put( "$site->dir/main/.env", 'TOKEN=hunter-2-env' );
 
 $clone = temp_dir() . '/clone';
 
@@ -95,7 +117,7 @@ $clone = temp_dir() . '/clone';
  * @param string $dir The folder.
  */
 $files = function ( string $dir ): array {
-	$script = 'cd "$1" && find . \( -path ./wp-content/database -o -iname .git -o -name "wp-config.php*" -o -name attributes \) -prune -o'
+	$script = 'cd "$1" && find . \( -path ./wp-content/database -o -iname .git -o -name .env -o -name "wp-config.php*" -o -name attributes \) -prune -o'
 		. ' \( -type l -printf "%p -> %l\0" -o -type f -executable -printf "%p is executable\0" -exec md5sum -z {} + -o -type f -exec md5sum -z {} + \)';
 	$find   = new Command( array( 'sh', '-c', $script, 'sh', $dir ), $dir );
 	$lines  = explode( "\0", $find->outcome()->out );
@@ -138,7 +160,7 @@ test(
 test(
 	'no secret of the site is anywhere in a clone',
 	function () use ( $site, $clone, $done, $hash, $sessions, $hashes, $password ): void {
-		$secrets = array( $hash, $password, 'hunter-2', 'a copy with secrets' );
+		$secrets = array( $hash, $password, 'hunter-2', 'hunter2', 'a copy with secrets', '9182736450918', '192.0.2.77' );
 		$config  = file_get_contents( "$site->dir/main/wp-config.php" );
 		holds( 8 === preg_match_all( "/_(?:KEY|SALT)', '(.{32,})' \);/", $config, $matches ), 'the configuration has eight keys' );
 		array_push( $secrets, ...$matches[1] );
@@ -171,13 +193,13 @@ test(
 		same( 'ok', $loaded->query( 'PRAGMA integrity_check' )->fetchColumn(), 'the check' );
 		$compared = 0;
 		foreach ( $all( $live, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'" ) as list( $table ) ) {
-			if ( ! in_array( $table, array( 'wp_options', 'wp_usermeta', 'wp_users', 'wp_posts', 'wp_postmeta' ), true ) ) {
+			if ( ! in_array( $table, array( 'wp_options', 'wp_usermeta', 'wp_users', 'wp_posts', 'wp_postmeta', 'wp_comments', 'wp_settings' ), true ) ) {
 				same( $all( $live, "SELECT * FROM `$table`" ), $all( $loaded, "SELECT * FROM `$table`" ), "the table $table" );
 				++$compared;
 			}
 		}
 		holds( $compared > 10, 'tables were compared' );
-		$options = "SELECT * FROM wp_options WHERE option_name NOT IN ('mailer', 'shop_license', 'cron', 'rewrite_rules', 'recovery_keys', 'finished_updating_comment_type') AND option_name NOT LIKE '\_%transient\_%' ESCAPE '\\'";
+		$options = "SELECT * FROM wp_options WHERE option_name NOT LIKE 'leak_%' AND option_name NOT IN ('mailer', 'shop_license', 'cron', 'rewrite_rules', 'recovery_keys', 'finished_updating_comment_type') AND option_name NOT LIKE '\_%transient\_%' ESCAPE '\\'";
 		same( $all( $live, $options ), $all( $loaded, $options ), 'the options' );
 		same( '[redacted]', unserialize( $loaded->query( "SELECT option_value FROM wp_options WHERE option_name = 'mailer'" )->fetchColumn() )['smtp']['pass'], 'the password' );
 		same( 1, preg_match_all( '/^INSERT INTO "wp_users"/m', $text ), 'one line a row' );

@@ -104,6 +104,78 @@ test(
 );
 
 test(
+	'an upload is what its last ending says, and no source is sent whatever its name',
+	function () use ( $server, $site ) {
+		$uploads = 'wp-content/uploads/2026/11';
+		$sent    = array(
+			"$uploads/Intro.to.PHP.pdf"    => 'application/pdf',
+			"$uploads/meeting.log_.pdf"    => 'application/pdf',
+			"$uploads/plan.tmp.docx"       => 'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
+			"$uploads/site.sql.zip"        => 'application/zip',
+			"$uploads/wp-config.png"       => 'image/png',
+			"$uploads/notes.php_.txt"      => 'text/plain; charset=utf-8',
+			"$uploads/evil.php.jpg"        => 'image/jpeg',
+			'wp-content/themes/t/main.cjs' => 'text/javascript; charset=utf-8',
+		);
+		foreach ( $sent as $path => $type ) {
+			put( "$site/main/$path", '<?php echo "run";' );
+			$response = $server->request( "/$path" );
+			same( array( 200, $type, '<?php echo "run";' ), array( $response->status, $response->headers['content-type'] ?? null, $response->body ), $path );
+		}
+		$refused = array( "$uploads/x.php.bak", "$uploads/x.php.txt", "$uploads/x.php~", "$uploads/wp-config.php.save", "$uploads/.x.php.swp", "$uploads/debug.log", "$uploads/site.sql", 'site.sql.zip', 'x.php.zip', 'wp-content/uploads/backups/site.sql.gz', 'wp-config.txt' );
+		foreach ( $refused as $path ) {
+			put( "$site/main/$path", '<?php // secret' );
+			$response = $server->request( "/$path" );
+			same( 404, $response->status, $path );
+			holds( ! str_contains( $response->body, 'secret' ), $path );
+		}
+	}
+);
+
+test(
+	'an encoded slash or backslash is for WordPress to answer, and leads to no file',
+	function () use ( $server ) {
+		foreach ( array( '/search/and%2For/', '/search/a%5Cb/', '/%2Fstyle.css', '/wp-includes%2Fa.js', '/site.git%2Finfo/refs' ) as $uri ) {
+			$response = $server->request( $uri );
+			same( array( 200, "front controller $uri" ), array( $response->status, $response->body ), $uri );
+		}
+		foreach ( array( '/.git%2Fconfig', '/wp-content%2Fdatabase%5C.ht.sqlite' ) as $uri ) {
+			same( 404, $server->request( $uri )->status, $uri );
+		}
+		foreach ( array( '/a%2F..%2Fstyle.css', '/a%5C..', '/a%2F%00' ) as $uri ) {
+			same( 400, $server->request( $uri )->status, $uri );
+		}
+	}
+);
+
+test(
+	'a symlink leads out of a branch where the settings of the site name the folder',
+	function () use ( $env, $site ) {
+		$own     = temp_dir();
+		$outside = temp_dir();
+		put( "$own/main/index.php", '<?php echo "front controller";' );
+		put( "$own/.forkpress/cow/branches/main.toml", '' );
+		put( "$own/.forkpress/site.toml", "version = 1\nlinks = [\"$outside/themes\"]\n" );
+		put( "$outside/themes/mine/style.css", 'body { color: green }' );
+		put( "$outside/themes/mine/ajax.php", '<?php echo "ajax ", $_SERVER["SCRIPT_NAME"];' );
+		put( "$outside/themes/mine/.env", 'secret' );
+		put( "$outside/other/style.css", 'secret' );
+		mkdir( "$own/main/wp-content/themes", 0755, true );
+		symlink( "$outside/themes/mine", "$own/main/wp-content/themes/mine" );
+		symlink( "$outside/other", "$own/main/wp-content/themes/other" );
+		$server = new Server( ROUTER, array( 'FORKPRESS_BRANCHES_DIR' => $own ) + $env );
+		$themes = '/wp-content/themes';
+		same( 'body { color: green }', $server->request( "$themes/mine/style.css" )->body, 'the style sheet' );
+		same( "ajax $themes/mine/ajax.php", $server->request( "$themes/mine/ajax.php" )->body, 'the script' );
+		same( 404, $server->request( "$themes/mine/.env" )->status, 'a dot file' );
+		same( 404, $server->request( "$themes/other/style.css" )->status, 'a folder that is not named' );
+		put( "$own/.forkpress/site.toml", "version = 1\n" );
+		same( 404, $server->request( "$themes/mine/style.css" )->status, 'no link' );
+		$server->stop();
+	}
+);
+
+test(
 	'a folder without its slash is redirected on the same host, with its query',
 	function () use ( $server ) {
 		foreach ( array( '/wp-admin?a=b', '//wp-admin?a=b' ) as $path ) {

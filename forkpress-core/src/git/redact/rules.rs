@@ -284,7 +284,7 @@ pub(super) const SHAPES: &[Shape] = &[
         &["key-", "-us", "keysib-", "smtpsib-"],
         r"\b(?:key-[0-9a-f]{32}|[0-9a-f]{32}-us[0-9]{1,2}|xkeysib-[0-9a-f]{32,}[0-9A-Za-z-]*|xsmtpsib-[0-9a-f]{32,}[0-9A-Za-z-]*)\b",
     ),
-    shape("key", &["sk", "ac"], r"\b(?:SK|AC)[0-9a-f]{32}\b"),
+    shape("key", &[], r"\b(?:SK|AC)[0-9a-f]{32}\b"),
     shape("jwt", &["eyj"], r"\beyJ[0-9A-Za-z_-]{8,}\.eyJ[0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*)?"),
     Shape {
         label: "authorization",
@@ -304,11 +304,7 @@ pub(super) const SHAPES: &[Shape] = &[
         pattern: r"(?i)\bbasic\s+(?P<secret>[0-9A-Za-z+/]{6,}={0,2})",
         check: is_user_and_password,
     },
-    shape(
-        "url",
-        &["://", r":\/\/"],
-        r#"\b[A-Za-z][0-9A-Za-z+.-]*:(?:\\?/){2}[^\s/\\?\#"'<>:@]*:(?P<secret>[^\s/\\"'<>]+)@"#,
-    ),
+    shape("url", &["@"], r#"\b[A-Za-z][0-9A-Za-z+.-]*:(?:\\?/){2}[^\s/\\?\#"'<>:@]*:(?P<secret>[^\s/\\"'<>]+)@"#),
     // An application password of WordPress.
     Shape {
         label: "password",

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::bytes::Regex;
 
 use super::rules::{SHAPES, is_flag, is_secret_identifier, is_secret_name, stems};
@@ -17,30 +17,31 @@ pub(super) struct Found {
     pub(super) range: Range<usize>,
 }
 
-/// Finds out which shapes a text may have. Most texts have none, and each pattern takes its time.
+/// The words that hint at secrets, which one look at a text finds: most texts have few, and each pattern takes its time.
 struct Hints {
     words: AhoCorasick,
-    /// The shape that each word hints at.
-    shapes: Vec<usize>,
+    /// The shape that each word hints at; none where it may be of a name.
+    shapes: Vec<Option<usize>>,
     /// Those that have no word.
     always: u64,
 }
 
 static HINTS: LazyLock<Hints> = LazyLock::new(|| {
-    let words = SHAPES.iter().enumerate().flat_map(|(number, shape)| shape.has.iter().map(move |word| (number, *word)));
-    let (shapes, words): (Vec<_>, Vec<&str>) = words.unzip();
-    let always = SHAPES.iter().enumerate().filter(|(_, shape)| shape.has.is_empty());
-    Hints { words: any_of(&words), shapes, always: always.map(|(number, _)| 1 << number).sum() }
+    let of_shapes =
+        SHAPES.iter().enumerate().flat_map(|(number, shape)| shape.has.iter().map(move |word| (Some(number), *word)));
+    let (shapes, words): (Vec<_>, Vec<&str>) = of_shapes.chain(stems().map(|stem| (None, stem))).unzip();
+    let kind = Some(AhoCorasickKind::DFA);
+    let words =
+        AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(words).expect("the table is small");
+    let always =
+        SHAPES.iter().enumerate().filter(|(_, shape)| shape.has.is_empty()).map(|(number, _)| 1 << number).sum();
+    Hints { words, shapes, always }
 });
 
 static PATTERNS: [OnceLock<Regex>; SHAPES.len()] = [const { OnceLock::new() }; SHAPES.len()];
 
-static STEMS: LazyLock<AhoCorasick> = LazyLock::new(|| any_of(&stems().collect::<Vec<_>>()));
-
-fn any_of(words: &[impl AsRef<[u8]>]) -> AhoCorasick {
-    let kind = Some(AhoCorasickKind::DFA);
-    AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(words).expect("the table is small")
-}
+/// How many bytes the quote after a name has at most, with its backslashes.
+const QUOTE: usize = 64;
 
 /// After a name, what parts it from its value, and how that begins: `"name":"`, `'name' => '`, `name="`, `s:4:"name";s:5:"`,
 /// `\"name\":\"`, `&quot;name&quot;:&quot;`.
@@ -60,30 +61,27 @@ static PROSE: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The secrets in a text that are told by what they look like.
 pub(super) fn shapes(text: &[u8]) -> Vec<Found> {
-    let hinted = HINTS.words.find_overlapping_iter(text).map(|word| 1_u64 << HINTS.shapes[word.pattern().as_usize()]);
-    let hinted = hinted.fold(HINTS.always, |all, one| all | one);
     let mut found = Vec::new();
-    for (number, shape) in SHAPES.iter().enumerate().filter(|(number, _)| hinted & (1 << number) != 0) {
-        let compile = || Regex::new(&format!("(?-u){}", shape.pattern)).expect("the table has patterns");
-        for captures in PATTERNS[number].get_or_init(compile).captures_iter(text) {
-            let secret = captures.name("secret").or_else(|| captures.get(0)).expect("a match has a whole");
-            if (shape.check)(secret.as_bytes()) && !secret.as_bytes().starts_with(b"[redacted") {
-                found.push(Found { label: shape.label.to_owned(), range: secret.range() });
-            }
-        }
-    }
+    let hinted = HINTS.words.find_overlapping_iter(text).filter_map(|word| HINTS.shapes[word.pattern().as_usize()]);
+    add_shapes(text, hinted.fold(HINTS.always, |all, number| all | 1 << number), &mut found);
     found
 }
 
-/// The secrets in a text that follow their names, as in a piece of JSON, of source or of markup, or in the query of a URL; never
-/// in plain prose, where nothing is between quotes.
-pub(super) fn members(text: &[u8]) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(stem) = STEMS.find(Input::new(text).range(at..)) {
-        let before = text[at..stem.start()].iter().rev().take_while(|byte| is_of_name(byte)).count();
-        let after = text[stem.end()..].iter().take_while(|byte| is_of_name(byte)).count();
-        let name = stem.start() - before..stem.end() + after;
+/// The same, and those that follow their names, as in a piece of JSON, of source or of markup, or in the query of a URL; never in
+/// plain prose, where nothing is between quotes.
+pub(super) fn shapes_and_members(text: &[u8]) -> Vec<Found> {
+    let (mut found, mut hinted, mut at) = (Vec::new(), HINTS.always, 0);
+    for word in HINTS.words.find_overlapping_iter(text) {
+        if let Some(number) = HINTS.shapes[word.pattern().as_usize()] {
+            hinted |= 1 << number;
+            continue;
+        }
+        if word.start() < at {
+            continue;
+        }
+        let before = text[at..word.start()].iter().rev().take_while(|byte| is_of_name(byte)).count();
+        let after = text[word.end()..].iter().take_while(|byte| is_of_name(byte)).count();
+        let name = word.start() - before..word.end() + after;
         at = name.end;
         let Some(range) = member_value(text, &name).filter(|_| is_secret_identifier(&text[name.clone()])) else {
             continue;
@@ -93,12 +91,31 @@ pub(super) fn members(text: &[u8]) -> Vec<Found> {
             found.push(Found { label: String::from_utf8_lossy(&text[name]).into_owned(), range });
         }
     }
+    add_shapes(text, hinted, &mut found);
     found
+}
+
+fn add_shapes(text: &[u8], hinted: u64, found: &mut Vec<Found>) {
+    for (number, shape) in SHAPES.iter().enumerate().filter(|(number, _)| hinted & (1 << number) != 0) {
+        let compile = || Regex::new(&format!("(?-u){}", shape.pattern)).expect("the table has patterns");
+        for captures in PATTERNS[number].get_or_init(compile).captures_iter(text) {
+            let secret = captures.name("secret").or_else(|| captures.get(0)).expect("a match has a whole");
+            if (shape.check)(secret.as_bytes()) && !secret.as_bytes().starts_with(b"[redacted") {
+                found.push(Found { label: shape.label.to_owned(), range: secret.range() });
+            }
+        }
+    }
 }
 
 /// Where the value is that goes with a name; none where there is none.
 fn member_value(text: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
     let rest = &text[name.end..];
+    // Most words are in prose: that is seen faster than by the pattern.
+    let quote = rest.iter().take(QUOTE).take_while(|byte| !b" \t\r\n=:;".contains(byte)).count();
+    let gap = rest[quote..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if !rest[quote + gap..].first().is_some_and(|byte| b"=:;".contains(byte)) {
+        return None;
+    }
     let Some(captures) = MEMBER.captures(rest) else {
         let is_of_query = name.start > 0 && b"?&;".contains(&text[name.start - 1]) && rest.starts_with(b"=");
         let length = || {
@@ -228,9 +245,7 @@ mod tests {
     use super::*;
 
     fn secrets(text: &str) -> Vec<&str> {
-        let mut found = shapes(text.as_bytes());
-        found.extend(members(text.as_bytes()));
-        in_order(found).into_iter().map(|found| &text[found.range]).collect()
+        in_order(shapes_and_members(text.as_bytes())).into_iter().map(|found| &text[found.range]).collect()
     }
 
     #[test]

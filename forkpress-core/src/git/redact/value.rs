@@ -10,7 +10,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::json;
 use super::rules::{is_flag, is_named, is_naming, is_secret_identifier, is_secret_name};
 use super::serialized;
-use super::shape::{has_secret_word, in_order, members, shapes};
+use super::shape::{has_secret_word, in_order, shapes, shapes_and_members};
 
 /// What stands for a secret of the database.
 pub const PLACEHOLDER: &str = "[redacted]";
@@ -98,8 +98,7 @@ fn within(is_secret: bool, value: &[u8], depth: usize) -> Option<Vec<u8>> {
     if depth < MAX_DEPTH && encoded(&value[inner]).is_some_and(|text| within(false, &text, depth + 1).is_some()) {
         return whole();
     }
-    let mut found = shapes(value);
-    found.extend(members(value));
+    let found = shapes_and_members(value);
     if found.is_empty() {
         return None;
     }
