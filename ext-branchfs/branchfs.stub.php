@@ -127,6 +127,17 @@ namespace {
 	function branchfs_resolve( string $host, string $uri, string $root_host, string $branches_dir, string $cow_dir, array $server ): array {}
 
 	/**
+	 * Brings back what a WordPress needs to reach its database: its SQLite driver and the drop-in. Call it under the lock.
+	 *
+	 * @param string $root     The branch's folder.
+	 * @param string $spare    A whole driver, to take missing files from.
+	 * @param bool   $thorough Whether to look at each file of the driver, and not at its first one only.
+	 * @return bool Whether anything was brought back.
+	 * @throws Branchfs\Exception Where that is not possible.
+	 */
+	function branchfs_heal_driver( string $root, string $spare, bool $thorough = false ): bool {}
+
+	/**
 	 * Returns the branch that the request is served from, or that `forkpress exec` runs the script in.
 	 *
 	 * @return string|null Null elsewhere.

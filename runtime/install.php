@@ -132,8 +132,10 @@ $GLOBALS['wp_rewrite']->set_permalink_structure( '/%postname%/' );
 create_initial_taxonomies();
 $GLOBALS['wp_rewrite']->flush_rules( false );
 
-// Else the first page of the dashboard would do it, and redirect.
-update_option( 'active_plugins', array( 'sqlite-database-integration/load.php' ) );
+// Where the driver is a plugin, the first page of the dashboard would activate it, and redirect.
+if ( is_file( WP_PLUGIN_DIR . '/sqlite-database-integration/load.php' ) ) {
+	update_option( 'active_plugins', array( 'sqlite-database-integration/load.php' ) );
+}
 
 // Else whoever opens an editor first would make the post with the theme's own styles, on each branch another.
 wp_set_current_user( $forkpress_result['user_id'] );

@@ -238,6 +238,8 @@ function forkpress_enter( array $answer ): string {
 		$_SERVER['PATH_TRANSLATED'] = $answer['root'] . $answer['path_info'];
 	}
 	chdir( dirname( $answer['script'] ) );
+	forkpress_heal_driver( $answer['root'], false );
+	register_shutdown_function( 'forkpress_heal_broken_driver', $answer['root'] );
 	// WordPress takes hooks that are here before it is.
 	$GLOBALS['wp_filter']['muplugins_loaded'][10]['forkpress'] = array(
 		'function'      => 'forkpress_load_platform',
@@ -247,10 +249,42 @@ function forkpress_enter( array $answer ): string {
 }
 
 /**
+ * Brings back what a branch's WordPress needs to reach its database and has lost.
+ *
+ * @param string $root     The branch's folder.
+ * @param bool   $thorough Whether to look at every file.
+ */
+function forkpress_heal_driver( string $root, bool $thorough ): void {
+	try {
+		if ( branchfs_heal_driver( $root, __DIR__ . '/sqlite-database-integration', $thorough ) ) {
+			error_log( "ForkPress: brought back the SQLite driver in $root/wp-content" );
+		}
+	} catch ( Branchfs\Exception $failure ) {
+		error_log( 'ForkPress: ' . $failure->getMessage() );
+	}
+}
+
+/**
+ * Brings the driver back if PHP died of a file of it that is missing or cut short: the next request then has it.
+ *
+ * @param string $root The branch's folder.
+ */
+function forkpress_heal_broken_driver( string $root ): void {
+	$error   = error_get_last() ?? array( 'type' => 0 );
+	$missing = E_ERROR === $error['type'] && str_contains( $error['message'], 'Failed opening required' );
+	if ( ! $missing && ! in_array( $error['type'], array( E_PARSE, E_COMPILE_ERROR ), true ) ) {
+		return;
+	}
+	if ( str_contains( "{$error['message']} {$error['file']}", '/sqlite-database-integration/' ) ) {
+		forkpress_heal_driver( $root, true );
+	}
+}
+
+/**
  * Loads what ForkPress adds to WordPress. None of it lies in a branch's folder.
  */
 function forkpress_load_platform(): void {
-	foreach ( array( 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links' ) as $part ) {
+	foreach ( array( 'driver', 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links' ) as $part ) {
 		require __DIR__ . "/platform/$part.php";
 	}
 }

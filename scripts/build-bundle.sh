@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes target/runtime-bundle.tar.zst, which build.rs packs into the forkpress binary: manifest.json, branchfs.so and
-# the WordPress tree that scripts/fetch-wordpress.sh left, in this order, so that the small ones are found at once.
+# the WordPress tree that scripts/fetch-wordpress.sh left, in this order, so that the small ones are found at once: of
+# WordPress, first its SQLite driver.
 #
 # The same parts give the same bytes. Does nothing where the bundle is newer than all of them.
 set -euo pipefail
@@ -31,7 +32,12 @@ work=$(mktemp -d target/runtime-bundle.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/parts"
 cp "$extension" "$work/parts/branchfs.so"
-(cd target && find wordpress -type f | LC_ALL=C sort) >"$work/files"
+(
+    cd target
+    driver=wordpress/wp-content/mu-plugins/sqlite-database-integration
+    find "$driver" -type f | LC_ALL=C sort
+    find wordpress -type f -not -path "$driver/*" | LC_ALL=C sort
+) >"$work/files"
 
 version=$(sed -nE 's/^version = "(.*)"$/\1/p' Cargo.toml | head -n 1)
 "$php" -n scripts/bundle-manifest.php "$manifest" "$version" "$(wc -l <"$work/files")" >"$work/parts/manifest.json"

@@ -30,7 +30,7 @@ fi
 dest=${1:-$root/target/wordpress}
 manifest=$dest.json
 
-if [ "$refresh" = no ] && [ -f "$manifest" ] && [ -f "$dest/wp-content/db.php" ]; then
+if [ "$refresh" = no ] && [ -f "$manifest" ] && [ -d "$dest/wp-content/mu-plugins/sqlite-database-integration" ]; then
     say "$dest is there already (--refresh fetches it anew)"
     exit 0
 fi
@@ -142,7 +142,8 @@ fetch_package() {
     cp -RL --preserve=mode,timestamps "$packed" "$tree"
 }
 
-# Puts the driver into the tree, and its drop-in, which finds the plugin beside itself: no path is written into it.
+# Puts the driver into the tree as a must-use plugin, which nobody can deactivate, and its drop-in, which finds the driver
+# from its own place: no path is written into it.
 fetch_driver() {
     command -v npm >/dev/null || die 'npm is missing (scripts/install-deps.sh installs it)'
     command -v unzip >/dev/null || die 'unzip is missing (scripts/install-deps.sh installs it)'
@@ -156,10 +157,13 @@ fetch_driver() {
     local load
     load=$(find "$work/driver" -maxdepth 2 -name load.php -print -quit)
     [ -n "$load" ] || die "no SQLite driver in $driver_package"
-    local plugin=$tree/wp-content/plugins/sqlite-database-integration
-    rm -rf "$plugin"
+    local name=sqlite-database-integration
+    local plugin=$tree/wp-content/mu-plugins/$name
+    rm -rf "$tree/wp-content/plugins/$name" "$plugin"
+    mkdir -p "$tree/wp-content/mu-plugins"
     mv "$(dirname "$load")" "$plugin"
-    sed 's|{SQLITE_PLUGIN}|sqlite-database-integration/load.php|g' "$plugin/db.copy" >"$tree/wp-content/db.php"
+    sed -e "s|'{SQLITE_IMPLEMENTATION_FOLDER_PATH}'|__DIR__ . '/mu-plugins/$name'|" -e "s|{SQLITE_PLUGIN}|$name/load.php|g" \
+        "$plugin/db.copy" >"$tree/wp-content/db.php"
     touch -r "$plugin/db.copy" "$tree/wp-content/db.php"
     driver_version=$(sed -nE "s/^ \* Version: +([0-9.]+).*/\1/p" "$plugin/load.php")
     [ -n "$driver_version" ] || die "the SQLite driver does not say its version"

@@ -8,6 +8,7 @@
 //! [`guard`] stands around each hook.
 #![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
+mod driver;
 mod exception;
 mod fork;
 mod freshness;
@@ -97,7 +98,7 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .request_startup_function(request_startup)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    warm::register(search::register(route::register(request::register(freshness::register(lock::register(
-        exception::register(module),
+    driver::register(warm::register(search::register(route::register(request::register(freshness::register(
+        lock::register(exception::register(module)),
     ))))))
 }

@@ -25,6 +25,9 @@ const RUNTIME_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/runti
 /// The one runtime file that goes into a branch's tree instead.
 const WP_CONFIG: &str = "wp-config.php";
 
+/// Where WordPress has its SQLite driver in the archive.
+const DRIVER: &str = "wordpress/wp-content/mu-plugins";
+
 /// A word in the template of `wp-config.php` that stands for a secret of the site's own.
 const SALT: &str = "@SALT@";
 
@@ -86,6 +89,25 @@ impl Bundle {
     /// The archive is damaged.
     pub fn extension(self) -> Result<Vec<u8>> {
         self.read("branchfs.so")
+    }
+
+    /// Writes the SQLite driver, which stands before the rest of WordPress in the archive, into a folder: the one out of which
+    /// a branch that lost it gets it back. Files that are there already and do not differ stay.
+    ///
+    /// # Errors
+    /// The archive is damaged; what the system said.
+    fn write_driver(self, dest: &Path) -> Result<()> {
+        let mut archive = self.archive()?;
+        for entry in archive.entries().context(DAMAGED)? {
+            let mut entry = entry.context(DAMAGED)?;
+            let name = entry.path().context(DAMAGED)?.into_owned();
+            let Ok(name) = name.strip_prefix(DRIVER) else {
+                if name.starts_with("wordpress") { break } else { continue }
+            };
+            let file = packed_file(&mut entry, inside(dest, name)?)?;
+            write_if_changed(&file.path, &file.content)?;
+        }
+        Ok(())
     }
 
     /// Reads one of the archive's first, small entries.
@@ -217,17 +239,22 @@ fn write_file(file: &PackedFile) -> io::Result<()> {
 /// What the system said; some files are then new and some old. Doing it again mends that.
 pub fn write_runtime(dest: &Path) -> Result<()> {
     for (name, content) in RUNTIME_FILES.iter().filter(|(name, _)| *name != WP_CONFIG) {
-        let path = dest.join(name);
-        let folder = path.parent().unwrap_or(dest);
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        // Unchanged files keep their times, so a running server's OPcache keeps them, too.
-        if fs::read(&path).is_ok_and(|old| old == content.as_bytes()) {
-            continue;
-        }
-        forkpress_core::file::replace(&path, content.as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_if_changed(&dest.join(name), content.as_bytes())?;
+    }
+    if let Some(bundle) = Bundle::embedded() {
+        bundle.write_driver(dest)?;
     }
     remove_stale_platform_files(&dest.join("platform"))
+}
+
+/// Unchanged files keep their times, so a running server's OPcache keeps them, too.
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    forkpress_core::file::replace(path, content).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn remove_stale_platform_files(platform: &Path) -> Result<()> {
@@ -306,6 +333,19 @@ mod tests {
         assert!(!dest.join("branchfs.so").exists() && !dest.join("manifest.json").exists());
         assert_eq!(bundle.extension().unwrap(), b"ELF");
         assert_eq!(bundle.manifest().unwrap().branchfs.php_api, "20220829");
+    }
+
+    #[test]
+    fn the_driver_is_written_beside_the_runtime_and_no_other_part_of_wordpress() {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = bundle(&[
+            ("manifest.json", MANIFEST, FILE),
+            ("wordpress/wp-content/mu-plugins/sqlite-database-integration/db.copy", "<?php", FILE),
+            ("wordpress/index.php", "<?php", FILE),
+        ]);
+        bundle.write_driver(dir.path()).unwrap();
+        assert!(dir.path().join(forkpress_core::driver::NAME).join("db.copy").is_file());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use forkpress_core::database;
 use forkpress_core::deadline::Deadline;
+use forkpress_core::driver;
 use forkpress_core::layout::database_of;
 use forkpress_core::progress::Progress;
 use zip::ZipArchive;
@@ -36,12 +37,14 @@ pub fn take(source: &Path, destination: &Path, interrupt: &Interrupt, progress: 
     }
 }
 
-/// Refuses a tree that is no WordPress, or one that would need a MySQL server.
+/// Refuses a tree that is no WordPress, or one that would need a MySQL server. Has the drop-in of its SQLite driver load the
+/// one in the tree itself.
 pub fn check(tree: &Path, source: &Path) -> Result<(), Failure> {
     if !tree.join(LANDMARK).is_file() {
         return Err(Failure::new(format!("{} holds no WordPress: there is no {LANDMARK} in it", source.display()))
             .hint("--wordpress takes the folder that has wp-load.php in it, or a ZIP file of it"));
     }
+    driver::localize(tree).during(|| format!("cannot write {DRIVER}"))?;
     if !tree.join(DRIVER).is_file() {
         return Err(Failure::new(format!("{} has no SQLite driver: there is no {DRIVER} in it", source.display()))
             .hint("put the plugin sqlite-database-integration into it and copy its db.copy to wp-content/db.php"));

@@ -15,6 +15,7 @@ pub mod database;
 pub mod deadline;
 #[cfg(feature = "mutations")]
 pub mod disk;
+pub mod driver;
 #[cfg(feature = "mutations")]
 pub mod file;
 #[cfg(feature = "mutations")]

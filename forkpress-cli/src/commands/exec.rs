@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
+use forkpress_core::driver;
 use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{BranchFiles, OperationsFiles, SharedBranch, SharedOperations};
 use forkpress_core::site::Site;
@@ -18,7 +19,7 @@ use signal_hook::iterator::Signals;
 use crate::cli::ExecArgs;
 use crate::failure::{During, Failure};
 use crate::site::Address;
-use crate::{child, site};
+use crate::{child, output, site};
 
 /// Runs a program in a branch under the shared lock, and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure> {
@@ -58,6 +59,10 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
             let _ = kill_process(pid, forwarded);
         }
     };
+    // WP-CLI deactivates the driver without asking any of ForkPress's PHP.
+    if let Err(error) = driver::heal(&folder, &site.layout.runtime_dir().join(driver::NAME), false) {
+        output::note(format_args!("forkpress: warning: the branch has no SQLite driver any more: {error}"));
+    }
     drop(locks);
     Ok(ExitCode::from(exit_code(status)))
 }
