@@ -61,6 +61,8 @@ function forkpress_warm( array $answer ): void {
 		default:
 			$found = forkpress_opcache();
 	}
+	// PHP has said that it failed if a file did, in a status line that a mere number does not replace.
+	header( "{$_SERVER['SERVER_PROTOCOL']} 200 OK", true, 200 );
 	forkpress_send_headers( 200, array( 'Content-Type' => 'application/json' ) );
 	echo json_encode( $found );
 	exit;
@@ -131,35 +133,47 @@ function forkpress_scripts_of( string $root, string $branch ): array {
 /**
  * Compiles files into OPcache that are not there yet.
  *
+ * Compiling a file declares its functions, for the rest of this request. A second file that declares one of them, as the
+ * dashboard's files for styles and scripts do, fails, and so does one that is not valid. That is no reason to end: in
+ * another request, which declares nothing of what is compiled already, the second file has its turn.
+ *
  * @param string   $root    The branch's folder.
  * @param string[] $scripts Paths inside of it; those that it has not are passed over.
- * @return array{compiled: int, outcome: string} The outcome is `done`, `writer` where a command waits to publish, which
- *         goes first, or `full`.
+ * @return array{compiled: int, outcome: string} The outcome is `done`, `again` where another request may compile files
+ *         that failed in this one, `writer` where a command waits to publish, which goes first, or `full`.
  */
 function forkpress_compile( string $root, array $scripts ): array {
+	// A file that is not valid says so when it is run, to whom it may concern. PHP does not hold a fatal error back for an @.
+	ini_set( 'log_errors', '0' );
+	ini_set( 'display_errors', '0' );
+	$tried    = 0;
 	$compiled = 0;
+	$outcome  = 'done';
+	$failed   = false;
 	foreach ( $scripts as $script ) {
 		$path = "$root/$script";
 		if ( ! is_file( $path ) || opcache_is_script_cached( $path ) ) {
 			continue;
 		}
 		branchfs_yield();
-		if ( $compiled > 0 && branchfs_writer_waits() ) {
+		if ( $tried > 0 && branchfs_writer_waits() ) {
 			$outcome = 'writer';
 			break;
 		}
-		if ( 0 === $compiled % 50 && forkpress_opcache_is_full() ) {
+		if ( 0 === $tried % 50 && forkpress_opcache_is_full() ) {
 			$outcome = 'full';
 			break;
 		}
+		++$tried;
 		try {
-			// A file that is not valid says so when it is run, to whom it may concern.
-			@opcache_compile_file( $path );
+			$failed = ! @opcache_compile_file( $path ) || $failed;
 		} catch ( Throwable $failure ) {
 			continue;
-		} finally {
-			++$compiled;
 		}
+		$compiled += (int) opcache_is_script_cached( $path );
 	}
-	return array( 'compiled' => $compiled, 'outcome' => $outcome ?? 'done' );
+	if ( 'done' === $outcome && $failed && $compiled > 0 ) {
+		$outcome = 'again';
+	}
+	return array( 'compiled' => $compiled, 'outcome' => $outcome );
 }

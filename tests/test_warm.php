@@ -125,6 +125,31 @@ test(
 );
 
 test(
+	'files that declare the same function, and one that is not valid, are no reason for a branch not to be ready',
+	function () use ( $site, $compiled_for ) {
+		$twin    = '<?php if ( ! isset( $_GET["x"] ) ) { echo forkpress_twin(); } function forkpress_twin() { return 1; }';
+		$files   = array( 'twin-1.php' => $twin, 'twin-2.php' => $twin, 'twin-3.php' => $twin, 'broken.php' => '<?php echo 1;' );
+		$browser = new Browser( $site, 'main' );
+		foreach ( $files as $name => $code ) {
+			put( "$site->dir/main/$name", $code );
+			touch( "$site->dir/main/$name", time() - 60 );
+			same( '1', $browser->request( "/$name" )->body, $name );
+		}
+		foreach ( array( 'load-styles.php?c=1&load%5Bchunk_0%5D=dashicons', 'load-scripts.php?c=1&load%5Bchunk_0%5D=jquery-core' ) as $page ) {
+			same( 200, $browser->request( "/wp-admin/$page" )->status, $page );
+		}
+		put( "$site->dir/main/broken.php", '<?php function strlen() {}' );
+		touch( "$site->dir/main/broken.php", time() - 60 );
+		$ready = $site->json( 'branch', 'create', 'twins', '--wait' )['ready']['twins'];
+		same( array( true, 200, true ), array( $ready['ready'], $ready['status'], $ready['complete'] ), 'ready' );
+		foreach ( array( '/', '/twin-1.php', '/twin-2.php', '/twin-3.php', '/wp-admin/load-styles.php?c=1&load%5Bchunk_0%5D=dashicons' ) as $page ) {
+			same( 0, $compiled_for( 'twins', $page ), "files compiled for $page" );
+		}
+		array_map( static fn ( $name ) => unlink( "$site->dir/main/$name" ), array_keys( $files ) );
+	}
+);
+
+test(
 	'warming leaves nothing in the database but caches: it starts no cron job and no session',
 	function () use ( $site, $content ) {
 		$before = $content( 'main' );

@@ -204,19 +204,21 @@ impl Warmer {
         let php = Php { site: &self.site, target: self.target };
         let host = self.address.host(&branch.name);
         let mut compiled = 0;
+        // Compiling beforehand is a matter of speed: what fails of it does not keep the branch from being visited.
+        let mut failure = None;
         let complete = loop {
-            let (status, body) = php.ask(&host, "compile")?;
-            if status == 404 {
-                return Ok(None);
-            }
-            if status != 200 {
-                return Err(Failure::new(format!("PHP answers with status {status}: {}", body.trim())));
-            }
-            let step: Compiled = serde_json::from_str(&body)?;
+            let step = match php.compile(&host) {
+                Ok(Some(step)) => step,
+                Ok(None) => return Ok(None),
+                Err(failed) => {
+                    failure = Some(failed);
+                    break false;
+                }
+            };
             compiled += step.compiled;
             match step.outcome {
                 // The next step waits at the gate until the writer has gone.
-                Outcome::Writer => {}
+                Outcome::Writer | Outcome::Again => {}
                 Outcome::Done => break true,
                 Outcome::Full => break false,
             }
@@ -225,6 +227,9 @@ impl Warmer {
             let began = Instant::now();
             (php.ask(&host, "visit").ok().map(|(status, _)| status), began.elapsed())
         });
+        if let (None, Some(failure)) = (status, failure) {
+            return Err(failure);
+        }
         Ok(Some(WarmBranch {
             generation: branch.record.generation,
             compiled,
@@ -268,6 +273,8 @@ struct Compiled {
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Done,
+    /// Files that failed beside others may do alone.
+    Again,
     Writer,
     Full,
 }
@@ -279,6 +286,15 @@ struct Php<'a> {
 }
 
 impl Php<'_> {
+    /// Asks it to compile what is not compiled yet of the branch with this host; none where there is no such branch.
+    fn compile(&self, host: &str) -> Result<Option<Compiled>, Failure> {
+        match self.ask(host, "compile")? {
+            (404, _) => Ok(None),
+            (200, body) => Ok(Some(serde_json::from_str(&body)?)),
+            (status, body) => Err(Failure::new(format!("PHP answers with status {status}: {}", body.trim()))),
+        }
+    }
+
     /// Asks it to do a task for the branch with this host; the status and the body.
     fn ask(&self, host: &str, task: &str) -> Result<(u16, String), Failure> {
         let token = LoopbackToken::load_or_create(self.site.layout.cow()).map_err(Failure::from)?;
