@@ -245,7 +245,24 @@ function forkpress_enter( array $answer ): string {
 		'function'      => 'forkpress_load_platform',
 		'accepted_args' => 0,
 	);
+	// The first hook after WordPress has its database, and the last before it looks for the site of a network.
+	$GLOBALS['wp_filter']['enable_loading_object_cache_dropin'][10]['forkpress'] = array(
+		'function'      => 'forkpress_load_network',
+		'accepted_args' => 1,
+	);
 	return $answer['script'];
+}
+
+/**
+ * Loads what ForkPress adds to a network of sites.
+ *
+ * @param bool $enabled What is asked at this hook, which stays.
+ */
+function forkpress_load_network( $enabled ) {
+	if ( is_multisite() ) {
+		require_once __DIR__ . '/platform/network.php';
+	}
+	return $enabled;
 }
 
 /**

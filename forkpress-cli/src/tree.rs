@@ -12,6 +12,7 @@ use forkpress_core::database;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::driver;
 use forkpress_core::layout::database_of;
+use forkpress_core::network::Network;
 use forkpress_core::progress::Progress;
 use zip::ZipArchive;
 
@@ -37,12 +38,17 @@ pub fn take(source: &Path, destination: &Path, interrupt: &Interrupt, progress: 
     }
 }
 
-/// Refuses a tree that is no WordPress, or one that would need a MySQL server. Has the drop-in of its SQLite driver load the
+/// Refuses a tree that is no WordPress, one that would need a MySQL server, and a network of sites with subdomains. Has the drop-in of its SQLite driver load the
 /// one in the tree itself.
 pub fn check(tree: &Path, source: &Path) -> Result<(), Failure> {
     if !tree.join(LANDMARK).is_file() {
         return Err(Failure::new(format!("{} holds no WordPress: there is no {LANDMARK} in it", source.display()))
             .hint("--wordpress takes the folder that has wp-load.php in it, or a ZIP file of it"));
+    }
+    if Network::of(tree) == Some(Network::Subdomains) {
+        return Err(Failure::new(format!("{} is a WordPress network with subdomains", source.display())).hint(
+            "a branch has one host name: a network with subfolders works, and one site of the network exported alone",
+        ));
     }
     driver::localize(tree).during(|| format!("cannot write {DRIVER}"))?;
     if !tree.join(DRIVER).is_file() {

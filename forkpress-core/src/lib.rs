@@ -27,6 +27,7 @@ pub mod lock;
 #[cfg(feature = "mutations")]
 pub mod mutation;
 pub mod name;
+pub mod network;
 pub mod pace;
 pub mod panic;
 #[cfg(feature = "mutations")]

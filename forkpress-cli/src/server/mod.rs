@@ -21,10 +21,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Lifecycle, Patience, note};
 use forkpress_core::mutation::{self, convert};
 use forkpress_core::name::BranchName;
+use forkpress_core::network::Network;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::{Registry, Server};
 use forkpress_core::site::Site;
@@ -160,6 +162,7 @@ pub fn serve(
     extension::unpack(&site.layout)?;
     let php = Php::check(args.php.php.as_deref(), &site.layout)?;
     port::check(wanted.host, wanted.address.port)?;
+    check_networks(site)?;
 
     // Before the first child, so that no signal is missed.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).during(|| "cannot catch signals".to_owned())?;
@@ -201,6 +204,25 @@ pub fn serve(
     // PHP has ended by now: whoever finds no entry finds the port free.
     drop(registered);
     outcome
+}
+
+/// Refuses a site whose `main` is a network with subdomains, and warns of other branches that are: those answer that they
+/// are not served.
+fn check_networks(site: &Site) -> Result<(), Failure> {
+    for branch in branch::list(site)? {
+        if Network::of(&site.layout.public_branch(&branch.name)) != Some(Network::Subdomains) {
+            continue;
+        }
+        let problem =
+            format!("'{}' is a WordPress network with subdomains, which a branch has no room for", branch.name);
+        if branch.name == BranchName::main() {
+            return Err(
+                Failure::new(problem).hint("a network with subfolders works: SUBDOMAIN_INSTALL in wp-config.php")
+            );
+        }
+        output::note(format_args!("forkpress: warning: {problem}: it is not served"));
+    }
+    Ok(())
 }
 
 /// This server's entry in the registry, taken away at the end. After a kill the next reader does that.

@@ -8,9 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use super::conditional::Conditions;
 use super::file::{FileVersion, Response};
 use super::path::joined;
-use super::{Refusal, Target, host, links, policy};
+use super::{Refusal, Target, host, links, policy, rewrite};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;
+use crate::network::Network;
 
 /// Where the branches of a server are.
 #[derive(Clone, Copy, Debug)]
@@ -117,25 +118,50 @@ pub fn resolve(target: &Target, branches: &Branches<'_>, conditions: &Conditions
         Ok(root) => root,
         Err(refusal) => return Decision::Refuse(refusal),
     };
-    if policy::is_hidden(&target.path.segments) || policy::is_hidden(&target.path.parts()) {
+    let whole = &target.path.segments;
+    if policy::is_hidden(whole) || policy::is_hidden(&target.path.parts()) {
         return not_found();
     }
     // No file has such a name, and none is meant: a page of WordPress may be, such as a search.
     if target.path.has_encoded_separator() {
         return front_controller(root, branches);
     }
-    let decision = match locate(&root, branches, &target.path.segments) {
-        Found::Folder if !target.path.trailing_slash && !target.path.segments.is_empty() => {
+    let in_site = || {
+        let segments = rewrite::in_site(whole).filter(|_| Network::of(&root) == Some(Network::Subfolders))?;
+        find(&root, branches, target, segments, conditions)
+    };
+    find(&root, branches, target, whole, conditions)
+        .or_else(in_site)
+        .unwrap_or_else(|| front_controller(root, branches))
+}
+
+/// What answers for the path of these segments, which are the target's or the end of them; `None` where there is nothing.
+fn find(
+    root: &Path,
+    branches: &Branches<'_>,
+    target: &Target,
+    segments: &[Vec<u8>],
+    conditions: &Conditions<'_>,
+) -> Option<Decision> {
+    if policy::is_hidden(segments) {
+        return Some(not_found());
+    }
+    match locate(root, branches, segments) {
+        Found::Folder if !target.path.trailing_slash && !segments.is_empty() => {
             Some(Decision::Redirect(target.path.with_slash()))
         }
         Found::Folder => ["index.php", "index.html"].iter().find_map(|index| {
-            let mut segments = target.path.segments.clone();
+            let mut segments = segments.to_owned();
             segments.push(index.as_bytes().to_vec());
-            serve(&root, target, &segments, locate(&root, branches, &segments), conditions)
+            serve(root, target, &segments, locate(root, branches, &segments), conditions)
         }),
-        found => serve(&root, target, &target.path.segments, found, conditions),
-    };
-    decision.unwrap_or_else(|| front_controller(root, branches))
+        Found::Nothing if rewrite::is_admin_page(segments) => {
+            let page = [b"wp-admin".to_vec(), segments[0].clone()];
+            matches!(locate(root, branches, &page), Found::File { .. })
+                .then(|| Decision::Redirect(target.path.in_folder("wp-admin")))
+        }
+        found => serve(root, target, segments, found, conditions),
+    }
 }
 
 /// What serves a file that was found; `None` where there is nothing to serve.
@@ -150,7 +176,7 @@ fn serve(
         return matches!(found, Found::Outside).then(not_found);
     };
     let name = path.file_name()?.as_bytes();
-    let asked_for_folder = target.path.trailing_slash && target.path.segments.len() == segments.len();
+    let asked_for_folder = target.path.trailing_slash && target.path.segments.ends_with(segments);
     if policy::is_script(name) && policy::is_script(&segments[depth - 1]) {
         let mut path_info = if depth < segments.len() { joined(&segments[depth..]) } else { Vec::new() };
         if asked_for_folder {
@@ -533,6 +559,43 @@ mod tests {
             assert_eq!(site.answer(&format!("/{file}")), "404", "{file}");
         }
         assert_eq!(site.answer("/WP-content/DATABASE/x"), "404");
+    }
+
+    #[test]
+    fn a_site_of_a_network_has_what_the_first_one_has() {
+        let files =
+            ["index.php", "wp-login.php", "wp-admin/index.php", "wp-admin/a.css", "wp-content/database/copy.txt"];
+        let site = site(&files);
+        let cases = [
+            ("/two/wp-admin", "redirect /two/wp-admin/"),
+            ("/two/wp-admin/", "run wp-admin/index.php /wp-admin/index.php"),
+            ("/two/wp-admin/a.css", "send wp-admin/a.css"),
+            ("/two/wp-login.php?x", "run wp-login.php /wp-login.php"),
+            ("/two/wp-content/database/copy.txt", "404"),
+            ("/two/WP-content/database/copy.txt", "run index.php /index.php"),
+            ("/two/hello/", "run index.php /index.php"),
+        ];
+        fs::write(site.path("wp-config.php"), "<?php\ndefine( 'MULTISITE', true );").unwrap();
+        for (uri, answer) in cases {
+            assert_eq!(site.answer(uri), answer, "{uri}");
+        }
+        for config in ["<?php", "<?php\ndefine( 'MULTISITE', true );\ndefine( 'SUBDOMAIN_INSTALL', true );"] {
+            fs::write(site.path("wp-config.php"), config).unwrap();
+            assert_eq!(site.answer("/two/wp-admin/"), "run index.php /index.php", "{config}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_dashboard_that_is_asked_for_at_the_root_is_where_the_dashboard_is() {
+        let site =
+            site(&["index.php", "plugins.php", "wp-admin/plugins.php", "wp-admin/update.php", "wp-admin/menu.php"]);
+        assert_eq!(site.answer("/update.php?action=x&a=%20"), "redirect /wp-admin/update.php?action=x&a=%20");
+        assert_eq!(site.answer("/plugins.php"), "run plugins.php /plugins.php");
+        for uri in ["/menu.php", "/themes.php", "/a/update.php"] {
+            assert_eq!(site.answer(uri), "run index.php /index.php", "{uri}");
+        }
+        fs::write(site.path("wp-config.php"), "<?php\ndefine( 'MULTISITE', true );").unwrap();
+        assert_eq!(site.answer("/two/update.php"), "redirect /two/wp-admin/update.php");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod links;
 mod lookup;
 mod path;
 mod policy;
+mod rewrite;
 
 use crate::name::BranchName;
 

@@ -84,12 +84,22 @@ impl TargetPath {
     ///
     /// It starts with exactly one slash, so no browser takes it for another host's URL.
     pub(super) fn with_slash(&self) -> String {
+        self.target(self.segments.iter().map(Vec::as_slice).chain([&b""[..]]))
+    }
+
+    /// The request target of the path's last name in a folder beside it.
+    pub(super) fn in_folder(&self, folder: &str) -> String {
+        let (last, others) = self.segments.split_last().map_or((&b""[..], &[][..]), |(last, others)| (last, others));
+        self.target(others.iter().map(Vec::as_slice).chain([folder.as_bytes(), last]))
+    }
+
+    /// A request target of these segments, none of which but the last is empty, with this one's query.
+    fn target<'a>(&self, segments: impl Iterator<Item = &'a [u8]>) -> String {
         let mut target = String::new();
-        for segment in &self.segments {
+        for segment in segments {
             target.push('/');
             target.extend(percent_encode(segment, ENCODED_IN_SEGMENT));
         }
-        target.push('/');
         if let Some(query) = &self.query {
             target.push('?');
             target.extend(percent_encode(query, CONTROLS));
