@@ -227,6 +227,14 @@ function forkpress_send_file( $file, array $answer ): void {
  * @return string The script.
  */
 function forkpress_enter( array $answer ): string {
+	// On the command line, the environment may hold no more than a host and an address.
+	$_SERVER += array(
+		'REQUEST_METHOD'  => 'GET',
+		'QUERY_STRING'    => (string) parse_url( $_SERVER['REQUEST_URI'], PHP_URL_QUERY ),
+		'SERVER_PROTOCOL' => 'HTTP/1.1',
+		'SERVER_PORT'     => preg_match( '/:([0-9]+)$/D', $_SERVER['HTTP_HOST'], $port ) ? $port[1] : '80',
+		'REMOTE_ADDR'     => '',
+	);
 	$_SERVER['DOCUMENT_ROOT']   = $answer['root'];
 	$_SERVER['SERVER_NAME']     = preg_replace( '/:[0-9]+$/D', '', $_SERVER['HTTP_HOST'] );
 	$_SERVER['SCRIPT_FILENAME'] = $answer['script'];

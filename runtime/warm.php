@@ -62,7 +62,7 @@ function forkpress_warm( array $answer ): void {
 			$found = forkpress_opcache();
 	}
 	// PHP has said that it failed if a file did, in a status line that a mere number does not replace.
-	header( "{$_SERVER['SERVER_PROTOCOL']} 200 OK", true, 200 );
+	header( ( $_SERVER['SERVER_PROTOCOL'] ?? 'HTTP/1.1' ) . ' 200 OK', true, 200 );
 	forkpress_send_headers( 200, array( 'Content-Type' => 'application/json' ) );
 	echo json_encode( $found );
 	exit;

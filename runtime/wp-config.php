@@ -12,6 +12,10 @@
 define( 'DB_ENGINE', 'sqlite' );
 define( 'DB_DIR', __DIR__ . '/wp-content/database/' );
 define( 'DB_FILE', '.ht.sqlite' );
+// The same for drivers from 3.1 on, and for WP-CLI's commands for SQLite.
+define( 'DB_PATH', DB_DIR . DB_FILE );
+define( 'FQDBDIR', DB_DIR );
+define( 'FQDB', DB_PATH );
 define( 'DB_NAME', 'wordpress' );
 define( 'DB_USER', '' );
 define( 'DB_PASSWORD', '' );

@@ -388,6 +388,24 @@ test(
 );
 
 test(
+	'a page runs on the command line, with its request in CGI variables, and lacks none of those that are not there',
+	function () use ( $site, $server ) {
+		$complete = array( 'REQUEST_METHOD' => 'GET', 'QUERY_STRING' => '', 'SERVER_PROTOCOL' => 'HTTP/1.1', 'SERVER_PORT' => (string) $server->port, 'SERVER_NAME' => 'wp.localhost', 'REMOTE_ADDR' => '127.0.0.1' );
+		foreach ( array( array(), $complete ) as $variables ) {
+			foreach ( array( '/' => '<title>ForkPress', '/wp-login.php' => 'loginform', '/?probe=cron&mark=cli' => '' ) as $uri => $text ) {
+				$log     = temp_dir() . '/debug.log';
+				$request = $variables + array( 'HTTP_HOST' => "wp.localhost:$server->port", 'REQUEST_URI' => $uri, 'FORKPRESS_BRANCHES_DIR' => $site, 'FORKPRESS_DEBUG_LOG' => $log, 'FORKPRESS_LOOPBACK' => null, 'FORKPRESS_AUTO_LOGIN' => '0' );
+				$cli     = new Process( php( array( ROOT . '/runtime/router_cow.php' ), array( 'display_errors=stderr', 'error_reporting=-1', 'log_errors=1', "error_log=$log" ) ), $request );
+				same( 0, $cli->wait(), "$uri: exit status" );
+				holds( str_contains( $cli->output(), $text ), "$uri is shown: " . substr( $cli->output(), 0, 500 ) );
+				$complaints = preg_match_all( '/^.*(?:Warning|Notice|Deprecated|Fatal error).*$/m', $cli->output() . @file_get_contents( $log ), $found );
+				same( array(), preg_grep( '/WordPress\.org/', $found[0], PREG_GREP_INVERT ), "$uri: what PHP says" );
+			}
+		}
+	}
+);
+
+test(
 	'nothing of it made WordPress or PHP complain',
 	function () use ( $site, $server ) {
 		$log     = (string) @file_get_contents( "$site/debug.log" );

@@ -5,6 +5,7 @@
 //! become `main`, so a later init can tell what a killed one left from what the user made.
 
 mod claim;
+mod database;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
@@ -213,6 +214,9 @@ fn make(
         taken.and(php)
     })?;
 
+    if let Some(source) = args.wordpress.as_deref() {
+        database::adopt(&php, layout, if source.is_dir() { source } else { &staged }, &staged)?;
+    }
     configure(&staged)?;
     let address = Address { root_host: args.root_host.clone(), port: args.port };
     let install = !database_of(&staged).exists();
