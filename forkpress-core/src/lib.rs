@@ -5,6 +5,7 @@
 //! a request's host and path become a file in [`route`], and a `branchfs://` URL one in [`branchfs`].
 #![deny(unsafe_code)]
 
+pub mod address;
 #[cfg(feature = "mutations")]
 pub mod branch;
 pub mod branchfs;

@@ -1,0 +1,386 @@
+//! Finds addresses of the site in a text and puts the branch's own there, in the same spelling.
+
+use std::collections::BTreeSet;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::escape::{begin_of, char_at, char_before};
+use super::{Addresses, Home, KEEP, Own, is_default, serialized};
+use crate::name::BranchName;
+
+/// Hosts at which this machine reaches itself: `main` answers there, too.
+const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
+
+/// The addresses of a site, ready to be looked for.
+#[derive(Debug)]
+pub struct Known {
+    finder: AhoCorasick,
+    hosts: Vec<Host>,
+    ports: BTreeSet<u16>,
+}
+
+/// What a host name that was found can be.
+#[derive(Debug)]
+struct Host {
+    is_root: bool,
+    is_loopback: bool,
+    /// The longest path first.
+    homes: Vec<Home>,
+}
+
+/// A piece of a text, and what is to stand there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) with: Vec<u8>,
+    /// By how many bytes the text gets longer once its escapes are undone.
+    pub(super) longer: isize,
+}
+
+/// An address in a text. Each field is where its part is.
+struct Found {
+    start: usize,
+    /// The colon after the scheme; none where the address has no scheme.
+    colon: Option<(usize, usize)>,
+    slashes: (usize, usize),
+    authority: usize,
+    /// The colon before the port; none where it has no port.
+    port_colon: Option<(usize, usize)>,
+    end: usize,
+    is_kept: bool,
+    /// How many bytes it has once its escapes are undone.
+    bytes: usize,
+}
+
+impl Known {
+    /// Makes them ready.
+    #[must_use]
+    pub fn new(addresses: &Addresses) -> Self {
+        let mut names: BTreeSet<&str> = LOOPBACK.into();
+        names.extend(addresses.roots.iter().map(String::as_str));
+        names.extend(addresses.homes.iter().map(|home| home.host.as_str()));
+        let hosts = names.iter().map(|name| {
+            let mut homes: Vec<_> = addresses.homes.iter().filter(|home| home.host == *name).cloned().collect();
+            homes.sort_by_key(|home| std::cmp::Reverse(home.path.len()));
+            Host { is_root: addresses.roots.contains(*name), is_loopback: LOOPBACK.contains(name), homes }
+        });
+        let hosts = hosts.collect();
+        let finder = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&names)
+            .expect("a few short names are no problem");
+        Self { finder, hosts, ports: addresses.ports.clone() }
+    }
+
+    /// Returns the text with the own address in place of every other; `None` where it stays as it is. `before` is what came
+    /// before the text.
+    #[must_use]
+    pub fn map(&self, own: &Own, text: &[u8], before: &[u8]) -> Option<Vec<u8>> {
+        let mut edits: Vec<_> = self
+            .finder
+            .find_iter(text)
+            .filter_map(|hit| {
+                let host = &self.hosts[hit.pattern().as_usize()];
+                let found = self.address_around(host, text, before, hit.start(), hit.end())?;
+                edit(own, text, &found)
+            })
+            .collect();
+        if edits.is_empty() {
+            return None;
+        }
+        serialized::mend(text, &mut edits);
+        let longer: usize = edits.iter().map(|edit| edit.with.len()).sum();
+        let mut mapped = Vec::with_capacity(text.len() + longer);
+        let mut at = 0;
+        for edit in &edits {
+            mapped.extend_from_slice(&text[at..edit.start]);
+            mapped.extend_from_slice(&edit.with);
+            at = edit.end;
+        }
+        mapped.extend_from_slice(&text[at..]);
+        Some(mapped)
+    }
+
+    /// The address of the site of which the name from `start` to `end` is the host, or its end.
+    fn address_around(&self, host: &Host, text: &[u8], before: &[u8], start: usize, end: usize) -> Option<Found> {
+        let (authority, is_kept) = begin_of_host(host, text, start)?;
+        let second = begin_of(text, authority, '/')?;
+        let first = begin_of(text, second, '/')?;
+        if !text[first..second].eq_ignore_ascii_case(&text[second..authority]) {
+            return None;
+        }
+        let (begin, colon) = match begin_of(text, first, ':') {
+            Some(colon) => (begin_of_scheme(text, colon)?, Some((colon, first))),
+            None => {
+                let previous = if first > 0 { char_before(text, first) } else { char_before(before, before.len()) };
+                let is_path = previous.is_some_and(|c| c.is_alphanumeric() || "/\\:.-_~@%".contains(c) || c == char::REPLACEMENT_CHARACTER);
+                (!is_path).then_some((first, None))?
+            }
+        };
+
+        let mut at = end;
+        if text.get(at) == Some(&b'.') && char_at(text, at + 1).is_some_and(|(c, _)| "/:?#".contains(c)) {
+            at += 1;
+        }
+        let mut port = None;
+        let mut port_colon = None;
+        if let Some((':', length)) = char_at(text, at) {
+            let digits = text[at + length..].iter().take_while(|b| b.is_ascii_digit()).count();
+            if digits > 0 {
+                port = Some(std::str::from_utf8(&text[at + length..at + length + digits]).ok()?.parse::<u16>().ok()?);
+                port_colon = Some((at, at + length));
+                at += length + digits;
+            }
+        }
+        let written_port = port_colon.map_or(0, |(_, digits)| 1 + at - digits);
+        let port = port.filter(|port| !is_default(*port));
+
+        let is_own_host = (host.is_root && (port.is_none() || self.has(port)))
+            || (host.is_loopback && authority == start && self.has(Some(port.unwrap_or(80))));
+        let mut path = 0;
+        if !is_own_host {
+            if authority != start {
+                return None;
+            }
+            let slash = &text[second..authority];
+            let (home, after) = host
+                .homes
+                .iter()
+                .filter(|home| home.port == port)
+                .find_map(|home| Some((home, end_of_path(text, at, &home.path, slash)?)))?;
+            path = home.path.len();
+            at = after;
+        }
+        if !is_end(text, at, path > 0) {
+            return None;
+        }
+        let scheme = colon.map_or(0, |(colon, _)| colon - begin + 1);
+        let bytes = scheme + 2 + (end - authority) + written_port + path;
+        Some(Found { start: begin, colon, slashes: (first, authority), authority, port_colon, end: at, is_kept, bytes })
+    }
+
+    fn has(&self, port: Option<u16>) -> bool {
+        port.is_some_and(|port| self.ports.contains(&port))
+    }
+}
+
+/// Where the host begins that ends in the name at `start`, and whether it is marked to stay as it is.
+fn begin_of_host(host: &Host, text: &[u8], start: usize) -> Option<(usize, bool)> {
+    if start == 0 || text[start - 1] != b'.' {
+        return Some((start, false));
+    }
+    if !host.is_root {
+        return None;
+    }
+    let dot = start - 1;
+    let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_".contains(b);
+    let earliest = dot - text[..dot].iter().rev().take(80).take_while(|b| is_label(b)).count();
+    if &text[earliest..=dot] == KEEP.as_bytes() {
+        return Some((earliest, true));
+    }
+    if earliest >= KEEP.len() && &text[earliest - KEEP.len()..earliest] == KEEP.as_bytes() {
+        return Some((earliest - KEEP.len(), true));
+    }
+    // The end of a slash, as of `%2F`, looks like the beginning of a label.
+    let begin = (earliest..dot).find(|&at| begin_of(text, at, '/').is_some())?;
+    let label = std::str::from_utf8(&text[begin..dot]).ok()?.to_ascii_lowercase();
+    BranchName::parse(&label).ok().map(|_| (begin, false))
+}
+
+/// Where the scheme begins that ends at `end`, if it is HTTP or HTTPS.
+fn begin_of_scheme(text: &[u8], end: usize) -> Option<usize> {
+    ["https", "http"].into_iter().find_map(|scheme| {
+        let begin = end.checked_sub(scheme.len())?;
+        text[begin..end].eq_ignore_ascii_case(scheme.as_bytes()).then_some(begin)
+    })
+}
+
+/// Where a path ends that begins at `at`, with its slashes spelt like this one.
+fn end_of_path(text: &[u8], mut at: usize, path: &str, slash: &[u8]) -> Option<usize> {
+    for byte in path.bytes() {
+        let expected = if byte == b'/' { slash } else { std::slice::from_ref(&byte) };
+        let there = text.get(at..at + expected.len())?;
+        let is_same = if byte == b'/' { there.eq_ignore_ascii_case(expected) } else { there == expected };
+        at += is_same.then_some(expected.len())?;
+    }
+    Some(at)
+}
+
+/// Whether a host and port, or a folder, end here, and do not go on or turn out to be the name of a user.
+fn is_end(text: &[u8], at: usize, is_path: bool) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '@');
+    match char_at(text, at) {
+        None => true,
+        Some(('.' | ':', length)) => !char_at(text, at + length).is_some_and(|(c, _)| goes_on(c)),
+        Some(('~' | '%', _)) if is_path => false,
+        Some((' ', length)) if is_path => length == 1,
+        Some((c, _)) => !goes_on(c),
+    }
+}
+
+/// Puts the own address in place of one that was found, unless it is that already.
+fn edit(own: &Own, text: &[u8], found: &Found) -> Option<Edit> {
+    let (start, end) = (found.start, found.end);
+    if found.is_kept {
+        let mark = found.authority..found.authority + KEEP.len();
+        return Some(Edit { start: mark.start, end: mark.end, with: Vec::new(), longer: -KEEP.len().cast_signed() });
+    }
+    let mut with = Vec::with_capacity(64);
+    let mut bytes = 2 + own.host.len();
+    if let Some((from, to)) = found.colon {
+        with.extend_from_slice(own.scheme.as_bytes());
+        with.extend_from_slice(&text[from..to]);
+        bytes += own.scheme.len() + 1;
+    }
+    let slashes = &text[found.slashes.0..found.slashes.1];
+    with.extend_from_slice(slashes);
+    with.extend_from_slice(own.host.as_bytes());
+    if let Some(port) = own.port {
+        match found.port_colon.or(found.colon) {
+            Some((from, to)) => with.extend_from_slice(&text[from..to]),
+            // The slash says how often a percent sign was escaped.
+            None if slashes[0] == b'%' => {
+                with.extend_from_slice(&slashes[..slashes.len() / 2 - 2]);
+                with.extend_from_slice(b"3A");
+            }
+            None => with.push(b':'),
+        }
+        let port = port.to_string();
+        with.extend_from_slice(port.as_bytes());
+        bytes += 1 + port.len();
+    }
+    let longer = bytes.cast_signed() - found.bytes.cast_signed();
+    (text[start..end] != with).then_some(Edit { start, end, with, longer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> Known {
+        let mut addresses = Addresses::default();
+        addresses.add_root("wp.localhost");
+        addresses.add_root("old.localhost");
+        addresses.add_port(18080);
+        addresses.add_port(18081);
+        addresses.add_home("https://example.com/blog");
+        addresses.add_home("http://www.example.com");
+        addresses.add_home("http://localhost:8888");
+        Known::new(&addresses)
+    }
+
+    const OWN: &str = "https://sale.wp.localhost:444";
+
+    fn map(text: &str) -> String {
+        let mapped = known().map(&Own::parse(OWN).unwrap(), text.as_bytes(), b"");
+        mapped.map_or_else(|| text.to_owned(), |mapped| String::from_utf8(mapped).unwrap())
+    }
+
+    #[test]
+    fn every_address_that_the_site_had_becomes_its_own() {
+        for there in [
+            "http://wp.localhost:18080",
+            "https://wp.localhost:18080",
+            "http://wp.localhost",
+            "http://wp.localhost:80",
+            "https://gone.wp.localhost:443",
+            "http://gone.wp.localhost:18081",
+            "HTTP://Marketing.WP.localhost:18080",
+            "http://marketing.old.localhost:18081",
+            "http://wp.localhost.:18080",
+            "http://127.0.0.1:18080",
+            "http://localhost:18081",
+            "http://localhost:8888",
+            "https://example.com/blog",
+            "http://example.com:80/blog",
+            "http://www.example.com",
+        ] {
+            for (before, after) in [("", ""), ("", "/"), ("<a href=\"", "/a/?b=c#d\">"), ("(", ")"), ("see ", ". And"), ("a,", " 2x, "), ("url(", "/x.png)")] {
+                assert_eq!(map(&format!("{before}{there}{after}")), format!("{before}{OWN}{after}"), "{there}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_spelling_stays_the_same_spelling() {
+        let cases = [
+            (r#"{"u":"http:\/\/wp.localhost:18080\/x"}"#, r#"{"u":"https:\/\/sale.wp.localhost:444\/x"}"#),
+            (r#"\"http:\\\/\\\/a.wp.localhost\\\/x\""#, r#"\"https:\\\/\\\/sale.wp.localhost:444\\\/x\""#),
+            (r"http:\u002f\u002fa.wp.localhost\u002fx", r"https:\u002f\u002fsale.wp.localhost:444\u002fx"),
+            ("?url=http%3A%2F%2Fwp.localhost%3A18080%2Fx", "?url=https%3A%2F%2Fsale.wp.localhost%3A444%2Fx"),
+            ("?url=http%3a%2f%2fa-b.wp.localhost%2fx", "?url=https%3a%2f%2fsale.wp.localhost%3a444%2fx"),
+            ("?u=http%253A%252F%252Fa.wp.localhost%252F", "?u=https%253A%252F%252Fsale.wp.localhost%253A444%252F"),
+            ("http&#58;&#047;&#047;a.wp.localhost&#047;", "https&#58;&#047;&#047;sale.wp.localhost&#58;444&#047;"),
+            ("src='//a.wp.localhost:18080/x'", "src='//sale.wp.localhost:444/x'"),
+            ("=%2F%2Fa.wp.localhost%2Fx", "=%2F%2Fsale.wp.localhost%3A444%2Fx"),
+            (r#""\/\/wp.localhost:18080\/x""#, r#""\/\/sale.wp.localhost:444\/x""#),
+            ("&quot;//wp.localhost&quot;", "&quot;//sale.wp.localhost:444&quot;"),
+            (r"https:\/\/example.com\/blog\/a", r"https:\/\/sale.wp.localhost:444\/a"),
+            ("https%3A%2F%2Fexample.com%2Fblog%2Fa", "https%3A%2F%2Fsale.wp.localhost%3A444%2Fa"),
+        ];
+        for (there, here) in cases {
+            assert_eq!(map(there), here);
+        }
+    }
+
+    #[test]
+    fn neighbours_stay_as_they_are() {
+        for text in [
+            "http://wp.localhost:3000/",
+            "http://wp.localhost.example.com/",
+            "http://notwp.localhost:18080/",
+            "http://a.b.wp.localhost:18080/",
+            "http://www.wp.localhost/",
+            "http://-a.wp.localhost/",
+            "http://wp.localhost@evil.example/",
+            "http://wp.localhost:18080@evil.example/",
+            "http://wp.localhost:secret@evil.example/",
+            "http://wp.localhost:18080:x@evil.example/",
+            "http%3A%2F%2Fwp.localhost%40evil.example",
+            "http://wp.localhost&#64;evil.example",
+            "http://me@wp.localhost:18080/",
+            "me@wp.localhost",
+            "mailto:me@wp.localhost",
+            "wp.localhost:18080",
+            "ftp://wp.localhost:18080/",
+            "ws://wp.localhost:18080/",
+            "http:/wp.localhost/",
+            "/x//wp.localhost/",
+            "http://wp.localhost-x/",
+            "http://wp.localhostx/",
+            "http://wp.localhosté/",
+            "http://wp.localhost:180800/",
+            "http://127.0.0.1/",
+            "http://127.0.0.1:3000/",
+            "http://10.127.0.0.1:18080/",
+            "http://a.127.0.0.1:18080/",
+            "http://localhost/",
+            "http://a.localhost:8888/",
+            "https://example.com/",
+            "https://example.com/blogs",
+            "https://example.com/blog.html",
+            "https://example.com/blog-2/",
+            "https://example.com/other",
+            "https://a.example.com/blog",
+            "https://example.com:8443/blog",
+            "https://example.com.evil.example/blog",
+            "http://www.example.com.evil.example/",
+            "https://evil.example/http/wp.localhost/",
+        ] {
+            assert_eq!(map(text), text);
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_branch_that_is_meant_stays_one() {
+        assert_eq!(map("href='http://-.wp.localhost:18080/'"), "href='http://wp.localhost:18080/'");
+        assert_eq!(map(r#""http:\/\/-.a.wp.localhost:18080\/""#), r#""http:\/\/a.wp.localhost:18080\/""#);
+    }
+
+    #[test]
+    fn the_own_address_costs_no_copy() {
+        assert_eq!(known().map(&Own::parse(OWN).unwrap(), format!("<a href='{OWN}/'>").as_bytes(), b""), None);
+    }
+}
