@@ -77,6 +77,36 @@ namespace {
 	function branchfs_loopback_token(): ?string {}
 
 	/**
+	 * Says at which address the branch of this request is served. From now on branchfs_own_addresses() puts it in place of every
+	 * other that the site ever had: those in the record in `$cow_dir`, the root host and every branch below it, and `$homes`.
+	 *
+	 * To say it again, with more homes say, is good for what has not been sent.
+	 *
+	 * @param string   $address   Such as `http://marketing.wp.localhost:18080`.
+	 * @param string   $root_host The host name of the branch main.
+	 * @param string   $cow_dir   The folder with the record `addresses`.
+	 * @param string[] $homes     Further addresses, such as what the database calls `siteurl`.
+	 * @param bool     $answer    Whether to map the request's answer, too: its headers, and its body where that is text.
+	 * @return bool Whether that was an address.
+	 */
+	function branchfs_serve_as( string $address, string $root_host, string $cow_dir, array $homes = array(), bool $answer = true ): bool {}
+
+	/**
+	 * Returns a text with the address of this request's branch in place of every other that the site ever had.
+	 *
+	 * @param string $text Any bytes.
+	 * @return string The text as it is where branchfs_serve_as() was not called.
+	 */
+	function branchfs_own_addresses( string $text ): string {}
+
+	/**
+	 * Says whether an address of the site has, or had, this host name.
+	 *
+	 * @param string $host Without a port.
+	 */
+	function branchfs_is_own_host( string $host ): bool {}
+
+	/**
 	 * Says up to which generation OPcache has no stale scripts: a branch that was published later, by its record, must not be
 	 * served before branchfs_stale_since() was asked.
 	 *

@@ -6,16 +6,18 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const FUNCTIONS: [&str; 9] = [
+const FUNCTIONS: [&str; 11] = [
     "_php_stream_alloc",
     "_php_stream_fopen_from_fd",
     "php_check_open_basedir_ex",
     "php_clear_stat_cache",
     "php_error_docref1",
     "php_error_docref2",
+    "php_output_end_all",
     "php_stream_parse_fopen_modes",
     "php_stream_wrapper_log_error",
     "zend_ini_string_ex",
+    "zend_llist_del_element",
 ];
 
 const CONSTANTS: [&str; 16] = [

@@ -71,6 +71,15 @@ function forkpress_root_host(): string {
 }
 
 /**
+ * Returns the address at which this request's branch is served, without a slash at its end.
+ */
+function forkpress_base_url(): string {
+	$https    = strtolower( (string) ( $_SERVER['HTTPS'] ?? '' ) );
+	$is_https = function_exists( 'is_ssl' ) ? is_ssl() : '' !== $https && 'off' !== $https;
+	return ( $is_https ? 'https://' : 'http://' ) . strtolower( $_SERVER['HTTP_HOST'] );
+}
+
+/**
  * Drops from OPcache the scripts of every branch that was published since, and of those that are gone. OPcache itself goes by
  * a file's time, which a clone keeps.
  *
@@ -220,6 +229,38 @@ function forkpress_send_file( $file, array $answer ): void {
 	exit;
 }
 
+/** Text files of more bytes are sent as they are. */
+const FORKPRESS_MOST_TEXT = 8388608;
+
+/**
+ * Sends a text file with the branch's own address in place of any other that the site had, and ends the request. Does nothing
+ * where the file names none: builders of pages write style sheets that do.
+ *
+ * @param resource $file   The open file.
+ * @param array    $answer What branchfs_resolve() returned.
+ */
+function forkpress_send_mapped( $file, array $answer ): void {
+	// WordPress's own name none.
+	$is_core = preg_match( '#^/wp-(?:admin|includes)/#', $_SERVER['REQUEST_URI'] );
+	$type    = $answer['headers']['Content-Type'] ?? '';
+	if ( $is_core || $answer['size'] > FORKPRESS_MOST_TEXT || ! preg_match( '#^(?:text/|application/(?:json|xml|javascript)|[^;]*\+(?:json|xml))#', $type ) ) {
+		return;
+	}
+	branchfs_serve_as( forkpress_base_url(), forkpress_root_host(), forkpress_cow_dir(), array(), false );
+	$text   = (string) stream_get_contents( $file );
+	$mapped = branchfs_own_addresses( $text );
+	if ( $mapped === $text ) {
+		return;
+	}
+	// A part of the file is none of this text: it is sent whole.
+	unset( $answer['headers']['Accept-Ranges'], $answer['headers']['Content-Range'] );
+	$answer['headers']['Content-Length'] = (string) strlen( $mapped );
+	forkpress_send_headers( 200, $answer['headers'] );
+	branchfs_unlock_when_writer_waits();
+	echo $mapped;
+	exit;
+}
+
 /**
  * Makes the request look to PHP as if the server had called the script directly.
  *
@@ -248,6 +289,16 @@ function forkpress_enter( array $answer ): string {
 	chdir( dirname( $answer['script'] ) );
 	forkpress_heal_driver( $answer['root'], false );
 	register_shutdown_function( 'forkpress_heal_broken_driver', $answer['root'] );
+	// What is compressed can not be mapped.
+	unset( $_SERVER['HTTP_ACCEPT_ENCODING'] );
+	if ( ini_get( 'zlib.output_compression' ) ) {
+		ini_set( 'zlib.output_compression', '0' );
+		while ( ob_get_level() > 0 ) {
+			ob_end_clean();
+		}
+		ob_start( null, 4096 );
+	}
+	branchfs_serve_as( forkpress_base_url(), forkpress_root_host(), forkpress_cow_dir() );
 	// WordPress takes hooks that are here before it is.
 	$GLOBALS['wp_filter']['muplugins_loaded'][10]['forkpress'] = array(
 		'function'      => 'forkpress_load_platform',
@@ -258,6 +309,13 @@ function forkpress_enter( array $answer ): string {
 		'function'      => 'forkpress_load_network',
 		'accepted_args' => 1,
 	);
+	// Before a must-use plugin makes constants of them, and after wp-config.php has said its own.
+	foreach ( array( 'home', 'siteurl' ) as $option ) {
+		$GLOBALS['wp_filter'][ "option_$option" ][ PHP_INT_MAX ]['forkpress'] = array(
+			'function'      => "forkpress_own_$option",
+			'accepted_args' => 1,
+		);
+	}
 	return $answer['script'];
 }
 
@@ -306,6 +364,29 @@ function forkpress_heal_broken_driver( string $root ): void {
 }
 
 /**
+ * Returns the address of the site's front page, whatever the database or wp-config.php call it: an imported site's names its
+ * former host, and a branch's the one that it came from.
+ *
+ * @param mixed $url What they call it.
+ * @return mixed
+ */
+function forkpress_own_home( $url ) {
+	return is_multisite() ? $url : forkpress_base_url();
+}
+
+/**
+ * Returns the address of WordPress's own folder, likewise.
+ *
+ * @param mixed $url What they call it.
+ * @return mixed
+ */
+function forkpress_own_siteurl( $url ) {
+	$root   = $_SERVER['DOCUMENT_ROOT'] . '/';
+	$folder = str_starts_with( ABSPATH, $root ) ? rtrim( '/' . substr( ABSPATH, strlen( $root ) ), '/' ) : '';
+	return is_multisite() ? $url : forkpress_own_home( $url ) . $folder;
+}
+
+/**
  * Loads what ForkPress adds to WordPress. None of it lies in a branch's folder.
  */
 function forkpress_load_platform(): void {
@@ -344,6 +425,7 @@ function forkpress_serve(): string {
 		}
 		$file = forkpress_open( $answer );
 		if ( $file ) {
+			forkpress_send_mapped( $file, $answer );
 			forkpress_send_file( $file, $answer );
 		}
 	}

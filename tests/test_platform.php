@@ -90,9 +90,80 @@ add_action( 'init', static function () {
 		}
 		wp_send_json( count( get_user_meta( 1, 'session_tokens', true ) ) );
 	}
+	if ( 'keep' === $ask ) {
+		probe_keep( json_decode( file_get_contents( 'php://input' ), true ) );
+		wp_send_json( true );
+	}
+	if ( 'raw' === $ask ) {
+		global $wpdb;
+		wp_send_json( md5( implode( "\n", $wpdb->get_col( "SELECT option_value FROM $wpdb->options WHERE option_name IN ( 'probe_urls', 'home', 'siteurl', 'widget_custom_html' ) ORDER BY option_name" ) ) ) );
+	}
+	if ( 'mail' === $ask ) {
+		add_filter( 'pre_wp_mail', static function ( $sent, $mail ) {
+			wp_send_json( base64_encode( json_encode( $mail ) ) );
+		}, 10, 2 );
+		wp_mail( 'me@wp.localhost', $_GET['url'], 'See ' . $_GET['url'], array( 'X-Page: ' . $_GET['url'] ) );
+	}
+	if ( 'print' === $ask ) {
+		while ( ob_get_level() > 0 ) {
+			ob_end_clean();
+		}
+		header( 'Content-Type: ' . $_GET['type'] );
+		$text = wp_unslash( $_GET['text'] );
+		header( 'Content-Length: ' . strlen( $text ) );
+		header( 'X-Page: ' . $text );
+		foreach ( str_split( $text, 3 ) as $piece ) {
+			echo $piece;
+			flush();
+		}
+		exit;
+	}
+	if ( 'zip' === $ask ) {
+		ob_start( 'ob_gzhandler' );
+		echo $_GET['text'];
+		exit;
+	}
+	if ( 'safe' === $ask ) {
+		wp_safe_redirect( $_GET['to'] );
+		exit;
+	}
 	if ( 'rewrite' === $ask ) {
 		require_once ABSPATH . 'wp-admin/includes/misc.php';
 		wp_send_json( got_url_rewrite() );
+	}
+} );
+add_action( 'after_setup_theme', static function () {
+	add_theme_support( 'custom-background' );
+} );
+function probe_keep( $urls ) {
+	$all = implode( ' ', $urls );
+	$css = '';
+	foreach ( $urls as $at => $url ) {
+		$css .= ".probe-$at{background:url($url/x.png)}";
+	}
+	update_option( 'probe_urls', $urls );
+	set_theme_mod( 'background_image', $urls[0] . '/background.png' );
+	wp_update_custom_css_post( $css );
+	$styles = WP_Theme_JSON_Resolver::get_user_global_styles_post_id();
+	wp_update_post( array( 'ID' => $styles, 'post_content' => wp_slash( wp_json_encode( array( 'version' => 3, 'isGlobalStylesUserThemeJSON' => true, 'styles' => array( 'css' => $css ) ) ) ) ) );
+	$menu = wp_create_nav_menu( 'probe' );
+	foreach ( $urls as $url ) {
+		wp_update_nav_menu_item( $menu, 0, array( 'menu-item-title' => $url, 'menu-item-url' => $url, 'menu-item-status' => 'publish' ) );
+	}
+	wp_insert_post( array( 'post_status' => 'publish', 'post_name' => 'kept', 'post_title' => 'kept', 'post_excerpt' => $all, 'post_content' => "<!-- wp:html -->$all<img srcset=\"{$urls[0]}/a.png 1x, {$urls[1]}/b.png 2x\"><!-- /wp:html -->" ) );
+	update_option( 'widget_custom_html', array( 2 => array( 'title' => '', 'content' => $all ), '_multiwidget' => 1 ) );
+}
+add_action( 'wp_footer', static function () {
+	$urls = get_option( 'probe_urls' );
+	if ( $urls ) {
+		wp_nav_menu( array( 'menu' => 'probe' ) );
+		the_widget( 'WP_Widget_Custom_HTML', get_option( 'widget_custom_html' )[2] );
+		echo '<script>probe = ', json_encode( $urls ), ', ', json_encode( json_encode( $urls ) ), ', ', json_encode( $urls, JSON_HEX_TAG | JSON_UNESCAPED_SLASHES ), '</script>';
+		echo '<a href="/?', esc_attr( http_build_query( array( 'url' => $urls ) ) ), '"></a>', esc_html( str_replace( '/', '&#047;', $urls[0] ) );
+		echo '<pre id="serialized">', serialize( $urls ), '</pre><textarea>', esc_textarea( serialize( array( serialize( $urls ) ) ) ), '</textarea>';
+		foreach ( $urls as $url ) {
+			echo '<img src="', preg_replace( '/^https?:/', '', $url ), '">';
+		}
 	}
 } );
 add_action( 'probe_event', static function ( $mark ) {
@@ -363,6 +434,129 @@ test(
 			$browser = new Browser( $server, $host );
 			same( true, $browser->probe( array( 'probe' => 'cron', 'mark' => $host ) ), 'cron starts' );
 			eventually( fn () => array( $host ) === $browser->probe( array( 'probe' => 'marks' ) ), "cron has run on $host" );
+		}
+	}
+);
+
+/** Returns what of a text names a host of the site that is not this one, in whatever spelling. */
+function foreign_hosts( string $text, string $own ): array {
+	$text = str_ireplace( array( '%253A', '%3A' ), ':', $text );
+	preg_match_all( '~[a-z0-9-]*\.?(?:wp\.localhost|example\.com)(?::\d+|/blog)?~', $text, $found );
+	return array_values( array_diff( array_unique( $found[0] ), array( $own ), preg_grep( '/@/', $found[0] ) ) );
+}
+
+test(
+	'whatever address a branch has stored, what it serves names its own: on each page, in each spelling, in headers and mails',
+	function () use ( $server, $site ) {
+		put( "$site/.forkpress/cow/addresses", "# A comment.\nport 18079\nhome example.com/blog\n" );
+		$host  = 'marketing.wp.localhost';
+		$here  = "$host:$server->port";
+		$urls  = array( "http://wp.localhost:$server->port/a", "http://gone.wp.localhost:$server->port/b", 'https://wp.localhost:18079/c', 'https://example.com/blog/d' );
+		$owned = array_map( static fn ( $at ) => "http://$here/$at", array( 'a', 'b', 'c', 'd' ) );
+		$page  = new Browser( $server, $host );
+		$page->request( '/?probe=keep', array( 'Content-Type' => 'application/json' ), 'POST', json_encode( $urls ) );
+		$before = $page->probe( array( 'probe' => 'raw' ) );
+
+		$front = $page->request( '/' )->body;
+		same( array(), foreign_hosts( $front, $here ), 'foreign hosts in the front page' );
+		foreach ( array( "$owned[0]/background.png", ".probe-3{background:url($owned[3]/x.png)}", "href=\"$owned[1]\"", str_replace( '/', '\\/', $owned[2] ), urlencode( $owned[3] ), "src=\"//$here/d\"" ) as $expected ) {
+			holds( str_contains( $front, $expected ), "$expected is in the front page" );
+		}
+		holds( 1 === preg_match( '~<pre id="serialized">(.*)</pre><textarea>(.*)</textarea>~', $front, $match ), 'serialized values are there' );
+		same( $owned, unserialize( $match[1] ), 'a serialized value' );
+		same( $owned, unserialize( unserialize( html_entity_decode( $match[2], ENT_QUOTES ) )[0] ), 'one inside of another, in HTML' );
+
+		foreach ( array( '/feed/', '/kept/', '/wp-json/wp/v2/posts?search=kept', '/wp-sitemap-posts-post-1.xml', '/kept/embed/', '/wp-json/oembed/1.0/embed?url=' . urlencode( "http://$here/kept/" ) ) as $path ) {
+			$answer = $page->request( $path );
+			same( array( 200, array() ), array( $answer->status, foreign_hosts( $answer->body, $here ) ), "foreign hosts in $path" );
+			holds( str_contains( $answer->body, str_contains( $answer->headers['content-type'], 'json' ) ? str_replace( '/', '\\/', "http://$here" ) : "http://$here" ), "$path names its own" );
+		}
+		same( array(), foreign_hosts( implode( "\n", $page->request( '/kept/' )->headers ), $here ), 'foreign hosts in headers' );
+
+		// The editor gets the raw content, with its own addresses.
+		$admin = new Browser( $server, $host );
+		$admin->request( '/wp-admin/' );
+		$nonce = trim( $admin->request( '/wp-admin/admin-ajax.php?action=rest-nonce' )->body );
+		$post  = json_decode( $admin->request( '/wp-json/wp/v2/posts?slug=kept&context=edit', array( 'X-WP-Nonce' => $nonce ) )->body, true )[0];
+		holds( str_contains( $post['content']['raw'], implode( ' ', $owned ) ), 'the editor has its own addresses' );
+		$editor = $admin->request( "/wp-admin/post.php?post={$post['id']}&action=edit" );
+		same( 200, $editor->status, 'the editor' );
+		holds( str_contains( $editor->body, 'http:\/\/' . $here ) || str_contains( $editor->body, "http://$here" ), 'the editor names its own' );
+		holds( ! str_contains( $editor->body, 'gone.wp.localhost' ) && ! str_contains( $editor->body, '18079' ), 'and no other' );
+
+		foreach ( array( 'redirect', 'safe' ) as $ask ) {
+			foreach ( $urls as $at => $url ) {
+				same( $owned[ $at ], $page->request( '/?' . http_build_query( array( 'probe' => $ask, 'to' => $url ) ) )->headers['location'] ?? null, "where $ask to $url leads" );
+			}
+		}
+		same( "http://$here/wp-admin/", $page->request( '/?probe=safe&to=http://evil.example/' )->headers['location'], 'a redirect to a stranger' );
+		$mail = json_decode( base64_decode( $page->probe( array( 'probe' => 'mail', 'url' => $urls[3] ) ) ), true );
+		same( array( 'me@wp.localhost', $owned[3], "See $owned[3]", array( "X-Page: $owned[3]" ) ), array( $mail['to'], $mail['subject'], $mail['message'], $mail['headers'] ), 'the mail' );
+		same( $before, $page->probe( array( 'probe' => 'raw' ) ), 'what is stored' );
+	}
+);
+
+test(
+	'text is mapped below all buffers and in any pieces; what is no text, and a neighbour, is not touched',
+	function () use ( $server ) {
+		$page = new Browser( $server, 'marketing.wp.localhost' );
+		$here = "http://marketing.wp.localhost:$server->port";
+		$url  = "http://wp.localhost:$server->port";
+		$ask  = static fn ( string $type, string $text ) => $page->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => $type, 'text' => $text ) ) );
+		foreach ( array( 'text/html', 'application/json', 'text/css', 'application/atom+xml', 'text/plain' ) as $type ) {
+			$answer = $ask( $type, "a $url/x b $url" );
+			same( array( "a $here/x b $here", "a $here/x b $here" ), array( $answer->body, $answer->headers['x-page'] ), $type );
+			same( null, $answer->headers['content-length'] ?? null, 'a length that is not true any more' );
+		}
+		foreach ( array( 'application/octet-stream', 'image/png' ) as $type ) {
+			$answer = $ask( $type, "a $url/x" );
+			same( array( "a $url/x", (string) strlen( "a $url/x" ) ), array( $answer->body, $answer->headers['content-length'] ), $type );
+		}
+		foreach ( array( 'http://wp.localhost:3000/', "http://wp.localhost.example.com:$server->port/", "http://notwp.localhost:$server->port/", 'http://wp.localhost@evil.example/', 'me@wp.localhost', 'https://example.com/other' ) as $neighbour ) {
+			same( "<a href=\"$neighbour\">", $ask( 'text/html', "<a href=\"$neighbour\">" )->body, $neighbour );
+		}
+		same( "$here/", $page->request( '/?' . http_build_query( array( 'probe' => 'zip', 'text' => "$url/" ) ), array( 'Accept-Encoding' => 'gzip' ) )->body, 'what would be compressed' );
+		// By the loopback address, main's own address is that.
+		$response = $server->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => 'text/html', 'text' => "$url/" ) ), array( 'Host' => "127.0.0.1:$server->port" ) );
+		same( "http://127.0.0.1:$server->port/", $response->body, 'asked for by the loopback address' );
+	}
+);
+
+test(
+	'style sheets and other text files of a branch name its own address, whole or in part; other files are sent as they are',
+	function () use ( $server, $site ) {
+		$url  = "http://wp.localhost:$server->port";
+		$here = "http://marketing.wp.localhost:$server->port";
+		foreach ( array( 'css', 'js', 'json', 'svg', 'bin' ) as $suffix ) {
+			put( "$site/marketing/wp-content/uploads/page.$suffix", "a{b:url($url/c.png)}" );
+			$expected = 'bin' === $suffix ? "a{b:url($url/c.png)}" : "a{b:url($here/c.png)}";
+			foreach ( array( array(), array( 'Range' => 'bytes=0-3' ) ) as $headers ) {
+				$answer   = $server->request( "/wp-content/uploads/page.$suffix", array( 'Host' => "marketing.wp.localhost:$server->port" ) + $headers );
+				$expected = 'bin' === $suffix && $headers ? 'a{b:' : $expected;
+				same( array( $expected, (string) strlen( $expected ) ), array( $answer->body, $answer->headers['content-length'] ), $suffix );
+			}
+		}
+	}
+);
+
+test(
+	'a site whose database and wp-config.php name a former host is served at its own address, each branch at its own',
+	function () use ( $server, $site ) {
+		$config = file_get_contents( "$site/marketing/wp-config.php" );
+		put( "$site/marketing/wp-config.php", str_replace( '<?php', "<?php define( 'WP_HOME', 'https://shop.example.org/store' ); define( 'WP_SITEURL', WP_HOME );", $config ) );
+		$page = new Browser( $server, 'marketing.wp.localhost' );
+		$here = "http://marketing.wp.localhost:$server->port";
+		try {
+			$text = 'https://shop.example.org/store/x https://shop.example.org/';
+			$said = fn () => $page->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => 'text/html', 'text' => $text ) ) )->body;
+			// OPcache looks at files every two seconds.
+			eventually( fn () => "$here/x https://shop.example.org/" === $said(), 'content of the former site names the branch' );
+			$front = $page->request( '/hello-world/' );
+			same( 200, $front->status, 'a page, which is not redirected' );
+			holds( str_contains( $front->body, "$here/wp-includes/" ) && ! str_contains( $front->body, 'example.org' ), 'its files have its address' );
+			same( 200, $page->request( '/wp-login.php?loggedout=true' )->status, 'the login page' );
+		} finally {
+			put( "$site/marketing/wp-config.php", $config );
 		}
 	}
 );

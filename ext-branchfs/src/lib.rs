@@ -8,6 +8,7 @@
 //! [`guard`] stands around each hook.
 #![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
+mod answer;
 mod driver;
 mod exception;
 mod fork;
@@ -53,7 +54,7 @@ fn guard(hook: impl FnOnce() -> i32) -> i32 {
 extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
     guard(|| {
         IniEntryDef::register(INI.as_slice(), module_number);
-        for install in [freshness::startup, fork::install_handlers, stream::install, overridden::install] {
+        for install in [freshness::startup, fork::install_handlers, stream::install, overridden::install, answer::install] {
             if install() == FAILURE {
                 return FAILURE;
             }
@@ -64,6 +65,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
 
 extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
     guard(|| {
+        answer::restore();
         overridden::restore();
         stream::remove();
         lock::forget_process();
@@ -78,9 +80,17 @@ extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     })
 }
 
+/// After every output buffer.
+extern "C" fn request_shutdown(_kind: i32, _module_number: i32) -> i32 {
+    // Sending may leave this function for good.
+    answer::finish();
+    SUCCESS
+}
+
 /// After every shutdown function, destructor, output callback, session write and leftover stream: the request is over.
 unsafe extern "C" fn post_deactivate() -> i32 {
     guard(|| {
+        answer::end_of_request();
         stream::end_of_request();
         site::end_of_request();
         lock::release();
@@ -96,9 +106,10 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
     let module = module
         .shutdown_function(shutdown)
         .request_startup_function(request_startup)
+        .request_shutdown_function(request_shutdown)
         .post_deactivate_function(post_deactivate)
         .info_function(info::print);
-    driver::register(warm::register(search::register(route::register(request::register(freshness::register(
-        lock::register(exception::register(module)),
-    ))))))
+    let module = freshness::register(lock::register(exception::register(module)));
+    let module = search::register(route::register(request::register(module)));
+    answer::register(driver::register(warm::register(module)))
 }

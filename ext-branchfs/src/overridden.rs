@@ -2,6 +2,8 @@
 //!
 //! `file_put_contents()` refuses `LOCK_EX` for every URL. `is_readable()` and its like ask the system about a plain path, but go by
 //! the mode bits of a URL: wrong for root, on read-only mounts, and where `branchfs.write` forbids a change.
+//!
+//! `fastcgi_finish_request()` ends an answer of which a part may still wait for its rest.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -11,7 +13,7 @@ use ext_php_rs::types::Zval;
 use forkpress_core::branchfs::{Access, BranchUrl, FsError};
 
 use crate::stream::{act, allowed, lock_next_open};
-use crate::{FAILURE, SUCCESS, php, site};
+use crate::{FAILURE, SUCCESS, answer, php, site};
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
@@ -39,6 +41,15 @@ impl Overridden {
         }
     }
 
+    /// Puts ours in its place, unless it is there. False where PHP has the function and nothing that it does.
+    fn put(&self) -> bool {
+        let Some(slot) = self.slot().filter(|_| self.original.load(Ordering::Relaxed).is_null()) else { return true };
+        // SAFETY: the slot is that of an internal function.
+        let Some(original) = (unsafe { slot.replace(Some(self.ours)) }) else { return false };
+        self.original.store(original as *mut (), Ordering::Relaxed);
+        true
+    }
+
     /// Calls PHP's own.
     unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
         let original = self.original.load(Ordering::Relaxed);
@@ -53,19 +64,20 @@ static IS_WRITABLE: Overridden = Overridden::new(c"is_writable", is_writable);
 static IS_WRITEABLE: Overridden = Overridden::new(c"is_writeable", is_writable);
 static IS_EXECUTABLE: Overridden = Overridden::new(c"is_executable", is_executable);
 
-fn all() -> [&'static Overridden; 5] {
-    [&PUT_CONTENTS, &IS_READABLE, &IS_WRITABLE, &IS_WRITEABLE, &IS_EXECUTABLE]
+static FINISH_REQUEST: Overridden = Overridden::new(c"fastcgi_finish_request", finish_request);
+
+fn all() -> [&'static Overridden; 6] {
+    [&PUT_CONTENTS, &IS_READABLE, &IS_WRITABLE, &IS_WRITEABLE, &IS_EXECUTABLE, &FINISH_REQUEST]
 }
 
 /// Puts our functions in place. Those that `disable_functions` took away stay away.
 pub fn install() -> i32 {
-    for function in all() {
-        let Some(slot) = function.slot() else { continue };
-        // SAFETY: the slot is that of an internal function.
-        let Some(original) = (unsafe { slot.replace(Some(function.ours)) }) else { return FAILURE };
-        function.original.store(original as *mut (), Ordering::Relaxed);
-    }
-    SUCCESS
+    if all().into_iter().all(Overridden::put) { SUCCESS } else { FAILURE }
+}
+
+/// The same for what php-fpm adds after the extensions have started.
+pub fn install_late() {
+    FINISH_REQUEST.put();
 }
 
 /// Puts PHP's own back.
@@ -118,6 +130,15 @@ unsafe extern "C" fn put_contents(call: *mut zend_execute_data, result: *mut zva
     unsafe { PUT_CONTENTS.call(call, result) };
     if locked.is_some() {
         lock_next_open(false);
+    }
+}
+
+unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: PHP's call, and what it does first anyway. Sending may leave this function for good: nothing in it needs dropping.
+    unsafe {
+        php::php_output_end_all();
+        answer::finish();
+        FINISH_REQUEST.call(call, result);
     }
 }
 

@@ -102,6 +102,12 @@ impl CowLayout {
         self.dir.join("loopback.token")
     }
 
+    /// Every address that the site ever had.
+    #[must_use]
+    pub fn addresses(&self) -> PathBuf {
+        self.dir.join("addresses")
+    }
+
     /// One small file for each PHP process, what it is serving, and for each command that waits.
     #[must_use]
     pub fn requests_dir(&self) -> PathBuf {

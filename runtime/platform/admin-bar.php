@@ -32,7 +32,8 @@ function forkpress_branches(): array {
 }
 
 /**
- * Returns the address of a branch.
+ * Returns the address of a branch. The mark before its host keeps it what it is until it is sent, where it goes: any other address
+ * of the site becomes this branch's own then.
  *
  * @param string $branch       Its name.
  * @param bool   $is_dashboard Whether of its dashboard; else of its front page.
@@ -40,7 +41,7 @@ function forkpress_branches(): array {
 function forkpress_branch_url( string $branch, bool $is_dashboard ): string {
 	$port = wp_parse_url( "http://{$_SERVER['HTTP_HOST']}", PHP_URL_PORT );
 	$host = ( 'main' === $branch ? '' : "$branch." ) . forkpress_root_host() . ( null === $port ? '' : ":$port" );
-	return ( is_ssl() ? 'https' : 'http' ) . "://$host" . ( $is_dashboard ? '/wp-admin/' : '/' );
+	return ( is_ssl() ? 'https' : 'http' ) . "://-.$host" . ( $is_dashboard ? '/wp-admin/' : '/' );
 }
 
 /**

@@ -116,6 +116,13 @@ impl Addresses {
         }
         home.port.is_some_and(|port| self.add_port(port))
     }
+
+    /// Whether an address of the site has, or had, this host name.
+    #[must_use]
+    pub fn has_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        self.homes.iter().any(|home| home.host == host) || self.roots.iter().any(|root| is_below(&host, root))
+    }
 }
 
 /// Whether a host is that of `main` or of a branch.
@@ -192,6 +199,7 @@ mod tests {
         addresses.add_root("wp.localhost");
         assert!(addresses.add_home("http://marketing.wp.localhost:81/"));
         assert!(!addresses.add_home("http://wp.localhost"));
+        assert!(addresses.has_host("wp.localhost") && addresses.has_host("A.wp.localhost") && !addresses.has_host("awp.localhost"));
         assert!(addresses.to_string().ends_with("root wp.localhost\nport 81\n"));
     }
 

@@ -16,7 +16,7 @@ const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 pub struct Known {
     finder: AhoCorasick,
     hosts: Vec<Host>,
-    ports: BTreeSet<u16>,
+    addresses: Addresses,
 }
 
 /// What a host name that was found can be.
@@ -71,7 +71,13 @@ impl Known {
             .match_kind(MatchKind::LeftmostLongest)
             .build(&names)
             .expect("a few short names are no problem");
-        Self { finder, hosts, ports: addresses.ports.clone() }
+        Self { finder, hosts, addresses: addresses.clone() }
+    }
+
+    /// What was made ready.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Returns the text with the own address in place of every other; `None` where it stays as it is. `before` is what came
@@ -162,7 +168,7 @@ impl Known {
     }
 
     fn has(&self, port: Option<u16>) -> bool {
-        port.is_some_and(|port| self.ports.contains(&port))
+        port.is_some_and(|port| self.addresses.ports.contains(&port))
     }
 }
 
