@@ -6,7 +6,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 12] = [
     "_php_stream_alloc",
     "_php_stream_fopen_from_fd",
     "php_check_open_basedir_ex",
@@ -16,11 +16,14 @@ const FUNCTIONS: [&str; 11] = [
     "php_output_end_all",
     "php_stream_parse_fopen_modes",
     "php_stream_wrapper_log_error",
+    "zend_alter_ini_entry_chars",
     "zend_ini_string_ex",
     "zend_llist_del_element",
 ];
 
-const CONSTANTS: [&str; 16] = [
+const CONSTANTS: [&str; 18] = [
+    "PHP_INI_STAGE_ACTIVATE",
+    "PHP_INI_SYSTEM",
     "PHP_STREAM_META_ACCESS",
     "PHP_STREAM_META_GROUP",
     "PHP_STREAM_META_GROUP_NAME",

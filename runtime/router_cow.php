@@ -390,7 +390,7 @@ function forkpress_own_siteurl( $url ) {
  * Loads what ForkPress adds to WordPress. None of it lies in a branch's folder.
  */
 function forkpress_load_platform(): void {
-	foreach ( array( 'driver', 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links' ) as $part ) {
+	foreach ( array( 'driver', 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links', 'paths' ) as $part ) {
 		require __DIR__ . "/platform/$part.php";
 	}
 }

@@ -71,7 +71,7 @@ function forkpress_warm( array $answer ): void {
 /**
  * Tells how full OPcache is.
  *
- * @return array{enabled: bool, used_bytes: int, free_bytes: int, wasted_bytes: int, scripts: int, most_scripts: int, restarts: int}
+ * @return array{enabled: bool, used_bytes: int, free_bytes: int, wasted_bytes: int, scripts: int, most_scripts: int, restarts: int, apcu: bool}
  */
 function forkpress_opcache(): array {
 	$status     = function_exists( 'opcache_get_status' ) ? opcache_get_status( false ) : false;
@@ -85,6 +85,7 @@ function forkpress_opcache(): array {
 		'scripts'      => $statistics['num_cached_keys'] ?? 0,
 		'most_scripts' => $statistics['max_cached_keys'] ?? 0,
 		'restarts'     => ( $statistics['oom_restarts'] ?? 0 ) + ( $statistics['hash_restarts'] ?? 0 ),
+		'apcu'         => function_exists( 'apcu_enabled' ) && apcu_enabled(),
 	);
 }
 

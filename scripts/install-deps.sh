@@ -66,6 +66,7 @@ if [ "$tests" = yes ]; then
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
     need strace strace
+    module apcu apcu
 fi
 
 # Whether cargo is there and not older than Cargo.toml asks for.

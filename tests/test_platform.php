@@ -127,6 +127,13 @@ add_action( 'init', static function () {
 		wp_safe_redirect( $_GET['to'] );
 		exit;
 	}
+	if ( 'uploads' === $ask ) {
+		update_option( 'upload_path', $_GET['path'] );
+		wp_send_json( wp_upload_dir( null, false, true )['basedir'] );
+	}
+	if ( 'apcu' === $ask ) {
+		wp_send_json( array( extension_loaded( 'apcu' ), apcu_enabled(), apcu_store( 'probe', 1 ), apcu_fetch( 'probe' ) ) );
+	}
 	if ( 'rewrite' === $ask ) {
 		require_once ABSPATH . 'wp-admin/includes/misc.php';
 		wp_send_json( got_url_rewrite() );
@@ -558,6 +565,37 @@ test(
 		} finally {
 			put( "$site/marketing/wp-config.php", $config );
 		}
+	}
+);
+
+test(
+	'uploads stay in the branch, even where the option names the folder of another one',
+	function () use ( $server, $site ) {
+		$page = new Browser( $server, 'marketing.wp.localhost' );
+		mkdir( "$site/shared" );
+		foreach ( array(
+			"$site/main/wp-content/uploads" => "$site/marketing/wp-content/uploads",
+			"$site/gone/files"              => "$site/marketing/files",
+			"$site/marketing/files"         => "$site/marketing/files",
+			"$site/shared/files"            => "$site/shared/files",
+			'/elsewhere/files'              => '/elsewhere/files',
+			'files'                         => "$site/marketing/files",
+		) as $stored => $served ) {
+			same( $served, $page->probe( array( 'probe' => 'uploads', 'path' => $stored ) ), "where uploads go if the option says $stored" );
+		}
+		$page->probe( array( 'probe' => 'uploads', 'path' => '' ) );
+	}
+);
+
+test(
+	'APCu, which all branches would share, stores and finds nothing',
+	function () use ( $env, $ini ) {
+		holds( extension_loaded( 'apcu' ), 'PHP has APCu; scripts/install-deps.sh --tests installs it' );
+		$server = new Server( ROOT . '/runtime/router_cow.php', $env, array( 'apc.enabled=1', ...$ini ) );
+		foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
+			same( array( true, false, false, false ), ( new Browser( $server, $host ) )->probe( array( 'probe' => 'apcu' ) ), 'loaded, on, stored, found' );
+		}
+		$server->stop();
 	}
 );
 

@@ -22,7 +22,7 @@ use forkpress_core::address::{Addresses, Known, Own, Stream, answer};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::panic::caught;
 
-use crate::{FAILURE, SUCCESS, overridden, php};
+use crate::{FAILURE, SUCCESS, apcu, overridden, php};
 
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut sapi_headers_struct) -> c_int;
@@ -90,7 +90,10 @@ pub fn install() -> i32 {
 
 /// Puts the engine's own back.
 pub fn restore() {
-    let (write, send) = (WRITE.swap(std::ptr::null_mut(), Ordering::Relaxed), SEND_HEADERS.swap(std::ptr::null_mut(), Ordering::Relaxed));
+    let (write, send) = (
+        WRITE.swap(std::ptr::null_mut(), Ordering::Relaxed),
+        SEND_HEADERS.swap(std::ptr::null_mut(), Ordering::Relaxed),
+    );
     // SAFETY: as above; they are what the engine had there.
     unsafe {
         let module = &raw mut sapi_module;
@@ -124,6 +127,11 @@ pub fn finish() {
 /// Forgets the request.
 pub fn end_of_request() {
     let _ = ANSWER.try_with(|answer| answer.take());
+}
+
+/// Whether this request is one of a branch, as the router has it.
+pub fn is_served() -> bool {
+    ANSWER.try_with(|answer| answer.try_borrow().is_ok_and(|answer| answer.is_some())).unwrap_or(false)
 }
 
 unsafe fn own_write(bytes: *const c_char, length: usize) -> usize {
@@ -202,7 +210,8 @@ unsafe fn decide(headers: *const sapi_headers_struct) -> usize {
         }
         // SAFETY: the caller's list; a line is so many bytes.
         let (status, lines): (_, Vec<(usize, &[u8])>) = unsafe {
-            let line = |at: *mut sapi_header_struct| std::slice::from_raw_parts((*at).header.cast::<u8>(), (*at).header_len);
+            let line =
+                |at: *mut sapi_header_struct| std::slice::from_raw_parts((*at).header.cast::<u8>(), (*at).header_len);
             ((*headers).http_response_code, lines(headers).into_iter().map(|at| (at as usize, line(at))).collect())
         };
         let status = u16::try_from(status).unwrap_or_default();
@@ -263,17 +272,25 @@ extern "C" fn is_same(wanted: *mut c_void, element: *mut c_void) -> c_int {
 /// `branchfs_own_addresses()` puts it in place of every other address that the site ever had.
 ///
 /// Those are the ones in the record in `$cow_dir`; the root host and every branch below it; and `$homes`, such as what a database
-/// calls `siteurl`. With `$answer`, the request's answer is mapped, too: its headers, and its body where that is text.
+/// calls `siteurl`. With `$answer`, the request's answer is mapped, too: its headers, and its body where that is text. What PHP
+/// would do that does not go with that, or keep for all branches together, is off then: compressing, APCu.
 ///
 /// Returns whether that was an address. To say it again, with more homes say, is good for what has not been sent.
 #[php_function]
 #[php(defaults(homes = Vec::new(), answer = true))]
-pub fn branchfs_serve_as(address: String, root_host: String, cow_dir: BinarySlice<u8>, homes: Vec<String>, answer: bool) -> bool {
+pub fn branchfs_serve_as(
+    address: String,
+    root_host: String,
+    cow_dir: BinarySlice<u8>,
+    homes: Vec<String>,
+    answer: bool,
+) -> bool {
     let Some(own) = Own::parse(&address) else { return false };
     let known = known(CowLayout::new(bytes_path(&cow_dir)).addresses(), root_host, own.port(), homes);
     overridden::install_late();
     if answer {
         accept_no_compression();
+        apcu::switch_off();
     }
     ANSWER.with_borrow_mut(|slot| match slot {
         Some(said) => {
@@ -319,7 +336,8 @@ fn bytes_path(bytes: &[u8]) -> &Path {
 
 /// The site's addresses. A record that can't be read is none: the site is served all the same.
 fn known(record: PathBuf, root_host: String, port: Option<u16>, homes: Vec<String>) -> Rc<Known> {
-    let version = std::fs::metadata(&record).ok().map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
+    let version =
+        std::fs::metadata(&record).ok().map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
     let source = Source { record, version, root_host, port, homes };
     LATELY.with_borrow_mut(|lately| {
         if let Some((_, known)) = lately.iter().find(|(of, _)| *of == source) {

@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
 mod answer;
+mod apcu;
 mod driver;
 mod exception;
 mod fork;
@@ -54,7 +55,9 @@ fn guard(hook: impl FnOnce() -> i32) -> i32 {
 extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
     guard(|| {
         IniEntryDef::register(INI.as_slice(), module_number);
-        for install in [freshness::startup, fork::install_handlers, stream::install, overridden::install, answer::install] {
+        for install in
+            [freshness::startup, fork::install_handlers, stream::install, overridden::install, answer::install]
+        {
             if install() == FAILURE {
                 return FAILURE;
             }

@@ -13,12 +13,12 @@ use ext_php_rs::types::Zval;
 use forkpress_core::branchfs::{Access, BranchUrl, FsError};
 
 use crate::stream::{act, allowed, lock_next_open};
-use crate::{FAILURE, SUCCESS, answer, php, site};
+use crate::{FAILURE, SUCCESS, answer, apcu, php, site};
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
 /// A function of PHP's, and what stands in its place.
-struct Overridden {
+pub struct Overridden {
     name: &'static CStr,
     ours: Handler,
     /// PHP's own; null while it is in its place.
@@ -26,7 +26,8 @@ struct Overridden {
 }
 
 impl Overridden {
-    const fn new(name: &'static CStr, ours: Handler) -> Self {
+    /// PHP's function of that name, in whose place ours is to stand.
+    pub const fn new(name: &'static CStr, ours: Handler) -> Self {
         Self { name, ours, original: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
@@ -51,7 +52,7 @@ impl Overridden {
     }
 
     /// Calls PHP's own.
-    unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
+    pub unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
         let original = self.original.load(Ordering::Relaxed);
         // SAFETY: it was PHP's handler of this function, which is called as PHP called us.
         unsafe { std::mem::transmute::<*mut (), Handler>(original)(call, result) };
@@ -75,14 +76,17 @@ pub fn install() -> i32 {
     if all().into_iter().all(Overridden::put) { SUCCESS } else { FAILURE }
 }
 
-/// The same for what php-fpm adds after the extensions have started.
+/// The same for what php-fpm adds, and other extensions may add, after this one has started.
 pub fn install_late() {
     FINISH_REQUEST.put();
+    for function in apcu::functions() {
+        function.put();
+    }
 }
 
 /// Puts PHP's own back.
 pub fn restore() {
-    for function in all() {
+    for function in all().into_iter().chain(apcu::functions()) {
         let original = function.original.swap(std::ptr::null_mut(), Ordering::Relaxed);
         if original.is_null() {
             continue;

@@ -543,6 +543,13 @@ Exit status 1 where something stays wrong.")]
   forkpress doctor php
   forkpress doctor php --json | jq -r .verdict")]
     Php,
+    /// Tell what ties branches to another branch, or to where the site was before: absolute paths
+    #[command(after_help = "Examples:
+  forkpress doctor branches
+  forkpress doctor branches --json | jq -r '.[].place'
+
+Looks at each branch's options and at its wp-config.php. Exit status 1 where a path is not mapped to the branch's own.")]
+    Branches,
 }
 
 #[derive(Clone, Debug, Args)]

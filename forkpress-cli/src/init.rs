@@ -21,7 +21,7 @@ use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::progress::Progress;
 use forkpress_core::site::{Site, create_folders};
-use forkpress_core::{mutation, storage, view};
+use forkpress_core::{mutation, storage, view, wordpress};
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};
@@ -231,6 +231,7 @@ fn make(
     }
     interrupt.check()?;
 
+    wordpress::record_addresses(layout, &[(&args.root_host, args.port)], &staged)?;
     claim.note_tree(&staged)?;
     mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NOW))?;
     site.config.write(&layout.config())?;

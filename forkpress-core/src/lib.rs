@@ -54,3 +54,5 @@ mod tree;
 pub mod usage;
 #[cfg(feature = "mutations")]
 pub mod view;
+#[cfg(feature = "mutations")]
+pub mod wordpress;

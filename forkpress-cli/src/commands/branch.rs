@@ -13,6 +13,7 @@ use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
+use crate::commands::doctor;
 use crate::failure::{During, Failure};
 use crate::git::Checkout;
 use crate::ready::{self, Ready};
@@ -62,10 +63,13 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
                     created => break (names, created?),
                 }
             };
+            doctor::branches::warn(site, &names[0]);
             tell_created(site, &names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
         BranchCommand::Create { names, from, ready, wait, .. } => {
             let report = mutation::create_all(site, names, from, &mut patience(wait), &*progress::shown(as_json))?;
+            // What is true of one is true of all.
+            doctor::branches::warn(site, &names[0]);
             tell_created(site, names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
         BranchCommand::Reset { name, from, force, ready, wait } => {

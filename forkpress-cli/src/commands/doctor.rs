@@ -1,5 +1,6 @@
 //! `forkpress doctor`: is something amiss?
 
+pub mod branches;
 pub mod storage;
 
 use std::path::Path;
@@ -87,6 +88,14 @@ pub fn php(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     ))?;
     output::line(format_args!("scripts:   {} of {}", HumanCount(status.scripts), HumanCount(status.most_scripts)))?;
     output::line(format_args!("restarts:  {}", status.restarts))?;
+    output::line(format_args!(
+        "apcu:      {}",
+        if status.apcu {
+            "on, and shared by all branches: set apc.enabled=0"
+        } else {
+            "off, as all branches would share it"
+        }
+    ))?;
     output::line(format_args!("verdict:   {}: {}", verdict.word(), verdict.advice())).map_err(Failure::from)
 }
 
@@ -104,6 +113,7 @@ mod tests {
             scripts,
             most_scripts: 1000,
             restarts,
+            apcu: false,
         };
         let verdict = |free, scripts, restarts| Verdict::of(&status(free, scripts, restarts));
         assert_eq!(verdict(500, 500, 0), Verdict::Fits);

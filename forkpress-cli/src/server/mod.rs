@@ -31,6 +31,7 @@ use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::{Registry, Server};
 use forkpress_core::site::Site;
 use forkpress_core::storage;
+use forkpress_core::wordpress;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -163,6 +164,12 @@ pub fn serve(
     let php = Php::check(args.php.php.as_deref(), &site.layout)?;
     port::check(wanted.host, wanted.address.port)?;
     check_networks(site)?;
+
+    // What was stored at an address is served at every later one.
+    let served = [(wanted.address.root_host.as_str(), wanted.address.port), (&site.config.root_host, site.config.port)];
+    if let Err(error) = wordpress::record_addresses(&site.layout, &served, &site.layout.branch(&BranchName::main())) {
+        output::note(format_args!("forkpress: warning: this address is not recorded: {}", Failure::from(error)));
+    }
 
     // Before the first child, so that no signal is missed.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).during(|| "cannot catch signals".to_owned())?;

@@ -100,6 +100,9 @@ pub struct OpcacheStatus {
     pub most_scripts: u64,
     /// How often it was full and began anew.
     pub restarts: u64,
+    /// Whether APCu, which all branches would share, is loaded and on.
+    #[serde(default)]
+    pub apcu: bool,
 }
 
 /// Asks the site's server how full its OPcache is; none where none runs.

@@ -58,10 +58,25 @@ mod tests {
 
     #[test]
     fn text_is_looked_at_and_nothing_else() {
-        for kind in ["text/html; charset=UTF-8", "TEXT/css", "application/json", "application/rss+xml", "image/svg+xml", "application/ld+json"] {
+        for kind in [
+            "text/html; charset=UTF-8",
+            "TEXT/css",
+            "application/json",
+            "application/rss+xml",
+            "image/svg+xml",
+            "application/ld+json",
+        ] {
             assert!(is_text(kind.as_bytes()), "{kind}");
         }
-        for kind in ["", "image/png", "application/octet-stream", "application/zip", "application/pdf", "multipart/byteranges", "font/woff2"] {
+        for kind in [
+            "",
+            "image/png",
+            "application/octet-stream",
+            "application/zip",
+            "application/pdf",
+            "multipart/byteranges",
+            "font/woff2",
+        ] {
             assert!(!is_text(kind.as_bytes()), "{kind}");
         }
     }

@@ -116,7 +116,20 @@ mod tests {
 
     #[test]
     fn a_slash_is_known_in_each_of_its_spellings() {
-        for spelling in ["/", "\\/", "\\\\\\/", "%2F", "%2f", "%25252F", "&#47;", "&#047;", "&#x2F;", "&sol;", "\\u002f", "\\\\u002F"] {
+        for spelling in [
+            "/",
+            "\\/",
+            "\\\\\\/",
+            "%2F",
+            "%2f",
+            "%25252F",
+            "&#47;",
+            "&#047;",
+            "&#x2F;",
+            "&sol;",
+            "\\u002f",
+            "\\\\u002F",
+        ] {
             let text = format!("x{spelling}y");
             assert_eq!(char_at(text.as_bytes(), 1), Some(('/', spelling.len())), "{spelling}");
             assert_eq!(begin_of(text.as_bytes(), 1 + spelling.len(), '/'), Some(1), "{spelling}");

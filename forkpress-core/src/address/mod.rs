@@ -39,7 +39,9 @@ impl Home {
     pub fn parse(url: &str) -> Option<Self> {
         let url = url.trim();
         let rest = match url.split_once("://") {
-            Some((scheme, rest)) => ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()).then_some(rest)?,
+            Some((scheme, rest)) => {
+                ["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()).then_some(rest)?
+            }
             None => url,
         };
         let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
@@ -127,8 +129,9 @@ impl Addresses {
 
 /// Whether a host is that of `main` or of a branch.
 fn is_below(host: &str, root: &str) -> bool {
-    host.strip_suffix(root)
-        .is_some_and(|rest| rest.is_empty() || rest.strip_suffix('.').is_some_and(|label| BranchName::parse(label).is_ok()))
+    host.strip_suffix(root).is_some_and(|rest| {
+        rest.is_empty() || rest.strip_suffix('.').is_some_and(|label| BranchName::parse(label).is_ok())
+    })
 }
 
 impl fmt::Display for Addresses {
@@ -188,7 +191,10 @@ mod tests {
         assert!(addresses.add_home("https://Example.com:443/blog/"));
         assert!(addresses.add_home("http://localhost:8888"));
         let text = addresses.to_string();
-        assert!(text.ends_with("root wp.localhost\nport 18080\nhome example.com/blog\nhome localhost:8888\n"), "{text}");
+        assert!(
+            text.ends_with("root wp.localhost\nport 18080\nhome example.com/blog\nhome localhost:8888\n"),
+            "{text}"
+        );
         assert_eq!(Addresses::parse(&text), addresses);
         assert_eq!(Addresses::parse("a newer line\nport x\nhome :\n"), Addresses::default());
     }
@@ -199,13 +205,25 @@ mod tests {
         addresses.add_root("wp.localhost");
         assert!(addresses.add_home("http://marketing.wp.localhost:81/"));
         assert!(!addresses.add_home("http://wp.localhost"));
-        assert!(addresses.has_host("wp.localhost") && addresses.has_host("A.wp.localhost") && !addresses.has_host("awp.localhost"));
+        assert!(
+            addresses.has_host("wp.localhost")
+                && addresses.has_host("A.wp.localhost")
+                && !addresses.has_host("awp.localhost")
+        );
         assert!(addresses.to_string().ends_with("root wp.localhost\nport 81\n"));
     }
 
     #[test]
     fn what_is_no_address_is_none() {
-        for url in ["", "/", "ftp://example.com", "http://me@example.com", "http://a b/", "https://example.com/?x", "http://x:y/"] {
+        for url in [
+            "",
+            "/",
+            "ftp://example.com",
+            "http://me@example.com",
+            "http://a b/",
+            "https://example.com/?x",
+            "http://x:y/",
+        ] {
             assert_eq!(Home::parse(url), None, "{url}");
         }
         assert_eq!(Own::parse("ftp://x"), None);

@@ -121,7 +121,9 @@ impl Known {
             Some(colon) => (begin_of_scheme(text, colon)?, Some((colon, first))),
             None => {
                 let previous = if first > 0 { char_before(text, first) } else { char_before(before, before.len()) };
-                let is_path = previous.is_some_and(|c| c.is_alphanumeric() || "/\\:.-_~@%".contains(c) || c == char::REPLACEMENT_CHARACTER);
+                let is_path = previous.is_some_and(|c| {
+                    c.is_alphanumeric() || "/\\:.-_~@%".contains(c) || c == char::REPLACEMENT_CHARACTER
+                });
                 (!is_path).then_some((first, None))?
             }
         };
@@ -303,7 +305,15 @@ mod tests {
             "http://example.com:80/blog",
             "http://www.example.com",
         ] {
-            for (before, after) in [("", ""), ("", "/"), ("<a href=\"", "/a/?b=c#d\">"), ("(", ")"), ("see ", ". And"), ("a,", " 2x, "), ("url(", "/x.png)")] {
+            for (before, after) in [
+                ("", ""),
+                ("", "/"),
+                ("<a href=\"", "/a/?b=c#d\">"),
+                ("(", ")"),
+                ("see ", ". And"),
+                ("a,", " 2x, "),
+                ("url(", "/x.png)"),
+            ] {
                 assert_eq!(map(&format!("{before}{there}{after}")), format!("{before}{OWN}{after}"), "{there}");
             }
         }

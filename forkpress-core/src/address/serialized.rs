@@ -113,7 +113,10 @@ mod tests {
         // 19 bytes become 35.
         let cases = [
             (r#"a:1:{i:0;s:20:"http://wp.localhost/";}"#, r#"a:1:{i:0;s:36:"http://marketing.wp.localhost:18080/";}"#),
-            (r#""v":"s:20:\"http:\/\/wp.localhost\/\";""#, r#""v":"s:36:\"http:\/\/marketing.wp.localhost:18080\/\";""#),
+            (
+                r#""v":"s:20:\"http:\/\/wp.localhost\/\";""#,
+                r#""v":"s:36:\"http:\/\/marketing.wp.localhost:18080\/\";""#,
+            ),
             (
                 r#""s:22:\"\u00e9http:\/\/wp.localhost\/\";""#,
                 r#""s:38:\"\u00e9http:\/\/marketing.wp.localhost:18080\/\";""#,
@@ -140,7 +143,12 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_one_stays_as_it_is() {
-        for text in ["s:99:\"http://wp.localhost/\";", "s:3:\"http://wp.localhost/\";", "ss:20:\"http://wp.localhost/\";", "s:020:\"http://wp.localhost/\";"] {
+        for text in [
+            "s:99:\"http://wp.localhost/\";",
+            "s:3:\"http://wp.localhost/\";",
+            "ss:20:\"http://wp.localhost/\";",
+            "s:020:\"http://wp.localhost/\";",
+        ] {
             assert_eq!(map(text), text.replace("wp.localhost", "marketing.wp.localhost:18080"));
         }
     }
