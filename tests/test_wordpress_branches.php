@@ -294,3 +294,60 @@ test(
 		}
 	}
 );
+
+test(
+	'an imported site names its own address on every branch, at each port and root host, and is told of paths that are not its own',
+	function () use ( $site ) {
+		$site->done( 'stop' );
+		$dir    = temp_dir();
+		$copied = new Process( array( 'cp', '-R', "$site->dir/main", "$dir/imported" ) );
+		same( 0, $copied->wait(), 'copying a site: ' . $copied->output() );
+		$open  = static fn ( string $tree ) => new \PDO( "sqlite:$tree/wp-content/database/.ht.sqlite", null, null, array( \PDO::ATTR_ERRMODE => \PDO::ERRMODE_EXCEPTION ) );
+		$ports = array( free_port(), free_port() );
+		$texts = "https://shop.example.com/store/a http://gone.wp.localhost:$ports[0]/b http://wp.localhost:9/c";
+		$open( "$dir/imported" )->exec( "UPDATE wp_options SET option_value = 'https://shop.example.com/store/' WHERE option_name IN ( 'siteurl', 'home' )" );
+		$open( "$dir/imported" )->prepare( 'UPDATE wp_posts SET post_content = ? WHERE post_name = ?' )->execute( array( $texts, 'hello-world' ) );
+		$config = file_get_contents( "$dir/imported/wp-config.php" );
+		put( "$dir/imported/wp-config.php", preg_replace( "/^.*define\( 'WP_(HOME|SITEURL)'.*$/m", '', $config ) );
+
+		mkdir( "$dir/site" );
+		$here = array( '--work-dir', "$dir/site/.forkpress" );
+		$site->done( 'init', ...$here, ...array( '--wordpress', "$dir/imported", '--port', (string) $ports[0] ) );
+		$record = file_get_contents( "$dir/site/.forkpress/cow/addresses" );
+		foreach ( array( 'root wp.localhost', "port $ports[0]", 'home shop.example.com/store' ) as $line ) {
+			holds( str_contains( $record, "\n$line\n" ), "$line is recorded" );
+		}
+		// Whoever saves the general settings of a branch makes the database forget the former host.
+		$open( "$dir/site/main" )->exec( "UPDATE wp_options SET option_value = 'http://wp.localhost' WHERE option_name IN ( 'siteurl', 'home' )" );
+		$open( "$dir/site/main" )->exec( "UPDATE wp_options SET option_value = '$dir/site/main/files' WHERE option_name = 'upload_path'" );
+		$created = $site->run( ...$here, ...array( 'branch', 'create', 'sale' ) );
+		holds( str_contains( $created->errors, "the option upload_path of branch 'sale' is a path of branch 'main': $dir/site/main/files; it is served with its own" ), "a create tells: {$created->text()}" );
+		$report = $site->run( ...$here, ...array( 'doctor', 'branches' ) );
+		same( array( 0, 1 ), array( $report->status, preg_match_all( '/^mapped:  the option upload_path of branch \'sale\'/m', $report->out ) ), $report->text() );
+		put( "$dir/site/sale/wp-config.php", str_replace( '<?php', "<?php define( 'WPCACHEHOME', '$dir/site/main/wp-content/cache/' );", file_get_contents( "$dir/site/sale/wp-config.php" ) ) );
+		$report = $site->run( ...$here, ...array( 'doctor', 'branches' ) );
+		same( array( 1, 1 ), array( $report->status, preg_match_all( '/^wrong:   WPCACHEHOME in wp-config.php of branch \'sale\'/m', $report->out ) ), $report->text() );
+		$created = $site->run( ...$here, ...array( 'branch', 'create', 'sale-2', '--from', 'sale' ) );
+		holds( str_contains( $created->errors, "WPCACHEHOME in wp-config.php of branch 'sale-2' is a path of branch 'main'" ), "a create tells: {$created->text()}" );
+
+		foreach ( array( array( $ports[0], 'wp.localhost' ), array( $ports[1], 'shop.localhost' ) ) as list( $port, $root ) ) {
+			$site->done( 'serve', ...$here, ...array( '--port', (string) $port, '--root-host', $root, '--workers', '1' ) );
+			$client = new class( $port ) {
+				use Requests;
+
+				/** Takes the port. */
+				public function __construct( int $port ) {
+					$this->port = $port;
+				}
+			};
+			foreach ( array( $root, "sale.$root" ) as $host ) {
+				$page = $client->request( '/hello-world/', array( 'Host' => "$host:$port" ) );
+				same( array( 200, null ), array( $page->status, $page->headers['location'] ?? null ), "a page of $host" );
+				holds( str_contains( $page->body, "http://$host:$port/a http://$host:$port/b http://wp.localhost:9/c" ), "the text on $host names its own" );
+				same( array(), preg_grep( '/example\.com|gone/', explode( "\n", $page->body ) ), "other addresses on $host" );
+				holds( str_contains( $page->body, "http://$host:$port/wp-includes/" ), "the files of $host are its own" );
+			}
+			$site->done( 'stop', ...$here );
+		}
+	}
+);
