@@ -599,6 +599,24 @@ test(
 	}
 );
 
+if ( null === Fpm::binary() ) {
+	echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
+} else {
+	test(
+		'under php-fpm an answer that ends in the middle of an address is whole, also where the script goes on after it',
+		function () use ( $site ) {
+			$dir = temp_dir();
+			put( "$dir/s.php", "<?php branchfs_serve_as( 'http://a.wp.localhost:81', 'wp.localhost', '$site/.forkpress/cow' ); header( 'Link: <http://wp.localhost/>' ); echo 'x http://wp.lo'; flush(); echo 'calhost'; isset( \$_GET['on'] ) && fastcgi_finish_request(); isset( \$_GET['on'] ) && file_put_contents( '$dir/went-on', 'yes' );" );
+			$fpm = new Fpm( $dir, 1, array( 'output_buffering=0' ) );
+			foreach ( array( '', 'on=1' ) as $query ) {
+				$answer = $fpm->request( "$dir/s.php", array( 'QUERY_STRING' => $query ) );
+				same( array( 'x http://a.wp.localhost:81', '<http://a.wp.localhost:81/>' ), array( $answer->body, $answer->headers['link'] ?? null ), "the answer to ?$query" );
+			}
+			eventually( fn () => is_file( "$dir/went-on" ), 'the script goes on' );
+		}
+	);
+}
+
 test(
 	'links and pictures in content stay on the branch, and foreign ones stay as they are',
 	function () use ( $server ) {
