@@ -22,7 +22,7 @@ use forkpress_core::address::{Addresses, Known, Own, Stream, answer};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::panic::caught;
 
-use crate::{FAILURE, SUCCESS, apcu, overridden, php};
+use crate::{SUCCESS, apcu, overridden, php};
 
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut sapi_headers_struct) -> c_int;
@@ -74,12 +74,10 @@ pub fn install() -> i32 {
     // SAFETY: at startup no other thread runs; the table is the engine's, and its functions are called as they were.
     unsafe {
         let module = &raw mut sapi_module;
-        if let Some(write) = (*module).ub_write.replace(write) {
-            WRITE.store(write as *mut (), Ordering::Relaxed);
-        } else {
-            return FAILURE;
-        }
-        // Where there is none, there are no headers, and nothing is mapped.
+        // A server that has none of one or the other has no answers that could be mapped.
+        let Some(own_write) = (*module).ub_write else { return SUCCESS };
+        WRITE.store(own_write as *mut (), Ordering::Relaxed);
+        (*module).ub_write = Some(write);
         if let Some(send) = (*module).send_headers {
             SEND_HEADERS.store(send as *mut (), Ordering::Relaxed);
             (*module).send_headers = Some(send_headers);

@@ -92,6 +92,9 @@ impl Place {
                     created => drop(created?),
                 }
                 made.extend_from_slice(names);
+                if let Some(name) = names.first() {
+                    super::super::doctor::branches::warn(site, name);
+                }
             }
             Self::Elsewhere => {
                 progress.begin("creating branches", Some(names.len() as u64));
