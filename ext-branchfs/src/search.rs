@@ -9,9 +9,10 @@ use ext_php_rs::boxed::ZBox;
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
+use forkpress_core::address::kept;
 use forkpress_core::branchfs::{BranchUrl, FsError, GlobFlags, GlobTree, SCHEME, glob};
 
-use crate::{exception, site, stream};
+use crate::{answer, exception, site, stream};
 
 /// PHP's `GLOB_ONLYDIR`: the C library's where it has one.
 const ONLY_FOLDERS: c_int = if cfg!(target_os = "linux") { 1 << 13 } else { 1 << 30 };
@@ -21,7 +22,11 @@ const ONLY_FOLDERS: c_int = if cfg!(target_os = "linux") { 1 << 13 } else { 1 <<
 /// Throws `Branchfs\Exception` where there is no site.
 #[php_function]
 pub fn branchfs_branches() -> PhpResult<ZBox<ZendHashTable>> {
-    let address = site::address().map_err(|error| refused(&error))?;
+    let mut address = site::address().map_err(|error| refused(&error))?;
+    if let Some(address) = address.as_mut().filter(|_| answer::is_served()) {
+        // Code that asks for the addresses of other branches may print them.
+        address.root_host = kept(&address.root_host);
+    }
     let mut answer = ZendHashTable::new();
     for listed in site::list().map_err(|error| refused(&error))? {
         let mut branch = ZendHashTable::new();

@@ -32,16 +32,17 @@ function forkpress_branches(): array {
 }
 
 /**
- * Returns the address of a branch. The mark before its host keeps it what it is until it is sent, where it goes: any other address
- * of the site becomes this branch's own then.
+ * Returns the address of a branch. Its last letter, a capital one until it is sent, keeps it what it is: any other address of the
+ * site becomes this branch's own then.
  *
  * @param string $branch       Its name.
  * @param bool   $is_dashboard Whether of its dashboard; else of its front page.
  */
 function forkpress_branch_url( string $branch, bool $is_dashboard ): string {
 	$port = wp_parse_url( "http://{$_SERVER['HTTP_HOST']}", PHP_URL_PORT );
-	$host = ( 'main' === $branch ? '' : "$branch." ) . forkpress_root_host() . ( null === $port ? '' : ":$port" );
-	return ( is_ssl() ? 'https' : 'http' ) . "://-.$host" . ( $is_dashboard ? '/wp-admin/' : '/' );
+	$root = preg_replace_callback( '/[a-z](?=[^a-z]*$)/D', static fn ( $last ) => strtoupper( $last[0] ), strtolower( forkpress_root_host() ) );
+	$host = ( 'main' === $branch ? '' : "$branch." ) . $root . ( null === $port ? '' : ":$port" );
+	return ( is_ssl() ? 'https' : 'http' ) . "://$host" . ( $is_dashboard ? '/wp-admin/' : '/' );
 }
 
 /**

@@ -20,9 +20,16 @@ pub use stream::Stream;
 
 use crate::name::BranchName;
 
-/// Stands before the host of an address of another branch that is meant to be one, as in the admin bar's menu. Nothing else can
-/// look like that: no branch's name begins or ends with a `-`.
-pub const KEEP: &str = "-.";
+/// The root host as it is written in an address of another branch that is meant to be one, as in the admin bar's menu: the last
+/// letter is a capital one. Every program takes it for the same host, and nobody writes it so; it is sent in small letters.
+#[must_use]
+pub fn kept(root_host: &str) -> String {
+    let mut kept = root_host.to_ascii_lowercase();
+    if let Some(last) = kept.rfind(|c: char| c.is_ascii_lowercase()) {
+        kept[last..=last].make_ascii_uppercase();
+    }
+    kept
+}
 
 /// An address that the site had and that is no branch's of a known root host: a host, a port where it is not the scheme's own,
 /// and the folder that the site was in, without a slash at its end.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::escape::{begin_of, char_at, char_before};
-use super::{Addresses, Home, KEEP, Own, is_default, serialized};
+use super::{Addresses, Home, Own, is_default, kept, serialized};
 use crate::name::BranchName;
 
 /// Hosts at which this machine reaches itself: `main` answers there, too.
@@ -23,6 +23,8 @@ pub struct Known {
 #[derive(Debug)]
 struct Host {
     is_root: bool,
+    /// How it is written where it is meant.
+    kept: String,
     is_loopback: bool,
     /// The longest path first.
     homes: Vec<Home>,
@@ -44,11 +46,11 @@ struct Found {
     /// The colon after the scheme; none where the address has no scheme.
     colon: Option<(usize, usize)>,
     slashes: (usize, usize),
-    authority: usize,
     /// The colon before the port; none where it has no port.
     port_colon: Option<(usize, usize)>,
     end: usize,
-    is_kept: bool,
+    /// Where the host name is that is written as one that is meant; none where it is not.
+    kept: Option<(usize, usize)>,
     /// How many bytes it has once its escapes are undone.
     bytes: usize,
 }
@@ -63,7 +65,12 @@ impl Known {
         let hosts = names.iter().map(|name| {
             let mut homes: Vec<_> = addresses.homes.iter().filter(|home| home.host == *name).cloned().collect();
             homes.sort_by_key(|home| std::cmp::Reverse(home.path.len()));
-            Host { is_root: addresses.roots.contains(*name), is_loopback: LOOPBACK.contains(name), homes }
+            Host {
+                is_root: addresses.roots.contains(*name),
+                kept: kept(name),
+                is_loopback: LOOPBACK.contains(name),
+                homes,
+            }
         });
         let hosts = hosts.collect();
         let finder = AhoCorasick::builder()
@@ -111,7 +118,7 @@ impl Known {
 
     /// The address of the site of which the name from `start` to `end` is the host, or its end.
     fn address_around(&self, host: &Host, text: &[u8], before: &[u8], start: usize, end: usize) -> Option<Found> {
-        let (authority, is_kept) = begin_of_host(host, text, start)?;
+        let authority = begin_of_host(host, text, start)?;
         let second = begin_of(text, authority, '/')?;
         let first = begin_of(text, second, '/')?;
         if !text[first..second].eq_ignore_ascii_case(&text[second..authority]) {
@@ -164,9 +171,10 @@ impl Known {
         if !is_end(text, at, path > 0) {
             return None;
         }
+        let kept = (host.is_root && text[start..end] == *host.kept.as_bytes()).then_some((start, end));
         let scheme = colon.map_or(0, |(colon, _)| colon - begin + 1);
         let bytes = scheme + 2 + (end - authority) + written_port + path;
-        Some(Found { start: begin, colon, slashes: (first, authority), authority, port_colon, end: at, is_kept, bytes })
+        Some(Found { start: begin, colon, slashes: (first, authority), port_colon, end: at, kept, bytes })
     }
 
     fn has(&self, port: Option<u16>) -> bool {
@@ -174,10 +182,10 @@ impl Known {
     }
 }
 
-/// Where the host begins that ends in the name at `start`, and whether it is marked to stay as it is.
-fn begin_of_host(host: &Host, text: &[u8], start: usize) -> Option<(usize, bool)> {
+/// Where the host begins that ends in the name at `start`.
+fn begin_of_host(host: &Host, text: &[u8], start: usize) -> Option<usize> {
     if start == 0 || text[start - 1] != b'.' {
-        return Some((start, false));
+        return Some(start);
     }
     if !host.is_root {
         return None;
@@ -185,16 +193,10 @@ fn begin_of_host(host: &Host, text: &[u8], start: usize) -> Option<(usize, bool)
     let dot = start - 1;
     let is_label = |b: &u8| b.is_ascii_alphanumeric() || b"-_".contains(b);
     let earliest = dot - text[..dot].iter().rev().take(80).take_while(|b| is_label(b)).count();
-    if &text[earliest..=dot] == KEEP.as_bytes() {
-        return Some((earliest, true));
-    }
-    if earliest >= KEEP.len() && &text[earliest - KEEP.len()..earliest] == KEEP.as_bytes() {
-        return Some((earliest - KEEP.len(), true));
-    }
     // The end of a slash, as of `%2F`, looks like the beginning of a label.
     let begin = (earliest..dot).find(|&at| begin_of(text, at, '/').is_some())?;
     let label = std::str::from_utf8(&text[begin..dot]).ok()?.to_ascii_lowercase();
-    BranchName::parse(&label).ok().map(|_| (begin, false))
+    BranchName::parse(&label).ok().map(|_| begin)
 }
 
 /// Where the scheme begins that ends at `end`, if it is HTTP or HTTPS.
@@ -231,9 +233,8 @@ fn is_end(text: &[u8], at: usize, is_path: bool) -> bool {
 /// Puts the own address in place of one that was found, unless it is that already.
 fn edit(own: &Own, text: &[u8], found: &Found) -> Option<Edit> {
     let (start, end) = (found.start, found.end);
-    if found.is_kept {
-        let mark = found.authority..found.authority + KEEP.len();
-        return Some(Edit { start: mark.start, end: mark.end, with: Vec::new(), longer: -KEEP.len().cast_signed() });
+    if let Some((start, end)) = found.kept {
+        return Some(Edit { start, end, with: text[start..end].to_ascii_lowercase(), longer: 0 });
     }
     let mut with = Vec::with_capacity(64);
     let mut bytes = 2 + own.host.len();
@@ -391,8 +392,8 @@ mod tests {
 
     #[test]
     fn an_address_of_another_branch_that_is_meant_stays_one() {
-        assert_eq!(map("href='http://-.wp.localhost:18080/'"), "href='http://wp.localhost:18080/'");
-        assert_eq!(map(r#""http:\/\/-.a.wp.localhost:18080\/""#), r#""http:\/\/a.wp.localhost:18080\/""#);
+        assert_eq!(map("href='http://wp.localhosT:18080/'"), "href='http://wp.localhost:18080/'");
+        assert_eq!(map(r#""http:\/\/a.wp.localhosT:18080\/""#), r#""http:\/\/a.wp.localhost:18080\/""#);
     }
 
     #[test]
