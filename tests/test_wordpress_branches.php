@@ -311,6 +311,7 @@ test(
 		put( "$dir/imported/wp-config.php", preg_replace( "/^.*define\( 'WP_(HOME|SITEURL)'.*$/m", '', $config ) );
 
 		mkdir( "$dir/site" );
+		Run::$at_end[] = static fn () => $site->run( 'stop', '--force', '--work-dir', "$dir/site/.forkpress" );
 		$here = array( '--work-dir', "$dir/site/.forkpress" );
 		$site->done( 'init', ...$here, ...array( '--wordpress', "$dir/imported", '--port', (string) $ports[0] ) );
 		$record = file_get_contents( "$dir/site/.forkpress/cow/addresses" );
