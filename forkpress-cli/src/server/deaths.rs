@@ -68,6 +68,7 @@ mod tests {
             "[now] ForkPress: PHP process 7 died while serving GET /a b?c=\\u{1b} of branch 'shop'\n"
         );
         assert_eq!(line("now", &note("operations.lock exec main")), None);
+        assert_eq!(line("now", &note("exec main /usr/bin/php -v")), None);
         assert_eq!(line("now", &note("")), None);
     }
 }

@@ -76,7 +76,7 @@ impl Note {
     #[must_use]
     pub fn branch(&self) -> Option<BranchName> {
         let mut words = self.text.split(' ');
-        let is_lock = words.next().is_some_and(is_lock);
+        let is_lock = words.next().is_some_and(|word| word.ends_with(".lock") || word.ends_with(".gate"));
         BranchName::parse(words.next()?).ok().filter(|_| !is_lock)
     }
 
@@ -85,7 +85,8 @@ impl Note {
     pub fn request(&self) -> Option<(&str, &str, &str)> {
         let mut words = self.text.splitn(3, ' ');
         let request = (words.next()?, words.next()?, words.next()?);
-        (!is_lock(request.0) && request.2.starts_with('/')).then_some(request)
+        // A method is in capitals, neither `exec` nor the name of a lock is.
+        request.0.bytes().all(|byte| byte.is_ascii_uppercase()).then_some(request)
     }
 
     /// For how long.
@@ -93,11 +94,6 @@ impl Note {
     pub fn age(&self) -> Duration {
         self.since.elapsed().unwrap_or_default()
     }
-}
-
-/// Whether the first word of a note names a lock that is waited for.
-fn is_lock(word: &str) -> bool {
-    word.ends_with(".lock") || word.ends_with(".gate")
 }
 
 /// Removes the notes that killed processes have left, and gives those of them that say something. Of several processes that
