@@ -90,6 +90,32 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
     Ok(branches)
 }
 
+/// What no new branch can be called, in no order: the names of branches, also of those whose folder or link a user removed,
+/// and of all that stands where branches, or the links to them, do.
+///
+/// # Errors
+/// [`BranchError`].
+pub fn names_taken(site: &Site) -> Result<Vec<String>, BranchError> {
+    check_storage(site)?;
+    let names_in = |folder: &Path| {
+        let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<io::Result<Vec<_>>>()
+    };
+    let mut taken = Vec::new();
+    let records = site.layout.cow().records_dir();
+    for folder in [site.layout.public_root(), &site.layout.branches_dir(), &records] {
+        let names = names_in(folder).map_err(|source| BranchError::Look { path: folder.to_owned(), source })?;
+        // A record has an end that its branch has not, and that no branch's name can have.
+        let is_record = folder == records;
+        let name = |name: String| match name.split_once('.') {
+            Some((name, _)) if is_record => name.to_owned(),
+            _ => name,
+        };
+        taken.extend(names.into_iter().map(name));
+    }
+    Ok(taken)
+}
+
 /// The branch `name`.
 ///
 /// # Errors

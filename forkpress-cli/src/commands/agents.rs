@@ -194,12 +194,13 @@ fn make(
 ) -> Result<(), Failure> {
     let home = made.home;
     home.exclude_worktrees(&args.prefix)?;
-    let names = loop {
-        let names = number::next(&args.prefix, count, &home.taken(&made.place, &args.prefix)?)?;
-        if made.place.create(home, &names, args, &mut made.names, interrupt, progress)? {
-            break names;
-        }
-    };
+    let Made { place, names: made_names, .. } = made;
+    let (names, ()) = number::make(
+        &args.prefix,
+        count,
+        || home.taken(place, &args.prefix),
+        |names| place.create(home, names, args, made_names, interrupt, progress),
+    )?;
     interrupt.check()?;
 
     progress.begin("checking out", Some(u64::from(count)));

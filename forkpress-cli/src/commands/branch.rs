@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
 use crate::commands::doctor;
-use crate::failure::{During, Failure};
+use crate::failure::Failure;
 use crate::git::Checkout;
 use crate::ready::{self, Ready};
 use crate::site::Address;
@@ -55,14 +55,16 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
         BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, ready, wait } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));
-            let (names, report) = loop {
-                let names = number::next(prefix, *count, &taken(site)?)?;
-                match mutation::create_all(site, &names, from, &mut patience, &*progress) {
+            let (names, report) = number::make(
+                prefix,
+                *count,
+                || Ok(branch::names_taken(site)?),
+                |names| match mutation::create_all(site, names, from, &mut patience, &*progress) {
                     // Another command took a number meanwhile.
-                    Err(MutationError::Exists { .. }) => {}
-                    created => break (names, created?),
-                }
-            };
+                    Err(MutationError::Exists { name }) => Ok(Err(name)),
+                    created => Ok(Ok(created?)),
+                },
+            )?;
             doctor::branches::warn(site, &names[0]);
             tell_created(site, &names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
@@ -106,15 +108,6 @@ fn current(site: &Site) -> Result<Option<BranchName>, Failure> {
     }
     let Ok(checkout) = Checkout::open(&folder) else { return Ok(None) };
     Ok(checkout.head()?.branch().ok())
-}
-
-/// What no new branch can be called: every name that something in the site's folder has.
-fn taken(site: &Site) -> Result<Vec<String>, Failure> {
-    let root = site.layout.public_root();
-    let names = std::fs::read_dir(root).and_then(|entries| {
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<std::io::Result<_>>()
-    });
-    names.during(|| format!("cannot read {}", root.display()))
 }
 
 fn tell_created(

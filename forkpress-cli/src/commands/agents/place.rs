@@ -1,6 +1,5 @@
 //! Where the agents' branches are made: by this program where it can see the site, else by push.
 
-use std::fs;
 use std::net::IpAddr;
 
 use forkpress_core::branch;
@@ -14,7 +13,7 @@ use forkpress_core::site::Site;
 
 use super::Home;
 use crate::cli::AgentsArgs;
-use crate::failure::{During, Failure};
+use crate::failure::Failure;
 use crate::git::Remote;
 use crate::interrupt::Interrupt;
 use crate::{clean, git, site};
@@ -63,17 +62,12 @@ impl Place {
     /// The site's branches with this prefix, and what else a branch can't be called.
     pub fn branches(&self, home: &Home, prefix: &str) -> Result<Vec<String>, Failure> {
         match self {
-            Self::Here(site) => {
-                let root = site.layout.public_root();
-                let entries = fs::read_dir(root).during(|| format!("cannot read {}", root.display()))?;
-                let folders = entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()));
-                Ok(folders.collect())
-            }
+            Self::Here(site) => Ok(branch::names_taken(site)?),
             Self::Elsewhere => git::list_branches(&home.checkout, &home.origin, &format!("{prefix}-*")),
         }
     }
 
-    /// Creates branches, and notes each that is made. Says no, with none made, where another command took a name meanwhile.
+    /// Creates branches, and notes each that is made. Gives the name, with none made, that another command took meanwhile.
     pub fn create(
         &self,
         home: &Home,
@@ -82,13 +76,13 @@ impl Place {
         made: &mut Vec<BranchName>,
         interrupt: &Interrupt,
         progress: &dyn Progress,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Result<(), BranchName>, Failure> {
         let from = &args.from;
         match self {
             Self::Here(site) => {
                 let mut patience = super::super::branch::patience(&args.wait);
                 match mutation::create_all(site, names, from, &mut patience, progress) {
-                    Err(MutationError::Exists { .. }) => return Ok(false),
+                    Err(MutationError::Exists { name }) => return Ok(Err(name)),
                     created => drop(created?),
                 }
                 made.extend_from_slice(names);
@@ -109,7 +103,7 @@ impl Place {
                 progress.end();
             }
         }
-        Ok(true)
+        Ok(Ok(()))
     }
 
     /// Deletes a branch; `forkpress undo`, on the machine of the site, brings it back. By push, with `as_fetched`, only if
