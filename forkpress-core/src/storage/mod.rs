@@ -53,6 +53,12 @@ pub enum StorageError {
         /// Where it should be.
         path: std::path::PathBuf,
     },
+    /// Something else is mounted where the image is to be.
+    #[error("what is mounted at {} is not the image of this site", mount.display())]
+    Foreign {
+        /// Where.
+        mount: std::path::PathBuf,
+    },
     /// Programs have files in it open.
     #[error("the storage is in use{}", list_of(users))]
     Busy {
@@ -167,8 +173,9 @@ pub fn is_attached(image: &ImageLayout) -> Result<bool, DiskError> {
         metadata => metadata.map(|metadata| Some(metadata.dev())),
     };
     let mount = image.mount();
-    step("look at", &mount, || {
-        Ok(device(&mount)?.is_some_and(|mounted| device(image.dir()).ok() != Some(Some(mounted))))
+    step("look at", &mount, || match (device(&mount)?, device(image.dir())?) {
+        (Some(mounted), around) => Ok(around != Some(mounted)),
+        (None, _) => Ok(false),
     })
 }
 
@@ -215,6 +222,20 @@ pub fn attach(site: &Site, _lifecycle: &Lifecycle) -> Result<bool, StorageError>
     }
 }
 
+/// Whether what is mounted where an image is to be is the image, and not what somebody else mounted there.
+fn is_own(image: &ImageLayout) -> Result<bool, DiskError> {
+    match image.kind() {
+        ImageKind::Sparsebundle => sparsebundle::is_own(image),
+        ImageKind::XfsLoop => xfs_loop::is_own(image),
+    }
+}
+
+/// Whether two paths lead to one file or folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    place(one).is_some_and(|found| Some(found) == place(other))
+}
+
 /// Mounts an image and makes the folders in it that a site needs.
 pub(crate) fn mount(layout: &SiteLayout, image: &ImageLayout) -> Result<bool, StorageError> {
     let is_new = !is_attached(image)?;
@@ -227,6 +248,8 @@ pub(crate) fn mount(layout: &SiteLayout, image: &ImageLayout) -> Result<bool, St
             ImageKind::Sparsebundle => sparsebundle::attach(image)?,
             ImageKind::XfsLoop => xfs_loop::attach(image)?,
         }
+    } else if !is_own(image)? {
+        return Err(StorageError::Foreign { mount: image.mount() });
     }
     step("make the folder", &image.branches_dir(), || fs::create_dir_all(image.branches_dir()))?;
     create_folders(layout)?;

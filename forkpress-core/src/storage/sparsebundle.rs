@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::run;
+use super::{is_same, run};
 use crate::disk::{self, DiskError, step};
 use crate::layout::ImageLayout;
 
@@ -35,12 +35,30 @@ pub(super) fn attach(image: &ImageLayout) -> Result<(), DiskError> {
             [mount.as_ref(), "-nobrowse".as_ref(), "-owners".as_ref(), "on".as_ref(), bundle.as_ref()];
         let said = hdiutil(&[&before[..], &after[..]].concat())?;
         // It says where it mounted: a volume may go elsewhere where the folder was taken.
-        if said.contains("<key>mount-point</key>") {
-            Ok(())
-        } else {
-            Err(io::Error::other("hdiutil mounted no volume"))
-        }
+        let points = values_in(&said, &["mount-point"]);
+        let Some((_, elsewhere)) = points.iter().find(|(_, point)| !is_same(Path::new(point), &mount)) else {
+            let is_mounted = !points.is_empty();
+            return if is_mounted { Ok(()) } else { Err(io::Error::other("hdiutil mounted no volume")) };
+        };
+        hdiutil(&["detach".as_ref(), elsewhere.as_ref()])?;
+        Err(io::Error::other(format!("hdiutil would mount it at {elsewhere}")))
     })
+}
+
+/// Whether what is mounted where the image is to be is the image.
+pub(super) fn is_own(image: &ImageLayout) -> Result<bool, DiskError> {
+    let (bundle, mount) = (image.image(), image.mount());
+    let said = step("look at", &mount, || hdiutil(&["info".as_ref(), "-plist".as_ref()]))?;
+    let mut is_of_bundle = false;
+    // An image's path comes before where its volumes are mounted: keys are in order.
+    Ok(values_in(&said, &["image-path", "mount-point"]).iter().any(|(key, path)| {
+        let path = Path::new(path);
+        if *key == "image-path" {
+            is_of_bundle = is_same(path, &bundle);
+            return false;
+        }
+        is_of_bundle && is_same(path, &mount)
+    }))
 }
 
 pub(super) fn detach(image: &ImageLayout, force: bool) -> Result<(), DiskError> {
@@ -72,6 +90,18 @@ fn size_in(plist: &str) -> Option<u64> {
     rest.split_once("</integer>")?.0.trim().parse().ok()
 }
 
+/// The strings that follow these keys in a property list, in the order in which they stand there.
+fn values_in<'key>(plist: &str, keys: &[&'key str]) -> Vec<(&'key str, String)> {
+    let value = |after_key: &str| {
+        let (key, rest) = after_key.split_once("</key>")?;
+        let key = keys.iter().find(|known| **known == key)?;
+        let (text, _) = rest.trim_start().strip_prefix("<string>")?.split_once("</string>")?;
+        let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+        Some((*key, entities.iter().fold(text.to_owned(), |text, (entity, sign)| text.replace(entity, sign))))
+    };
+    plist.split("<key>").skip(1).filter_map(value).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +112,16 @@ mod tests {
             "<dict>\n<key>band-size</key>\n<integer>8</integer>\n<key>size</key>\n\t<integer>1024</integer></dict>";
         assert_eq!(size_in(plist), Some(1024));
         assert_eq!(size_in("<dict></dict>"), None);
+    }
+
+    #[test]
+    fn where_an_image_is_mounted_is_read_from_what_hdiutil_says() {
+        let said = "<key>image-path</key><string>/a&amp;b/&lt;c&gt;</string><key>system-entities</key><array><dict>
+            <key>dev-entry</key><string>/dev/disk4</string></dict><dict><key>mount-point</key>
+            \t<string>/Volumes/ForkPress</string></dict></array>";
+        let values = values_in(said, &["image-path", "mount-point"]);
+        let expected = [("image-path", "/a&b/<c>"), ("mount-point", "/Volumes/ForkPress")];
+        assert_eq!(values, expected.map(|(key, value)| (key, value.to_owned())));
+        assert_eq!(values_in("<key>mount-point</key><true/>", &["mount-point"]), []);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use super::run;
@@ -63,15 +64,30 @@ pub(super) fn grow(image: &ImageLayout, size_bytes: u64) -> Result<(), DiskError
     if super::is_attached(image)? { fill(image) } else { Ok(()) }
 }
 
+/// Whether what is mounted where the image is to be is the image.
+pub(super) fn is_own(image: &ImageLayout) -> Result<bool, DiskError> {
+    let (file, mount) = (image.image(), image.mount());
+    step("look at", &mount, || {
+        let device = device_at(&mount)?;
+        // Whatever is no loop device has no file.
+        let said = run("losetup", &["-n".as_ref(), "-O".as_ref(), "BACK-FILE".as_ref(), device.as_ref()]);
+        Ok(said.is_ok_and(|said| super::is_same(Path::new(said.trim()), &file)))
+    })
+}
+
+/// What is mounted at a path: the last that was.
+fn device_at(mount: &Path) -> io::Result<String> {
+    let arguments: [&OsStr; 5] =
+        ["-n".as_ref(), "-o".as_ref(), "SOURCE".as_ref(), "--mountpoint".as_ref(), mount.as_ref()];
+    let said = run("findmnt", &arguments)?;
+    Ok(said.lines().last().unwrap_or_default().trim().to_owned())
+}
+
 /// Has the mounted file system use all of its image.
 fn fill(image: &ImageLayout) -> Result<(), DiskError> {
     let mount = image.mount();
     step("grow the loop device of", &mount, || {
-        let device = run(
-            "findmnt",
-            &["-n".as_ref(), "-o".as_ref(), "SOURCE".as_ref(), "--mountpoint".as_ref(), mount.as_ref()],
-        )?;
-        run("losetup", &["-c".as_ref(), device.trim().as_ref()]).map(drop)
+        run("losetup", &["-c".as_ref(), device_at(&mount)?.as_ref()]).map(drop)
     })?;
     step("grow the file system of", &mount, || run("xfs_growfs", &["-d".as_ref(), mount.as_ref()]).map(drop))
 }
