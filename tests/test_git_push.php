@@ -366,6 +366,45 @@ test(
 );
 
 test(
+	'a path that the file system does not take is refused by name, for a branch and for a new one, and nothing is gone',
+	function () use ( $site, $remote, $main, $state ) {
+		$checkout = new Checkout( $remote );
+		$blob     = $checkout->git( 'hash-object', '-w', "$checkout->dir/wordpress/index.php" );
+		$mktree   = function ( string $entries ) use ( $checkout ): string {
+			put( "$checkout->dir/../entries", $entries );
+			return trim( (string) shell_exec( 'cd ' . escapeshellarg( $checkout->dir ) . ' && ' . git_program() . ' mktree -z < ../entries' ) );
+		};
+		$long = str_repeat( 'n', 256 );
+		$deep = $mktree( "100644 blob $blob\tfile\0" );
+		for ( $level = 0; $level < 20; $level++ ) {
+			$deep = $mktree( "040000 tree $deep\t" . str_repeat( 'd', 220 ) . "\0" );
+		}
+		// Each goes with a file that is to be deleted.
+		$checkout->commit( array( 'wp-trackback.php' => null ) );
+		$commits   = array(
+			'File name too long'         => $checkout->hostile_commit( '040000 tree ' . $mktree( "100644 blob $blob\t$long\0" ) . "\tnew\0" ),
+			'a path in a branch of this' => $checkout->hostile_commit( "040000 tree $deep\tdeep\0" ),
+		);
+		$files     = files_of( $main );
+		$as_before = $state();
+		foreach ( $commits as $why => $commit ) {
+			foreach ( array( 'main', 'refs/heads/long' ) as $to ) {
+				$outcome = $checkout->run( 'push', 'origin', "$commit:$to" );
+				same( 1, $outcome->status, "$why, to $to: {$outcome->text()}: exit status" );
+				holds( str_contains( $outcome->errors, 'cannot change ' ), "$why, to $to: it names the path: $outcome->errors" );
+				holds( str_contains( $outcome->errors, $why ), "$why, to $to: it says why: $outcome->errors" );
+				holds( str_contains( $outcome->errors, 'hint: choose' ), "$why, to $to: it says what to do: $outcome->errors" );
+				same( $as_before, $state(), "$why, to $to: refs, folders, records and log" );
+				same( $files, files_of( $main ), "$why, to $to: the files of main" );
+				same( 302, $site->request( '/wp-login.php' )->status, "$why, to $to: main is served" );
+			}
+		}
+		$checkout->git( 'push', '--quiet', 'origin', 'HEAD:main' );
+		holds( ! file_exists( "$main/wp-trackback.php" ), 'a push without such a path goes through' );
+	}
+);
+
+test(
 	'a database in an odd spelling is no file of the branch, either',
 	function () use ( $site, $remote, $main ) {
 		$checkout = new Checkout( $remote );

@@ -2,13 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::process::ExitCode;
 
 use forkpress_core::branch::BranchError;
 use forkpress_core::config::ConfigError;
+use forkpress_core::git::receive::PushError;
 use forkpress_core::lock::{Busy, LockError};
 use forkpress_core::mutation::MutationError;
 use forkpress_core::mutation::convert::ConvertError;
+use forkpress_core::mutation::refusal::Refusal;
 use forkpress_core::registry::RegistryError;
 use forkpress_core::site::SiteError;
 use forkpress_core::storage::StorageError;
@@ -115,6 +118,9 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 /// The hint and the exit status of an error of the core.
 fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     let refused = |hint: &str| Some((Some(hint.to_owned()), FAILED));
+    if let Some(PushError::Mutation(error)) = error.downcast_ref() {
+        return known(error);
+    }
     if let Some(error) = error.downcast_ref::<MutationError>() {
         return match error {
             MutationError::Lock(LockError::Timeout(by)) => Some(busy(Some(by))),
@@ -136,6 +142,18 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             MutationError::NoOperation { .. } | MutationError::NothingToUndo | MutationError::NotKept { .. } => {
                 refused("forkpress log")
             }
+            MutationError::Refused { source, .. } => refused(&of_refusal(source)),
+            MutationError::Halfway { way_back, .. } => known(way_back.as_ref()),
+            MutationError::NotPutBack { source, .. } => refused(&format!(
+                "what it had is kept: see to it that {} can be changed again; the next command, or the server, goes on",
+                source.path.display()
+            )),
+            MutationError::CopiesGone { name, path } => refused(&format!(
+                "bring {} back if you can; or, to serve '{name}' as it is by now, rename .forkpress/cow/branches/{name}.aside \
+                 to {name}.toml and remove .forkpress/cow/journal/intent.toml",
+                path.display()
+            )),
+            MutationError::Config(error) => known(error),
             MutationError::Undone { by, .. } => refused(&format!("forkpress undo {by} does it again")),
             _ => None,
         };
@@ -160,6 +178,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     if let Some(error) = error.downcast_ref::<StorageError>() {
         return match error {
             StorageError::Busy { .. } => refused("end these programs, or add --force to storage detach"),
+            StorageError::Foreign { mount } => refused(&format!("umount {}", mount.display())),
             StorageError::NoImage => refused("forkpress storage status"),
             StorageError::NotSmaller { .. } => {
                 refused("an image can't be made smaller; forkpress storage compact gives unused space back")
@@ -189,6 +208,23 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
     }
 }
 
+/// What makes a path one that can be changed.
+fn of_refusal(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::LongPath { .. } => "choose a shorter path".to_owned(),
+        Refusal::SameAs { .. } | Refusal::OtherName => "choose a name that differs by more than its case".to_owned(),
+        Refusal::Fixed { path } => format!("lsattr -d {} shows the flag; chattr takes it away", path.display()),
+        Refusal::Foreign { .. } => "ask its owner to move it".to_owned(),
+        Refusal::Mounted { path } => format!("umount {}, or leave it as it is", path.display()),
+        Refusal::NoRoom { path } => format!("make room where {} is", path.display()),
+        Refusal::Step(error) => match error.source.kind() {
+            io::ErrorKind::InvalidFilename => "choose shorter names".to_owned(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk".to_owned(),
+            _ => format!("see to it that whoever serves the site may change {}", error.path.display()),
+        },
+    }
+}
+
 /// What to do about a lock, or a database, that others kept.
 fn busy(by: Option<&Busy>) -> (Option<String>, u8) {
     let end = match by.map(|busy| &busy.holders[..]) {
@@ -212,6 +248,8 @@ fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forkpress_core::disk::DiskError;
+
 
     fn timeout() -> LockError {
         LockError::Timeout(Busy { path: "operations.lock".into(), holders: Vec::new() })
@@ -223,6 +261,16 @@ mod tests {
         assert_eq!(Failure::from(MutationError::from(timeout())).exit, 75);
         assert_eq!(Failure::from(MutationError::from(timeout())).during("x").exit, 75);
         assert_eq!(Failure::from(MutationError::DeleteMain).exit, 1);
+    }
+
+    #[test]
+    fn what_a_mutation_is_refused_for_has_a_hint_in_a_push_too() {
+        let source = DiskError { step: "make", path: "n".into(), source: io::ErrorKind::InvalidFilename.into() };
+        let refused = || MutationError::Refused { path: "n".into(), source: Refusal::Step(source) };
+        let failure = Failure::from(PushError::Mutation(refused()));
+        assert_eq!(failure.error, "cannot change n");
+        assert_eq!(failure.causes[0], "cannot make n");
+        assert_eq!(failure.hint.as_deref(), Some("choose shorter names"));
     }
 
     #[test]

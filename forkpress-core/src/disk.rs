@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,16 @@ pub struct DiskError {
     pub path: PathBuf,
     /// What the system said.
     pub source: io::Error,
+}
+
+impl DiskError {
+    /// The same as it is seen by whoever knows the folder `from` as `to`.
+    pub(crate) fn seen(mut self, from: &Path, to: &Path) -> Self {
+        if let Ok(inside) = self.path.strip_prefix(from) {
+            self.path = to.join(inside);
+        }
+        self
+    }
 }
 
 /// What a clone has in common with its original besides its bytes.
@@ -78,8 +88,9 @@ pub(crate) fn step_of_library(name: &'static str, path: &Path) -> Result<(), Dis
 #[cfg(feature = "faults")]
 pub mod fault {
     use std::io;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+    use std::sync::{Mutex, PoisonError};
 
     use rustix::io::Errno;
     use rustix::process::{Signal, getpid, kill_process};
@@ -100,16 +111,43 @@ pub mod fault {
         Eintr,
     }
 
-    static STEPS: AtomicU64 = AtomicU64::new(0);
-    static AT: AtomicU64 = AtomicU64::new(0);
-    static FAULT: AtomicU64 = AtomicU64::new(0);
+    /// How long a fault stays.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Lasting {
+        /// It comes at one step.
+        Once,
+        /// It comes at each step from that one on.
+        FromThen,
+        /// It comes at that step, and at each later one that does the same at the same path.
+        There,
+        /// It comes at that step, and at each later one at the same path, whatever that does.
+        AtPath,
+    }
 
-    const FAULTS: [Fault; 4] = [Fault::Death, Fault::Eio, Fault::Enospc, Fault::Eintr];
+    struct Armed {
+        /// The number of the step; zero: none.
+        at: u64,
+        fault: Fault,
+        lasting: Lasting,
+        /// What else fails, and where; an empty name is that of every step.
+        there: Option<(String, PathBuf)>,
+    }
+
+    static STEPS: AtomicU64 = AtomicU64::new(0);
+    static ARMED: Mutex<Armed> = Mutex::new(Armed { at: 0, fault: Fault::Death, lasting: Lasting::Once, there: None });
 
     /// Counts steps anew and lets the step `at`, from one on, fail; none where it is zero.
-    pub fn arm(at: u64, fault: Fault) {
-        FAULT.store(FAULTS.iter().position(|one| *one == fault).unwrap_or_default() as u64, SeqCst);
-        AT.store(at, SeqCst);
+    pub fn arm(at: u64, fault: Fault, lasting: Lasting) {
+        set(Armed { at, fault, lasting, there: None });
+    }
+
+    /// Counts steps anew and lets each fail that does this at this path, or each at this path where `step` is empty.
+    pub fn arm_there(step: &str, path: &Path, fault: Fault) {
+        set(Armed { at: 0, fault, lasting: Lasting::There, there: Some((step.to_owned(), path.to_owned())) });
+    }
+
+    fn set(armed: Armed) {
+        *ARMED.lock().unwrap_or_else(PoisonError::into_inner) = armed;
         STEPS.store(0, SeqCst);
     }
 
@@ -132,11 +170,22 @@ pub mod fault {
 
     pub(super) fn before(step: &str, path: &Path) -> io::Result<()> {
         let number = STEPS.fetch_add(1, SeqCst) + 1;
-        if number != AT.load(SeqCst) {
+        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = armed.there.as_ref().is_some_and(|(name, place)| place == path && [step, ""].contains(&&**name));
+        let is_past = armed.lasting == Lasting::FromThen && armed.at > 0 && number > armed.at;
+        if number == armed.at {
+            armed.there = match armed.lasting {
+                Lasting::There => Some((step.to_owned(), path.to_owned())),
+                Lasting::AtPath => Some((String::new(), path.to_owned())),
+                Lasting::Once | Lasting::FromThen => None,
+            };
+        }
+        if number != armed.at && !is_past && !is_there {
             return Ok(());
         }
-        let fault = FAULTS[FAULT.load(SeqCst) as usize];
-        eprintln!("{fault:?} instead of step {number}: {step} {}", path.display());
+        let fault = armed.fault;
+        drop(armed);
+        eprintln!("{fault:?} instead of step {number}: {step}\t{}", path.display());
         let errno = match fault {
             Fault::Death => {
                 kill_process(getpid(), Signal::KILL)?;
@@ -325,6 +374,25 @@ fn copy_sparse(from: &File, to: &File, bytes: u64) -> io::Result<()> {
     copy_range(from, to, 0, bytes)
 }
 
+/// Whether two files have the same bytes.
+pub(crate) fn have_same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    const BLOCK_BYTES: usize = 1 << 16;
+    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    loop {
+        here.clear();
+        there.clear();
+        one.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut here)?;
+        other.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut there)?;
+        if here != there {
+            return Ok(false);
+        }
+        if here.len() < BLOCK_BYTES {
+            return Ok(true);
+        }
+    }
+}
+
 /// Makes a symlink that says what another says, wherever that leads.
 pub(crate) fn symlink(target: &Path, path: &Path) -> Result<(), DiskError> {
     step("make the symlink", path, || Ok(rustix::fs::symlink(target, path)?))
@@ -459,13 +527,18 @@ pub(crate) fn discard(path: &Path, trash: &Path) -> Result<(), DiskError> {
     if inode(path)?.is_none() {
         return Ok(());
     }
-    for number in 0_u64.. {
-        match rename(path, &trash.join(number.to_string())) {
+    // As many names and one more can't all be taken; some may be taken just now.
+    const RACES: usize = 100;
+    let count = list(trash)?.len();
+    let mut discarded = Ok(());
+    for number in count..=2 * count + RACES {
+        discarded = rename(path, &trash.join(number.to_string()));
+        match &discarded {
             Err(error) if error.source.kind() == ErrorKind::AlreadyExists => {}
-            renamed => return renamed,
+            _ => break,
         }
     }
-    unreachable!("a folder has fewer than 2^64 entries")
+    discarded
 }
 
 /// The bytes of the file system of `path` that whoever asks may still use, and all that it has.
@@ -528,11 +601,27 @@ pub(crate) fn exchange(one: &Path, other: &Path) -> Result<bool, DiskError> {
 
 /// Makes a file's bytes and attributes, or a folder's entries, durable.
 pub(crate) fn sync(path: &Path) -> Result<(), DiskError> {
-    // A folder without read permission for its owner can't be opened, but its parent's sync has its attributes.
-    step("sync", path, || match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-        opened => opened?.sync_all(),
-    })
+    match step("sync", path, || File::open(path)?.sync_all()) {
+        // Who may not read it can't sync it alone: a sync of the folder around it has its attributes, not its entries.
+        Err(error) if error.source.kind() == ErrorKind::PermissionDenied => sync_around(path, error),
+        synced => synced,
+    }
+}
+
+/// Makes all of the file system durable that something lies on which can't be opened; `error` says why it can't.
+fn sync_around(path: &Path, error: DiskError) -> Result<(), DiskError> {
+    let device = |path: &Path| step("look at", path, || Ok(fs::symlink_metadata(path)?.dev()));
+    let own = device(path)?;
+    for folder in path.ancestors().skip(1) {
+        if device(folder)? != own {
+            break;
+        }
+        match sync_file_system(folder) {
+            Err(error) if error.source.kind() == ErrorKind::PermissionDenied => {}
+            synced => return synced,
+        }
+    }
+    Err(error)
 }
 
 /// Makes all that was written to the file system of `path` durable.
@@ -621,6 +710,39 @@ mod tests {
         fs::create_dir(&to).unwrap();
         assert_eq!(rename(&from, &to).unwrap_err().source.kind(), ErrorKind::AlreadyExists);
         assert!(from.exists());
+    }
+
+    /// The file system around is synced instead, but not one on which nothing can be opened.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_folder_that_can_t_be_read_is_not_taken_for_one_that_is_durable() {
+        use rustix::thread::set_thread_res_uid;
+        let dir = tempfile::tempdir().unwrap();
+        let mount = |arguments: &[&str]| {
+            std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(dir.path()).status()
+        };
+        if !mount(&["mount", "-t", "tmpfs", "-o", "mode=0711", "tmpfs"]).is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: this test may not mount");
+            return;
+        }
+        let closed = dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o311)).unwrap();
+        let sync_as_another = || {
+            std::thread::scope(|scope| {
+                let other = scope.spawn(|| {
+                    set_thread_res_uid(None, Uid::from_raw(65534), None).unwrap();
+                    sync(&closed)
+                });
+                other.join().unwrap()
+            })
+        };
+        let refused = sync_as_another();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let synced = sync_as_another();
+        assert!(mount(&["umount", "-l"]).unwrap().success());
+        assert_eq!(refused.unwrap_err().source.kind(), ErrorKind::PermissionDenied);
+        synced.unwrap();
     }
 
     #[test]

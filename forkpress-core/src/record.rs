@@ -19,8 +19,12 @@ pub struct BranchRecord {
     /// The branch whose tree it was; none for the first `main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<BranchName>,
-    /// The publish that made it.
+    /// The publish that made it. A power cut may take the counter back, so two may have the same number.
     pub generation: u64,
+    /// The operation that made it, by its number in the log, which no power cut takes back; none in a record of a version
+    /// that did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<u64>,
 }
 
 /// Why a record can't be used.
@@ -48,7 +52,7 @@ impl BranchRecord {
     /// A record of a tree that is published now.
     #[must_use]
     pub fn now(from: Option<BranchName>, generation: u64) -> Self {
-        Self { created_at: rfc3339(SystemTime::now()), from, generation }
+        Self { created_at: rfc3339(SystemTime::now()), from, generation, operation: None }
     }
 
     /// Reads the record at `path`; none where there is no such file.
@@ -112,6 +116,11 @@ mod tests {
             fs::write(&path, record.to_toml()).unwrap();
             assert_eq!(BranchRecord::read(&path).unwrap(), Some(record));
         }
+        let written = BranchRecord { operation: Some(9), ..BranchRecord::now(None, 7) };
+        fs::write(&path, written.to_toml()).unwrap();
+        assert_eq!(BranchRecord::read(&path).unwrap(), Some(written));
+        fs::write(&path, "created_at = 'x'\ngeneration = 1\n").unwrap();
+        assert_eq!(BranchRecord::read(&path).unwrap().unwrap().operation, None, "an earlier version wrote none");
         fs::write(&path, "created_at = 'x'\ngeneration = 1\nfrom = '../main'\n").unwrap();
         assert!(matches!(BranchRecord::read(&path), Err(RecordError::Invalid { .. })));
     }

@@ -7,7 +7,7 @@
 //!
 //! No folder on the way to a path is ever a symlink: what is applied stays inside the tree.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -17,10 +17,13 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::MutationError;
+use super::refusal::{self, Ground, Refusal, Refused, There};
 use super::staged::Folder;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError, step};
 use crate::layout::DATABASE_DIR;
+use crate::name::BranchName;
+use crate::site::Site;
 use crate::tree;
 
 /// From how many touched folders on the whole file system is synced instead of each of them.
@@ -122,9 +125,9 @@ struct Signature {
 }
 
 impl Files {
-    /// Stages, durably, what is to be put into the tree at `branch`.
+    /// Stages, durably, what is to be put into the tree at `branch`. Refuses what could not be put there.
     pub(super) fn prepare(
-        view: FileView,
+        site: &Site,
         branch: &Path,
         folder: PathBuf,
         overlay: &mut dyn Overlay,
@@ -135,20 +138,31 @@ impl Files {
         if let Some(path) = unfit(&changes) {
             return Err(MutationError::UnfitPath { path: path.to_owned() });
         }
+        let to_be = changes.iter().filter(|change| change.after != After::Gone).map(|change| &*change.path);
+        refusal::too_long(&site.layout, to_be).map_or(Ok(()), |refused| Err(MutationError::from(refused)))?;
         let folder = Folder::new(folder);
         for path in [folder.path(), &new_dir(folder.path()), &old_dir(folder.path())] {
             disk::create_folder(path)?;
         }
-        let mut files = Self { list: List::default(), view, seen: Vec::new(), folder };
+        let mut ground = Ground::new(branch, folder.path())?;
+        let mut files = Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), folder };
         let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (number, change) in changes.iter().enumerate() {
+            let refused = |refusal| MutationError::from((change.path.clone(), refusal));
+            if change.after != After::Gone {
+                ground.check_name(&change.path).map_err(refused)?;
+            }
             let (place, old) = match purpose {
                 Purpose::Apply => files.save(&mut looks, number, &change.path)?,
                 Purpose::Create => (looks.look(&change.path)?, None),
             };
-            if purpose == Purpose::Apply && !overlay.is_expected(number, old.as_deref()).map_err(from_overlay)? {
-                stale.push(change.path.clone());
-                continue;
+            if purpose == Purpose::Apply {
+                if !overlay.is_expected(number, old.as_deref()).map_err(from_overlay)? {
+                    stale.push(change.path.clone());
+                    continue;
+                }
+                // A clone has other owners and flags.
+                check_access(&mut ground, &mut looks, change, &place).map_err(refused)?;
             }
             files.make(&mut looks, number, change, &place, overlay)?;
             files.list.touched.push(Touched {
@@ -162,21 +176,56 @@ impl Files {
             return Err(MutationError::Stale { paths: stale });
         }
         files.list.made = files.folders_to_make(&mut looks)?;
+        files.try_out(&mut looks)?;
         let list = files.folder.path().join(LIST);
         step("write", &list, || fs::write(&list, files.list.to_bytes()))?;
         disk::sync_file_system(files.folder.path())?;
         Ok(files)
     }
 
-    /// The files whose folder a dead process left.
+    /// Sees to it that what is to be made can be, and that there is room for it: after all else is staged.
+    fn try_out(&self, looks: &mut Looks<'_>) -> Result<(), MutationError> {
+        let has = || self.list.touched.iter().enumerate().filter(|(_, touched)| touched.has);
+        let scratch = self.folder.path().join("names");
+        disk::create_folder(&scratch)?;
+        let files: Vec<_> = has().map(|(_, touched)| &*touched.path).collect();
+        refusal::try_out(&scratch, &self.list.made, &files)?;
+        if self.view.shares_blocks() {
+            return Ok(());
+        }
+        // What does not lie beside the staged files is copied.
+        let device = |path: &Path| step("look at", path, || Ok(fs::symlink_metadata(path)?.dev()));
+        let own = device(self.folder.path())?;
+        let mut needed_bytes: HashMap<PathBuf, u64> = HashMap::new();
+        for (number, touched) in has() {
+            let folder = looks.root.join(looks.nearest_folder(&touched.path)?);
+            if device(&folder)? != own {
+                let new = new_dir(self.folder.path()).join(number.to_string());
+                let bytes = step("look at", &new, || Ok(fs::symlink_metadata(&new)?.len()))?;
+                let needed = needed_bytes.entry(folder.clone()).or_default();
+                *needed += bytes;
+                if disk::free_and_total_bytes(&folder)?.0 < *needed {
+                    return Err((touched.path.clone(), Refusal::NoRoom { path: folder }).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The files whose folder a dead process left: they may be the only copies, so it stays.
     pub(super) fn open(view: FileView, folder: PathBuf) -> Result<Self, DiskError> {
         let list = List::read(&folder)?;
-        Ok(Self { folder: Folder::new(folder), list, view, seen: Vec::new() })
+        Ok(Self { folder: Folder::left(folder), list, view, seen: Vec::new() })
     }
 
     /// Leaves the folder alone from now on.
     pub(super) fn keep(&mut self) {
         self.folder.keep();
+    }
+
+    /// Lets the folder go when this is dropped, after all.
+    pub(super) fn let_go(&mut self) {
+        self.folder.let_go();
     }
 
     /// Copies what is at a path to `old`, and says what that is. What is written after the look shows as a change.
@@ -207,13 +256,18 @@ impl Files {
         overlay: &mut dyn Overlay,
     ) -> Result<(), MutationError> {
         let path = new_dir(self.folder.path()).join(number.to_string());
+        let shown = &looks.root.join(&change.path);
         let executable = match &change.after {
             After::Gone => return Ok(()),
-            After::Symlink(target) => return Ok(disk::symlink(target, &path)?),
+            After::Symlink(target) => {
+                let refused = |error: DiskError| (change.path.clone(), error.seen(&path, shown).into());
+                return Ok(disk::symlink(target, &path).map_err(refused)?);
+            }
             After::File { executable } => *executable,
         };
         let mut file = step("write", &path, || File::create_new(&path))?;
-        step("write", &path, || overlay.write(number, &mut file))?;
+        // Whoever is told that it failed knows the branch.
+        step("write", shown, || overlay.write(number, &mut file))?;
         let written = step("look at", &path, || Ok(attributes_of(&file.metadata()?)))?;
         let (mode, like) = match place {
             Place::Leaf(before) if !before.is_symlink => (before.attributes.mode, before.attributes),
@@ -274,25 +328,32 @@ impl Files {
         tree.sync(&self.list)
     }
 
-    /// Gives the paths back, durably, what they had, however far [`Self::put_in_place`] or this came before.
-    pub(super) fn take_back(&self, branch: &Path) -> Result<(), DiskError> {
+    /// Gives the paths back, durably, what they had, however far [`Self::put_in_place`] or this came before. Goes on past
+    /// those that it can't give it back.
+    pub(super) fn take_back(&self, name: &BranchName, branch: &Path) -> Result<(), MutationError> {
         let mut tree = Target::new(branch, self.view);
+        let mut failed = Vec::new();
         for touched in &self.list.touched {
-            tree.unlink(&temporary(&touched.path))?;
+            let mut removed = tree.unlink(&temporary(&touched.path));
             if !touched.had {
-                tree.unlink(&touched.path)?;
+                removed = removed.and(tree.unlink(&touched.path));
             }
+            failed.extend(removed.err().map(|error| (&touched.path, error)));
         }
         self.list.made.iter().rev().for_each(|folder| remove_if_empty(&branch.join(folder)));
         // Some of the folders that were seen have gone by now.
         tree.looks = Looks::at(branch);
         for (number, touched) in self.list.touched.iter().enumerate().filter(|(_, touched)| touched.had) {
-            let old = old_dir(self.folder.path()).join(number.to_string());
-            if disk::inode(&old)?.is_some() {
-                tree.put(&old, &touched.path)?;
-            }
+            let restored = tree.restore(&old_dir(self.folder.path()).join(number.to_string()), &touched.path);
+            failed.extend(restored.err().map(|error| (&touched.path, error)));
         }
-        tree.sync(&self.list)
+        // What could be given back is durable even where something else could not.
+        let synced = tree.sync(&self.list);
+        let paths = failed.iter().map(|(path, _)| (*path).clone()).collect();
+        match failed.into_iter().next() {
+            Some((_, source)) => Err(MutationError::NotPutBack { name: name.clone(), paths, source }),
+            None => Ok(synced?),
+        }
     }
 }
 
@@ -332,11 +393,13 @@ impl<'a> Target<'a> {
         if !matches!(self.looks.look(path)?, Place::Leaf(_)) {
             return Ok(());
         }
-        match disk::rename_over(&self.root.join(path), to) {
+        let full = self.root.join(path);
+        match disk::rename_over(&full, to) {
             // An editor may have removed it.
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(DiskError { step: "move away", path: full, ..error }),
             Ok(false) => self.unlink(path),
-            moved => moved.map(drop),
+            Ok(true) => Ok(()),
         }
     }
 
@@ -346,6 +409,34 @@ impl<'a> Target<'a> {
             && matches!(self.looks.look(path)?, Place::Leaf(_))
             && disk::exchange(from, &self.root.join(path))?;
         if is_swapped { Ok(()) } else { self.put(from, path) }
+    }
+
+    /// Gives a path back what `old` is a copy of, unless that was done or the path has it still: what was never changed need
+    /// not be changeable.
+    fn restore(&mut self, old: &Path, path: &Path) -> Result<(), DiskError> {
+        if disk::inode(old)?.is_none() || self.is_like(old, path)? {
+            return Ok(());
+        }
+        self.put(old, path)
+    }
+
+    /// Whether what is at a path has the bytes, the mode and the times of `other`.
+    fn is_like(&mut self, other: &Path, path: &Path) -> Result<bool, DiskError> {
+        let Place::Leaf(now) = self.looks.look(path)? else { return Ok(false) };
+        let full = self.root.join(path);
+        let like = step("compare", &full, || {
+            let wanted = fs::symlink_metadata(other)?;
+            if wanted.is_symlink() || now.is_symlink {
+                return Ok(wanted.is_symlink() && now.is_symlink && fs::read_link(other)? == fs::read_link(&full)?);
+            }
+            let attributes = attributes_of(&wanted);
+            Ok(wanted.len() == now.size_bytes
+                && attributes.mode == now.attributes.mode
+                && attributes.modified == now.attributes.modified
+                && disk::have_same_bytes(other, &full)?)
+        });
+        // One that can't be read can be replaced all the same.
+        Ok(like.unwrap_or(false))
     }
 
     /// Puts the file or symlink at `from` where `path` is, in place of what is there: a folder only if it has no files.
@@ -377,7 +468,8 @@ impl<'a> Target<'a> {
                 folders_of(path).next().map_or(Ok(()), |folder| self.make_folder(folder))?;
                 let like = self.looks.folder_attributes(path)?;
                 disk::create_folder(&full)?;
-                disk::set_attributes(&full, &like)
+                // Whoever makes it puts something in it.
+                disk::set_attributes(&full, &Attributes { mode: like.mode | 0o700, ..like })
             }
             Place::Leaf(_) | Place::Other => {
                 step("make the folder", &full, || Err(io::ErrorKind::NotADirectory.into()))
@@ -511,7 +603,10 @@ impl<'a> Looks<'a> {
         }
         let full = self.root.join(path);
         step("look at", &full, || match fs::symlink_metadata(&full) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Nothing),
+            // Nothing has a name that nothing can have.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
+                Ok(Place::Nothing)
+            }
             metadata => {
                 let metadata = metadata?;
                 Ok(match metadata.file_type() {
@@ -539,16 +634,39 @@ impl<'a> Looks<'a> {
         Ok(true)
     }
 
-    /// The attributes of the nearest folder around a path that there is.
-    fn folder_attributes(&mut self, path: &Path) -> Result<Attributes, DiskError> {
-        let mut nearest = self.root.to_owned();
+    /// The nearest folder around a path that there is; the tree itself has an empty path.
+    fn nearest_folder<'p>(&mut self, path: &'p Path) -> Result<&'p Path, DiskError> {
         for folder in folders_of(path) {
             if self.look(folder)? == Place::Folder {
-                nearest.push(folder);
-                break;
+                return Ok(folder);
             }
         }
+        Ok(Path::new(""))
+    }
+
+    /// The attributes of that folder.
+    fn folder_attributes(&mut self, path: &Path) -> Result<Attributes, DiskError> {
+        let nearest = self.root.join(self.nearest_folder(path)?);
         step("look at", &nearest, || Ok(attributes_of(&fs::symlink_metadata(&nearest)?)))
+    }
+}
+
+/// Refuses a change that the file system would refuse. What is behind a symlink or a file is refused elsewhere.
+fn check_access(ground: &mut Ground<'_>, looks: &mut Looks<'_>, change: &Change, place: &Place) -> Result<(), Refusal> {
+    let has = change.after != After::Gone;
+    let there = match place {
+        Place::Nothing if has => There::Nothing,
+        Place::Folder if has => There::Folder,
+        Place::Leaf(_) => There::Leaf,
+        Place::Nothing | Place::Folder | Place::Other => return Ok(()),
+    };
+    let folder = looks.nearest_folder(&change.path)?;
+    ground.check_access(refusal::Target { path: &change.path, folder, there })
+}
+
+impl From<Refused> for MutationError {
+    fn from((path, source): Refused) -> Self {
+        Self::Refused { path, source }
     }
 }
 

@@ -112,12 +112,16 @@ pub(super) fn create(
     let trees = names.iter().map(|name| tree(name, &cow.staged_tree(name), record.clone()));
     let intent = Intent { entry, trees: trees.collect::<Result<_, _>>()? };
     let entries = staged.entries();
-    let published = publish(site, intent, begun, patience);
-    if matches!(published, Ok(_) | Err(MutationError::Unfinished { .. })) {
-        staged.keep();
-        folders.iter_mut().for_each(Folder::keep);
-    }
-    let report = published?;
+    // Once the first is in its place, recovery needs the others, whatever becomes of this process. The lock is held until all
+    // that goes is gone: afterwards another command may have a tree there.
+    staged.keep();
+    folders.iter_mut().for_each(Folder::keep);
+    let report = publish(site, intent, &mut begun, patience).inspect_err(|error| {
+        if !matches!(error, MutationError::Unfinished { .. }) {
+            staged.let_go();
+            folders.iter_mut().for_each(Folder::let_go);
+        }
+    })?;
     Ok(Report { held: report.held + held, entries, retaken, ..report })
 }
 
@@ -125,7 +129,7 @@ pub(super) fn create(
 pub(super) fn undo(
     site: &Site,
     undone: &Entry,
-    begun: Begun,
+    mut begun: Begun,
     patience: &mut Patience<'_>,
 ) -> Result<Report, MutationError> {
     let cow = site.layout.cow();
@@ -160,7 +164,7 @@ pub(super) fn undo(
         also: others.iter().map(|tree| Sibling { name: tree.name.clone(), before: before(tree) }).collect(),
         ..Entry::begin(site, Operation::Undo, first.name.clone(), None)?
     };
-    publish(site, Intent { entry, trees }, begun, patience)
+    publish(site, Intent { entry, trees }, &mut begun, patience)
 }
 
 /// Refuses names that branches or other things have.
@@ -174,11 +178,11 @@ fn tree(name: &BranchName, path: &std::path::Path, record: BranchRecord) -> Resu
     Ok(Tree { name: name.clone(), identity: disk::identity(path)?.ok_or_else(missing)?, record })
 }
 
-/// Moves the trees of an intent, all of them or none.
+/// Moves the trees of an intent, all of them or none. Whoever begun keeps the lock.
 fn publish(
     site: &Site,
     mut intent: Intent,
-    mut begun: Begun,
+    begun: &mut Begun,
     patience: &mut Patience<'_>,
 ) -> Result<Report, MutationError> {
     let cow = site.layout.cow();
@@ -194,7 +198,7 @@ fn publish(
     intent.entry.took_ms = u64::try_from(begun.since.elapsed().as_millis()).ok();
     intent.entry.held_us = u64::try_from(held.as_micros()).ok();
     conclude(site, &intent).map_err(|source| unfinished(&intent, source))?;
-    Ok(Report { operation: intent.entry, generation, held, entries: 0, retaken: 0, recovered: begun.recovered })
+    Ok(Report { operation: intent.entry, generation, held, entries: 0, retaken: 0, recovered: begun.recovered.take() })
 }
 
 /// The steps that no request may see one by one.
@@ -242,8 +246,10 @@ fn prepare_records(site: &Site, intent: &mut Intent, generation: u64) -> Result<
         return Ok(Vec::new());
     }
     let cow = site.layout.cow();
+    let operation = Some(intent.entry.id);
     let prepare = |tree: &mut Tree| {
         tree.record.generation = generation;
+        tree.record.operation = operation;
         disk::prepare_replacement_unsynced(&cow.record(&tree.name), tree.record.to_toml().as_bytes())
     };
     let records = intent.trees.iter_mut().map(prepare).collect::<Result<_, _>>()?;

@@ -11,13 +11,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::engine::recover_under_lock;
+use super::engine::{put_aside, recover_under_lock};
 use super::journal::read_toml;
 use super::staged::Staged;
 use super::{MutationError, spare};
@@ -238,8 +238,9 @@ fn move_all(
             put_aside(site.layout.cow(), &branch.name)?;
         }
         disk::sync(&site.layout.cow().records_dir())?;
-        Conversion { phase: Phase::Switching, ..conversion }.write(&site.layout)?;
+        // Where this fails it may be written all the same, and then whoever comes next needs the copies.
         staged.iter_mut().for_each(Staged::keep);
+        Conversion { phase: Phase::Switching, ..conversion }.write(&site.layout)?;
         switch(site, conversion, publish.generation())?;
         return Ok(kept.len());
     }
@@ -312,7 +313,7 @@ fn check(source: &Path, copy: &Path) -> Result<(), ConvertError> {
             let is_same_age =
                 |found: &fs::Metadata| found.len() == mine.len() && found.modified().ok() == mine.modified().ok();
             let Ok(before) = fs::symlink_metadata(&original) else { continue };
-            if is_same_age(&before) && !have_same_bytes(&original, entry.path())? {
+            if is_same_age(&before) && !disk::have_same_bytes(&original, entry.path())? {
                 let is_still = fs::symlink_metadata(&original).is_ok_and(|after| is_same_age(&after));
                 if is_still {
                     return Ok(Some(entry.path().to_owned()));
@@ -322,31 +323,6 @@ fn check(source: &Path, copy: &Path) -> Result<(), ConvertError> {
         Ok(None)
     })?;
     differs.map_or(Ok(()), |path| Err(ConvertError::Differs { path }))
-}
-
-fn have_same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
-    const BLOCK_BYTES: usize = 1 << 16;
-    let (mut one, mut other) = (fs::File::open(one)?, fs::File::open(other)?);
-    let (mut here, mut there) = (Vec::new(), Vec::new());
-    loop {
-        here.clear();
-        there.clear();
-        one.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut here)?;
-        other.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut there)?;
-        if here != there {
-            return Ok(false);
-        }
-        if here.len() < BLOCK_BYTES {
-            return Ok(true);
-        }
-    }
-}
-
-fn put_aside(cow: &CowLayout, name: &BranchName) -> Result<(), DiskError> {
-    match disk::inode(&cow.record(name))? {
-        None => Ok(()),
-        Some(_) => disk::rename(&cow.record(name), &cow.record_aside(name)),
-    }
 }
 
 /// The branches that are aside.
@@ -369,7 +345,7 @@ fn switch(site: &Site, conversion: Conversion, generation: u64) -> Result<(), Co
         let public = site.layout.public_branch(name);
         if old.image().is_some() {
             storage::link(&old, name, false)?;
-        } else if step("look at", &public, || Ok(fs::symlink_metadata(&public).is_ok_and(|found| found.is_dir())))? {
+        } else if is_folder(&public)? {
             disk::rename(&public, &former.join(name.as_str()))?;
         }
         if new.image().is_some() {
@@ -389,6 +365,13 @@ fn switch(site: &Site, conversion: Conversion, generation: u64) -> Result<(), Co
     write_view(site, &new, conversion.to)?;
     Conversion { phase: Phase::Switched, ..conversion }.write(&site.layout)?;
     put_back(cow, Some(generation))
+}
+
+fn is_folder(path: &Path) -> Result<bool, DiskError> {
+    step("look at", path, || match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => Ok(found?.is_dir()),
+    })
 }
 
 /// Gives the branches that are aside their records back, of this publish where there was one.
@@ -496,6 +479,9 @@ pub(super) fn heal_under_lock(
 }
 
 /// Whether a conversion has begun and not ended.
-pub(super) fn is_begun(layout: &SiteLayout) -> bool {
-    layout.conversion().exists()
+///
+/// # Errors
+/// [`DiskError`]; that it can't be told is not that there is none.
+pub(super) fn is_begun(layout: &SiteLayout) -> Result<bool, DiskError> {
+    Ok(disk::inode(&layout.conversion())?.is_some())
 }

@@ -19,6 +19,7 @@ use crate::config::SiteConfig;
 use crate::database::DatabaseError;
 use crate::disk::{self, DiskError};
 use crate::file::{self, Replacement};
+use crate::layout::CowLayout;
 use crate::lock::{self, GATE_HOLD, LockError, Mutation, Patience, Publish};
 use crate::name::BranchName;
 use crate::progress::Progress;
@@ -150,8 +151,7 @@ pub(super) fn prepare<'site>(
     })?;
     let files = put.map(|overlay| {
         let folder = site.layout.cow().staged_files(&intent.entry.name);
-        let (view, path) = (site.config.file_view, &source.path);
-        with_room(site, || Files::prepare(view, path, folder.clone(), &mut *overlay, Purpose::Create))
+        with_room(site, || Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create))
     });
     let files = files.transpose()?;
     let record = Some(BranchRecord::now(Some(from.clone()), 0));
@@ -169,9 +169,7 @@ fn prepare_files<'site>(
     let name = &intent.entry.name;
     let (branch, folder) = (site.layout.branch(name), site.layout.cow().staged_files(name));
     keep::keep_disk_free(site)?;
-    let files = with_room(site, || {
-        Files::prepare(site.config.file_view, &branch, folder.clone(), &mut *overlay, Purpose::Apply)
-    })?;
+    let files = with_room(site, || Files::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply))?;
     intent.entry.files = true;
     intent.record.clone_from(&intent.entry.before);
     Ok(Prepared { site, intent, tree: None, staged: None, files: Some(files), begun })
@@ -330,7 +328,7 @@ impl Prepared<'_> {
                 Err(error) => break Err(error.into()),
             };
             let published = if intent.entry.files {
-                publish_files(site, &mut intent, files.as_ref(), &mut record, &publish).map(|()| 0)
+                publish_files(site, &mut intent, files.as_mut(), &mut record, &publish).map(|()| 0)
             } else {
                 let staged = staged.as_mut().map(|staged| (staged, files.as_ref()));
                 publish_now(site, &mut intent, tree.as_deref(), staged, &mut record, &publish, patience)
@@ -351,14 +349,6 @@ impl Prepared<'_> {
                 _ => break published,
             }
         };
-        let is_begun =
-            matches!(published, Ok(_) | Err(MutationError::Unfinished { .. } | MutationError::Halfway { .. }));
-        if let (true, Some(staged)) = (is_begun, &mut staged) {
-            staged.keep();
-        }
-        if let (true, Some(files)) = (is_begun && intent.entry.files, &mut files) {
-            files.keep();
-        }
         let entries = staged.as_ref().map_or(0, Staged::entries);
         match published {
             Err(MutationError::Unfinished { .. } | MutationError::Halfway { .. }) => {}
@@ -399,29 +389,49 @@ fn publish_now(
 ) -> Result<u64, MutationError> {
     check_branch(site, intent)?;
     let timeout = patience.deadline().remaining().min(GATE_HOLD);
-    let mut retaken = 0;
+    let (mut retaken, mut waiting) = (0, None);
     if let Some((staged, files)) = staged {
         retaken = staged.refresh(timeout)?;
-        files.map_or(Ok(()), |files| files.put_in_place(staged.path()))?;
+        let refused = |error: DiskError| refused_in(staged.path(), &site.layout.branch(&intent.entry.name), error);
+        files.map_or(Ok(()), |files| files.put_in_place(staged.path())).map_err(refused)?;
+        waiting = Some(staged);
     }
     if let (Some(tree), None) = (tree, intent.new) {
         intent.new = disk::identity(tree)?;
         intent.write(&site.layout.cow().intent())?;
     }
     renew_record(site, intent, record, publish)?;
+    // From here on what is staged may be the tree that the branch had.
+    waiting.iter_mut().for_each(|staged| staged.keep());
     move_trees(site, intent, tree).map_err(|source| {
         let lost = intent.old.is_some() && tree.is_some() && branch::show(site, &intent.entry.name).is_err();
-        if lost { unfinished(intent, source) } else { source.into() }
+        if lost {
+            return unfinished(intent, source);
+        }
+        if let Some(staged) = &mut waiting
+            && disk::identity(staged.path()).is_ok_and(|found| found == intent.new)
+        {
+            staged.let_go();
+        }
+        source.into()
     })?;
     settle(site, intent, record.take()).map_err(|source| unfinished(intent, source))?;
     Ok(retaken)
+}
+
+/// An error of a step in a staged tree, of which nothing stays, as it is told to who knows the branch.
+fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> MutationError {
+    match error.path.strip_prefix(tree).map(Path::to_owned) {
+        Ok(path) => MutationError::Refused { path, source: error.seen(tree, branch).into() },
+        Err(_) => error.into(),
+    }
 }
 
 /// Puts files into the tree of a branch. The branch's record is aside until they are all in place.
 fn publish_files(
     site: &Site,
     intent: &mut Intent,
-    files: Option<&Files>,
+    files: Option<&mut Files>,
     record: &mut Option<Replacement>,
     publish: &Publish<'_>,
 ) -> Result<(), MutationError> {
@@ -433,29 +443,46 @@ fn publish_files(
     }
     renew_record(site, intent, record, publish)?;
     let name = &intent.entry.name;
+    // From here on they are the only way back.
+    files.keep();
     let mut put = || {
-        put_aside(site, name)?;
+        put_aside(site.layout.cow(), name)?;
+        disk::sync(&site.layout.cow().records_dir())?;
         files.put_in_place(&branch)?;
         record.take().map_or(Ok(()), |record| disk::place(record, &site.layout.cow().record(name)))
     };
     put().map_err(|source| match take_back(site, intent, files) {
-        Ok(()) => source.into(),
-        Err(_) => MutationError::Halfway { name: name.clone(), source },
+        Ok(()) => {
+            files.let_go();
+            source.into()
+        }
+        Err(way_back) => MutationError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },
     })
 }
 
-/// Makes a branch, durably, one that nobody serves.
-fn put_aside(site: &Site, name: &BranchName) -> Result<(), DiskError> {
-    let cow = site.layout.cow();
-    disk::rename(&cow.record(name), &cow.record_aside(name))?;
-    disk::sync(&cow.records_dir())
+/// Makes a branch one that nobody serves, for as long as its record is aside. The caller syncs.
+pub(super) fn put_aside(cow: &CowLayout, name: &BranchName) -> Result<(), DiskError> {
+    let (record, aside) = (cow.record(name), cow.record_aside(name));
+    if disk::inode(&record)?.is_none() {
+        return Ok(());
+    }
+    // A power cut may have brought one back that was removed when the record was there again.
+    disk::unlink(&aside)?;
+    disk::rename(&record, &aside)
 }
 
 /// Gives a branch back, durably, the files that it had, and then the record. Safe to interrupt.
 fn take_back(site: &Site, intent: &Intent, files: &Files) -> Result<(), MutationError> {
-    files.take_back(&site.layout.branch(&intent.entry.name))?;
+    let (cow, name) = (site.layout.cow(), &intent.entry.name);
+    files.take_back(name, &site.layout.branch(name))?;
+    let (record, aside) = (cow.record(name), cow.record_aside(name));
+    if disk::inode(&record)?.is_none() && disk::inode(&aside)?.is_some() {
+        // That needs no room, and the disk may be full.
+        disk::rename(&aside, &record)?;
+        disk::sync(&cow.records_dir())?;
+    }
     restore_record(site, intent)?;
-    Ok(disk::remove(&site.layout.cow().record_aside(&intent.entry.name))?)
+    Ok(disk::remove(&aside)?)
 }
 
 /// Refuses what can't be done, or not as it was prepared, to the branch as it is by now.
@@ -484,6 +511,7 @@ fn renew_record(
 fn prepare_record(site: &Site, intent: &mut Intent, generation: u64) -> Result<Option<Replacement>, DiskError> {
     let Some(record) = &mut intent.record else { return Ok(None) };
     record.generation = generation;
+    record.operation = Some(intent.entry.id);
     let path = site.layout.cow().record(&intent.entry.name);
     disk::prepare_replacement(&path, record.to_toml().as_bytes()).map(Some)
 }
@@ -570,17 +598,18 @@ fn drop_intent(site: &Site) -> Result<(), DiskError> {
 
 /// Sees to it that the site is still where it was when it was opened, and that nobody has died while they moved it.
 fn heal_conversion(site: &Site, mutation: &mut Mutation<'_>, patience: &mut Patience<'_>) -> Result<(), MutationError> {
-    if convert::is_begun(&site.layout) {
+    if convert::is_begun(&site.layout)? {
         match convert::heal_under_lock(site, mutation, patience) {
             Ok(()) | Err(ConvertError::OldStays(_)) => {}
             Err(ConvertError::Mutation(error)) => return Err(error),
             Err(source) => return Err(MutationError::Conversion(Box::new(source))),
         }
     }
-    match SiteConfig::read(&site.layout.config()) {
-        Ok(config) if config.file_view != site.config.file_view => Err(MutationError::Converted),
-        _ => Ok(branch::check_storage(site)?),
+    // Where it can't be told where the branches are by now, nothing is changed.
+    if SiteConfig::read(&site.layout.config())?.file_view != site.config.file_view {
+        return Err(MutationError::Converted);
     }
+    Ok(branch::check_storage(site)?)
 }
 
 /// Brings what a dead process left to its end, unless a living one is at work: that one does it.
@@ -666,14 +695,21 @@ fn finish_files(
     let cow = site.layout.cow();
     let name = &intent.entry.name;
     let record = BranchRecord::read(&cow.record(name))?;
-    let is_after = record.is_some() && record != intent.entry.before;
+    let is_after = intent.has_published(record.as_ref());
     if is_after {
         conclude(site, &intent)?;
     } else {
         if record.is_none() {
-            let files = Files::open(site.config.file_view, cow.staged_files(name))?;
-            let _publish = mutation.publish(&owned(&intent.entry), patience)?;
-            take_back(site, &intent, &files)?;
+            let folder = cow.staged_files(name);
+            if disk::inode(&folder)?.is_none() {
+                return Err(MutationError::CopiesGone { name: name.clone(), path: folder });
+            }
+            let files = Files::open(site.config.file_view, folder)?;
+            // What is kept goes after this publish, in which nobody waits for that.
+            with_room(site, || {
+                let _publish = mutation.publish(&owned(&intent.entry), patience)?;
+                take_back(site, &intent, &files)
+            })?;
         }
         // It is still there where somebody died between the record's return and this.
         disk::remove(&cow.record_aside(name))?;

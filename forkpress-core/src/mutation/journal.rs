@@ -68,6 +68,18 @@ impl Intent {
         }
     }
 
+    /// Whether files that the mutation puts into a branch are all in place: the branch's record, as it is now, is that of
+    /// the mutation. The record says which operation made it; the number of the publish alone would not do, since a power
+    /// cut may take that counter back, and the record before have the same.
+    pub(super) fn has_published(&self, now: Option<&BranchRecord>) -> bool {
+        let Some(now) = now else { return false };
+        match self.record.as_ref().and_then(|record| record.operation) {
+            Some(operation) => now.operation == Some(operation),
+            // An earlier version wrote this, and its records tell no more.
+            None => self.entry.before.as_ref() != Some(now),
+        }
+    }
+
     /// Writes the intent durably.
     pub(super) fn write(&self, path: &Path) -> Result<(), DiskError> {
         let text = toml::to_string(self).expect("an intent is plain values");
@@ -147,6 +159,30 @@ mod tests {
             let found = Found { branch, waiting };
             assert_eq!(intent(old, new).ending(found), ending, "{old:?} -> {new:?}, {found:?}");
         }
+    }
+
+    #[test]
+    fn the_operation_in_the_record_tells_before_from_after_whatever_generation_it_has() {
+        let record = |operation, generation| BranchRecord { generation, operation, ..BranchRecord::now(None, 0) };
+        let of = |before: BranchRecord, after: BranchRecord| {
+            let intent = intent(Some(1), None);
+            let entry = Entry { files: true, before: Some(before), ..intent.entry };
+            Intent { entry, record: Some(after), ..intent }
+        };
+        for (old, new) in [(3, 4), (4, 4), (4, 1)] {
+            let (before, after) = (record(Some(6), old), record(Some(7), new));
+            let intent = of(before.clone(), after.clone());
+            assert!(!intent.has_published(Some(&before)), "{old} {new}");
+            assert!(intent.has_published(Some(&after)), "{old} {new}");
+            assert!(!intent.has_published(None));
+        }
+        // Of an earlier version, or of one that was updated between two pushes.
+        let (before, after) = (record(None, 3), record(None, 4));
+        let intent = of(before.clone(), after.clone());
+        assert!(intent.has_published(Some(&after)) && !intent.has_published(Some(&before)));
+        let (before, after) = (record(None, 3), record(Some(7), 3));
+        let intent = of(before.clone(), after.clone());
+        assert!(intent.has_published(Some(&after)) && !intent.has_published(Some(&before)));
     }
 
     #[test]

@@ -204,7 +204,20 @@ fn drop_trees(
 pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     let trash = site.layout.cow().trash_dir();
     let _lock = disk::lock_folder(&trash)?;
-    disk::list(&trash)?.iter().try_for_each(|path| disk::remove(path))
+    remove_all_in(&trash)?.1.map_or(Ok(()), Err)
+}
+
+/// Removes what is in a folder and says whether that was anything, and why the first stays that can't be removed: it keeps
+/// nothing else from going.
+fn remove_all_in(folder: &Path) -> Result<(bool, Option<DiskError>), DiskError> {
+    let (mut is_any, mut first) = (false, None);
+    for path in disk::list(folder)? {
+        match disk::remove(&path) {
+            Ok(()) => is_any = true,
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    Ok((is_any, first))
 }
 
 /// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. One does so at a time, and one
@@ -218,7 +231,8 @@ pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationErr
     let Some(waiting) = disk::try_lock_folder(site.layout.cow().dir())? else { return Ok(()) };
     let _at_work = disk::lock_folder(&site.layout.cow().log_dir())?;
     drop(waiting);
-    empty_trash(site)?;
+    // What can't be removed now is tried again below, and said then.
+    let _: Result<(), DiskError> = empty_trash(site);
     let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
     drop_trees(site, surplus, patience, &Silent)?;
     Ok(empty_trash(site)?)
@@ -248,20 +262,28 @@ fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError>
 /// False where there is nothing left to free.
 pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
-    if disk::list(&cow.trash_dir())?.is_empty() && !spare::drop_all(site)? {
-        let history = History::read(cow)?;
-        match history.owners().find(|entry| cow.kept_tree(entry.slot).exists()) {
-            Some(entry) => {
-                disk::discard(&cow.kept_tree(entry.slot), &cow.trash_dir())?;
-                log(site, [format!("removed what operation {} ({entry}) kept, as {}", entry.id, Why::NoRoom)]);
-            }
-            None => return Ok(false),
+    // Whether or not another process is at it, too.
+    if remove_all_in(&cow.trash_dir())?.0 {
+        return Ok(true);
+    }
+    while drop_something(site)? {
+        if remove_all_in(&cow.trash_dir())?.0 {
+            return Ok(true);
         }
     }
-    // Whether or not another process is at it, too.
-    for path in disk::list(&cow.trash_dir())? {
-        disk::remove(&path)?;
+    Ok(false)
+}
+
+/// Moves the spares or, where there is none, the oldest tree that is kept into the trash; false where there is nothing left.
+fn drop_something(site: &Site) -> Result<bool, MutationError> {
+    let cow = site.layout.cow();
+    if spare::drop_all(site)? {
+        return Ok(true);
     }
+    let history = History::read(cow)?;
+    let Some(oldest) = history.owners().find(|entry| cow.kept_tree(entry.slot).exists()) else { return Ok(false) };
+    disk::discard(&cow.kept_tree(oldest.slot), &cow.trash_dir())?;
+    log(site, [format!("removed what operation {} ({oldest}) kept, as {}", oldest.id, Why::NoRoom)]);
     Ok(true)
 }
 

@@ -20,6 +20,7 @@ mod engine;
 pub mod history;
 mod journal;
 pub mod keep;
+pub mod refusal;
 pub mod spare;
 mod staged;
 
@@ -31,6 +32,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::branch::BranchError;
+use crate::config::ConfigError;
 use crate::database::DatabaseError;
 use crate::disk::{self, DiskError};
 use crate::lock::{self, LockError, Patience};
@@ -43,6 +45,7 @@ use apply::Overlay;
 pub use engine::Prepared;
 use engine::{Change, Plan, Put, prepare};
 use history::Entry;
+use refusal::Refusal;
 
 /// What a mutation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,8 +82,9 @@ impl fmt::Display for Recovered {
     }
 }
 
-/// Why a mutation did not happen. The site is then as it was, but for [`MutationError::Unfinished`] and
-/// [`MutationError::Halfway`].
+/// Why a mutation did not happen. The site is then as it was, but for [`MutationError::Unfinished`],
+/// [`MutationError::Halfway`], and as another operation left it for [`MutationError::NotPutBack`] and
+/// [`MutationError::CopiesGone`].
 #[derive(Debug, Error)]
 pub enum MutationError {
     /// `main` always exists.
@@ -164,6 +168,25 @@ pub enum MutationError {
         /// The path inside the branch.
         path: PathBuf,
     },
+    /// What a branch had before an operation that died is not where that operation put it, so it can't be had back.
+    #[error("branch '{name}' is not served: what it had before an operation that died is gone from {path}")]
+    CopiesGone {
+        /// The branch.
+        name: BranchName,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The file system would refuse to change this path, so nothing was changed.
+    #[error("cannot change {}", path.display())]
+    Refused {
+        /// The path inside the branch.
+        path: PathBuf,
+        /// Why.
+        source: Refusal,
+    },
+    /// The site's settings can't be read, so it can't be told where its branches are.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// What is to be put into a branch can't be had.
     #[error("cannot read what is to be applied")]
     Overlay {
@@ -172,11 +195,28 @@ pub enum MutationError {
     },
     /// Some files of a branch were changed, the next one failed, and they could not be changed back. Nobody is served
     /// the branch until the next mutation does that.
-    #[error("branch '{name}' is half changed, and not served until the next command that changes a branch mends it")]
+    #[error(
+        "{cause} ({}); branch '{name}' is half changed, and not served until the next command that changes a branch mends it",
+        cause.source
+    )]
     Halfway {
         /// The branch.
         name: BranchName,
         /// The step that failed.
+        cause: DiskError,
+        /// Why what had been done could not be taken back.
+        #[source]
+        way_back: Box<MutationError>,
+    },
+    /// Files of a branch could not be given back what they had before an operation that failed or died; all others were.
+    /// What they had is still kept, nobody is served the branch, and the next mutation tries again.
+    #[error("branch '{name}' is not served: what it had cannot be put back at {}", list_of(paths))]
+    NotPutBack {
+        /// The branch.
+        name: BranchName,
+        /// Their paths inside the branch.
+        paths: Vec<PathBuf>,
+        /// The first step that failed.
         source: DiskError,
     },
     /// While this command waited, the site was given another file view, so what it knows of the site is old.
@@ -243,6 +283,8 @@ impl MutationError {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
             Self::Disk(DiskError { source, .. })
+            | Self::NotPutBack { source: DiskError { source, .. }, .. }
+            | Self::Refused { source: Refusal::Step(DiskError { source, .. }), .. }
             | Self::Database(DatabaseError::Disk(DiskError { source, .. }))
             | Self::Overlay { source } => matches!(source.kind(), StorageFull | QuotaExceeded),
             Self::Database(DatabaseError::Sqlite { source, .. }) => {
@@ -436,7 +478,12 @@ pub fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recove
 /// [`DiskError`].
 pub fn is_unfinished(site: &Site) -> Result<bool, DiskError> {
     let cow = site.layout.cow();
-    Ok(cow.intent().exists() || cow.batch_intent().exists() || !disk::list(&cow.staging_dir())?.is_empty())
+    for note in [cow.intent(), cow.batch_intent()] {
+        if disk::inode(&note)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(convert::is_begun(&site.layout)? || !disk::list(&cow.staging_dir())?.is_empty())
 }
 
 /// What interrupted operations have left, in words. Changes nothing, and takes no lock: what is said of an operation that
@@ -454,7 +501,7 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, MutationError> {
     for entry in [one, batch::intended(site)?].into_iter().flatten() {
         found.push(format!("'{entry}', in which process {} died", entry.pid));
     }
-    if convert::is_begun(&site.layout) {
+    if convert::is_begun(&site.layout)? {
         found.push("a conversion of the storage".to_owned());
     }
     // What is in the trash is no operation's any more: it is removed in the background.

@@ -62,10 +62,10 @@ pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, MutationError>
     let now = if wanted > 0 { Some(Tree::walk(&main.path)?) } else { None };
     let needed_bytes = |tree: &Tree| if site.config.file_view.shares_blocks() { 0 } else { tree.bytes() };
     let mut good = 0;
-    let has_room = |bytes| Ok::<_, DiskError>(Room::of(site)?.without(bytes).is_low());
+    let has_room = |bytes| Ok::<_, DiskError>(!Room::of(site)?.without(bytes).is_low());
     for spare in list(site)? {
         let is_good = match &now {
-            Some(now) => good < wanted && !has_room(0)? && read(&spare)?.is_some_and(|walk| is_near(&walk, now)),
+            Some(now) => good < wanted && has_room(0)? && read(&spare)?.is_some_and(|walk| is_near(&walk, now)),
             None => false,
         };
         if is_good {
@@ -76,7 +76,7 @@ pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, MutationError>
         }
     }
     if let Some(now) = now {
-        while good < wanted && !has_room(needed_bytes(&now))? && make(site, progress)? {
+        while good < wanted && has_room(needed_bytes(&now))? && make(site, progress)? {
             good += 1;
             kept.made += 1;
         }

@@ -170,35 +170,56 @@ impl Staged {
         self.database.wait_for_turn(deadline)
     }
 
-    /// Leaves what is at the tree's path alone from now on.
+    /// Leaves what is at the tree's path alone from now on: it may be another tree's only place.
     pub(super) fn keep(&mut self) {
         self.folder.keep();
+    }
+
+    /// Lets what is at the tree's path go when this is dropped, after all.
+    pub(super) fn let_go(&mut self) {
+        self.folder.let_go();
     }
 }
 
 /// A folder that goes when it is dropped. Where it can't, the next mutation removes it.
+///
+/// It must never go with the only copy of anything: before it may get one it is kept, and let go again only when that copy
+/// is elsewhere, too.
 #[derive(Debug)]
-pub(super) struct Folder(Option<PathBuf>);
+pub(super) struct Folder {
+    path: PathBuf,
+    is_kept: bool,
+}
 
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self(Some(path))
+        Self { path, is_kept: false }
+    }
+
+    /// One that a dead process left. It stays.
+    pub(super) fn left(path: PathBuf) -> Self {
+        Self { path, is_kept: true }
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.0.as_deref().expect("a kept folder is not asked for")
+        &self.path
     }
 
     /// Leaves the folder alone from now on.
     pub(super) fn keep(&mut self) {
-        self.0 = None;
+        self.is_kept = true;
+    }
+
+    /// Lets it go when it is dropped, after all.
+    pub(super) fn let_go(&mut self) {
+        self.is_kept = false;
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _: Result<(), DiskError> = disk::remove(path);
+        if !self.is_kept {
+            let _: Result<(), DiskError> = disk::remove(&self.path);
         }
     }
 }

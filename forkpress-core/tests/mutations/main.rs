@@ -47,6 +47,8 @@ macro_rules! conformance {
                 an_apply_changes_what_it_names_and_nothing_else_and_can_be_undone_and_done_again
                 an_apply_is_refused_whole_where_a_file_is_not_what_it_is_thought_to_be
                 an_apply_never_leads_through_a_symlink
+                what_the_file_system_refuses_is_refused_by_name_before_anything_changes
+                a_file_that_nobody_may_change_refuses_an_apply_and_its_undo_by_name
                 a_branch_created_with_files_is_its_source_but_for_them
                 a_foreign_writer_delays_a_branch_and_never_tears_it
                 a_foreign_writer_that_does_not_end_is_given_up_on
@@ -526,6 +528,97 @@ fn an_apply_never_leads_through_a_symlink(place: Place, _: Kind, view: FileView)
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
 }
 
+/// What is refused names this path of the branch, changes nothing and leaves nothing.
+fn refuses(world: &World, path: &str, mutate: &dyn Fn() -> Result<mutation::Report, MutationError>) {
+    let before = files(&world.path("main"));
+    let error = mutate().unwrap_err();
+    let MutationError::Refused { path: refused, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(refused, Path::new(path), "{}", message(&error));
+    assert_eq!(files(&world.path("main")), before);
+    assert_eq!(world.branches(), ["main"]);
+    assert!(world.site.layout.cow().record(&BranchName::main()).exists(), "main is served");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+fn what_the_file_system_refuses_is_refused_by_name_before_anything_changes(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let long_name = "n".repeat(256);
+    let (new_folder, nested) = (format!("new/{long_name}/file"), format!("a/b/c/{long_name}"));
+    let deep = "folder/".repeat(600) + "file";
+    let all = [&*long_name, &new_folder, &nested, &format!("plugin/{long_name}"), &deep];
+    for path in all {
+        let edits = || {
+            Edits::of(&[("plugin/b.php", Some("b"), None), ("flat", Some("flat"), Some("F")), (path, None, Some("x"))])
+        };
+        let named = if path == new_folder { &new_folder[..new_folder.len() - "/file".len()] } else { path };
+        refuses(&world, named, &|| world.apply("main", &mut edits()));
+        refuses(&world, named, &|| world.create_with("x", &mut edits()));
+    }
+    let target = format!("->{}", "t".repeat(5000));
+    let edits = || Edits::of(&[("flat", Some("flat"), None), ("link", None, Some(&target))]);
+    refuses(&world, "link", &|| world.apply("main", &mut edits()));
+    refuses(&world, "link", &|| world.create_with("x", &mut edits()));
+    // One byte less is none too many.
+    let fits = format!("new/{}", &long_name[1..]);
+    world.apply("main", &mut Edits::of(&[(&fits, None, Some("x"))])).unwrap();
+    assert_eq!(files(&world.path("main"))[&fits], "x");
+}
+
+fn a_file_that_nobody_may_change_refuses_an_apply_and_its_undo_by_name(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let main = world.path("main");
+    let edits = || {
+        Edits::of(&[
+            ("flat", Some("flat"), None),
+            ("plugin/a.php", Some("a"), Some("A")),
+            ("plugin/new/file", None, Some("new")),
+        ])
+    };
+    for (path, flag, named) in [
+        ("plugin/a.php", "i", "plugin/a.php"),
+        ("plugin/a.php", "a", "plugin/a.php"),
+        ("plugin", "i", "plugin/a.php"),
+        ("", "i", "flat"),
+    ] {
+        let Some(_fixed) = Fixed::set(&main.join(path), flag) else { return };
+        refuses(&world, named, &|| world.apply("main", &mut edits()));
+    }
+    world.apply("main", &mut edits()).unwrap();
+    {
+        let _fixed = Fixed::set(&main.join("plugin/new"), "i").unwrap();
+        refuses(&world, "plugin/new/file", &|| world.undo(None));
+    }
+    world.undo(None).unwrap();
+    assert_eq!(files(&main)["flat"], "flat");
+}
+
+/// What not even root may change. It may be again when this is dropped.
+struct Fixed(PathBuf, String);
+
+impl Fixed {
+    /// None, and a word on stderr, where the file system has no such flag.
+    fn set(path: &Path, flag: &str) -> Option<Self> {
+        let is_set = Command::new("chattr").arg(format!("+{flag}")).arg(path).status().unwrap().success();
+        if !is_set {
+            eprintln!("SKIPPED: no chattr at {}", path.display());
+        }
+        is_set.then(|| Self(path.to_owned(), flag.to_owned()))
+    }
+}
+
+impl Drop for Fixed {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg(format!("-{}", self.1)).arg(&self.0).status();
+    }
+}
+
+#[test]
+fn what_another_user_than_root_may_not_change_is_refused_by_name_before_anything_changes() {
+    let place = Place::of(Kind::Plain).unwrap();
+    std::os::unix::fs::chown(&place.root, Some(NOBODY), Some(NOBODY)).unwrap();
+    Other::start_as(NOBODY, "roles::is_refused_what_modes_forbid", &place.root).wait();
+}
+
 fn a_branch_created_with_files_is_its_source_but_for_them(place: Place, _: Kind, view: FileView) {
     let world = editable(place, view);
     let source = files(&world.path("main"));
@@ -788,6 +881,55 @@ mod roles {
 
     #[test]
     #[ignore = "a role that another test starts"]
+    fn is_refused_what_modes_forbid() {
+        let root = my_place();
+        let world = World::at(&root, FileView::FileCopy, |main| {
+            fs::create_dir_all(main.join("closed/inner")).unwrap();
+            fs::create_dir(main.join("open")).unwrap();
+            for path in ["closed/old", "closed/inner/old", "open/old", "goes"] {
+                fs::write(main.join(path), "old").unwrap();
+            }
+        });
+        let main = world.path("main");
+        let mode = |path: &str, mode| fs::set_permissions(main.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        mode("closed", 0o555);
+        let cases = [
+            ("closed/new", None, Some("new")),
+            ("closed/old", Some("old"), Some("new")),
+            ("closed/old", Some("old"), None),
+            ("closed/new/folder/file", None, Some("new")),
+            ("closed/link", None, Some("->old")),
+        ];
+        for case in cases {
+            let edits = || Edits::of(&[("goes", Some("old"), None), ("open/old", Some("old"), Some("new")), case]);
+            refuses(&world, case.0, &|| world.apply("main", &mut edits()));
+            // That finds it out in the clone.
+            let error = world.create_with("x", &mut edits()).unwrap_err();
+            let MutationError::Refused { path, .. } = &error else { panic!("{error:?}") };
+            assert!(Path::new(case.0).starts_with(path), "{}", message(&error));
+            assert!(message(&error).contains(&format!("{}/x/closed", root.display())), "{}", message(&error));
+            assert_eq!(world.branches(), ["main"]);
+            assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+        }
+        // A file in place of a folder with a folder that may not be emptied.
+        let edits = || Edits::of(&[("closed/inner/old", Some("old"), None), ("closed", None, Some("flat"))]);
+        mode("closed", 0o755);
+        fs::remove_file(main.join("closed/old")).unwrap();
+        mode("closed", 0o555);
+        refuses(&world, "closed", &|| world.apply("main", &mut edits()));
+        mode("closed", 0o755);
+        let edits = &mut Edits::of(&[("goes", Some("old"), None), ("closed/inner/old", Some("old"), Some("new"))]);
+        world.apply("main", edits).unwrap();
+        mode("closed/inner", 0o555);
+        refuses(&world, "closed/inner/old", &|| world.undo(None));
+        mode("closed/inner", 0o755);
+        world.undo(None).unwrap();
+        assert_eq!(files(&main)["closed/inner/old"], "old");
+        assert_eq!(files(&main)["goes"], "old");
+    }
+
+    #[test]
+    #[ignore = "a role that another test starts"]
     fn prepares_and_waits() {
         let site = forkpress_core::site::Site::open(&my_place()).unwrap();
         let _prepared =
@@ -879,7 +1021,6 @@ fn a_branch_that_is_no_subvolume_is_one_again_in_its_clones() {
 #[test]
 fn who_is_not_root_branches_subvolumes_too() {
     let Some(place) = Place::of(Kind::Btrfs) else { return };
-    const NOBODY: u32 = 65534;
     std::os::unix::fs::chown(&place.root, Some(NOBODY), Some(NOBODY)).unwrap();
     let everybody = fs::Permissions::from_mode(0o755);
     fs::set_permissions(place.root.parent().unwrap(), everybody).unwrap();
@@ -897,6 +1038,9 @@ fn the_view_btrfs_snapshot_is_for_btrfs_only() {
         assert!(!place.root.join("tree").exists());
     }
 }
+
+/// A user who is not root.
+const NOBODY: u32 = 65534;
 
 fn plain_world() -> World {
     World::new(Place::of(Kind::Plain).unwrap(), FileView::FileCopy, |_| ())
@@ -1127,6 +1271,148 @@ fn a_journal_that_cannot_be_understood_stops_mutations() {
     fs::write(world.site.layout.cow().intent(), "operation = 'bake'\n").unwrap();
     assert!(matches!(world.delete("x").unwrap_err(), MutationError::Journal { .. }));
     assert_eq!(world.branches(), ["main", "x"]);
+}
+
+#[test]
+fn settings_that_cannot_be_read_stop_mutations() {
+    let world = plain_world();
+    let settings = world.site.layout.config();
+    let text = fs::read_to_string(&settings).unwrap();
+    for damaged in ["file_view = 'reflink'\n", "\0\0\0"] {
+        fs::write(&settings, damaged).unwrap();
+        assert!(matches!(world.create("x"), Err(MutationError::Config(_))), "{damaged:?}");
+    }
+    fs::remove_file(&settings).unwrap();
+    assert!(matches!(world.create("x"), Err(MutationError::Config(_))));
+    fs::write(&settings, text).unwrap();
+    world.create("x").unwrap();
+}
+
+#[test]
+fn a_record_of_an_earlier_version_is_one_and_the_next_operation_writes_its_number_into_it() {
+    let world = plain_world();
+    let record = |branch: &str| world.site.layout.cow().record(&name(branch));
+    let text = fs::read_to_string(record("main")).unwrap();
+    assert!(text.contains("operation = 1\n"), "{text}");
+    let old: String =
+        text.lines().filter(|line| !line.starts_with("operation")).map(|line| line.to_owned() + "\n").collect();
+    fs::write(record("main"), old).unwrap();
+    world.create("x").unwrap();
+    let report = world.apply("main", &mut Edits::of(&[("new", None, Some("x"))])).unwrap();
+    let record = branch::show(&world.site, &BranchName::main()).unwrap().record;
+    assert_eq!(record.operation, Some(report.operation.id));
+    world.undo(None).unwrap();
+    assert_eq!(branch::show(&world.site, &BranchName::main()).unwrap().record.operation, Some(report.operation.id + 1));
+}
+
+#[test]
+fn a_record_aside_that_a_power_cut_brought_back_stops_no_push() {
+    let world = plain_world();
+    let cow = world.site.layout.cow();
+    fs::copy(cow.record(&BranchName::main()), cow.record_aside(&BranchName::main())).unwrap();
+    world.apply("main", &mut Edits::of(&[("new", None, Some("x"))])).unwrap();
+    assert!(!cow.record_aside(&BranchName::main()).exists());
+    assert_eq!(files(&world.path("main"))["new"], "x");
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_nothing_else_from_going_and_no_mutation_from_its_room() {
+    let Some(place) = Place::of(Kind::Ext4) else { return };
+    let root = place.root.clone();
+    let world = World::new(place, FileView::FileCopy, |_| ());
+    world.create("x").unwrap();
+    fs::write(world.path("x").join("fixed"), "").unwrap();
+    world.delete("x").unwrap();
+    let mut site = world.site.clone();
+    site.config.keep.trees = 0;
+    keep::drop_surplus(&site, &mut patience(), &Silent).unwrap();
+    let trash = fs::read_dir(site.layout.cow().trash_dir()).unwrap().next().unwrap().unwrap().path();
+    let Some(fixed) = Fixed::set(&trash.join("fixed"), "i") else { return };
+    world.create("y").unwrap();
+    world.delete("y").unwrap();
+    // With little of the disk free, all that can go goes, and the mutation goes on.
+    let disk = rustix::fs::statvfs(&root).unwrap();
+    let bytes = (disk.f_bavail * disk.f_frsize - (10 << 20)).to_string();
+    assert!(Command::new("fallocate").args(["-l", &bytes]).arg(root.join("fill")).status().unwrap().success());
+    site.config.keep.free_bytes = u64::MAX;
+    mutation::create(&site, &name("z"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+    assert_eq!(fs::read_dir(site.layout.cow().kept_dir()).unwrap().count(), 0);
+    assert!(keep::clean(&site, &mut patience()).is_err(), "it says what stays");
+    drop(fixed);
+    keep::clean(&site, &mut patience()).unwrap();
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn names_that_are_taken_are_those_of_records_and_of_all_that_stands_where_branches_or_their_links_do() {
+    let Some(place) = Place::of(Kind::XfsLoop) else { return };
+    let world = World::new(place, FileView::LinuxXfsLoop, |_| {});
+    world.create("agent-1").unwrap();
+    let layout = &world.site.layout;
+    fs::remove_file(layout.public_branch(&name("agent-1"))).unwrap();
+    fs::create_dir(layout.branch(&name("in-image"))).unwrap();
+    fs::write(layout.public_root().join("beside"), "").unwrap();
+    fs::copy(layout.cow().record(&BranchName::main()), layout.cow().record_aside(&name("aside"))).unwrap();
+    let taken = branch::names_taken(&world.site).unwrap();
+    for name in ["main", "agent-1", "in-image", "beside", "aside"] {
+        assert!(taken.iter().any(|taken| taken == name), "{name}: {taken:?}");
+    }
+}
+
+/// What is mounted where the image is to be is made use of only if it is the image.
+fn refuses_a_foreign_mount(view: FileView) {
+    let Some(place) = Place::of(Kind::XfsLoop) else { return };
+    let world = World::new(place, view, |_| {});
+    let (site, image) = (&world.site, world.site.layout.image().unwrap());
+    let attach = || {
+        let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+        storage::attach(site, &lifecycle)
+    };
+    assert!(!attach().unwrap(), "it is attached");
+    storage::unmount_unused(image).unwrap();
+    assert!(Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(image.mount()).status().unwrap().success());
+    let refused = attach();
+    let made = fs::read_dir(image.mount()).unwrap().count();
+    assert!(Command::new("umount").arg(image.mount()).status().unwrap().success());
+    assert!(matches!(refused, Err(storage::StorageError::Foreign { .. })), "{refused:?}");
+    assert_eq!(made, 0, "nothing is made in what is not ours");
+    assert!(attach().unwrap());
+    assert_eq!(world.branches(), ["main"]);
+}
+
+#[test]
+fn what_is_mounted_in_place_of_an_xfs_image_is_not_taken_for_it() {
+    refuses_a_foreign_mount(FileView::LinuxXfsLoop);
+}
+
+#[test]
+fn what_is_mounted_in_place_of_a_sparse_bundle_is_not_taken_for_it() {
+    if !place::again_with_hdiutil("what_is_mounted_in_place_of_a_sparse_bundle_is_not_taken_for_it") {
+        refuses_a_foreign_mount(FileView::MacosApfsSparsebundle);
+    }
+}
+
+#[test]
+fn a_sparse_bundle_that_would_be_mounted_elsewhere_is_not_attached() {
+    if place::again_with_hdiutil("a_sparse_bundle_that_would_be_mounted_elsewhere_is_not_attached") {
+        return;
+    }
+    let Some(place) = Place::of(Kind::Sparsebundle) else { return };
+    let world = World::new(place, FileView::MacosApfsSparsebundle, |_| {});
+    let (site, image) = (&world.site, world.site.layout.image().unwrap());
+    storage::unmount_unused(image).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let note = image.image().with_extension("sparsebundle.mounts-at");
+    fs::write(&note, elsewhere.path().to_str().unwrap()).unwrap();
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+    let refused = storage::attach(site, &lifecycle);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(elsewhere.path().to_str().unwrap()), "it is detached from there");
+    assert!(message(&refused.unwrap_err()).contains("would mount it at"));
+    assert_eq!(fs::read_dir(image.mount()).unwrap().count(), 0, "nothing is made where the image is to be");
+    fs::remove_file(&note).unwrap();
+    assert!(storage::attach(site, &lifecycle).unwrap());
+    assert_eq!(world.branches(), ["main"]);
 }
 
 /// Has twenty branches come, write and go, and compacts: what the image takes of the disk is then what is in use.
