@@ -14,7 +14,7 @@ mod world;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use forkpress_core::branch;
 use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::disk::fault::{self, Fault};
+use forkpress_core::disk::fault::{self, Fault, Lasting};
 use forkpress_core::layout::{ImageKind, ImageLayout};
 use forkpress_core::lock::{Lifecycle, OperationsFiles, SharedOperations};
 use forkpress_core::mutation::convert;
@@ -115,6 +115,13 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
         "apply" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));
             mutation::apply(site, &name("x"), edits, "word", patience, progress).map(drop)
+        }
+        // After a power cut that took back the counter of publishes, so that the record before has the number of this one.
+        "rolled-back-apply" => {
+            let record = branch::show(site, &name("x"))?.record;
+            let lock = fs::File::options().write(true).open(site.layout.cow().operations_lock()).unwrap();
+            lock.write_all_at(format!("generation {:020}\n", record.generation - 1).as_bytes(), 0).unwrap();
+            act(site, "apply")
         }
         // Where a file system can't exchange two folders.
         "rename-reset" | "rename-undo" => {
@@ -314,16 +321,42 @@ struct Outcome {
     total: Option<u64>,
     /// Why the operation after those that ended failed; `None` where none did or the process was killed.
     error: Option<String>,
+    /// What the first step that failed was to do, and at which path.
+    failed: Option<(String, PathBuf)>,
 }
 
 const SCRIPT: &str = "FORKPRESS_TEST_SCRIPT";
 const PLACE: &str = "FORKPRESS_TEST_PLACE";
+/// What fails each time, and where.
+const THERE: [&str; 2] = ["FORKPRESS_TEST_FAILING_STEP", "FORKPRESS_TEST_FAILING_PATH"];
+
+const FAULTS: [(&str, Fault); 4] =
+    [("Death", Fault::Death), ("Eio", Fault::Eio), ("Enospc", Fault::Enospc), ("Eintr", Fault::Eintr)];
+const LASTING: [(&str, Lasting); 4] =
+    [("Once", Lasting::Once), ("FromThen", Lasting::FromThen), ("There", Lasting::There), ("AtPath", Lasting::AtPath)];
 
 fn play(site: &Site, script: &[&str], at: u64, fault: Fault) -> Outcome {
-    let output = Command::new(std::env::current_exe().unwrap())
+    play_lasting(site, script, at, fault, Lasting::Once)
+}
+
+fn play_lasting(site: &Site, script: &[&str], at: u64, fault: Fault, lasting: Lasting) -> Outcome {
+    play_with(site, script, &format!("{at} {fault:?} {lasting:?}"), None)
+}
+
+/// Plays a script in which each step fails that does this at this path, or each at this path.
+fn play_there(site: &Site, script: &[&str], fault: Fault, there: &(String, PathBuf)) -> Outcome {
+    play_with(site, script, &format!("0 {fault:?} There"), Some(there))
+}
+
+fn play_with(site: &Site, script: &[&str], fault: &str, there: Option<&(String, PathBuf)>) -> Outcome {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if let Some((step, path)) = there {
+        command.env(THERE[0], step).env(THERE[1], path);
+    }
+    let output = command
         .args(["--ignored", "--exact", "--nocapture", "plays"])
         .env(PLACE, site.layout.work_dir())
-        .env(SCRIPT, format!("{at} {fault:?} {}", script.join(" ")))
+        .env(SCRIPT, format!("{fault} {}", script.join(" ")))
         // One thread takes the steps in one order.
         .env("RAYON_NUM_THREADS", "1")
         .output()
@@ -339,10 +372,9 @@ fn play(site: &Site, script: &[&str], at: u64, fault: Fault) -> Outcome {
         }
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        outcome.total.is_some() || fault == Fault::Death && words.contains("Death instead"),
-        "{script:?} at {at}: {words}"
-    );
+    let failed = words.lines().find_map(|line| line.split_once(" instead of step ")?.1.split_once(": "));
+    outcome.failed = failed.and_then(|(_, what)| what.split_once('\t')).map(|(step, path)| (step.into(), path.into()));
+    assert!(outcome.total.is_some() || words.contains("Death instead"), "{script:?} with {fault}: {words}");
     outcome
 }
 
@@ -352,19 +384,20 @@ fn plays() {
     let site = Site::open(Path::new(&std::env::var_os(PLACE).unwrap())).unwrap();
     let script = std::env::var(SCRIPT).unwrap();
     let words: Vec<&str> = script.split(' ').collect();
-    let fault = match words[1] {
-        "Death" => Fault::Death,
-        "Eio" => Fault::Eio,
-        "Enospc" => Fault::Enospc,
-        "Eintr" => Fault::Eintr,
-        other => panic!("unknown fault {other}"),
-    };
+    let (_, fault) = FAULTS.into_iter().find(|(name, _)| *name == words[1]).expect("a fault");
+    let (_, lasting) = LASTING.into_iter().find(|(name, _)| *name == words[2]).expect("how long it lasts");
     println!();
-    fault::arm(words[0].parse().unwrap(), fault);
-    for operation in &words[2..] {
-        if *operation == "recover" {
-            mutation::recover(&site, &mut patience()).unwrap();
-        } else if let Err(error) = act(&site, operation) {
+    match THERE.map(std::env::var_os) {
+        [Some(step), Some(path)] => fault::arm_there(step.to_str().unwrap(), Path::new(&path), fault),
+        _ => fault::arm(words[0].parse().unwrap(), fault, lasting),
+    }
+    for operation in &words[3..] {
+        let done = match *operation {
+            "recover" => mutation::recover(&site, &mut patience()).map(drop),
+            operation => act(&site, operation),
+        };
+        if let Err(error) = done {
+            assert!(*operation != "recover" || fault != Fault::Death, "{error:?}");
             println!("failed: {error:?}");
             break;
         }
@@ -439,7 +472,7 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         None => assert!(after.is_some_and(is), "{what}: {now:#?} is not\n{after:#?}"),
         Some(error)
             if ["gc", "spare"].contains(&operation)
-                || ["Unfinished", "Halfway"].iter().any(|word| error.starts_with(word)) =>
+                || ["Unfinished", "Halfway", "NotPutBack"].iter().any(|word| error.starts_with(word)) =>
         {
             assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
         }
@@ -494,6 +527,52 @@ fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
 }
 
 #[test]
+fn a_counter_of_publishes_that_a_power_cut_took_back_does_not_hide_that_an_apply_has_happened() {
+    hit_every_step(&in_memory(), &["rolled-back-apply"], 0, Fault::Death);
+}
+
+/// Killed when some files have changed places, and then one of them can't be changed any more, whoever asks.
+#[test]
+fn a_file_that_cannot_be_put_back_stops_no_other_and_is_put_back_once_it_can_be() {
+    let Some(place) = Place::of(Kind::Ext4) else { return };
+    let template = Template::new(place, FileView::FileCopy);
+    let (states, steps) = reference(&template, &["apply"]);
+    let (mut copies, mut refused) = (0, 0);
+    for at in 1..=steps[1] {
+        let copy = template.copy();
+        let outcome = play(&copy.site, &["apply"], at, Fault::Death);
+        let (site, cow) = (&copy.site, copy.site.layout.cow());
+        let tree = site.layout.branch(&name("x"));
+        if outcome.total.is_some() || cow.record(&name("x")).exists() || !tree.join("made/inner/file").exists() {
+            continue;
+        }
+        copies += 1;
+        let flag = |flag: &str| Command::new("chattr").arg(flag).arg(tree.join("mark")).status().unwrap().success();
+        if !flag("+i") {
+            eprintln!("SKIPPED: no chattr on this file system");
+            return;
+        }
+        let is_new = fs::read_to_string(tree.join("mark")).unwrap() == "#!applied";
+        for _ in 0..2 {
+            match mutation::recover(site, &mut patience()) {
+                Err(MutationError::NotPutBack { name, paths, .. }) => {
+                    refused += 1;
+                    assert!(is_new && name.as_str() == "x", "{name} at step {at}");
+                    assert_eq!(paths, [Path::new("mark")], "at step {at}");
+                    assert!(!cow.record(&name).exists(), "nobody is served it");
+                    assert_eq!(fs::read_to_string(tree.join("folder/deep/file")).unwrap(), "deep", "at step {at}");
+                    assert!(!tree.join("made").exists(), "at step {at}");
+                }
+                recovered => assert!(!is_new, "at step {at}: {recovered:?}"),
+            }
+        }
+        assert!(flag("-i"));
+        recover_and_check(&copy, &states, "apply", Fault::Death, &outcome, &format!("killed at step {at}"));
+    }
+    assert!(copies > 2 && refused > 2, "{copies} {refused}");
+}
+
+#[test]
 fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or_after() {
     let template = in_memory();
     for first in OPERATIONS {
@@ -516,6 +595,82 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
     }
     for script in RENAMES {
         hit_every_step(&template, script, script.len() - 1, Fault::Eio);
+    }
+}
+
+/// Plays the script once for each step of its last operation, from which on all fail: of the disk, nothing is left that
+/// works. Once it works again, recovery must find all that it needs.
+fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
+    let from = script.len() - 1;
+    let (states, steps) = reference(template, script);
+    for at in steps[from] + 1.. {
+        let copy = template.copy();
+        let outcome = play_lasting(&copy.site, script, at, fault, Lasting::FromThen);
+        if outcome.total.is_some_and(|total| total < at) {
+            return;
+        }
+        let what = format!("{script:?} with {fault:?} from step {at} on: {:?}", outcome.error);
+        recover_and_check(&copy, &states[from..], script[from], fault, &outcome, &what);
+    }
+}
+
+/// Plays the script once for each step of its last operation, which fails, as does each later step at the same path or, with
+/// [`Lasting::There`], that does the same there; and so do two recoveries. Once that can be done, the next must find all that
+/// it needs.
+fn fail_at_every_place(template: &Template, script: &[&str], fault: Fault, lasting: Lasting) {
+    let from = script.len() - 1;
+    let (states, steps) = reference(template, script);
+    for at in steps[from] + 1.. {
+        let copy = template.copy();
+        let outcome = play_lasting(&copy.site, script, at, fault, lasting);
+        if outcome.total.is_some_and(|total| total < at) {
+            return;
+        }
+        let what = format!("{script:?} with {fault:?} each time at {:?}: {:?}", outcome.failed, outcome.error);
+        let (step, path) = outcome.failed.clone().expect("a step that failed");
+        let there = (if lasting == Lasting::There { step } else { String::new() }, path);
+        for _ in 0..2 {
+            play_there(&copy.site, &["recover"], fault, &there);
+            check_what_is_served(&copy.site, &states[from..], &what);
+        }
+        recover_and_check(&copy, &states[from..], script[from], fault, &outcome, &what);
+    }
+}
+
+/// Scripts of which the last operation is hit by faults that stay.
+const LASTING_SCRIPTS: [&[&str]; 10] = [
+    &["apply"],
+    &["apply", "undo"],
+    &["create-with"],
+    &["create"],
+    &["reset"],
+    &["delete"],
+    &["purge"],
+    &["undo"],
+    &["create-all"],
+    &["create-all", "undo"],
+];
+
+#[test]
+fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
+    let template = in_memory();
+    for script in LASTING_SCRIPTS {
+        fail_from_every_step_on(&template, script, Fault::Eio);
+    }
+    for script in &LASTING_SCRIPTS[..2] {
+        fail_from_every_step_on(&template, script, Fault::Enospc);
+    }
+}
+
+#[test]
+fn a_step_that_fails_each_time_and_in_recovery_leaves_what_the_next_recovery_needs() {
+    let template = in_memory();
+    for script in LASTING_SCRIPTS {
+        fail_at_every_place(&template, script, Fault::Eio, Lasting::There);
+    }
+    for script in &LASTING_SCRIPTS[..2] {
+        fail_at_every_place(&template, script, Fault::Enospc, Lasting::There);
+        fail_at_every_place(&template, script, Fault::Eio, Lasting::AtPath);
     }
 }
 
@@ -607,6 +762,9 @@ fn kill_at_every_step_of_storage(template: &Template, operation: &str) {
             storage::make(&site.layout, IMAGE_BYTES).unwrap();
             assert!(site.layout.branches_dir().is_dir() && site.layout.cow().staging_dir().is_dir(), "{what}");
         } else {
+            if site.layout.conversion().exists() {
+                assert!(mutation::is_unfinished(site).unwrap(), "{what}: a server has something to end");
+            }
             let site = start(site);
             assert_eq!(State::of(&site), expected, "{what}");
             check_links(&site, &what);
