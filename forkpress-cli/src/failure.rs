@@ -250,7 +250,6 @@ mod tests {
     use super::*;
     use forkpress_core::disk::DiskError;
 
-
     fn timeout() -> LockError {
         LockError::Timeout(Busy { path: "operations.lock".into(), holders: Vec::new() })
     }

@@ -280,6 +280,46 @@ fn a_site_is_moved_into_an_image_and_out_again_while_it_is_served() {
 }
 
 #[test]
+fn a_conversion_that_is_killed_is_ended_by_the_server_that_runs() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    if !Command::new("losetup").arg("--find").output().is_ok_and(|output| output.status.success()) {
+        return skipped("this machine has no loop devices");
+    }
+    let site = Imaged(sandbox);
+    let sandbox = &site.0;
+    sandbox.run(&["serve"]);
+    let note = sandbox.site().join(".forkpress/convert.toml");
+    let mut convert = sandbox.forkpress(&["storage", "convert", "--to", XFS_LOOP]).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !note.exists() {
+        assert!(convert.try_wait().unwrap().is_none(), "it ended before it was killed");
+        assert!(Instant::now() < deadline, "a minute has passed without a conversion");
+        std::thread::yield_now();
+    }
+    convert.kill().unwrap();
+    convert.wait().unwrap();
+    while note.exists() {
+        assert!(Instant::now() < deadline, "the server has not ended it for a minute");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(sandbox.get("main", "/").0, 200);
+    sandbox.run(&["branch", "create", "sale"]);
+}
+
+#[test]
+fn branches_with_numbers_are_made_beside_one_whose_link_is_missing() {
+    let Some(site) = Imaged::new() else { return };
+    let sandbox = &site.0;
+    let one_more = ["branch", "create", "--count", "1", "--prefix", "agent"];
+    sandbox.run(&one_more);
+    fs::remove_file(sandbox.site().join("agent-1")).unwrap();
+    assert!(sandbox.run(&one_more).contains("-> 'agent-2'"));
+    sandbox.run(&["serve"]);
+    fs::remove_file(sandbox.site().join("agent-2")).unwrap();
+    assert!(sandbox.run(&["agents", "--count", "1"]).starts_with("agent-3 "));
+}
+
+#[test]
 fn a_start_and_a_detach_that_meet_leave_a_site_that_is_served() {
     let Some(site) = Imaged::new() else { return };
     let held = site.hold("lifecycle.lock");

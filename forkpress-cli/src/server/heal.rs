@@ -19,6 +19,9 @@ use super::report_deaths;
 /// How often it looks. What is found is a command that runs, nearly always.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long it rests at most where something can't be ended: that may need a person, and each attempt takes the locks.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// How long requests that run may keep it waiting, before it looks again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,10 +36,12 @@ pub(super) fn begin(work_dir: PathBuf) -> Result<(), Failure> {
 
 /// Never returns: the thread ends with the server.
 fn run(work_dir: &Path) {
-    let mut said = None;
+    let (mut said, mut pause) = (None, LOOK);
     loop {
-        thread::sleep(LOOK);
-        let failed = heal(work_dir).err().map(|failure| failure.to_string());
+        thread::sleep(pause);
+        let healed = heal(work_dir);
+        pause = if matches!(healed, Ok(true)) { LOOK } else { (pause * 2).min(LONGEST) };
+        let failed = healed.err().map(|failure| failure.to_string());
         if let Some(failure) = failed.as_ref().filter(|_| failed != said) {
             output::note(format_args!("forkpress: warning: cannot end what a command that died has left: {failure}"));
         }
@@ -44,20 +49,28 @@ fn run(work_dir: &Path) {
     }
 }
 
-fn heal(work_dir: &Path) -> Result<(), Failure> {
+/// Ends what a dead command left, and says whether nothing of that stays.
+fn heal(work_dir: &Path) -> Result<bool, Failure> {
     let site = Site::open(work_dir)?;
     report_deaths(&site);
     if !mutation::is_unfinished(&site)? {
-        return Ok(());
+        return Ok(true);
     }
     // Does nothing while a living command is at it.
     match mutation::recover(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Ok(Some(recovered)) => {
             output::note(format_args!("forkpress: {recovered}"));
-            Ok(keep::empty_trash(&site)?)
+            keep::empty_trash(&site)?;
+            Ok(true)
         }
-        Ok(None) | Err(MutationError::Branch(BranchError::Detached)) => Ok(()),
-        Err(error) if error.is_busy() => Ok(()),
+        // The old storage may be in use still.
+        Ok(None) => Ok(mutation::leftovers(&site)?.is_empty()),
+        Err(MutationError::Converted) => {
+            output::note(format_args!("forkpress: finished a conversion of the storage, in which a process died"));
+            Ok(true)
+        }
+        Err(MutationError::Branch(BranchError::Detached)) => Ok(true),
+        Err(error) if error.is_busy() => Ok(true),
         Err(error) => Err(error.into()),
     }
 }
