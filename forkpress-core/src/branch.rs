@@ -69,6 +69,14 @@ pub enum BranchError {
 /// # Errors
 /// [`BranchError`]; one record that can't be read fails the whole list.
 pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
+    list_each(site)?.into_iter().map(|(_, shown)| shown).collect()
+}
+
+/// The same for those who can do without some: each branch by its name, or why it can't be had.
+///
+/// # Errors
+/// [`BranchError`], where no branch can be looked at.
+pub fn list_each(site: &Site) -> Result<Vec<(BranchName, Result<Branch, BranchError>)>, BranchError> {
     check_storage(site)?;
     let records = site.layout.cow().records_dir();
     let look = |source| BranchError::Look { path: records.clone(), source };
@@ -79,14 +87,13 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
         let name = Path::new(&file_name).file_stem().and_then(OsStr::to_str).and_then(|name| name.parse().ok());
         let Some(name) = name else { continue };
         match show(site, &name) {
-            Ok(branch) => branches.push(branch),
             // The record may have been dropped since it was listed.
             Err(BranchError::Missing { .. } | BranchError::NoRecord { .. } | BranchError::NotAFolder { .. }) => {}
-            Err(error) => return Err(error),
+            shown => branches.push((name, shown)),
         }
     }
-    branches.sort_by(|a, b| (!a.name.is_main(), &a.name).cmp(&(!b.name.is_main(), &b.name)));
-    branches.dedup_by(|a, b| a.name == b.name);
+    branches.sort_by(|(a, _), (b, _)| (!a.is_main(), a).cmp(&(!b.is_main(), b)));
+    branches.dedup_by(|(a, _), (b, _)| a == b);
     Ok(branches)
 }
 

@@ -52,7 +52,12 @@ pub struct Update {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The branch is to go.
-    Delete(BranchName),
+    Delete {
+        /// The branch.
+        name: BranchName,
+        /// The commit that the pusher saw there; none where there was no such branch.
+        old: Option<ObjectId>,
+    },
     /// The branch is to have the files of a commit.
     Put {
         /// The branch.
@@ -82,6 +87,9 @@ pub enum Refusal {
     /// The branch of an old commit has been deleted since.
     #[error("the branch has been deleted meanwhile")]
     Deleted,
+    /// The branch that is to go is not what the pusher saw.
+    #[error("the branch has changed meanwhile")]
+    Changed,
     /// The pusher does not know the branch that there is.
     #[error("the branch exists already")]
     Exists,
@@ -123,6 +131,7 @@ impl Refusal {
             Self::Name(_) => Some("use 1 to 63 lower-case letters, digits, '-' or '_', and no name that hosts reserve"),
             Self::Exists | Self::Replaced => Some("git fetch, then rebase onto the branch and push again"),
             Self::Forced => Some("git pull --rebase, then push without --force; forkpress undo takes a push back"),
+            Self::Changed => Some("git fetch, look at what is new in it, then delete it again"),
             Self::Deleted => Some("git fetch --prune; to make it anew, push again"),
             Self::Unrelated => Some("git fetch, then rebase onto a branch of the site and push again"),
             Self::Stale(_) => Some("git pull --rebase, then push again"),
@@ -146,7 +155,7 @@ pub fn decide(updates: &[Update]) -> Result<Request, Refusal> {
     match &update.new {
         Some(new) => Ok(Request::Put { name, old: update.old.clone(), new: new.clone() }),
         None if name.is_main() => Err(Refusal::DeleteMain),
-        None => Ok(Request::Delete(name)),
+        None => Ok(Request::Delete { name, old: update.old.clone() }),
     }
 }
 
@@ -279,7 +288,7 @@ mod tests {
         assert_eq!(decide(&[]), Err(Refusal::Several));
         assert_eq!(decide(&[put, update("refs/heads/y", None, Some('1'))]), Err(Refusal::Several));
         let gone = decide(&[update("refs/heads/x", Some('1'), None)]);
-        assert_eq!(gone, Ok(Request::Delete("x".parse().unwrap())));
+        assert_eq!(gone, Ok(Request::Delete { name: "x".parse().unwrap(), old: Some(id('1')) }));
         assert_eq!(decide(&[update("refs/heads/main", Some('1'), None)]), Err(Refusal::DeleteMain));
         for reference in ["refs/tags/v1", "refs/notes/x", "refs/forkpress/x", "refs/headsx", "HEAD"] {
             let refused = decide(&[update(reference, None, Some('1'))]);

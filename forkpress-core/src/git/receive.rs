@@ -3,6 +3,8 @@
 //! Git hands the updates of a push to [`proc_receive`] instead of moving the refs itself, so that a ref moves only after
 //! its branch has changed, durably. A process that dies between the two loses nothing: the branch's folder is the truth,
 //! and the next snapshot brings the ref to what is in it.
+//!
+//! What the pusher saw is compared with what there is while `mutation.lock` is held, so that no other push comes between.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -47,6 +49,14 @@ pub enum PushError {
     /// What Git has of the branch that a new one is to be made from could not be brought up to date.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The branch can't be read, so that its ref could not follow a push.
+    #[error("branch '{name}' cannot be read, so it is left as it is")]
+    Unreadable {
+        /// The branch.
+        name: BranchName,
+        /// Why not.
+        source: Box<SnapshotError>,
+    },
     /// Git said what makes no sense, or nothing any more.
     #[error("cannot read what git says")]
     Read(#[from] io::Error),
@@ -68,12 +78,15 @@ impl From<MutationError> for PushError {
                 Self::Refused(Refusal::Stale(paths.join(", ")))
             }
             MutationError::UnfitPath { path } => Self::Refused(Refusal::Path(path.display().to_string())),
+            MutationError::Exists { .. } => Self::Refused(Refusal::Exists),
+            MutationError::Branch(BranchError::Missing { .. }) => Self::Refused(Refusal::Deleted),
             error => Self::Mutation(error),
         }
     }
 }
 
-/// Does what a push asks for. When this returns, it is durable.
+/// Does what a push asks for. When this returns, it is durable. `progress` is told where a fetch will have to say what could
+/// not be done at once.
 ///
 /// # Errors
 /// [`PushError`].
@@ -85,8 +98,10 @@ pub fn receive(
     progress: &dyn Progress,
 ) -> Result<(), PushError> {
     match push::decide(updates)? {
-        Request::Delete(name) => {
-            mutation::delete(site, &name, false, patience, progress)?;
+        Request::Delete { name, old } => {
+            let prepared = mutation::prepare_delete(site, &name, false, patience, progress)?;
+            check_unchanged(site, repository, &name, old.as_ref())?;
+            prepared.publish(patience)?;
             snapshot::refresh(site, repository, &[name])
                 .map_err(|error| PushError::RefBehind(Box::new(error.into())))?;
         }
@@ -94,16 +109,46 @@ pub fn receive(
             let put = Put { site, git: Git(repository), name, new };
             put.check_commit()?;
             match (branch::show(site, &put.name), old) {
-                (Ok(_), Some(old)) => put.change_branch(&old, patience, progress)?,
+                (Ok(_), Some(old)) => {
+                    check_readable(site, repository, &put.name)?;
+                    put.change_branch(&old, patience, progress)?;
+                }
                 (Ok(_), None) => return Err(Refusal::Exists.into()),
                 (Err(BranchError::Missing { .. }), None) => put.create_branch(patience, progress)?,
                 (Err(BranchError::Missing { .. }), Some(_)) => return Err(Refusal::Deleted.into()),
                 (Err(error), _) => return Err(PushError::Mutation(error.into())),
             }
             put.move_reference().map_err(|error| PushError::RefBehind(Box::new(error)))?;
+            // Branch and ref have what was pushed, whatever becomes of this.
+            if let Err(error) = snapshot::refresh(site, repository, std::slice::from_ref(&put.name)) {
+                progress.note(&format!("the ref of branch '{}' has what was pushed and no more: {error}", put.name));
+            }
         }
     }
     Ok(())
+}
+
+/// Refuses what could not be seen through: the ref has to follow the branch.
+fn check_readable(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), PushError> {
+    snapshot::check(site, repository, name)
+        .map_err(|source| PushError::Unreadable { name: name.clone(), source: Box::new(source) })
+}
+
+/// Refuses unless a branch is what the pusher saw, while nobody else can change it by a mutation. What somebody who pushes has
+/// put into it may not have reached the ref.
+fn check_unchanged(
+    site: &Site,
+    repository: &Repository,
+    name: &BranchName,
+    old: Option<&ObjectId>,
+) -> Result<(), PushError> {
+    let branch = branch::show(site, name).map_err(|error| PushError::Mutation(error.into()))?;
+    if !snapshot::has_seen(repository, &branch) {
+        snapshot::refresh(site, repository, std::slice::from_ref(name))
+            .map_err(|source| PushError::Unreadable { name: name.clone(), source: Box::new(source) })?;
+    }
+    let is_unchanged = Git(repository).resolve(&reference(name))?.as_ref() == old;
+    if is_unchanged { Ok(()) } else { Err(Refusal::Changed.into()) }
 }
 
 fn reference(name: &BranchName) -> String {
@@ -137,19 +182,29 @@ impl Put<'_> {
         if !self.git.is_ancestor(old.as_str(), self.new.as_str())? {
             return Err(Refusal::Forced.into());
         }
-        // Another branch may have had this name.
-        let reference = reference(&self.name);
-        if self.git.resolve(&reference)?.is_none() || !self.git.is_ancestor(old.as_str(), &reference)? {
-            return Err(Refusal::Replaced.into());
-        }
+        self.check_known(old)?;
         let edits = self.git.edits_between(old.as_str(), self.new.as_str())?;
         // What changes nothing in the branch is no operation.
         if edits.is_empty() {
             return Ok(());
         }
         let branch = self.site.layout.branch(&self.name);
-        let mut overlay = Pushed::new(self.git.0, &branch, || Ok(edits.clone()))?;
+        let find = || {
+            // Somebody may have put another branch there meanwhile.
+            self.check_known(old)?;
+            Ok(edits.clone())
+        };
+        let mut overlay = Pushed::new(self.git.0, &branch, find);
         mutation::apply(self.site, &self.name, &mut overlay, self.new.short(), patience, progress)?;
+        Ok(())
+    }
+
+    /// Refuses where what the pusher saw is no state of the branch that has the name now.
+    fn check_known(&self, old: &ObjectId) -> Result<(), PushError> {
+        let reference = reference(&self.name);
+        if self.git.resolve(&reference)?.is_none() || !self.git.is_ancestor(old.as_str(), &reference)? {
+            return Err(Refusal::Replaced.into());
+        }
         Ok(())
     }
 
@@ -160,7 +215,7 @@ impl Put<'_> {
             self.git.edits_between(&reference(&from), self.new.as_str())
         };
         let source = self.site.layout.branch(&from);
-        let mut overlay = Pushed::new(self.git.0, &source, edits)?;
+        let mut overlay = Pushed::new(self.git.0, &source, edits);
         mutation::create_with(self.site, &self.name, &from, &mut overlay, self.new.short(), patience, progress)?;
         Ok(())
     }
@@ -168,7 +223,8 @@ impl Put<'_> {
     /// The branch from which the commit has gone on the least: `main` where several are as near.
     fn nearest_branch(&self) -> Result<BranchName, PushError> {
         let mut nearest: Option<(u64, BranchName)> = None;
-        for branch in branch::list(self.site).map_err(|error| PushError::Mutation(error.into()))? {
+        let branches = branch::list_each(self.site).map_err(|error| PushError::Mutation(error.into()))?;
+        for branch in branches.into_iter().filter_map(|(_, branch)| branch.ok()) {
             let reference = reference(&branch.name);
             if self.git.resolve(&reference)?.is_none() || !self.git.are_related(&reference, self.new.as_str())? {
                 continue;
@@ -182,11 +238,9 @@ impl Put<'_> {
         nearest.map(|(_, name)| name).ok_or(Refusal::Unrelated.into())
     }
 
-    /// Brings the ref to a commit that has the pushed one, and what a snapshot has put there since, behind it, and that
-    /// has the branch's files as they are now.
+    /// Brings the ref to a commit that has the pushed one, and what a snapshot has put there since, behind it.
     fn move_reference(&self) -> Result<(), PushError> {
         let reference = reference(&self.name);
-        let refresh = || snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&self.name));
         let mut attempt = 1;
         loop {
             let now = self.git.resolve(&reference)?;
@@ -197,7 +251,7 @@ impl Put<'_> {
             let (from, to) = if is_behind {
                 (now, self.new.clone())
             } else {
-                refresh()?;
+                snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&self.name))?;
                 let Some(now) = self.git.resolve(&reference)? else { continue };
                 let merge = self.git.merge(&now, &self.new)?;
                 (Some(now), merge)
@@ -206,12 +260,9 @@ impl Put<'_> {
             match lock.move_reference(to.as_str(), from.as_ref().map(ObjectId::as_str))? {
                 // A fetch has moved it meanwhile.
                 Err(RepositoryError::Git { .. }) if attempt < ATTEMPTS => attempt += 1,
-                Err(error) => return Err(error.into()),
-                Ok(_) => break,
+                moved => return Ok(moved?),
             }
         }
-        refresh()?;
-        Ok(())
     }
 }
 
@@ -302,14 +353,14 @@ struct Edit {
 struct Pushed<'a, F> {
     find: F,
     edits: Vec<Edit>,
-    contents: Contents,
+    contents: Contents<'a>,
     /// Where the branch is whose secrets the pushed files get back.
     branch: &'a Path,
 }
 
 impl<'a, F: FnMut() -> Result<Vec<Edit>, PushError>> Pushed<'a, F> {
-    fn new(repository: &Repository, branch: &'a Path, find: F) -> Result<Self, PushError> {
-        Ok(Self { find, edits: Vec::new(), contents: Contents::start(repository)?, branch })
+    fn new(repository: &'a Repository, branch: &'a Path, find: F) -> Self {
+        Self { find, edits: Vec::new(), contents: Contents { repository, reader: None }, branch }
     }
 }
 
@@ -359,37 +410,18 @@ impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
 }
 
 /// The bytes of objects, one after the other, none of them as a whole in memory.
-struct Contents {
-    git: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
+struct Contents<'a> {
+    repository: &'a Repository,
+    /// None before the first object, and after one that was not read to its end: what follows it is not known then.
+    reader: Option<Reader>,
 }
 
-impl Contents {
-    fn start(repository: &Repository) -> io::Result<Self> {
-        // From this size on Git does not inflate an object as a whole, either.
-        let arguments = ["-c", "core.bigFileThreshold=1m", "cat-file", "--batch"];
-        let mut command = repository.command();
-        let mut git = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (Some(input), Some(output)) = (git.stdin.take(), git.stdout.take()) else {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        };
-        Ok(Self { git, input, output: BufReader::new(output) })
-    }
-
+impl Contents<'_> {
     /// Does something with the bytes of a blob, of which there are so many. It reads all of them or fails.
     fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
-        writeln!(self.input, "{}", id.as_str())?;
-        let mut header = String::new();
-        self.output.read_line(&mut header)?;
-        let size = match *header.trim_end().split(' ').collect::<Vec<_>>() {
-            [_, "blob", size] => size.parse().map_err(io::Error::other)?,
-            _ => return Err(io::Error::other(format!("git cat-file: {}", header.trim_end()))),
-        };
-        let mut bytes = (&mut self.output).take(size);
-        let done = action(&mut bytes, size)?;
-        io::copy(&mut bytes, &mut io::sink())?;
-        self.output.read_exact(&mut [0])?;
+        let mut reader = self.reader.take().map_or_else(|| Reader::start(self.repository), Ok)?;
+        let done = reader.with(id, action)?;
+        self.reader = Some(reader);
         Ok(done)
     }
 
@@ -418,7 +450,42 @@ impl Contents {
     }
 }
 
-impl Drop for Contents {
+/// A `git cat-file` that is asked for one object after the other.
+struct Reader {
+    git: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Reader {
+    fn start(repository: &Repository) -> io::Result<Self> {
+        // From this size on Git does not inflate an object as a whole, either.
+        let arguments = ["-c", "core.bigFileThreshold=1m", "cat-file", "--batch"];
+        let mut command = repository.command();
+        let mut git = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (Some(input), Some(output)) = (git.stdin.take(), git.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok(Self { git, input, output: BufReader::new(output) })
+    }
+
+    fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
+        writeln!(self.input, "{}", id.as_str())?;
+        let mut header = String::new();
+        self.output.read_line(&mut header)?;
+        let size = match *header.trim_end().split(' ').collect::<Vec<_>>() {
+            [_, "blob", size] => size.parse().map_err(io::Error::other)?,
+            _ => return Err(io::Error::other(format!("git cat-file: {}", header.trim_end()))),
+        };
+        let mut bytes = (&mut self.output).take(size);
+        let done = action(&mut bytes, size)?;
+        io::copy(&mut bytes, &mut io::sink())?;
+        self.output.read_exact(&mut [0])?;
+        Ok(done)
+    }
+}
+
+impl Drop for Reader {
     fn drop(&mut self) {
         // It has nothing to lose, and may be in the middle of an answer.
         let _ = self.git.kill();
@@ -508,7 +575,52 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::repository::run_with;
     use super::*;
+    use crate::config::{FileView, Keep, SiteConfig, Strategy};
+    use crate::layout::SiteLayout;
+
+    #[test]
+    fn a_blob_that_could_not_be_written_is_whole_when_it_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = SiteLayout::at(&fs::canonicalize(dir.path()).unwrap());
+        crate::site::create_folders(&layout).unwrap();
+        let config = SiteConfig {
+            version: 1,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: 1,
+            keep: Keep::default(),
+            spares: 0,
+        };
+        let repository = Repository::open(&Site { layout, config }).unwrap();
+        let add = |bytes: &[u8]| {
+            let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
+            ObjectId::parse(String::from_utf8_lossy(&id).trim()).unwrap()
+        };
+        // More than a pipe holds, so that the rest of it waits there.
+        let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let (large, small) = (add(&bytes), add(b"small"));
+        let edit = |path: &str, id: &ObjectId| Edit {
+            change: Change { path: path.into(), after: After::File { executable: false } },
+            before: None,
+            after: Some(Blob { mode: Mode::File, id: id.clone() }),
+        };
+        let edits = vec![edit("large", &large), edit("small", &small)];
+        let mut pushed = Pushed::new(&repository, dir.path(), || Ok(edits.clone()));
+        assert_eq!(pushed.changes().unwrap().len(), 2);
+        for _ in 0..2 {
+            let mut full = File::options().write(true).open("/dev/full").unwrap();
+            assert_eq!(pushed.write(0, &mut full).unwrap_err().kind(), io::ErrorKind::StorageFull);
+            for (number, expected) in [(1, b"small".as_slice()), (0, &bytes)] {
+                let path = dir.path().join(number.to_string());
+                pushed.write(number, &mut File::create(&path).unwrap()).unwrap();
+                assert!(fs::read(&path).unwrap() == expected, "{number}");
+                assert!(pushed.contents.are(&edits[number].after.as_ref().unwrap().id, &mut &*expected).unwrap());
+            }
+        }
+    }
 
     #[test]
     fn the_protocol_is_spoken_as_receive_pack_speaks_it() {

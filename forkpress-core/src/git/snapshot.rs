@@ -24,7 +24,7 @@ use thiserror::Error;
 use super::dump::{self, DumpError};
 use super::repository::{Repository, RepositoryError, run, run_holding, run_with};
 use super::view::{Index, Look};
-use crate::branch::{self, BranchError};
+use crate::branch::{self, Branch, BranchError};
 use crate::database::{DatabaseError, Reader};
 use crate::deadline::Deadline;
 use crate::disk::DiskError;
@@ -93,6 +93,12 @@ impl SnapshotError {
             self,
             Self::Disk { .. }
                 | Self::Database { .. }
+                | Self::Branch(
+                    BranchError::NoRecord { .. }
+                        | BranchError::NotAFolder { .. }
+                        | BranchError::Record(_)
+                        | BranchError::Look { .. }
+                )
                 | Self::Repository { source: RepositoryError::Git { .. } | RepositoryError::Disk { .. }, .. }
         )
     }
@@ -117,7 +123,7 @@ pub fn refresh_all(
     repository: &Repository,
     is_asked_for: impl Fn(&BranchName) -> bool,
 ) -> Result<Refreshed, SnapshotError> {
-    let mut names: Vec<_> = branch::list(site)?.into_iter().map(|branch| branch.name).collect();
+    let mut names = names(site)?;
     names.extend(gone(repository, &names)?);
     names.retain(is_asked_for);
     let mut refreshed = refresh_each(site, repository, &names)?;
@@ -135,11 +141,16 @@ pub fn refresh_all(
 /// # Errors
 /// [`SnapshotError`], where it is not of one branch.
 pub fn refresh_set(site: &Site, repository: &Repository) -> Result<Refreshed, SnapshotError> {
-    let mut names: Vec<_> = branch::list(site)?.into_iter().map(|branch| branch.name).collect();
+    let mut names = names(site)?;
     let gone = gone(repository, &names)?;
     names.retain(|name| !repository.cow().git_ref(name).exists());
     names.extend(gone);
     refresh_each(site, repository, &names)
+}
+
+/// The branches, whether they can be read or not.
+fn names(site: &Site) -> Result<Vec<BranchName>, SnapshotError> {
+    Ok(branch::list_each(site)?.into_iter().map(|(name, _)| name).collect())
 }
 
 /// The branches that have a ref and are not among `names`.
@@ -160,6 +171,22 @@ fn gone(repository: &Repository, names: &[BranchName]) -> Result<Vec<BranchName>
 pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Result<bool, SnapshotError> {
     let refreshed = refresh_each(site, repository, names)?;
     refreshed.failed.into_iter().next().map_or(Ok(refreshed.made), |(_, error)| Err(error))
+}
+
+/// Reads a branch as [`refresh`] does, and leaves its ref alone: whether a push can be carried through is known before it
+/// changes anything. What was read is not read again then.
+///
+/// # Errors
+/// [`SnapshotError`].
+pub fn check(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), SnapshotError> {
+    let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
+    Snapshot { site, repository, files: &files, name }.try_often(Snapshot::read_ahead)
+}
+
+/// Whether the ref of a branch was brought up to date since the last mutation of it. What is written into the branch by
+/// others is left out of account.
+pub fn has_seen(repository: &Repository, branch: &Branch) -> bool {
+    Memory::read(&repository.cow().git_snapshot(&branch.name)).generation == Some(branch.record.generation)
 }
 
 fn refresh_each(site: &Site, repository: &Repository, names: &[BranchName]) -> Result<Refreshed, SnapshotError> {
@@ -200,6 +227,9 @@ fn refresh_each(site: &Site, repository: &Repository, names: &[BranchName]) -> R
 #[serde(deny_unknown_fields)]
 struct Memory {
     version: u32,
+    /// The publish that the branch was made by, or changed by last; none where the ref has not followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
     /// Of the files; none where they might change without a trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<String>,
@@ -213,6 +243,7 @@ struct Memory {
     database_sql: Option<String>,
     /// The tree of both.
     tree: String,
+    /// Empty where none was made yet.
     commit: String,
 }
 
@@ -264,6 +295,17 @@ struct Changes {
     look: Option<Look>,
     database: Database,
     stamp: Option<String>,
+    generation: u64,
+}
+
+/// What a branch is to Git at one moment.
+enum Content {
+    /// There is no such branch.
+    Gone,
+    /// What its ref has.
+    Same,
+    /// This, for which there is no commit yet.
+    New(Memory),
 }
 
 enum Database {
@@ -279,19 +321,26 @@ impl Snapshot<'_> {
             && let Some(from) = self.origin()?
             && self.repository.cow().git_ref(&from).symlink_metadata().is_err()
         {
-            Snapshot { name: &from, ..*self }.take_alone()?;
+            match (Snapshot { name: &from, ..*self }).try_often(|from, lock| from.attempt(lock)) {
+                // Then this one has a history of its own.
+                Err(error) if error.is_of_one_branch() => {}
+                taken => drop(taken?),
+            }
         }
-        self.take_alone()
+        self.try_often(Self::attempt)
     }
 
-    fn take_alone(&self) -> Result<bool, SnapshotError> {
+    fn try_often<T>(
+        &self,
+        attempt_to: impl Fn(&Self, &RefLock<'_>) -> Result<T, SnapshotError>,
+    ) -> Result<T, SnapshotError> {
         let lock = RefLock::take(self.repository, self.name)?;
         // Nobody else writes the index: that is what a killed process has left.
         remove_file(&self.repository.cow().git_index(self.name).with_extension("index.lock"))
             .map_err(|source| self.memory_error(source))?;
         let mut attempt = 1;
         loop {
-            match self.attempt(&lock) {
+            match attempt_to(self, &lock) {
                 // The folder changed as Git read it, or a push moved the ref.
                 Err(SnapshotError::Repository { source: RepositoryError::Git { .. }, .. }) if attempt < ATTEMPTS => {
                     attempt += 1;
@@ -306,16 +355,42 @@ impl Snapshot<'_> {
     }
 
     fn attempt(&self, lock: &RefLock<'_>) -> Result<bool, SnapshotError> {
+        let reference = self.reference();
+        let content = match self.read(reference.as_deref())? {
+            Content::Gone => {
+                self.drop_reference(lock)?;
+                return Ok(false);
+            }
+            Content::Same => return Ok(false),
+            Content::New(content) => content,
+        };
+        let (commit, is_new) = self.commit(&content.tree, reference.as_deref())?;
+        if reference.as_ref() != Some(&commit) {
+            self.git(lock.move_reference(&commit, reference.as_deref())?)?;
+        }
+        self.remember(&Memory { commit, ..content })?;
+        Ok(is_new)
+    }
+
+    fn read_ahead(&self, _lock: &RefLock<'_>) -> Result<(), SnapshotError> {
+        match self.read(self.reference().as_deref())? {
+            Content::New(content) => self.remember(&Memory { generation: None, ..content }),
+            Content::Gone | Content::Same => Ok(()),
+        }
+    }
+
+    /// Reads what of the branch differs from what is remembered. `reference`: the commit that its ref names.
+    fn read(&self, reference: Option<&str>) -> Result<Content, SnapshotError> {
         let memory = Memory::read(&self.repository.cow().git_snapshot(self.name));
         let branch = self.site.layout.branch(self.name);
-        let Some(changes) = self.look(&branch, &memory)? else {
-            self.drop_reference(lock)?;
-            return Ok(false);
-        };
-        let reference = self.reference();
-        let is_remembered = reference.as_ref().is_some_and(|reference| *reference == memory.commit);
+        let Some(changes) = self.look(&branch, &memory)? else { return Ok(Content::Gone) };
+        let generation = Some(changes.generation);
+        let is_remembered = reference.is_some_and(|reference| *reference == memory.commit);
         if is_remembered && changes.look.is_none() && matches!(changes.database, Database::Unchanged) {
-            return Ok(false);
+            if memory.generation != generation {
+                self.remember(&Memory { generation, ..memory })?;
+            }
+            return Ok(Content::Same);
         }
         let (files, wordpress) = match &changes.look {
             Some(look) => (look.fingerprint.clone(), self.git(self.index(&branch).write_tree())?),
@@ -327,13 +402,12 @@ impl Snapshot<'_> {
             Database::Changed(Some(reader)) => Some(self.dump(&reader)?),
         };
         let tree = self.git(self.tree(&wordpress, database_sql.as_deref()))?;
-        let (commit, is_new) = self.commit(&tree, reference.as_deref())?;
-        if reference.as_ref() != Some(&commit) {
-            self.git(lock.move_reference(&commit, reference.as_deref())?)?;
-        }
-        let memory = Memory { version: VERSION, files, database: changes.stamp, wordpress, database_sql, tree, commit };
-        memory.write(&self.repository.cow().git_snapshot(self.name)).map_err(|source| self.memory_error(source))?;
-        Ok(is_new)
+        let (database, commit) = (changes.stamp, String::new());
+        Ok(Content::New(Memory { version: VERSION, generation, files, database, wordpress, database_sql, tree, commit }))
+    }
+
+    fn remember(&self, memory: &Memory) -> Result<(), SnapshotError> {
+        memory.write(&self.repository.cow().git_snapshot(self.name)).map_err(|source| self.memory_error(source))
     }
 
     /// Looks at the branch between two mutations; none where there is no such branch.
@@ -348,9 +422,10 @@ impl Snapshot<'_> {
             let lock = SharedOperations::lock(self.files, deadline, None)?;
             let own = Arc::new(BranchFiles::open(self.files.cow(), self.name)?);
             let own = SharedBranch::lock(&lock, &own, deadline, true)?;
-            match branch::show(self.site, self.name) {
-                Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
-                shown => shown?,
+            let generation = match branch::show(self.site, self.name) {
+                Err(BranchError::Missing { .. }) => return Ok(None),
+                // A folder that has lost its record keeps its ref, which is all that leads to its history.
+                shown => shown?.record.generation,
             };
             let look = self.index(branch).look(origin.as_deref()).map_err(disk)?;
             let is_unchanged = look.fingerprint.is_some() && look.fingerprint == memory.files;
@@ -373,7 +448,7 @@ impl Snapshot<'_> {
                 Database::Changed(Reader::begin(branch, deadline).map_err(database_error)?)
             };
             drop((own, lock));
-            return Ok(Some(Changes { look: (!is_unchanged).then_some(look), database, stamp }));
+            return Ok(Some(Changes { look: (!is_unchanged).then_some(look), database, stamp, generation }));
         }
         unreachable!("the second look is the last")
     }
@@ -443,7 +518,7 @@ impl Snapshot<'_> {
         }
         let from = match branch::show(self.site, self.name) {
             Ok(branch) => branch.record.from,
-            Err(BranchError::Missing { .. } | BranchError::NoRecord { .. }) => return Ok(None),
+            Err(BranchError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let is_there = |from: &BranchName| from != self.name && branch::show(self.site, from).is_ok();

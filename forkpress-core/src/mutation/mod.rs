@@ -442,11 +442,25 @@ pub fn delete(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
+    prepare_delete(site, name, purge, patience, progress)?.publish(patience)
+}
+
+/// Does the first step of [`delete`]. Dropped, the result leaves nothing behind.
+///
+/// # Errors
+/// [`MutationError`].
+pub fn prepare_delete<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    purge: bool,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
     if name.is_main() {
         return Err(MutationError::DeleteMain);
     }
     let plan = Plan { name: name.clone(), change: Change::Delete { purge } };
-    prepare(site, plan, patience, progress)?.publish(patience)
+    prepare(site, plan, patience, progress)
 }
 
 /// Gives a branch the state back that it had before the operation `id`, or before the newest operation that is in force.
