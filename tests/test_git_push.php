@@ -498,6 +498,117 @@ test(
 	}
 );
 
+/**
+ * Has a checkout push, and waits until it knows what it will say of the old commit and has not yet said it.
+ *
+ * @param Checkout $checkout     The checkout.
+ * @param string   ...$arguments What follows `git push`.
+ * @return array The push, and what lets it go on.
+ */
+$held_push = static function ( Checkout $checkout, string ...$arguments ): array {
+	$hooks = temp_dir();
+	put( "$hooks/pre-push", "#!/bin/sh\n: >'$hooks/waits'\nread -r line <'$hooks/go'\n" );
+	chmod( "$hooks/pre-push", 0755 );
+	posix_mkfifo( "$hooks/go", 0600 );
+	$push = git( $checkout->dir, '-c', "core.hooksPath=$hooks", 'push', ...$arguments );
+	eventually( static fn () => is_file( "$hooks/waits" ), 'the push has heard of the refs' );
+	return array( $push, static fn () => file_put_contents( "$hooks/go", "go\n" ) );
+};
+
+test(
+	'a delete, a create and an update by push are of what the pusher saw, and of nothing that came since',
+	function () use ( $site, $remote, $held_push ) {
+		$one = new Checkout( $remote );
+		$two = new Checkout( $remote );
+		$one->git( 'push', '--quiet', 'origin', 'HEAD:refs/heads/seen' );
+		$two->git( 'fetch', '--quiet' );
+		$two->git( 'switch', '--quiet', 'seen' );
+		$refused = function ( array $held, string $why ) {
+			list( $push, $go ) = $held;
+			$go();
+			$outcome = $push->outcome();
+			same( 1, $outcome->status, "the push: {$outcome->text()}: exit status" );
+			holds( str_contains( $outcome->errors, $why ), "it says $why: $outcome->errors" );
+		};
+
+		$held = $held_push( $one, 'origin', '--delete', 'seen' );
+		$theirs = $two->commit( array( 'theirs.php' => 'theirs' ) );
+		$two->git( 'push', '--quiet' );
+		$refused( $held, 'the branch has changed meanwhile' );
+		same( 'theirs', file_get_contents( "$site->dir/seen/theirs.php" ), 'the file of the other one' );
+		same( "$theirs\trefs/heads/seen", $two->git( 'ls-remote', 'origin', 'seen' ), 'the ref' );
+
+		// What somebody did on the command line has not reached the ref.
+		$held = $held_push( $one, 'origin', '--delete', 'seen' );
+		$site->done( 'branch', 'delete', 'seen' );
+		$site->done( 'branch', 'create', 'seen' );
+		put( "$site->dir/seen/again.php", 'again' );
+		$refused( $held, 'the branch has changed meanwhile' );
+		same( 'again', file_get_contents( "$site->dir/seen/again.php" ), 'the file of the branch that has the name now' );
+
+		$two->git( 'pull', '--quiet', '--ff-only' );
+		$held = $held_push( $two, 'origin', '--delete', 'seen' );
+		$site->done( 'branch', 'delete', 'seen' );
+		$refused( $held, 'the branch has been deleted meanwhile' );
+
+		$one->commit( array( 'one.php' => 'one' ) );
+		$held = $held_push( $one, 'origin', 'HEAD:refs/heads/made' );
+		$two->commit( array( 'two.php' => 'two' ) );
+		$two->git( 'push', '--quiet', 'origin', 'HEAD:refs/heads/made' );
+		$refused( $held, 'the branch exists already' );
+		same( array( false, true ), array( is_file( "$site->dir/made/one.php" ), is_file( "$site->dir/made/two.php" ) ), 'whose files it has' );
+
+		$two->commit( array( 'two.php' => 'two again' ) );
+		$held = $held_push( $two, 'origin', 'HEAD:refs/heads/made' );
+		$one->git( 'push', '--quiet', 'origin', '--delete', 'made' );
+		$one->git( 'push', '--quiet', 'origin', 'HEAD:refs/heads/made' );
+		$refused( $held, 'the branch has been replaced meanwhile' );
+		same( array( true, false ), array( is_file( "$site->dir/made/one.php" ), is_file( "$site->dir/made/two.php" ) ), 'whose files it has now' );
+
+		// Nothing came in between: not even what WordPress writes is in the way.
+		$site->database( 'made' )->exec( "UPDATE wp_options SET option_value = 'Changed' WHERE option_name = 'blogname'" );
+		$one->git( 'push', '--quiet', 'origin', '--delete', 'made' );
+		same( array( 'main' ), array_column( $site->json( 'branch', 'list' ), 'name' ), 'the branches' );
+	}
+);
+
+test(
+	'a push to a branch that cannot be read changes neither its files nor its ref, however often it is tried',
+	function () use ( $site, $remote ) {
+		$site->done( 'branch', 'create', 'broken' );
+		$checkout = new Checkout( $remote );
+		$checkout->git( 'switch', '--quiet', 'broken' );
+		$ref      = $checkout->git( 'rev-parse', 'origin/broken' );
+		$database = "$site->dir/broken/wp-content/database/.ht.sqlite";
+		$bytes    = file_get_contents( $database );
+		array_map( 'unlink', glob( "$database-*" ) );
+		put( $database, str_repeat( 'no database', 1000 ) );
+		$checkout->commit( array( 'fix.php' => 'fix' ) );
+		$log = count( $site->json( 'log' ) );
+		for ( $i = 0; $i < 2; $i++ ) {
+			$outcome = $checkout->run( 'push', 'origin', 'broken' );
+			same( 1, $outcome->status, "the push: {$outcome->text()}: exit status" );
+			holds( str_contains( $outcome->errors, "branch 'broken' cannot be read" ), "it says what is wrong: $outcome->errors" );
+			holds( str_contains( $outcome->errors, 'file is not a database' ), "it says why: $outcome->errors" );
+			holds( str_contains( $outcome->errors, 'forkpress branch reset broken' ), "it says what to do: $outcome->errors" );
+			holds( ! is_file( "$site->dir/broken/fix.php" ), 'the file is not there' );
+			same( $ref, trim( file_get_contents( "$site->dir/.forkpress/cow/git/refs/heads/broken" ) ), 'the ref' );
+		}
+		same( $log, count( $site->json( 'log' ) ), 'operations' );
+
+		// Others are pushed to, and made, all the same: from what can be read.
+		$checkout->git( 'push', '--quiet', 'origin', "$ref:refs/heads/beside" );
+		put( $database, $bytes );
+		$checkout->git( 'push', '--quiet', 'origin', 'broken' );
+		same( 'fix', file_get_contents( "$site->dir/broken/fix.php" ), 'the file' );
+		put( $database, str_repeat( 'no database', 1000 ) );
+		array_map( 'unlink', glob( "$database-*" ) );
+		foreach ( array( 'broken', 'beside' ) as $branch ) {
+			$checkout->git( 'push', '--quiet', 'origin', '--delete', $branch );
+		}
+	}
+);
+
 test(
 	'names that differ in case only are files of their own, coming and going',
 	function () use ( $remote, $main ) {

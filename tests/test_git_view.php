@@ -425,6 +425,9 @@ test(
 		same( 0, $outcome->status, "a clone: {$outcome->text()}" );
 		$outcome = $git( '-C', "$dir/x", 'fetch', 'origin', 'unread' );
 		holds( 0 !== $outcome->status, 'a fetch of that very branch fails' );
+		holds( str_contains( $outcome->errors, 'file is not a database' ), "it says why: $outcome->errors" );
+		$log = file_get_contents( "$site->dir/.forkpress/logs/forkpress-server.log" );
+		holds( 1 === preg_match( "/^forkpress: cannot make a snapshot of the database of branch 'unread'\n(caused by: .*\n)*.*file is not a database/m", $log ), "so does the server's log: $log" );
 		rename( "$odd.aside", $odd );
 		holds( $refs()['refs/heads/unread'] !== $after['refs/heads/unread'], 'the branch that can be read again has a new commit' );
 		$site->done( 'branch', 'delete', 'unread' );
@@ -432,6 +435,33 @@ test(
 		foreach ( glob( "$site->dir/.forkpress/logs/{wp-debug,php-errors}.log", GLOB_BRACE ) as $path ) {
 			put( $path, implode( "\n", preg_grep( '#unread|^\#|^Stack trace|^  thrown|^$#', file( $path, FILE_IGNORE_NEW_LINES ), PREG_GREP_INVERT ) ) );
 		}
+	}
+);
+
+test(
+	'a branch whose record is damaged or gone is in nobody else\'s way, and keeps its history',
+	function () use ( $site, $refs, $git, $url ): void {
+		$site->done( 'branch', 'create', 'torn' );
+		$before = $refs();
+		$clone  = temp_dir() . '/clone';
+		same( 0, $git( 'clone', '--quiet', '--no-checkout', $url, $clone )->status, 'a clone' );
+		$record = "$site->dir/.forkpress/cow/branches/torn.toml";
+		$text   = file_get_contents( $record );
+		foreach ( array( 'no record' => 'is not valid', null => 'has no record' ) as $bad => $why ) {
+			'' === $bad ? unlink( $record ) : put( $record, $bad );
+			put( "$site->dir/main/wp-content/uploads/beside-torn.txt", "$bad$why" );
+			$outcome = $git( '-C', $clone, 'fetch', 'origin' );
+			same( 0, $outcome->status, "a fetch: {$outcome->text()}" );
+			$now = $refs();
+			same( $before['refs/heads/torn'], $now['refs/heads/torn'], "$why: its ref" );
+			holds( $now['refs/heads/main'] !== $before['refs/heads/main'], "$why: main has a new commit" );
+			$before  = $now;
+			$outcome = $git( '-C', $clone, 'fetch', 'origin', 'torn' );
+			holds( 0 !== $outcome->status && str_contains( $outcome->errors, $why ), "$why: a fetch of it says so: {$outcome->text()}" );
+		}
+		put( $record, $text );
+		$site->done( 'branch', 'delete', 'torn' );
+		holds( ! isset( $refs()['refs/heads/torn'] ), 'deleted, it has no ref' );
 	}
 );
 

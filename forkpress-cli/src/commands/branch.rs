@@ -236,3 +236,9 @@ fn row(site: &Site, branch: &Branch, usage: Option<Usage>, address: &Address) ->
         "shared_bytes": usage.map(|usage| usage.shared_bytes),
     })
 }
+
+/// What to do about a branch that can't be read.
+pub fn give_another_state(name: &BranchName) -> String {
+    let force = if name.is_main() { " --force" } else { "" };
+    format!("forkpress undo, or forkpress branch reset {name} --from BRANCH{force}, gives it a state that can be read")
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forkpress_core::git::receive::{PushError, proc_receive, receive};
 use forkpress_core::git::repository::Repository;
-use forkpress_core::progress::Silent;
+use forkpress_core::progress::Progress;
 
 use super::branch;
 use crate::cli::WaitArgs;
@@ -16,16 +16,32 @@ use crate::{clean, harmless, output, site};
 /// How long a push waits for running requests and for other commands.
 const WAIT: WaitArgs = WaitArgs { timeout: Duration::from_secs(30) };
 
+/// Tells the pusher, and only what there is to know.
+struct Pusher;
+
+impl Progress for Pusher {
+    fn begin(&self, _step: &str, _total: Option<u64>) {}
+
+    fn advance(&self, _by: u64) {}
+
+    fn end(&self) {}
+
+    fn note(&self, line: &str) {
+        output::note(format_args!("forkpress: {line}"));
+    }
+}
+
 /// Does what a push asks for. What goes to standard error is shown to the pusher.
 pub fn run(work_dir: Option<&Path>) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
     let repository = Repository::open(&site)?;
     proc_receive(&mut io::stdin().lock(), &mut io::stdout().lock(), |updates| {
-        let done = receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Silent);
+        let done = receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Pusher);
         clean::in_background(&site);
         done.map_err(|error| {
             let hint = match &error {
                 PushError::Refused(refusal) => refusal.hint().map(str::to_owned),
+                PushError::Unreadable { name, .. } => Some(branch::give_another_state(name)),
                 _ => None,
             };
             let failure = Failure::from(error);

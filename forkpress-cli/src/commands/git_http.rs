@@ -1,8 +1,10 @@
 //! `forkpress __git-http`: answers a request to `/site.git`, which the router hands over as CGI.
 //!
-//! It brings the refs that are asked for up to date, and then becomes `git http-backend`.
+//! It brings the refs that are asked for up to date, and then becomes `git http-backend`. Refs go out in one piece, with their
+//! length: a client may insist on it (libgit2 1.9 does).
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,8 +16,9 @@ use forkpress_core::git::snapshot::{self, Refreshed};
 use forkpress_core::site::Site;
 use forkpress_core::token::Token;
 
+use super::branch;
 use crate::failure::{During, Failure};
-use crate::{output, site};
+use crate::{output, server, site};
 
 /// The most bytes of a request that asks for refs. A longer one, which says what it has, asks for objects.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -34,19 +37,54 @@ impl Cgi for Environment {
 
 /// Answers the request on standard output, whatever happens.
 pub fn run(work_dir: Option<&Path>) -> ExitCode {
-    let failure = match answer(work_dir) {
-        Ok(code) => return code,
-        Err(failure) => failure,
+    let site = match site::open(work_dir) {
+        Ok(site) => site,
+        Err(failure) => {
+            output::note(&failure);
+            return fail(&failure);
+        }
     };
-    output::note(&failure);
-    const BUSY: u8 = 75;
-    let status =
-        if failure.exit == BUSY { "503 Service Unavailable\r\nRetry-After: 5" } else { "500 Internal Server Error" };
-    refuse(status, &failure.to_string())
+    answer(&site).unwrap_or_else(|failure| {
+        log(&site, &failure);
+        fail(&failure)
+    })
 }
 
-fn answer(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
-    let site = site::open(work_dir)?;
+/// Adds to the log of the server. What this process says on standard error is among all that PHP's server says.
+fn log(site: &Site, said: impl Display) {
+    let said = format!("{said}\n");
+    let logged = server::open_log(&site.layout.server_log())
+        .and_then(|mut log| Ok(log.write_all(said.as_bytes())?))
+        .map_err(|failure| output::note(&failure));
+    if logged.is_err() {
+        output::note(said.trim_end());
+    }
+}
+
+/// Answers with a failure, so that `git` shows it.
+fn fail(failure: &Failure) -> ExitCode {
+    const BUSY: u8 = 75;
+    let message = failure.to_string();
+    // Of a request with a body, `git` reads the answer only where it is one of the protocol's.
+    match (Environment.get("REQUEST_METHOD").as_deref(), Environment.get("PATH_INFO").as_deref()) {
+        (Some("POST"), Some("/git-upload-pack")) => {
+            let line = http::line(format!("ERR {message}").as_bytes());
+            return reply("200 OK", "application/x-git-upload-pack-result", &line);
+        }
+        (Some("POST"), Some("/git-receive-pack")) => {
+            // What goes wrong has a channel of its own (gitprotocol-pack, side-band).
+            const FATAL: &[u8] = b"\x03";
+            let line = http::line(&[FATAL, message.as_bytes(), b"\n"].concat());
+            return reply("200 OK", "application/x-git-receive-pack-result", &line);
+        }
+        _ => {}
+    }
+    let status =
+        if failure.exit == BUSY { "503 Service Unavailable\r\nRetry-After: 5" } else { "500 Internal Server Error" };
+    refuse(status, &message)
+}
+
+fn answer(site: &Site) -> Result<ExitCode, Failure> {
     let is_open = std::env::var_os(PUSH).is_some_and(|push| push == "open");
     let token = if is_open {
         None
@@ -72,11 +110,11 @@ fn answer(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
             ));
         }
     };
-    let repository = Repository::open(&site)?;
+    let repository = Repository::open(site)?;
     let mut body = Body::Unread;
     let refreshed = match service {
-        Service::FetchRefs => snapshot::refresh_all(&site, &repository, |_| true)?,
-        Service::PushRefs => snapshot::refresh_set(&site, &repository)?,
+        Service::FetchRefs => snapshot::refresh_all(site, &repository, |_| true)?,
+        Service::PushRefs => snapshot::refresh_set(site, &repository)?,
         Service::Version2 if content_length() <= Some(MOST_BYTES) => {
             let mut bytes = Vec::new();
             io::stdin().lock().read_to_end(&mut bytes).during(|| "cannot read the request".to_owned())?;
@@ -85,27 +123,31 @@ fn answer(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
             match asked {
                 Asked::None => Refreshed::default(),
                 asked => {
-                    let mut refreshed = snapshot::refresh_all(&site, &repository, |name| asked.includes(name))?;
+                    let mut refreshed = snapshot::refresh_all(site, &repository, |name| asked.includes(name))?;
                     // Who asks for this very branch is not to take an old one for it.
                     if let Some(at) = refreshed.failed.iter().position(|(name, _)| asked.names(name)) {
-                        return Err(refreshed.failed.swap_remove(at).1.into());
+                        let (name, error) = refreshed.failed.swap_remove(at);
+                        return Err(Failure::from(error).hint(branch::give_another_state(&name)));
                     }
                     refreshed
                 }
             }
         }
-        Service::Version2 | Service::Fetch | Service::Push | Service::Other => Refreshed::default(),
+        Service::Version2 | Service::Fetch | Service::Push | Service::Refs2 => Refreshed::default(),
     };
     for (name, error) in refreshed.failed {
         let failure = Failure::from(error);
-        output::note(format_args!(
-            "the ref of branch '{name}' stays as it was, and so whoever fetches may miss what is new: {failure}"
-        ));
+        let what = "stays as it was, and so whoever fetches may miss what is new";
+        log(site, format_args!("the ref of branch '{name}' {what}: {failure}"));
     }
     if refreshed.made {
         repository.tidy();
     }
-    hand_over(&site, &repository, body)
+    let command = backend(site, &repository);
+    match service {
+        Service::FetchRefs | Service::PushRefs | Service::Refs2 => hand_over_whole(command),
+        Service::Version2 | Service::Fetch | Service::Push => hand_over(command, body),
+    }
 }
 
 fn content_length() -> Option<u64> {
@@ -120,14 +162,28 @@ enum Body {
     Read(Vec<u8>),
 }
 
+fn cannot_run() -> String {
+    "cannot run git http-backend".to_owned()
+}
+
+/// Has `git http-backend` answer a request without a body, and sends what it says with its length.
+fn hand_over_whole(mut command: Command) -> Result<ExitCode, Failure> {
+    const END: &[u8] = b"\r\n\r\n";
+    let said = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().during(cannot_run)?.stdout;
+    let Some(end) = said.windows(END.len()).position(|bytes| bytes == END) else {
+        return Err(Failure::new("git http-backend did not answer"));
+    };
+    let (head, body) = (&said[..end], &said[end + END.len()..]);
+    let length = format!("\r\nContent-Length: {}", body.len());
+    Ok(send(&[head, length.as_bytes(), END, body]))
+}
+
 /// Has `git http-backend` answer.
-fn hand_over(site: &Site, repository: &Repository, body: Body) -> Result<ExitCode, Failure> {
-    let failed = || "cannot run git http-backend".to_owned();
-    let mut command = backend(site, repository);
+fn hand_over(mut command: Command, body: Body) -> Result<ExitCode, Failure> {
     match body {
-        Body::Unread => Err(command.exec()).during(failed),
+        Body::Unread => Err(command.exec()).during(cannot_run),
         Body::Read(bytes) => {
-            let mut child = command.stdin(Stdio::piped()).spawn().during(failed)?;
+            let mut child = command.stdin(Stdio::piped()).spawn().during(cannot_run)?;
             // One that does not want it has answered already.
             let _ = child.stdin.take().expect("standard input is a pipe").write_all(&bytes);
             let status = child.wait()?;
@@ -153,13 +209,21 @@ fn backend(site: &Site, repository: &Repository) -> Command {
 
 /// Answers with a line of text, which `git` shows.
 fn refuse(status: &str, message: &str) -> ExitCode {
-    let mut out = io::stdout().lock();
-    // Whoever has gone does not read why.
-    let _ = write!(
-        out,
-        "Status: {status}\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\n\r\n{message}\n"
+    reply(status, "text/plain; charset=utf-8", format!("{message}\n").as_bytes())
+}
+
+fn reply(status: &str, kind: &str, body: &[u8]) -> ExitCode {
+    let head = format!(
+        "Status: {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+         X-Content-Type-Options: nosniff\r\n\r\n",
+        body.len()
     );
-    let _ = out.flush();
+    send(&[head.as_bytes(), body])
+}
+
+fn send(parts: &[&[u8]]) -> ExitCode {
+    let mut out = io::stdout().lock();
+    // Whoever has gone does not read it.
+    let _ = parts.iter().try_for_each(|part| out.write_all(part)).and_then(|()| out.flush());
     ExitCode::SUCCESS
 }

@@ -33,8 +33,8 @@ pub enum Service {
     Fetch,
     /// A push.
     Push,
-    /// What the server can do, or another request that no ref has to be brought up to date for.
-    Other,
+    /// What the server can do, for a client that speaks version 2. No ref is in it.
+    Refs2,
 }
 
 /// Decides what a request asks for, and whether it may.
@@ -63,7 +63,7 @@ fn service(cgi: &dyn Cgi) -> Option<Service> {
     let asks_for = |service: &str| asked.split('&').any(|part| part.strip_prefix("service=") == Some(service));
     Some(match (cgi.get("REQUEST_METHOD")?.as_str(), cgi.get("PATH_INFO")?.as_str()) {
         ("GET" | "HEAD", "/info/refs") if asks_for("git-receive-pack") => Service::PushRefs,
-        ("GET" | "HEAD", "/info/refs") if asks_for("git-upload-pack") && is_version_2 => Service::Other,
+        ("GET" | "HEAD", "/info/refs") if asks_for("git-upload-pack") && is_version_2 => Service::Refs2,
         ("GET" | "HEAD", "/info/refs") if asks_for("git-upload-pack") => Service::FetchRefs,
         ("POST", "/git-upload-pack") if is_version_2 => Service::Version2,
         ("POST", "/git-upload-pack") => Service::Fetch,
@@ -170,9 +170,19 @@ pub fn asks_for_refs(body: &[u8]) -> Asked {
 
 const HEADS: &str = "refs/heads/";
 
+/// How many digits say how long a line is, which counts them in.
+const LENGTH_BYTES: usize = 4;
+
+/// A line of the protocol: its length and its text, of which a reader takes so much and no more.
+#[must_use]
+pub fn line(text: &[u8]) -> Vec<u8> {
+    const MOST_BYTES: usize = 65_516;
+    let text = &text[..text.len().min(MOST_BYTES)];
+    [format!("{:04x}", text.len() + LENGTH_BYTES).as_bytes(), text].concat()
+}
+
 /// The lines of a request, each of which follows its length in four hexadecimal digits, without their line breaks.
 fn lines(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
-    const LENGTH_BYTES: usize = 4;
     let mut lines = Vec::new();
     while !rest.is_empty() {
         let (length, after) = rest.split_at_checked(LENGTH_BYTES)?;
@@ -221,7 +231,7 @@ mod tests {
         }
         let mut fetch = request("GET", "/info/refs", "service=git-upload-pack");
         fetch.insert("HTTP_GIT_PROTOCOL", "version=2");
-        assert_eq!(decide(&fetch, None), Ok(Service::Other));
+        assert_eq!(decide(&fetch, None), Ok(Service::Refs2));
         let mut fetch = request("POST", "/git-upload-pack", "");
         fetch.insert("HTTP_GIT_PROTOCOL", "a=b:version=2");
         assert_eq!(decide(&fetch, None), Ok(Service::Version2));
@@ -272,6 +282,12 @@ mod tests {
             }
         }
         text
+    }
+
+    #[test]
+    fn a_line_is_never_longer_than_a_reader_takes() {
+        assert_eq!(line(b"ERR no\n"), b"000bERR no\n");
+        assert_eq!((line(&[b'x'; 70_000]).len(), &line(&[b'x'; 70_000])[..4]), (65_520, &b"fff0"[..]));
     }
 
     #[test]

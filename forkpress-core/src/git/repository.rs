@@ -153,27 +153,14 @@ impl Repository {
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new("git");
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"GIT_") {
-                command.env_remove(name);
-            }
-        }
-        // Whoever may run this may read the site: to whom the folder belongs says nothing.
-        let settings = [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*")];
-        let nothing_of_the_users = [
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_ATTR_NOSYSTEM", "1"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("LC_ALL", "C"),
-        ];
+        isolate(&mut command);
         let identity = [
             ("GIT_AUTHOR_NAME", NAME),
             ("GIT_AUTHOR_EMAIL", EMAIL),
             ("GIT_COMMITTER_NAME", NAME),
             ("GIT_COMMITTER_EMAIL", EMAIL),
         ];
-        command.envs(settings).envs(nothing_of_the_users).envs(identity).env("GIT_DIR", &self.dir);
+        command.envs(identity).env("GIT_DIR", &self.dir);
         command
     }
 
@@ -191,6 +178,34 @@ impl Repository {
             .stderr(null())
             .spawn();
     }
+}
+
+/// Keeps all that is the user's or the system's own from a `git` command: settings, and with them hooks, attributes, filters and
+/// protocols; `GIT_*` variables; the language of what it says. This is the one place where that is said for what serves a site.
+pub fn isolate(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"GIT_") {
+            command.env_remove(name);
+        }
+    }
+    // These come last, so no setting that lies in a repository has its way either.
+    let settings = [
+        // Whoever may run this may read the site: to whom the folder belongs says nothing.
+        ("safe.directory", "*"),
+        // Nothing runs on the quiet as Git looks at a folder.
+        ("core.fsmonitor", "false"),
+    ];
+    command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+    for (number, (name, value)) in settings.into_iter().enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{number}"), name).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+    }
+    command.envs([
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_ATTR_NOSYSTEM", "1"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("LC_ALL", "C"),
+    ]);
 }
 
 /// Runs a command of [`Repository::command`] that must succeed, and gives what it wrote to standard output.

@@ -227,7 +227,7 @@ fn refresh_each(site: &Site, repository: &Repository, names: &[BranchName]) -> R
 #[serde(deny_unknown_fields)]
 struct Memory {
     version: u32,
-    /// The publish that the branch was made by, or changed by last; none where the ref has not followed.
+    /// The newest publish of the branch that the ref has followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u64>,
     /// Of the files; none where they might change without a trace.
@@ -373,8 +373,10 @@ impl Snapshot<'_> {
     }
 
     fn read_ahead(&self, _lock: &RefLock<'_>) -> Result<(), SnapshotError> {
+        let generation = Memory::read(&self.repository.cow().git_snapshot(self.name)).generation;
         match self.read(self.reference().as_deref())? {
-            Content::New(content) => self.remember(&Memory { generation: None, ..content }),
+            // The ref has not followed.
+            Content::New(content) => self.remember(&Memory { generation, ..content }),
             Content::Gone | Content::Same => Ok(()),
         }
     }
