@@ -114,6 +114,7 @@ final class Checkout {
 		put( "$this->dir/../up", '../../../../etc' );
 		$replaced = array(
 			'BLOB'   => $blob,
+			'TREE'   => $this->git( 'rev-parse', 'HEAD:wordpress/wp-content/plugins' ),
 			'ETC'    => $this->git( 'hash-object', '-w', "$this->dir/../etc" ),
 			'UP'     => $this->git( 'hash-object', '-w', "$this->dir/../up" ),
 			'COMMIT' => $this->git( 'rev-parse', 'HEAD' ),
@@ -122,6 +123,18 @@ final class Checkout {
 		put( "$this->dir/../entries", strtr( $top, $replaced ) . "040000 tree $wordpress\twordpress\0" );
 		$root = trim( (string) shell_exec( 'cd ' . escapeshellarg( $this->dir ) . ' && ' . git_program() . ' mktree -z --missing < ../entries' ) );
 		return $this->git( 'commit-tree', $root, '-p', 'HEAD', '-m', 'A hostile change' );
+	}
+
+	/**
+	 * Makes a commit that git itself would not make, with the tree of HEAD, and returns it.
+	 *
+	 * @param string $author The line that says who made it.
+	 */
+	public function raw_commit( string $author ): string {
+		$parent    = $this->git( 'rev-parse', 'HEAD' );
+		$committer = strtr( $author, array( 'author' => 'committer' ) );
+		put( "$this->dir/../commit", 'tree ' . $this->git( 'rev-parse', 'HEAD^{tree}' ) . "\nparent $parent\n$author\n$committer\n\nHostile\n" );
+		return $this->git( 'hash-object', '-t', 'commit', '-w', '--literally', '../commit' );
 	}
 }
 
@@ -308,8 +321,8 @@ test(
 );
 
 test(
-	'what is refused changes neither a ref nor a branch, and says why',
-	function () use ( $site, $remote, $main, $state ) {
+	'what is refused changes neither a ref nor a branch, leaves nothing in the repository, and says why',
+	function () use ( $site, $remote, $main, $repository, $state ) {
 		$checkout = new Checkout( $remote );
 		$before   = $checkout->git( 'rev-parse', 'HEAD' );
 		$good     = $checkout->commit( array( 'good.php' => 'good' ) );
@@ -320,6 +333,8 @@ test(
 		$checkout->git( 'reset', '--quiet', '--hard', $good );
 		$orphan  = $checkout->git( 'commit-tree', 'HEAD^{tree}', '-m', 'From nowhere' );
 		$sibling = $checkout->git( 'commit-tree', 'HEAD^{tree}', '-p', $before, '-m', 'A sibling' );
+		$planted = $checkout->commit( array( 'wp-content/x/.forkpress/site.toml' => 'version = 1' ) );
+		$checkout->git( 'reset', '--quiet', '--hard', $good );
 		$hostile = static fn ( string $entries ) => $checkout->hostile_commit( $entries ) . ':main';
 		$path    = 'no file can be put at';
 		$refused = array(
@@ -335,16 +350,28 @@ test(
 			'new, no WordPress' => array( array( "$headless:refs/heads/headless" ), 'wp-load.php' ),
 			'unrelated'         => array( array( "$orphan:refs/heads/orphan" ), 'descends from no branch' ),
 			'forced, unrelated' => array( array( "+$orphan:main" ), 'a forced push would throw away' ),
-			'..'                => array( array( $hostile( "100644 blob BLOB\t..\0" ) ), $path ),
-			'.git'              => array( array( $hostile( "100644 blob BLOB\t.git\0" ) ), $path ),
-			'.GIT'              => array( array( $hostile( "100644 blob BLOB\t.GIT\0" ) ), $path ),
-			'.'                 => array( array( $hostile( "100644 blob BLOB\t.\0" ) ), $path ),
+			'..'                => array( array( $hostile( "100644 blob BLOB\t..\0" ) ), 'hasDotdot' ),
+			'.git'              => array( array( $hostile( "100644 blob BLOB\t.git\0" ) ), 'hasDotgit' ),
+			'.GIT'              => array( array( $hostile( "100644 blob BLOB\t.GIT\0" ) ), 'hasDotgit' ),
+			'.'                 => array( array( $hostile( "100644 blob BLOB\t.\0" ) ), 'hasDot' ),
+			'GIT~2'             => array( array( $hostile( "100644 blob BLOB\tGIT~2\0" ) ), $path ),
+			'.forkpress'        => array( array( $hostile( "040000 tree TREE\t.forkpress\0" ) ), $path ),
+			'.ForkPress'        => array( array( $hostile( "100644 blob BLOB\t.ForkPress\0" ) ), $path ),
+			'.forkpress . '     => array( array( $hostile( "120000 blob ETC\t.forkpress . \0" ) ), $path ),
+			'FORKPR~1'          => array( array( $hostile( "040000 tree TREE\tFORKPR~1\0" ) ), $path ),
+			'a zero width'      => array( array( $hostile( "040000 tree TREE\t.fork\u{200c}press\0" ) ), $path ),
+			'deep .forkpress'   => array( array( "$planted:main" ), $path ),
+			'a new .forkpress'  => array( array( "$planted:refs/heads/planted" ), $path ),
+			'no mail address'   => array( array( $checkout->raw_commit( 'author Nobody 1700000000 +0000' ) . ':main' ), 'missingEmail' ),
+			'one name twice'    => array( array( $hostile( "100644 blob BLOB\tzz\0" . "100644 blob BLOB\tzz\0" ) ), 'duplicateEntries' ),
 			'to /etc'           => array( array( $hostile( "120000 blob ETC\tetc\0" ) ), 'leads out of the branch' ),
 			'to ../../etc'      => array( array( $hostile( "120000 blob UP\tup\0" ) ), 'leads out of the branch' ),
 			'a submodule'       => array( array( $hostile( "160000 commit COMMIT\tsub\0" ) ), 'is a submodule' ),
 		);
 		$as_before = $state();
 		$files     = files_of( $main );
+		$objects   = static fn () => git( $repository, 'count-objects', '-v' )->outcome()->out . implode( "\n", glob( "$repository/objects/tmp_*" ) );
+		$had       = $objects();
 		foreach ( $refused as $what => list( $refspecs, $why ) ) {
 			$outcome = $checkout->run( 'push', 'origin', ...$refspecs );
 			same( 1, $outcome->status, "$what: {$outcome->text()}: exit status" );
@@ -352,6 +379,7 @@ test(
 			same( $as_before, $state(), "$what: refs, folders, records and log" );
 		}
 		same( $files, files_of( $main ), 'the files of main' );
+		same( $had, $objects(), 'what the repository keeps' );
 
 		// The next one goes through.
 		$checkout->git( 'push', '--quiet', 'origin', "$good:main" );
@@ -405,7 +433,7 @@ test(
 );
 
 test(
-	'a database in an odd spelling is no file of the branch, either',
+	'a database in an odd spelling is no file of a branch, either',
 	function () use ( $site, $remote, $main ) {
 		$checkout = new Checkout( $remote );
 		$blob     = $checkout->git( 'hash-object', '-w', "$checkout->dir/wordpress/index.php" );
@@ -417,11 +445,51 @@ test(
 		$dot      = $mktree( "040000 tree $content\twp-content\0" );
 		$before   = files_of( $main );
 		$commit   = $checkout->hostile_commit( "040000 tree $dot\t.\0" );
-		$checkout->git( 'push', '--quiet', 'origin', "$commit:main" );
+		$outcome  = $checkout->run( 'push', '--quiet', 'origin', "$commit:main" );
+		same( 1, $outcome->status, "the push: {$outcome->text()}: exit status" );
 		same( $before, files_of( $main ), 'the branch' );
 		holds( (int) $site->database( 'main' )->query( 'SELECT count(*) FROM wp_posts' )->fetchColumn() > 0, 'the posts are there' );
 		$checkout->git( 'fetch', '--quiet' );
 		same( '', $checkout->git( 'diff', '--name-only', 'HEAD', 'origin/main', '--', 'wordpress' ), 'what came back' );
+	}
+);
+
+test(
+	'a few bytes that would become gigabytes, or more files than can be counted, are refused before anything is written',
+	function () use ( $remote, $main, $repository, $state ) {
+		$checkout = new Checkout( $remote );
+		shell_exec( 'truncate -s 260M ' . escapeshellarg( "$checkout->dir/wordpress/zeros.bin" ) );
+		$checkout->git( 'add', '--all' );
+		$checkout->git( 'commit', '--quiet', '--message', 'Zeros' );
+		$zeros = $checkout->git( 'rev-parse', 'HEAD' );
+		$blob  = $checkout->git( 'rev-parse', 'HEAD:wordpress/index.php' );
+		$tree  = "100644 blob $blob\tf\0";
+		for ( $level = 0; $level < 10; $level++ ) {
+			put( "$checkout->dir/../entries", $tree );
+			$id   = trim( (string) shell_exec( 'cd ' . escapeshellarg( $checkout->dir ) . ' && ' . git_program() . ' mktree -z < ../entries' ) );
+			$tree = implode( '', array_map( static fn ( int $i ) => "040000 tree $id\t$i\0", range( 0, 9 ) ) );
+		}
+		$checkout->git( 'reset', '--quiet', '--hard', 'HEAD~' );
+		$bombs     = array(
+			'zeros' => array( "$zeros:main", '260 MB that are packed in' ),
+			'trees' => array( $checkout->hostile_commit( "040000 tree $id\tbomb\0" ) . ':main', 'more than 500000 files and folders' ),
+		);
+		$as_before = $state();
+		$objects   = static fn () => git( $repository, 'count-objects', '-v' )->outcome()->out;
+		$had       = $objects();
+		foreach ( $bombs as $what => list( $refspec, $why ) ) {
+			$outcome = $checkout->run( 'push', 'origin', $refspec );
+			same( 1, $outcome->status, "$what: {$outcome->text()}: exit status" );
+			holds( str_contains( $outcome->errors, $why ), "$what: it says $why: $outcome->errors" );
+			holds( str_contains( $outcome->errors, 'hint: leave' ), "$what: it says what to do: $outcome->errors" );
+			same( $as_before, $state(), "$what: refs, folders, records and log" );
+			same( $had, $objects(), "$what: what the repository keeps" );
+		}
+		// What is already there may be put elsewhere as often as one likes, however large it is.
+		$random = random_bytes( 1 << 20 );
+		$checkout->commit( array( 'copy/random.bin' => $random ) );
+		$checkout->git( 'push', '--quiet', 'origin', 'HEAD:main' );
+		holds( file_get_contents( "$main/copy/random.bin" ) === $random, 'an honest file is there' );
 	}
 );
 
@@ -685,5 +753,26 @@ test(
 			$pages += $answers['whole'];
 		}
 		holds( $pages > PUSHES, "there were pages: $pages" );
+	}
+);
+
+test(
+	'the server keeps no process that has ended',
+	function () use ( $site, $remote ) {
+		$checkout = new Checkout( $remote );
+		foreach ( array( 'one', 'two' ) as $bytes ) {
+			$checkout->commit( array( 'ended.txt' => $bytes ) );
+			$checkout->git( 'push', '--quiet', 'origin', 'HEAD:main' );
+		}
+		$server = $site->json( 'server', 'list' )[0]['pid'];
+		// What a push has left to be done ends some time later.
+		eventually(
+			static function () use ( $server ): bool {
+				preg_match_all( '/^ *(\d+) (\S)/m', (string) shell_exec( 'ps -A -o ppid=,stat=' ), $found, PREG_SET_ORDER );
+				return array() === array_filter( $found, static fn ( array $process ) => array( "$server", 'Z' ) === array( $process[1], $process[2] ) );
+			},
+			'none of its children is a zombie'
+		);
+		same( 200, $site->request( '/' )->status, 'the site is served' );
 	}
 );

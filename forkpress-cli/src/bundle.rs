@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use forkpress_core::progress::Progress;
+use forkpress_core::reserved;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 use zstd::stream::read::Decoder;
@@ -201,9 +202,11 @@ fn packed_file<R: Read>(entry: &mut Entry<'_, R>, path: PathBuf) -> Result<Packe
 /// Joins a name of the archive to the folder it is unpacked into.
 ///
 /// # Errors
-/// The name is absolute, goes up, or names the folder itself.
+/// The name is absolute, goes up, names the folder itself, or a site in it.
 fn inside(dest: &Path, name: &Path) -> Result<PathBuf> {
-    let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+    let plain = name
+        .components()
+        .all(|part| matches!(part, Component::Normal(name) if !reserved::is_forkpress(name.as_encoded_bytes())));
     if !plain || name.as_os_str().is_empty() {
         return Err(anyhow!("{DAMAGED}: it holds the path {:?}", name.display()));
     }
@@ -370,7 +373,13 @@ mod tests {
 
     #[test]
     fn refuses_paths_that_lead_out_of_the_folder() {
-        for name in ["wordpress/../out", "wordpress/a/../../out", "wordpress//tmp/../../out", "wordpress/"] {
+        for name in [
+            "wordpress/.ForkPress/x",
+            "wordpress/../out",
+            "wordpress/a/../../out",
+            "wordpress//tmp/../../out",
+            "wordpress/",
+        ] {
             let dir = tempfile::tempdir().unwrap();
             let dest = dir.path().join("tree");
             let error =

@@ -227,6 +227,8 @@ With --json each line is an object with 'file' and 'line'.")]
 /// A hook of the repository of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GitHook {
+    /// Decides whether a push is let in
+    PreReceive,
     /// Does the updates of a push
     ProcReceive,
 }

@@ -1,19 +1,21 @@
 //! Gets a WordPress tree from where the user has one, a folder or a ZIP file, into the site's staging folder.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use forkpress_core::bounds::{Counter, Load, Room, TooMuch};
 use forkpress_core::database;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::driver;
 use forkpress_core::layout::database_of;
 use forkpress_core::network::Network;
 use forkpress_core::progress::Progress;
+use forkpress_core::reserved;
 use zip::ZipArchive;
 
 use crate::failure::{During, Failure};
@@ -24,6 +26,9 @@ const LANDMARK: &str = "wp-load.php";
 
 /// The drop-in with which WordPress uses SQLite.
 const DRIVER: &str = "wp-content/db.php";
+
+/// Why something in a tree is refused: commands in the branch would take it for the site that they are in.
+const IS_A_SITE: &str = "has the name of the folder of a site; leave it out";
 
 /// How long another program may keep the database of the source locked.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -124,6 +129,9 @@ fn walk(from: &Path, to: &Path, folders: &mut Folders, files: &mut Vec<(PathBuf,
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if reserved::is_forkpress(entry.file_name().as_encoded_bytes()) {
+            return Err(io::Error::other(format!("{} {IS_A_SITE}", from.display())));
+        }
         if entry.file_type()?.is_dir() {
             walk(&from, &to, folders, files)?;
         } else {
@@ -159,9 +167,15 @@ fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dy
             path: entry.enclosed_name(),
             symlink: entry.is_symlink(),
             folder: entry.is_dir(),
+            bytes: entry.size(),
+            packed_bytes: entry.compressed_size(),
         });
     }
     let planned = plan(&entries).map_err(|problem| Failure::new(format!("{}: {problem}", source.display())))?;
+    let packed_bytes = fs::metadata(source).during(broken)?.len();
+    let room = Room::at(destination.parent().unwrap_or(destination))?;
+    check_load(&entries, &planned, packed_bytes, room)
+        .map_err(|why| Failure::new(format!("{} has {why}", source.display())).hint(why.hint()))?;
     progress.begin("unpacking WordPress", Some(planned.len() as u64));
     for (_, path) in &planned {
         let parent = destination.join(path).parent().map(Path::to_owned).unwrap_or_default();
@@ -179,7 +193,11 @@ fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dy
             let mode = entry.unix_mode().map_or(0o644, |mode| mode & 0o777 | 0o600);
             let write = |entry: &mut dyn io::Read| -> io::Result<()> {
                 let mut file = File::create_new(&to)?;
-                io::copy(entry, &mut file)?;
+                // What an entry says of its size is what was found to be little enough.
+                let says = entries[*index].bytes;
+                if io::copy(&mut entry.take(says.saturating_add(1)), &mut file)? > says {
+                    return Err(io::Error::other("it is larger than the ZIP file says"));
+                }
                 file.set_permissions(fs::Permissions::from_mode(mode))
             };
             write(&mut entry).during(|| format!("cannot unpack {} to {}", path.display(), to.display()))?;
@@ -198,6 +216,25 @@ struct Entry {
     path: Option<PathBuf>,
     symlink: bool,
     folder: bool,
+    bytes: u64,
+    packed_bytes: u64,
+}
+
+/// Refuses what is made to become more than anybody expects, or than there is room for. Entries may share what they are packed
+/// in, so all of them together are compared with the whole ZIP file.
+fn check_load(entries: &[Entry], planned: &[(usize, PathBuf)], packed_bytes: u64, room: Room) -> Result<(), TooMuch> {
+    let mut paths: Vec<&Path> = planned.iter().map(|(_, path)| path.as_path()).collect();
+    paths.sort_unstable();
+    let mut counter = Counter::default();
+    paths.into_iter().try_for_each(|path| counter.add(path.as_os_str().as_encoded_bytes()))?;
+    let planned = || planned.iter().map(|(index, _)| &entries[*index]);
+    for entry in planned() {
+        Load { entries: 1, bytes: entry.bytes, packed_bytes: entry.packed_bytes }.check()?;
+    }
+    let bytes = planned().fold(0, |bytes: u64, entry| bytes.saturating_add(entry.bytes));
+    let all = Load { entries: counter.entries, bytes, packed_bytes };
+    all.check()?;
+    all.check_room(room)
 }
 
 /// Which files to unpack, by index, and where to: those below the folder that has `wp-load.php` in it.
@@ -218,10 +255,14 @@ fn plan(entries: &[Entry]) -> Result<Vec<(usize, PathBuf)>, String> {
         .map(|(_, path, _)| path.parent().unwrap_or(Path::new("")))
         .min_by_key(|root| root.components().count())
         .ok_or_else(|| format!("there is no {LANDMARK} in it"))?;
-    Ok(paths()
-        .filter(|(_, _, entry)| !entry.folder)
-        .filter_map(|(index, path, _)| Some((index, path.strip_prefix(root).ok()?.to_owned())))
-        .collect())
+    let files = paths().filter(|(_, _, entry)| !entry.folder);
+    let planned: Vec<_> =
+        files.filter_map(|(index, path, _)| Some((index, path.strip_prefix(root).ok()?.to_owned()))).collect();
+    let is_of_a_site = |path: &Path| path.iter().any(|name| reserved::is_forkpress(name.as_encoded_bytes()));
+    match planned.iter().find(|(_, path)| is_of_a_site(path)) {
+        Some((index, _)) => Err(format!("its entry {:?} {IS_A_SITE}", entries[*index].name)),
+        None => Ok(planned),
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +277,8 @@ mod tests {
             path: inside.then(|| PathBuf::from(name)),
             symlink: false,
             folder: name.ends_with('/'),
+            bytes: 0,
+            packed_bytes: 0,
         }
     }
 
@@ -257,19 +300,83 @@ mod tests {
         assert!(plan(&[entry("wp-load.php"), link]).unwrap_err().contains("symbolic link"));
     }
 
-    #[test]
-    fn a_hostile_zip_file_writes_nothing() {
+    /// Unzips a ZIP file of these entries, of so many bytes each, which is refused, and gives why. Hardly anything is written.
+    fn refused(entries: &[(&str, u64)], spoil: impl FnOnce(&mut Vec<u8>)) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wp.zip");
         let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
-        for name in ["wp-load.php", "../escaped.php"] {
-            writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-            io::Write::write_all(&mut writer, b"<?php").unwrap();
+        for (name, bytes) in entries {
+            writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+            io::copy(&mut io::repeat(b' ').take(*bytes), &mut writer).unwrap();
         }
         writer.finish().unwrap();
+        let mut zip = fs::read(&path).unwrap();
+        spoil(&mut zip);
+        fs::write(&path, zip).unwrap();
         let failure = unzip(&path, &dir.path().join("tree"), &Interrupt::default(), &Silent).unwrap_err();
-        assert!(failure.to_string().contains("outside"), "{failure}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let written = fs::read_dir(dir.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path() != path);
+        let bytes: u64 = written.map(|entry| usage_of(&entry.unwrap().path())).sum();
+        // The files before the one that is refused, as large as they say, and of that one a byte more.
+        assert!(bytes <= 3, "{bytes} bytes were written: {failure}");
+        failure.to_string()
+    }
+
+    fn usage_of(path: &Path) -> u64 {
+        let metadata = fs::symlink_metadata(path).unwrap();
+        if !metadata.is_dir() {
+            return metadata.len();
+        }
+        fs::read_dir(path).unwrap().map(|entry| usage_of(&entry.unwrap().path())).sum()
+    }
+
+    #[test]
+    fn a_hostile_zip_file_writes_nothing() {
+        assert!(refused(&[("wp-load.php", 5), ("../escaped.php", 5)], |_| {}).contains("outside"));
+        for name in [".forkpress/site.toml", "wp-content/.ForkPress", "a/.forkpress. /x", "FORKPR~1/x"] {
+            let why = refused(&[("wp-load.php", 5), (name, 5)], |_| {});
+            assert!(why.contains("has the name of the folder of a site"), "{why}");
+        }
+        // That of a whole site holds one beside its branches.
+        assert!(plan(&["main/wp-load.php", ".forkpress/site.toml"].map(entry)).is_ok());
+    }
+
+    #[test]
+    fn a_zip_file_that_becomes_gigabytes_is_refused_whatever_it_says_of_itself() {
+        const SIZE: u32 = 765_432;
+        let says = |bytes: u32| {
+            refused(&[("wp-load.php", 1), ("spaces.txt", SIZE.into())], |zip| {
+                let at = zip.windows(4).rposition(|bytes| bytes == SIZE.to_le_bytes()).unwrap();
+                zip[at..at + 4].copy_from_slice(&bytes.to_le_bytes());
+            })
+        };
+        let why = says(300 << 20);
+        assert!(why.contains("300 MB that are packed in") && why.contains("hint: leave"), "{why}");
+        let why = says(1);
+        assert!(why.contains("it is larger than the ZIP file says"), "{why}");
+    }
+
+    #[test]
+    fn entries_of_a_zip_file_are_counted_and_weighed_together() {
+        let room = Room::at(Path::new("/")).unwrap();
+        let file = |bytes, packed_bytes| Entry { bytes, packed_bytes, ..entry("x") };
+        let check = |entries: &[Entry], packed_bytes| {
+            let planned: Vec<_> = (0..entries.len()).map(|index| (index, PathBuf::from(index.to_string()))).collect();
+            check_load(entries, &planned, packed_bytes, room)
+        };
+        // Each would pass: they share what they are packed in.
+        let shared: Vec<_> = (0..100).map(|_| file(100 << 20, 1 << 20)).collect();
+        assert!(matches!(check(&shared, 1 << 20), Err(TooMuch::Ratio { .. })));
+        assert!(matches!(check(&[file(u64::MAX, u64::MAX), file(1, 1)], u64::MAX), Err(TooMuch::Room { .. })));
+        assert_eq!(check(&[file(5, 5)], 100), Ok(()));
+    }
+
+    #[test]
+    fn a_site_in_a_folder_to_copy_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir_all(from.join("wp-content/.ForkPress")).unwrap();
+        let failure = copy(&from, &to, &Interrupt::default(), &Silent).unwrap_err();
+        assert!(failure.to_string().contains("has the name of the folder of a site"), "{failure}");
     }
 
     #[test]

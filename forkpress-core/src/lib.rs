@@ -7,6 +7,8 @@
 
 pub mod address;
 #[cfg(feature = "mutations")]
+pub mod bounds;
+#[cfg(feature = "mutations")]
 pub mod branch;
 pub mod branchfs;
 #[cfg(feature = "mutations")]
@@ -40,6 +42,7 @@ pub mod progress;
 pub mod record;
 #[cfg(feature = "mutations")]
 pub mod registry;
+pub mod reserved;
 pub mod route;
 #[cfg(feature = "mutations")]
 pub mod site;

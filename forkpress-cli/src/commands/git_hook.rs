@@ -2,9 +2,10 @@
 
 use std::io;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use forkpress_core::git::receive::{PushError, proc_receive, receive};
+use forkpress_core::git::receive::{self, PushError, proc_receive};
 use forkpress_core::git::repository::Repository;
 use forkpress_core::progress::Progress;
 
@@ -31,27 +32,44 @@ impl Progress for Pusher {
     }
 }
 
+/// Decides whether a push is let in.
+pub fn check(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
+    let site = site::open(work_dir)?;
+    let repository = Repository::open(&site)?.in_quarantine();
+    let updates = receive::read_updates(&mut io::stdin().lock())?;
+    Ok(match receive::check(&site, &repository, &updates) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(format_args!("forkpress: {}", explain(error)));
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Tells the pusher why a push failed and what to do next, and gives the outermost reason.
+fn explain(error: PushError) -> String {
+    let hint = match &error {
+        PushError::Refused(refusal) => refusal.hint().map(str::to_owned),
+        PushError::Unreadable { name, .. } => Some(branch::give_another_state(name)),
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    failure.causes.iter().for_each(|cause| output::note(format_args!("forkpress: {cause}")));
+    if let Some(hint) = hint.or(failure.hint) {
+        output::note(format_args!("hint: {hint}"));
+    }
+    // Git shows it to whoever pushes.
+    harmless::line(&failure.error).into_owned()
+}
+
 /// Does what a push asks for. What goes to standard error is shown to the pusher.
 pub fn run(work_dir: Option<&Path>) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
     let repository = Repository::open(&site)?;
     proc_receive(&mut io::stdin().lock(), &mut io::stdout().lock(), |updates| {
-        let done = receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Pusher);
+        let done = receive::receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Pusher);
         clean::in_background(&site);
-        done.map_err(|error| {
-            let hint = match &error {
-                PushError::Refused(refusal) => refusal.hint().map(str::to_owned),
-                PushError::Unreadable { name, .. } => Some(branch::give_another_state(name)),
-                _ => None,
-            };
-            let failure = Failure::from(error);
-            failure.causes.iter().for_each(|cause| output::note(format_args!("forkpress: {cause}")));
-            if let Some(hint) = hint.or(failure.hint) {
-                output::note(format_args!("hint: {hint}"));
-            }
-            // Git shows it to whoever pushes.
-            harmless::line(&failure.error).into_owned()
-        })
+        done.map_err(explain)
     })?;
     Ok(())
 }

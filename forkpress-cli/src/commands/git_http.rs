@@ -10,11 +10,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
+use forkpress_core::bounds::Room;
 use forkpress_core::git::http::{self, Asked, Cgi, Refusal, Service};
 use forkpress_core::git::repository::Repository;
 use forkpress_core::git::snapshot::{self, Refreshed};
 use forkpress_core::site::Site;
 use forkpress_core::token::Token;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::branch;
 use crate::failure::{During, Failure};
@@ -143,7 +145,7 @@ fn answer(site: &Site) -> Result<ExitCode, Failure> {
     if refreshed.made {
         repository.tidy();
     }
-    let command = backend(site, &repository);
+    let command = backend(site, &repository, service == Service::Push)?;
     match service {
         Service::FetchRefs | Service::PushRefs | Service::Refs2 => hand_over_whole(command),
         Service::Version2 | Service::Fetch | Service::Push => hand_over(command, body),
@@ -192,10 +194,16 @@ fn hand_over(mut command: Command, body: Body) -> Result<ExitCode, Failure> {
     }
 }
 
-fn backend(site: &Site, repository: &Repository) -> Command {
+fn backend(site: &Site, repository: &Repository, takes: bool) -> Result<Command, Failure> {
     let mut path = OsString::from(repository.dir());
     path.push(Environment.get("PATH_INFO").unwrap_or_default());
     let mut command = repository.command();
+    if takes {
+        bound_memory();
+        // Of zero, there would be no bound.
+        let most_bytes = Room::at(repository.dir())?.bytes().max(1);
+        command.arg("-c").arg(format!("receive.maxInputSize={most_bytes}"));
+    }
     command
         .arg("http-backend")
         .current_dir(site.layout.work_dir())
@@ -204,7 +212,18 @@ fn backend(site: &Site, repository: &Repository) -> Command {
         .env("GIT_HTTP_EXPORT_ALL", "1")
         // Neither Git nor a hook has any use for it.
         .env_remove("HTTP_AUTHORIZATION");
-    command
+    Ok(command)
+}
+
+/// Bounds the memory of what takes a push: Git makes an object that is told by its difference to another one there, and that may be
+/// of any size. Beyond the bound it says that there is no more, and refuses the push.
+fn bound_memory() {
+    // No Git tells of larger objects in that way, of itself: two of them, and something for the rest.
+    const MOST_BYTES: u64 = 2 << 30;
+    let Rlimit { current, maximum } = getrlimit(Resource::Data);
+    let current = Some(current.map_or(MOST_BYTES, |bytes| bytes.min(MOST_BYTES)));
+    // Where the system has no such bound, a push goes through all the same.
+    let _ = setrlimit(Resource::Data, Rlimit { current, maximum });
 }
 
 /// Answers with a line of text, which `git` shows.

@@ -68,6 +68,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Completion { shell } => completion(*shell)?,
         Command::Git(command) => git::run(work_dir, command, cli.json)?,
         Command::GitHttp => return Ok(git_http::run(work_dir)),
+        Command::GitHook { hook: GitHook::PreReceive } => return git_hook::check(work_dir),
         Command::GitHook { hook: GitHook::ProcReceive } => git_hook::run(work_dir)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Spares { work_dir } => crate::server::keep_spares(work_dir)?,

@@ -202,7 +202,8 @@ pub fn serve(
     }
     // A site is served without spares, too.
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
-    let outcome = pools.run(&mut signals);
+    let keeper_id = keeper.as_ref().ok().and_then(Keeper::id);
+    let outcome = pools.run(&mut signals, keeper_id);
     drop(keeper);
     // What dies from now on is killed, where a second signal says so.
     report_deaths(site);
@@ -372,8 +373,9 @@ impl Pools {
         }
     }
 
-    /// Serves until a signal says to end; fails if PHP ends by itself.
-    fn run(&mut self, signals: &mut Signals) -> Result<(), Failure> {
+    /// Serves until a signal says to end; fails if PHP ends by itself. `keeper`: a child that somebody else waits for.
+    fn run(&mut self, signals: &mut Signals, keeper: Option<u32>) -> Result<(), Failure> {
+        let own: Vec<u32> = self.pools.iter().map(Pool::id).chain(keeper).collect();
         loop {
             for signal in signals.wait() {
                 if signal != SIGCHLD {
@@ -382,6 +384,7 @@ impl Pools {
                 if let Some(failure) = self.ended()? {
                     return Err(failure);
                 }
+                signal::reap_adopted(&own);
             }
         }
     }

@@ -106,6 +106,45 @@ pub(super) fn adopt_orphans() {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn adopt_orphans() {}
 
+/// Collects what this process has adopted, what it started and left alone, and what has ended of both: nobody else does. `own` are
+/// children that somebody waits for, as all are that are in this process's own group.
+#[cfg(target_os = "linux")]
+pub(super) fn reap_adopted(own: &[u32]) {
+    use rustix::process::{WaitOptions, getpgrp, getpid, waitpid};
+
+    let Ok(entries) = std::fs::read_dir("/proc") else { return };
+    let (parent, group) = (getpid().as_raw_nonzero().get(), getpgrp().as_raw_nonzero().get());
+    for entry in entries.flatten() {
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        // It may be gone by now, if it is none of this process's.
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let is_left = ended(&stat).is_some_and(|ended| ended.parent == parent && ended.group != group);
+        if is_left && !own.iter().any(|own| i64::from(*own) == i64::from(id)) {
+            let _ = waitpid(Pid::from_raw(id), WaitOptions::NOHANG);
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn reap_adopted(_own: &[u32]) {}
+
+/// Whose child a process was that has ended, and which group it was in.
+#[cfg(target_os = "linux")]
+#[derive(Debug, PartialEq, Eq)]
+struct Ended {
+    parent: i32,
+    group: i32,
+}
+
+/// Reads `/proc/PID/stat`; none where the process has not ended.
+#[cfg(target_os = "linux")]
+fn ended(stat: &str) -> Option<Ended> {
+    // The name of the program, in parentheses, may have some in it.
+    let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let (state, parent, group) = (words.next()?, words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    (state == "Z").then_some(Ended { parent, group })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +168,14 @@ mod tests {
         let child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
         let identity = ProcessIdentity::of(child.id()).unwrap();
         (child, identity)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_a_process_that_has_ended_is_reaped() {
+        assert_eq!(ended("12 (a) Z 1) Z 34 56 7 0\n"), Some(Ended { parent: 34, group: 56 }));
+        assert_eq!(ended("12 (Z) S 34 56 7 0\n"), None);
+        assert_eq!(ended(""), None);
     }
 
     #[test]

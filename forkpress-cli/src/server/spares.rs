@@ -59,6 +59,13 @@ impl Keeper {
     }
 }
 
+impl Keeper {
+    /// The id of the process.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.0.as_ref().map(Child::id)
+    }
+}
+
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some(child) = &mut self.0 {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::view::is_in_view;
+use crate::bounds::TooMuch;
 use crate::name::BranchName;
+use crate::reserved;
 
 /// The folder of a checkout that has the branch's files.
 pub const FILES_DIR: &str = "wordpress";
@@ -111,12 +113,15 @@ pub enum Refusal {
     /// The files have changed in the branch, too.
     #[error("changed in the branch meanwhile: {0}")]
     Stale(String),
-    /// A path leads out of the branch or into Git's own folders.
+    /// A path leads out of the branch or into Git's or ForkPress's own folders.
     #[error("no file can be put at {0}")]
     Path(String),
     /// A repository in the repository has no files to put into a branch.
     #[error("{0} is a submodule")]
     Submodule(String),
+    /// A few bytes become too many.
+    #[error("the push has {0}")]
+    TooMuch(TooMuch),
     /// PHP would follow the symlink.
     #[error("the symlink {0} leads out of the branch")]
     Symlink(String),
@@ -137,7 +142,11 @@ impl Refusal {
             Self::Stale(_) => Some("git pull --rebase, then push again"),
             Self::Submodule(_) => Some("add its files instead: git rm --cached PATH, remove its .git, git add PATH"),
             Self::Symlink(_) => Some("put the files themselves into the branch, or link to what is inside it"),
-            Self::NotABranch(_) | Self::DeleteMain | Self::NotACommit | Self::NoWordPress | Self::Path(_) => None,
+            Self::Path(_) => {
+                Some("no file may be outside of wordpress/, nor have a name like .git or .forkpress on its way")
+            }
+            Self::TooMuch(why) => Some(why.hint()),
+            Self::NotABranch(_) | Self::DeleteMain | Self::NotACommit | Self::NoWordPress => None,
         }
     }
 }
@@ -192,18 +201,14 @@ pub struct Difference {
     pub after: Option<Blob>,
 }
 
-/// Reads what `git diff-tree -r -z --raw --no-renames --no-abbrev` says; none where that makes no sense.
+/// Reads a line of what `git diff-tree -r -z --raw --no-renames --no-abbrev` says, which stands before `path`; none where that
+/// makes no sense.
 #[must_use]
-pub fn parse_differences(bytes: &[u8]) -> Option<Vec<Difference>> {
-    let mut fields = bytes.split_inclusive(|byte| *byte == 0).map(|field| field.strip_suffix(&[0]));
-    let mut differences = Vec::new();
-    while let Some(field) = fields.next() {
-        let description = std::str::from_utf8(field?.strip_prefix(b":")?).ok()?;
-        let path = PathBuf::from(OsStr::from_bytes(fields.next()??));
-        let [old_mode, new_mode, old, new, _status] = *description.split(' ').collect::<Vec<_>>() else { return None };
-        differences.push(Difference { path, before: parse_blob(old_mode, old)?, after: parse_blob(new_mode, new)? });
-    }
-    Some(differences)
+pub fn parse_difference(line: &[u8], path: &[u8]) -> Option<Difference> {
+    let line = std::str::from_utf8(line.strip_prefix(b":")?).ok()?;
+    let [old_mode, new_mode, old, new, _status] = *line.split(' ').collect::<Vec<_>>() else { return None };
+    let path = PathBuf::from(OsStr::from_bytes(path));
+    Some(Difference { path, before: parse_blob(old_mode, old)?, after: parse_blob(new_mode, new)? })
 }
 
 fn parse_blob(mode: &str, id: &str) -> Option<Option<Blob>> {
@@ -234,7 +239,7 @@ pub fn place(path: &Path) -> Result<Option<PathBuf>, Refusal> {
     if plain.first() != Some(&FILES_DIR.as_bytes()) {
         return Ok(None);
     }
-    if plain.iter().any(|component| is_git(component)) {
+    if plain.iter().any(|component| reserved::is_git(component) || reserved::is_forkpress(component)) {
         return refused();
     }
     let inside: PathBuf = plain[1..].iter().map(|component| OsStr::from_bytes(component)).collect();
@@ -242,17 +247,6 @@ pub fn place(path: &Path) -> Result<Option<PathBuf>, Refusal> {
         return Ok(None);
     }
     if plain.len() != components.len() || plain.len() == 1 { refused() } else { Ok(Some(inside)) }
-}
-
-/// Whether a name is that of Git's own folder, or becomes it on some file system.
-fn is_git(name: &[u8]) -> bool {
-    // HFS+ ignores these; NTFS ignores spaces and dots at the end, and has short names.
-    let name: String = String::from_utf8_lossy(name)
-        .chars()
-        .filter(|letter| !matches!(*letter, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}'))
-        .collect();
-    let name = name.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']).to_ascii_lowercase();
-    name == ".git" || name == "git~1"
 }
 
 /// Whether a symlink stays inside the branch wherever the folders that it names lead: `link` is its path in the branch.
@@ -309,6 +303,7 @@ mod tests {
             ("wordpress/...", Some("...")),
             ("wordpress/.github/x", Some(".github/x")),
             ("wordpress/.gitignore", Some(".gitignore")),
+            ("wordpress/forkpress/x", Some("forkpress/x")),
             ("wordpress/wp-content/databases/x", Some("wp-content/databases/x")),
             ("wordpress/wp-content/database/.ht.sqlite", None),
             ("wordpress/./wp-content/database/.ht.sqlite", None),
@@ -335,6 +330,10 @@ mod tests {
             "wordpress/GIT~1/config",
             "wordpress/.g\u{200c}it/config",
             "wordpress/.git::$INDEX_ALLOCATION/config",
+            "wordpress/.forkpress",
+            "wordpress/wp-content/.ForkPress/site.toml",
+            "wordpress/wp-content/database/.forkpress./site.toml",
+            "wordpress/FORKPR~1/site.toml",
         ] {
             assert!(matches!(place(Path::new(path)), Err(Refusal::Path(_))), "{path}");
         }
@@ -372,22 +371,17 @@ mod tests {
     #[test]
     fn differences_are_read_as_git_writes_them() {
         let (a, b, none) = ("1".repeat(40), "2".repeat(40), "0".repeat(40));
-        let text = format!(
-            ":100644 100755 {a} {b} M\0wordpress/a b\0:000000 120000 {none} {a} A\0c\nd\0:160000 000000 {a} {none} D\0e\0"
-        );
+        let parse = |line: &str, path: &str| parse_difference(line.as_bytes(), path.as_bytes());
         let blob = |mode, digit| Some(Blob { mode, id: id(digit) });
-        let difference = |path: &str, before, after| Difference { path: path.into(), before, after };
-        assert_eq!(
-            parse_differences(text.as_bytes()),
-            Some(vec![
-                difference("wordpress/a b", blob(Mode::File, '1'), blob(Mode::Program, '2')),
-                difference("c\nd", None, blob(Mode::Symlink, '1')),
-                difference("e", blob(Mode::Submodule, '1'), None),
-            ])
-        );
-        assert_eq!(parse_differences(b""), Some(Vec::new()));
-        for garbage in [&b"x\0y\0"[..], b":100644 100644\0x\0", text.as_bytes().strip_suffix(b"\0").unwrap()] {
-            assert_eq!(parse_differences(garbage), None);
+        for (line, path, before, after) in [
+            (format!(":100644 100755 {a} {b} M"), "wordpress/a b", blob(Mode::File, '1'), blob(Mode::Program, '2')),
+            (format!(":000000 120000 {none} {a} A"), "c\nd", None, blob(Mode::Symlink, '1')),
+            (format!(":160000 000000 {a} {none} D"), "e", blob(Mode::Submodule, '1'), None),
+        ] {
+            assert_eq!(parse(&line, path), Some(Difference { path: path.into(), before, after }));
+        }
+        for garbage in ["x", ":100644 100644", "", &format!(":100644 100755 {a} {none} M")] {
+            assert_eq!(parse(garbage, "x"), None, "{garbage}");
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! What the pusher saw is compared with what there is while `mutation.lock` is held, so that no other push comes between.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,13 +18,15 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use thiserror::Error;
 
 use super::push::{
-    self, Blob, Difference, FILES_DIR, Mode, ObjectId, Refusal, Request, Update, parse_differences, place, stays_inside,
+    self, Blob, Difference, FILES_DIR, Mode, ObjectId, Refusal, Request, Update, parse_difference, place, stays_inside,
 };
 use super::redact;
-use super::repository::{Repository, RepositoryError, run};
+use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot::{self, RefLock, SnapshotError};
 use super::view::CONFIG_FILE;
+use crate::bounds::{Counter, Load, Room, TooMuch};
 use crate::branch::{self, BranchError};
+use crate::disk::DiskError;
 use crate::lock::Patience;
 use crate::mutation::apply::{After, Change, Overlay};
 use crate::mutation::{self, MutationError};
@@ -57,12 +60,21 @@ pub enum PushError {
         /// Why not.
         source: Box<SnapshotError>,
     },
+    /// How much room there is can't be told.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// Git said what makes no sense, or nothing any more.
     #[error("cannot read what git says")]
     Read(#[from] io::Error),
     /// The branch is changed, but its ref did not follow. The next fetch brings it there.
     #[error("the branch is changed, but its ref is not: fetch it")]
     RefBehind(#[source] Box<PushError>),
+}
+
+impl From<TooMuch> for PushError {
+    fn from(why: TooMuch) -> Self {
+        Self::Refused(Refusal::TooMuch(why))
+    }
 }
 
 impl From<MutationError> for PushError {
@@ -83,6 +95,29 @@ impl From<MutationError> for PushError {
             error => Self::Mutation(error),
         }
     }
+}
+
+/// Refuses of a push what can be refused before anything of it is in the repository. `repository` sees it all the same:
+/// [`Repository::in_quarantine`]. Changes nothing.
+///
+/// # Errors
+/// [`PushError`].
+pub fn check(site: &Site, repository: &Repository, updates: &[Update]) -> Result<(), PushError> {
+    let Request::Put { name, old, new } = push::decide(updates)? else { return Ok(()) };
+    let put = Put { site, git: Git(repository), name, new };
+    put.check_commit()?;
+    let from = match &old {
+        Some(old) => {
+            put.check_descends(old)?;
+            old.as_str().to_owned()
+        }
+        None => reference(&put.nearest_branch()?),
+    };
+    let edits = put.git.edits_between(&from, put.new.as_str())?;
+    for load in put.git.loads(&edits)? {
+        load.check()?;
+    }
+    Ok(())
 }
 
 /// Does what a push asks for. When this returns, it is durable. `progress` is told where a fetch will have to say what could
@@ -179,9 +214,7 @@ impl Put<'_> {
         patience: &mut Patience<'_>,
         progress: &dyn Progress,
     ) -> Result<(), PushError> {
-        if !self.git.is_ancestor(old.as_str(), self.new.as_str())? {
-            return Err(Refusal::Forced.into());
-        }
+        self.check_descends(old)?;
         self.check_known(old)?;
         let edits = self.git.edits_between(old.as_str(), self.new.as_str())?;
         // What changes nothing in the branch is no operation.
@@ -194,9 +227,15 @@ impl Put<'_> {
             self.check_known(old)?;
             Ok(edits.clone())
         };
-        let mut overlay = Pushed::new(self.git.0, &branch, find);
+        let mut overlay = Pushed::new(self.site, self.git.0, &branch, find);
         mutation::apply(self.site, &self.name, &mut overlay, self.new.short(), patience, progress)?;
         Ok(())
+    }
+
+    /// Refuses a push that throws away what the pusher saw.
+    fn check_descends(&self, old: &ObjectId) -> Result<(), PushError> {
+        let descends = self.git.is_ancestor(old.as_str(), self.new.as_str())?;
+        if descends { Ok(()) } else { Err(Refusal::Forced.into()) }
     }
 
     /// Refuses where what the pusher saw is no state of the branch that has the name now.
@@ -215,7 +254,7 @@ impl Put<'_> {
             self.git.edits_between(&reference(&from), self.new.as_str())
         };
         let source = self.site.layout.branch(&from);
-        let mut overlay = Pushed::new(self.git.0, &source, edits);
+        let mut overlay = Pushed::new(self.site, self.git.0, &source, edits);
         mutation::create_with(self.site, &self.name, &from, &mut overlay, self.new.short(), patience, progress)?;
         Ok(())
     }
@@ -312,30 +351,124 @@ impl Git<'_> {
     /// What a branch gets of the difference between two commits.
     fn edits_between(self, old: &str, new: &str) -> Result<Vec<Edit>, PushError> {
         let arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new];
-        let bytes = self.run(&arguments)?;
-        let differences = parse_differences(&bytes).ok_or(io::Error::from(io::ErrorKind::InvalidData))?;
-        let edits = differences.into_iter().map(|difference| self.edit_of(difference));
-        edits.filter_map(Result::transpose).collect()
+        let mut command = self.0.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut git = Killed(command.spawn()?);
+        let mut output = BufReader::new(git.0.stdout.take().ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?);
+        // A tree that has another one many times, which has the next one many times, has no end in sight: that is counted as it
+        // comes.
+        let mut contents = Contents { repository: self.0, reader: None };
+        let (mut edits, mut counter) = (Vec::new(), Counter::default());
+        while let Some(line) = read_field(&mut output)? {
+            let path = read_field(&mut output)?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            counter.add(&path)?;
+            let difference = parse_difference(&line, &path).ok_or(io::Error::from(io::ErrorKind::InvalidData))?;
+            edits.extend(edit_of(&mut contents, difference)?);
+        }
+        let status = git.0.wait()?;
+        if status.success() {
+            return Ok(edits);
+        }
+        let mut said = String::new();
+        git.0.stderr.take().map_or(Ok(0), |mut errors| errors.read_to_string(&mut said))?;
+        let said = if said.is_empty() { status.to_string() } else { said.trim().to_owned() };
+        Err(RepositoryError::Git { command: "diff-tree".to_owned(), said }.into())
     }
 
-    fn edit_of(self, Difference { path, before, after }: Difference) -> Result<Option<Edit>, PushError> {
-        let Some(inside) = place(&path)? else { return Ok(None) };
-        let to = match &after {
-            None => After::Gone,
-            Some(Blob { mode: Mode::File, .. }) => After::File { executable: false },
-            Some(Blob { mode: Mode::Program, .. }) => After::File { executable: true },
-            Some(Blob { mode: Mode::Submodule, .. }) => {
-                return Err(Refusal::Submodule(path.display().to_string()).into());
-            }
-            Some(Blob { mode: Mode::Symlink, id }) => {
-                let target = self.run(&["cat-file", "blob", id.as_str()])?;
-                if !stays_inside(&inside, &target) {
-                    return Err(Refusal::Symlink(path.display().to_string()).into());
-                }
-                After::Symlink(OsString::from_vec(target).into())
-            }
+    /// What the files of these edits weigh: each blob for itself, and all of them together, last.
+    fn loads(self, edits: &[Edit]) -> Result<Vec<Load>, PushError> {
+        let blobs = || edits.iter().filter_map(|edit| edit.after.as_ref()).map(|blob| blob.id.as_str());
+        let distinct: Vec<&str> = blobs().collect::<BTreeSet<_>>().into_iter().collect();
+        let weights = self.weigh(&distinct)?;
+        // What is told by its difference to another one is packed in that one as well.
+        let bases: Vec<&str> = weights.iter().filter_map(|weight| weight.base.as_ref()).map(ObjectId::as_str).collect();
+        let mut of_bases = self.weigh(&bases)?.into_iter();
+        let mut loads = HashMap::new();
+        for (id, weight) in distinct.iter().zip(&weights) {
+            let base = weight.base.as_ref().and_then(|_| of_bases.next()).map_or(0, |base| base.bytes);
+            let packed_bytes = weight.packed_bytes.saturating_add(base);
+            loads.insert(*id, Load { entries: 1, bytes: weight.bytes, packed_bytes });
+        }
+        let sum = |all: u64, one: u64| all.saturating_add(one);
+        let mut counter = Counter::default();
+        edits.iter().try_for_each(|edit| counter.add(edit.change.path.as_os_str().as_bytes()))?;
+        let all = Load {
+            entries: counter.entries,
+            bytes: blobs().map(|id| loads[id].bytes).fold(0, sum),
+            packed_bytes: loads.values().map(|load| load.packed_bytes).fold(0, sum),
         };
-        Ok(Some(Edit { change: Change { path: inside, after: to }, before, after }))
+        Ok(loads.into_values().chain([all]).collect())
+    }
+
+    fn weigh(self, ids: &[&str]) -> Result<Vec<Weight>, PushError> {
+        const FORMAT: &str = "--batch-check=%(objectsize) %(objectsize:disk) %(deltabase)";
+        let asked = ids.iter().fold(String::new(), |asked, id| asked + id + "\n");
+        let said = run_with(self.0.command().args(["cat-file", FORMAT]), asked.as_bytes())?;
+        let parse = |line: &str| {
+            let [bytes, packed_bytes, base] = *line.split(' ').collect::<Vec<_>>() else { return None };
+            let (bytes, packed_bytes) = (bytes.parse().ok()?, packed_bytes.parse().ok()?);
+            Some(Weight { bytes, packed_bytes, base: ObjectId::parse(base) })
+        };
+        let weights = String::from_utf8_lossy(&said).lines().map(parse).collect::<Option<Vec<_>>>();
+        weights.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData).into())
+    }
+}
+
+/// What a branch gets of a difference; none where that is in no branch.
+fn edit_of(
+    contents: &mut Contents<'_>,
+    Difference { path, before, after }: Difference,
+) -> Result<Option<Edit>, PushError> {
+    let Some(inside) = place(&path)? else { return Ok(None) };
+    let to = match &after {
+        None => After::Gone,
+        Some(Blob { mode: Mode::File, .. }) => After::File { executable: false },
+        Some(Blob { mode: Mode::Program, .. }) => After::File { executable: true },
+        Some(Blob { mode: Mode::Submodule, .. }) => {
+            return Err(Refusal::Submodule(path.display().to_string()).into());
+        }
+        Some(Blob { mode: Mode::Symlink, id }) => {
+            // A longer one, no system has.
+            const MOST_BYTES: u64 = 4096;
+            let mut target = Vec::new();
+            contents.with(id, |bytes, _| bytes.take(MOST_BYTES + 1).read_to_end(&mut target))?;
+            if target.len() as u64 > MOST_BYTES || !stays_inside(&inside, &target) {
+                return Err(Refusal::Symlink(path.display().to_string()).into());
+            }
+            After::Symlink(OsString::from_vec(target).into())
+        }
+    };
+    Ok(Some(Edit { change: Change { path: inside, after: to }, before, after }))
+}
+
+/// The bytes of an object.
+struct Weight {
+    bytes: u64,
+    /// On the disk.
+    packed_bytes: u64,
+    /// The object from which it differs so little that only the difference is on the disk.
+    base: Option<ObjectId>,
+}
+
+/// A `git` that is ended when nobody wants to hear more of it.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads up to a NUL, which is left out; none where there is no more. A path is never as long as is read here.
+fn read_field(from: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
+    const MOST_BYTES: u64 = 16 * 1024;
+    let mut field = Vec::new();
+    from.take(MOST_BYTES).read_until(0, &mut field)?;
+    match field.pop() {
+        None => Ok(None),
+        Some(0) => Ok(Some(field)),
+        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a path in what was pushed is too long")),
     }
 }
 
@@ -351,6 +484,7 @@ struct Edit {
 
 /// The edits of a push, with their bytes.
 struct Pushed<'a, F> {
+    site: &'a Site,
     find: F,
     edits: Vec<Edit>,
     contents: Contents<'a>,
@@ -359,14 +493,29 @@ struct Pushed<'a, F> {
 }
 
 impl<'a, F: FnMut() -> Result<Vec<Edit>, PushError>> Pushed<'a, F> {
-    fn new(repository: &'a Repository, branch: &'a Path, find: F) -> Self {
-        Self { find, edits: Vec::new(), contents: Contents { repository, reader: None }, branch }
+    fn new(site: &'a Site, repository: &'a Repository, branch: &'a Path, find: F) -> Self {
+        Self { site, find, edits: Vec::new(), contents: Contents { repository, reader: None }, branch }
+    }
+
+    /// Refuses what the disk has no room for.
+    fn check_room(&self, edits: &[Edit]) -> Result<(), PushError> {
+        let layout = &self.site.layout;
+        let room = Room::at(&layout.storage_root())?;
+        // An image lies on a disk that may have less left than the image.
+        let room = layout.image().map_or(Ok(room), |image| Ok::<_, DiskError>(room.and(Room::at(image.dir())?)))?;
+        if let Some(all) = Git(self.contents.repository).loads(edits)?.last() {
+            all.check_room(room)?;
+        }
+        Ok(())
     }
 }
 
 impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
     fn changes(&mut self) -> io::Result<Vec<Change>> {
-        self.edits = (self.find)().map_err(io::Error::other)?;
+        let edits = (self.find)().map_err(io::Error::other)?;
+        // What is kept of former operations may make room.
+        self.check_room(&edits).map_err(|error| io::Error::new(io::ErrorKind::StorageFull, error))?;
+        self.edits = edits;
         Ok(self.edits.iter().map(|edit| edit.change.clone()).collect())
     }
 
@@ -452,7 +601,8 @@ impl Contents<'_> {
 
 /// A `git cat-file` that is asked for one object after the other.
 struct Reader {
-    git: Child,
+    /// It may be in the middle of an answer when nobody wants that any more.
+    _git: Killed,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
@@ -462,11 +612,11 @@ impl Reader {
         // From this size on Git does not inflate an object as a whole, either.
         let arguments = ["-c", "core.bigFileThreshold=1m", "cat-file", "--batch"];
         let mut command = repository.command();
-        let mut git = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (Some(input), Some(output)) = (git.stdin.take(), git.stdout.take()) else {
+        let mut git = Killed(command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+        let (Some(input), Some(output)) = (git.0.stdin.take(), git.0.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        Ok(Self { git, input, output: BufReader::new(output) })
+        Ok(Self { _git: git, input, output: BufReader::new(output) })
     }
 
     fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
@@ -482,14 +632,6 @@ impl Reader {
         io::copy(&mut bytes, &mut io::sink())?;
         self.output.read_exact(&mut [0])?;
         Ok(done)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        // It has nothing to lose, and may be in the middle of an answer.
-        let _ = self.git.kill();
-        let _ = self.git.wait();
     }
 }
 
@@ -541,6 +683,15 @@ pub fn proc_receive(
     output.flush()
 }
 
+/// Reads what Git tells a hook that is to decide of updates: a line for each.
+///
+/// # Errors
+/// What the system said, or that a line is none.
+pub fn read_updates(input: &mut dyn BufRead) -> io::Result<Vec<Update>> {
+    let parse = |line: io::Result<String>| parse_update(&line?).ok_or_else(|| io::ErrorKind::InvalidData.into());
+    input.lines().map(parse).collect()
+}
+
 fn parse_update(line: &str) -> Option<Update> {
     let mut words = line.splitn(3, ' ');
     let (old, new, reference) = (words.next()?, words.next()?, words.next()?);
@@ -575,7 +726,6 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::repository::run_with;
     use super::*;
     use crate::config::{FileView, Keep, SiteConfig, Strategy};
     use crate::layout::SiteLayout;
@@ -594,7 +744,8 @@ mod tests {
             keep: Keep::default(),
             spares: 0,
         };
-        let repository = Repository::open(&Site { layout, config }).unwrap();
+        let site = Site { layout, config };
+        let repository = Repository::open(&site).unwrap();
         let add = |bytes: &[u8]| {
             let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
             ObjectId::parse(String::from_utf8_lossy(&id).trim()).unwrap()
@@ -608,7 +759,7 @@ mod tests {
             after: Some(Blob { mode: Mode::File, id: id.clone() }),
         };
         let edits = vec![edit("large", &large), edit("small", &small)];
-        let mut pushed = Pushed::new(&repository, dir.path(), || Ok(edits.clone()));
+        let mut pushed = Pushed::new(&site, &repository, dir.path(), || Ok(edits.clone()));
         assert_eq!(pushed.changes().unwrap().len(), 2);
         for _ in 0..2 {
             let mut full = File::options().write(true).open("/dev/full").unwrap();

@@ -3,6 +3,7 @@
 //! Nothing of the user's Git reaches it: no settings of theirs, no attributes, no `GIT_*` variables. Its own settings, HEAD,
 //! attributes and hook are written by [`Repository::open`], which also puts right what somebody changed.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -20,6 +21,8 @@ use crate::site::Site;
 /// - `core.fsync`, `core.fsyncMethod`: a power cut must not leave a ref without its commit; one flush for many objects.
 /// - `core.bigFileThreshold`, `pack.*`, `core.delta*`, `core.packed*`: bounds of memory, whatever lies in an upload folder.
 /// - `gc.auto`: nobody waits for that, see [`Repository::tidy`]. `gc.packRefs`: the ref of a branch is a file.
+/// - `receive.fsckObjects`: what is broken never gets into the history. `zeroPaddedFilemode`: a fault of old programs that harms
+///   nobody, and that a history can't be rid of.
 /// - `receive.procReceiveRefs`: the hook moves the refs.
 /// - `uploadpack.*`: partial clones, which ask for single objects later.
 const CONFIG: &str = "\
@@ -48,9 +51,12 @@ const CONFIG: &str = "\
 \tautoDetach = false
 \tpackRefs = false
 [receive]
+\tfsckObjects = true
 \tprocReceiveRefs = refs
 \tautoGC = false
 \tdenyDeletes = false
+[receive \"fsck\"]
+\tzeroPaddedFilemode = ignore
 [http]
 \treceivepack = true
 [uploadpack]
@@ -61,10 +67,10 @@ const CONFIG: &str = "\
 /// What the attributes that lie in a site would have Git do to its files is not done: this has the last word.
 const ATTRIBUTES: &str = "* -text -ident -filter -working-tree-encoding -eol\n";
 
-/// Run by Git in the repository, which is in `.forkpress/cow/`.
-const PROC_RECEIVE: &str = "\
+/// Run by Git in the repository, which is in `.forkpress/cow/`: by what it is called.
+const HOOK: &str = "\
 #!/bin/sh
-exec \"${FORKPRESS_BIN:-forkpress}\" --work-dir ../.. __git-hook proc-receive
+exec \"${FORKPRESS_BIN:-forkpress}\" --work-dir ../.. __git-hook \"${0##*/}\"
 ";
 
 /// How many loose objects make [`Repository::tidy`] pack them, and how many packs make it join them.
@@ -79,6 +85,8 @@ const EMAIL: &str = "forkpress@localhost";
 pub struct Repository {
     cow: CowLayout,
     dir: PathBuf,
+    /// Variables that name where further objects are.
+    objects: Vec<(&'static str, OsString)>,
 }
 
 /// What Git was asked failed.
@@ -112,7 +120,7 @@ impl Repository {
     /// [`RepositoryError::Disk`].
     pub fn open(site: &Site) -> Result<Self, RepositoryError> {
         let cow = site.layout.cow().clone();
-        let repository = Self { dir: cow.git_dir(), cow };
+        let repository = Self { dir: cow.git_dir(), cow, objects: Vec::new() };
         let dir = &repository.dir;
         let folders = [
             repository.cow.git_refs_dir(),
@@ -127,7 +135,8 @@ impl Repository {
         }
         let files = [
             ("info/attributes", ATTRIBUTES, 0o644),
-            ("hooks/proc-receive", PROC_RECEIVE, 0o755),
+            ("hooks/pre-receive", HOOK, 0o755),
+            ("hooks/proc-receive", HOOK, 0o755),
             ("config", CONFIG, 0o644),
             ("HEAD", "ref: refs/heads/main\n", 0o644),
         ];
@@ -136,6 +145,15 @@ impl Repository {
             put(&path, text, mode).map_err(|source| RepositoryError::Disk { path, source })?;
         }
         Ok(repository)
+    }
+
+    /// The same with the objects of a push that are not in it yet, for a hook that Git runs before they are. Git removes them
+    /// if the hook says so.
+    #[must_use]
+    pub fn in_quarantine(self) -> Self {
+        let names = ["GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"];
+        let objects = names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect();
+        Self { objects, ..self }
     }
 
     /// Its folder.
@@ -160,7 +178,7 @@ impl Repository {
             ("GIT_COMMITTER_NAME", NAME),
             ("GIT_COMMITTER_EMAIL", EMAIL),
         ];
-        command.envs(identity).env("GIT_DIR", &self.dir);
+        command.envs(identity).envs(self.objects.iter().map(|(name, value)| (name, value))).env("GIT_DIR", &self.dir);
         command
     }
 

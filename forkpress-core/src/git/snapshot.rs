@@ -405,7 +405,16 @@ impl Snapshot<'_> {
         };
         let tree = self.git(self.tree(&wordpress, database_sql.as_deref()))?;
         let (database, commit) = (changes.stamp, String::new());
-        Ok(Content::New(Memory { version: VERSION, generation, files, database, wordpress, database_sql, tree, commit }))
+        Ok(Content::New(Memory {
+            version: VERSION,
+            generation,
+            files,
+            database,
+            wordpress,
+            database_sql,
+            tree,
+            commit,
+        }))
     }
 
     fn remember(&self, memory: &Memory) -> Result<(), SnapshotError> {

@@ -16,6 +16,7 @@ use super::repository::{Repository, RepositoryError, run, run_with};
 use crate::disk::DiskError;
 use crate::layout::DATABASE_DIR;
 use crate::name::BranchName;
+use crate::reserved;
 use crate::tree::{Entry, Kind, Tree};
 
 /// The file whose secrets are not in the view.
@@ -87,7 +88,7 @@ pub(super) fn is_in_view(path: &Path) -> bool {
         && bytes[..DATABASE_DIR.len()].eq_ignore_ascii_case(DATABASE_DIR.as_bytes())
         && matches!(bytes.get(DATABASE_DIR.len()), None | Some(b'/'));
     !is_database
-        && !path.iter().any(|name| name.eq_ignore_ascii_case(".git"))
+        && !path.iter().any(|name| reserved::is_git(name.as_bytes()) || reserved::is_forkpress(name.as_bytes()))
         && !path.file_name().is_some_and(is_copy_of_config)
         && !is_kept_secret(path)
 }
@@ -236,13 +237,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_view_has_neither_the_database_nor_repositories_nor_copies_of_the_configuration() {
+    fn the_view_has_neither_the_database_nor_repositories_nor_sites_nor_copies_of_the_configuration() {
         for path in [
             "wp-content/database/.ht.sqlite",
             "wp-content/DATABASE/x",
             ".git/config",
             "a/.GIT/x",
             "a/.git",
+            "a/git~1/x",
+            ".forkpress/site.toml",
+            "a/.ForkPress",
+            "a/forkpr~1",
             "wp-config.php.bak",
             ".wp-config.php.swp",
             "wp-config-old.php",
@@ -267,6 +272,8 @@ mod tests {
             "wp-content/database.php",
             ".gitignore",
             "a/git",
+            "forkpress/x",
+            ".forkpress-notes",
             "wp-config.php",
             "wp-config-sample.php",
             ".env.example",
