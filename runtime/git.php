@@ -30,11 +30,15 @@ function forkpress_serve_git( string $path ): void {
 	if ( ! forkpress_send_cgi_headers( $pipes[1] ) ) {
 		forkpress_refuse( 500, "$command[0] did not answer for /site.git. Set FORKPRESS_BIN to the path of the forkpress program." );
 	}
+	$chunked = forkpress_begin_chunks();
 	while ( ! feof( $pipes[1] ) ) {
 		$bytes = fread( $pipes[1], 65536 );
 		// A push goes on when its client has gone: that nobody reads how it went does not undo it.
 		if ( connection_aborted() ) {
 			continue;
+		}
+		if ( $chunked && '' !== $bytes ) {
+			$bytes = dechex( strlen( $bytes ) ) . "\r\n$bytes\r\n";
 		}
 		echo $bytes;
 		flush();
@@ -42,10 +46,26 @@ function forkpress_serve_git( string $path ): void {
 			break;
 		}
 	}
+	if ( $chunked ) {
+		echo "0\r\n\r\n";
+	}
 	// Without a reader, it ends.
 	fclose( $pipes[1] );
 	proc_close( $process );
 	exit;
+}
+
+/**
+ * Has the answer sent in chunks where nothing else says where it ends, and returns whether it is to be: a client may not take the end
+ * of the connection for that of the answer (libgit2 1.9 does not). Other servers than PHP's own see to it themselves.
+ */
+function forkpress_begin_chunks(): bool {
+	$has_length = preg_grep( '/^Content-Length:/i', headers_list() );
+	if ( 'cli-server' !== PHP_SAPI || $has_length || 'HTTP/1.1' !== ( $_SERVER['SERVER_PROTOCOL'] ?? '' ) ) {
+		return false;
+	}
+	header( 'Transfer-Encoding: chunked' );
+	return true;
 }
 
 /**

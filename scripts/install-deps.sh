@@ -67,6 +67,9 @@ if [ "$tests" = yes ]; then
     need valgrind valgrind
     need strace strace
     module apcu apcu
+    # Git clients of other makes come from PyPI and npm.
+    need node nodejs
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 
 # Whether cargo is there and not older than Cargo.toml asks for.

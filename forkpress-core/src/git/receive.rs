@@ -24,7 +24,7 @@ use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot::{self, RefLock, SnapshotError};
 use super::view::CONFIG_FILE;
-use crate::bounds::{Counter, Load, Room, TooMuch};
+use crate::bounds::{Counter, Load, MOST_ENTRIES, Room, TooMuch};
 use crate::branch::{self, BranchError};
 use crate::disk::DiskError;
 use crate::lock::Patience;
@@ -204,8 +204,10 @@ impl Put<'_> {
             return Err(Refusal::NotACommit.into());
         }
         let entry = self.git.run(&["ls-tree", "-z", self.new.as_str(), "--", "wordpress/wp-load.php"])?;
-        let is_file = entry.starts_with(b"100");
-        if is_file { Ok(()) } else { Err(Refusal::NoWordPress.into()) }
+        if !entry.starts_with(b"100") {
+            return Err(Refusal::NoWordPress.into());
+        }
+        self.git.check_count(self.new.as_str())
     }
 
     fn change_branch(
@@ -351,28 +353,49 @@ impl Git<'_> {
     /// What a branch gets of the difference between two commits.
     fn edits_between(self, old: &str, new: &str) -> Result<Vec<Edit>, PushError> {
         let arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new];
+        let mut contents = Contents { repository: self.0, reader: None };
+        let mut edits = Vec::new();
+        self.hear(&arguments, |line, output| {
+            let path = read_field(output)?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
+            let difference = parse_difference(&line, &path).ok_or(io::Error::from(io::ErrorKind::InvalidData))?;
+            edits.extend(edit_of(&mut contents, difference)?);
+            Ok(())
+        })?;
+        Ok(edits)
+    }
+
+    /// Refuses a tree that has more in it than any site. One that has another one many times, which has the next one many times,
+    /// has no end in sight: so that is counted as it comes, and before anything is asked that Git answers as a whole.
+    fn check_count(self, commit: &str) -> Result<(), PushError> {
+        let mut entries = 0;
+        self.hear(&["ls-tree", "-r", "-t", "-z", "--name-only", commit], |_, _| {
+            entries += 1;
+            if entries > MOST_ENTRIES { Err(TooMuch::Entries.into()) } else { Ok(()) }
+        })
+    }
+
+    /// Hands what Git says to `each`, field by field, until that has heard enough.
+    fn hear(
+        self,
+        arguments: &[&str],
+        mut each: impl FnMut(Vec<u8>, &mut dyn BufRead) -> Result<(), PushError>,
+    ) -> Result<(), PushError> {
         let mut command = self.0.command();
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut git = Killed(command.spawn()?);
         let mut output = BufReader::new(git.0.stdout.take().ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?);
-        // A tree that has another one many times, which has the next one many times, has no end in sight: that is counted as it
-        // comes.
-        let mut contents = Contents { repository: self.0, reader: None };
-        let (mut edits, mut counter) = (Vec::new(), Counter::default());
-        while let Some(line) = read_field(&mut output)? {
-            let path = read_field(&mut output)?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
-            counter.add(&path)?;
-            let difference = parse_difference(&line, &path).ok_or(io::Error::from(io::ErrorKind::InvalidData))?;
-            edits.extend(edit_of(&mut contents, difference)?);
+        while let Some(field) = read_field(&mut output)? {
+            each(field, &mut output)?;
         }
         let status = git.0.wait()?;
         if status.success() {
-            return Ok(edits);
+            return Ok(());
         }
         let mut said = String::new();
         git.0.stderr.take().map_or(Ok(0), |mut errors| errors.read_to_string(&mut said))?;
         let said = if said.is_empty() { status.to_string() } else { said.trim().to_owned() };
-        Err(RepositoryError::Git { command: "diff-tree".to_owned(), said }.into())
+        let command = arguments.first().copied().unwrap_or_default().to_owned();
+        Err(RepositoryError::Git { command, said }.into())
     }
 
     /// What the files of these edits weigh: each blob for itself, and all of them together, last.
