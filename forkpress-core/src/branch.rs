@@ -62,6 +62,9 @@ pub enum BranchError {
     },
 }
 
+/// The name of a branch, and the branch, or why it can't be had.
+pub type Shown = (BranchName, Result<Branch, BranchError>);
+
 /// Every branch of a site: `main` first, then by name.
 ///
 /// A record without a folder is left out: a delete may be between its two steps, or a user may have removed the folder.
@@ -76,7 +79,7 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
 ///
 /// # Errors
 /// [`BranchError`], where no branch can be looked at.
-pub fn list_each(site: &Site) -> Result<Vec<(BranchName, Result<Branch, BranchError>)>, BranchError> {
+pub fn list_each(site: &Site) -> Result<Vec<Shown>, BranchError> {
     check_storage(site)?;
     let records = site.layout.cow().records_dir();
     let look = |source| BranchError::Look { path: records.clone(), source };

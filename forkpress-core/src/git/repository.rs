@@ -288,3 +288,27 @@ fn put(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     replacement.set_mode(mode)?;
     replacement.commit()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_users_git_reaches_a_command() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("git")).unwrap();
+        for path in [".gitconfig", "git/config"] {
+            fs::write(dir.path().join(path), "[core]\n\thooksPath = /hostile\n[protocol]\n\tversion = 0\n").unwrap();
+        }
+        let list = |is_isolated: bool| {
+            let mut command = Command::new("git");
+            if is_isolated {
+                isolate(&mut command);
+            }
+            command.env("HOME", dir.path()).env("XDG_CONFIG_HOME", dir.path()).current_dir(dir.path());
+            String::from_utf8(run(command.args(["config", "--list"])).unwrap()).unwrap()
+        };
+        assert!(list(false).contains("/hostile"));
+        assert_eq!(list(true), "safe.directory=*\ncore.fsmonitor=false\n");
+    }
+}
