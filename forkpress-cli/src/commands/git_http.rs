@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::branch;
 use crate::failure::{During, Failure};
-use crate::{output, server, site};
+use crate::{harmless, output, server, site};
 
 /// The most bytes of a request that asks for refs. A longer one, which says what it has, asks for objects.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -54,7 +54,7 @@ pub fn run(work_dir: Option<&Path>) -> ExitCode {
 
 /// Adds to the log of the server. What this process says on standard error is among all that PHP's server says.
 fn log(site: &Site, said: impl Display) {
-    let said = format!("{said}\n");
+    let said = harmless::lines(&format!("{said}\n"));
     let logged = server::open_log(&site.layout.server_log())
         .and_then(|mut log| Ok(log.write_all(said.as_bytes())?))
         .map_err(|failure| output::note(&failure));
@@ -66,7 +66,7 @@ fn log(site: &Site, said: impl Display) {
 /// Answers with a failure, so that `git` shows it.
 fn fail(failure: &Failure) -> ExitCode {
     const BUSY: u8 = 75;
-    let message = failure.to_string();
+    let message = harmless::lines(&failure.to_string());
     // Of a request with a body, `git` reads the answer only where it is one of the protocol's.
     match (Environment.get("REQUEST_METHOD").as_deref(), Environment.get("PATH_INFO").as_deref()) {
         (Some("POST"), Some("/git-upload-pack")) => {

@@ -766,6 +766,7 @@ mod tests {
             port: 1,
             keep: Keep::default(),
             spares: 0,
+            links: Vec::new(),
         };
         let site = Site { layout, config };
         let repository = Repository::open(&site).unwrap();
