@@ -168,6 +168,16 @@ namespace {
 	function branchfs_heal_driver( string $root, string $spare, bool $thorough = false ): bool {}
 
 	/**
+	 * Says why the client of the request is not the person who runs this server, who needs no password. It is that person where
+	 * it connects over the loopback address, from the server's own account, through no proxy, and asks for a host of the site.
+	 *
+	 * @param array  $server    `$_SERVER`, as the server made it. This very process must have accepted the connection.
+	 * @param string $root_host The host name of the branch main.
+	 * @return string|null A sentence without its full stop; null for the person who runs the server.
+	 */
+	function branchfs_stranger( array $server, string $root_host ): ?string {}
+
+	/**
 	 * Returns the branch that the request is served from, or that `forkpress exec` runs the script in.
 	 *
 	 * @return string|null Null elsewhere.

@@ -85,6 +85,18 @@ function forkpress_request_body() {
 }
 
 /**
+ * Whether the client may push without the token: the person who runs the server may, unless FORKPRESS_GIT_PUSH is `token`.
+ *
+ * Only a push asks: the answer costs something.
+ *
+ * @param string $path What follows /site.git in the path.
+ */
+function forkpress_may_push( string $path ): bool {
+	$pushes = '/git-receive-pack' === $path || str_contains( $_SERVER['QUERY_STRING'] ?? '', 'git-receive-pack' );
+	return $pushes && 'token' !== getenv( 'FORKPRESS_GIT_PUSH' ) && null === forkpress_stranger();
+}
+
+/**
  * Returns the environment of a CGI program that answers the request.
  *
  * @param string $path   What follows /site.git in the path.
@@ -101,13 +113,14 @@ function forkpress_git_environment( string $path, int $length ): array {
 	// What would make every program a proxy's client (httpoxy).
 	unset( $environment['HTTP_PROXY'] );
 	return array(
-		'REQUEST_METHOD'  => $_SERVER['REQUEST_METHOD'],
-		'PATH_INFO'       => $path,
-		'QUERY_STRING'    => $_SERVER['QUERY_STRING'] ?? '',
-		'CONTENT_TYPE'    => $_SERVER['CONTENT_TYPE'] ?? $_SERVER['HTTP_CONTENT_TYPE'] ?? '',
-		'CONTENT_LENGTH'  => (string) $length,
-		'REMOTE_ADDR'     => $_SERVER['REMOTE_ADDR'] ?? '',
-		'SERVER_PROTOCOL' => $_SERVER['SERVER_PROTOCOL'] ?? 'HTTP/1.1',
+		'REQUEST_METHOD'     => $_SERVER['REQUEST_METHOD'],
+		'PATH_INFO'          => $path,
+		'QUERY_STRING'       => $_SERVER['QUERY_STRING'] ?? '',
+		'CONTENT_TYPE'       => $_SERVER['CONTENT_TYPE'] ?? $_SERVER['HTTP_CONTENT_TYPE'] ?? '',
+		'CONTENT_LENGTH'     => (string) $length,
+		'REMOTE_ADDR'        => $_SERVER['REMOTE_ADDR'] ?? '',
+		'SERVER_PROTOCOL'    => $_SERVER['SERVER_PROTOCOL'] ?? 'HTTP/1.1',
+		'FORKPRESS_GIT_PUSH' => forkpress_may_push( $path ) ? 'open' : 'token',
 	) + $environment;
 }
 

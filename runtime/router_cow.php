@@ -80,6 +80,14 @@ function forkpress_base_url(): string {
 }
 
 /**
+ * Returns $_SERVER as the web server made it, whatever a branch's code does to it later.
+ */
+function forkpress_server_variables(): array {
+	static $variables = null;
+	return $variables ??= $_SERVER;
+}
+
+/**
  * Drops from OPcache the scripts of every branch that was published since, and of those that are gone. OPcache itself goes by
  * a file's time, which a clone keeps.
  *
@@ -165,6 +173,7 @@ function forkpress_resolve(): array {
 	if ( 'main' === $target['branch'] && preg_match( '#^/site\.git(?=/|$)#D', $target['path'] ) ) {
 		// Who came by a loopback address can't tell it from that.
 		header( 'X-ForkPress-Root-Host: ' . forkpress_root_host() );
+		require_once __DIR__ . '/owner.php';
 		require_once __DIR__ . '/git.php';
 		forkpress_serve_git( substr( $target['path'], strlen( '/site.git' ) ) );
 	}
@@ -390,6 +399,7 @@ function forkpress_own_siteurl( $url ) {
  * Loads what ForkPress adds to WordPress. None of it lies in a branch's folder.
  */
 function forkpress_load_platform(): void {
+	require_once __DIR__ . '/owner.php';
 	foreach ( array( 'driver', 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links', 'paths' ) as $part ) {
 		require __DIR__ . "/platform/$part.php";
 	}
@@ -407,6 +417,7 @@ function forkpress_serve(): string {
 	if ( ! is_dir( forkpress_branches_dir() ) ) {
 		forkpress_refuse( 500, 'There are no branches to serve. Set FORKPRESS_BRANCHES_DIR to the folder that has a folder for each branch.' );
 	}
+	forkpress_server_variables();
 	// An editor may replace a file between the look and the opening: then look again.
 	for ( $attempt = 1; $attempt <= 3; $attempt++ ) {
 		$answer = forkpress_resolve();

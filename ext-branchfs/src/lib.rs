@@ -10,6 +10,7 @@
 
 mod answer;
 mod apcu;
+mod client;
 mod driver;
 mod exception;
 mod fork;
@@ -114,5 +115,5 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .info_function(info::print);
     let module = freshness::register(lock::register(exception::register(module)));
     let module = search::register(route::register(request::register(module)));
-    answer::register(driver::register(warm::register(module)))
+    client::register(answer::register(driver::register(warm::register(module))))
 }

@@ -11,6 +11,7 @@ pub mod bounds;
 #[cfg(feature = "mutations")]
 pub mod branch;
 pub mod branchfs;
+pub mod client;
 #[cfg(feature = "mutations")]
 pub mod config;
 #[cfg(feature = "mutations")]

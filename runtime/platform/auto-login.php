@@ -1,8 +1,7 @@
 <?php
 /**
- * The dashboard opens logged in, for who works at this machine.
+ * The dashboard opens logged in, for the person who runs the server: see owner.php.
  *
- * The router has checked the host, so a page of another site that rebinds its name to this server does not get here.
  * FORKPRESS_AUTO_LOGIN=0 turns it off; logging out turns it off until the browser is closed.
  *
  * @package ForkPress
@@ -17,18 +16,6 @@ function forkpress_logged_out_cookie(): string {
 
 /** How many sessions a user keeps when another one begins. */
 const FORKPRESS_SESSIONS = 100;
-
-/**
- * Whether the client is a program on this machine, and not somebody behind a proxy on it.
- */
-function forkpress_client_is_local(): bool {
-	foreach ( array( 'HTTP_FORWARDED', 'HTTP_X_FORWARDED_FOR', 'HTTP_X_REAL_IP', 'HTTP_VIA' ) as $header ) {
-		if ( isset( $_SERVER[ $header ] ) ) {
-			return false;
-		}
-	}
-	return 1 === preg_match( '/^(?:(?:::ffff:)?127\.[0-9.]+|::1)$/D', $_SERVER['REMOTE_ADDR'] ?? '' );
-}
 
 /**
  * Whether somebody opens this page, rather than another site's page asking for it in the background or in a frame.
@@ -53,13 +40,10 @@ function forkpress_auto_login_applies(): bool {
 	$is_dashboard = is_admin() && ! wp_doing_ajax() && 'admin-post.php' !== $page;
 	return ( $asks_to_log_in || $is_dashboard )
 		&& 'GET' === $_SERVER['REQUEST_METHOD']
-		&& '0' !== getenv( 'FORKPRESS_AUTO_LOGIN' )
-		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_LOOPBACK'] )
-		&& ! isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] )
 		&& ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] )
 		&& ! is_user_logged_in()
-		&& forkpress_client_is_local()
-		&& forkpress_page_is_opened();
+		&& forkpress_page_is_opened()
+		&& null === forkpress_stranger();
 }
 
 /**
@@ -104,6 +88,23 @@ function forkpress_auto_login(): void {
 	}
 }
 add_action( 'init', 'forkpress_auto_login', 0 );
+
+/**
+ * Says on the login page why somebody on this machine is not logged in.
+ *
+ * @param string $message What the page says above the form.
+ */
+function forkpress_explain_login( $message ) {
+	$is_local = preg_match( '/^(?:(?:::ffff:)?127\.[0-9.]+|::1)$/D', $_SERVER['REMOTE_ADDR'] ?? '' );
+	$why      = $is_local && ! isset( $_COOKIE[ forkpress_logged_out_cookie() ] ) ? forkpress_stranger() : null;
+	if ( null === $why ) {
+		return $message;
+	}
+	// phpcs:ignore WordPress.WP.I18n -- As all that ForkPress says.
+	$text = "ForkPress logs in only the account that runs the server, and $why. Sign in with the password of a user of this branch; forkpress init showed the first one.";
+	return $message . '<p class="message">' . esc_html( $text ) . '</p>';
+}
+add_filter( 'login_message', 'forkpress_explain_login' );
 
 /**
  * Sets, or takes away, the cookie that says that somebody logged out. The browser drops it when it is closed.

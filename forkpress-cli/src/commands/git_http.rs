@@ -25,7 +25,7 @@ use crate::{harmless, output, server, site};
 /// The most bytes of a request that asks for refs. A longer one, which says what it has, asks for objects.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// What a server says of pushes that come without the token: `open` where only users of this machine reach it.
+/// What the router says of a push that comes without the token: `open` where the person who runs the server makes it.
 const PUSH: &str = "FORKPRESS_GIT_PUSH";
 
 /// The environment, as CGI has it.

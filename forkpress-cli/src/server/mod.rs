@@ -422,11 +422,10 @@ impl Drop for Pools {
 
 /// Warns of an address that others can reach. Said by the command that was typed: the server's own words go to a log.
 pub fn warn_of(host: IpAddr) {
-    let asks_for_password = std::env::var_os("FORKPRESS_AUTO_LOGIN").is_some_and(|value| value == "0");
-    if !host.is_loopback() && !asks_for_password {
+    if !host.is_loopback() {
         output::note(
-            "forkpress: warning: others can reach this address, and each branch's admin opens logged in; \
-             FORKPRESS_AUTO_LOGIN=0 asks for the password",
+            "forkpress: warning: others can reach this address: they see every branch and fetch it over Git; whoever changes \
+             something from there needs a password or the token",
         );
     }
 }

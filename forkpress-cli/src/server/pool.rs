@@ -51,8 +51,8 @@ impl Settings<'_> {
             ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
             ("FORKPRESS_ROOT_HOST", Some(self.root_host.into())),
             ("FORKPRESS_BIN", std::env::current_exe().ok().map(Into::into)),
-            // Whoever reaches a loopback address is a user of this machine.
-            ("FORKPRESS_GIT_PUSH", Some(if self.public.is_loopback() { "open" } else { "token" }.into())),
+            // Where others reach the site, everybody who pushes gives the token.
+            ("FORKPRESS_GIT_PUSH", (!self.public.is_loopback()).then(|| "token".into())),
             ("FORKPRESS_DEBUG_LOG", Some(super::debug_log(layout).into())),
             ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
             ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),

@@ -1,0 +1,195 @@
+<?php
+/**
+ * Who may do what: the person who runs the server, other accounts of the machine, clients behind proxies.
+ *
+ *     php -d "extension=$(pwd)/ext/branchfs.so" tests/test_access.php
+ *
+ * Another account is `nobody`, as which only root can run something: without root those claims are skipped.
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Tests;
+
+require __DIR__ . '/site.php';
+
+/** The user id of `nobody`, another account that every machine has. */
+const NOBODY = 65534;
+
+/**
+ * Returns a command that runs another one as `nobody`.
+ *
+ * @param string ...$command The other one.
+ * @return string[]
+ */
+function as_nobody( string ...$command ): array {
+	return array( 'setpriv', '--reuid', (string) NOBODY, '--regid', (string) NOBODY, '--clear-groups', ...$command );
+}
+
+/** A client of a server, in a process of its own, which may be another account's. */
+const CLIENT = <<<'PHP'
+$connection = stream_socket_client( $argv[1], $code, $message, 60 ) or exit( 1 );
+stream_set_timeout( $connection, 60 );
+fwrite( $connection, stream_get_contents( STDIN ) );
+if ( 'leave' !== $argv[2] ) {
+	echo stream_get_contents( $connection );
+}
+PHP;
+
+/**
+ * Sends a request from a process of its own, and returns the answer.
+ *
+ * @param string   $address   Where to connect to, as `tcp://HOST:PORT`.
+ * @param string   $target    The request target.
+ * @param bool     $is_nobody Whether the process is another account's.
+ * @param string[] $headers   Further headers, as lines.
+ * @param bool     $leaves    Whether to hang up before the answer comes.
+ */
+function ask( string $address, string $target, bool $is_nobody, array $headers = array(), bool $leaves = false ): Response {
+	$port    = (int) substr( strrchr( $address, ':' ), 1 );
+	$command = array( PHP_BINARY, '-n', '-r', CLIENT, '--', $address, $leaves ? 'leave' : 'stay' );
+	$client  = new Process( $is_nobody ? as_nobody( ...$command ) : $command, array(), '/' );
+	fwrite( $client->stdin, implode( "\r\n", array( "GET $target HTTP/1.1", "Host: wp.localhost:$port", 'Connection: close', ...$headers, '', '' ) ) );
+	fclose( $client->stdin );
+	same( 0, $client->wait(), 'the client: ' . $client->output() );
+	$response = Response::parse( $client->output() );
+	$client->stop();
+	return $response;
+}
+
+/** The refs, as a push asks for them. */
+const PUSH = '/site.git/info/refs?service=git-receive-pack';
+
+/**
+ * Fails unless a client is, or is not, taken for the person who runs the server: in the dashboard, on the login page and in a push.
+ *
+ * @param bool     $may       Whether it is.
+ * @param string   $address   Where the server is.
+ * @param bool     $is_nobody Whether the client is another account's process.
+ * @param string   $what      Who it is.
+ * @param string[] $headers   Further headers, as lines.
+ */
+function is_owner( bool $may, string $address, bool $is_nobody, string $what, array $headers = array() ): void {
+	$dashboard = ask( $address, '/wp-admin/', $is_nobody, $headers );
+	same( $may ? 200 : 302, $dashboard->status, "the dashboard for $what" );
+	same( $may, (bool) preg_grep( '/^wordpress_logged_in_/', $dashboard->cookies ), "a session for $what" );
+	same( $may ? 302 : 200, ask( $address, '/wp-login.php', $is_nobody, $headers )->status, "the login page for $what" );
+	same( $may ? 200 : 401, ask( $address, PUSH, $is_nobody, $headers )->status, "a push by $what" );
+}
+
+/**
+ * Tests what takes two accounts, where this machine has them.
+ *
+ * @param string   $claim The claim.
+ * @param callable $test  Shows it.
+ */
+function test_as_root( string $claim, callable $test ): void {
+	if ( 0 !== posix_geteuid() || '' === (string) shell_exec( 'command -v setpriv' ) ) {
+		echo "SKIPPED $claim: only root can run something as another account\n";
+		return;
+	}
+	test( $claim, $test );
+}
+
+$site = new Site();
+$site->serve( 1 );
+$here = "tcp://127.0.0.1:$site->port";
+
+test_as_root(
+	'another account of the machine signs in and gives the token; the one that runs the server need not',
+	function () use ( $site, $here ): void {
+		is_owner( true, $here, false, 'the account of the server' );
+		is_owner( false, $here, true, 'another account' );
+		$said = ask( $here, '/wp-login.php', true )->body;
+		holds( str_contains( $said, 'another account of this machine (user id ' . NOBODY . ')' ), 'the login page says why' );
+		same( 200, ask( $here, '/site.git/info/refs?service=git-upload-pack', true )->status, 'a fetch by another account' );
+		$token = trim( $site->done( 'git', 'token' ) );
+		same( 200, ask( $here, PUSH, true, array( "Authorization: Bearer $token" ) )->status, 'a push by another account, with the token' );
+	}
+);
+
+test_as_root(
+	'another account that hangs up before its request is looked at is not taken for root',
+	function () use ( $site, $here ): void {
+		$sessions = static fn () => $site->database( 'main' )->query( "SELECT meta_value FROM wp_usermeta WHERE meta_key = 'session_tokens'" )->fetchColumn();
+		$before   = $sessions();
+		for ( $number = 0; $number < 5; $number++ ) {
+			ask( $here, '/wp-admin/', true, array(), true );
+		}
+		// There is one worker: it has answered those before.
+		same( 200, $site->request( '/' )->status, 'the front page' );
+		same( $before, $sessions(), 'sessions' );
+	}
+);
+
+test(
+	'a client behind a proxy is nobody, whichever header says so, for the dashboard as for a push',
+	function () use ( $site ): void {
+		$headers = array( 'Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Server', 'X-Real-IP', 'True-Client-IP', 'Cf-Connecting-Ip', 'X-Client-IP', 'Fly-Client-IP', 'X-Original-For', 'X-Envoy-Peer-Metadata', 'X-ProxyUser-Ip' );
+		foreach ( $headers as $header ) {
+			foreach ( array( 'for=192.0.2.1', '' ) as $value ) {
+				$sent = array( $header => $value );
+				same( 302, $site->request( '/wp-admin/', $sent )->status, "the dashboard with $header: $value" );
+				same( 401, $site->request( PUSH, $sent )->status, "a push with $header: $value" );
+			}
+		}
+		same( 200, $site->request( PUSH )->status, 'a push without' );
+		same( 401, $site->request( PUSH, array( 'X-ForkPress-Loopback' => 'x' ) )->status, 'a push by the site itself' );
+	}
+);
+
+test_as_root(
+	'so it is over IPv6, and where one socket serves both',
+	function () use ( $site ): void {
+		if ( ! @stream_socket_server( 'tcp://[::1]:0' ) ) {
+			echo "SKIPPED: this machine has no IPv6\n";
+			return;
+		}
+		$site->stop();
+		$site->done( 'serve', '--host', '::1', '--workers', '1' );
+		is_owner( true, "tcp://[::1]:$site->port", false, 'the account of the server over IPv6' );
+		is_owner( false, "tcp://[::1]:$site->port", true, 'another account over IPv6' );
+		$site->stop();
+		$site->done( 'serve', '--host', '::', '--workers', '1' );
+		foreach ( array( '127.0.0.1', '[::1]' ) as $address ) {
+			same( 200, ask( "tcp://$address:$site->port", '/wp-admin/', false )->status, "the dashboard at $address" );
+			same( 302, ask( "tcp://$address:$site->port", '/wp-admin/', true )->status, "the dashboard at $address for another account" );
+		}
+		same( 401, ask( "tcp://127.0.0.1:$site->port", PUSH, false )->status, 'a push to a server that others reach' );
+	}
+);
+
+test(
+	'FORKPRESS_AUTO_LOGIN=0 asks everybody: for the password, and for the token in a push',
+	function () use ( $site ): void {
+		$site->stop();
+		$site->serve( 1, array( 'FORKPRESS_AUTO_LOGIN' => '0' ) );
+		is_owner( false, "tcp://127.0.0.1:$site->port", false, 'the account of the server' );
+		$site->stop();
+	}
+);
+
+test_as_root(
+	'root signs in at the server of another account, which need not',
+	function () use ( $site ): void {
+		$tools = temp_dir();
+		copy( Site::program(), "$tools/forkpress" );
+		copy( extension_path() ?? ini_get( 'extension_dir' ) . '/branchfs.so', "$tools/branchfs.so" );
+		foreach ( array( $tools, $site->dir, $site->state_dir, "$tools/forkpress" ) as $path ) {
+			chmod( $path, 0711 | fileperms( $path ) );
+		}
+		$chown = new Process( array( 'chown', '-R', NOBODY . ':' . NOBODY, $site->dir, $site->state_dir ) );
+		same( 0, $chown->wait(), $chown->output() );
+		$env     = array( 'FORKPRESS_STATE_DIR' => $site->state_dir, 'FORKPRESS_EXTENSION' => "$tools/branchfs.so", 'FORKPRESS_PHP' => PHP_BINARY, 'HOME' => $tools );
+		$run     = static fn ( string ...$arguments ) => ( new Command( as_nobody( "$tools/forkpress", ...$arguments ), $site->dir, $env ) )->outcome();
+		$outcome = $run( 'serve', '--workers', '1' );
+		same( 0, $outcome->status, "serve: {$outcome->text()}: exit status" );
+		is_owner( true, "tcp://127.0.0.1:$site->port", true, 'the account of the server' );
+		is_owner( false, "tcp://127.0.0.1:$site->port", false, 'root' );
+		same( 0, $run( 'stop' )->status, 'stop' );
+		$chown = new Process( array( 'chown', '-R', '0:0', $site->dir, $site->state_dir ) );
+		same( 0, $chown->wait(), $chown->output() );
+	}
+);
