@@ -142,7 +142,8 @@ namespace {
 	function branchfs_route( string $host, string $uri, string $root_host, ?string $method = null ): array {}
 
 	/**
-	 * Decides what answers a request. Looks at the disk: call it while the request has the lock.
+	 * Decides what answers a request. Looks at the disk: call it while the request has the lock. The first call of a request
+	 * settles which branch its code is in; another one only answers.
 	 *
 	 * @param string $host         The `Host` header.
 	 * @param string $uri          The request target.

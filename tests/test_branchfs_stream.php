@@ -472,6 +472,34 @@ test(
 );
 
 test(
+	'code cannot make another branch its own: whoever says first which it is has said it',
+	function () {
+		$try = '
+			$writes = static fn() => array_map( static fn( $branch ) => (bool) @file_put_contents( "branchfs://$branch/w.txt", "x" ), array( "main", "other" ) );
+			$resolve = static fn( $host ) => branchfs_resolve( $host, "/", "wp.localhost", SITE, SITE . "/.forkpress/cow", array() );
+		';
+		$ways = array(
+			'resolve again'         => '$resolve( "wp.localhost" ); $resolve( "other.wp.localhost" );',
+			'resolve after a write' => '$writes(); $resolve( "other.wp.localhost" );',
+			'take the lock again'   => '$resolve( "wp.localhost" ); branchfs_unlock(); $resolve( "other.wp.localhost" ); branchfs_lock_shared( SITE . "/.forkpress/cow/operations.lock" );',
+			'route'                 => '$resolve( "wp.localhost" ); branchfs_route( "other.wp.localhost", "/", "wp.localhost" );',
+			'go elsewhere'          => 'chdir( SITE . "/other" );',
+			'change the environment after a write' => '$writes(); putenv( "FORKPRESS_BRANCH=other" ); chdir( SITE . "/other" );',
+			'change the setting'    => '$resolve( "wp.localhost" ); ini_set( "branchfs.write", "any" ); ini_restore( "branchfs.write" );',
+		);
+		foreach ( $ways as $how => $code ) {
+			$site = new Site();
+			$code = 'const SITE = ' . var_export( $site->dir, true ) . ";$try $code echo json_encode( array( \$writes(), branchfs_get_branch() ) );";
+			same( '[[true,false],"main"]', $site->run( $code, 'main' ), $how );
+			holds( ! file_exists( "$site->dir/other/w.txt" ), "$how: the other branch is as it was" );
+		}
+		$site = new Site();
+		$code = 'const SITE = ' . var_export( $site->dir, true ) . ";$try putenv( 'FORKPRESS_BRANCH=main' ); \$resolve( 'wp.localhost' ); echo json_encode( \$writes() );";
+		same( '[false,true]', $site->run( $code, 'main', array(), array( 'FORKPRESS_BRANCH' => 'other' ) ), 'in forkpress exec' );
+	}
+);
+
+test(
 	'branchfs.write says which branches may be changed, and code cannot give itself leave',
 	function () {
 		$code = '

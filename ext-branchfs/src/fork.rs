@@ -49,9 +49,18 @@ unsafe extern "C" fn in_child() {
 }
 
 fn is_builtin_server() -> bool {
+    is_sapi(c"cli-server")
+}
+
+/// Whether PHP runs a script from the command line.
+pub fn is_command_line() -> bool {
+    is_sapi(c"cli")
+}
+
+fn is_sapi(sapi: &CStr) -> bool {
     let name = SapiModule::get().name;
     // SAFETY: a SAPI's name is null or a C string that lives as long as the process.
-    !name.is_null() && unsafe { CStr::from_ptr(name) } == c"cli-server"
+    !name.is_null() && unsafe { CStr::from_ptr(name) } == sapi
 }
 
 #[cfg(target_os = "linux")]

@@ -56,9 +56,14 @@ fn guard(hook: impl FnOnce() -> i32) -> i32 {
 extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
     guard(|| {
         IniEntryDef::register(INI.as_slice(), module_number);
-        for install in
-            [freshness::startup, fork::install_handlers, stream::install, overridden::install, answer::install]
-        {
+        for install in [
+            request::startup,
+            freshness::startup,
+            fork::install_handlers,
+            stream::install,
+            overridden::install,
+            answer::install,
+        ] {
             if install() == FAILURE {
                 return FAILURE;
             }

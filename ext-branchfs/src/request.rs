@@ -1,12 +1,17 @@
 //! What the current request is, as far as the extension was told.
+//!
+//! Which branch its code runs in is settled once: by the first that says so, which is the router, or for a script what PHP was
+//! started with. Code that asks again for another branch, goes to another folder or changes its environment stays in it.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ext_php_rs::prelude::*;
 use forkpress_core::name::BranchName;
 
-use crate::{freshness, pacer, warm};
+use crate::{SUCCESS, fork, freshness, pacer, warm};
 
 thread_local! {
     static REQUEST: RefCell<Request> = const { RefCell::new(Request { branch: None, description: None }) };
@@ -18,6 +23,29 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 /// Whether the request that is running was counted as one, by this process.
 static IS_COUNTED: AtomicBool = AtomicBool::new(false);
 
+/// What PHP was started with, before any code of a branch could change it.
+static START: OnceLock<Start> = OnceLock::new();
+
+struct Start {
+    branch: Option<BranchName>,
+    folder: Option<PathBuf>,
+}
+
+/// Notes what PHP is started with.
+pub fn startup() -> i32 {
+    START.get_or_init(|| Start { branch: branch_of_environment(), folder: std::env::current_dir().ok() });
+    SUCCESS
+}
+
+/// The folder that PHP was started in.
+pub fn start_folder() -> Option<&'static Path> {
+    START.get()?.folder.as_deref()
+}
+
+fn branch_of_environment() -> Option<BranchName> {
+    std::env::var("FORKPRESS_BRANCH").ok().and_then(|name| BranchName::parse(&name).ok())
+}
+
 #[derive(Default)]
 struct Request {
     branch: Option<BranchName>,
@@ -27,6 +55,10 @@ struct Request {
 /// The engine starts a request.
 pub fn begin() {
     RUNNING.store(true, Ordering::Relaxed);
+    // A script of `forkpress exec` has no router.
+    if let Some(branch) = START.get().and_then(|start| start.branch.clone()).filter(|_| fork::is_command_line()) {
+        settle(branch);
+    }
     if warm::is_warmer() {
         pacer::begin();
     } else if !IS_COUNTED.swap(true, Ordering::Relaxed) {
@@ -59,9 +91,13 @@ pub fn describe(description: String) {
     REQUEST.with_borrow_mut(|request| request.description = Some(description));
 }
 
-/// Notes the branch that serves the request, once it is found.
-pub fn serve(branch: BranchName) {
-    REQUEST.with_borrow_mut(|request| request.branch = Some(branch));
+/// Settles the branch that serves the request, or that a script runs in. False where it was settled before: that stays.
+pub fn settle(branch: BranchName) -> bool {
+    REQUEST.with_borrow_mut(|request| {
+        let is_first = request.branch.is_none();
+        request.branch.get_or_insert(branch);
+        is_first
+    })
 }
 
 /// Hands over what is being asked for, if somebody said so.
@@ -79,7 +115,8 @@ pub fn branchfs_get_branch() -> Option<String> {
 pub fn branch() -> Option<BranchName> {
     REQUEST
         .with_borrow(|request| request.branch.clone())
-        .or_else(|| std::env::var("FORKPRESS_BRANCH").ok().and_then(|name| BranchName::parse(&name).ok()))
+        .or_else(|| START.get().and_then(|start| start.branch.clone()))
+        .or_else(branch_of_environment)
 }
 
 /// Adds the functions to the module.

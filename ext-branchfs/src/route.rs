@@ -47,6 +47,8 @@ pub fn branchfs_route(
 /// The branches are the folders in `$branches_dir`; where a site is around `$cow_dir`, those with a record in it. `$server`
 /// is `$_SERVER`, of which the method and the conditional headers count.
 ///
+/// The first call of a request settles which branch and which site its code is in; another one only answers.
+///
 /// Returns one of
 /// - `branch`, `script`, `script_name`, `path_info`, `root`: PHP to be run;
 /// - `branch`, `file`, `status`, `headers`, and for an answer with a body `offset`, `length`, and the `size`, `modified`
@@ -97,8 +99,9 @@ pub fn branchfs_resolve(
         }
         Decision::Refuse(_) => {}
     }
-    request::serve(target.branch);
-    site::serve(path(&branches_dir), cow, address(server, &host, root_host));
+    if request::settle(target.branch) {
+        site::serve(path(&branches_dir), cow, address(server, &host, root_host));
+    }
     Ok(answer)
 }
 

@@ -146,10 +146,11 @@ fn found() -> Option<Site> {
     Some(Site::new(branches_dir, cow))
 }
 
-/// The branch that the code which asks runs in: that of the request or of `forkpress exec`, else that of the current folder.
+/// The branch that the code which asks runs in: that of the request or of `forkpress exec`, else that of the folder that PHP was
+/// started in or, where that is in none, of the current one. Whichever it is, it is the request's from then on.
 fn own() -> Option<BranchName> {
-    request::branch().or_else(|| {
-        let here = std::env::current_dir().ok()?;
+    let own = request::branch().or_else(|| {
+        let here = std::env::current_dir().ok();
         SITE.with_borrow_mut(|slot| {
             if slot.is_none() {
                 *slot = found();
@@ -158,10 +159,15 @@ fn own() -> Option<BranchName> {
             if site.real_dir.is_none() {
                 site.real_dir = site.branches_dir.canonicalize().ok();
             }
-            let inside = here.strip_prefix(site.real_dir.as_ref()?).ok()?.components().next()?;
-            BranchName::parse(inside.as_os_str().to_str()?).ok()
+            let root = site.real_dir.as_ref()?;
+            [request::start_folder(), here.as_deref()].into_iter().flatten().find_map(|folder| {
+                let inside = folder.strip_prefix(root).ok()?.components().next()?;
+                BranchName::parse(inside.as_os_str().to_str()?).ok()
+            })
         })
-    })
+    })?;
+    request::settle(own.clone());
+    Some(own)
 }
 
 fn write_setting() -> Vec<u8> {
