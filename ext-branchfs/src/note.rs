@@ -2,13 +2,14 @@
 //!
 //! Saying so costs no system call.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::note::{NOTE_BYTES, State, line};
+use forkpress_core::own;
 use forkpress_core::process::ProcessIdentity;
 use memmap2::MmapMut;
 
@@ -28,7 +29,7 @@ impl Note {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        let file = own::options().read(true).write(true).create(true).truncate(true).open(&path)?;
         file.set_len(NOTE_BYTES as u64)?;
         // SAFETY: the file is this process's own, by its name. Should anything else truncate it, a write to the map
         // would raise SIGBUS; nothing of ForkPress ever shortens a note, it only unlinks it.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use forkpress_core::branch::BranchError;
 use forkpress_core::config::ConfigError;
 use forkpress_core::git::receive::PushError;
+use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::{Busy, LockError};
 use forkpress_core::mutation::MutationError;
 use forkpress_core::mutation::convert::ConvertError;
@@ -15,6 +16,7 @@ use forkpress_core::mutation::refusal::Refusal;
 use forkpress_core::registry::RegistryError;
 use forkpress_core::site::SiteError;
 use forkpress_core::storage::StorageError;
+use forkpress_core::trust::TrustError;
 use serde::{Deserialize, Serialize};
 
 /// Refused or failed.
@@ -193,6 +195,29 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
         }
         Some(SiteError::NotASite { .. }) => {
             return refused("--work-dir takes the .forkpress folder of a site, as in --work-dir my-site/.forkpress");
+        }
+        Some(SiteError::InBranch { outer, .. }) => {
+            return refused(&format!("--work-dir {}", SiteLayout::at(outer).work_dir().display()));
+        }
+        Some(SiteError::NotReal { path }) => {
+            return refused(&format!(
+                "look at what it is, and remove it or put what it leads to there: ls -l {}",
+                path.display()
+            ));
+        }
+        _ => {}
+    }
+    match error.downcast_ref::<TrustError>() {
+        Some(TrustError::Stranger { site, config, .. }) => {
+            let site = site.display();
+            let by_file = config.as_ref().map(|path| format!("add to {}: safe = [\"{site}\"]; or ", path.display()));
+            return refused(&format!(
+                "if you trust whoever made it, {}set FORKPRESS_SAFE={site}",
+                by_file.unwrap_or_default()
+            ));
+        }
+        Some(TrustError::Config { .. }) => {
+            return refused("it has a line safe = [\"/path/of/a/site\"], and is yours; mend it or remove it");
         }
         _ => {}
     }

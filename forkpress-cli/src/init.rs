@@ -9,6 +9,7 @@ mod database;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -19,6 +20,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
+use forkpress_core::own::CLOSED_FILE;
 use forkpress_core::progress::Progress;
 use forkpress_core::site::{Site, create_folders};
 use forkpress_core::{mutation, storage, view, wordpress};
@@ -287,7 +289,7 @@ fn take_wordpress(
     }
 }
 
-/// Gives the tree a `wp-config.php` with secrets of its own, unless it has one: what a user wrote stays.
+/// Gives the tree a `wp-config.php` with secrets of its own, which only its owner can read, unless it has one: what a user wrote stays.
 fn configure(staged: &Path) -> Result<(), Failure> {
     let path = staged.join("wp-config.php");
     let mut failed = None;
@@ -296,7 +298,7 @@ fn configure(staged: &Path) -> Result<(), Failure> {
     if let Some(failure) = failed {
         return Err(failure);
     }
-    let written = OpenOptions::new().write(true).create_new(true).open(&path);
+    let written = OpenOptions::new().write(true).create_new(true).mode(CLOSED_FILE).open(&path);
     match written.and_then(|mut file| file.write_all(text.as_bytes())) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         written => written.during(|| format!("cannot write {}", path.display())),

@@ -1,6 +1,5 @@
 //! `site.toml`: what a site is and how it is served. A file this version does not understand in full is refused.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::layout::ImageKind;
+use crate::own;
 
 /// The version of `site.toml` that this program writes and understands.
 pub const VERSION: u32 = 1;
@@ -194,7 +194,7 @@ impl SiteConfig {
     /// [`ConfigError`] where the file can't be read, is of a newer version, or holds what this version does not know or what
     /// can't be.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = own::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) };
         let table: toml::Table = text.parse().map_err(invalid)?;
         if let Some(found) = table.get("version").and_then(toml::Value::as_integer)

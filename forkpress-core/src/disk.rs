@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::config::FileView;
 use crate::file::Replacement;
+use crate::own;
 use crate::subvolume;
 
 /// A step that failed.
@@ -500,23 +501,23 @@ fn remove_all(path: &Path) -> io::Result<()> {
 /// Locks a folder exclusively until the file is dropped; waits while another process has it. No child may be started meanwhile:
 /// it would share the file.
 pub(crate) fn lock_folder(path: &Path) -> Result<File, DiskError> {
-    let folder = step("open", path, || File::open(path))?;
+    let folder = step("open", path, || own::open(path))?;
     step("lock", path, || Ok(rustix::fs::flock(&folder, FlockOperation::LockExclusive)?))?;
     Ok(folder)
 }
 
 /// The same without a wait: none where another process has it.
 pub(crate) fn try_lock_folder(path: &Path) -> Result<Option<File>, DiskError> {
-    let folder = step("open", path, || File::open(path))?;
+    let folder = step("open", path, || own::open(path))?;
     match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Ok(None),
         locked => step("lock", path, || Ok(locked?)).map(|()| Some(folder)),
     }
 }
 
-/// All that is in a folder. A folder that is not there is empty.
+/// All that is in a folder, which is no symlink. A folder that is not there is empty.
 pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, DiskError> {
-    step("read the folder", path, || match fs::read_dir(path) {
+    step("read the folder", path, || match own::open(path).and_then(|_| fs::read_dir(path)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries?.map(|entry| Ok(entry?.path())).collect(),
     })

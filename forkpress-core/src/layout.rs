@@ -1,5 +1,6 @@
 //! Where everything of a site lies. Paths of a site are joined here and nowhere else.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::name::BranchName;
@@ -417,10 +418,33 @@ impl SiteLayout {
         Self { cow, image, ..self.clone() }
     }
 
-    /// The site that `start` lies in: the nearest folder, `start` or above, with a `.forkpress/site.toml`.
+    /// The site that `start`, which is to be without symlinks, lies in: the nearest folder, `start` or above, with a
+    /// `.forkpress/site.toml` that is not in a branch of another site. What is in a branch comes from whoever may push.
     #[must_use]
     pub fn find(start: &Path) -> Option<Self> {
-        start.ancestors().map(Self::at).find(|site| site.config().is_file())
+        start.ancestors().map(Self::at).find(|site| site.config().is_file() && site.outer().is_none())
+    }
+
+    /// The site that has this one's folder in one of its branches or in its own work folder, if there is one. This one is
+    /// none then.
+    #[must_use]
+    pub fn outer(&self) -> Option<Self> {
+        let above = self.public_root.ancestors().skip(1).map(Self::at);
+        above.into_iter().find(|outer| outer.config().is_file() && outer.has(&self.public_root))
+    }
+
+    /// Whether a folder below the project folder is in a branch, or in the work folder. Where the file system folds case, so
+    /// does this.
+    fn has(&self, folder: &Path) -> bool {
+        let inside = folder.strip_prefix(&self.public_root).ok().and_then(|inside| inside.components().next());
+        let Some(first) = inside.and_then(|first| first.as_os_str().to_str()) else { return false };
+        if first.eq_ignore_ascii_case(WORK_DIR) {
+            return true;
+        }
+        let Ok(name) = BranchName::parse(&first.to_ascii_lowercase()) else { return false };
+        let inode = |path: PathBuf| path.symlink_metadata().map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        let is_branch = [self.cow.record(&name), self.cow.record_aside(&name)].iter().any(|record| record.exists());
+        is_branch && (first == name.as_str() || inode(self.public_root.join(first)) == inode(self.public_branch(&name)))
     }
 
     /// The project folder, in which each branch has its folder.
@@ -615,6 +639,36 @@ mod tests {
         assert_eq!(SiteLayout::find(&deep), None, "a work folder without settings is an unfinished init");
         fs::write(site.config(), "").unwrap();
         assert_eq!(SiteLayout::find(&deep), Some(site));
+    }
+
+    #[test]
+    fn a_site_inside_a_branch_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        let make = |root: &Path| {
+            let site = SiteLayout::at(root);
+            fs::create_dir_all(site.cow().records_dir()).unwrap();
+            fs::write(site.config(), "").unwrap();
+            site
+        };
+        let outer = make(&root);
+        fs::write(outer.cow().record(&BranchName::main()), "").unwrap();
+        for planted in ["main", "main/wp-content", ".forkpress/cow/kept/1", ".forkpress/linux-cow/mount/branches/main"]
+        {
+            let inner = make(&root.join(planted));
+            assert_eq!(inner.outer().as_ref(), Some(&outer), "{planted}");
+            assert_eq!(SiteLayout::find(inner.public_root()).as_ref(), Some(&outer), "{planted}");
+            fs::write(inner.cow().record(&"x".parse().unwrap()), "").unwrap();
+            fs::create_dir(inner.public_root().join("x")).unwrap();
+            assert_eq!(SiteLayout::find(&inner.public_root().join("x")).as_ref(), Some(&outer), "{planted}");
+        }
+        for beside in ["checkouts", "Main", "main2/main"] {
+            let site = make(&root.join(beside));
+            assert_eq!(SiteLayout::find(site.public_root()), Some(site), "{beside} is no branch");
+        }
+        // A hard link to a folder is what a file system that folds case looks like; a symlink is as near as one gets here.
+        fs::write(outer.cow().record_aside(&"main2".parse().unwrap()), "").unwrap();
+        assert_eq!(SiteLayout::find(&root.join("main2/main")), Some(outer), "a branch whose files change just now");
     }
 
     #[test]

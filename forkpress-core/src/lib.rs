@@ -32,6 +32,7 @@ pub mod lock;
 pub mod mutation;
 pub mod name;
 pub mod network;
+pub mod own;
 pub mod pace;
 pub mod panic;
 #[cfg(feature = "mutations")]
@@ -54,6 +55,8 @@ mod subvolume;
 pub mod token;
 #[cfg(feature = "mutations")]
 mod tree;
+#[cfg(feature = "mutations")]
+pub mod trust;
 #[cfg(feature = "mutations")]
 pub mod usage;
 #[cfg(feature = "mutations")]

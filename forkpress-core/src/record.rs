@@ -1,6 +1,5 @@
 //! A branch's record: what makes a folder a branch.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::name::BranchName;
+use crate::own;
 
 /// When and from what a branch was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ impl BranchRecord {
     /// # Errors
     /// [`RecordError`].
     pub fn read(path: &Path) -> Result<Option<Self>, RecordError> {
-        let text = match fs::read_to_string(path) {
+        let text = match own::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(RecordError::Read { path: path.to_owned(), source }),
@@ -104,6 +104,7 @@ fn date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::time::Duration;
 
     #[test]

@@ -5,8 +5,9 @@
 //! whoever reads it next. So a server that was killed leaves nothing to clean up by hand.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::deadline::Deadline;
+use crate::file::Replacement;
+use crate::own;
 use crate::process::ProcessIdentity;
+use crate::site;
 
 /// The lock is held for the rewriting of a small file; whoever holds it for longer is stopped or broken.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -158,17 +162,37 @@ impl Registry {
         servers.retain(|server| server.process.is_alive());
         if servers != before {
             let text = serde_json::to_vec_pretty(&servers).expect("servers are plain values");
-            crate::file::replace(&path, &text).map_err(at(&path))?;
+            Replacement::prepare(&path, &text)
+                .and_then(|file| file.set_mode(own::CLOSED_FILE).and_then(|()| file.commit()))
+                .map_err(at(&path))?;
         }
         Ok(Listing { servers, moved_aside })
     }
 
+    /// Closes the folder to others, as versions before this one did not. One that holds other things as well, as
+    /// `FORKPRESS_STATE_DIR` may name, stays as it is.
+    fn close(&self) {
+        let close = || {
+            let folder = own::open(&self.0)?;
+            let metadata = folder.metadata()?;
+            let is_ours = |name: OsString| name.as_encoded_bytes().starts_with(b"servers.");
+            if metadata.permissions().mode() & 0o077 != 0
+                && fs::read_dir(&self.0)?.all(|entry| entry.is_ok_and(|entry| is_ours(entry.file_name())))
+            {
+                own::close_file(&folder, &metadata);
+            }
+            io::Result::Ok(())
+        };
+        let _ = close();
+    }
+
     /// Takes `servers.lock`; closing the file lets it go.
     fn lock(&self) -> Result<File, RegistryError> {
-        fs::create_dir_all(&self.0).map_err(at(&self.0))?;
+        site::create_folder(&self.0).map_err(at(&self.0))?;
         let path = self.0.join("servers.lock");
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
+        let file = own::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
+        file.metadata().map(|metadata| own::close_file(&file, &metadata)).map_err(at(&path))?;
+        self.close();
         let deadline = Deadline::after(LOCK_TIMEOUT);
         loop {
             match fs2::FileExt::try_lock_exclusive(&file) {

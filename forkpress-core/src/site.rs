@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::config::{ConfigError, SiteConfig};
 use crate::layout::{SiteLayout, WORK_DIR};
+use crate::own;
+use crate::trust::{Trust, TrustError};
 
 /// A site whose settings this version understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +44,23 @@ pub enum SiteError {
         /// What the system said.
         source: io::Error,
     },
+    /// The folder that was named lies in a branch of another site.
+    #[error("{path} lies in a branch of the site {outer}, and is no site")]
+    InBranch {
+        /// The folder that was named.
+        path: PathBuf,
+        /// The folder of the other site.
+        outer: PathBuf,
+    },
+    /// Something of ForkPress's own is a symlink, or another thing that is neither a file nor a folder.
+    #[error("{path} is neither a file nor a folder of this site: a link in a copied site may lead anywhere")]
+    NotReal {
+        /// The link.
+        path: PathBuf,
+    },
+    /// It is somebody else's.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The settings can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -55,7 +75,8 @@ pub enum SiteError {
 }
 
 impl Site {
-    /// Opens the site whose `.forkpress` folder is `work_dir`.
+    /// Opens the site whose `.forkpress` folder is `work_dir`: one that is [trusted](crate::trust), is in no branch of
+    /// another, and whose own files and folders are [real](own::check).
     ///
     /// # Errors
     /// [`SiteError`]; [`SiteError::NotASite`] where the folder has another name or no settings in it.
@@ -68,6 +89,9 @@ impl Site {
         let layout = SiteLayout::at(resolved.parent().ok_or_else(not_a_site)?);
         if !layout.config().is_file() {
             return Err(not_a_site());
+        }
+        if let Some(outer) = layout.outer() {
+            return Err(SiteError::InBranch { path: resolved, outer: outer.public_root().to_owned() });
         }
         Self::with_layout(layout)
     }
@@ -83,12 +107,19 @@ impl Site {
     }
 
     fn with_layout(layout: SiteLayout) -> Result<Self, SiteError> {
+        Trust::from_environment(|name| std::env::var_os(name)).check(&layout)?;
         let config = SiteConfig::read(&layout.config())?;
-        Ok(Self { layout: layout.with_image(config.file_view.image()), config })
+        let site = Self { layout: layout.with_image(config.file_view.image()), config };
+        match own::check(&site.layout) {
+            Ok(None) => Ok(site),
+            Ok(Some(path)) => Err(SiteError::NotReal { path }),
+            Err((path, source)) => Err(SiteError::Look { path, source }),
+        }
     }
 }
 
-/// Makes the folders of a site, but for its branches; those that exist stay as they are.
+/// Makes the folders of a site, but for its branches; those that exist stay as they are. Nobody but their owner may use new
+/// ones.
 ///
 /// Whoever makes a site writes `site.toml` last: until then the folder is no site.
 ///
@@ -108,9 +139,15 @@ pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
         cow.journal_dir(),
         cow.requests_dir(),
     ];
-    folders
-        .into_iter()
-        .try_for_each(|path| fs::create_dir_all(&path).map_err(|source| SiteError::Create { path, source }))
+    folders.into_iter().try_for_each(|path| create_folder(&path).map_err(|source| SiteError::Create { path, source }))
+}
+
+/// Makes a folder, and those above it that lack, which only its owner may use.
+///
+/// # Errors
+/// What the system said.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(own::CLOSED_FOLDER).create(path)
 }
 
 fn resolve(path: &Path) -> Result<PathBuf, SiteError> {

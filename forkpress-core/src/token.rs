@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::own;
+
 const RANDOM_BYTES: usize = 32;
 
 /// A secret: 64 hexadecimal digits.
@@ -40,7 +42,7 @@ impl Token {
     }
 
     fn load(path: &Path) -> io::Result<Self> {
-        let token = fs::read_to_string(path)?;
+        let token = own::read_to_string(path)?;
         let valid = token.len() == 2 * RANDOM_BYTES && token.bytes().all(|b| b.is_ascii_hexdigit());
         if valid { Ok(Self(token)) } else { Err(io::ErrorKind::InvalidData.into()) }
     }
@@ -55,7 +57,7 @@ impl Token {
         let written = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(own::CLOSED_FILE)
             .open(&temporary)
             .and_then(|mut file| file.write_all(token.as_bytes()))
             .and_then(|()| match fs::hard_link(&temporary, path) {

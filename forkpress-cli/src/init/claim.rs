@@ -1,13 +1,16 @@
 //! A folder that init has to itself, and that it leaves as it was unless it finishes.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use forkpress_core::layout::{ImageKind, SiteLayout};
 use forkpress_core::name::BranchName;
+use forkpress_core::own;
+use forkpress_core::site::create_folder;
 use forkpress_core::storage::{self, Link};
+use forkpress_core::trust::Trust;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{During, Failure};
@@ -33,13 +36,19 @@ impl Claim {
     /// Takes the folder, after removing what a killed init left in it. Refuses one that holds a site, a `main` or a
     /// work folder that init did not make, and leaves it as it is.
     pub(super) fn take(layout: &SiteLayout) -> Result<Self, Failure> {
+        if let Some(outer) = layout.outer() {
+            let (root, outer) = (layout.public_root().display(), outer.public_root().display());
+            return Err(Failure::new(format!("{root} lies in a branch of the site {outer}"))
+                .hint("make the site in a folder that is in no other"));
+        }
         refuse_site(layout)?;
+        Trust::from_environment(|name| std::env::var_os(name)).check(layout)?;
         let place = look(layout)?;
         match place {
             Place::Free => {
                 refuse_main(layout)?;
                 let work_dir = layout.work_dir();
-                fs::create_dir(work_dir).during(|| format!("cannot make the folder {}", work_dir.display()))?;
+                create_folder(work_dir).during(|| format!("cannot make the folder {}", work_dir.display()))?;
             }
             Place::EmptyFolder => refuse_main(layout)?,
             Place::Unfinished => {}
@@ -91,6 +100,9 @@ impl Claim {
             fs::remove_dir_all(&main)?;
         }
         for image in ImageKind::ALL.map(|kind| self.layout.with_image(Some(kind))) {
+            if image.image().is_some_and(|image| image.dir().is_symlink()) {
+                continue;
+            }
             if storage::look_at_link(&image, &BranchName::main()).is_ok_and(|link| link == Some(Link::Right)) {
                 fs::remove_file(&main)?;
             }
@@ -133,8 +145,7 @@ impl Drop for Claim {
 /// Locks the marker, making it if need be.
 fn lock(layout: &SiteLayout) -> Result<File, Failure> {
     let path = layout.init_lock();
-    let mut options = OpenOptions::new();
-    let marker = options.read(true).write(true).create(true).truncate(false).open(&path);
+    let marker = own::options().read(true).write(true).create(true).truncate(false).open(&path);
     let marker = marker.during(|| format!("cannot write {}", path.display()))?;
     let locked = match flock(&marker, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => true,

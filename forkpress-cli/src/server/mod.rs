@@ -27,6 +27,7 @@ use forkpress_core::lock::{Lifecycle, Patience, note};
 use forkpress_core::mutation::{self, convert};
 use forkpress_core::name::BranchName;
 use forkpress_core::network::Network;
+use forkpress_core::own;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_core::registry::{Registry, Server};
 use forkpress_core::site::Site;
@@ -162,6 +163,10 @@ pub fn serve(
     bundle::write_runtime(&site.layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(&site.layout)?;
     let php = Php::check(args.php.php.as_deref(), &site.layout)?;
+    // PHP would make them for everybody to read.
+    for log in [site.layout.php_errors_log(), site.layout.wp_debug_log()] {
+        open_log(&log)?;
+    }
     port::check(wanted.host, wanted.address.port)?;
     check_networks(site)?;
 
@@ -442,11 +447,7 @@ pub fn tell_parent(started: &Started) -> Result<(), Failure> {
 
 /// Opens a log for appending, making it if need be.
 pub fn open_log(path: &Path) -> Result<fs::File, Failure> {
-    fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .during(|| format!("cannot write the log {}", path.display()))
+    own::options().append(true).create(true).open(path).during(|| format!("cannot write the log {}", path.display()))
 }
 
 #[cfg(test)]

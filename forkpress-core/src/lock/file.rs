@@ -4,9 +4,9 @@
 //! holds the lock exclusively, a line `holder pid=P since=MILLISECONDS operation=WORDS`. While publish number N goes on beside
 //! requests of other branches, the first line is `publishing N`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::LockError;
 use crate::deadline::Deadline;
 use crate::layout::CowLayout;
+use crate::own;
 
 /// `generation ` or `publishing `, 20 digits (the most a `u64` has) and a line feed.
 const GENERATION_BYTES: u64 = 32;
@@ -67,15 +68,15 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// Opens the lock file, making it if need be; for reading only where it may not be written, which is enough to share.
+    /// Opens the lock file, making it if need be, and closes it to others; for reading only where it may not be written, which is enough to share.
     pub(super) fn open(path: PathBuf) -> Result<Self, LockError> {
         // std opens every file close-on-exec.
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o666).open(&path);
+        let opened = own::options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = match opened {
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
             {
-                File::open(&path)
+                own::open(&path)
             }
             opened => opened,
         };
@@ -83,7 +84,11 @@ impl LockFile {
             Ok((_, metadata)) if !metadata.is_file() => {
                 Err(LockError::Open { path, source: io::Error::other("it is not a regular file") })
             }
-            Ok((file, metadata)) => Ok(Self { file, path, device_and_inode: (metadata.dev(), metadata.ino()) }),
+            Ok((file, metadata)) => {
+                // Whoever can open it can lock it, and keep every page waiting.
+                own::close_file(&file, &metadata);
+                Ok(Self { file, path, device_and_inode: (metadata.dev(), metadata.ino()) })
+            }
             Err(source) => Err(LockError::Open { path, source }),
         }
     }

@@ -129,6 +129,8 @@ impl Exclusive {
         patience: &mut Patience<'_>,
     ) -> Result<Self, LockError> {
         let held = Held::enter(rank, &path)?;
+        // Whoever changes a site, or serves it, comes by here.
+        crate::own::close(cow);
         let mut wait = Wait::new(operation);
         let lock = loop {
             let lock = LockFile::open(path.clone())?;

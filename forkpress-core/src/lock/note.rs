@@ -5,11 +5,13 @@
 //! for one that waits for a lock. `START` tells the process from a later one with its id: a note of a process that is gone is no note.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::layout::CowLayout;
 use crate::name::BranchName;
+use crate::own;
 use crate::process::ProcessIdentity;
 
 /// The size of a note's file; what is said beyond that is cut.
@@ -147,9 +149,9 @@ impl CommandNote {
         let text = line(state, since, &process.started, text);
         let _ = fs::create_dir(cow.requests_dir());
         // A process that serves requests has a note of its own, which it has mapped.
-        fs::File::create_new(&path).ok()?;
+        let mut file = own::options().write(true).create_new(true).open(&path).ok()?;
         let note = Self(path);
-        fs::write(&note.0, text).ok()?;
+        file.write_all(text.as_bytes()).ok()?;
         Some(note)
     }
 }
@@ -167,9 +169,9 @@ fn pids(cow: &CowLayout) -> impl Iterator<Item = u32> + use<> {
 
 /// What two reads in a row agree on: a process may be writing just now.
 fn settled(path: &Path) -> Option<Vec<u8>> {
-    let mut last = fs::read(path).ok()?;
+    let mut last = own::read(path).ok()?;
     for _ in 0..READS {
-        let next = fs::read(path).ok()?;
+        let next = own::read(path).ok()?;
         if next == last {
             return Some(next);
         }

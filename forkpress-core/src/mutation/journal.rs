@@ -3,7 +3,6 @@
 //! The intent names the identities of the branch's tree before and after, so that which of the two is at the branch's
 //! place tells how far the mutation got, however it died.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -94,7 +93,7 @@ impl Intent {
 
 /// Reads a file of the journal or the log; none where there is no such file.
 pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, MutationError> {
-    let text = disk::step("read", path, || match fs::read_to_string(path) {
+    let text = disk::step("read", path, || match crate::own::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         text => text.map(Some),
     })?;
@@ -108,6 +107,7 @@ mod tests {
     use super::super::history::Operation;
     use super::*;
     use crate::name::BranchName;
+    use std::fs;
 
     fn intent(old: Option<u64>, new: Option<u64>) -> Intent {
         let record = BranchRecord::now(Some(BranchName::main()), 3);
