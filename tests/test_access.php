@@ -193,3 +193,117 @@ test_as_root(
 		same( 0, $chown->wait(), $chown->output() );
 	}
 );
+
+/**
+ * Fails unless commands refuse the site, and returns what one of them says.
+ *
+ * @param Site     $site The site.
+ * @param string   $what What is wrong.
+ * @param string[] $env  What their environment has beyond this process's.
+ */
+function refused( Site $site, string $what, array $env = array() ): string {
+	foreach ( array( array( 'gc' ), array( 'branch', 'create', 'x' ), array( 'serve' ) ) as $arguments ) {
+		$outcome = $site->command( $arguments, $env )->outcome();
+		same( 1, $outcome->status, "$what: {$arguments[0]}: {$outcome->text()}: exit status" );
+	}
+	return $outcome->errors;
+}
+
+test(
+	'in a copied site no link in the place of what is ForkPress\'s own leads anywhere',
+	function () use ( $site ): void {
+		$outside = temp_dir();
+		$own     = "$site->dir/.forkpress";
+		put( "$outside/precious/file", 'precious' );
+		$folders = array( 'cow', 'cow/trash', 'cow/staging', 'cow/kept', 'cow/spares', 'cow/log', 'cow/journal', 'cow/branches', 'cow/requests', 'logs', 'runtime', 'runtime/platform' );
+		$files   = array( 'site.toml', 'logs/php-errors.log', 'logs/new.log', 'cow/operations.lock', 'cow/branches/main.toml', 'cow/requests/1', 'cow/loopback.token', 'runtime/router_cow.php' );
+		foreach ( array( ...$folders, ...$files ) as $name ) {
+			$there = file_exists( "$own/$name" );
+			$there && rename( "$own/$name", "$site->dir/aside" );
+			symlink( in_array( $name, $files, true ) ? "$outside/precious/file" : ( 'cow' === $name || 'runtime' === $name ? "$site->dir/aside" : $outside ), "$own/$name" );
+			$said = refused( $site, $name );
+			holds( str_contains( $said, "$own/$name" ) && str_contains( $said, 'hint:' ), "$name is named: $said" );
+			unlink( "$own/$name" );
+			$there && rename( "$site->dir/aside", "$own/$name" );
+		}
+		same( 'precious', file_get_contents( "$outside/precious/file" ), 'what is outside' );
+		same( array( 'precious' ), array_values( array_diff( scandir( $outside ), array( '.', '..' ) ) ), 'what is outside' );
+		$site->done( 'gc' );
+	}
+);
+
+test(
+	'a site inside a branch is none, whoever put it there',
+	function () use ( $site ): void {
+		$planted = "$site->dir/main/wp-content/.forkpress";
+		mkdir( "$planted/cow/trash/1", 0755, true );
+		copy( "$site->dir/.forkpress/site.toml", "$planted/site.toml" );
+		$in_branch = static fn ( string ...$arguments ) => ( new Command( array( Site::program(), ...$arguments ), dirname( $planted ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
+		$list      = json_decode( $in_branch( '--json', 'branch', 'list' )->out, true );
+		same( array( 'main' ), array_column( $list, 'name' ), 'the branches of the site around' );
+		same( 0, $in_branch( 'gc' )->status, 'gc' );
+		holds( is_dir( "$planted/cow/trash/1" ), 'gc did not empty the trash of what is no site' );
+		$named = $site->run( '--work-dir', $planted, 'gc' );
+		same( 1, $named->status, "gc in a branch: {$named->text()}" );
+		holds( str_contains( $named->errors, "lies in a branch of the site $site->dir" ), $named->errors );
+		remove( $planted );
+		$made = $in_branch( 'init' );
+		same( 1, $made->status, "init in a branch: {$made->text()}" );
+		holds( ! file_exists( $planted ), 'init made nothing' );
+	}
+);
+
+test(
+	'nobody else reads or locks what is ForkPress\'s own, nor the secrets of a new site',
+	function () use ( $site ): void {
+		$mode = static fn ( string $path ): string => sprintf( '%o', fileperms( $path ) & 0777 );
+		$cow  = "$site->dir/.forkpress/cow";
+		clearstatcache();
+		same( '700', $mode( "$site->dir/.forkpress" ), '.forkpress' );
+		same( '700', $mode( $site->state_dir ), 'the folder of the servers' );
+		same( '600', $mode( "$site->dir/main/wp-config.php" ), 'wp-config.php' );
+		foreach ( array( ...glob( "$cow/*.{lock,gate,token}", GLOB_BRACE ), ...glob( "$site->dir/.forkpress/logs/*" ), ...glob( "$site->state_dir/servers.*" ) ) as $path ) {
+			same( '600', $mode( $path ), $path );
+		}
+		// As the version before made them.
+		foreach ( array( "$site->dir/.forkpress", $cow, $site->state_dir, "$site->dir/.forkpress/logs" ) as $folder ) {
+			chmod( $folder, 0755 );
+		}
+		chmod( "$cow/operations.lock", 0644 );
+		$site->done( 'branch', 'create', 'later' );
+		clearstatcache();
+		same( array( '700', '700', '700', '700', '600' ), array_map( $mode, array( "$site->dir/.forkpress", $cow, $site->state_dir, "$site->dir/.forkpress/logs", "$cow/operations.lock" ) ), 'after a mutation' );
+		put( "$site->state_dir/other", '' );
+		chmod( $site->state_dir, 0755 );
+		$site->done( 'server', 'list' );
+		clearstatcache();
+		same( '755', $mode( $site->state_dir ), 'a folder that holds other things as well' );
+	}
+);
+
+test_as_root(
+	'a site of another user\'s is not opened, but for one that the user has named, and by sudo',
+	function () use ( $site ): void {
+		$config = temp_dir();
+		$env    = array( 'XDG_CONFIG_HOME' => $config, 'SUDO_UID' => null, 'FORKPRESS_SAFE' => null );
+		foreach ( array( '', '/.forkpress', '/.forkpress/site.toml', '/.forkpress/cow' ) as $path ) {
+			chown( $site->dir . $path, NOBODY );
+			$said = refused( $site, "$path is another's", $env );
+			holds( str_contains( $said, $site->dir . $path ) && str_contains( $said, 'user ' . NOBODY . ' (nobody)' ), $said );
+			holds( str_contains( $said, "add to $config/forkpress/config.toml: safe = [\"$site->dir\"]" ), $said );
+			chown( $site->dir . $path, 0 );
+		}
+		chown( "$site->dir/.forkpress", NOBODY );
+		$list = static fn ( array $more ) => $site->command( array( 'branch', 'list' ), $more + $env )->outcome()->status;
+		same( 1, $list( array( 'FORKPRESS_SAFE' => dirname( $site->dir ) ) ), 'a folder above is named' );
+		same( 0, $list( array( 'FORKPRESS_SAFE' => "/nowhere:$site->dir" ) ), 'FORKPRESS_SAFE names it' );
+		same( 0, $list( array( 'SUDO_UID' => (string) NOBODY ) ), 'its user called sudo' );
+		same( 1, $list( array( 'SUDO_UID' => '1234' ) ), 'another user called sudo' );
+		put( "$config/forkpress/config.toml", "safe = [\"$site->dir\"]\n" );
+		same( 0, $list( array() ), 'the user has named it' );
+		chown( "$config/forkpress/config.toml", NOBODY );
+		same( 1, $list( array() ), 'another user has' );
+		chown( "$site->dir/.forkpress", 0 );
+		same( 0, $list( array() ), 'root owns it' );
+	}
+);

@@ -196,6 +196,8 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
         Some(SiteError::NotASite { .. }) => {
             return refused("--work-dir takes the .forkpress folder of a site, as in --work-dir my-site/.forkpress");
         }
+        Some(SiteError::Config(error)) => return known(error),
+        Some(SiteError::Trust(error)) => return known(error),
         Some(SiteError::InBranch { outer, .. }) => {
             return refused(&format!("--work-dir {}", SiteLayout::at(outer).work_dir().display()));
         }

@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 
 use crate::layout::CowLayout;
 #[cfg(feature = "mutations")]
-use crate::layout::SiteLayout;
+use crate::layout::{ImageKind, ImageLayout, SiteLayout};
 
 /// The mode of a folder that only its owner may use.
 pub const CLOSED_FOLDER: u32 = 0o700;
@@ -104,6 +104,7 @@ pub fn check(layout: &SiteLayout) -> Result<Option<PathBuf>, (PathBuf, io::Error
     // In each of these is one folder for each tree, or for each beginning of an object's name.
     let trees =
         [cow.staging_dir(), cow.spares_dir(), cow.kept_dir(), layout.branches_dir(), cow.git_dir().join("objects")];
+    let mounts = ImageKind::ALL.map(|kind| ImageLayout::new(layout.work_dir(), kind).mount());
     let of_others = [cow.trash_dir(), layout.conversion_trees("")];
     while let Some(folder) = folders.pop() {
         match fs::symlink_metadata(&folder) {
@@ -121,7 +122,7 @@ pub fn check(layout: &SiteLayout) -> Result<Option<PathBuf>, (PathBuf, io::Error
         for entry in fs::read_dir(&folder).map_err(read)? {
             let entry = entry.map_err(read)?;
             let kind = entry.file_type().map_err(read)?;
-            let is_mount = layout.image().is_some_and(|image| image.mount() == entry.path());
+            let is_mount = mounts.contains(&entry.path());
             let is_bundle = entry.path().extension().is_some_and(|extension| extension == "sparsebundle");
             if kind.is_dir() && !holds_trees && !is_mount && !is_bundle {
                 folders.push(entry.path());

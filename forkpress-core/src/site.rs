@@ -108,13 +108,13 @@ impl Site {
 
     fn with_layout(layout: SiteLayout) -> Result<Self, SiteError> {
         Trust::from_environment(|name| std::env::var_os(name)).check(&layout)?;
+        check(&layout)?;
         let config = SiteConfig::read(&layout.config())?;
         let site = Self { layout: layout.with_image(config.file_view.image()), config };
-        match own::check(&site.layout) {
-            Ok(None) => Ok(site),
-            Ok(Some(path)) => Err(SiteError::NotReal { path }),
-            Err((path, source)) => Err(SiteError::Look { path, source }),
+        if site.layout.image().is_some() {
+            check(&site.layout)?;
         }
+        Ok(site)
     }
 }
 
@@ -140,6 +140,14 @@ pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
         cow.requests_dir(),
     ];
     folders.into_iter().try_for_each(|path| create_folder(&path).map_err(|source| SiteError::Create { path, source }))
+}
+
+fn check(layout: &SiteLayout) -> Result<(), SiteError> {
+    match own::check(layout) {
+        Ok(None) => Ok(()),
+        Ok(Some(path)) => Err(SiteError::NotReal { path }),
+        Err((path, source)) => Err(SiteError::Look { path, source }),
+    }
 }
 
 /// Makes a folder, and those above it that lack, which only its owner may use.
