@@ -65,7 +65,7 @@ What init makes is removed again if it fails or is interrupted.")]
   forkpress serve
   forkpress serve --port 8080 --workers 8
   forkpress serve --php /usr/bin/php8.3
-  FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask for the password in wp-admin
+  FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask for the password in wp-admin, and for the token in pushes
 
 Success is reported when the front page answers. 'forkpress stop' ends the server, 'forkpress logs' shows what it did.
 A site that is served already stays served, and its address is printed.")]
