@@ -27,6 +27,7 @@ impl Note {
         let path = cow.request_note(process.pid);
         match fs::create_dir(cow.requests_dir()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ if !fs::symlink_metadata(cow.requests_dir())?.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
             _ => {}
         }
         let file = own::options().read(true).write(true).create(true).truncate(true).open(&path)?;
