@@ -609,8 +609,10 @@ fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
         if outcome.total.is_some_and(|total| total < at) {
             return;
         }
+        // The operation before may have had a step more than in the run without a fault.
+        let hit = outcome.steps.len().min(from);
         let what = format!("{script:?} with {fault:?} from step {at} on: {:?}", outcome.error);
-        recover_and_check(&copy, &states[from..], script[from], fault, &outcome, &what);
+        recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
     }
 }
 
@@ -626,14 +628,16 @@ fn fail_at_every_place(template: &Template, script: &[&str], fault: Fault, lasti
         if outcome.total.is_some_and(|total| total < at) {
             return;
         }
+        // The operation before may have had a step more than in the run without a fault.
+        let hit = outcome.steps.len().min(from);
         let what = format!("{script:?} with {fault:?} each time at {:?}: {:?}", outcome.failed, outcome.error);
         let (step, path) = outcome.failed.clone().expect("a step that failed");
         let there = (if lasting == Lasting::There { step } else { String::new() }, path);
         for _ in 0..2 {
             play_there(&copy.site, &["recover"], fault, &there);
-            check_what_is_served(&copy.site, &states[from..], &what);
+            check_what_is_served(&copy.site, &states[hit..], &what);
         }
-        recover_and_check(&copy, &states[from..], script[from], fault, &outcome, &what);
+        recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
     }
 }
 
