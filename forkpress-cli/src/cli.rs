@@ -125,7 +125,7 @@ Every command that changes a branch does the same afterwards, in the background.
   forkpress exec --no-lock marketing -- bash
 
 The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
-number of the signal that ended it. It must not run a forkpress command that changes its own branch: that would wait for it.")]
+number of the signal that ended it. It must not run a forkpress command that changes or clones its own branch: that would wait for it.")]
     Exec(ExecArgs),
     /// Show what goes on: requests, locks, operations
     #[command(after_help = "Examples:
