@@ -174,13 +174,13 @@ pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Re
 }
 
 /// Reads a branch as [`refresh`] does, and leaves its ref alone: whether a push can be carried through is known before it
-/// changes anything. What was read is not read again then.
+/// changes anything. What was read is not read again then. Takes no lock and waits for nobody: whatever it sees of a mutation
+/// that publishes meanwhile is looked at again by the next snapshot, as it has changed since.
 ///
 /// # Errors
 /// [`SnapshotError`].
 pub fn check(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), SnapshotError> {
-    let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
-    Snapshot { site, repository, files: &files, name }.try_often(Snapshot::read_ahead)
+    Snapshot { site, repository, files: None, name }.try_often(Snapshot::read_ahead)
 }
 
 /// Whether the ref of a branch was brought up to date since the last mutation of it. What is written into the branch by
@@ -200,7 +200,7 @@ fn refresh_each(site: &Site, repository: &Repository, names: &[BranchName]) -> R
             let Some(name) = next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next() else {
                 return Ok(refreshed);
             };
-            match (Snapshot { site, repository, files: &files, name }).take() {
+            match (Snapshot { site, repository, files: Some(&files), name }).take() {
                 Ok(made) => refreshed.made |= made,
                 Err(error) if error.is_of_one_branch() => refreshed.failed.push((name.clone(), error)),
                 Err(error) => return Err(error),
@@ -285,7 +285,8 @@ fn stamp(branch: &Path) -> Result<Option<String>, DiskError> {
 struct Snapshot<'a> {
     site: &'a Site,
     repository: &'a Repository,
-    files: &'a Arc<OperationsFiles>,
+    /// None where no lock is to be taken.
+    files: Option<&'a Arc<OperationsFiles>>,
     name: &'a BranchName,
 }
 
@@ -421,6 +422,18 @@ impl Snapshot<'_> {
         memory.write(&self.repository.cow().git_snapshot(self.name)).map_err(|source| self.memory_error(source))
     }
 
+    /// Keeps mutations of the branch from publishing. The first of the two is let go of first.
+    fn lock(
+        &self,
+        files: &Arc<OperationsFiles>,
+        deadline: Deadline,
+    ) -> Result<(SharedBranch, SharedOperations), SnapshotError> {
+        let lock = SharedOperations::lock(files, deadline, None)?;
+        let own = Arc::new(BranchFiles::open(files.cow(), self.name)?);
+        let own = SharedBranch::lock(&lock, &own, deadline, true)?;
+        Ok((own, lock))
+    }
+
     /// Looks at the branch between two mutations; none where there is no such branch.
     fn look(&self, branch: &Path, memory: &Memory) -> Result<Option<Changes>, SnapshotError> {
         let disk = |source| SnapshotError::Disk { name: self.name.clone(), source };
@@ -430,9 +443,7 @@ impl Snapshot<'_> {
         let origin = self.origin()?.filter(is_in_git).map(|from| self.site.layout.branch(&from));
         let mut indexed: Option<String> = None;
         for has_read in [false, true] {
-            let lock = SharedOperations::lock(self.files, deadline, None)?;
-            let own = Arc::new(BranchFiles::open(self.files.cow(), self.name)?);
-            let own = SharedBranch::lock(&lock, &own, deadline, true)?;
+            let locks = self.files.map(|files| self.lock(files, deadline)).transpose()?;
             let generation = match branch::show(self.site, self.name) {
                 Err(BranchError::Missing { .. }) => return Ok(None),
                 // A folder that has lost its record keeps its ref, which is all that leads to its history.
@@ -441,7 +452,7 @@ impl Snapshot<'_> {
             let look = self.index(branch).look(origin.as_deref()).map_err(disk)?;
             let is_unchanged = look.fingerprint.is_some() && look.fingerprint == memory.files;
             if !is_unchanged && !has_read {
-                drop((own, lock));
+                drop(locks);
                 // This may have the whole branch to read. What changes meanwhile is read again, under the lock.
                 self.git(self.index(branch).update(&look))?;
                 indexed = look.fingerprint;
@@ -458,7 +469,7 @@ impl Snapshot<'_> {
             } else {
                 Database::Changed(Reader::begin(branch, deadline).map_err(database_error)?)
             };
-            drop((own, lock));
+            drop(locks);
             return Ok(Some(Changes { look: (!is_unchanged).then_some(look), database, stamp, generation }));
         }
         unreachable!("the second look is the last")
