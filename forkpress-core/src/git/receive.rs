@@ -14,6 +14,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -26,8 +28,9 @@ use super::snapshot::{self, RefLock, SnapshotError};
 use super::view::CONFIG_FILE;
 use crate::bounds::{Counter, Load, MOST_ENTRIES, Room, TooMuch};
 use crate::branch::{self, BranchError};
+use crate::deadline::Deadline;
 use crate::disk::DiskError;
-use crate::lock::Patience;
+use crate::lock::{GATE_HOLD, Patience};
 use crate::mutation::apply::{After, Change, Overlay};
 use crate::mutation::{self, MutationError};
 use crate::name::BranchName;
@@ -143,7 +146,7 @@ pub fn receive(
         Request::Put { name, old, new } => {
             let put = Put { site, git: Git(repository), name, new };
             put.check_commit()?;
-            match (branch::show(site, &put.name), old) {
+            match (settled(site, &put.name, || branch::show(site, &put.name)), old) {
                 (Ok(_), Some(old)) => {
                     check_readable(site, repository, &put.name)?;
                     put.change_branch(&old, patience, progress)?;
@@ -165,8 +168,26 @@ pub fn receive(
 
 /// Refuses what could not be seen through: the ref has to follow the branch.
 fn check_readable(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), PushError> {
-    snapshot::check(site, repository, name)
+    settled(site, name, || snapshot::check(site, repository, name))
         .map_err(|source| PushError::Unreadable { name: name.clone(), source: Box::new(source) })
+}
+
+/// Looks at a branch, and once more where that fails; and again for as long as another push puts files into the branch, whose
+/// record is aside meanwhile.
+fn settled<T, E>(site: &Site, name: &BranchName, look: impl Fn() -> Result<T, E>) -> Result<T, E> {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let (aside, deadline) = (site.layout.cow().record_aside(name), Deadline::after(GATE_HOLD));
+    let mut is_first = true;
+    loop {
+        let was_aside = aside.exists();
+        let looked = look();
+        let may_change = was_aside || aside.exists() || is_first;
+        if looked.is_ok() || !may_change || deadline.has_passed() {
+            return looked;
+        }
+        is_first = false;
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Refuses unless a branch is what the pusher saw, while nobody else can change it by a mutation. What somebody who pushes has
@@ -753,9 +774,7 @@ mod tests {
     use crate::config::{FileView, Keep, SiteConfig, Strategy};
     use crate::layout::SiteLayout;
 
-    #[test]
-    fn a_blob_that_could_not_be_written_is_whole_when_it_is_tried_again() {
-        let dir = tempfile::tempdir().unwrap();
+    fn site(dir: &tempfile::TempDir) -> Site {
         let layout = SiteLayout::at(&fs::canonicalize(dir.path()).unwrap());
         crate::site::create_folders(&layout).unwrap();
         let config = SiteConfig {
@@ -768,7 +787,35 @@ mod tests {
             spares: 0,
             links: Vec::new(),
         };
-        let site = Site { layout, config };
+        Site { layout, config }
+    }
+
+    #[test]
+    fn a_branch_whose_record_is_aside_is_looked_at_until_it_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(&dir);
+        let name = BranchName::main();
+        let aside = site.layout.cow().record_aside(&name);
+        fs::write(&aside, "").unwrap();
+        let looks = std::cell::Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            // The push that had it aside ends.
+            if looks.get() == 3 {
+                fs::remove_file(&aside).unwrap();
+            }
+            if looks.get() > 3 { Ok(()) } else { Err(()) }
+        };
+        assert_eq!(settled(&site, &name, look), Ok(()));
+        assert_eq!(looks.replace(0), 4);
+        assert_eq!(settled(&site, &name, || Err::<(), _>(looks.set(looks.get() + 1))), Err(()));
+        assert_eq!(looks.get(), 2, "what fails for good is looked at twice");
+    }
+
+    #[test]
+    fn a_blob_that_could_not_be_written_is_whole_when_it_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(&dir);
         let repository = Repository::open(&site).unwrap();
         let add = |bytes: &[u8]| {
             let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
