@@ -162,11 +162,11 @@ namespace {
 	 *
 	 * @param string $root     The branch's folder.
 	 * @param string $spare    A whole driver, to take missing files from.
-	 * @param bool   $thorough Whether to look at each file of the driver, and not at its first one only.
+	 * @param bool|null $thorough Whether to look at each file of the driver, and not at its first one only; null: no.
 	 * @return bool Whether anything was brought back.
 	 * @throws Branchfs\Exception Where that is not possible.
 	 */
-	function branchfs_heal_driver( string $root, string $spare, bool $thorough = false ): bool {}
+	function branchfs_heal_driver( string $root, string $spare, ?bool $thorough = null ): bool {}
 
 	/**
 	 * Says why the client of the request is not the person who runs this server, who needs no password. It is that person where
