@@ -1,6 +1,6 @@
 <?php
 /**
- * What the lock costs each request: the extension's, gate and all, against the same in plain PHP without a gate (open the
+ * What the locks cost each request: the extension's two, of the site and of the branch, gates and all, against the same in plain PHP without a gate (open the
  * file, flock, unlock and close in a shutdown function), and against a bare flock pair on an open file.
  *
  * php -d "extension=$(pwd)/ext/branchfs.so" benches/lock_cost.php
@@ -28,9 +28,12 @@ $measure = static function ( callable $request, ?callable $end = null ): float {
 	return ( hrtime( true ) - $begin ) / TIMES / 1000;
 };
 
+// A request's branch has a record.
+mkdir( "$dir/branches" );
+touch( "$dir/branches/main.toml" );
 $native = static fn () => $measure(
 	static function () use ( $lock ) {
-		branchfs_lock_shared( $lock );
+		branchfs_lock_shared( $lock, null, null, 'main' );
 		branchfs_unlock();
 	}
 );
@@ -65,8 +68,8 @@ for ( $round = 0; $round < ROUNDS; $round++ ) {
 		$figures[ $name ][] = $run();
 	}
 }
-array_map( 'unlink', array_filter( glob( "$dir/{,requests/}*", GLOB_BRACE ), 'is_file' ) );
-array_map( 'rmdir', array( "$dir/requests", $dir ) );
+array_map( 'unlink', array_filter( glob( "$dir/{,requests/,branches/,locks/}*", GLOB_BRACE ), 'is_file' ) );
+array_map( 'rmdir', array( "$dir/requests", "$dir/branches", "$dir/locks", $dir ) );
 
 $median = static function ( array $values ): float {
 	sort( $values );
