@@ -85,7 +85,7 @@ function forkpress_opcache(): array {
 		'scripts'      => $statistics['num_cached_keys'] ?? 0,
 		'most_scripts' => $statistics['max_cached_keys'] ?? 0,
 		'restarts'     => ( $statistics['oom_restarts'] ?? 0 ) + ( $statistics['hash_restarts'] ?? 0 ),
-		'apcu'         => function_exists( 'apcu_enabled' ) && apcu_enabled(),
+		'apcu'         => extension_loaded( 'apcu' ),
 	);
 }
 

@@ -273,7 +273,10 @@ test(
 		$report = $site->json( 'doctor', 'php' );
 		same( 'fits', $report['verdict'], 'verdict' );
 		holds( $report['opcache']['scripts'] > 1000, 'the scripts of the branches are counted' );
-		holds( str_starts_with( $site->done( 'doctor', 'php' ), "ForkPress PHP report\n" ), 'how it opens' );
+		$words = $site->done( 'doctor', 'php' );
+		holds( str_starts_with( $words, "ForkPress PHP report\n" ), 'how it opens' );
+		$apcu = extension_loaded( 'apcu' ) ? 'off in requests of a branch' : 'not loaded';
+		holds( 1 === preg_match( "~^apcu: +$apcu~m", $words ), "what it says of APCu: $words" );
 	}
 );
 

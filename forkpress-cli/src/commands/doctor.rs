@@ -90,11 +90,7 @@ pub fn php(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
     output::line(format_args!("restarts:  {}", status.restarts))?;
     output::line(format_args!(
         "apcu:      {}",
-        if status.apcu {
-            "on, and shared by all branches: set apc.enabled=0"
-        } else {
-            "off, as all branches would share it"
-        }
+        if status.apcu { "off in requests of a branch, as all branches would share it" } else { "not loaded" }
     ))?;
     output::line(format_args!("verdict:   {}: {}", verdict.word(), verdict.advice())).map_err(Failure::from)
 }

@@ -100,7 +100,7 @@ pub struct OpcacheStatus {
     pub most_scripts: u64,
     /// How often it was full and began anew.
     pub restarts: u64,
-    /// Whether APCu, which all branches would share, is loaded and on.
+    /// Whether PHP has APCu. It is off in requests of a branch, as all branches would share it.
     #[serde(default)]
     pub apcu: bool,
 }
