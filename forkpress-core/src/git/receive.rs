@@ -808,7 +808,11 @@ mod tests {
         };
         assert_eq!(settled(&site, &name, look), Ok(()));
         assert_eq!(looks.replace(0), 4);
-        assert_eq!(settled(&site, &name, || Err::<(), _>(looks.set(looks.get() + 1))), Err(()));
+        let fails = || -> Result<(), ()> {
+            looks.set(looks.get() + 1);
+            Err(())
+        };
+        assert_eq!(settled(&site, &name, fails), Err(()));
         assert_eq!(looks.get(), 2, "what fails for good is looked at twice");
     }
 
