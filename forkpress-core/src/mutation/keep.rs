@@ -183,8 +183,11 @@ fn drop_trees(
     // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
     let _begun = Begun::begin(site, "gc", patience, progress)?;
     let history = History::read(cow)?;
-    // Some of it may have been brought back meanwhile.
-    surplus.retain(|surplus| history.undone_by(surplus.operation.id).is_none());
+    // Some of it may have been brought back meanwhile, or dropped by another process.
+    surplus.retain(|surplus| {
+        let operation = &surplus.operation;
+        history.undone_by(operation.id).is_none() && cow.kept_tree(operation.slot).exists()
+    });
     for Surplus { operation, bytes, why } in &surplus {
         disk::discard(&cow.kept_tree(operation.slot), &cow.trash_dir())?;
         let id = operation.id;
