@@ -86,6 +86,8 @@ struct Taken {
     locks: Arc<Locks>,
     /// Whether the request may pass a gate that a writer holds.
     passes: bool,
+    /// Looks at the gates of these locks; made when it is first asked.
+    probe: Option<GateProbe>,
     waited: Duration,
     since: Instant,
 }
@@ -195,9 +197,9 @@ pub fn branchfs_unlock_when_writer_waits() -> PhpResult<bool> {
 /// Says whether a writer waits for this request to end. False where the request has no lock.
 #[php_function]
 pub fn branchfs_writer_waits() -> PhpResult<bool> {
-    PROCESS.with_borrow(|process| {
-        let Some(taken) = &process.lock else { return Ok(false) };
-        taken.locks.probe().and_then(|probe| probe.writer_waits()).map_err(|error| exception::of_lock(&error))
+    PROCESS.with_borrow_mut(|process| {
+        let Some(taken) = &mut process.lock else { return Ok(false) };
+        taken.writer_waits().map_err(|error| exception::of_lock(&error))
     })
 }
 
@@ -285,6 +287,16 @@ pub fn forget_process() {
     });
 }
 
+impl Taken {
+    fn writer_waits(&mut self) -> Result<bool, LockError> {
+        let probe = match self.probe.take() {
+            Some(probe) => probe,
+            None => self.locks.probe()?,
+        };
+        self.probe.insert(probe).writer_waits()
+    }
+}
+
 impl Process {
     /// Whether the request has the site's lock.
     fn is_locked(&self) -> bool {
@@ -331,7 +343,7 @@ impl Process {
         self.watcher = None;
         self.times += 1;
         let locks = Arc::new(Locks { site: lock, branches: Mutex::new(own.into_iter().collect()) });
-        self.lock = Some(Taken { locks, passes: token.is_some(), waited: since - begin, since });
+        self.lock = Some(Taken { locks, passes: token.is_some(), probe: None, waited: since - begin, since });
         Ok(())
     }
 
@@ -339,7 +351,7 @@ impl Process {
     ///
     /// A request that has the lock of another branch passes the gate: the writer that keeps it closed may be waiting for it.
     fn take_branch(&mut self, name: &BranchName, deadline: Deadline) -> Result<(), LockError> {
-        let (Some(site), Some(taken)) = (&mut self.site, &self.lock) else { return Ok(()) };
+        let (Some(site), Some(taken)) = (&mut self.site, &mut self.lock) else { return Ok(()) };
         let mut held = taken.locks.branches();
         if held.iter().any(|branch| branch.files().name() == name) {
             return Ok(());
@@ -347,6 +359,7 @@ impl Process {
         let through_gate = held.is_empty() && !taken.passes;
         if let Some(lock) = site.lock_branch(&taken.locks.site, name, deadline, through_gate)? {
             held.push(lock);
+            taken.probe = None;
             site.see_generation(&taken.locks.site)?;
         }
         Ok(())

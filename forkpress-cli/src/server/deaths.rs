@@ -3,17 +3,15 @@
 //! A process that crashes, or is killed, can't say so, and PHP's server does not notice. But each process has a note of what
 //! it is serving (`forkpress_core::lock::note`), which it leaves behind then.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::note::{self, Note};
+use forkpress_core::own;
 use forkpress_core::record::rfc3339;
 use forkpress_core::site::Site;
-use rustix::fs::OFlags;
 
 use crate::{harmless, output};
 
@@ -32,9 +30,10 @@ pub fn report_deaths(site: &Site) {
         return;
     }
     let path = debug_log(&site.layout);
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    if let Err(error) = options.open(&path).and_then(|mut log| log.write_all(lines.as_bytes())) {
+    let mut options = own::options();
+    if let Err(error) =
+        options.append(true).create(true).open(&path).and_then(|mut log| log.write_all(lines.as_bytes()))
+    {
         output::note(format_args!("forkpress: warning: cannot write the log {}: {error}", path.display()));
         output::note(lines.trim_end());
     }

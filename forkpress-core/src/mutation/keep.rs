@@ -6,11 +6,8 @@
 use std::fmt;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
-
-use rustix::fs::OFlags;
 
 use super::engine::Begun;
 use super::history::{self, Entry, History};
@@ -18,6 +15,7 @@ use super::{MutationError, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::lock::Patience;
+use crate::own;
 use crate::progress::{Progress, Silent};
 use crate::site::Site;
 use crate::usage;
@@ -154,9 +152,9 @@ fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
     if text.is_empty() {
         return;
     }
-    let mut options = fs::OpenOptions::new();
-    options.append(true).create(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    let _ = options.open(site.layout.gc_log()).and_then(|mut log| log.write_all(text.as_bytes()));
+    let mut options = own::options();
+    let _ =
+        options.append(true).create(true).open(site.layout.gc_log()).and_then(|mut log| log.write_all(text.as_bytes()));
 }
 
 /// Drops what exceeds the bounds in the site's settings, and says what that was. [`empty_trash`] then frees its space.
