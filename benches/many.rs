@@ -1,4 +1,4 @@
-//! A branch of a WordPress site from a spare, by the whole command, a hundred branches in one beside `cp`, and a list of a thousand beside `ls -l`: `cargo bench -p forkpress-core --features mutations --bench many`.
+//! A branch of a WordPress site from a spare, by the whole command, a hundred branches in one beside `cp`, and a list of a thousand beside `ls -l`: `cargo bench -p forkpress-engine --bench many`.
 //!
 //! On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root and `target/release/forkpress`. `FORKPRESS_BENCH_BRANCHES` makes another number.
 
@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::history::History;
-use forkpress_core::mutation::{self, keep};
 use forkpress_core::name::BranchName;
-use forkpress_core::progress::Silent;
-use forkpress_core::site::Site;
+use forkpress_engine::config::FileView;
+use forkpress_engine::mutation::history::History;
+use forkpress_engine::mutation::{self, keep};
+use forkpress_engine::progress::Silent;
+use forkpress_engine::site::Site;
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What mutations take, beside the plain tools on the same trees: `cargo bench -p forkpress-core --features mutations --bench mutations`.
+//! What mutations take, beside the plain tools on the same trees: `cargo bench -p forkpress-engine --bench mutations`.
 //!
 //! On XFS, btrfs and ext4 in images, with a tree of 3,100 files and one of 30,000; medians of a few rounds. Needs root.
 
@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, keep, spare};
 use forkpress_core::name::BranchName;
-use forkpress_core::progress::Silent;
+use forkpress_engine::config::FileView;
+use forkpress_engine::mutation::{self, keep, spare};
+use forkpress_engine::progress::Silent;
 
 mod common;
 

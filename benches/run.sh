@@ -43,16 +43,16 @@ if [ ! -f ext/branchfs.so ] || [ ! -x target/release/forkpress ]; then
     exit 1
 fi
 # Compiling beside a measurement would spoil it.
-cargo bench --locked --quiet --package forkpress-core --features mutations --no-run || exit 1
+cargo bench --locked --quiet --package forkpress-core --package forkpress-engine --no-run || exit 1
 
 trap 'exit 130' INT TERM
 bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
 bench 'files through branchfs:// and by plain paths' 180 "$php" -d "extension=$PWD/ext/branchfs.so" benches/branchfs.php
-bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --features mutations --bench exclusive_wait
+bench 'how long an exclusive waiter waits' 120 cargo bench --locked --quiet --package forkpress-core --bench exclusive_wait
 bench 'what mutations take, beside the plain tools' 900 \
-    cargo bench --locked --quiet --package forkpress-core --features mutations --bench mutations
+    cargo bench --locked --quiet --package forkpress-engine --bench mutations
 bench 'a branch from a spare, and a hundred in one' 900 \
-    cargo bench --locked --quiet --package forkpress-core --features mutations --bench many
+    cargo bench --locked --quiet --package forkpress-engine --bench many
 bench 'what clients notice of mutations, and of spares in the making' 300 "$php" benches/mutation_latency.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
 bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php

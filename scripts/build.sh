@@ -8,7 +8,7 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
-# Built alone: together with the command it would get the parts of the core that only the command needs.
+# First: the bundle, which goes into the command, holds it.
 cargo build --release --locked --package branchfs
 library=target/release/libbranchfs.so
 [ -f "$library" ] || library=target/release/libbranchfs.dylib

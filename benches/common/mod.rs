@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use forkpress_core::config::{Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation;
 use forkpress_core::name::BranchName;
-use forkpress_core::site::{self, Site};
-use forkpress_core::view;
+use forkpress_engine::config::{Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::mutation;
+use forkpress_engine::site::{self, Site};
+use forkpress_engine::view;
 
 /// A site whose `main` has so many files of so many bytes, every hundredth a hundred times as large, and a database.
 pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {

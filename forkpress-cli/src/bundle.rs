@@ -12,8 +12,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
-use forkpress_core::progress::Progress;
 use forkpress_core::reserved;
+use forkpress_engine::progress::Progress;
 use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 use zstd::stream::read::Decoder;
@@ -257,7 +257,7 @@ fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     }
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    forkpress_core::file::replace(path, content).with_context(|| format!("cannot write {}", path.display()))
+    forkpress_engine::file::replace(path, content).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn remove_stale_platform_files(platform: &Path) -> Result<()> {
@@ -292,7 +292,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use forkpress_core::progress::Silent;
+    use forkpress_engine::progress::Silent;
 
     use super::*;
 

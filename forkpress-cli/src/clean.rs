@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, MutationError};
-use forkpress_core::priority;
-use forkpress_core::site::Site;
+use forkpress_engine::mutation::{self, MutationError};
+use forkpress_engine::priority;
+use forkpress_engine::site::Site;
 
 use crate::failure::Failure;
 use crate::{server, site};

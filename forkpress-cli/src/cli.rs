@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use forkpress_core::config::FileView;
 use forkpress_core::name::BranchName;
+use forkpress_engine::config::FileView;
 
 use crate::bundle::Bundle;
 use crate::git::Remote;

@@ -4,8 +4,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use forkpress_core::file;
 use forkpress_core::layout::SiteLayout;
+use forkpress_engine::file;
 
 use crate::bundle::Bundle;
 use crate::failure::{During, Failure};

@@ -5,18 +5,18 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use forkpress_core::branch::BranchError;
-use forkpress_core::config::ConfigError;
-use forkpress_core::git::receive::PushError;
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::{Busy, LockError};
-use forkpress_core::mutation::MutationError;
-use forkpress_core::mutation::convert::ConvertError;
-use forkpress_core::mutation::refusal::Refusal;
-use forkpress_core::registry::RegistryError;
-use forkpress_core::site::SiteError;
-use forkpress_core::storage::StorageError;
-use forkpress_core::trust::TrustError;
+use forkpress_engine::branch::BranchError;
+use forkpress_engine::config::ConfigError;
+use forkpress_engine::git::receive::PushError;
+use forkpress_engine::mutation::MutationError;
+use forkpress_engine::mutation::convert::ConvertError;
+use forkpress_engine::mutation::refusal::Refusal;
+use forkpress_engine::registry::RegistryError;
+use forkpress_engine::site::SiteError;
+use forkpress_engine::storage::StorageError;
+use forkpress_engine::trust::TrustError;
 use serde::{Deserialize, Serialize};
 
 /// Refused or failed.
@@ -275,7 +275,7 @@ fn of_branch(error: &BranchError) -> Option<(Option<String>, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forkpress_core::disk::DiskError;
+    use forkpress_engine::disk::DiskError;
 
     fn timeout() -> LockError {
         LockError::Timeout(Busy { path: "operations.lock".into(), holders: Vec::new() })

@@ -15,15 +15,15 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::own::CLOSED_FILE;
-use forkpress_core::progress::Progress;
-use forkpress_core::site::{Site, create_folders};
-use forkpress_core::{mutation, storage, view, wordpress};
+use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::progress::Progress;
+use forkpress_engine::site::{Site, create_folders};
+use forkpress_engine::{mutation, storage, view, wordpress};
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};

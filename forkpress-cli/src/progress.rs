@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::Mutex;
 
-use forkpress_core::progress::{Progress, Silent};
+use forkpress_engine::progress::{Progress, Silent};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{harmless, output};

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::name::BranchName;
-use forkpress_core::site::Site;
+use forkpress_engine::branch;
+use forkpress_engine::site::Site;
 use serde_json::{Value, json};
 
 use crate::cli::ReadyArgs;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
-use forkpress_core::registry::{Listing, Registry, Server};
-use forkpress_core::site::Site;
+use forkpress_engine::registry::{Listing, Registry, Server};
+use forkpress_engine::site::Site;
 
 use crate::failure::{During, Failure};
 use crate::output;

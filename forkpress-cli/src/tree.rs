@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use forkpress_core::bounds::{Counter, Load, Room, TooMuch};
-use forkpress_core::database;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::driver;
 use forkpress_core::layout::database_of;
 use forkpress_core::network::Network;
-use forkpress_core::progress::Progress;
 use forkpress_core::reserved;
+use forkpress_engine::bounds::{Counter, Load, Room, TooMuch};
+use forkpress_engine::database;
+use forkpress_engine::progress::Progress;
 use zip::ZipArchive;
 
 use crate::failure::{During, Failure};
@@ -268,7 +268,7 @@ fn plan(entries: &[Entry]) -> Result<Vec<(usize, PathBuf)>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forkpress_core::progress::Silent;
+    use forkpress_engine::progress::Silent;
 
     fn entry(name: &str) -> Entry {
         let inside = !name.split('/').any(|part| part == "..") && !name.starts_with('/');

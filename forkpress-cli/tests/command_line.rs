@@ -7,8 +7,8 @@ use std::io::Write;
 use std::process::Stdio;
 
 use common::{Sandbox, stderr};
-use forkpress_core::config::FileView;
-use forkpress_core::view;
+use forkpress_engine::config::FileView;
+use forkpress_engine::view;
 
 #[test]
 fn a_folder_without_a_site_is_refused_with_the_next_thing_to_type() {

@@ -6,60 +6,19 @@
 #![deny(unsafe_code)]
 
 pub mod address;
-#[cfg(feature = "mutations")]
-pub mod bounds;
-#[cfg(feature = "mutations")]
-pub mod branch;
 pub mod branchfs;
 pub mod client;
-#[cfg(feature = "mutations")]
-pub mod config;
-#[cfg(feature = "mutations")]
-pub mod database;
 pub mod deadline;
-#[cfg(feature = "mutations")]
-pub mod disk;
 pub mod driver;
-#[cfg(feature = "mutations")]
-pub mod file;
-#[cfg(feature = "mutations")]
-pub mod git;
-#[cfg(all(feature = "mutations", target_os = "linux"))]
-mod ioctl;
 pub mod layout;
 pub mod lock;
-#[cfg(feature = "mutations")]
-pub mod mutation;
 pub mod name;
 pub mod network;
 pub mod own;
 pub mod pace;
 pub mod panic;
-#[cfg(feature = "mutations")]
-pub mod priority;
 pub mod process;
-#[cfg(feature = "mutations")]
-pub mod progress;
-#[cfg(feature = "mutations")]
 pub mod record;
-#[cfg(feature = "mutations")]
-pub mod registry;
 pub mod reserved;
 pub mod route;
-#[cfg(feature = "mutations")]
-pub mod site;
-#[cfg(feature = "mutations")]
-pub mod storage;
-#[cfg(feature = "mutations")]
-mod subvolume;
 pub mod token;
-#[cfg(feature = "mutations")]
-mod tree;
-#[cfg(feature = "mutations")]
-pub mod trust;
-#[cfg(feature = "mutations")]
-pub mod usage;
-#[cfg(feature = "mutations")]
-pub mod view;
-#[cfg(feature = "mutations")]
-pub mod wordpress;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The most bytes a DNS label may have (RFC 1035, section 2.3.4).
@@ -11,9 +12,8 @@ const MAX_BYTES: usize = 63;
 const RESERVED: [&str; 6] = ["admin", "api", "localhost", "mail", "wp", "www"];
 
 /// The name of a branch: lower-case letters, digits, `-` and `_`, 1 to 63 of them, neither first nor last a `-`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "mutations", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "mutations", serde(try_from = "String", into = "String"))]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BranchName(String);
 
 /// Why a string is no branch name.

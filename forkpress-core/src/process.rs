@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A process: its id and the moment it started, in the platform's own unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "mutations", derive(serde::Serialize, serde::Deserialize))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     /// Process id.
     pub pid: u32,
@@ -48,8 +49,8 @@ pub fn command_line(pid: u32) -> Option<String> {
 }
 
 /// The process that a process was started by, or that has adopted it; `None` once it is gone, and where the system does not tell.
-#[cfg(feature = "mutations")]
-pub(crate) fn parent(pid: u32) -> Option<u32> {
+#[must_use]
+pub fn parent(pid: u32) -> Option<u32> {
     imp::parent(pid)
 }
 
@@ -73,7 +74,6 @@ mod imp {
     }
 
     /// Field 4.
-    #[cfg(feature = "mutations")]
     pub(super) fn parent(pid: u32) -> Option<u32> {
         fields_from_third(pid)?.split_ascii_whitespace().nth(1)?.parse().ok()
     }
@@ -105,7 +105,6 @@ mod imp {
         if state.starts_with('Z') { None } else { ps(pid, "lstart=") }
     }
 
-    #[cfg(feature = "mutations")]
     pub(super) fn parent(pid: u32) -> Option<u32> {
         ps(pid, "ppid=")?.parse().ok()
     }

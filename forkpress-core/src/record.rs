@@ -70,7 +70,9 @@ impl BranchRecord {
             .map_err(|source| RecordError::Invalid { path: path.to_owned(), source: Box::new(source) })
     }
 
-    pub(crate) fn to_toml(&self) -> String {
+    /// The text of its file.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a record is plain values")
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use forkpress_core::name::BranchName;
-use forkpress_core::progress::Progress;
+use forkpress_engine::progress::Progress;
 use serde_json::json;
 
 use crate::cli::AgentsArgs;

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use forkpress_core::branch::{self, Branch};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, MutationError, Report};
 use forkpress_core::name::BranchName;
-use forkpress_core::site::Site;
-use forkpress_core::usage::{self, Usage};
+use forkpress_engine::branch::{self, Branch};
+use forkpress_engine::mutation::{self, MutationError, Report};
+use forkpress_engine::site::Site;
+use forkpress_engine::usage::{self, Usage};
 use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use forkpress_core::layout::WORK_DIR;
 use forkpress_core::name::BranchName;
-use forkpress_core::site::Site;
+use forkpress_engine::site::Site;
 use serde_json::json;
 
 use crate::cli::{CloneArgs, CommitArgs, GitBranchCommand, PullArgs};

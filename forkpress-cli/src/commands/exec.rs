@@ -6,12 +6,12 @@ use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::driver;
 use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{BranchFiles, OperationsFiles, SharedBranch, SharedOperations};
-use forkpress_core::site::Site;
+use forkpress_engine::branch;
+use forkpress_engine::site::Site;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;

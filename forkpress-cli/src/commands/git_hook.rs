@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use forkpress_core::git::receive::{self, PushError, proc_receive};
-use forkpress_core::git::repository::Repository;
-use forkpress_core::progress::Progress;
+use forkpress_engine::git::receive::{self, PushError, proc_receive};
+use forkpress_engine::git::repository::Repository;
+use forkpress_engine::progress::Progress;
 
 use super::branch;
 use crate::cli::WaitArgs;

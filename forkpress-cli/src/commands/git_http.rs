@@ -10,12 +10,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use forkpress_core::bounds::Room;
-use forkpress_core::git::http::{self, Asked, Cgi, Refusal, Service};
-use forkpress_core::git::repository::Repository;
-use forkpress_core::git::snapshot::{self, Refreshed};
-use forkpress_core::site::Site;
 use forkpress_core::token::Token;
+use forkpress_engine::bounds::Room;
+use forkpress_engine::git::http::{self, Asked, Cgi, Refusal, Service};
+use forkpress_engine::git::repository::Repository;
+use forkpress_engine::git::snapshot::{self, Refreshed};
+use forkpress_engine::site::Site;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::branch;

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use forkpress_core::mutation;
-use forkpress_core::mutation::history::{Entry, History};
-use forkpress_core::mutation::keep::{self, Surplus};
 use forkpress_core::name::BranchName;
+use forkpress_engine::mutation;
+use forkpress_engine::mutation::history::{Entry, History};
+use forkpress_engine::mutation::keep::{self, Surplus};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
-use forkpress_core::registry::Server;
+use forkpress_engine::registry::Server;
 
 use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};

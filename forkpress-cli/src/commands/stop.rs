@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use forkpress_core::site::Site;
+use forkpress_engine::site::Site;
 use serde_json::json;
 
 use super::storage;

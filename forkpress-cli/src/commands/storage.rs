@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use forkpress_core::branch::{self, BranchError};
-use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Lifecycle, Patience, holders};
-use forkpress_core::mutation::{self, convert, spare};
-use forkpress_core::site::Site;
-use forkpress_core::storage::{self, ImageUsage};
-use forkpress_core::usage;
+use forkpress_engine::branch::{self, BranchError};
+use forkpress_engine::config::FileView;
+use forkpress_engine::mutation::{self, convert, spare};
+use forkpress_engine::site::Site;
+use forkpress_engine::storage::{self, ImageUsage};
+use forkpress_engine::usage;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 

@@ -12,14 +12,14 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use console::{Key, Term};
-use forkpress_core::branch;
 use forkpress_core::layout::{CowLayout, LOCKS};
 use forkpress_core::lock::note::{Note, State};
 use forkpress_core::lock::{self, Holder};
-use forkpress_core::mutation::history::History;
 use forkpress_core::name::BranchName;
 use forkpress_core::record::rfc3339;
-use forkpress_core::site::Site;
+use forkpress_engine::branch;
+use forkpress_engine::mutation::history::History;
+use forkpress_engine::site::Site;
 use serde::Serialize;
 
 use crate::failure::Failure;

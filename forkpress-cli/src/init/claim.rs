@@ -8,9 +8,9 @@ use std::path::Path;
 use forkpress_core::layout::{ImageKind, SiteLayout};
 use forkpress_core::name::BranchName;
 use forkpress_core::own;
-use forkpress_core::site::create_folder;
-use forkpress_core::storage::{self, Link};
-use forkpress_core::trust::Trust;
+use forkpress_engine::site::create_folder;
+use forkpress_engine::storage::{self, Link};
+use forkpress_engine::trust::Trust;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{During, Failure};
@@ -209,7 +209,7 @@ fn refuse_main(layout: &SiteLayout) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use forkpress_core::site::create_folders;
+    use forkpress_engine::site::create_folders;
 
     fn root() -> (tempfile::TempDir, SiteLayout) {
         let dir = tempfile::tempdir().unwrap();

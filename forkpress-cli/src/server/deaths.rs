@@ -11,7 +11,7 @@ use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::note::{self, Note};
 use forkpress_core::own;
 use forkpress_core::record::rfc3339;
-use forkpress_core::site::Site;
+use forkpress_engine::site::Site;
 
 use crate::{harmless, output};
 

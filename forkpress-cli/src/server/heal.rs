@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use forkpress_core::branch::BranchError;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, MutationError, keep};
-use forkpress_core::site::Site;
+use forkpress_engine::branch::BranchError;
+use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::site::Site;
 
 use crate::failure::{During, Failure};
 use crate::output;

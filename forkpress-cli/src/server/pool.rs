@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
 
-use forkpress_core::site::Site;
+use forkpress_engine::site::Site;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 
 use crate::child;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::note::{self, Note};
 use forkpress_core::process::ProcessIdentity;
-use forkpress_core::registry::Server;
-use forkpress_core::site::Site;
+use forkpress_engine::registry::Server;
+use forkpress_engine::site::Site;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 

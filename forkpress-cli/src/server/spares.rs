@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forkpress_core::branch::BranchError;
-use forkpress_core::config::FileView;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{self, GateProbe};
-use forkpress_core::mutation::{MutationError, keep, spare};
-use forkpress_core::progress::{Progress, Silent};
-use forkpress_core::site::Site;
+use forkpress_engine::branch::BranchError;
+use forkpress_engine::config::FileView;
+use forkpress_engine::mutation::{MutationError, keep, spare};
+use forkpress_engine::progress::{Progress, Silent};
+use forkpress_engine::site::Site;
 
 use crate::child;
 use crate::failure::{During, Failure};
@@ -151,7 +151,7 @@ mod tests {
     use forkpress_core::deadline::Deadline;
     use forkpress_core::layout::SiteLayout;
     use forkpress_core::lock::{Mutation, Patience};
-    use forkpress_core::site::create_folders;
+    use forkpress_engine::site::create_folders;
 
     use super::*;
 

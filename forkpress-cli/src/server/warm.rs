@@ -15,12 +15,12 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forkpress_core::branch::{self, Branch};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{self, LoopbackToken, OperationsFiles, Patience, SharedOperations, Visit};
 use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
-use forkpress_core::site::Site;
+use forkpress_engine::branch::{self, Branch};
+use forkpress_engine::site::Site;
 use serde::{Deserialize, Serialize};
 
 use super::ready::Question;

@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use forkpress_core::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_core::layout::SiteLayout;
-use forkpress_core::site::create_folders;
+use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::site::create_folders;
 use tempfile::TempDir;
 
 /// A folder to make a site in, with a server registry of its own and a free port.

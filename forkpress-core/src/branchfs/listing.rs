@@ -128,7 +128,6 @@ mod tests {
         assert_eq!(address.url(&zoo.name), "http://zoo.wp.test:8080/");
     }
 
-    #[cfg(feature = "mutations")]
     #[test]
     fn what_the_command_writes_is_read() {
         let record = crate::record::BranchRecord::now(Some(BranchName::main()), 7);

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use forkpress_core::branch;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_core::mutation::{self, MutationError};
 use forkpress_core::name::BranchName;
-use forkpress_core::progress::{Progress, Silent};
-use forkpress_core::registry::Server;
-use forkpress_core::site::Site;
+use forkpress_engine::branch;
+use forkpress_engine::mutation::{self, MutationError};
+use forkpress_engine::progress::{Progress, Silent};
+use forkpress_engine::registry::Server;
+use forkpress_engine::site::Site;
 
 use super::Home;
 use crate::cli::AgentsArgs;

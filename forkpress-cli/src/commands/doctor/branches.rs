@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use forkpress_core::branch;
 use forkpress_core::name::BranchName;
-use forkpress_core::site::Site;
-use forkpress_core::wordpress::{self, ForeignPath};
+use forkpress_engine::branch;
+use forkpress_engine::site::Site;
+use forkpress_engine::wordpress::{self, ForeignPath};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;

@@ -4,15 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use forkpress_core::branch::{self, BranchError};
-use forkpress_core::config::FileView;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{ImageKind, ImageLayout, WORK_DIR};
 use forkpress_core::lock::{Lifecycle, Patience};
-use forkpress_core::mutation::{self, convert};
-use forkpress_core::site::{Site, SiteError};
-use forkpress_core::storage::{self, ImageUsage, Link};
-use forkpress_core::{usage, view};
+use forkpress_engine::branch::{self, BranchError};
+use forkpress_engine::config::FileView;
+use forkpress_engine::mutation::{self, convert};
+use forkpress_engine::site::{Site, SiteError};
+use forkpress_engine::storage::{self, ImageUsage, Link};
+use forkpress_engine::{usage, view};
 use serde_json::json;
 
 use crate::failure::Failure;

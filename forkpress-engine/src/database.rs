@@ -1,0 +1,450 @@
+//! Snapshots of a branch's database. A live database is never copied as a file.
+//!
+//! On a file view that clones, the database and its write-ahead log are cloned while a SQLite write transaction keeps
+//! every other writer out. That is enough: frames are only added to the log, and the log is only begun anew, by a writer.
+//! A checkpoint may run meanwhile and move pages from the log into the database, so the database is cloned first: whatever
+//! of such a page its clone has, the clone of the log has it whole, and SQLite reads it from there. `-shm` is not cloned;
+//! SQLite rebuilds it.
+//!
+//! Where the whole tree is snapshot in one instant, the database comes with it, and the same transaction sees to it that no
+//! commit is half in it.
+//!
+//! On other views SQLite's backup copies the database while requests go on, from one read transaction. The publish then
+//! only asks SQLite whether anybody has written since, and copies again if so.
+//!
+//! POSIX locks, which SQLite uses, belong to the process: closing *any* descriptor of the database file drops those that
+//! the process has through other descriptors. The one that a clone needs is therefore closed after the connection.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use thiserror::Error;
+
+use crate::config::FileView;
+use crate::disk::{self, Attributes, DiskError};
+use crate::progress::Progress;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{database_of, wal_of};
+
+/// How many pages a backup copies between two words on its progress.
+const PAGES_PER_STEP: i32 = 4096;
+
+/// SQLite takes its timeout as milliseconds in 31 bits.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// How long to wait between two attempts to become the writer. SQLite's own pauses grow to 100 milliseconds: beside a
+/// program that writes one transaction after the other, its turn may never come.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// Why a database can't be snapshot.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// The database is not a regular file in the tree: a clone of the tree would share it instead of having its own.
+    #[error("{path} is not a plain file or folder, so the database cannot be snapshot")]
+    NotInTree {
+        /// What is a symlink or something else.
+        path: PathBuf,
+    },
+    /// The database fails SQLite's quick check.
+    #[error("the database {path} is damaged: {finding}")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite found first.
+        finding: String,
+    },
+    /// Somebody else kept the database locked until the deadline.
+    #[error("the database {path} is locked by another program")]
+    Busy {
+        /// The database.
+        path: PathBuf,
+    },
+    /// SQLite failed.
+    #[error("cannot snapshot the database {path}")]
+    Sqlite {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A step on the disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// Copies the database of the tree `source`, which may be in use, into the tree `staged`, which has none: checked, in WAL
+/// mode and durable. A tree without a database gives none.
+///
+/// # Errors
+/// [`DatabaseError`]; what was copied until then is left behind.
+pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Progress) -> Result<(), DatabaseError> {
+    Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
+}
+
+/// Checks the database of a tree, which may be in use. A tree without a database passes.
+///
+/// # Errors
+/// [`DatabaseError`].
+pub fn check(tree: &Path) -> Result<(), DatabaseError> {
+    Source::open(tree)?.map_or(Ok(()), |source| source.check())
+}
+
+/// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
+#[derive(Debug)]
+pub(crate) struct Reader(Source);
+
+impl Reader {
+    /// Begins it; none where the tree has no database.
+    pub(crate) fn begin(tree: &Path, deadline: Deadline) -> Result<Option<Self>, DatabaseError> {
+        let Some(source) = Source::open(tree)? else { return Ok(None) };
+        source.wait_until(deadline);
+        source.run("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema")?;
+        Ok(Some(Self(source)))
+    }
+
+    /// What it reads with.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// What failed as it read.
+    pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
+        self.0.error(source)
+    }
+}
+
+/// Gives each of the trees the database of the tree `source`, which is in nobody's use. Does not make them durable.
+pub(crate) fn clone_at_rest(view: FileView, source: &Path, trees: &[PathBuf]) -> Result<(), DiskError> {
+    let database = database_of(source);
+    for path in [database.clone(), wal_of(&database)] {
+        let Some(file) = disk::open_file(&path)? else { continue };
+        let attributes = disk::step("look at", &path, || Ok(Attributes::of(&file.metadata()?)))?;
+        for tree in trees {
+            let to = if path == database { database_of(tree) } else { wal_of(&database_of(tree)) };
+            disk::clone_file(view, &file, &to)?;
+            disk::set_attributes(&to, &attributes)?;
+        }
+    }
+    Ok(())
+}
+
+/// The database of a tree, open, and what of it the staged tree has.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    view: FileView,
+    source_tree: PathBuf,
+    staged_tree: PathBuf,
+    /// None where the tree has no database.
+    source: Option<Source>,
+}
+
+#[derive(Debug)]
+struct Source {
+    // Closed in this order.
+    connection: Connection,
+    file: File,
+    path: PathBuf,
+    /// What `PRAGMA data_version` said of the state that the staged tree has; none where it has nothing.
+    copied: Option<i64>,
+}
+
+impl Snapshot {
+    /// Checks the database of `source_tree` and does what can be done before the publish.
+    pub(crate) fn prepare(
+        view: FileView,
+        source_tree: &Path,
+        staged_tree: &Path,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<Self, DatabaseError> {
+        let mut source = Source::open(source_tree)?;
+        if let Some(source) = &mut source {
+            source.wait_until(deadline);
+            progress.begin("check database", None);
+            source.check()?;
+            progress.end();
+            if view.shares_blocks() {
+                source.wait_for_turn(deadline)?;
+            } else {
+                source.copy(&database_of(staged_tree), progress)?;
+            }
+        }
+        Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
+    }
+
+    /// Gives the staged tree the database as it is now, in WAL mode and durable. Waits for a writer for no longer than `timeout`.
+    pub(crate) fn take(&mut self, timeout: Duration) -> Result<(), DatabaseError> {
+        let deadline = Deadline::after(timeout);
+        self.follow(deadline)?;
+        let Some(source) = &mut self.source else { return Ok(()) };
+        source.wait_until(deadline);
+        let staged = database_of(&self.staged_tree);
+        if self.view.shares_blocks() {
+            source.clone_to(self.view, &staged, deadline)
+        } else if source.is_copied()? {
+            Ok(())
+        } else {
+            source.copy(&staged, &crate::progress::Silent)
+        }
+    }
+
+    /// Has `take_tree` make the staged tree with all that is in the source, database and log, in one instant, and sees to
+    /// it that nobody writes into the database then. Waits for a writer for no longer than `timeout`.
+    pub(crate) fn take_with_tree(
+        &mut self,
+        timeout: Duration,
+        take_tree: impl FnOnce() -> Result<(), DiskError>,
+    ) -> Result<(), DatabaseError> {
+        let deadline = Deadline::after(timeout);
+        self.follow(deadline)?;
+        let Some(source) = &self.source else {
+            take_tree()?;
+            // A log without its database would be taken for that of the next one.
+            return Ok(disk::remove(&wal_of(&database_of(&self.staged_tree)))?);
+        };
+        let is_wal = source.is_wal()?;
+        source.while_nobody_writes(deadline, || Ok(take_tree()?))?;
+        if is_wal {
+            // `-shm` came along, and is rebuilt: SQLite trusts it only while somebody has the database open.
+            return Ok(());
+        }
+        let to = database_of(&self.staged_tree);
+        into_wal_mode(&to)?;
+        source.finish(&to)
+    }
+
+    /// Opens the tree's database anew where the one that is open isn't that any more.
+    fn follow(&mut self, deadline: Deadline) -> Result<(), DatabaseError> {
+        if !self.is_current()? {
+            // The folder may have come only now, or gone, with the database.
+            let path = database_of(&self.staged_tree);
+            disk::remove(&path)?;
+            disk::remove(&wal_of(&path))?;
+            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, deadline, &crate::progress::Silent)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody else writes into the database.
+    pub(crate) fn wait_for_turn(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.source.as_ref().map_or(Ok(()), |source| source.wait_for_turn(deadline))
+    }
+
+    /// Whether the file that is open is still the tree's database.
+    fn is_current(&self) -> Result<bool, DatabaseError> {
+        let path = database_of(&self.source_tree);
+        let found = disk::inode(&path)?;
+        let open = self.source.as_ref().map(|source| disk::step("look at", &path, || source.file.metadata()));
+        Ok(found == open.transpose()?.map(|metadata| metadata.ino()))
+    }
+}
+
+impl Source {
+    fn open(tree: &Path) -> Result<Option<Self>, DatabaseError> {
+        let path = database_of(tree);
+        let inside = path.ancestors().take_while(|ancestor| *ancestor != tree);
+        for place in inside.collect::<Vec<_>>().into_iter().rev() {
+            match disk::step("look at", place, || metadata_of(place))? {
+                None => return Ok(None),
+                Some(metadata) if metadata.is_dir() != (place == path) && !metadata.is_symlink() => {}
+                Some(_) => return Err(DatabaseError::NotInTree { path: place.to_owned() }),
+            }
+        }
+        let Some(file) = disk::open_file(&path)? else { return Ok(None) };
+        let failed = |source| sqlite_error(&path, source);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+        // To be the last to close the database must not change it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+        Ok(Some(Self { connection, file, path, copied: None }))
+    }
+
+    /// Lets every wait for other programs end at the deadline.
+    fn wait_until(&self, deadline: Deadline) {
+        let timeout = deadline.remaining().min(LONGEST_TIMEOUT);
+        self.connection.busy_timeout(timeout).expect("a busy timeout of at most a day is taken");
+    }
+
+    fn check(&self) -> Result<(), DatabaseError> {
+        let finding: String =
+            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| self.error(e))?;
+        if finding == "ok" { Ok(()) } else { Err(DatabaseError::Damaged { path: self.path.clone(), finding }) }
+    }
+
+    fn wait_for_turn(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.become_writer(deadline)?;
+        self.run("ROLLBACK")
+    }
+
+    /// Begins a transaction that keeps every other writer out.
+    fn become_writer(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.wait_until(Deadline::NOW);
+        loop {
+            match self.run("BEGIN IMMEDIATE") {
+                Err(DatabaseError::Busy { .. }) if !deadline.has_passed() => {
+                    thread::sleep(PAUSE.min(deadline.remaining()));
+                }
+                begun => {
+                    self.wait_until(deadline);
+                    return begun;
+                }
+            }
+        }
+    }
+
+    /// Does something while nobody can write into the database.
+    fn while_nobody_writes<T>(
+        &self,
+        deadline: Deadline,
+        action: impl FnOnce() -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
+        self.become_writer(deadline)?;
+        let done = action();
+        let rolled_back = self.run("ROLLBACK");
+        let done = done?;
+        rolled_back.map(|()| done)
+    }
+
+    /// Clones the database and its log to `to` while nobody can write.
+    fn clone_to(&self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
+        let is_wal = self.is_wal()?;
+        self.while_nobody_writes(deadline, || self.clone_files(view, to, is_wal))?;
+        if !is_wal {
+            into_wal_mode(to)?;
+        }
+        self.finish(to)
+    }
+
+    fn clone_files(&self, view: FileView, to: &Path, is_wal: bool) -> Result<(), DatabaseError> {
+        let to_wal = wal_of(to);
+        disk::remove(to)?;
+        disk::remove(&to_wal)?;
+        disk::clone_file(view, &self.file, to)?;
+        if is_wal && let Some(wal) = disk::open_file(&wal_of(&self.path))? {
+            disk::clone_file(view, &wal, &to_wal)?;
+        }
+        Ok(())
+    }
+
+    /// Copies the database to `to` as it is in one moment.
+    fn copy(&mut self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
+        self.copied = None;
+        disk::remove(to)?;
+        disk::remove(&wal_of(to))?;
+        self.run("BEGIN")?;
+        let copied = self.copy_in_transaction(to, progress);
+        let rolled_back = self.run("ROLLBACK");
+        let version = copied?;
+        rolled_back?;
+        into_wal_mode(to)?;
+        self.finish(to)?;
+        self.copied = Some(version);
+        Ok(())
+    }
+
+    /// Copies within the read transaction that the first read begins, and gives the version of the state that it sees.
+    fn copy_in_transaction(&self, to: &Path, progress: &dyn Progress) -> Result<i64, DatabaseError> {
+        self.connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .map_err(|error| self.error(error))?;
+        let version = self.version()?;
+        disk::step_of_library("begin the copy of the database to", to)?;
+        let failed = |source| sqlite_error(to, source);
+        let mut target = Connection::open(to).map_err(failed)?;
+        // What a crash leaves of the copy is thrown away, and what is published is synced before.
+        target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(failed)?;
+        let backup = Backup::new(&self.connection, &mut target).map_err(failed)?;
+        let mut begun = false;
+        loop {
+            let result = backup.step(PAGES_PER_STEP).map_err(failed)?;
+            let state = backup.progress();
+            if !begun {
+                begun = true;
+                progress.begin("copy database", u64::try_from(state.pagecount).ok());
+            }
+            match result {
+                StepResult::Done => {
+                    progress.end();
+                    disk::step_of_library("end the copy of the database to", to)?;
+                    return Ok(version);
+                }
+                StepResult::More => {
+                    progress.advance(PAGES_PER_STEP as u64);
+                    disk::step_of_library("go on with the copy of the database to", to)?;
+                }
+                _ => return Err(DatabaseError::Busy { path: self.path.clone() }),
+            }
+        }
+    }
+
+    /// Gives a snapshot the mode and the owner of the original, and makes it durable.
+    fn finish(&self, snapshot: &Path) -> Result<(), DatabaseError> {
+        let metadata = disk::step("look at", &self.path, || self.file.metadata())?;
+        let attributes = Attributes::of(&metadata);
+        for path in [snapshot.to_owned(), wal_of(snapshot)] {
+            if disk::inode(&path)?.is_some() {
+                disk::set_attributes(&path, &attributes)?;
+                disk::sync(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_copied(&self) -> Result<bool, DatabaseError> {
+        Ok(self.copied == Some(self.version()?))
+    }
+
+    /// A number that another one takes the place of when somebody else commits.
+    fn version(&self) -> Result<i64, DatabaseError> {
+        self.connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|error| self.error(error))
+    }
+
+    fn is_wal(&self) -> Result<bool, DatabaseError> {
+        let mode: String =
+            self.connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|e| self.error(e))?;
+        Ok(mode == "wal")
+    }
+
+    fn run(&self, statements: &str) -> Result<(), DatabaseError> {
+        self.connection.execute_batch(statements).map_err(|error| self.error(error))
+    }
+
+    fn error(&self, source: rusqlite::Error) -> DatabaseError {
+        sqlite_error(&self.path, source)
+    }
+}
+
+fn metadata_of(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => metadata.map(Some),
+    }
+}
+
+/// Marks a closed database, which is nobody else's yet, as one in WAL mode.
+fn into_wal_mode(path: &Path) -> Result<(), DatabaseError> {
+    disk::step_of_library("mark as one with a log the database", path)?;
+    let failed = |source| sqlite_error(path, source);
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(failed)?;
+    disk::step_of_library("close the database", path)?;
+    connection.close().map_err(|(_, error)| failed(error))
+}
+
+fn sqlite_error(path: &Path, source: rusqlite::Error) -> DatabaseError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy { path },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            DatabaseError::Damaged { path, finding: source.to_string() }
+        }
+        _ => DatabaseError::Sqlite { path, source },
+    }
+}

@@ -1,0 +1,311 @@
+//! The files of a branch as Git has them: an index of its own for each branch, brought up to date by what `git` calls
+//! plumbing, which looks at no `.gitignore` and takes no folder for a repository of its own.
+
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::OsStr;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::redact;
+use super::repository::{Repository, RepositoryError, run, run_with};
+use crate::disk::DiskError;
+use crate::tree::{Entry, Kind, Tree};
+use forkpress_core::layout::DATABASE_DIR;
+use forkpress_core::name::BranchName;
+use forkpress_core::reserved;
+
+/// The file whose secrets are not in the view.
+pub(super) const CONFIG_FILE: &str = "wp-config.php";
+
+/// What a branch's folder has for Git at one moment.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// What is in the view but for `wp-config.php`, in Git's order.
+    paths: Vec<PathBuf>,
+    /// Whether there is a `wp-config.php` that is a file, and whether it is executable.
+    config: Option<bool>,
+    /// Tells this state from every other one; none where a file may yet change without a trace.
+    pub(super) fingerprint: Option<String>,
+    /// How many files may have contents that the repository has not: an estimate, from which nothing follows but how they are
+    /// written.
+    new: usize,
+}
+
+/// From how many new files on their contents are put into one pack, which is some ten times faster than a file for each.
+/// Below that it would only leave many small packs. What the repository has already is compressed all the same on the way to
+/// a pack, which takes five times as long as to read it.
+const MANY: usize = 100;
+
+impl Look {
+    /// Walks the folder of a branch. `origin`: the folder of a branch that Git has, and that this one may have been cloned from.
+    fn at(branch: &Path, index_written: Option<(i64, i64)>, origin: Option<&Path>) -> Result<Self, DiskError> {
+        let tree = Tree::walk(branch)?;
+        let mut changed = Vec::new();
+        let mut hasher = DefaultHasher::new();
+        let (mut paths, mut config, mut is_racy) = (Vec::new(), None, false);
+        for entry in &tree.entries {
+            if !is_in_view(&entry.path) {
+                continue;
+            }
+            is_racy |= tree.is_racy(entry);
+            entry.path.as_os_str().as_bytes().hash(&mut hasher);
+            (entry.changed, entry.device_and_inode).hash(&mut hasher);
+            if entry.kind == Kind::Folder {
+                // It may have been moved and moved back, and been away as Git read. What is in it does not tell.
+                continue;
+            }
+            if index_written.is_none_or(|written| entry.changed >= written) {
+                changed.push(entry);
+            }
+            (entry.size_bytes, entry.attributes.mode, entry.attributes.modified).hash(&mut hasher);
+            if entry.path == Path::new(CONFIG_FILE) && entry.kind == Kind::File {
+                config = Some(entry.attributes.mode & 0o100 != 0);
+            } else {
+                paths.push(entry.path.clone());
+            }
+        }
+        let fingerprint = (!is_racy).then(|| format!("{:016x} {}", hasher.finish(), paths.len()));
+        if let Some(origin) = origin.filter(|_| changed.len() >= MANY) {
+            let origin = Tree::walk(origin)?;
+            let looks_like = |entry: &Entry, other: &Entry| {
+                entry.size_bytes == other.size_bytes && entry.attributes.modified == other.attributes.modified
+            };
+            changed.retain(|entry| !origin.get(&entry.path).is_some_and(|other| looks_like(entry, other)));
+        }
+        Ok(Self { paths, config, fingerprint, new: changed.len() })
+    }
+}
+
+/// Whether a path of a branch is in its view.
+pub(super) fn is_in_view(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let is_database = bytes.len() >= DATABASE_DIR.len()
+        && bytes[..DATABASE_DIR.len()].eq_ignore_ascii_case(DATABASE_DIR.as_bytes())
+        && matches!(bytes.get(DATABASE_DIR.len()), None | Some(b'/'));
+    !is_database
+        && !path.iter().any(|name| reserved::is_git(name.as_bytes()) || reserved::is_forkpress(name.as_bytes()))
+        && !path.file_name().is_some_and(is_copy_of_config)
+        && !is_kept_secret(path)
+}
+
+/// Folders and files in which programs keep credentials, and nothing else.
+const SECRET_NAMES: [&[u8]; 12] = [
+    b".aws",
+    b".gnupg",
+    b".ssh",
+    b".env",
+    b".git-credentials",
+    b".htpasswd",
+    b".my.cnf",
+    b".netrc",
+    b".npmrc",
+    b".pgpass",
+    b".s3cfg",
+    b".vault-token",
+];
+
+/// How the names of files end that hold a private key.
+const SECRET_ENDINGS: [&[u8]; 6] = [b".p12", b".pfx", b".ppk", b".jks", b".keystore", b".kdbx"];
+
+/// Whether programs keep credentials at a path, and nothing else: `.env`, `.htpasswd`, `.ssh`, a private key. A sample of an
+/// `.env` has none, nor has a certificate or a public key.
+fn is_kept_secret(path: &Path) -> bool {
+    let names: Vec<_> = path.iter().map(|name| name.as_bytes().to_ascii_lowercase()).collect();
+    let Some(name) = names.last() else { return false };
+    let has = |word: &[u8]| name.windows(word.len()).any(|part| part == word);
+    let is_sample = ["example", "sample", "dist", "template"].iter().any(|word| has(word.as_bytes()));
+    let is_private_key = (name.ends_with(b".pem") && (has(b"key") || has(b"priv")) && !has(b"pub"))
+        || name.ends_with(b".key") && !names.iter().any(|name| name == b"uploads");
+    let is_key_of_ssh = name.starts_with(b"id_") && !name.contains(&b'.') && {
+        ["rsa", "dsa", "ecdsa", "ed25519"].iter().any(|kind| name[3..].starts_with(kind.as_bytes()))
+    };
+    // Composer's, at the root of a project: elsewhere it may be texts of a page that signs in.
+    let is_of_composer = name == b"auth.json" && matches!(names.len(), 1 | 2 | 4);
+    names.iter().any(|name| SECRET_NAMES.contains(&name.as_slice()))
+        || name.starts_with(b".env.") && !is_sample
+        || SECRET_ENDINGS.iter().any(|end| name.ends_with(end))
+        || is_private_key
+        || is_key_of_ssh
+        || is_of_composer
+}
+
+/// Whether a name is one that editors, updates and people give to copies of `wp-config.php`: the secrets are in them, too.
+fn is_copy_of_config(name: &OsStr) -> bool {
+    let name = name.as_bytes().to_ascii_lowercase();
+    let is_named_so = name.windows(b"wp-config".len()).any(|part| part == b"wp-config");
+    is_named_so && name != CONFIG_FILE.as_bytes() && name != b"wp-config-sample.php"
+}
+
+/// The index of one branch.
+pub(super) struct Index<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) name: &'a BranchName,
+    pub(super) branch: &'a Path,
+}
+
+impl Index<'_> {
+    /// Walks the folder of the branch. `origin`: that of a branch that Git has, and that this one may have been cloned from.
+    pub(super) fn look(&self, origin: Option<&Path>) -> Result<Look, DiskError> {
+        let path = self.repository.cow().git_index(self.name);
+        let written = fs::metadata(path).ok().map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
+        Look::at(self.branch, written, origin)
+    }
+
+    /// Brings the index to what is in the folder now. What `look` does not have is not in it then.
+    pub(super) fn update(&self, look: &Look) -> Result<(), RepositoryError> {
+        let gone = self.gone(look)?;
+        if !gone.is_empty() {
+            run_with(&mut self.command(&["update-index", "-z", "--force-remove", "--stdin"]), &gone)?;
+        }
+        let config = self.config(look)?;
+        let mut arguments = Vec::new();
+        if look.new >= MANY {
+            arguments.extend(["-c", "core.bigFileThreshold=1"]);
+        }
+        arguments.extend(["update-index", "--add", "--remove", "--replace"]);
+        if let Some(config) = &config {
+            arguments.extend(["--cacheinfo", config]);
+        }
+        arguments.extend(["-z", "--stdin"]);
+        run_with(&mut self.command(&arguments), &joined(&look.paths))?;
+        Ok(())
+    }
+
+    /// Writes what is in the index as a tree, and gives its id.
+    pub(super) fn write_tree(&self) -> Result<String, RepositoryError> {
+        let id = run(&mut self.command(&["write-tree"]))?;
+        Ok(String::from_utf8_lossy(&id).trim().to_owned())
+    }
+
+    /// What the index has and the folder has not, each followed by NUL.
+    fn gone(&self, look: &Look) -> Result<Vec<u8>, RepositoryError> {
+        let indexed = run(&mut self.command(&["ls-files", "-z"]))?;
+        let mut gone = Vec::new();
+        for path in indexed.split_inclusive(|byte| *byte == 0) {
+            let name = Path::new(OsStr::from_bytes(&path[..path.len() - 1]));
+            let is_config = look.config.is_some() && name == Path::new(CONFIG_FILE);
+            let find =
+                look.paths.binary_search_by(|found| found.as_os_str().as_bytes().cmp(name.as_os_str().as_bytes()));
+            if find.is_err() && !is_config {
+                gone.extend_from_slice(path);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// The entry of `wp-config.php`, as `--cacheinfo` takes it.
+    fn config(&self, look: &Look) -> Result<Option<String>, RepositoryError> {
+        let Some(is_executable) = look.config else { return Ok(None) };
+        let path = self.branch.join(CONFIG_FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(RepositoryError::Disk { path, source }),
+        };
+        let id = run_with(&mut self.command(&["hash-object", "-w", "--stdin"]), &redact::config(&text))?;
+        let mode = if is_executable { "100755" } else { "100644" };
+        Ok(Some(format!("{mode},{},{CONFIG_FILE}", String::from_utf8_lossy(&id).trim())))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.repository.command();
+        command
+            .args(arguments)
+            .current_dir(self.branch)
+            .env("GIT_WORK_TREE", self.branch)
+            .env("GIT_INDEX_FILE", self.repository.cow().git_index(self.name));
+        command
+    }
+}
+
+fn joined(paths: &[PathBuf]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(paths.iter().map(|path| path.as_os_str().len() + 1).sum());
+    for path in paths {
+        joined.extend_from_slice(path.as_os_str().as_bytes());
+        joined.push(0);
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_view_has_neither_the_database_nor_repositories_nor_sites_nor_copies_of_the_configuration() {
+        for path in [
+            "wp-content/database/.ht.sqlite",
+            "wp-content/DATABASE/x",
+            ".git/config",
+            "a/.GIT/x",
+            "a/.git",
+            "a/git~1/x",
+            ".forkpress/site.toml",
+            "a/.ForkPress",
+            "a/forkpr~1",
+            "wp-config.php.bak",
+            ".wp-config.php.swp",
+            "wp-config-old.php",
+            "backup/WP-Config.php~",
+            ".env",
+            "wp-content/themes/t/.env.production",
+            ".htpasswd",
+            "wp-content/.ssh/config",
+            "auth.json",
+            "wp-content/themes/t/auth.json",
+            ".npmrc",
+            "id_rsa",
+            "wp-content/id_ed25519",
+            "privkey.pem",
+            "wp-content/server.key",
+            "wp-content/cert.p12",
+        ] {
+            assert!(!is_in_view(Path::new(path)), "{path}");
+        }
+        for path in [
+            "wp-content/databases/x",
+            "wp-content/database.php",
+            ".gitignore",
+            "a/git",
+            "forkpress/x",
+            ".forkpress-notes",
+            "wp-config.php",
+            "wp-config-sample.php",
+            ".env.example",
+            "wp-content/plugins/p/public-key.pem",
+            "wp-content/plugins/p/cacert.pem",
+            "wp-content/plugins/p/lang/en/auth.json",
+            "wp-content/uploads/2026/talk.key",
+            "id_rsa.pub",
+            "wp-content/plugins/p/src/env.php",
+        ] {
+            assert!(is_in_view(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_away_for_a_while_makes_another_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, away) = (dir.path().join("folder"), dir.path().join("away"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("file"), "x").unwrap();
+        let at_rest = || {
+            loop {
+                if let Some(fingerprint) = Look::at(dir.path(), None, None).unwrap().fingerprint {
+                    return fingerprint;
+                }
+                std::thread::yield_now();
+            }
+        };
+        let before = at_rest();
+        assert_eq!(at_rest(), before);
+        fs::rename(&folder, &away).unwrap();
+        fs::rename(&away, &folder).unwrap();
+        assert_ne!(at_rest(), before);
+    }
+}

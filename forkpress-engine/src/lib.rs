@@ -1,0 +1,27 @@
+//! What only the `forkpress` command does to a site: [mutations](mutation), [storage] images, [Git](git), databases.
+//!
+//! It prints nothing and knows no command line. The extension, which is loaded into every PHP process, does without it.
+#![deny(unsafe_code)]
+
+pub mod bounds;
+pub mod branch;
+mod check;
+pub mod config;
+pub mod database;
+pub mod disk;
+pub mod file;
+pub mod git;
+#[cfg(target_os = "linux")]
+mod ioctl;
+pub mod mutation;
+pub mod priority;
+pub mod progress;
+pub mod registry;
+pub mod site;
+pub mod storage;
+mod subvolume;
+mod tree;
+pub mod trust;
+pub mod usage;
+pub mod view;
+pub mod wordpress;

@@ -1,0 +1,342 @@
+//! The log of operations: what changed the branches of a site, and what each of them took away.
+//!
+//! An operation has a *slot*, the place of the tree that it took away. It is the operation's own, but for an undo, which
+//! uses that of what it undoes: the two trees change places there, so that an undo can be undone. The tree in a slot is
+//! therefore that of the last operation that used it. Whether a tree is still kept, the slot itself tells: a tree that
+//! is dropped changes nothing in the log. Where an operation put files into a branch, its slot has the files that it took
+//! away, instead of a tree.
+
+use std::fmt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::MutationError;
+use super::journal::read_toml;
+use crate::disk::{self, DiskError};
+use crate::site::Site;
+use forkpress_core::layout::CowLayout;
+use forkpress_core::name::BranchName;
+use forkpress_core::record::BranchRecord;
+
+/// How many operations the log has at most, whatever is kept of them.
+pub(super) const LONGEST_LOG: usize = 200;
+
+/// What happened to a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// There was none, and now there is.
+    Create,
+    /// It has another tree.
+    Reset,
+    /// It is gone.
+    Delete,
+    /// It has other files at some of its paths.
+    Apply,
+    /// It is what it was before another operation.
+    Undo,
+}
+
+/// An operation, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its number; a later operation has a greater one.
+    pub id: u64,
+    /// What was done.
+    pub operation: Operation,
+    /// To which branch.
+    pub name: BranchName,
+    /// The branch whose tree it got; none for a delete, an undo and the first `main`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<BranchName>,
+    /// The operation that an undo took back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<u64>,
+    /// What files were put into the branch, in a word of whoever asked for that: the short id of a commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
+    /// Whether it changed files of the branch, and kept those, rather than its tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files: bool,
+    /// Where the tree, or the files, that it took away are kept.
+    pub slot: u64,
+    /// When it began: seconds since 1970-01-01T00:00:00Z.
+    pub at: u64,
+    /// The user who ran it, by name where the environment tells, else by number.
+    pub user: String,
+    /// The process that ran it.
+    pub pid: u32,
+    /// The program that ran it.
+    pub program: String,
+    /// How long it took, in milliseconds; none where it died and was finished by another process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// For how long it kept requests out, in microseconds; none where it died and was finished by another process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_us: Option<u64>,
+    /// The record of the tree that it took away; none where there was no branch before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<BranchRecord>,
+    /// The other branches that it made, or took away, together with that one. Its slot then has a tree for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Sibling>,
+}
+
+/// A branch that was made, or taken away, together with others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sibling {
+    /// Its name.
+    pub name: BranchName,
+    /// The record of its tree that was taken away; none where there was no branch before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<BranchRecord>,
+}
+
+impl Entry {
+    /// An operation for tests.
+    #[cfg(test)]
+    pub(super) fn sample(id: u64, operation: Operation) -> Self {
+        Self {
+            id,
+            operation,
+            name: "x".parse().expect("a branch name"),
+            from: None,
+            undoes: None,
+            with: None,
+            files: false,
+            slot: id,
+            at: 0,
+            user: String::new(),
+            pid: 1,
+            program: String::new(),
+            took_ms: None,
+            held_us: None,
+            before: None,
+            also: Vec::new(),
+        }
+    }
+
+    /// What is known of an operation as it begins, which has a slot of its own.
+    pub(super) fn begin(
+        site: &Site,
+        operation: Operation,
+        name: BranchName,
+        from: Option<BranchName>,
+    ) -> Result<Self, DiskError> {
+        let id = next_id(site.layout.cow())?;
+        let (user, program) = who();
+        Ok(Self {
+            id,
+            operation,
+            name,
+            from,
+            undoes: None,
+            with: None,
+            files: false,
+            slot: id,
+            at: now(),
+            user,
+            pid: std::process::id(),
+            program,
+            took_ms: None,
+            held_us: None,
+            before: None,
+            also: Vec::new(),
+        })
+    }
+
+    /// When it began, in UTC, as RFC 3339 has it.
+    #[must_use]
+    pub fn began(&self) -> String {
+        forkpress_core::record::rfc3339(UNIX_EPOCH + std::time::Duration::from_secs(self.at))
+    }
+
+    /// Every branch that it made or changed.
+    pub fn names(&self) -> impl Iterator<Item = &BranchName> {
+        std::iter::once(&self.name).chain(self.also.iter().map(|sibling| &sibling.name))
+    }
+
+    /// Writes the entry durably.
+    pub(super) fn write(&self, cow: &CowLayout) -> Result<(), DiskError> {
+        let text = toml::to_string(self).expect("an entry is plain values");
+        disk::replace(&cow.log_entry(self.id), text.as_bytes())
+    }
+}
+
+/// What was done, in the words of the command line: `reset x from main`, `undo 7 of x`, `create x and 9 more from main`.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, from) = (some_of(&self.name, self.also.len()), self.from.as_ref());
+        match (self.operation, self.undoes) {
+            (Operation::Create, _) => write!(f, "create {name}")?,
+            (Operation::Reset, _) => write!(f, "reset {name}")?,
+            (Operation::Delete, _) => write!(f, "delete {name}")?,
+            (Operation::Apply, _) => write!(f, "apply to {name}")?,
+            (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
+        }
+        from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+        self.with.as_ref().map_or(Ok(()), |with| write!(f, " with {with}"))
+    }
+}
+
+/// A branch, and how many others.
+pub(super) fn some_of(name: &BranchName, others: usize) -> String {
+    match others {
+        0 => name.to_string(),
+        others => format!("{name} and {others} more"),
+    }
+}
+
+/// The operations of a site, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// The operations.
+    pub entries: Vec<Entry>,
+}
+
+impl History {
+    /// Reads the log. Takes no lock: an operation that is just being done may be in it or not.
+    ///
+    /// # Errors
+    /// [`MutationError::Disk`] and [`MutationError::Journal`].
+    pub fn read(cow: &CowLayout) -> Result<Self, MutationError> {
+        let mut entries = Vec::new();
+        for id in ids(cow)? {
+            entries.extend(read_toml::<Entry>(&cow.log_entry(id))?);
+        }
+        Ok(Self { entries })
+    }
+
+    /// The operation with this number.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// The operation that took this one back.
+    #[must_use]
+    pub fn undone_by(&self, id: u64) -> Option<u64> {
+        self.entries.iter().find(|entry| entry.undoes == Some(id)).map(|entry| entry.id)
+    }
+
+    /// Whether what the operation took away can be had back.
+    #[must_use]
+    pub fn is_kept(&self, cow: &CowLayout, entry: &Entry) -> bool {
+        entry.before.is_none() || cow.kept_tree(entry.slot).is_dir()
+    }
+
+    /// What to take back: `id`, or the newest operation that is in force, undos themselves left out, so that to undo
+    /// again and again goes further and further back.
+    pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&Entry, MutationError> {
+        let entry = match id {
+            Some(id) => self.get(id).ok_or(MutationError::NoOperation { id })?,
+            None => self.candidates().next().ok_or(MutationError::NothingToUndo)?,
+        };
+        match self.undone_by(entry.id) {
+            Some(by) => Err(MutationError::Undone { id: entry.id, by }),
+            None => Ok(entry),
+        }
+    }
+
+    /// The newest operation that can be undone now: what it took away is kept or, where it made a branch, that exists.
+    pub(super) fn newest_undoable(&self, cow: &CowLayout) -> Option<u64> {
+        let is_undoable = |entry: &&Entry| match entry.before {
+            Some(_) => self.is_kept(cow, entry),
+            None => !entry.name.is_main() && entry.names().any(|name| cow.record(name).exists()),
+        };
+        self.candidates().find(is_undoable).map(|entry| entry.id)
+    }
+
+    /// The operations that are in force, undos themselves left out, newest first.
+    fn candidates(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev().filter(|entry| self.undone_by(entry.id).is_none() && !self.is_backward(entry))
+    }
+
+    /// Whether an operation took another one back. An undo of an undo does that operation again.
+    fn is_backward(&self, entry: &Entry) -> bool {
+        entry.undoes.is_some_and(|undone| self.get(undone).is_none_or(|undone| !self.is_backward(undone)))
+    }
+
+    /// The last operation to use each slot, oldest first: those whose trees are in the slots.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| self.undone_by(entry.id).is_none())
+    }
+
+    /// What the log need not have any longer, oldest first. What still has a tree stays.
+    pub(super) fn surplus(&self, cow: &CowLayout) -> impl Iterator<Item = &Entry> {
+        let surplus = self.entries.len().saturating_sub(LONGEST_LOG);
+        self.entries.iter().take(surplus).take_while(|entry| !cow.kept_tree(entry.slot).is_dir())
+    }
+}
+
+/// The number of the next operation.
+fn next_id(cow: &CowLayout) -> Result<u64, DiskError> {
+    Ok(ids(cow)?.last().map_or(1, |last| last + 1))
+}
+
+fn ids(cow: &CowLayout) -> Result<Vec<u64>, DiskError> {
+    let id = |path: &Path| path.file_name()?.to_str()?.strip_suffix(".toml")?.parse().ok();
+    let mut ids: Vec<u64> = disk::list(&cow.log_dir())?.iter().filter_map(|path| id(path)).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Who runs this process: the user and the program.
+fn who() -> (String, String) {
+    let user = std::env::var("USER")
+        .ok()
+        .filter(|user| !user.is_empty())
+        .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
+        .unwrap_or_default();
+    (user, program)
+}
+
+/// Seconds since 1970-01-01T00:00:00Z.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(operations: &[(u64, Option<u64>)]) -> History {
+        let entry = |&(id, undoes): &(u64, Option<u64>)| Entry {
+            undoes,
+            slot: undoes.unwrap_or(id),
+            ..Entry::sample(id, if undoes.is_some() { Operation::Undo } else { Operation::Create })
+        };
+        History { entries: operations.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn to_undo_again_goes_further_back_and_an_undo_is_undone_by_its_number() {
+        let undone = |operations: &[(u64, Option<u64>)], id| match history(operations).to_undo(id) {
+            Ok(entry) => Ok(entry.id),
+            Err(error) => Err(error.to_string()),
+        };
+        assert!(undone(&[], None).is_err());
+        assert_eq!(undone(&[(1, None), (2, None)], None), Ok(2));
+        assert_eq!(undone(&[(1, None), (2, None), (3, Some(2))], None), Ok(1));
+        assert_eq!(undone(&[(1, None), (2, None), (3, Some(2))], Some(3)), Ok(3));
+        // 4 did 2 again.
+        assert_eq!(undone(&[(1, None), (2, None), (3, Some(2)), (4, Some(3))], None), Ok(4));
+        assert_eq!(undone(&[(1, None), (2, None), (3, Some(2)), (4, Some(3)), (5, Some(4))], None), Ok(1));
+        assert!(undone(&[(1, None), (2, Some(1))], None).is_err());
+        assert!(undone(&[(1, None), (2, Some(1))], Some(1)).is_err());
+        assert!(undone(&[(1, None)], Some(2)).is_err());
+    }
+
+    #[test]
+    fn a_slot_is_the_last_one_s_who_used_it() {
+        let history = history(&[(1, None), (2, None), (3, Some(2)), (4, Some(3))]);
+        assert_eq!(history.owners().map(|entry| entry.id).collect::<Vec<_>>(), [1, 4]);
+    }
+}

@@ -1,0 +1,1023 @@
+//! What a mutation leaves when any one of its steps fails, or when its process is killed there.
+//!
+//! A child process plays a script of operations on a copy of one small site; a step of it fails. What the site is after
+//! recovery must be what it is, in a run without a fault, before or after the operation that was hit. Each script is
+//! played once for each of its steps.
+
+#[allow(dead_code, reason = "the suite of mutations needs more of it")]
+#[path = "../mutations/place.rs"]
+mod place;
+#[allow(dead_code, reason = "the suite of mutations needs more of it")]
+#[path = "../mutations/world.rs"]
+mod world;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{ImageKind, ImageLayout};
+use forkpress_core::lock::{Lifecycle, OperationsFiles, SharedOperations};
+use forkpress_core::name::BranchName;
+use forkpress_engine::branch;
+use forkpress_engine::config::FileView;
+use forkpress_engine::disk::fault::{self, Fault, Lasting};
+use forkpress_engine::mutation::convert;
+use forkpress_engine::mutation::history::{Entry, History, Operation};
+use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::progress::Silent;
+use forkpress_engine::site::Site;
+use forkpress_engine::storage::{self, Link};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use place::{Kind, Place};
+use world::{Edits, World, files, name, patience};
+
+const OPERATIONS: [&str; 6] = ["create", "reset", "delete", "purge", "undo", "gc"];
+
+/// Those that put files into a tree.
+const FILES: [&str; 2] = ["apply", "create-with"];
+
+/// Pairs with one of those.
+const PAIRS_WITH_FILES: [[&str; 2]; 9] = [
+    ["apply", "apply"],
+    ["apply", "undo"],
+    ["apply", "reset"],
+    ["apply", "gc"],
+    ["apply", "delete"],
+    ["undo", "apply"],
+    ["reset", "apply"],
+    ["create-with", "undo"],
+    ["create-with", "apply"],
+];
+
+/// Scripts that make, or take away, several branches in one, and what follows.
+const BATCHES: [&[&str]; 6] = [
+    &["create-all"],
+    &["create-all", "undo"],
+    &["create-all", "undo", "redo"],
+    &["create-all", "gc"],
+    &["create-all", "undo", "gc"],
+    &["delete", "create-all"],
+];
+
+/// Scripts in which a spare is made, or taken.
+const SPARES: [&[&str]; 5] = [
+    &["spare"],
+    &["spare", "create-main"],
+    &["spare", "reset"],
+    &["spare", "create-all-main"],
+    &["spare", "reset-main", "spare"],
+];
+
+/// Operations, and what comes before them, of which only the last is hit.
+const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
+
+/// Does one operation of a script.
+fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
+    let (patience, progress) = (&mut patience(), &Silent);
+    match operation {
+        "create" => {
+            // Its own name for each, so that a script may create twice.
+            let taken = branch::list(site)?.len();
+            let new = name(&format!("new{taken}"));
+            mutation::create(site, &new, &name("x"), patience, progress).map(drop)
+        }
+        "create-all" => {
+            let names = ["one", "two"].map(name);
+            mutation::create_all(site, &names, &name("x"), patience, progress).map(drop)
+        }
+        "create-all-main" => {
+            let names = ["one", "two"].map(name);
+            mutation::create_all(site, &names, &BranchName::main(), patience, progress).map(drop)
+        }
+        "spare" => {
+            world::settle(&site.layout.branch(&BranchName::main()));
+            mutation::spare::keep(site, progress).map(drop)
+        }
+        "create-main" => mutation::create(site, &name("new"), &BranchName::main(), patience, progress).map(drop),
+        "reset-main" => mutation::reset(site, &BranchName::main(), &name("x"), true, patience, progress).map(drop),
+        "redo" => {
+            let undone = History::read(site.layout.cow())?.entries.last().unwrap().id;
+            mutation::undo(site, Some(undone), patience, progress).map(drop)
+        }
+        "create-with" => {
+            let edits = &mut edits_of(&site.layout.branch(&name("x")));
+            mutation::create_with(site, &name("new"), &name("x"), edits, "word", patience, progress).map(drop)
+        }
+        "apply" => {
+            let edits = &mut edits_of(&site.layout.branch(&name("x")));
+            mutation::apply(site, &name("x"), edits, "word", patience, progress).map(drop)
+        }
+        // After a power cut that took back the counter of publishes, so that the record before has the number of this one.
+        "rolled-back-apply" => {
+            let record = branch::show(site, &name("x"))?.record;
+            let lock = fs::File::options().write(true).open(site.layout.cow().operations_lock()).unwrap();
+            lock.write_all_at(format!("generation {:020}\n", record.generation - 1).as_bytes(), 0).unwrap();
+            act(site, "apply")
+        }
+        // Where a file system can't exchange two folders.
+        "rename-reset" | "rename-undo" => {
+            fault::refuse_exchange();
+            act(site, &operation["rename-".len()..])
+        }
+        "reset" => mutation::reset(site, &name("x"), &BranchName::main(), false, patience, progress).map(drop),
+        "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop),
+        "purge" => mutation::delete(site, &name("y"), true, patience, progress).map(drop),
+        "undo" => mutation::undo(site, None, patience, progress).map(drop),
+        "make" | "attach" | "detach" | "compact" | "grow" | "convert-to-files" | "convert-to-image" => {
+            let lifecycle = Lifecycle::lock(site.layout.cow(), operation, patience).unwrap();
+            match operation {
+                "make" => storage::make(&site.layout, IMAGE_BYTES).unwrap(),
+                "attach" => storage::attach(site, &lifecycle).map(drop).unwrap(),
+                "detach" => storage::detach(site, &lifecycle, false, patience).map(drop).unwrap(),
+                "compact" => storage::compact(site, &lifecycle, patience).map(drop).unwrap(),
+                "grow" => storage::grow(site, &lifecycle, 2 * IMAGE_BYTES).unwrap(),
+                "convert-to-files" => {
+                    convert::convert(site, FileView::FileCopy, &lifecycle, patience, progress).map(drop).unwrap();
+                }
+                _ => {
+                    convert::convert(site, FileView::LinuxXfsLoop, &lifecycle, patience, progress).map(drop).unwrap();
+                }
+            }
+            Ok(())
+        }
+        "gc" => {
+            let mut site = site.clone();
+            site.config.keep.trees = 0;
+            keep::drop_surplus(&site, patience, &Silent)?;
+            Ok(keep::empty_trash(&site)?)
+        }
+        _ => panic!("unknown operation {operation}"),
+    }
+}
+
+/// Files of every kind to put into a tree; they go again where they are there.
+fn edits_of(tree: &Path) -> Edits {
+    let edits = [
+        ("mark", Some("x"), Some("#!applied")),
+        ("folder/deep/file", Some("deep"), None),
+        ("folder/deep", None, Some("flat")),
+        ("link", Some("->folder"), Some("->nowhere")),
+        ("made/inner/file", None, Some("made")),
+    ];
+    let is_there = tree.join("made").exists();
+    let edits = edits.map(|(path, before, after)| if is_there { (path, after, before) } else { (path, before, after) });
+    // A branch that was reset says something else.
+    Edits { is_trusting: true, ..Edits::of(&edits) }
+}
+
+/// A tree, or the slot of an apply: its files and its posts.
+type TreeState = (BTreeMap<String, String>, Vec<String>);
+
+/// All of a site that a user can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    branches: BTreeMap<String, (TreeState, Option<BranchName>)>,
+    kept: Vec<TreeState>,
+    log: Vec<(Operation, String)>,
+}
+
+impl State {
+    fn of(site: &Site) -> Self {
+        let branches = branch::list(site).unwrap().into_iter().map(|branch| {
+            let state = tree_state(&branch.path);
+            (branch.name.to_string(), (state, branch.record.from))
+        });
+        let history = History::read(site.layout.cow()).unwrap();
+        let mut kept: Vec<_> = fs::read_dir(site.layout.cow().kept_dir())
+            .unwrap()
+            .flat_map(|slot| trees_in(&slot.unwrap().path()))
+            .map(|tree| tree_state(&tree))
+            .collect();
+        kept.sort();
+        Self {
+            branches: branches.collect(),
+            kept,
+            log: history.entries.iter().map(|entry| (entry.operation, entry.name.to_string())).collect(),
+        }
+    }
+}
+
+/// The trees in a slot: one or, of branches that were made together, one for each.
+fn trees_in(slot: &Path) -> Vec<PathBuf> {
+    let inner: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let is_tree = |path: &PathBuf| forkpress_core::layout::database_of(path).exists();
+    if !inner.is_empty() && inner.iter().all(is_tree) { inner } else { vec![slot.to_owned()] }
+}
+
+/// Looks at a tree, which has to be whole.
+fn tree_state(tree: &Path) -> TreeState {
+    let files = files(tree);
+    if !forkpress_core::layout::database_of(tree).exists() {
+        assert!(files.contains_key("list"), "{} is neither a branch nor the slot of an apply", tree.display());
+        return (files, Vec::new());
+    }
+    let connection = Connection::open(forkpress_core::layout::database_of(tree)).unwrap();
+    let check: String = connection.query_row("PRAGMA quick_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok", "{}", tree.display());
+    let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
+    let posts = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    (files, posts)
+}
+
+/// A site to copy, with `main`, `x`, `y` and a branch that was deleted.
+struct Template {
+    world: World,
+    view: FileView,
+}
+
+impl Template {
+    fn new(place: Place, view: FileView) -> Self {
+        let world = World::new(place, view, |main| {
+            fs::write(main.join("mark"), "main").unwrap();
+            fs::create_dir_all(main.join("folder/deep")).unwrap();
+            fs::write(main.join("folder/deep/file"), "deep").unwrap();
+            std::os::unix::fs::symlink("folder", main.join("link")).unwrap();
+        });
+        for branch in ["x", "y", "z"] {
+            world.create(branch).unwrap();
+            fs::write(world.path(branch).join("mark"), branch).unwrap();
+            world.add_post(branch, branch);
+        }
+        world.delete("z").unwrap();
+        assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+        if let Some(image) = world.site.layout.image() {
+            // What is copied is an image that nobody uses.
+            storage::unmount_unused(image).unwrap();
+        }
+        Self { world, view }
+    }
+
+    /// A template on a file system that clones images.
+    fn in_image(view: FileView) -> Option<Self> {
+        Place::xfs_in_memory().map(|place| Self::new(place, view))
+    }
+
+    /// A copy beside the original, so that it is on the same file system.
+    fn copy(&self) -> Copy {
+        let root = self.world.site.layout.public_root();
+        let dir = tempfile::tempdir_in(root).unwrap();
+        let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+        done(Command::new("cp").arg("-a").arg(root.join(".forkpress")).arg(dir.path()));
+        let site = Site::open(&dir.path().join(".forkpress")).unwrap();
+        if site.layout.image().is_some() {
+            for branch in ["main", "x", "y"] {
+                done(Command::new("cp").arg("-a").arg(root.join(branch)).arg(dir.path()));
+            }
+            attach(&site);
+            return Copy { site, _dir: dir };
+        }
+        let kept = self.world.site.layout.cow().kept_dir();
+        let kept = fs::read_dir(kept).unwrap().map(|tree| tree.unwrap().path());
+        for tree in ["main", "x", "y"].map(|branch| root.join(branch)).into_iter().chain(kept) {
+            let copy = dir.path().join(tree.strip_prefix(root).unwrap());
+            if self.view == FileView::BtrfsSnapshot {
+                if copy.exists() {
+                    fs::remove_dir_all(&copy).unwrap();
+                }
+                done(Command::new("btrfs").args(["-q", "subvolume", "snapshot"]).arg(&tree).arg(&copy));
+            } else if !copy.exists() {
+                done(Command::new("cp").arg("-a").arg(&tree).arg(&copy));
+            }
+        }
+        assert_eq!(site.config.file_view, self.view);
+        Copy { site, _dir: dir }
+    }
+}
+
+struct Copy {
+    site: Site,
+    _dir: TempDir,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        place::unmount_images(self.site.layout.public_root());
+    }
+}
+
+/// Large enough for XFS, and for two branches.
+const IMAGE_BYTES: u64 = 512 << 20;
+
+fn attach(site: &Site) {
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+    storage::attach(site, &lifecycle).unwrap();
+}
+
+/// How a script went.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// How many steps were done up to the end of each operation that ended.
+    steps: Vec<u64>,
+    /// How many steps were done in all; `None` where the process was killed.
+    total: Option<u64>,
+    /// Why the operation after those that ended failed; `None` where none did or the process was killed.
+    error: Option<String>,
+    /// What the first step that failed was to do, and at which path.
+    failed: Option<(String, PathBuf)>,
+}
+
+const SCRIPT: &str = "FORKPRESS_TEST_SCRIPT";
+const PLACE: &str = "FORKPRESS_TEST_PLACE";
+/// What fails each time, and where.
+const THERE: [&str; 2] = ["FORKPRESS_TEST_FAILING_STEP", "FORKPRESS_TEST_FAILING_PATH"];
+
+const FAULTS: [(&str, Fault); 4] =
+    [("Death", Fault::Death), ("Eio", Fault::Eio), ("Enospc", Fault::Enospc), ("Eintr", Fault::Eintr)];
+const LASTING: [(&str, Lasting); 4] =
+    [("Once", Lasting::Once), ("FromThen", Lasting::FromThen), ("There", Lasting::There), ("AtPath", Lasting::AtPath)];
+
+fn play(site: &Site, script: &[&str], at: u64, fault: Fault) -> Outcome {
+    play_lasting(site, script, at, fault, Lasting::Once)
+}
+
+fn play_lasting(site: &Site, script: &[&str], at: u64, fault: Fault, lasting: Lasting) -> Outcome {
+    play_with(site, script, &format!("{at} {fault:?} {lasting:?}"), None)
+}
+
+/// Plays a script in which each step fails that does this at this path, or each at this path.
+fn play_there(site: &Site, script: &[&str], fault: Fault, there: &(String, PathBuf)) -> Outcome {
+    play_with(site, script, &format!("0 {fault:?} There"), Some(there))
+}
+
+fn play_with(site: &Site, script: &[&str], fault: &str, there: Option<&(String, PathBuf)>) -> Outcome {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    if let Some((step, path)) = there {
+        command.env(THERE[0], step).env(THERE[1], path);
+    }
+    let output = command
+        .args(["--ignored", "--exact", "--nocapture", "plays"])
+        .env(PLACE, site.layout.work_dir())
+        .env(SCRIPT, format!("{fault} {}", script.join(" ")))
+        // One thread takes the steps in one order.
+        .env("RAYON_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let mut outcome = Outcome::default();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        if let Some(steps) = line.strip_prefix("ended after ") {
+            outcome.steps.push(steps.parse().unwrap());
+        } else if let Some(error) = line.strip_prefix("failed: ") {
+            outcome.error = Some(error.to_owned());
+        } else if let Some(steps) = line.strip_prefix("over after ") {
+            outcome.total = Some(steps.parse().unwrap());
+        }
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    let failed = words.lines().find_map(|line| line.split_once(" instead of step ")?.1.split_once(": "));
+    outcome.failed = failed.and_then(|(_, what)| what.split_once('\t')).map(|(step, path)| (step.into(), path.into()));
+    assert!(outcome.total.is_some() || words.contains("Death instead"), "{script:?} with {fault}: {words}");
+    outcome
+}
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn plays() {
+    let site = Site::open(Path::new(&std::env::var_os(PLACE).unwrap())).unwrap();
+    let script = std::env::var(SCRIPT).unwrap();
+    let words: Vec<&str> = script.split(' ').collect();
+    let (_, fault) = FAULTS.into_iter().find(|(name, _)| *name == words[1]).expect("a fault");
+    let (_, lasting) = LASTING.into_iter().find(|(name, _)| *name == words[2]).expect("how long it lasts");
+    println!();
+    match THERE.map(std::env::var_os) {
+        [Some(step), Some(path)] => fault::arm_there(step.to_str().unwrap(), Path::new(&path), fault),
+        _ => fault::arm(words[0].parse().unwrap(), fault, lasting),
+    }
+    for operation in &words[3..] {
+        let done = match *operation {
+            "recover" => mutation::recover(&site, &mut patience()).map(drop),
+            operation => act(&site, operation),
+        };
+        if let Err(error) = done {
+            assert!(*operation != "recover" || fault != Fault::Death, "{error:?}");
+            println!("failed: {error:?}");
+            break;
+        }
+        println!("ended after {}", fault::steps());
+    }
+    println!("over after {}", fault::steps());
+}
+
+/// Plays the script without a fault: the states before the first operation and after each, and the steps up to there.
+fn reference(template: &Template, script: &[&str]) -> (Vec<State>, Vec<u64>) {
+    let mut states = vec![State::of(&template.copy().site)];
+    let mut steps = vec![0];
+    for end in 1..=script.len() {
+        let copy = template.copy();
+        let outcome = play(&copy.site, &script[..end], 0, Fault::Death);
+        states.push(State::of(&copy.site));
+        // What is refused has no effect.
+        steps.push(outcome.total.unwrap());
+    }
+    (states, steps)
+}
+
+/// Plays the script once for each step from the end of `script[..from]` on, with a fault there. Says how many that were.
+///
+/// How many steps an operation has differs a little from run to run: what changed shortly before is taken again.
+fn hit_every_step(template: &Template, script: &[&str], from: usize, fault: Fault) -> u64 {
+    let (states, steps) = reference(template, script);
+    let first = steps[from] + 1;
+    for at in first.. {
+        let copy = template.copy();
+        let outcome = play(&copy.site, script, at, fault);
+        if outcome.total.is_some_and(|total| total < at) {
+            return at - first;
+        }
+        let hit = outcome.steps.len().min(script.len() - 1);
+        let what = format!("{script:?} with {fault:?} at step {at}, in {}: {:?}", script[hit], outcome.error);
+        recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
+    }
+    unreachable!("a script has an end")
+}
+
+fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Fault, outcome: &Outcome, what: &str) {
+    let site = &copy.site;
+    check_what_is_served(site, states, what);
+    mutation::recover(site, &mut patience()).unwrap();
+    assert_eq!(mutation::recover(site, &mut patience()).unwrap(), None, "{what}: recovery is over");
+    keep::empty_trash(site).unwrap();
+    let cow = site.layout.cow();
+    for folder in [cow.staging_dir(), cow.trash_dir(), cow.journal_dir()] {
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{what}: {}", folder.display());
+    }
+    assert!(!cow.spare_in_making().exists(), "{what}");
+    for folder in [cow.records_dir(), cow.log_dir()] {
+        for file in fs::read_dir(folder).unwrap() {
+            assert!(!file.unwrap().file_name().to_str().unwrap().ends_with(".tmp"), "{what}");
+        }
+    }
+    let now = State::of(site);
+    let is = |expected: &State| {
+        // To make room is what a full disk asks for, and a gc may have dropped some.
+        let may_keep_less = fault == Fault::Enospc || operation == "gc";
+        let kept =
+            now.kept == expected.kept || may_keep_less && now.kept.iter().all(|tree| expected.kept.contains(tree));
+        now.branches == expected.branches && now.log == expected.log && kept
+    };
+    let (before, after) = (&states[0], states.last().filter(|_| states.len() > 1));
+    match &outcome.error {
+        None if fault == Fault::Death => {
+            assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
+        }
+        // The fault did no harm.
+        None => assert!(after.is_some_and(is), "{what}: {now:#?} is not\n{after:#?}"),
+        Some(error)
+            if ["gc", "spare"].contains(&operation)
+                || ["Unfinished", "Halfway", "NotPutBack"].iter().any(|word| error.starts_with(word)) =>
+        {
+            assert!(states.iter().take(2).any(is), "{what}: {now:#?} is neither\n{states:#?}");
+        }
+        Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
+    }
+    check_links(site, what);
+    // From a spare, where one was made.
+    mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
+    assert_eq!(tree_state(&site.layout.branch(&name("another"))), tree_state(&site.layout.branch(&BranchName::main())));
+}
+
+/// Every branch of an image has its link, and no link leads elsewhere.
+fn check_links(site: &Site, what: &str) {
+    if site.layout.image().is_none() {
+        return;
+    }
+    let names: Vec<_> = branch::list(site).unwrap().into_iter().map(|branch| branch.name).collect();
+    for name in &names {
+        assert_eq!(storage::look_at_link(&site.layout, name).unwrap(), Some(Link::Right), "{what}: {name}");
+    }
+    let entries = fs::read_dir(site.layout.public_root()).unwrap().map(Result::unwrap);
+    assert_eq!(entries.filter(|entry| entry.path().is_symlink()).count(), names.len(), "{what}");
+}
+
+/// What is served until recovery is a tree of before or after, too.
+fn check_what_is_served(site: &Site, states: &[State], what: &str) {
+    for branch in branch::list(site).unwrap() {
+        if site.layout.cow().record(&branch.name).exists() {
+            let (now, name) = (tree_state(&branch.path), branch.name.to_string());
+            let mut known = states.iter().take(2).filter_map(|state| state.branches.get(&name));
+            assert!(known.any(|(tree, _)| *tree == now), "{what}: '{name}' is served as {now:#?}");
+        }
+    }
+}
+
+/// Where steps cost least: the crash of a process, unlike a power cut, loses nothing that was not synced.
+fn in_memory() -> Template {
+    Template::new(Place::in_memory(), FileView::FileCopy)
+}
+
+#[test]
+fn a_process_killed_at_any_step_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for operation in OPERATIONS.into_iter().chain(FILES) {
+        let steps = hit_every_step(&template, &[operation], 0, Fault::Death);
+        eprintln!("{operation}: {steps} steps");
+        assert!(steps > 5, "{operation}");
+    }
+    for script in RENAMES.into_iter().chain(BATCHES).chain(SPARES) {
+        hit_every_step(&template, script, script.len() - 1, Fault::Death);
+    }
+}
+
+#[test]
+fn a_counter_of_publishes_that_a_power_cut_took_back_does_not_hide_that_an_apply_has_happened() {
+    hit_every_step(&in_memory(), &["rolled-back-apply"], 0, Fault::Death);
+}
+
+/// Killed when some files have changed places, and then one of them can't be changed any more, whoever asks.
+#[test]
+fn a_file_that_cannot_be_put_back_stops_no_other_and_is_put_back_once_it_can_be() {
+    let Some(place) = Place::of(Kind::Ext4) else { return };
+    let template = Template::new(place, FileView::FileCopy);
+    let (states, steps) = reference(&template, &["apply"]);
+    let (mut copies, mut refused) = (0, 0);
+    for at in 1..=steps[1] {
+        let copy = template.copy();
+        let outcome = play(&copy.site, &["apply"], at, Fault::Death);
+        let (site, cow) = (&copy.site, copy.site.layout.cow());
+        let tree = site.layout.branch(&name("x"));
+        if outcome.total.is_some() || cow.record(&name("x")).exists() || !tree.join("made/inner/file").exists() {
+            continue;
+        }
+        copies += 1;
+        let flag = |flag: &str| Command::new("chattr").arg(flag).arg(tree.join("mark")).status().unwrap().success();
+        if !flag("+i") {
+            eprintln!("SKIPPED: no chattr on this file system");
+            return;
+        }
+        let is_new = fs::read_to_string(tree.join("mark")).unwrap() == "#!applied";
+        for _ in 0..2 {
+            match mutation::recover(site, &mut patience()) {
+                Err(MutationError::NotPutBack { name, paths, .. }) => {
+                    refused += 1;
+                    assert!(is_new && name.as_str() == "x", "{name} at step {at}");
+                    assert_eq!(paths, [Path::new("mark")], "at step {at}");
+                    assert!(!cow.record(&name).exists(), "nobody is served it");
+                    assert_eq!(fs::read_to_string(tree.join("folder/deep/file")).unwrap(), "deep", "at step {at}");
+                    assert!(!tree.join("made").exists(), "at step {at}");
+                }
+                recovered => assert!(!is_new, "at step {at}: {recovered:?}"),
+            }
+        }
+        assert!(flag("-i"));
+        recover_and_check(&copy, &states, "apply", Fault::Death, &outcome, &format!("killed at step {at}"));
+    }
+    assert!(copies > 2 && refused > 2, "{copies} {refused}");
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for first in OPERATIONS {
+        for second in OPERATIONS {
+            hit_every_step(&template, &[first, second], 1, Fault::Death);
+        }
+    }
+    for script in PAIRS_WITH_FILES {
+        hit_every_step(&template, &script, 1, Fault::Death);
+    }
+}
+
+#[test]
+fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
+    let template = in_memory();
+    for operation in OPERATIONS.into_iter().chain(FILES) {
+        for fault in [Fault::Eio, Fault::Enospc, Fault::Eintr] {
+            hit_every_step(&template, &[operation], 0, fault);
+        }
+    }
+    for script in RENAMES {
+        hit_every_step(&template, script, script.len() - 1, Fault::Eio);
+    }
+}
+
+/// Plays the script once for each step of its last operation, from which on all fail: of the disk, nothing is left that
+/// works. Once it works again, recovery must find all that it needs.
+fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
+    let from = script.len() - 1;
+    let (states, steps) = reference(template, script);
+    for at in steps[from] + 1.. {
+        let copy = template.copy();
+        let outcome = play_lasting(&copy.site, script, at, fault, Lasting::FromThen);
+        if outcome.total.is_some_and(|total| total < at) {
+            return;
+        }
+        // The operation before may have had a step more than in the run without a fault.
+        let hit = outcome.steps.len().min(from);
+        let what = format!("{script:?} with {fault:?} from step {at} on: {:?}", outcome.error);
+        recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
+    }
+}
+
+/// Plays the script once for each step of its last operation, which fails, as does each later step at the same path or, with
+/// [`Lasting::There`], that does the same there; and so do two recoveries. Once that can be done, the next must find all that
+/// it needs.
+fn fail_at_every_place(template: &Template, script: &[&str], fault: Fault, lasting: Lasting) {
+    let from = script.len() - 1;
+    let (states, steps) = reference(template, script);
+    for at in steps[from] + 1.. {
+        let copy = template.copy();
+        let outcome = play_lasting(&copy.site, script, at, fault, lasting);
+        if outcome.total.is_some_and(|total| total < at) {
+            return;
+        }
+        // The operation before may have had a step more than in the run without a fault.
+        let hit = outcome.steps.len().min(from);
+        let what = format!("{script:?} with {fault:?} each time at {:?}: {:?}", outcome.failed, outcome.error);
+        let (step, path) = outcome.failed.clone().expect("a step that failed");
+        let there = (if lasting == Lasting::There { step } else { String::new() }, path);
+        for _ in 0..2 {
+            play_there(&copy.site, &["recover"], fault, &there);
+            check_what_is_served(&copy.site, &states[hit..], &what);
+        }
+        recover_and_check(&copy, &states[hit..], script[hit], fault, &outcome, &what);
+    }
+}
+
+/// Scripts of which the last operation is hit by faults that stay.
+const LASTING_SCRIPTS: [&[&str]; 10] = [
+    &["apply"],
+    &["apply", "undo"],
+    &["create-with"],
+    &["create"],
+    &["reset"],
+    &["delete"],
+    &["purge"],
+    &["undo"],
+    &["create-all"],
+    &["create-all", "undo"],
+];
+
+#[test]
+fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
+    let template = in_memory();
+    for script in LASTING_SCRIPTS {
+        fail_from_every_step_on(&template, script, Fault::Eio);
+    }
+    for script in &LASTING_SCRIPTS[..2] {
+        fail_from_every_step_on(&template, script, Fault::Enospc);
+    }
+}
+
+#[test]
+fn a_step_that_fails_each_time_and_in_recovery_leaves_what_the_next_recovery_needs() {
+    let template = in_memory();
+    for script in LASTING_SCRIPTS {
+        fail_at_every_place(&template, script, Fault::Eio, Lasting::There);
+    }
+    for script in &LASTING_SCRIPTS[..2] {
+        fail_at_every_place(&template, script, Fault::Enospc, Lasting::There);
+        fail_at_every_place(&template, script, Fault::Eio, Lasting::AtPath);
+    }
+}
+
+#[test]
+fn any_step_that_fails_of_a_batch_or_with_a_spare_leaves_the_state_before_or_one_that_is_finished_later() {
+    let template = in_memory();
+    for script in BATCHES.into_iter().take(2).chain([&["spare", "create-main"][..]]) {
+        hit_every_step(&template, script, script.len() - 1, Fault::Eio);
+    }
+    for operation in ["create-all", "spare"] {
+        hit_every_step(&template, &[operation], 0, Fault::Enospc);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before_or_after() {
+    let Some(place) = Place::of(Kind::Xfs) else { return };
+    let template = Template::new(place, FileView::Reflink);
+    for operation in ["create", "reset", "apply", "create-all"] {
+        hit_every_step(&template, &[operation], 0, Fault::Death);
+    }
+    hit_every_step(&template, &["spare", "create-main"], 0, Fault::Death);
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_before_or_after() {
+    let Some(place) = Place::of(Kind::Btrfs) else { return };
+    let template = Template::new(place, FileView::BtrfsSnapshot);
+    for operation in OPERATIONS.into_iter().chain(FILES).chain(["create-all"]) {
+        hit_every_step(&template, &[operation], 0, Fault::Death);
+    }
+    hit_every_step(&template, &["create-all", "undo"], 1, Fault::Death);
+    for operation in ["reset", "apply"] {
+        hit_every_step(&template, &[operation], 0, Fault::Eio);
+    }
+}
+
+/// Only the last operation of each script is hit.
+fn hit_every_step_in_an_image(view: FileView, scripts: &[&[&str]]) {
+    let Some(template) = Template::in_image(view) else { return };
+    for script in scripts {
+        hit_every_step(&template, script, script.len() - 1, Fault::Death);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_branches_are_in_an_xfs_image_leaves_the_state_before_or_after() {
+    hit_every_step_in_an_image(FileView::LinuxXfsLoop, &[&["create"], &["reset"], &["delete"], &["undo"]]);
+}
+
+#[test]
+fn a_process_killed_at_any_step_where_branches_are_in_a_sparse_bundle_leaves_the_state_before_or_after() {
+    let test = "a_process_killed_at_any_step_where_branches_are_in_a_sparse_bundle_leaves_the_state_before_or_after";
+    if !place::again_with_hdiutil(test) {
+        hit_every_step_in_an_image(FileView::MacosApfsSparsebundle, &[&["create"], &["reset"]]);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_batch_or_with_a_spare_in_an_xfs_image_leaves_the_state_before_or_after() {
+    let scripts: [&[&str]; 4] = [&["create-all"], &["create-all", "undo"], &["spare"], &["spare", "create-all-main"]];
+    hit_every_step_in_an_image(FileView::LinuxXfsLoop, &scripts);
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_batch_or_with_a_spare_in_a_sparse_bundle_leaves_the_state_before_or_after() {
+    let test =
+        "a_process_killed_at_any_step_of_a_batch_or_with_a_spare_in_a_sparse_bundle_leaves_the_state_before_or_after";
+    if !place::again_with_hdiutil(test) {
+        hit_every_step_in_an_image(FileView::MacosApfsSparsebundle, &[&["create-all"], &["spare", "create-main"]]);
+    }
+}
+
+/// Kills a process at each step of something that is done to the storage, and has the next server start heal that.
+fn kill_at_every_step_of_storage(template: &Template, operation: &str) {
+    let expected = State::of(&template.copy().site);
+    for at in 1.. {
+        let copy = template.copy();
+        let site = &copy.site;
+        if let (Some(image), "attach" | "make") = (site.layout.image(), operation) {
+            storage::unmount_unused(image).unwrap();
+            if operation == "make" {
+                storage::remove(image).unwrap();
+            }
+        }
+        let outcome = play(site, &[operation], at, Fault::Death);
+        let what = format!("{operation} killed at step {at}");
+        if operation == "make" {
+            storage::make(&site.layout, IMAGE_BYTES).unwrap();
+            assert!(site.layout.branches_dir().is_dir() && site.layout.cow().staging_dir().is_dir(), "{what}");
+        } else {
+            if site.layout.conversion().exists() {
+                assert!(mutation::is_unfinished(site).unwrap(), "{what}: a server has something to end");
+            }
+            let site = start(site);
+            assert_eq!(State::of(&site), expected, "{what}");
+            check_links(&site, &what);
+            mutation::create(&site, &name("another"), &name("x"), &mut patience(), &Silent).unwrap();
+        }
+        let site = Site::open(site.layout.work_dir()).unwrap();
+        check_nothing_is_left(&site, &what);
+        if outcome.total.is_some_and(|total| total < at) {
+            eprintln!("{operation}: {} steps", at - 1);
+            assert!(at > 3, "{operation}");
+            return;
+        }
+    }
+}
+
+/// What a server does as it starts.
+fn start(site: &Site) -> Site {
+    let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+    convert::heal(site, &lifecycle, &mut patience()).unwrap();
+    let site = Site::open(site.layout.work_dir()).unwrap();
+    storage::attach(&site, &lifecycle).unwrap();
+    mutation::recover(&site, &mut patience()).unwrap();
+    keep::empty_trash(&site).unwrap();
+    site
+}
+
+/// Detaches, and looks for mounts, loop devices, half images and notes.
+fn check_nothing_is_left(site: &Site, what: &str) {
+    if let Some(image) = site.layout.image() {
+        storage::unmount_unused(image).unwrap();
+        assert!(!image.new_image().exists(), "{what}");
+    }
+    let root = site.layout.public_root().to_str().unwrap();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(&format!("{root}/")), "{what}: something is mounted");
+    let devices = Command::new("losetup").args(["-n", "-O", "BACK-FILE"]).output().unwrap().stdout;
+    assert!(!String::from_utf8_lossy(&devices).contains(&format!("{root}/")), "{what}: a loop device is there");
+    let images = ImageKind::ALL.map(|kind| ImageLayout::new(site.layout.work_dir(), kind));
+    let unused = images.iter().filter(|image| site.layout.image() != Some(image));
+    assert_eq!(unused.filter(|image| image.dir().exists()).count(), 0, "{what}: an image is left");
+    assert!(!site.layout.conversion().exists(), "{what}");
+    assert!(!site.layout.work_dir().join("convert").exists(), "{what}");
+    let aside = fs::read_dir(site.layout.cow().records_dir()).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(aside.filter(|path| path.extension().is_some_and(|e| e == "aside")).count(), 0, "{what}");
+}
+
+#[test]
+fn killed_at_any_step_an_xfs_image_is_made_attached_detached_compacted_and_grown_by_the_next_start() {
+    let Some(template) = Template::in_image(FileView::LinuxXfsLoop) else { return };
+    for operation in ["make", "attach", "detach", "compact", "grow"] {
+        kill_at_every_step_of_storage(&template, operation);
+    }
+}
+
+#[test]
+fn killed_at_any_step_a_sparse_bundle_is_made_attached_detached_and_compacted_by_the_next_start() {
+    let test = "killed_at_any_step_a_sparse_bundle_is_made_attached_detached_and_compacted_by_the_next_start";
+    if place::again_with_hdiutil(test) {
+        return;
+    }
+    let Some(template) = Template::in_image(FileView::MacosApfsSparsebundle) else { return };
+    for operation in ["make", "attach", "detach", "compact"] {
+        kill_at_every_step_of_storage(&template, operation);
+    }
+}
+
+#[test]
+fn a_conversion_killed_at_any_step_loses_nothing_and_is_ended_by_the_next_start() {
+    if let Some(template) = Template::in_image(FileView::LinuxXfsLoop) {
+        kill_at_every_step_of_storage(&template, "convert-to-files");
+    }
+    if let Some(place) = Place::xfs_in_memory() {
+        kill_at_every_step_of_storage(&Template::new(place, FileView::FileCopy), "convert-to-image");
+    }
+}
+
+#[test]
+fn a_conversion_that_was_killed_goes_on_with_what_it_has_copied() {
+    let Some(place) = Place::xfs_in_memory() else { return };
+    let template = Template::new(place, FileView::FileCopy);
+    let convert = |site: &Site| {
+        let lifecycle = Lifecycle::lock(site.layout.cow(), "test", &mut patience()).unwrap();
+        convert::convert(site, FileView::LinuxXfsLoop, &lifecycle, &mut patience(), &Silent).unwrap();
+        Site::open(site.layout.work_dir()).unwrap()
+    };
+    // Until it has copied a branch whole, and not the next one.
+    for at in (10..).step_by(10) {
+        let copy = template.copy();
+        let outcome = play(&copy.site, &["convert-to-image"], at, Fault::Death);
+        assert!(outcome.total.is_none(), "it ended before it was killed in the middle");
+        let image = ImageLayout::new(copy.site.layout.work_dir(), ImageKind::XfsLoop);
+        let notes = copy.site.layout.conversion_trees("copied");
+        if !notes.join("branches-main").exists() {
+            start(&copy.site);
+            check_nothing_is_left(&copy.site, &format!("killed at step {at}"));
+            continue;
+        }
+        let inode = |branch: &str| fs::metadata(image.branches_dir().join(branch).join("mark")).ok().map(|m| m.ino());
+        let before = inode("main");
+        // What changed while nothing was copied is copied now.
+        fs::write(copy.site.layout.branch(&name("main")).join("later"), "later").unwrap();
+        let expected = State::of(&copy.site);
+        let site = convert(&copy.site);
+        assert!(before.is_some() && inode("main") == before, "main is copied once");
+        assert_eq!(State::of(&site), expected);
+        check_links(&site, "goes on");
+        check_nothing_is_left(&site, "goes on");
+        return;
+    }
+}
+
+#[test]
+fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
+    let template = in_memory();
+    let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
+    let scripts = scripts
+        .chain([&["apply", "undo"][..]])
+        .chain(BATCHES.into_iter().take(3))
+        .chain([&["spare", "create-main"][..]]);
+    for script in scripts {
+        let (states, steps) = reference(&template, script);
+        for at in steps[script.len() - 1] + 1.. {
+            let copy = template.copy();
+            let outcome = play(&copy.site, script, at, Fault::Death);
+            if outcome.total.is_some() {
+                break;
+            }
+            let cow = copy.site.layout.cow();
+            if !cow.intent().exists() && !cow.batch_intent().exists() {
+                continue;
+            }
+            let mut killed = 1;
+            // Each recovery goes on from where the last one was killed, a step further each time.
+            while play(&copy.site, &["recover"], killed, Fault::Death).steps.is_empty() {
+                killed += 1;
+            }
+            let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
+            let hit = outcome.steps.len();
+            recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
+        }
+    }
+}
+
+/// How often a process at mutations is killed under traffic.
+const KILLS: u64 = 200;
+
+/// Where a tree of the traffic test says its version, besides its database.
+const VERSION_FILE: &str = "version";
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn mutates_until_it_is_killed() {
+    let site = Site::open(Path::new(&std::env::var_os(PLACE).unwrap())).unwrap();
+    let seed: u64 = std::env::var(SCRIPT).unwrap().parse().unwrap();
+    println!("\nbegun");
+    // Not for ever: a test that fails may leave this one alone with the disk.
+    for step in seed..seed + 1000 {
+        let (branch, from) =
+            (name(["a", "b"][(step % 2) as usize]), name(["main", "lasting"][(step / 2 % 2) as usize]));
+        let (patience, progress) = (&mut patience(), &Silent);
+        let done = match step / 4 % 4 {
+            0 => mutation::create(&site, &branch, &from, patience, progress).map(drop),
+            1 => mutation::reset(&site, &branch, &from, false, patience, progress).map(drop),
+            2 => mutation::delete(&site, &branch, step % 3 == 0, patience, progress).map(drop),
+            _ => {
+                // Not whatever is newest: where kills left little in force, that is the branch that is to last.
+                let history = History::read(site.layout.cow()).unwrap();
+                let in_force = |entry: &&Entry| entry.name == branch && history.undone_by(entry.id).is_none();
+                let Some(newest) = history.entries.iter().rev().find(in_force) else { continue };
+                mutation::undo(&site, Some(newest.id), patience, progress).map(drop)
+            }
+        };
+        // Refused is what the state at the kill does not allow.
+        if let Err(error @ (MutationError::Disk(_) | MutationError::Database(_) | MutationError::Unfinished { .. })) =
+            done
+        {
+            println!("broken: {error:?}");
+            return;
+        }
+        keep::clean(&site, patience).unwrap();
+    }
+}
+
+/// What a tree says its version is, in its file and in its database, which every request changes together.
+fn versions(tree: &Path) -> (u64, u64) {
+    let in_file = fs::read_to_string(tree.join(VERSION_FILE)).unwrap().parse().unwrap();
+    let connection = world::open(tree);
+    (in_file, connection.query_row("SELECT posts FROM counts", [], |row| row.get(0)).unwrap())
+}
+
+#[test]
+fn a_mutation_killed_200_times_under_traffic_tears_and_loses_nothing() {
+    let place = Place::in_memory();
+    let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join(VERSION_FILE), "1").unwrap());
+    world.create("lasting").unwrap();
+    let site = &world.site;
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let traffic = scope.spawn(|| {
+            let files = Arc::new(OperationsFiles::open(site.layout.cow()).unwrap());
+            let mut written = [1; 2];
+            while !over.load(SeqCst) {
+                let request = SharedOperations::lock(&files, Deadline::after(Duration::from_secs(60)), None);
+                let request = request.unwrap();
+                for (branch, written) in ["main", "lasting"].into_iter().zip(&mut written) {
+                    let tree = site.layout.branch(&name(branch));
+                    assert_eq!(versions(&tree), (*written, *written), "{branch} lost a write");
+                    *written += 1;
+                    let connection = world::open(&tree);
+                    connection.execute("UPDATE counts SET posts = ?1", [*written]).unwrap();
+                    fs::write(tree.join(VERSION_FILE), written.to_string()).unwrap();
+                }
+                for branch in branch::list(site).unwrap() {
+                    let (in_file, in_database) = versions(&branch.path);
+                    assert_eq!(in_file, in_database, "{} is torn", branch.name);
+                }
+                drop(request);
+            }
+            written
+        });
+        for kill in 0..KILLS {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "--nocapture", "mutates_until_it_is_killed"])
+                .env(PLACE, site.layout.work_dir())
+                .env(SCRIPT, kill.to_string())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+            assert!(said.any(|line| line == "begun"));
+            // Any moment will do: multiples of a number that has nothing in common with what a step takes.
+            std::thread::sleep(Duration::from_micros(kill * 7_919 % 60_000));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(said.find(|line| line.starts_with("broken")), None);
+            assert!(!traffic.is_finished(), "the traffic found something broken");
+        }
+        over.store(true, SeqCst);
+        assert!(traffic.join().unwrap().iter().all(|written| *written > 1));
+    });
+    mutation::recover(site, &mut patience()).unwrap();
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    for branch in branch::list(site).unwrap() {
+        assert_eq!(world::ask::<String>(&branch.path, "PRAGMA quick_check"), "ok");
+    }
+    let history = History::read(site.layout.cow()).unwrap();
+    assert!(history.entries.len() > 10, "the mutations got something done");
+    for kept in fs::read_dir(site.layout.cow().kept_dir()).unwrap() {
+        let (in_file, in_database) = versions(&kept.unwrap().path());
+        assert_eq!(in_file, in_database);
+    }
+}
