@@ -9,7 +9,15 @@ use crate::name::BranchName;
 pub const WORK_DIR: &str = ".forkpress";
 
 /// The names of the lock files, in the order in which they are taken.
-pub const LOCKS: [&str; 5] = ["lifecycle.lock", "mutation.lock", "visit.lock", "operations.gate", "operations.lock"];
+pub const LOCKS: [&str; 7] = [
+    "lifecycle.lock",
+    "prepare.gate",
+    "prepare.lock",
+    "mutation.lock",
+    "visit.lock",
+    "operations.gate",
+    "operations.lock",
+];
 
 /// The folder inside the work folder that holds locks, records and what mutations need.
 ///
@@ -45,7 +53,7 @@ impl CowLayout {
 
     /// The lock files, each with its name, in the order of [`LOCKS`].
     #[must_use]
-    pub fn locks(&self) -> [(&'static str, PathBuf); 5] {
+    pub fn locks(&self) -> [(&'static str, PathBuf); LOCKS.len()] {
         LOCKS.map(|name| (name, self.dir.join(name)))
     }
 
@@ -79,7 +87,25 @@ impl CowLayout {
         self.branch_locks_dir().join(format!("{name}.lock"))
     }
 
-    /// One mutation at a time; requests never touch it.
+    /// Exclusive for a mutation of the branch from its first step to its last. Whose staging places are in use, it tells.
+    #[must_use]
+    pub fn branch_mutation_lock(&self, name: &BranchName) -> PathBuf {
+        self.branch_locks_dir().join(format!("{name}.mutation"))
+    }
+
+    /// Held shared by everything that prepares a mutation, exclusively by what is of the whole site.
+    #[must_use]
+    pub fn prepare_lock(&self) -> PathBuf {
+        self.dir.join("prepare.lock")
+    }
+
+    /// What keeps new mutations from beginning while something of the whole site waits for [`Self::prepare_lock`].
+    #[must_use]
+    pub fn prepare_gate(&self) -> PathBuf {
+        self.dir.join("prepare.gate")
+    }
+
+    /// One mutation publishes at a time; requests never touch it.
     #[must_use]
     pub fn mutation_lock(&self) -> PathBuf {
         self.dir.join("mutation.lock")
@@ -176,10 +202,10 @@ impl CowLayout {
         self.spares_dir().join(number.to_string())
     }
 
-    /// One that a mutation has taken. One mutation runs at a time, and no branch's name has a dot.
+    /// One that a mutation has taken for a tree of the branch `name`. No branch's name has a dot.
     #[must_use]
-    pub fn staged_spare(&self) -> PathBuf {
-        self.staging_dir().join("spare.taken")
+    pub fn staged_spare(&self, name: &BranchName) -> PathBuf {
+        self.staging_dir().join(format!("{name}.spare"))
     }
 
     /// One that is being made.
@@ -623,8 +649,15 @@ mod tests {
     #[test]
     fn every_lock_file_is_among_the_locks_in_its_order() {
         let cow = CowLayout::new("/site/.forkpress/cow");
-        let taken =
-            [cow.lifecycle_lock(), cow.mutation_lock(), cow.visit_lock(), cow.operations_gate(), cow.operations_lock()];
+        let taken = [
+            cow.lifecycle_lock(),
+            cow.prepare_gate(),
+            cow.prepare_lock(),
+            cow.mutation_lock(),
+            cow.visit_lock(),
+            cow.operations_gate(),
+            cow.operations_lock(),
+        ];
         assert_eq!(cow.locks().map(|(_, path)| path), taken);
     }
 

@@ -30,12 +30,7 @@ impl BranchFiles {
     /// # Errors
     /// [`LockError::Open`].
     pub fn open(cow: &CowLayout, name: &BranchName) -> Result<Self, LockError> {
-        match fs::create_dir(cow.branch_locks_dir()) {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(LockError::Open { path: cow.branch_locks_dir(), source });
-            }
-            _ => {}
-        }
+        make_folder_of_branches(cow)?;
         let gate = LockFile::open(cow.branch_gate(name))?;
         Ok(Self { gated: Gated { gate, lock: LockFile::open(cow.branch_lock(name))? }, name: name.clone() })
     }
@@ -56,6 +51,16 @@ impl BranchFiles {
     #[must_use]
     pub fn name(&self) -> &BranchName {
         &self.name
+    }
+}
+
+/// Makes the folder that the lock files of branches are in, if need be.
+pub(super) fn make_folder_of_branches(cow: &CowLayout) -> Result<(), LockError> {
+    match fs::create_dir(cow.branch_locks_dir()) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(LockError::Open { path: cow.branch_locks_dir(), source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,15 +4,17 @@
 //! a crash do what one expects of them. In the order in which they are taken, and in which nobody goes back:
 //!
 //! 1. `lifecycle.lock`, exclusive: [`Lifecycle`]. A server starts, or the storage is taken away.
-//! 2. `mutation.lock`, exclusive: [`Mutation`]. One mutation prepares at a time. Requests never touch it.
-//! 3. `visit.lock`, exclusive: [`Visit`]. The server has it while it visits a branch to make it ready, for a second at most,
+//! 2. `prepare.gate` and `prepare.lock`, shared, and `locks/NAME.mutation`, exclusive: [`Preparation`]. A mutation of the
+//!    branch NAME is being prepared; others are, too. What is of the whole site has the first two exclusively.
+//! 3. `mutation.lock`, exclusive: [`Mutation`]. One mutation publishes at a time. Requests never touch it.
+//! 4. `visit.lock`, exclusive: [`Visit`]. The server has it while it visits a branch to make it ready, for a second at most,
 //!    and a writer before it closes the gate, so that a visit never is what a writer at the gate waits for.
-//! 4. `operations.gate`: shared for the instant in which a request takes 5, exclusive for as long as a writer waits for
-//!    5 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
+//! 5. `operations.gate`: shared for the instant in which a request takes 6, exclusive for as long as a writer waits for
+//!    6 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
 //!    waiting exclusive one for ever.
-//! 5. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
+//! 6. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
 //!    ([`SharedOperations`]), exclusive while a mutation publishes widely ([`Publish`]).
-//! 6. `locks/NAME.gate` and 7. `locks/NAME.lock`, the same two for one branch ([`SharedBranch`]): a mutation that publishes
+//! 7. `locks/NAME.gate` and 8. `locks/NAME.lock`, the same two for one branch ([`SharedBranch`]): a mutation that publishes
 //!    beside requests of other branches has `operations.lock` shared, and these exclusively. Who needs those of several
 //!    branches at once never keeps one while it waits for another.
 //!
@@ -43,8 +45,8 @@ pub use branch::{BranchFiles, SharedBranch};
 pub use file::{Generation, generation};
 pub use holder::{Busy, Holder, holders};
 pub use loopback::LoopbackToken;
-pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Visit};
-pub use publish::Publish;
+pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Preparation, Unprepared, Visit};
+pub use publish::{Publish, Tries};
 pub use shared::{GateProbe, OperationsFiles, SharedOperations};
 
 /// Why a lock was not taken. Nothing is held then that was not held before.

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::LockError;
+use super::branch::make_folder_of_branches;
 use super::file::{LockFile, Mode, poll};
 use super::holder::Busy;
 use super::note::CommandNote;
 use super::order::{Held, Rank};
 use crate::deadline::Deadline;
 use crate::layout::CowLayout;
+use crate::name::BranchName;
 
 /// The longest time for which a waiting writer keeps new requests out.
 pub const GATE_HOLD: Duration = Duration::from_secs(2);
@@ -117,20 +119,10 @@ impl<'a> Patience<'a> {
 struct Exclusive {
     lock: LockFile,
     pid: u32,
-    _held: Held,
 }
 
 impl Exclusive {
-    fn lock(
-        cow: &CowLayout,
-        path: PathBuf,
-        rank: Rank,
-        operation: &str,
-        patience: &mut Patience<'_>,
-    ) -> Result<Self, LockError> {
-        let held = Held::enter(rank, &path)?;
-        // Whoever changes a site, or serves it, comes by here.
-        crate::own::close(cow);
+    fn lock(cow: &CowLayout, path: PathBuf, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
         let mut wait = Wait::new(operation);
         let lock = loop {
             let lock = LockFile::open(path.clone())?;
@@ -142,7 +134,7 @@ impl Exclusive {
             }
         };
         lock.write_holder(operation)?;
-        Ok(Self { lock, pid: std::process::id(), _held: held })
+        Ok(Self { lock, pid: std::process::id() })
     }
 }
 
@@ -159,6 +151,7 @@ impl Drop for Exclusive {
 #[derive(Debug)]
 pub struct Lifecycle {
     _exclusive: Exclusive,
+    _held: Held,
 }
 
 impl Lifecycle {
@@ -167,11 +160,15 @@ impl Lifecycle {
     /// # Errors
     /// [`LockError`].
     pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
-        Exclusive::lock(cow, cow.lifecycle_lock(), Rank::Lifecycle, operation, patience)
-            .map(|exclusive| Self { _exclusive: exclusive })
+        let held = Held::enter(Rank::Lifecycle, &cow.lifecycle_lock())?;
+        // Whoever changes a site, or serves it, comes by here, or by `mutation.lock`.
+        crate::own::close(cow);
+        let exclusive = Exclusive::lock(cow, cow.lifecycle_lock(), operation, patience)?;
+        Ok(Self { _exclusive: exclusive, _held: held })
     }
 
-    /// Takes `mutation.lock` as well, for as long as this lock is held.
+    /// Takes `mutation.lock` as well, for as long as this lock is held, and waits until no mutation is being prepared: what
+    /// follows is of the whole site.
     ///
     /// # Errors
     /// [`LockError`].
@@ -181,36 +178,158 @@ impl Lifecycle {
         operation: &str,
         patience: &mut Patience<'_>,
     ) -> Result<Mutation<'a>, LockError> {
-        Mutation::lock_within(cow, operation, patience)
+        let held = Held::enter(Rank::Preparation, &cow.prepare_lock())?;
+        let gate = Exclusive::lock(cow, cow.prepare_gate(), operation, patience)?;
+        let lock = Exclusive::lock(cow, cow.prepare_lock(), operation, patience)?;
+        let mutation = Mutation::lock(cow, operation, patience)?;
+        Ok(Mutation { _nothing_prepares: Some((lock, gate, held)), ..mutation })
     }
 }
 
-/// `mutation.lock`, held exclusively for a mutation's whole length. Requests go on meanwhile.
+/// The right to prepare a mutation of some branches: their mutation locks, and `prepare.lock`, shared. Other branches may be
+/// prepared meanwhile, and published.
 #[derive(Debug)]
-pub struct Mutation<'lifecycle> {
-    _exclusive: Exclusive,
-    pub(super) cow: CowLayout,
-    pub(super) operation: String,
-    lifecycle: PhantomData<&'lifecycle Lifecycle>,
+pub struct Preparation {
+    _locks: Vec<Exclusive>,
+    _shared: SharedPrepare,
+    _held: Held,
+    branches: Vec<BranchName>,
+    cow: CowLayout,
+    operation: String,
 }
 
-impl Mutation<'static> {
+impl Preparation {
+    /// Takes the locks, waiting first until nothing of the whole site goes on, then for other mutations of these branches, in
+    /// the order of their names. `operation` says to others what for.
+    ///
+    /// # Errors
+    /// [`LockError`]; [`LockError::Timeout`] names who holds the lock that was busy at the end of the patience.
+    pub fn lock(
+        cow: &CowLayout,
+        branches: &[BranchName],
+        operation: &str,
+        patience: &mut Patience<'_>,
+    ) -> Result<Self, LockError> {
+        let held = Held::enter(Rank::Preparation, &cow.prepare_lock())?;
+        crate::own::close(cow);
+        make_folder_of_branches(cow)?;
+        let shared = SharedPrepare::lock(cow, operation, patience)?;
+        let mut branches = branches.to_vec();
+        branches.sort_unstable();
+        branches.dedup();
+        let lock = |name| Exclusive::lock(cow, cow.branch_mutation_lock(name), operation, patience);
+        let locks = branches.iter().map(lock).collect::<Result<_, _>>()?;
+        let operation = operation.to_owned();
+        Ok(Self { _locks: locks, _shared: shared, _held: held, branches, cow: cow.clone(), operation })
+    }
+
+    /// Whether it is one of the branches.
+    #[must_use]
+    pub fn is_of(&self, name: &BranchName) -> bool {
+        self.branches.contains(name)
+    }
+
+    /// Takes `mutation.lock` for what only one mutation does at a time: to end what died, and to publish.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn mutation(&self, patience: &mut Patience<'_>) -> Result<Mutation<'_>, LockError> {
+        Mutation::lock(&self.cow, &self.operation, patience)
+    }
+}
+
+/// `prepare.lock`, held shared: nothing of the whole site goes on.
+#[derive(Debug)]
+struct SharedPrepare {
+    lock: LockFile,
+    pid: u32,
+}
+
+impl SharedPrepare {
+    fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
+        let (gate, lock) = (LockFile::open(cow.prepare_gate())?, LockFile::open(cow.prepare_lock())?);
+        let (mut wait, mut busy, deadline) = (Wait::new(operation), &gate, patience.deadline);
+        let is_taken = patience.poll(cow, deadline, &mut wait, || {
+            busy = &gate;
+            if !gate.try_lock(Mode::Shared)? {
+                return Ok(Some(busy));
+            }
+            let taken = lock.try_lock(Mode::Shared);
+            gate.unlock();
+            busy = &lock;
+            Ok((!taken?).then_some(busy))
+        })?;
+        if !is_taken {
+            return Err(LockError::Timeout(Busy::now(cow, busy.path().to_owned())));
+        }
+        Ok(Self { lock, pid: std::process::id() })
+    }
+}
+
+impl Drop for SharedPrepare {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            self.lock.unlock();
+        }
+    }
+}
+
+/// The mutation lock of one branch, had without waiting: what is staged for that branch is nobody's.
+#[derive(Debug)]
+pub struct Unprepared {
+    lock: LockFile,
+    pid: u32,
+}
+
+impl Unprepared {
+    /// Takes the lock; none where a mutation of the branch is being prepared or published.
+    ///
+    /// # Errors
+    /// [`LockError::Open`] and [`LockError::Lock`] where the lock file can't be used.
+    pub fn try_lock(cow: &CowLayout, name: &BranchName) -> Result<Option<Self>, LockError> {
+        make_folder_of_branches(cow)?;
+        let lock = LockFile::open(cow.branch_mutation_lock(name))?;
+        let is_taken = lock.try_lock(Mode::Exclusive)?;
+        Ok(is_taken.then_some(Self { lock, pid: std::process::id() }))
+    }
+}
+
+impl Drop for Unprepared {
+    fn drop(&mut self) {
+        if self.pid == std::process::id() {
+            self.lock.unlock();
+        }
+    }
+}
+
+/// `mutation.lock`, held exclusively, while something is published or what died is brought to its end. Requests go on
+/// meanwhile.
+#[derive(Debug)]
+pub struct Mutation<'a> {
+    _exclusive: Exclusive,
+    _held: Held,
+    _nothing_prepares: Option<(Exclusive, Exclusive, Held)>,
+    pub(super) cow: CowLayout,
+    pub(super) operation: String,
+    within: PhantomData<&'a ()>,
+}
+
+impl Mutation<'_> {
     /// Takes the lock. `operation` says to others what for.
     ///
     /// # Errors
     /// [`LockError`].
     pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
-        Self::lock_within(cow, operation, patience)
-    }
-}
-
-impl Mutation<'_> {
-    fn lock_within(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
-        Exclusive::lock(cow, cow.mutation_lock(), Rank::Mutation, operation, patience).map(|exclusive| Self {
+        let held = Held::enter(Rank::Mutation, &cow.mutation_lock())?;
+        crate::own::close(cow);
+        let exclusive = Exclusive::lock(cow, cow.mutation_lock(), operation, patience)?;
+        Ok(Self {
             _exclusive: exclusive,
+            _held: held,
+            _nothing_prepares: None,
             cow: cow.clone(),
             operation: operation.to_owned(),
-            lifecycle: PhantomData,
+            within: PhantomData,
         })
     }
 }
@@ -219,6 +338,7 @@ impl Mutation<'_> {
 #[derive(Debug)]
 pub struct Visit {
     _exclusive: Exclusive,
+    _held: Held,
 }
 
 impl Visit {
@@ -227,7 +347,8 @@ impl Visit {
     /// # Errors
     /// [`LockError`].
     pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
-        Exclusive::lock(cow, cow.visit_lock(), Rank::Visit, operation, patience)
-            .map(|exclusive| Self { _exclusive: exclusive })
+        let held = Held::enter(Rank::Visit, &cow.visit_lock())?;
+        let exclusive = Exclusive::lock(cow, cow.visit_lock(), operation, patience)?;
+        Ok(Self { _exclusive: exclusive, _held: held })
     }
 }

@@ -11,9 +11,10 @@ use super::LockError;
 #[repr(u8)]
 pub(super) enum Rank {
     Lifecycle = 1,
-    Mutation = 2,
-    Visit = 4,
-    Operations = 8,
+    Preparation = 2,
+    Mutation = 4,
+    Visit = 8,
+    Operations = 16,
 }
 
 thread_local! {

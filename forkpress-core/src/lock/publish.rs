@@ -44,25 +44,49 @@ impl Mutation<'_> {
     /// # Errors
     /// [`LockError::Timeout`] names who holds the lock that was busy at the end of the patience.
     pub fn publish(&mut self, branches: &[BranchName], patience: &mut Patience<'_>) -> Result<Publish<'_>, LockError> {
+        let operation = self.operation.clone();
+        let mut tries = Tries::new(&operation);
+        loop {
+            if let Some((scope, held, visit)) = self.try_scope(branches, patience, &mut tries)? {
+                return Publish::begin(scope, held, visit, &operation);
+            }
+            tries.rest(patience)?;
+        }
+    }
+
+    /// Does so unless requests would have to be waited for for longer than a gate may be closed. Where it gives none, others
+    /// should have their turn: let `mutation.lock` go, and [rest](Tries::rest).
+    ///
+    /// # Errors
+    /// [`LockError`] where a lock file can't be used, and [`LockError::Timeout`] where the visit does not end.
+    pub fn try_publish(
+        &mut self,
+        branches: &[BranchName],
+        patience: &mut Patience<'_>,
+        tries: &mut Tries<'_>,
+    ) -> Result<Option<Publish<'_>>, LockError> {
+        let taken = self.try_scope(branches, patience, tries)?;
+        taken.map(|(scope, held, visit)| Publish::begin(scope, held, visit, &self.operation)).transpose()
+    }
+
+    fn try_scope(
+        &self,
+        branches: &[BranchName],
+        patience: &mut Patience<'_>,
+        tries: &mut Tries<'_>,
+    ) -> Result<Option<(Scope, Held, Visit)>, LockError> {
         let mut branches = branches.to_vec();
         branches.sort_unstable();
         branches.dedup();
-        let (operation, mut back_off) = (self.operation.clone(), FIRST_BACK_OFF);
-        let mut wait = Wait::new(&operation);
         loop {
-            let visit = Visit::lock(&self.cow, &operation, patience)?;
+            let visit = Visit::lock(&self.cow, &self.operation, patience)?;
             let held = Held::enter(Rank::Operations, &self.cow.operations_lock())?;
-            let busy = match self.attempt(&branches, patience, &mut wait)? {
-                Attempt::Taken(scope) => return Publish::begin(scope, held, visit, &operation),
-                Attempt::Busy(busy) => busy,
+            match self.attempt(&branches, patience, &mut tries.wait)? {
+                Attempt::Taken(scope) => return Ok(Some((scope, held, visit))),
+                Attempt::Busy(busy) => tries.busy = Some(busy),
                 Attempt::Again => continue,
-            };
-            drop((held, visit));
-            if patience.deadline.has_passed() {
-                return Err(LockError::Timeout(busy));
             }
-            thread::sleep(back_off.min(patience.deadline.remaining()));
-            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+            return Ok(None);
         }
     }
 
@@ -152,6 +176,35 @@ impl Mutation<'_> {
 
     fn waiting(&self) -> String {
         format!("{}, waiting for requests to end", self.operation)
+    }
+}
+
+/// A writer's tries to publish. Between two of them others have their turn.
+#[derive(Debug)]
+pub struct Tries<'a> {
+    wait: Wait<'a>,
+    back_off: Duration,
+    busy: Option<Busy>,
+}
+
+impl<'a> Tries<'a> {
+    /// Begins to wait. `operation` says to others what for.
+    #[must_use]
+    pub fn new(operation: &'a str) -> Self {
+        Self { wait: Wait::new(operation), back_off: FIRST_BACK_OFF, busy: None }
+    }
+
+    /// Rests after a try that failed, from time to time for longer, a second at most.
+    ///
+    /// # Errors
+    /// [`LockError::Timeout`] at the end of the patience names who held the lock that was busy.
+    pub fn rest(&mut self, patience: &Patience<'_>) -> Result<(), LockError> {
+        if let (true, Some(busy)) = (patience.deadline.has_passed(), self.busy.take()) {
+            return Err(LockError::Timeout(busy));
+        }
+        thread::sleep(self.back_off.min(patience.deadline.remaining()));
+        self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
+        Ok(())
     }
 }
 

@@ -29,7 +29,7 @@ use super::view::CONFIG_FILE;
 use crate::bounds::{Counter, Load, MOST_ENTRIES, Room, TooMuch};
 use crate::branch::{self, BranchError};
 use crate::disk::DiskError;
-use crate::mutation::apply::{After, Change, Overlay};
+use crate::mutation::files::{After, Change, Overlay};
 use crate::mutation::{self, MutationError};
 use crate::progress::Progress;
 use crate::site::Site;

@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::engine::{put_aside, recover_under_lock};
 use super::journal::read_toml;
+use super::publish::put_aside;
+use super::recover;
 use super::staged::Staged;
 use super::{MutationError, spare};
 use crate::branch::{self, Branch};
@@ -156,7 +157,7 @@ pub fn convert(
         return Err(ConvertError::Unsupported(to));
     }
     branch::check_storage(site).map_err(MutationError::from)?;
-    recover_under_lock(site, &mut mutation, patience)?;
+    recover::under_lock(site, &mut mutation, None, patience)?;
     // They would be of no use in the new storage.
     spare::drop_all(site).map_err(MutationError::from)?;
     let branches = branch::list(site).map_err(MutationError::from)?;
@@ -212,7 +213,7 @@ fn move_all(
             let mut copy = stage(conversion.to, tree, target, &copied, patience, progress)?;
             copy.refresh(patience.deadline().remaining())?;
             copied.note(&copy)?;
-            copy.keep();
+            copy.scratch_mut().keep();
         }
     }
     for branch in branches {
@@ -239,7 +240,7 @@ fn move_all(
         }
         disk::sync(&site.layout.cow().records_dir())?;
         // Where this fails it may be written all the same, and then whoever comes next needs the copies.
-        staged.iter_mut().for_each(Staged::keep);
+        staged.iter_mut().for_each(|copy| copy.scratch_mut().keep());
         Conversion { phase: Phase::Switching, ..conversion }.write(&site.layout)?;
         switch(site, conversion, publish.generation())?;
         return Ok(kept.len());

@@ -7,7 +7,7 @@
 //! away, instead of a tree.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::MutationError;
 use super::journal::read_toml;
 use crate::disk::{self, DiskError};
-use crate::site::Site;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
@@ -52,6 +51,9 @@ pub struct Entry {
     /// The branch whose tree it got; none for a delete, an undo and the first `main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<BranchName>,
+    /// Whether requests of that branch ran meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
     /// The operation that an undo took back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
@@ -105,6 +107,7 @@ impl Entry {
             operation,
             name: "x".parse().expect("a branch name"),
             from: None,
+            beside: false,
             undoes: None,
             with: None,
             files: false,
@@ -120,24 +123,19 @@ impl Entry {
         }
     }
 
-    /// What is known of an operation as it begins, which has a slot of its own.
-    pub(super) fn begin(
-        site: &Site,
-        operation: Operation,
-        name: BranchName,
-        from: Option<BranchName>,
-    ) -> Result<Self, DiskError> {
-        let id = next_id(site.layout.cow())?;
+    /// What is known of an operation as it begins. It has no number yet: others may be published before it.
+    pub(super) fn begin(operation: Operation, name: BranchName, from: Option<BranchName>) -> Self {
         let (user, program) = who();
-        Ok(Self {
-            id,
+        Self {
+            id: 0,
             operation,
             name,
             from,
+            beside: false,
             undoes: None,
             with: None,
             files: false,
-            slot: id,
+            slot: 0,
             at: now(),
             user,
             pid: std::process::id(),
@@ -146,7 +144,27 @@ impl Entry {
             held_us: None,
             before: None,
             also: Vec::new(),
-        })
+        }
+    }
+
+    /// Gives an operation that is about to be published its number and, unless it has that of what it undoes, a slot.
+    pub(super) fn number(&mut self, cow: &CowLayout) -> Result<(), DiskError> {
+        self.id = ids(cow)?.last().map_or(1, |last| last + 1);
+        if self.undoes.is_none() {
+            self.slot = self.id;
+        }
+        Ok(())
+    }
+
+    /// Where the tree of a branch that it took away is kept.
+    pub(super) fn kept_place(&self, cow: &CowLayout, name: &BranchName) -> PathBuf {
+        if self.also.is_empty() { cow.kept_tree(self.slot) } else { cow.kept_tree_of(self.slot, name) }
+    }
+
+    /// The branches that it made or changed, each with the record of the tree that it took away.
+    pub(super) fn befores(&self) -> impl Iterator<Item = (&BranchName, Option<&BranchRecord>)> {
+        let siblings = self.also.iter().map(|sibling| (&sibling.name, sibling.before.as_ref()));
+        std::iter::once((&self.name, self.before.as_ref())).chain(siblings)
     }
 
     /// When it began, in UTC, as RFC 3339 has it.
@@ -179,6 +197,7 @@ impl fmt::Display for Entry {
             (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
         }
         from.map_or(Ok(()), |from| write!(f, " from {from}"))?;
+        f.write_str(if self.beside { " beside its requests" } else { "" })?;
         self.with.as_ref().map_or(Ok(()), |with| write!(f, " with {with}"))
     }
 }
@@ -271,11 +290,6 @@ impl History {
         let surplus = self.entries.len().saturating_sub(LONGEST_LOG);
         self.entries.iter().take(surplus).take_while(|entry| !cow.kept_tree(entry.slot).is_dir())
     }
-}
-
-/// The number of the next operation.
-fn next_id(cow: &CowLayout) -> Result<u64, DiskError> {
-    Ok(ids(cow)?.last().map_or(1, |last| last + 1))
 }
 
 fn ids(cow: &CowLayout) -> Result<Vec<u64>, DiskError> {

@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::engine::Begun;
 use super::history::{self, Entry, History};
+use super::transaction::Begun;
 use super::{MutationError, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
@@ -179,7 +179,8 @@ fn drop_trees(
 ) -> Result<Vec<Surplus>, MutationError> {
     let cow = site.layout.cow();
     // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
-    let _begun = Begun::begin(site, "gc", patience, progress)?;
+    let begun = Begun::begin(site, &[], "gc", patience, progress)?;
+    let _mutation = begun.preparation.mutation(patience)?;
     let history = History::read(cow)?;
     // Some of it may have been brought back meanwhile, or dropped by another process.
     surplus.retain(|surplus| {
@@ -258,16 +259,30 @@ fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError>
     Ok(bytes)
 }
 
-/// Frees some space, under `mutation.lock`: that of the trash or, where there is none, of the spares or, where there is
-/// none of them either, of the oldest tree that is kept.
-/// False where there is nothing left to free.
-pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
+/// Does something that needs space; where there is too little, makes room and tries again. `drop` is [`drop_something`], under
+/// `mutation.lock`.
+pub(super) fn with_room<T>(
+    site: &Site,
+    mut action: impl FnMut() -> Result<T, MutationError>,
+    mut drop: impl FnMut() -> Result<bool, MutationError>,
+) -> Result<T, MutationError> {
+    loop {
+        match action() {
+            Err(error) if error.is_disk_full() && make_room(site, &mut drop).unwrap_or(false) => {}
+            done => return done,
+        }
+    }
+}
+
+/// Frees some space: that of the trash or, where there is none, of the spares or, where there is none of them either, of the
+/// oldest tree that is kept. False where there is nothing left to free.
+fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, MutationError>) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
     // Whether or not another process is at it, too.
     if remove_all_in(&cow.trash_dir())?.0 {
         return Ok(true);
     }
-    while drop_something(site)? {
+    while drop()? {
         if remove_all_in(&cow.trash_dir())?.0 {
             return Ok(true);
         }
@@ -275,8 +290,9 @@ pub(super) fn make_room(site: &Site) -> Result<bool, MutationError> {
     Ok(false)
 }
 
-/// Moves the spares or, where there is none, the oldest tree that is kept into the trash; false where there is nothing left.
-fn drop_something(site: &Site) -> Result<bool, MutationError> {
+/// Moves the spares or, where there is none, the oldest tree that is kept into the trash, under `mutation.lock`; false where
+/// there is nothing left.
+pub(super) fn drop_something(site: &Site) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
     if spare::drop_all(site)? {
         return Ok(true);
@@ -289,8 +305,11 @@ fn drop_something(site: &Site) -> Result<bool, MutationError> {
 }
 
 /// Drops what is kept, oldest first, until enough of the disk is free or nothing is kept.
-pub(super) fn keep_disk_free(site: &Site) -> Result<(), MutationError> {
-    while Room::of(site)?.is_low() && make_room(site)? {}
+pub(super) fn keep_disk_free(
+    site: &Site,
+    mut drop: impl FnMut() -> Result<bool, MutationError>,
+) -> Result<(), MutationError> {
+    while Room::of(site)?.is_low() && make_room(site, &mut drop)? {}
     Ok(())
 }
 

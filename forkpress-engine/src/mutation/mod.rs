@@ -1,9 +1,11 @@
 //! What changes the set of branches or the files of one.
 //!
-//! Every mutation runs in three steps, under `mutation.lock` from first to last:
+//! Every mutation runs in three steps, under the mutation locks of its branches from first to last:
 //!
-//! 1. **Prepare**, while requests go on: the tree that is to be published is built in the staging folder and synced.
-//! 2. **Publish**, while no request runs: what changed since is taken again, and renames put the tree and its record in place.
+//! 1. **Prepare**, while requests and other mutations go on: the tree that is to be published is built in the staging folder
+//!    and synced.
+//! 2. **Publish**, under `mutation.lock` and while no request of the branches runs: what changed since is taken again, and
+//!    renames put the tree and its record in place.
 //! 3. **Clean up**, while requests go on.
 //!
 //! Before it publishes, a mutation writes what it [intends](journal::Intent) into the journal, and removes that last of
@@ -13,16 +15,19 @@
 //!
 //! What a mutation takes away is kept for a while, and [`undo`] brings it back: see [`history`] and [`keep`].
 
-pub mod apply;
-mod batch;
 pub mod convert;
-mod engine;
+pub mod files;
 pub mod history;
 mod journal;
 pub mod keep;
+mod publish;
+mod recover;
 pub mod refusal;
+mod scratch;
 pub mod spare;
 mod staged;
+mod transaction;
+mod undo;
 
 use std::fmt;
 use std::io;
@@ -41,11 +46,13 @@ use forkpress_core::lock::{self, LockError, Patience};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::RecordError;
 
-use apply::Overlay;
-pub use engine::Prepared;
-use engine::{Change, Plan, Put, prepare};
+use files::Overlay;
 use history::Entry;
+use journal::Intent;
 use refusal::Refusal;
+use transaction::Put;
+
+pub use transaction::Prepared;
 
 /// What a mutation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +156,12 @@ pub enum MutationError {
         path: PathBuf,
         /// What is wrong and where.
         source: Box<toml::de::Error>,
+    },
+    /// The branch to take from was reset, deleted or brought back while it was cloned.
+    #[error("branch '{name}' got other files while it was copied")]
+    SourceReplaced {
+        /// Its name.
+        name: BranchName,
     },
     /// Somebody else replaced the branch's folder while the mutation was prepared.
     #[error("the folder of branch '{name}' was replaced meanwhile")]
@@ -295,14 +308,30 @@ impl MutationError {
     }
 }
 
+/// A branch to take files and a database from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Its name.
+    pub branch: &'a BranchName,
+    /// Whether its running requests are not waited for: what one of them is half done with is taken half done. The database
+    /// is whole all the same.
+    pub beside: bool,
+}
+
+impl<'a> From<&'a BranchName> for Source<'a> {
+    fn from(branch: &'a BranchName) -> Self {
+        Self { branch, beside: false }
+    }
+}
+
 /// Creates the branch `name` with the files and the database that the branch `from` has when this publishes.
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn create(
+pub fn create<'a>(
     site: &Site,
     name: &BranchName,
-    from: &BranchName,
+    from: impl Into<Source<'a>>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
@@ -314,16 +343,20 @@ pub fn create(
 ///
 /// # Errors
 /// [`MutationError`]; [`MutationError::Exists`] and [`MutationError::InTheWay`] name the first that can't be created.
-pub fn create_all(
+pub fn create_all<'a>(
     site: &Site,
     names: &[BranchName],
-    from: &BranchName,
+    from: impl Into<Source<'a>>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
     match names {
         [name] => create(site, name, from, patience, progress),
-        names => batch::create(site, names, from, patience, progress),
+        names => {
+            let (prepared, cloned) = transaction::create_all(site, names, from.into(), patience, progress)?;
+            let report = prepared.publish(patience)?;
+            Ok(Report { held: report.held + cloned.held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+        }
     }
 }
 
@@ -331,33 +364,31 @@ pub fn create_all(
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn prepare_create<'site>(
+pub fn prepare_create<'site, 'a>(
     site: &'site Site,
     name: &BranchName,
-    from: &BranchName,
+    from: impl Into<Source<'a>>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
-    let plan = Plan { name: name.clone(), change: Change::Create { from: from.clone(), with: None } };
-    prepare(site, plan, patience, progress)
+    transaction::create(site, name, from.into(), None, patience, progress)
 }
 
 /// Does the same and puts files into the new branch, which nobody sees without them. `word` is what the log calls them.
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn create_with(
+pub fn create_with<'a>(
     site: &Site,
     name: &BranchName,
-    from: &BranchName,
+    from: impl Into<Source<'a>>,
     overlay: &mut dyn Overlay,
     word: &str,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
-    let with = Some(Put { overlay, word: word.to_owned() });
-    let plan = Plan { name: name.clone(), change: Change::Create { from: from.clone(), with } };
-    prepare(site, plan, patience, progress)?.publish(patience)
+    let put = Put { overlay, word: word.to_owned() };
+    transaction::create(site, name, from.into(), Some(put), patience, progress)?.publish(patience)
 }
 
 /// Puts files into the branch `name`, all of them or none. All else in it stays as it is. `word` is what the log calls
@@ -388,8 +419,7 @@ pub fn prepare_apply<'site>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
-    let plan = Plan { name: name.clone(), change: Change::Apply(Put { overlay, word: word.to_owned() }) };
-    prepare(site, plan, patience, progress)
+    transaction::apply(site, name, Put { overlay, word: word.to_owned() }, patience, progress)
 }
 
 /// Gives the branch `name` the files and the database that the branch `from` has when this publishes.
@@ -398,10 +428,10 @@ pub fn prepare_apply<'site>(
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn reset(
+pub fn reset<'a>(
     site: &Site,
     name: &BranchName,
-    from: &BranchName,
+    from: impl Into<Source<'a>>,
     force: bool,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
@@ -413,22 +443,22 @@ pub fn reset(
 ///
 /// # Errors
 /// [`MutationError`].
-pub fn prepare_reset<'site>(
+pub fn prepare_reset<'site, 'a>(
     site: &'site Site,
     name: &BranchName,
-    from: &BranchName,
+    from: impl Into<Source<'a>>,
     force: bool,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, MutationError> {
-    if name == from {
+    let from = from.into();
+    if name == from.branch {
         return Err(MutationError::ResetFromItself);
     }
     if name.is_main() && !force {
         return Err(MutationError::ResetMain);
     }
-    let plan = Plan { name: name.clone(), change: Change::Reset { from: from.clone() } };
-    prepare(site, plan, patience, progress)
+    transaction::reset(site, name, from, patience, progress)
 }
 
 /// Deletes the branch `name`, its files and its database. With `purge` nothing is kept of it.
@@ -459,8 +489,7 @@ pub fn prepare_delete<'site>(
     if name.is_main() {
         return Err(MutationError::DeleteMain);
     }
-    let plan = Plan { name: name.clone(), change: Change::Delete { purge } };
-    prepare(site, plan, patience, progress)
+    transaction::delete(site, name, purge, patience, progress)
 }
 
 /// Gives a branch the state back that it had before the operation `id`, or before the newest operation that is in force.
@@ -474,7 +503,7 @@ pub fn undo(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, MutationError> {
-    engine::undo(site, id, patience, progress)
+    undo::undo(site, id, patience, progress)?.publish(patience)
 }
 
 /// Brings what a process that died left to its end: every mutation does this first, and a server as it starts. Does
@@ -483,21 +512,21 @@ pub fn undo(
 /// # Errors
 /// [`MutationError`].
 pub fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
-    engine::recover(site, patience)
+    recover::recover(site, patience)
 }
 
 /// Whether an operation runs, or has left something for [`recover`].
 ///
 /// # Errors
-/// [`DiskError`].
-pub fn is_unfinished(site: &Site) -> Result<bool, DiskError> {
+/// [`MutationError`] where the site can't be looked at.
+pub fn is_unfinished(site: &Site) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
     for note in [cow.intent(), cow.batch_intent()] {
         if disk::inode(&note)?.is_some() {
             return Ok(true);
         }
     }
-    Ok(convert::is_begun(&site.layout)? || !disk::list(&cow.staging_dir())?.is_empty())
+    Ok(convert::is_begun(&site.layout)? || scratch::count_left(site)? > 0)
 }
 
 /// What interrupted operations have left, in words. Changes nothing, and takes no lock: what is said of an operation that
@@ -511,15 +540,14 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, MutationError> {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
-    let one = journal::Intent::read(&cow.intent())?.map(|intent| intent.entry);
-    for entry in [one, batch::intended(site)?].into_iter().flatten() {
+    if let Some(Intent { entry, .. }) = Intent::read(cow)? {
         found.push(format!("'{entry}', in which process {} died", entry.pid));
     }
     if convert::is_begun(&site.layout)? {
         found.push("a conversion of the storage".to_owned());
     }
     // What is in the trash is no operation's any more: it is removed in the background.
-    match disk::list(&cow.staging_dir())?.len() {
+    match scratch::count_left(site)? {
         0 => {}
         1 => found.push("1 tree that was staged".to_owned()),
         count => found.push(format!("{count} trees that were staged")),
@@ -532,5 +560,5 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, MutationError> {
 /// # Errors
 /// [`MutationError`]; the tree is then still where it was, but for [`MutationError::Unfinished`].
 pub fn adopt_main(site: &Site, staged: &Path, patience: &mut Patience<'_>) -> Result<Report, MutationError> {
-    engine::adopt(site, staged, patience)?.publish(patience)
+    transaction::adopt(site, staged, patience)?.publish(patience)
 }

@@ -13,8 +13,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::MutationError;
 use super::keep::Room;
-use super::{MutationError, staged};
+use super::scratch::Scratch;
 use crate::branch::{self, Branch};
 use crate::disk::{self, DiskError};
 use crate::progress::Progress;
@@ -98,7 +99,7 @@ impl Maker {
 /// Makes one; false where it is no good, because `main` got another tree meanwhile.
 fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
     let cow = site.layout.cow();
-    let making = staged::Folder::new(cow.spare_in_making());
+    let making = Scratch::new(cow.spare_in_making());
     let before = state_of_main(site)?;
     let (view, main) = (site.config.file_view, site.layout.branch(&BranchName::main()));
     let mut walk = Tree::walk(&main)?;
@@ -128,13 +129,18 @@ fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), MutationError> {
 }
 
 /// Takes a spare for a tree at `path` in staging, and gives the walk that this is a clone of; none where there is no spare
-/// that is worth it. Under `mutation.lock`.
-pub(super) fn take(site: &Site, source: &Branch, path: &Path) -> Result<Option<Tree>, MutationError> {
+/// that is worth it. The caller holds the mutation lock of the branch `name`.
+pub(super) fn take(
+    site: &Site,
+    source: &Branch,
+    name: &BranchName,
+    path: &Path,
+) -> Result<Option<Tree>, MutationError> {
     if !source.name.is_main() {
         return Ok(None);
     }
     for spare in list(site)? {
-        let taken = staged::Folder::new(site.layout.cow().staged_spare());
+        let taken = Scratch::new(site.layout.cow().staged_spare(name));
         match disk::rename(&spare, taken.path()) {
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => continue,
             renamed => renamed?,

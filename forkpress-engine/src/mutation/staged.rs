@@ -6,25 +6,29 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::scratch::Scratch;
 use super::{MutationError, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
-use crate::disk::{self, DiskError};
+use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
 use crate::tree::{self, Tree};
 use crate::view;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::DATABASE_DIR;
+use forkpress_core::name::BranchName;
 
 /// A branch's tree, taken to where nothing is served from. Removed when dropped, unless it was published.
 #[derive(Debug)]
 pub(super) struct Staged {
-    folder: Folder,
+    folder: Scratch,
     source: PathBuf,
     files: Files,
     database: Snapshot,
+    /// Whether requests of the source run while the tree is refreshed.
+    beside: bool,
 }
 
 /// How the files of a branch are taken.
@@ -41,19 +45,22 @@ enum Files {
 }
 
 impl Staged {
-    /// Does what can be done while whoever writes into `source` goes on, durably. Uses a spare where there is one.
+    /// Stages a tree for the branch `name`: does what can be done while whoever writes into `source` goes on, durably. Uses a
+    /// spare where there is one.
     pub(super) fn prepare(
         site: &Site,
         source: &Branch,
-        path: PathBuf,
+        name: &BranchName,
+        beside: bool,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
         let view = site.config.file_view;
-        let folder = Folder::new(path);
+        let folder = Scratch::new(site.layout.cow().staged_tree(name));
         let is_whole = view::takes_whole_trees(view, &source.path)?;
-        let seen = if is_whole { None } else { spare::take(site, source, folder.path())? };
-        Self::begin(view, &source.path, folder, seen, deadline, progress)
+        let seen = if is_whole { None } else { spare::take(site, source, name, folder.path())? };
+        let staged = Self::begin(view, &source.path, folder, seen, deadline, progress)?;
+        Ok(Self { beside, ..staged })
     }
 
     /// Does the same for a tree that is to be in another storage than the one it is taken from. `seen`: what the source
@@ -66,14 +73,14 @@ impl Staged {
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
-        Self::begin(view, source, Folder::new(path), seen, deadline, progress)
+        Self::begin(view, source, Scratch::new(path), seen, deadline, progress)
     }
 
     /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it.
     fn begin(
         view: FileView,
         source: &Path,
-        folder: Folder,
+        folder: Scratch,
         seen: Option<Tree>,
         deadline: Deadline,
         progress: &dyn Progress,
@@ -90,7 +97,7 @@ impl Staged {
             Files::OneByOne { view, seen }
         };
         let database = Snapshot::prepare(view, source, folder.path(), deadline, progress)?;
-        Ok(Self { folder, source: source.to_owned(), files, database })
+        Ok(Self { folder, source: source.to_owned(), files, database, beside: false })
     }
 
     /// Where the tree is or will be.
@@ -111,15 +118,19 @@ impl Staged {
         self.seen().map_or(0, |seen| seen.entries.len() as u64)
     }
 
-    /// Makes the tree, durably, what the source is now, while no request runs, and says how many entries it took again
-    /// for that. Waits for a foreign writer of the database for no longer than `timeout`. May be called again after an
+    /// Makes the tree, durably, what the source is now, while no request of that runs, and says how many entries it took again
+    /// for that. Beside requests, what one of them changes just now may be left as it was. Waits for a foreign writer of the database for no longer than `timeout`. May be called again after an
     /// error.
     pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, MutationError> {
         match &mut self.files {
             Files::OneByOne { view, seen } => {
-                let now = seen.walk_again(&self.source)?;
+                let mut now = seen.walk_again(&self.source)?;
                 let path = self.folder.path();
-                let retaken = tree::retake(*view, seen, &now, &self.source, path)?;
+                let retaken = if self.beside {
+                    tree::retake_in_use(*view, seen, &mut now, &self.source, path)?
+                } else {
+                    tree::retake(*view, seen, &now, &self.source, path)?
+                };
                 *seen = now;
                 let Some(database_folder) = seen.get(Path::new(DATABASE_DIR)) else {
                     self.database.take(timeout)?;
@@ -170,56 +181,13 @@ impl Staged {
         self.database.wait_for_turn(deadline)
     }
 
-    /// Leaves what is at the tree's path alone from now on: it may be another tree's only place.
-    pub(super) fn keep(&mut self) {
-        self.folder.keep();
+    /// What removes the tree when it is dropped.
+    pub(super) fn scratch_mut(&mut self) -> &mut Scratch {
+        &mut self.folder
     }
 
-    /// Lets what is at the tree's path go when this is dropped, after all.
-    pub(super) fn let_go(&mut self) {
-        self.folder.let_go();
-    }
-}
-
-/// A folder that goes when it is dropped. Where it can't, the next mutation removes it.
-///
-/// It must never go with the only copy of anything: before it may get one it is kept, and let go again only when that copy
-/// is elsewhere, too.
-#[derive(Debug)]
-pub(super) struct Folder {
-    path: PathBuf,
-    is_kept: bool,
-}
-
-impl Folder {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, is_kept: false }
-    }
-
-    /// One that a dead process left. It stays.
-    pub(super) fn left(path: PathBuf) -> Self {
-        Self { path, is_kept: true }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Leaves the folder alone from now on.
-    pub(super) fn keep(&mut self) {
-        self.is_kept = true;
-    }
-
-    /// Lets it go when it is dropped, after all.
-    pub(super) fn let_go(&mut self) {
-        self.is_kept = false;
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.is_kept {
-            let _: Result<(), DiskError> = disk::remove(&self.path);
-        }
+    /// The same, when nothing is to be taken from the source any more.
+    pub(super) fn into_scratch(self) -> Scratch {
+        self.folder
     }
 }

@@ -95,10 +95,10 @@ pub(crate) fn retake_in_use(
     after: &mut Tree,
     source: &Path,
     target: &Path,
-) -> Result<(), DiskError> {
-    let (_, missed) = take_changes(view, before, after, source, Source::InUse(after), target)?;
+) -> Result<u64, DiskError> {
+    let (count, missed) = take_changes(view, before, after, source, Source::InUse(after), target)?;
     after.forget(&missed);
-    Ok(())
+    Ok(count)
 }
 
 /// Makes the clone in `target` of the tree walked `before` one of the tree walked `after`, which no request uses, durably, and

@@ -14,7 +14,7 @@ use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
-use forkpress_engine::mutation::apply::{After, Change, Overlay};
+use forkpress_engine::mutation::files::{After, Change, Overlay};
 use forkpress_engine::mutation::{self, MutationError, Prepared, Report};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::{self, Site};

@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::MutationError;
 use super::refusal::{self, Ground, Refusal, Refused, There};
-use super::staged::Folder;
+use super::scratch::Scratch;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError, step};
 use crate::site::Site;
@@ -55,7 +55,7 @@ pub enum After {
     Symlink(PathBuf),
 }
 
-/// What is to be applied, and to what. The engine asks while it holds `mutation.lock` and while requests go on.
+/// What is to be applied, and to what. The engine asks while it holds the branch's mutation lock and while requests go on.
 pub trait Overlay {
     /// What is to be changed. A path below one that is to be a file must be gone, and so must a file above one.
     ///
@@ -80,7 +80,7 @@ pub trait Overlay {
 /// Files that are staged. Removed when dropped, unless they are kept.
 #[derive(Debug)]
 pub(super) struct Files {
-    folder: Folder,
+    folder: Scratch,
     list: List,
     view: FileView,
     /// What each path was when its copy was made.
@@ -140,7 +140,7 @@ impl Files {
         }
         let to_be = changes.iter().filter(|change| change.after != After::Gone).map(|change| &*change.path);
         refusal::too_long(&site.layout, to_be).map_or(Ok(()), |refused| Err(MutationError::from(refused)))?;
-        let folder = Folder::new(folder);
+        let folder = Scratch::new(folder);
         for path in [folder.path(), &new_dir(folder.path()), &old_dir(folder.path())] {
             disk::create_folder(path)?;
         }
@@ -215,7 +215,7 @@ impl Files {
     /// The files whose folder a dead process left: they may be the only copies, so it stays.
     pub(super) fn open(view: FileView, folder: PathBuf) -> Result<Self, DiskError> {
         let list = List::read(&folder)?;
-        Ok(Self { folder: Folder::left(folder), list, view, seen: Vec::new() })
+        Ok(Self { folder: Scratch::left(folder), list, view, seen: Vec::new() })
     }
 
     /// Leaves the folder alone from now on.

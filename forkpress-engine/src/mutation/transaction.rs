@@ -1,0 +1,497 @@
+//! How a mutation runs: what it is to change, and the locks it holds meanwhile.
+//!
+//! A mutation gives branches other trees, or none, or puts files into the tree that a branch has. What a branch had goes into
+//! the operation's slot (see [`super::history`]). It holds the mutation locks of its branches from first to last, so that it
+//! prepares beside mutations of others; `mutation.lock` it holds only while it publishes.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::files::{Files, Overlay, Purpose};
+use super::history::{Entry, Operation, Sibling, some_of};
+use super::journal::{FilesChange, Move, Waiting, Way};
+use super::publish::{Publication, Published};
+use super::scratch::Scratch;
+use super::staged::Staged;
+use super::{MutationError, Recovered, Report, Source, keep, recover};
+use crate::branch::{self, Branch, BranchError};
+use crate::database::DatabaseError;
+use crate::disk;
+use crate::progress::Progress;
+use crate::site::Site;
+use forkpress_core::lock::{GATE_HOLD, Patience, Preparation, Tries};
+use forkpress_core::name::BranchName;
+use forkpress_core::record::BranchRecord;
+
+/// A mutation that is ready to be published. It holds the mutation locks of its branches; dropped, it leaves nothing behind.
+#[derive(Debug)]
+pub struct Prepared<'site> {
+    pub(super) site: &'site Site,
+    pub(super) entry: Entry,
+    pub(super) work: Work,
+    pub(super) begun: Begun,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Trees are moved, one for each of the entry's names, in their order: all of them or none.
+    Moves(Vec<Move<Incoming>>),
+    /// Files are put into the tree that a branch has.
+    Files(FilesChange, Files),
+}
+
+/// A tree that is to become a branch's.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// The branch's record afterwards.
+    pub(super) record: BranchRecord,
+    pub(super) tree: NewTree,
+}
+
+/// What such a tree is.
+#[derive(Debug)]
+pub(super) enum NewTree {
+    /// A clone of a branch, made what that is when it is published.
+    Cloned(Box<Cloned>),
+    /// One that is staged, and as it is to be.
+    Ready(Scratch),
+    /// The same, and not this mutation's to remove.
+    Adopted,
+    /// One that an operation took away, in its slot.
+    Kept,
+}
+
+/// A tree that is taken from a branch.
+#[derive(Debug)]
+pub(super) struct Cloned {
+    pub(super) staged: Staged,
+    /// What it has otherwise than that branch.
+    pub(super) files: Option<Files>,
+    pub(super) source: Origin,
+}
+
+/// A branch that is taken from: as the tree that it had then.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) name: BranchName,
+    pub(super) identity: Option<u64>,
+}
+
+/// Files to put into a tree.
+pub(super) struct Put<'a> {
+    pub(super) overlay: &'a mut dyn Overlay,
+    /// What the log calls them.
+    pub(super) word: String,
+}
+
+/// The right to prepare something, and a site that no dead process has left anything in.
+#[derive(Debug)]
+pub(super) struct Begun {
+    since: Instant,
+    pub(super) recovered: Option<Recovered>,
+    pub(super) preparation: Preparation,
+    words: String,
+}
+
+impl Begun {
+    /// Takes the mutation locks of the branches and brings what died to its end.
+    pub(super) fn begin(
+        site: &Site,
+        names: &[BranchName],
+        words: &str,
+        patience: &mut Patience<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self, MutationError> {
+        let since = Instant::now();
+        let preparation = Preparation::lock(site.layout.cow(), names, words, patience)?;
+        let mut mutation = preparation.mutation(patience)?;
+        recover::heal_conversion(site, &mut mutation, patience)?;
+        let recovered = recover::under_lock(site, &mut mutation, Some(&preparation), patience)?;
+        drop(mutation);
+        if let Some(recovered) = &recovered {
+            progress.note(&recovered.to_string());
+        }
+        Ok(Self { since, recovered, preparation, words: words.to_owned() })
+    }
+
+    /// Does something that needs space; where there is too little, drops what is kept, oldest first, and tries again.
+    fn with_room<T>(
+        &self,
+        site: &Site,
+        patience: &mut Patience<'_>,
+        action: impl FnMut() -> Result<T, MutationError>,
+    ) -> Result<T, MutationError> {
+        keep::with_room(site, action, || {
+            let _mutation = self.preparation.mutation(patience)?;
+            keep::drop_something(site)
+        })
+    }
+
+    /// Sees to it that as much of the disk is free as the site's settings ask for, as far as that can be had.
+    fn keep_disk_free(&self, site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+        keep::keep_disk_free(site, || {
+            let _mutation = self.preparation.mutation(patience)?;
+            keep::drop_something(site)
+        })
+    }
+}
+
+/// Prepares a new branch.
+pub(super) fn create<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    source: Source<'_>,
+    put: Option<Put<'_>>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let words = format!("branch create {name} from {}", source.branch);
+    let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
+    let mut entry = draft(site, Operation::Create, name, Some(source))?;
+    let put = put.map(|put| {
+        entry.with = Some(put.word);
+        put.overlay
+    });
+    let incoming = clone(site, &begun, &entry, put, patience, progress)?.incoming();
+    let moves = vec![Move { name: name.clone(), way: Way::Come(incoming) }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+}
+
+/// Prepares several new branches: one as [`create`] does, and the others as clones of that one, which nobody uses. So,
+/// however many there are, they are of one moment, and requests wait for one of them.
+pub(super) fn create_all<'site>(
+    site: &'site Site,
+    names: &[BranchName],
+    source: Source<'_>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<(Prepared<'site>, Published), MutationError> {
+    let Some((first, others)) = names.split_first() else { return Err(MutationError::NoNames) };
+    let mut seen = HashSet::new();
+    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+        return Err(MutationError::NamedTwice { name: twice.clone() });
+    }
+    let words = format!("branch create {} from {}", some_of(first, others.len()), source.branch);
+    let begun = Begun::begin(site, names, &words, patience, progress)?;
+    let mut entry = draft(site, Operation::Create, first, Some(source))?;
+    for name in others {
+        current(site, Operation::Create, name)?;
+    }
+    entry.also = others.iter().map(|name| Sibling { name: name.clone(), before: None }).collect();
+    let mut cloned = clone(site, &begun, &entry, None, patience, progress)?;
+    let refreshed = refresh(site, &begun, &mut cloned, entry.beside, patience)?;
+    let record = cloned.record();
+    let cow = site.layout.cow();
+    let paths: Vec<_> = others.iter().map(|name| cow.staged_tree(name)).collect();
+    let staged = &cloned.staged;
+    let copies = begun.with_room(site, patience, || {
+        let copies: Vec<_> = paths.iter().cloned().map(Scratch::new).collect();
+        staged.clone_to(&paths, progress)?;
+        Ok(copies)
+    })?;
+    let trees = std::iter::once(cloned.staged.into_scratch()).chain(copies).map(NewTree::Ready);
+    let incoming = |tree| Way::Come(Incoming { record: record.clone(), tree });
+    let moves = names.iter().cloned().zip(trees).map(|(name, tree)| Move { name, way: incoming(tree) }).collect();
+    Ok((Prepared { site, entry, work: Work::Moves(moves), begun }, refreshed))
+}
+
+/// Prepares another tree for a branch.
+pub(super) fn reset<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    source: Source<'_>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let words = format!("branch reset {name} from {}", source.branch);
+    let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
+    let entry = draft(site, Operation::Reset, name, Some(source))?;
+    let old = identity(site, name)?;
+    let arrival = clone(site, &begun, &entry, None, patience, progress)?.incoming();
+    let moves = vec![Move { name: name.clone(), way: Way::Exchange { old, arrival } }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+}
+
+/// Prepares to take a branch away. With `purge` nothing is kept of it.
+pub(super) fn delete<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    purge: bool,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let words = format!("branch delete {name}");
+    let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
+    let entry = draft(site, Operation::Delete, name, None)?;
+    let moves = vec![Move { name: name.clone(), way: Way::Go { old: identity(site, name)?, purge } }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+}
+
+/// Prepares to put files into the tree that a branch has.
+pub(super) fn apply<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    put: Put<'_>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let words = format!("apply {} to {name}", put.word);
+    let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
+    let mut entry = draft(site, Operation::Apply, name, None)?;
+    entry.with = Some(put.word);
+    files(site, begun, entry, put.overlay, patience)
+}
+
+/// Prepares files that are put into the tree that the entry's branch has.
+pub(super) fn files<'site>(
+    site: &'site Site,
+    begun: Begun,
+    mut entry: Entry,
+    overlay: &mut dyn Overlay,
+    patience: &mut Patience<'_>,
+) -> Result<Prepared<'site>, MutationError> {
+    let (branch, folder) = (site.layout.branch(&entry.name), site.layout.cow().staged_files(&entry.name));
+    let missing = || BranchError::Missing { name: entry.name.clone() };
+    let change = FilesChange { tree: identity(site, &entry.name)?, record: entry.before.clone().ok_or_else(missing)? };
+    begun.keep_disk_free(site, patience)?;
+    let files = begun
+        .with_room(site, patience, || Files::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply))?;
+    entry.files = true;
+    Ok(Prepared { site, entry, work: Work::Files(change, files), begun })
+}
+
+/// Prepares a tree that is ready, and in nobody's use, to become the first `main`.
+pub(super) fn adopt<'site>(
+    site: &'site Site,
+    tree: &Path,
+    patience: &mut Patience<'_>,
+) -> Result<Prepared<'site>, MutationError> {
+    let (since, main) = (Instant::now(), BranchName::main());
+    let preparation = Preparation::lock(site.layout.cow(), std::slice::from_ref(&main), "init", patience)?;
+    branch::check_storage(site)?;
+    let mut mutation = preparation.mutation(patience)?;
+    // What else is in staging stays: it may be what is to be adopted.
+    recover::finish_what_died(site, &mut mutation, patience)?;
+    drop(mutation);
+    let entry = draft(site, Operation::Create, &main, None)?;
+    disk::sync_file_system(tree)?;
+    let incoming = Incoming { record: BranchRecord::now(None, 0), tree: NewTree::Adopted };
+    let begun = Begun { since, recovered: None, preparation, words: "init".to_owned() };
+    let moves = vec![Move { name: main, way: Way::Come(incoming) }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+}
+
+/// Takes the tree of the branch that an operation is from, while requests go on.
+fn clone(
+    site: &Site,
+    begun: &Begun,
+    entry: &Entry,
+    put: Option<&mut dyn Overlay>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Cloned, MutationError> {
+    let (name, from) = (&entry.name, entry.from.clone().unwrap_or_else(BranchName::main));
+    let source = branch::show(site, &from).map_err(|source| MutationError::Source { name: from.clone(), source })?;
+    let identity = disk::identity(&source.path)?;
+    begun.keep_disk_free(site, patience)?;
+    let deadline = patience.deadline();
+    let staged =
+        begun.with_room(site, patience, || Staged::prepare(site, &source, name, entry.beside, deadline, progress))?;
+    let folder = site.layout.cow().staged_files(name);
+    let files = put.map(|overlay| {
+        begun.with_room(site, patience, || {
+            Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
+        })
+    });
+    Ok(Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } })
+}
+
+/// What an operation is as far as it is known at once. Refuses what can't be done to the branch as it is.
+pub(super) fn draft(
+    site: &Site,
+    operation: Operation,
+    name: &BranchName,
+    source: Option<Source<'_>>,
+) -> Result<Entry, MutationError> {
+    let before = current(site, operation, name)?;
+    Ok(Entry {
+        before: before.map(|branch| branch.record),
+        beside: source.is_some_and(|source| source.beside),
+        ..Entry::begin(operation, name.clone(), source.map(|source| source.branch.clone()))
+    })
+}
+
+/// The branch as it is, where an operation may change it.
+pub(super) fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, MutationError> {
+    match (operation, branch::show(site, name)) {
+        (Operation::Create, Ok(_)) => Err(MutationError::Exists { name: name.clone() }),
+        (_, Ok(branch)) => Ok(Some(branch)),
+        (Operation::Create | Operation::Undo, Err(BranchError::Missing { .. })) => Ok(None),
+        (
+            Operation::Create | Operation::Undo,
+            Err(BranchError::NoRecord { path } | BranchError::NotAFolder { path, .. }),
+        ) => Err(MutationError::InTheWay { name: name.clone(), path }),
+        (_, Err(error)) => Err(error.into()),
+    }
+}
+
+/// What tells the tree of a branch from others.
+pub(super) fn identity(site: &Site, name: &BranchName) -> Result<u64, MutationError> {
+    let missing = || BranchError::Missing { name: name.clone() };
+    Ok(disk::identity(&site.layout.branch(name))?.ok_or_else(missing)?)
+}
+
+/// Makes a clone what its source is now, while no request of that runs, unless it is taken beside them. Nobody is kept out
+/// while a foreign program is waited for.
+fn refresh(
+    site: &Site,
+    begun: &Begun,
+    clone: &mut Cloned,
+    beside: bool,
+    patience: &mut Patience<'_>,
+) -> Result<Published, MutationError> {
+    let mut tries = Tries::new(&begun.words);
+    let mut done = Published { entries: clone.staged.entries(), ..Published::default() };
+    loop {
+        let timeout = patience.deadline().remaining().min(GATE_HOLD);
+        let refreshed = if beside {
+            clone.refresh(site, timeout)
+        } else {
+            let mut mutation = begun.preparation.mutation(patience)?;
+            let from = std::slice::from_ref(&clone.source.name);
+            let Some(publish) = mutation.try_publish(from, patience, &mut tries)? else {
+                drop(mutation);
+                tries.rest(patience)?;
+                continue;
+            };
+            let refreshed = clone.refresh(site, timeout);
+            done.held += publish.held_for();
+            refreshed
+        };
+        match refreshed {
+            Err(error) if error.is_foreign_writer() && !patience.deadline().has_passed() => {
+                clone.staged.wait_for_database(patience.deadline())?;
+            }
+            refreshed => {
+                done.retaken = refreshed?;
+                return Ok(done);
+            }
+        }
+    }
+}
+
+impl Cloned {
+    /// The record of a branch that gets the tree.
+    fn record(&self) -> BranchRecord {
+        BranchRecord::now(Some(self.source.name.clone()), 0)
+    }
+
+    fn incoming(self) -> Incoming {
+        Incoming { record: self.record(), tree: NewTree::Cloned(Box::new(self)) }
+    }
+
+    /// Makes the tree what its source is now, if that still is what it was taken from, and says how many entries it took
+    /// again.
+    pub(super) fn refresh(&mut self, site: &Site, timeout: Duration) -> Result<u64, MutationError> {
+        let name = &self.source.name;
+        branch::show(site, name).map_err(|source| MutationError::Source { name: name.clone(), source })?;
+        if disk::identity(&site.layout.branch(name))? != self.source.identity {
+            return Err(MutationError::SourceReplaced { name: name.clone() });
+        }
+        self.staged.refresh(timeout)
+    }
+}
+
+impl MutationError {
+    /// Whether a program that is none of ForkPress's writes into a database just now.
+    fn is_foreign_writer(&self) -> bool {
+        matches!(self, Self::Database(DatabaseError::Busy { .. }))
+    }
+}
+
+impl Incoming {
+    /// Where the tree waits, or will.
+    pub(super) fn waits(&self) -> Waiting {
+        match self.tree {
+            NewTree::Cloned(_) | NewTree::Ready(_) | NewTree::Adopted => Waiting::Staging,
+            NewTree::Kept => Waiting::Slot,
+        }
+    }
+
+    /// What removes the tree unless it is published.
+    pub(super) fn scratch_mut(&mut self) -> Option<&mut Scratch> {
+        match &mut self.tree {
+            NewTree::Cloned(cloned) => Some(cloned.staged.scratch_mut()),
+            NewTree::Ready(scratch) => Some(scratch),
+            NewTree::Adopted | NewTree::Kept => None,
+        }
+    }
+}
+
+impl Work {
+    /// The files and folders of the trees that are clones of a branch.
+    pub(super) fn entries(&self) -> u64 {
+        let Self::Moves(moves) = self else { return 0 };
+        let entries = |one: &Move<Incoming>| match one.arrival() {
+            Some(Incoming { tree: NewTree::Cloned(cloned), .. }) => cloned.staged.entries(),
+            _ => 0,
+        };
+        moves.iter().map(entries).sum()
+    }
+
+    /// Waits until no foreign program writes into the databases that trees are taken from.
+    fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), MutationError> {
+        let Self::Moves(moves) = self else { return Ok(()) };
+        for one in moves {
+            if let Some(Incoming { tree: NewTree::Cloned(clone), .. }) = one.arrival() {
+                clone.staged.wait_for_database(patience.deadline())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Prepared<'_> {
+    /// Publishes. While requests of its branches are waited for, other mutations have their turn.
+    ///
+    /// # Errors
+    /// [`MutationError`]; locks and the database are waited for until the end of the patience.
+    pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, MutationError> {
+        // Dropped last to first: what the drop of a staged tree removes is removed under the locks.
+        let Self { mut begun, site, mut entry, mut work } = self;
+        let words = begun.words.clone();
+        let mut tries = Tries::new(&words);
+        let mut done = Published::default();
+        loop {
+            let mut mutation = begun.preparation.mutation(patience)?;
+            // Another process may have died since.
+            if let Some(finished) = recover::finish_what_died(site, &mut mutation, patience)? {
+                begun.recovered = Some(Recovered { finished: Some(finished) });
+            }
+            entry.number(site.layout.cow())?;
+            let tried = Publication { site, entry: &mut entry, work: &mut work, done: &mut done, since: begun.since }
+                .publish(&mut mutation, patience, &mut tries);
+            drop(mutation);
+            match tried {
+                Ok(true) => {
+                    let Published { generation, held, retaken, entries } = done;
+                    return Ok(Report {
+                        operation: entry,
+                        generation,
+                        held,
+                        entries,
+                        retaken,
+                        recovered: begun.recovered,
+                    });
+                }
+                Ok(false) => tries.rest(patience)?,
+                Err(error) if error.is_foreign_writer() && !patience.deadline().has_passed() => {
+                    work.wait_for_database(patience)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! To take an operation back: its branches change places, or files, with what its slot keeps.
+
+use super::MutationError;
+use super::files::Reverse;
+use super::history::{Entry, History, Operation, Sibling};
+use super::journal::{Move, Way};
+use super::transaction::{Begun, Incoming, NewTree, Prepared, Work, current, draft, files, identity};
+use crate::branch::{self, BranchError};
+use crate::progress::Progress;
+use crate::site::Site;
+use forkpress_core::lock::Patience;
+use forkpress_core::name::BranchName;
+use forkpress_core::record::BranchRecord;
+
+/// Prepares to give a branch, or those that were made together, the state back that they had before an operation.
+pub(super) fn undo<'site>(
+    site: &'site Site,
+    id: Option<u64>,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Prepared<'site>, MutationError> {
+    let cow = site.layout.cow();
+    let words = id.map_or("undo".to_owned(), |id| format!("undo {id}"));
+    let names_of = |entry: &Entry| entry.names().cloned().collect::<Vec<_>>();
+    loop {
+        // Which branches these are, the log tells, and they have to be locked before it counts.
+        let names = History::read(cow)?.to_undo(id).map(names_of).unwrap_or_default();
+        let begun = Begun::begin(site, &names, &words, patience, progress)?;
+        let history = History::read(cow)?;
+        let undone = history.to_undo(id)?;
+        if names_of(undone) != names {
+            continue;
+        }
+        if undone.before.is_none() && undone.name.is_main() {
+            return Err(MutationError::DeleteMain);
+        }
+        if !history.is_kept(cow, undone) {
+            return Err(MutationError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) });
+        }
+        return prepare(site, undone, begun, patience);
+    }
+}
+
+fn prepare<'site>(
+    site: &'site Site,
+    undone: &Entry,
+    begun: Begun,
+    patience: &mut Patience<'_>,
+) -> Result<Prepared<'site>, MutationError> {
+    if undone.files {
+        let mut reverse = Reverse::of(site.layout.cow().kept_tree(undone.slot))?;
+        let entry = backward(site, undone, &undone.name, Vec::new())?;
+        return files(site, begun, entry, &mut reverse, patience);
+    }
+    let mut moves = Vec::new();
+    for (name, before) in undone.befores() {
+        moves.extend(way_back(site, undone, name, before)?.map(|way| Move { name: name.clone(), way }));
+    }
+    let Some((first, others)) = moves.split_first() else {
+        return Err(BranchError::Missing { name: undone.name.clone() }.into());
+    };
+    let entry = backward(site, undone, &first.name, others.iter().map(|other| other.name.clone()).collect())?;
+    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+}
+
+/// What is to become of a branch; none where an operation made it, with others, and it has been deleted since.
+fn way_back(
+    site: &Site,
+    undone: &Entry,
+    name: &BranchName,
+    before: Option<&BranchRecord>,
+) -> Result<Option<Way<Incoming>>, MutationError> {
+    let kept = || before.cloned().map(|record| Incoming { record, tree: NewTree::Kept });
+    // Branches that come together are new ones: where somebody made one of them since, none comes.
+    let together = if undone.also.is_empty() || before.is_none() { Operation::Undo } else { Operation::Create };
+    Ok(match (current(site, together, name)?.is_some(), kept()) {
+        (false, Some(arrival)) => Some(Way::Come(arrival)),
+        (true, Some(arrival)) => Some(Way::Exchange { old: identity(site, name)?, arrival }),
+        (true, None) => Some(Way::Go { old: identity(site, name)?, purge: false }),
+        (false, None) => None,
+    })
+}
+
+/// What the log will have of it.
+fn backward(site: &Site, undone: &Entry, name: &BranchName, others: Vec<BranchName>) -> Result<Entry, MutationError> {
+    let also = others.into_iter().map(|name| Ok(Sibling { before: branch_record(site, &name)?, name }));
+    Ok(Entry {
+        undoes: Some(undone.id),
+        slot: undone.slot,
+        also: also.collect::<Result<_, MutationError>>()?,
+        ..draft(site, Operation::Undo, name, None)?
+    })
+}
+
+fn branch_record(site: &Site, name: &BranchName) -> Result<Option<BranchRecord>, MutationError> {
+    match branch::show(site, name) {
+        Ok(branch) => Ok(Some(branch.record)),
+        Err(BranchError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
