@@ -1,5 +1,6 @@
 //! Mutations on real file systems. Needs root for all but the plain folder; says `SKIPPED:` where a mount is not to be had.
 
+mod beside;
 #[allow(dead_code, reason = "the crash tests need more of it")]
 mod place;
 mod world;

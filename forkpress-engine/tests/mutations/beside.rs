@@ -1,0 +1,283 @@
+//! Mutations beside each other, each in a process of its own.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::note::CommandNote;
+use forkpress_core::lock::{
+    BranchFiles, Lifecycle, LockError, OperationsFiles, Patience, SharedBranch, SharedOperations,
+};
+use forkpress_core::name::BranchName;
+use forkpress_engine::branch;
+use forkpress_engine::config::FileView;
+use forkpress_engine::mutation::history::History;
+use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::progress::Silent;
+use forkpress_engine::site::Site;
+
+use crate::place::{Kind, Place};
+use crate::world::{Edits, Other, World, files, listen, my_place, name, patience, tell};
+
+/// What another process does in the order of the lines it is told. It answers each with `done` or with what failed.
+const ROLE: &str = "beside::does_as_it_is_told";
+
+fn world() -> World {
+    World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        for number in 0..20 {
+            fs::write(main.join(format!("file-{number}")), vec![number; 1000]).unwrap();
+        }
+    })
+}
+
+fn other(world: &World) -> Other {
+    let mut other = Other::start(ROLE, world.site.layout.work_dir());
+    other.hears("ready");
+    other
+}
+
+impl Other {
+    fn does(&mut self, line: &str) {
+        self.say(line);
+        self.hears("done");
+    }
+
+    fn fails(&mut self, line: &str, why: &str) {
+        self.say(line);
+        self.hears(why);
+    }
+}
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn does_as_it_is_told() {
+    let site = Site::open(&my_place()).unwrap();
+    let mut prepared = None;
+    tell("ready");
+    // A line at a time: what a line asks for may read the next one.
+    let next = || std::io::stdin().lines().next()?.ok();
+    while let Some(line) = next() {
+        let words: Vec<_> = line.split(' ').collect();
+        let mut waits = Patience::new(Deadline::NEVER, |_| tell("waits"));
+        let done: Result<(), MutationError> = match words[..] {
+            ["prepare", "create", branch, from] => {
+                mutation::prepare_create(&site, &name(branch), &name(from), &mut waits, &Silent)
+                    .map(|it| prepared = Some(it))
+            }
+            ["prepare", "apply", branch, file] => {
+                let edits = &mut Edits::of(&[(file, None, Some("new"))]);
+                mutation::prepare_apply(&site, &name(branch), edits, "word", &mut waits, &Silent)
+                    .map(|it| prepared = Some(it))
+            }
+            ["publish"] => prepared.take().unwrap().publish(&mut waits).map(drop),
+            ["delete", branch] => mutation::delete(&site, &name(branch), false, &mut waits, &Silent).map(drop),
+            // A request of a branch, until the next line.
+            ["be", "in", branch] => {
+                let (cow, branch) = (site.layout.cow(), name(branch));
+                let _note = CommandNote::program(cow, &branch, "slow").inspect(CommandNote::serve);
+                let operations = Arc::new(OperationsFiles::open(cow).unwrap());
+                let shared = SharedOperations::lock(&operations, Deadline::NEVER, None).unwrap();
+                let lock = Arc::new(BranchFiles::open(cow, &branch).unwrap());
+                let _lock = SharedBranch::lock(&shared, &lock, Deadline::NEVER, true).unwrap();
+                tell("done");
+                assert!(listen());
+                Ok(())
+            }
+            _ => panic!("{line}"),
+        };
+        match done {
+            Ok(()) => tell("done"),
+            Err(error) => tell(&format!("failed: {error}")),
+        }
+    }
+}
+
+#[test]
+fn mutations_of_other_branches_go_on_while_one_is_prepared() {
+    let world = world();
+    world.create("reset").unwrap();
+    world.create("gone").unwrap();
+    let mut other = other(&world);
+    other.does("prepare create x main");
+    world.create("y").unwrap();
+    world.create_all(&["p", "q"]).unwrap();
+    world.reset("reset", "main", false).unwrap();
+    world.apply("y", &mut Edits::of(&[("new", None, Some("new"))])).unwrap();
+    world.delete("gone").unwrap();
+    world.undo(None).unwrap();
+    keep::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
+    assert_eq!(world.branches(), ["main", "gone", "p", "q", "reset", "y"]);
+    other.does("publish");
+    assert_eq!(files(&world.path("x")), files(&world.path("main")));
+    let entries = History::read(world.site.layout.cow()).unwrap().entries;
+    let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>(), "each publish has a number of its own");
+    assert_eq!(entries.last().unwrap().to_string(), "create x from main");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn two_mutations_of_one_branch_follow_each_other() {
+    let world = world();
+    let mut other = other(&world);
+    other.does("prepare create x main");
+    let mut now = Patience::silent(Deadline::NOW);
+    let created = mutation::create(&world.site, &name("x"), &BranchName::main(), &mut now, &Silent);
+    let Err(MutationError::Lock(LockError::Timeout(busy))) = created else { panic!("{created:?}") };
+    assert!(busy.to_string().contains("x.mutation is held by process"), "{busy}");
+    assert!(busy.to_string().contains("branch create x from main"), "{busy}");
+    let created = mutation::create_all(&world.site, &[name("w"), name("x")], &BranchName::main(), &mut now, &Silent);
+    assert!(matches!(created, Err(MutationError::Lock(LockError::Timeout(_)))), "{created:?}");
+    assert_eq!(world.branches(), ["main"]);
+    other.does("publish");
+    assert!(matches!(world.create("x"), Err(MutationError::Exists { .. })));
+}
+
+#[test]
+fn what_became_of_the_source_meanwhile_is_seen() {
+    let world = world();
+    world.create("source").unwrap();
+    let mut other = other(&world);
+    other.does("prepare create x source");
+    world.reset("source", "main", false).unwrap();
+    other.fails("publish", "failed: branch 'source' got other files while it was copied");
+    other.does("prepare create x source");
+    world.apply("source", &mut Edits::of(&[("new", None, Some("new"))])).unwrap();
+    other.does("publish");
+    assert_eq!(files(&world.path("x"))["new"], "new", "other files are taken again");
+    other.does("prepare create y source");
+    world.delete("source").unwrap();
+    other.fails("publish", "failed: cannot take the branch 'source' as the source");
+    other.does("prepare create y main");
+    fs::create_dir(world.path("y")).unwrap();
+    other.fails("publish", "is in the way of the new branch 'y'");
+}
+
+#[test]
+fn only_what_a_dead_process_prepared_is_thrown_away() {
+    let world = world();
+    let (mut living, mut dead) = (other(&world), other(&world));
+    living.does("prepare create living main");
+    dead.does("prepare create dead main");
+    let staged = |branch: &str| world.site.layout.cow().staged_tree(&name(branch));
+    assert!(!mutation::is_unfinished(&world.site).unwrap(), "a server has nothing to end");
+    drop(dead);
+    assert!(mutation::is_unfinished(&world.site).unwrap());
+    assert_eq!(mutation::leftovers(&world.site).unwrap(), ["1 tree that was staged"]);
+    let recovered = mutation::recover(&world.site, &mut patience()).unwrap();
+    assert!(recovered.is_some());
+    assert!(!staged("dead").exists() && staged("living").exists());
+    assert!(!mutation::is_unfinished(&world.site).unwrap());
+    world.create("another").unwrap();
+    assert!(staged("living").exists());
+    living.does("publish");
+    assert_eq!(world.branches(), ["main", "another", "living"]);
+}
+
+#[test]
+fn what_is_of_the_whole_site_waits_for_what_is_prepared_and_keeps_new_ones_out() {
+    let world = world();
+    let cow = world.site.layout.cow();
+    let mut now = Patience::silent(Deadline::NOW);
+    let mut other = other(&world);
+    other.does("prepare create x main");
+    {
+        let lifecycle = Lifecycle::lock(cow, "test", &mut now).unwrap();
+        let taken = lifecycle.mutation(cow, "test", &mut now);
+        let Err(LockError::Timeout(busy)) = taken else { panic!("{taken:?}") };
+        assert!(busy.to_string().starts_with("prepare.lock is held by process"), "{busy}");
+    }
+    other.does("publish");
+    {
+        let lifecycle = Lifecycle::lock(cow, "test", &mut now).unwrap();
+        let _whole = lifecycle.mutation(cow, "test", &mut now).unwrap();
+        other.say("prepare create y main");
+        other.hears("waits");
+    }
+    other.hears("done");
+    other.does("publish");
+    assert_eq!(world.branches(), ["main", "x", "y"]);
+}
+
+#[test]
+fn a_mutation_that_waits_for_requests_of_its_branch_holds_up_no_other() {
+    let world = world();
+    world.create("a").unwrap();
+    world.create("b").unwrap();
+    let (mut request, mut waiting) = (other(&world), other(&world));
+    request.does("be in a");
+    waiting.say("delete a");
+    waiting.hears("waits");
+    for round in 0..3 {
+        world.create(&format!("c{round}")).unwrap();
+    }
+    world.delete("b").unwrap();
+    world.undo(None).unwrap();
+    assert!(world.branches().contains(&"a".to_owned()), "its request still runs");
+    request.say("end");
+    waiting.hears("done");
+    assert!(!world.branches().contains(&"a".to_owned()));
+}
+
+#[test]
+fn what_another_process_left_half_published_is_finished_before_the_own_publish() {
+    let world = world();
+    world.create("a").unwrap();
+    let mut other = other(&world);
+    other.does("prepare create x main");
+    // As one leaves it that died once the trees were moved.
+    let cow = world.site.layout.cow();
+    let record = branch::show(&world.site, &name("a")).unwrap().record;
+    let deleted = world.delete("a").unwrap();
+    let log = fs::read_to_string(cow.log_entry(deleted.operation.id)).unwrap();
+    fs::remove_file(cow.log_entry(deleted.operation.id)).unwrap();
+    let entry: String = log.lines().take_while(|line| !line.starts_with('[')).map(|line| format!("{line}\n")).collect();
+    let before: String = record.to_toml();
+    fs::write(
+        cow.intent(),
+        format!(
+            "[entry]\n{entry}[entry.before]\n{before}[[change.moves]]\nname = 'a'\n[change.moves.way.go]\nold = 1\n\
+             purge = false\n"
+        ),
+    )
+    .unwrap();
+    other.does("publish");
+    assert_eq!(world.branches(), ["main", "x"]);
+    let log: Vec<_> = History::read(cow).unwrap().entries.iter().map(ToString::to_string).collect();
+    assert_eq!(log[log.len() - 2..], ["delete a", "create x from main"]);
+    assert!(!cow.intent().exists());
+}
+
+#[test]
+fn a_push_is_prepared_beside_a_create_of_another_branch_on_each_file_system() {
+    for (kind, view) in [(Kind::Xfs, FileView::Reflink), (Kind::Btrfs, FileView::BtrfsSnapshot)] {
+        let Some(place) = Place::of(kind) else { continue };
+        let world = World::new(place, view, |_| ());
+        world.create("a").unwrap();
+        let mut other = other(&world);
+        other.does("prepare apply a pushed");
+        world.create("b").unwrap();
+        world.reset("b", "a", false).unwrap();
+        other.does("publish");
+        assert_eq!(files(&world.path("a"))["pushed"], "new");
+        assert!(!world.path("b").join("pushed").exists());
+    }
+}
+
+#[test]
+fn ten_creates_at_once_are_ten_branches() {
+    let world = world();
+    let mut others: Vec<_> = (0..10).map(|_| Other::start("creates_when_told", world.site.layout.work_dir())).collect();
+    others.iter_mut().for_each(|other| other.hears("ready"));
+    others.iter_mut().for_each(|other| other.say("go"));
+    others.into_iter().for_each(Other::wait);
+    let branches = world.branches();
+    assert_eq!(branches.len(), 11);
+    for branch in &branches {
+        assert_eq!(files(&world.path(branch)), files(&world.path("main")));
+    }
+    let ids: Vec<_> = History::read(world.site.layout.cow()).unwrap().entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, (1..=11).collect::<Vec<_>>());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
