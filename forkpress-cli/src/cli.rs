@@ -1,4 +1,4 @@
-//! What can be typed. Parsing checks and names it; nothing here acts.
+//! The command line. Parsing checks what was typed and names it; nothing here acts.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Say which site is meant, and which git commands are run
+    /// Say which site is used, and which git commands are run
     #[arg(long, short, global = true, hide = true)]
     pub verbose: bool,
 }
@@ -53,12 +53,12 @@ pub enum Command {
   forkpress init --site-title 'Shop' --admin-password 'correct horse'
   forkpress init --wordpress ~/sites/shop        take the files of a WordPress that uses SQLite
   forkpress init --wordpress wordpress.zip --file-view file-copy
-  forkpress init --work-dir ~/sites/new/.forkpress     folders that lack are made
+  forkpress init --work-dir ~/sites/new/.forkpress     missing folders are made
   pass show shop | forkpress init --admin-password-stdin
 
-Others on this machine can see the arguments of a command while it runs: a password is better given on standard input, or
-in the variable FORKPRESS_ADMIN_PASSWORD.
-What init makes is removed again if it fails or is interrupted.")]
+Others on this machine can see the arguments of a command while it runs. So give a password on standard input, or in the
+variable FORKPRESS_ADMIN_PASSWORD.
+If init fails or is interrupted, it removes what it made.")]
     Init(InitArgs),
     /// Serve the site in the background
     #[command(after_help = "Examples:
@@ -67,15 +67,15 @@ What init makes is removed again if it fails or is interrupted.")]
   forkpress serve --php /usr/bin/php8.3
   FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask for the password in wp-admin, and for the token in pushes
 
-Success is reported when the front page answers. 'forkpress stop' ends the server, 'forkpress logs' shows what it did.
-A site that is served already stays served, and its address is printed.")]
+The command ends when the front page answers. 'forkpress stop' ends the server. 'forkpress logs' shows what it did.
+If the site is served already, the command prints its address and changes nothing.")]
     Serve(ServeArgs),
     /// Serve the site in the foreground, until Ctrl-C
     #[command(after_help = "Examples:
   forkpress start
   forkpress start --host 0.0.0.0 --root-host wp.example.test
 
-Ctrl-C lets the running requests end; a second one does not.")]
+Ctrl-C waits for running requests to end. A second Ctrl-C does not wait.")]
     Start(StartArgs),
     /// Stop the server of this site
     #[command(after_help = "Examples:
@@ -84,82 +84,83 @@ Ctrl-C lets the running requests end; a second one does not.")]
   forkpress stop --timeout 60      give running requests a minute
   forkpress stop --force           give them no time")]
     Stop(StopArgs),
-    /// Look at the servers of this user
+    /// List the servers of this user
     #[command(subcommand, arg_required_else_help = true)]
     Server(ServerCommand),
     /// List, show, create, reset and delete branches
     #[command(subcommand, arg_required_else_help = true, alias = "branchctl")]
     Branch(BranchCommand),
-    /// List what changed the branches: what, when, by whom, for how long
+    /// List the operations on branches: what, when, by whom, for how long
     #[command(after_help = "Examples:
   forkpress log
   forkpress log -n 5
   forkpress log --json | jq '.[] | select(.kept)'")]
     Log(LogArgs),
-    /// Take a create, a reset, a delete or a push back: the newest that is in force, or the one with a number
+    /// Undo the newest create, reset, delete or push, or the operation with a number
     #[command(after_help = "Examples:
-  forkpress undo          again and again: further and further back
-  forkpress undo 7        take operation 7 of 'forkpress log' back
-  forkpress undo 8        if 8 is an undo: do what it took back once more
+  forkpress undo          undo the newest operation; type it again to go further back
+  forkpress undo 7        undo operation 7 of 'forkpress log'
+  forkpress undo 8        if 8 is an undo: redo what it undid
 
-What the branch has now is kept in turn, so an undo can be undone. What is kept, and for how long, is [keep] in site.toml.")]
+What the branch has now is kept in turn, so an undo can be undone. [keep] in site.toml sets the bounds.")]
     Undo(UndoArgs),
     /// Remove what is kept for 'undo' beyond the bounds in site.toml
     #[command(after_help = "Examples:
   forkpress gc --dry-run
   forkpress gc
 
-Every command that changes a branch does the same afterwards, in the background.")]
+Every command that changes a branch does the same in the background.")]
     Gc(GcArgs),
-    /// Look at, mount, detach, compact, grow and convert what the branches are stored in
+    /// Show, mount, detach, compact, grow and convert the storage of the branches
     #[command(subcommand, arg_required_else_help = true)]
     Storage(StorageCommand),
-    /// Find what is wrong, and mend it
+    /// Find problems, and fix them
     #[command(subcommand, arg_required_else_help = true)]
     Doctor(DoctorCommand),
-    /// Run a program in a branch's folder, as a request would: no mutation changes that branch while it runs
+    /// Run a program in a branch's folder: no forkpress command changes that branch while it runs
     #[command(after_help = "Examples:
   forkpress exec main -- wp plugin list
   forkpress exec marketing -- php -r 'echo getcwd(), PHP_EOL;'
   forkpress exec main -- sh -c 'grep -r TODO wp-content | head'
   forkpress exec --no-lock marketing -- bash
 
-The program finds HTTP_HOST and FORKPRESS_BRANCH in its environment. Its exit status is forkpress's own, or 128 and the
-number of the signal that ended it. It must not run a forkpress command that changes or clones its own branch: that would wait for it.")]
+The program counts as a request of the branch. It finds HTTP_HOST and FORKPRESS_BRANCH in its environment.
+It must not run a forkpress command that changes or clones its own branch: that command would wait for the program.
+The exit status is the program's, or 128 plus the number of the signal that ended it.")]
     Exec(ExecArgs),
-    /// Show what goes on: requests, locks, operations
+    /// Show requests, locks and operations
     #[command(after_help = "Examples:
   forkpress top
   forkpress top --json | jq '.requests[] | select(.age_seconds > 1)'
 
-On a terminal it refreshes each second, until q or Ctrl-C. Elsewhere, and with --json, it says once what is the case.")]
+On a terminal it refreshes each second, until q or Ctrl-C. Elsewhere, and with --json, it prints once.")]
     Top,
-    /// Check a site out with git: its files and its database as text
+    /// Check out a site with git: its files, and its database as text
     #[command(after_help = "Examples:
-  forkpress clone                                              the site that the current folder lies in, into ./site
+  forkpress clone                                              the site around the current folder, into ./site
   forkpress clone http://wp.localhost:18080/site.git shop
   forkpress clone --work-dir ~/shop/.forkpress ~/checkout
 
-The site must be served. The checkout is an ordinary one: 'git clone' with that address does the same.")]
+The site must be served. The checkout is ordinary Git: 'git clone' with that address does the same.")]
     Clone(CloneArgs),
-    /// Commit all that changed in a checkout and push it: its branch on the site shows it at once
+    /// Commit all changes of a checkout and push them: the branch on the site shows them at once
     #[command(
         alias = "push",
         after_help = "Examples:
   forkpress commit -m 'Larger headline'
   forkpress commit -m 'Larger headline' ~/checkout
 
-A branch that the site does not have yet is created there, from the branch that its commits come from.
-Only what is in wordpress/ is taken; database.sql is there to be read.
-All that is new is added, but for what .gitignore and .git/info/exclude name. The hooks of the checkout are run."
+If the site does not have the branch yet, it is created there, from the branch that its commits come from.
+Only what is in wordpress/ reaches the site; database.sql is there to be read.
+New files are added, except those that .gitignore and .git/info/exclude name. The hooks of the checkout are run."
     )]
     Commit(CommitArgs),
-    /// Bring a checkout up to date with its branch on the site; what is not pushed stays on top
+    /// Update a checkout from its branch on the site; commits that are not pushed stay on top
     #[command(after_help = "Examples:
   forkpress pull
   forkpress pull ~/checkout")]
     Pull(PullArgs),
-    /// Make branches of the site and a worktree for each, for as many agents; or take them away again
+    /// Make branches of the site with a worktree each, for agents; or remove them
     #[command(after_help = "Examples:
   forkpress agents --count 3                     agent-1 to agent-3, worktrees in ./agents
   forkpress agents --count 5                     the same three, and two more
@@ -167,17 +168,17 @@ All that is new is added, but for what .gitignore and .git/info/exclude name. Th
   forkpress agents --json | jq -r '.[].worktree'
   forkpress agents --remove
 
-DIR is a checkout, made where there is none. Agents that are there are used again, as they are; only what --count asks
-for beyond them is made, and numbers go on after those that are there. If anything fails or is
-interrupted, what was made is removed again.
---remove leaves what holds work, and names it: files that are not committed, commits that are not pushed, and changes of
-a branch on the site that main has not. 'forkpress undo' brings back a branch that was removed.")]
+DIR is a checkout. It is made if there is none.
+Existing agents are used again, as they are. Only those missing up to --count are made, and numbers continue.
+If anything fails or is interrupted, what was made is removed again.
+--remove keeps agents that hold work, and names them. Work is: files that are not committed, commits that are not
+pushed, and changes of a branch on the site that main does not have. 'forkpress undo' brings back a removed branch.")]
     Agents(AgentsArgs),
     /// Create branches from a checkout; print the token of the site's Git repository
     #[command(
         subcommand,
         arg_required_else_help = true,
-        after_help = "Anything else is for your own git, in the current folder: 'forkpress git status' is 'git status'."
+        after_help = "All else goes to your own git, in the current folder: 'forkpress git status' is 'git status'."
     )]
     Git(GitCommand),
     /// Show the logs of the site
@@ -185,10 +186,10 @@ a branch on the site that main has not. 'forkpress undo' brings back a branch th
   forkpress logs
   forkpress logs --file wp -n 20
   forkpress logs --file php --follow
-  forkpress logs --file gc            what was removed of what 'undo' could have brought back, and why
+  forkpress logs --file gc            what was removed that 'undo' could have brought back, and why
   forkpress logs --paths              where each log is, and what it is
 
-Control characters are shown as what they are, such as \\u{1b}, also where the output goes to a file.
+Control characters are made visible, such as \\u{1b}, also where the output goes to a file.
 With --json each line is an object with 'file' and 'line'.")]
     Logs(LogsArgs),
     /// Print a completion script for a shell
@@ -200,16 +201,16 @@ With --json each line is an object with 'file' and 'line'.")]
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Answers a request to the site's Git repository, which it finds in its environment as CGI has it
+    /// Answers a CGI request to the site's Git repository
     #[command(name = "__git-http", hide = true)]
     GitHttp,
-    /// Does what Git runs as a hook
+    /// Runs as a hook of the site's Git repository
     #[command(name = "__git-hook", hide = true)]
     GitHook {
         #[arg(value_enum)]
         hook: GitHook,
     },
-    /// Removes what a command has left
+    /// Removes what a command left to be removed
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
     /// Makes spares for a server
@@ -227,7 +228,7 @@ With --json each line is an object with 'file' and 'line'.")]
 /// A hook of the repository of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GitHook {
-    /// Decides whether a push is let in
+    /// Decides whether a push is accepted
     PreReceive,
     /// Does the updates of a push
     ProcReceive,
@@ -235,11 +236,11 @@ pub enum GitHook {
 
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Password of the user 'admin' [default: that in FORKPRESS_ADMIN_PASSWORD, else a random one, printed once]
+    /// Password of the user 'admin' [default: FORKPRESS_ADMIN_PASSWORD, else a random one, printed once]
     #[arg(long, value_name = "PASSWORD", value_parser = parse_password)]
     pub admin_password: Option<String>,
 
-    /// Read that password from standard input, a pipe or a file: its first line
+    /// Read that password from the first line of standard input
     #[arg(long, conflicts_with = "admin_password")]
     pub admin_password_stdin: bool,
 
@@ -252,7 +253,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "VIEW")]
     pub file_view: Option<FileView>,
 
-    /// A WordPress with the SQLite driver in it, a folder or a ZIP file [default: the one in this program]
+    /// A WordPress with the SQLite driver, as a folder or a ZIP file [default: the one in this program]
     #[arg(long, value_name = "DIR|ZIP")]
     pub wordpress: Option<PathBuf>,
 
@@ -260,11 +261,11 @@ pub struct InitArgs {
     #[arg(long, value_enum, default_value_t = Strategy::Cow)]
     pub strategy: Strategy,
 
-    /// Host name of 'main'; a branch is one label below it
+    /// Host name of 'main'; a branch's is one label below it
     #[arg(long, value_name = "HOST", default_value = "wp.localhost", value_parser = parse_root_host)]
     pub root_host: String,
 
-    /// Port to serve the site at
+    /// Port to serve the site on
     #[arg(long, default_value_t = 18080, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
 
@@ -288,11 +289,11 @@ pub struct PhpArgs {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Address to listen at
+    /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     pub host: std::net::IpAddr,
 
-    /// Port to listen at [default: the site's, from init]
+    /// Port to listen on [default: the site's, from init]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
@@ -321,7 +322,7 @@ pub struct StartArgs {
     #[command(flatten)]
     pub serve: ServeArgs,
 
-    /// Leave the terminal and tell standard output how starting went
+    /// Leave the terminal, and say on standard output how the start went
     #[arg(long, hide = true)]
     pub detached: bool,
 }
@@ -332,11 +333,11 @@ pub struct StopArgs {
     #[arg(long)]
     pub all: bool,
 
-    /// Stop the server with this process id, which 'server list' shows
+    /// Stop the server with this process id, as 'server list' shows it
     #[arg(long, hide = true, conflicts_with = "all")]
     pub pid: Option<u32>,
 
-    /// How long running requests may still take before they are killed
+    /// How long to wait for running requests before they are killed
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     pub timeout: Duration,
 
@@ -347,7 +348,7 @@ pub struct StopArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ServerCommand {
-    /// List the servers that run
+    /// List the running servers
     #[command(after_help = "Examples:
   forkpress server list
   forkpress server list --json | jq -r '.[].url'")]
@@ -368,10 +369,10 @@ pub enum BranchCommand {
   forkpress branch list --bytes
   forkpress branch list --json | jq -r '.[].name'
 
-To tell what a branch holds, every file of it is looked at: where there are more than 20 branches, only --bytes does that.
-'forkpress branch show' tells it of one.")]
+The list says how many bytes each branch holds. Every file is looked at for that, so with more than 20 branches it does
+so only with --bytes. 'forkpress branch show' says it of one branch.")]
     List {
-        /// Tell what each branch holds, however many there are
+        /// Say how many bytes each branch holds, however many branches there are
         #[arg(long)]
         bytes: bool,
     },
@@ -379,36 +380,36 @@ To tell what a branch holds, every file of it is looked at: where there are more
     #[command(after_help = "Examples:
   forkpress branch show main
   forkpress branch show marketing --json
-  forkpress branch show                  the one that the current folder, or its checkout, belongs to")]
+  forkpress branch show                  the branch that the current folder, or its checkout, belongs to")]
     Show {
         /// The branch [default: the one that the current folder belongs to]
         name: Option<BranchName>,
     },
-    /// Show a branch, or the one that the current folder belongs to, or all
+    /// Show a branch [default: that of the current folder, else all]
     #[command(hide = true)]
     Status {
         /// The branch
         name: Option<BranchName>,
     },
-    /// Create branches: files and database of another one
+    /// Create branches, with the files and the database of another one
     #[command(after_help = "Examples:
   forkpress branch create marketing
   forkpress branch create headline-2 headline-3 --from marketing
-  forkpress branch create marketing --wait               and have its first page ready
-  forkpress branch create --count 10 --prefix agent      agent-1 to agent-10, or on from the highest there is
+  forkpress branch create marketing --wait               and wait until its first page is ready
+  forkpress branch create --count 10 --prefix agent      agent-1 to agent-10, or on from the highest number
 
-Several branches are created all or not at all, and 'forkpress undo' takes them all back.")]
+Several branches are created all or not at all. 'forkpress undo' undoes them all.")]
     Create {
         /// The new branches: lower-case letters, digits, '-' and '_'
         #[arg(required_unless_present = "count", value_name = "NAME")]
         names: Vec<BranchName>,
-        /// Create so many branches, called by a prefix and a number
+        /// Create this many branches, named with a prefix and a number
         #[arg(long, requires = "prefix", conflicts_with = "names", value_parser = clap::value_parser!(u16).range(1..))]
         count: Option<u16>,
-        /// What their names begin with
+        /// The prefix of their names
         #[arg(long, requires = "count")]
         prefix: Option<String>,
-        /// The branch to take from
+        /// The branch to clone
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
         #[command(flatten)]
@@ -416,7 +417,7 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Give a branch the files and the database of another one; 'forkpress undo' gives it back what it had
+    /// Give a branch the files and the database of another one; 'forkpress undo' undoes it
     #[command(
         visible_alias = "rollback",
         after_help = "Examples:
@@ -426,10 +427,10 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
     Reset {
         /// The branch to reset
         name: BranchName,
-        /// The branch to take from
+        /// The branch to clone
         #[arg(long, value_name = "BRANCH")]
         from: BranchName,
-        /// Reset main, too
+        /// Allow a reset of main
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -437,18 +438,18 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Delete a branch, files and database; 'forkpress undo' brings it back
+    /// Delete a branch, its files and its database; 'forkpress undo' brings it back
     #[command(
         visible_alias = "rm",
         after_help = "Examples:
   forkpress branch delete marketing
   forkpress branch rm marketing --timeout 5
-  forkpress branch delete marketing --purge     keep nothing to undo it with"
+  forkpress branch delete marketing --purge     keep nothing: it can't be undone"
     )]
     Delete {
         /// The branch
         name: BranchName,
-        /// Keep nothing: there is no way back
+        /// Keep nothing: the delete can't be undone
         #[arg(long)]
         purge: bool,
         #[command(flatten)]
@@ -458,12 +459,12 @@ Several branches are created all or not at all, and 'forkpress undo' takes them 
 
 #[derive(Debug, Subcommand)]
 pub enum StorageCommand {
-    /// Say where the branches are, who holds the locks, and what an image holds
+    /// Show where the branches are, who holds the locks, and how full an image is
     #[command(after_help = "Examples:
   forkpress storage status
   forkpress storage status --json | jq .image.reclaimable_bytes")]
     Status,
-    /// Mount the image; 'forkpress serve' does that by itself
+    /// Mount the image; 'forkpress serve' does so by itself
     #[command(after_help = "Examples:
   forkpress storage mount
   forkpress storage mount --json | jq -r .mount")]
@@ -471,31 +472,31 @@ pub enum StorageCommand {
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Unmount the image; 'forkpress stop' does that by itself
+    /// Unmount the image; 'forkpress stop' does so by itself
     #[command(after_help = "Examples:
   forkpress storage detach
-  forkpress storage detach --force      even where programs have files in it open
+  forkpress storage detach --force      even if programs have files in it open
 
-It stays detached until 'forkpress serve' or 'forkpress storage mount'.")]
+The image stays detached until 'forkpress serve' or 'forkpress storage mount'.")]
     Detach {
-        /// Take it away from programs that have files in it open, and from a server
+        /// Detach it even if programs, or a server, have files in it open
         #[arg(long)]
         force: bool,
-        /// Let the server run: it answers 503 until 'storage mount'
+        /// Keep the server running: it answers 503 until 'storage mount'
         #[arg(long, hide = true)]
         keep_server: bool,
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Give the space that deleted files had in the image back to the disk
+    /// Give the space of deleted files in the image back to the disk
     #[command(after_help = "Examples:
   forkpress storage compact
-  forkpress storage compact --keep-server     it answers 503 until 'forkpress storage mount'
+  forkpress storage compact --keep-server     the server answers 503 until 'forkpress storage mount'
 
-Stops the server and leaves the image detached, until 'forkpress serve' or 'forkpress storage mount'.
-Where a site has no image there is nothing to compact, which is no failure.")]
+The command stops the server and leaves the image detached until 'forkpress serve' or 'forkpress storage mount'.
+If the site has no image, there is nothing to do, and that is no failure.")]
     Compact {
-        /// Let the server run
+        /// Keep the server running
         #[arg(long)]
         keep_server: bool,
         #[command(flatten)]
@@ -505,19 +506,19 @@ Where a site has no image there is nothing to compact, which is no failure.")]
     #[command(after_help = "Examples:
   forkpress storage grow 200G")]
     Grow {
-        /// Its new size: a number with K, M, G or T
+        /// The new size: a number with K, M, G or T
         #[arg(value_name = "SIZE", value_parser = parse_bytes)]
         size_bytes: u64,
         #[command(flatten)]
         wait: WaitArgs,
     },
-    /// Move all branches, and what is kept of former ones, to another file view while the site is served
+    /// Move all branches, and what is kept for 'undo', to another file view while the site is served
     #[command(after_help = "Examples:
   forkpress storage convert --to linux-xfs-loop
   forkpress storage convert --to file-copy
 
-The old storage is removed when the new one is in use and has been checked. Interrupted before that, the site stays as it
-was; interrupted later, the next command finishes it.")]
+The old storage is removed when the new one is in use and has been checked. If the command is interrupted before
+the branches have moved, the site stays as it was. If it is interrupted later, the server or the next command finishes it.")]
     Convert {
         /// The new file view
         #[arg(long, value_name = "VIEW")]
@@ -529,34 +530,35 @@ was; interrupted later, the next command finishes it.")]
 
 #[derive(Debug, Subcommand)]
 pub enum DoctorCommand {
-    /// Say what the volume can do and what is wrong with the storage
+    /// Check the storage: what the volume can do, and what is wrong
     #[command(after_help = "Examples:
   forkpress doctor storage
   forkpress doctor storage --fix
 
-Exit status 1 where something stays wrong.")]
+The exit status is 1 if a problem stays.")]
     Storage {
-        /// Mend what is safe to mend
+        /// Fix what is safe to fix
         #[arg(long)]
         fix: bool,
     },
-    /// Tell whether the code of the branches in use fits into PHP's OPcache
+    /// Check whether the code of the branches in use fits into PHP's OPcache
     #[command(after_help = "Examples:
   forkpress doctor php
   forkpress doctor php --json | jq -r .verdict")]
     Php,
-    /// Tell what ties branches to another branch, or to where the site was before: absolute paths
+    /// Find absolute paths in branches that lead to another branch, or to where the site was before
     #[command(after_help = "Examples:
   forkpress doctor branches
   forkpress doctor branches --json | jq -r '.[].place'
 
-Looks at each branch's options and at its wp-config.php. Exit status 1 where a path is not mapped to the branch's own.")]
+It looks at the options and the wp-config.php of each branch. The exit status is 1 if a path is not mapped to the
+branch's own.")]
     Branches,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct ReadyArgs {
-    /// Wait until the server has compiled the branch's code, so that its first page is as fast as any
+    /// Wait until the server has compiled the branch's code: then its first page is as fast as any
     #[arg(long)]
     pub wait: bool,
 }
@@ -566,25 +568,26 @@ pub enum GitCommand {
     /// Create branches of the site from a checkout
     #[command(subcommand, arg_required_else_help = true)]
     Branch(GitBranchCommand),
-    /// Print the token with which others than this machine's users may push
+    /// Print the token that others need to push
     #[command(after_help = "Examples:
   forkpress git token
   git clone http://any:$(forkpress git token)@wp.example.test:18080/site.git
 
-A site that is served at a loopback address, as 'forkpress serve' does without --host, needs none.")]
+You need no token for a push from your own account on this machine, unless the site is served with --host or with
+FORKPRESS_AUTO_LOGIN=0.")]
     Token,
 }
 
 #[derive(Clone, Debug, Args)]
 pub struct WaitArgs {
-    /// How long to wait for running requests and for other commands; 0 tries once
+    /// How long to wait for running requests and other commands; 0 tries once
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds)]
     pub timeout: Duration,
 }
 
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// How many of the newest operations to list
+    /// How many operations to list, the newest first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub lines: usize,
 }
@@ -616,7 +619,7 @@ pub struct ExecArgs {
     /// The branch
     pub branch: BranchName,
 
-    /// Take no lock: for a shell that stays open. A mutation may change the branch while the program runs
+    /// Take no lock: for a shell that stays open. Other commands may change the branch while the program runs
     #[arg(long)]
     pub no_lock: bool,
 
@@ -644,7 +647,7 @@ impl RemoteNameArgs {
 
 #[derive(Debug, Args)]
 pub struct CloneArgs {
-    /// The address of the site's repository [default: that of the site that the current folder lies in]
+    /// The address of the site's repository [default: that of the site around the current folder]
     pub remote: Option<String>,
 
     /// The folder to make [default: site]
@@ -657,11 +660,11 @@ pub struct CloneArgs {
 
 #[derive(Debug, Args)]
 pub struct CommitArgs {
-    /// The checkout [default: the one that the current folder lies in]
+    /// The checkout [default: the one around the current folder]
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub repo: Option<PathBuf>,
 
-    /// What the commit is about
+    /// The commit message
     #[arg(short, long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub message: String,
 
@@ -671,26 +674,26 @@ pub struct CommitArgs {
 
 #[derive(Debug, Args)]
 pub struct PullArgs {
-    /// The checkout [default: the one that the current folder lies in]
+    /// The checkout [default: the one around the current folder]
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub repo: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct AgentsArgs {
-    /// The checkout [default: the one that the current folder lies in, else ./agents]
+    /// The checkout [default: the one around the current folder, else ./agents]
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 
-    /// How many agents there are to be [default: as many as there are, else 10]
+    /// How many agents there should be [default: as many as exist, else 10]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: Option<u16>,
 
-    /// What their branches are called, before a number
+    /// The prefix of their branches' names, before a number
     #[arg(long, default_value = "agent", value_parser = parse_prefix)]
     pub prefix: String,
 
-    /// The branch to take from
+    /// The branch to clone
     #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
     pub from: BranchName,
 
@@ -701,7 +704,7 @@ pub struct AgentsArgs {
     #[command(flatten)]
     pub remote_name: RemoteNameArgs,
 
-    /// Remove the agents with this prefix, branches and worktrees
+    /// Remove the agents with this prefix: branches and worktrees
     #[arg(long, conflicts_with_all = ["count", "from"])]
     pub remove: bool,
 
@@ -718,10 +721,10 @@ pub enum GitBranchCommand {
     Create {
         /// The new branch: lower-case letters, digits, '-' and '_'
         name: BranchName,
-        /// The branch to take from
+        /// The branch to clone
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
-        /// The checkout [default: the one that the current folder lies in]
+        /// The checkout [default: the one around the current folder]
         #[arg(value_hint = clap::ValueHint::DirPath)]
         repo: Option<PathBuf>,
     },
@@ -729,20 +732,20 @@ pub enum GitBranchCommand {
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Which log: WordPress's debug log, PHP's errors, the web server's, forkpress's own, what was removed for want of room
-    /// or for its age, or all of them
+    /// Which log: WordPress's debug log, PHP's errors, PHP's web server, the forkpress server, what was removed and
+    /// can't be undone any more, or all
     #[arg(long, value_enum, default_value_t = LogFile::All)]
     pub file: LogFile,
 
-    /// How many of the last lines of each log to show
+    /// How many lines of each log to show, from the end
     #[arg(short = 'n', long, value_name = "N", default_value_t = 80)]
     pub lines: usize,
 
-    /// Go on with what is written from now on, until Ctrl-C
+    /// Keep showing new lines, until Ctrl-C
     #[arg(long, short = 'f')]
     pub follow: bool,
 
-    /// Print where the logs are instead
+    /// Print where each log is instead
     #[arg(long, conflicts_with = "follow")]
     pub paths: bool,
 }
