@@ -1,4 +1,4 @@
-//! What failed, why, and what to type next; and the exit status that goes with it.
+//! Failures: what failed, why, what to type next, and the exit status.
 
 use std::error::Error;
 use std::fmt;
@@ -36,7 +36,7 @@ pub struct Failure {
     pub hint: Option<String>,
     /// The exit status.
     pub exit: u8,
-    /// Whether whoever reads standard output has gone: there is nobody to tell, and nothing to complain of.
+    /// Whether the reader of standard output is gone. Then there is nobody to tell, and nothing is printed.
     #[serde(skip)]
     pub unread: bool,
 }
@@ -130,8 +130,8 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             MutationError::Branch(error) | MutationError::Source { source: error, .. } => of_branch(error),
             MutationError::Converted => Some((Some("type the command again".to_owned()), BUSY)),
             MutationError::DeleteMain => refused("forkpress branch reset main --from BRANCH --force"),
-            MutationError::ResetFromItself => refused("name the branch to take from: --from BRANCH"),
-            MutationError::ResetMain => refused("repeat the command with --force if main's files and database may go"),
+            MutationError::ResetFromItself => refused("name the branch to clone: --from BRANCH"),
+            MutationError::ResetMain => refused("add --force if main's files and database may be replaced"),
             MutationError::Exists { name } => {
                 refused(&format!("forkpress branch reset {name} --from BRANCH, or choose another name"))
             }
@@ -147,16 +147,16 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             MutationError::Refused { source, .. } => refused(&of_refusal(source)),
             MutationError::Halfway { way_back, .. } => known(way_back.as_ref()),
             MutationError::NotPutBack { source, .. } => refused(&format!(
-                "what it had is kept: see to it that {} can be changed again; the next command, or the server, goes on",
+                "what it had is kept: make {} changeable again; then the next command, or the server, puts it back",
                 source.path.display()
             )),
             MutationError::CopiesGone { name, path } => refused(&format!(
-                "bring {} back if you can; or, to serve '{name}' as it is by now, rename .forkpress/cow/branches/{name}.aside \
+                "bring {} back if you can; or, to serve '{name}' as it is now, rename .forkpress/cow/branches/{name}.aside \
                  to {name}.toml and remove .forkpress/cow/journal/intent.toml",
                 path.display()
             )),
             MutationError::Config(error) => known(error),
-            MutationError::Undone { by, .. } => refused(&format!("forkpress undo {by} does it again")),
+            MutationError::Undone { by, .. } => refused(&format!("forkpress undo {by} redoes it")),
             _ => None,
         };
     }
@@ -173,7 +173,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             ConvertError::Same(_) | ConvertError::Unsupported(_) => {
                 refused("forkpress doctor storage says what works here")
             }
-            ConvertError::OldStays(_) => refused("end what uses it; forkpress serve then removes it"),
+            ConvertError::OldStays(_) => refused("end the programs that use it; then forkpress serve removes it"),
             ConvertError::Differs { .. } => None,
         };
     }
@@ -203,7 +203,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
         }
         Some(SiteError::NotReal { path }) => {
             return refused(&format!(
-                "look at what it is, and remove it or put what it leads to there: ls -l {}",
+                "look at it with: ls -l {}; then remove it, or put there what it leads to",
                 path.display()
             ));
         }
@@ -219,7 +219,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
             ));
         }
         Some(TrustError::Config { .. }) => {
-            return refused("it has a line safe = [\"/path/of/a/site\"], and is yours; mend it or remove it");
+            return refused("the file must be yours, and has a line safe = [\"/path/of/a/site\"]: fix it or remove it");
         }
         _ => {}
     }
@@ -227,7 +227,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<(Option<String>, u8)> {
         return refused("use the forkpress that made this site, or a newer one");
     }
     if let Some(ConfigError::Invalid { .. }) = error.downcast_ref() {
-        return refused("mend the file by hand; docs/site-layout.md says what may stand in it");
+        return refused("fix the file by hand; docs/site-layout.md lists its settings");
     }
     match error.downcast_ref::<RegistryError>() {
         Some(RegistryError::NoFolder) => refused("set FORKPRESS_STATE_DIR to a folder of your own"),
@@ -247,7 +247,7 @@ fn of_refusal(refusal: &Refusal) -> String {
         Refusal::Step(error) => match error.source.kind() {
             io::ErrorKind::InvalidFilename => "choose shorter names".to_owned(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk".to_owned(),
-            _ => format!("see to it that whoever serves the site may change {}", error.path.display()),
+            _ => format!("give the user who serves the site the right to change {}", error.path.display()),
         },
     }
 }

@@ -66,7 +66,7 @@ fn wait_for_one(
                 return Err(Failure::new(format!(
                     "the change is done, but '{name}' could not be made ready: {problem}"
                 ))
-                .hint("its first page compiles what it runs; forkpress stop and serve begin anew"));
+                .hint("its first page will be slow; to restart the server: forkpress stop, then forkpress serve"));
             }
             Some(warm) => return Ok(Outcome::Warm(warm, began.elapsed())),
             None if branch::show(site, name).is_err() => return Ok(Outcome::Gone),
@@ -86,9 +86,7 @@ impl Ready {
         let url = Address::of(site).url(&self.name);
         let warm = match &self.outcome {
             Outcome::NoServer => {
-                output::note(
-                    "forkpress: no server runs, so nothing was made ready: the first page compiles what it runs",
-                );
+                output::note("forkpress: no server runs, so nothing was made ready: the first page will be slow");
                 return Ok(());
             }
             Outcome::Gone => {

@@ -21,7 +21,7 @@ pub fn open(work_dir: Option<&Path>) -> Result<Site, Failure> {
 
 /// The current folder.
 pub fn current_dir() -> Result<std::path::PathBuf, Failure> {
-    std::env::current_dir().during(|| "cannot tell the current folder".to_owned())
+    std::env::current_dir().during(|| "cannot find the current folder".to_owned())
 }
 
 /// The registry of this user's servers.

@@ -192,7 +192,7 @@ fn list(site: &Site, bytes: bool, as_json: bool) -> Result<(), Failure> {
     }
     rows.iter().try_for_each(output::line)?;
     if !is_measured {
-        output::note("forkpress: what they hold: forkpress branch list --bytes");
+        output::note("forkpress: to see how many bytes they hold: forkpress branch list --bytes");
     }
     Ok(())
 }

@@ -211,11 +211,11 @@ pub fn pull(args: &PullArgs, as_json: bool) -> Result<(), Failure> {
         let paths = git::listed(&after.unmerged);
         return Err(if after.branch.is_none() {
             Failure::new(format!("what you committed conflicts with the site in {paths}")).hint(
-                "mend the files, then: git add FILE..., git rebase --continue (or git rebase --abort); then forkpress commit",
+                "fix the files, then: git add FILE..., git rebase --continue (or git rebase --abort); then forkpress commit",
             )
         } else {
             Failure::new(format!("pulled, but what you have not committed conflicts with it in {paths}"))
-                .hint("mend the files, then: git add FILE..., git stash drop")
+                .hint("fix the files, then: git add FILE..., git stash drop")
         });
     }
     pulled?;

@@ -55,14 +55,14 @@ impl Verdict {
 
     fn advice(self) -> &'static str {
         match self {
-            Self::Off => "each page compiles all that it runs: install PHP's opcache",
+            Self::Off => "each page compiles its code again: install PHP's opcache",
             Self::Fits => "the code of the branches in use fits",
             Self::NearlyFull => {
-                "new branches are not made ready any more; to empty it: forkpress stop, and serve it anew"
+                "new branches are not made ready any more; to empty it: forkpress stop, then forkpress serve"
             }
             Self::Overflowed => {
                 "the branches in use have more code than fits, so pages compile it again and again: use fewer branches at \
-                 once or more memory; to empty it: forkpress stop, and serve it anew"
+                 once or more memory; to empty it: forkpress stop, then forkpress serve"
             }
         }
     }

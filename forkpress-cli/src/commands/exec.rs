@@ -61,7 +61,7 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
     };
     // WP-CLI deactivates the driver without asking any of ForkPress's PHP.
     if let Err(error) = driver::heal(&folder, &site.layout.runtime_dir().join(driver::NAME), false) {
-        output::note(format_args!("forkpress: warning: the branch has no SQLite driver any more: {error}"));
+        output::note(format_args!("forkpress: warning: the branch lost its SQLite driver: {error}"));
     }
     drop(locks);
     Ok(ExitCode::from(exit_code(status)))

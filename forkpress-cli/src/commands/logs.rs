@@ -63,11 +63,11 @@ fn paths(layout: &SiteLayout, which: LogFile) -> Vec<(&'static str, PathBuf)> {
 /// What a log has.
 fn what(name: &str) -> &'static str {
     match name {
-        "wp" => "what WordPress says (WP_DEBUG_LOG), and which request PHP died of",
+        "wp" => "what WordPress says (WP_DEBUG_LOG), and which request PHP died in",
         "php" => "PHP's errors",
-        "server" => "the requests that PHP's web server took",
+        "server" => "the requests that PHP's web server answered",
         "forkpress" => "what the server of 'forkpress serve' says",
-        "gc" => "what was removed of what 'forkpress undo' could have brought back, and why",
+        "gc" => "what was removed that 'forkpress undo' could have brought back, and why",
         _ => "",
     }
 }

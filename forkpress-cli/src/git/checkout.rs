@@ -149,7 +149,7 @@ impl Head {
         if !self.unmerged.is_empty() {
             let next = if self.branch.is_some() { "" } else { ", git rebase --continue (or git rebase --abort)" };
             return Err(Failure::new(format!("there are conflicts in {}", listed(&self.unmerged)))
-                .hint(format!("mend the files, then: git add FILE...{next}")));
+                .hint(format!("fix the files, then: git add FILE...{next}")));
         }
         let Some(branch) = &self.branch else {
             return Err(Failure::new("no branch is checked out")

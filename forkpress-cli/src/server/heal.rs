@@ -43,7 +43,7 @@ fn run(work_dir: &Path) {
         pause = if matches!(healed, Ok(true)) { LOOK } else { (pause * 2).min(LONGEST) };
         let failed = healed.err().map(|failure| failure.to_string());
         if let Some(failure) = failed.as_ref().filter(|_| failed != said) {
-            output::note(format_args!("forkpress: warning: cannot end what a command that died has left: {failure}"));
+            output::note(format_args!("forkpress: warning: cannot clean up after a command that died: {failure}"));
         }
         said = failed;
     }

@@ -151,7 +151,7 @@ pub fn serve(
             return started(&Started::Before(server));
         }
         return Err(Failure::new(format!("this site is served already, at {}, with other settings", url(&server)))
-            .hint("forkpress stop, and serve it anew"));
+            .hint("forkpress stop, then forkpress serve"));
     }
 
     if let Some(recovered) = mutation::recover(site, &mut patience)? {
@@ -202,7 +202,7 @@ pub fn serve(
 
     if let Err(failure) = heal::begin(site.layout.work_dir().to_owned()) {
         output::note(format_args!(
-            "forkpress: warning: what a killed command leaves waits for the next one: {failure}"
+            "forkpress: warning: only the next command will clean up after a killed one: {failure}"
         ));
     }
     // A site is served without spares, too.

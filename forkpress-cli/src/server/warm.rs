@@ -145,7 +145,7 @@ impl Warmer {
     fn run(mut self) {
         loop {
             if let Err(failure) = self.look() {
-                output::note(format_args!("forkpress: warning: cannot see what is to be warmed: {failure}"));
+                output::note(format_args!("forkpress: warning: cannot find out which branches to warm: {failure}"));
                 thread::sleep(Duration::from_secs(1));
             }
             let Some(branch) = self.queue.pop_front() else {
