@@ -1,7 +1,8 @@
-//! Packs into the `forkpress` binary what it unpacks into a site: the runtime's PHP files, always, and the runtime bundle.
+//! Packs into the `forkpress` binary what it unpacks into a site: the PHP files of the runtime, and the runtime bundle.
 //!
-//! `FORKPRESS_RUNTIME_BUNDLE` names the bundle, an archive that `scripts/build-bundle.sh` makes; `/dev/null` means none.
-//! Unset, it is `target/runtime-bundle.tar.zst` where that script has left one, else none, with a warning.
+//! `FORKPRESS_RUNTIME_BUNDLE` names the bundle, an archive that `scripts/build-bundle.sh` makes; `/dev/null` means
+//! none. If it is not set, `target/runtime-bundle.tar.zst` is used if it exists. Otherwise there is no bundle, and a
+//! warning.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
-//! A branch of a WordPress site from a spare, by the whole command, a hundred branches in one beside `cp`, and a list of a thousand beside `ls -l`: `cargo bench -p forkpress-engine --bench many`.
+//! What it costs to make and list many branches: `cargo bench -p forkpress-engine --bench many`.
 //!
-//! On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root and `target/release/forkpress`. `FORKPRESS_BENCH_BRANCHES` makes another number.
+//! A branch of a WordPress site from a spare, by the whole command; a hundred branches in one beside `cp`; a list of a
+//! thousand beside `ls -l`. On XFS, btrfs and ext4 in images, with a tree of 3,100 files. Needs root and
+//! `target/release/forkpress`. `FORKPRESS_BENCH_BRANCHES` sets another number.
 
 use std::fs;
 use std::path::Path;

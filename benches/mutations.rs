@@ -1,4 +1,4 @@
-//! What mutations take, beside the plain tools on the same trees: `cargo bench -p forkpress-engine --bench mutations`.
+//! What mutations cost, beside the plain tools on the same trees: `cargo bench -p forkpress-engine --bench mutations`.
 //!
 //! On XFS, btrfs and ext4 in images, with a tree of 3,100 files and one of 30,000; medians of a few rounds. Needs root.
 

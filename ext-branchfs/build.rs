@@ -1,4 +1,4 @@
-//! Declares what of PHP's streams API `ext-php-rs` does not wrap, as the headers of the PHP at hand have it.
+//! Declares the parts of PHP's streams API that `ext-php-rs` does not wrap, from the headers of the installed PHP.
 //!
 //! `PHP_CONFIG` names that PHP's `php-config`, as for `ext-php-rs` itself, whose types the functions use.
 

@@ -1,8 +1,9 @@
-//! What a request answers names the address that its branch is served at, in place of any other that the site had.
+//! Puts the branch's own address into answers, in place of any other that the site had.
 //!
-//! That is done where the answer leaves PHP, below all output buffers: no code of a branch can be in the way of it or lose a part
-//! of it, and what is streamed stays streamed. So the engine's `ub_write` and `send_headers` are ours while the extension is loaded;
-//! they pass on what is not to be mapped. What to do is decided once, as the headers go: see [`answer`].
+//! This happens where the answer leaves PHP, below all output buffers. So no code of a branch can get in the way or
+//! lose a part of it, and what is streamed stays streamed. While the extension is loaded, the engine's `ub_write` and
+//! `send_headers` are ours; they pass on what is not to be mapped. What to do is decided once, as the headers go: see
+//! [`answer`].
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -1,8 +1,9 @@
-//! APCu, where PHP has it, is off in a request of a branch: its memory is the server's, and one branch would get what another one
-//! has stored under the same name.
+//! Turns APCu off in requests of a branch. Its memory is the server's: one branch would get what another one stored
+//! under the same name.
 //!
-//! Setting `apc.enabled` is not enough: APCu looks at it as it starts, and goes on as it began. So its functions are ours as well,
-//! and in such a request they store and find nothing, as if it had begun so. What looks before it uses APCu finds it off.
+//! Setting `apc.enabled` is not enough, because APCu looks at it only as it starts. So its functions are ours as well.
+//! In such a request they store and find nothing, as if APCu had started disabled. Code that checks before it uses APCu
+//! finds it off.
 
 use ext_php_rs::ffi::{zend_execute_data, zval};
 use ext_php_rs::types::ZendStr;

@@ -1,4 +1,4 @@
-//! PHP's face of the question who makes a request.
+//! Gives PHP the question who makes a request.
 
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};

@@ -1,4 +1,4 @@
-//! PHP's face of bringing a branch's SQLite driver back.
+//! Lets PHP bring back a branch's SQLite driver.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

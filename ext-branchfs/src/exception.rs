@@ -1,4 +1,4 @@
-//! The one place where core's errors become PHP exceptions.
+//! Turns core's errors into PHP exceptions. Nothing else does.
 
 use ext_php_rs::exception::PhpException;
 use ext_php_rs::prelude::*;

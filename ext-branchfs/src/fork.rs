@@ -1,8 +1,8 @@
-//! What happens when a PHP process forks.
+//! Handles forks of a PHP process.
 //!
-//! A forked child shares its parent's open lock files: as long as it has them open, it keeps the parent's lock alive. So
-//! the child closes its copies at once, without unlocking. A worker that PHP's built-in server forks asks to die with its
-//! master, which otherwise leaves its workers behind when it is killed.
+//! A forked child shares its parent's open lock files. As long as it has them open, it keeps the parent's lock alive.
+//! So the child closes its copies at once, without unlocking. A worker that PHP's built-in server forks asks to die
+//! with its master. Otherwise a killed master leaves its workers behind.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,11 +1,11 @@
 //! `branchfs.so`, the PHP side of ForkPress.
 //!
-//! Inside each request it routes the request to a branch and holds the site's operations lock shared, from before the
-//! branch is looked up until *post-deactivate*, the last thing in a PHP request. All deciding is `forkpress-core`'s;
-//! here it gets a PHP face.
+//! It routes each request to a branch and holds the locks of the site and of the branch shared, from before the branch
+//! is looked up until *post-deactivate*, the last thing in a PHP request. `forkpress-core` decides; this crate gives it
+//! a PHP face.
 //!
 //! A panic never leaves a function of this crate: ext-php-rs turns one in a PHP function into a PHP `Error`, and
-//! [`guard`] stands around each hook.
+//! `guard` stands around each hook.
 #![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
 mod answer;

@@ -1,6 +1,6 @@
-//! A small file, mapped into memory, in which a PHP process says what it is serving: `forkpress_core::lock::note`.
+//! The file in which a PHP process says what it is serving, mapped into memory: `forkpress_core::lock::note`.
 //!
-//! Saying so costs no system call.
+//! Writing it costs no system call.
 
 use std::fs;
 use std::io;

@@ -1,8 +1,8 @@
-//! Rests while PHP code runs: for the process that warms branches.
+//! Rests while PHP code runs, in the process that warms branches.
 //!
-//! A page that is rendered for the first time keeps a processor busy for a tenth of a second or more, without a pause. So a
-//! thread asks PHP's virtual machine for an interrupt again and again, which it looks for at each call and each jump back, and the
-//! interrupt is a rest.
+//! A page that is rendered for the first time keeps a processor busy for a tenth of a second or more, without a pause.
+//! So a thread asks PHP's virtual machine for an interrupt again and again. The machine looks for it at each call and
+//! each jump back, and the interrupt is a rest.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;

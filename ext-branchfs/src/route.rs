@@ -1,4 +1,4 @@
-//! PHP's face of the routing: what a request asks for, and what answers it.
+//! Gives PHP the routing: what a request asks for, and what answers it.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

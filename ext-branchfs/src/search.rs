@@ -1,4 +1,4 @@
-//! PHP's functions about branches and their files.
+//! PHP functions about branches and their files.
 
 use std::ffi::c_int;
 use std::os::unix::ffi::OsStrExt;

@@ -1,7 +1,7 @@
-//! The branches that this request can name, and the folders of those that it named.
+//! The branches that this request can name, and the open folders of those that it named.
 //!
-//! A branch's folder stays open from its first use until the request's lock is let go: for so long it is the branch's. Each
-//! look at it sees to the lock first.
+//! A branch's folder stays open from its first use until the request lets its lock go. Each look at it makes sure of
+//! the lock first.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Lets a request's locks go as soon as a writer waits for them.
 //!
 //! A thread does it, because the request's own may be blocked for as long as a slow client likes. The thread touches
-//! nothing of PHP's: it knows the locks and their gates.
+//! nothing of PHP's. It knows the locks and their gates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,7 @@
-//! What the binary carries into a site: the runtime's PHP files, and the bundle of WordPress and `branchfs.so`.
+//! What the binary carries into a site: the PHP files of the runtime, and the bundle of WordPress and `branchfs.so`.
 //!
-//! The runtime files are always there. The bundle is there unless the binary was built without one; then a WordPress
-//! and an extension have to be given. Nothing here trusts a name in the archive: an entry that would land outside of
-//! the folder it is unpacked into is refused.
+//! The runtime files are always there. A binary may be built without the bundle; then a WordPress and an extension have
+//! to be given. No name in the archive is trusted: an entry that would land outside of the target folder is refused.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

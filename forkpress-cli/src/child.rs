@@ -1,9 +1,10 @@
-//! Child processes that end when this process does, however it ends.
+//! Child processes that end when this process ends, however it ends.
 //!
-//! On Linux a process can ask for a signal on its parent's death, but it has to ask for itself, after `fork`: so
-//! `forkpress` starts itself as `forkpress __child`, which asks and then becomes the program. The kernel ties the signal
-//! to the *thread* that started the child: only the main thread, which lives as long as the process, may do it.
-//! Elsewhere the program is started without the signal and outlives a parent that is killed outright.
+//! On Linux a process can ask for a signal on its parent's death, but it has to ask for itself, after `fork`. So
+//! `forkpress` starts itself as `forkpress __child`, which asks and then becomes the program. The kernel ties the
+//! signal to the *thread* that started the child. So only the main thread, which lives as long as the process, may
+//! start one. On other systems the program is started without the signal, and outlives a parent that is killed
+//! outright.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;

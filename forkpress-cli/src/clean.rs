@@ -1,4 +1,4 @@
-//! What a command leaves to be removed, removed by a process of its own: nobody waits for that.
+//! Removes what a command left to be removed, in a process of its own: nobody waits for that.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Where `branchfs.so` comes from, and putting it into a site.
+//! Finds `branchfs.so` and puts it into a site.
 
 use std::env;
 use std::fs;

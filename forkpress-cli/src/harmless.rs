@@ -1,8 +1,8 @@
-//! Makes text harmless that comes from somewhere else and is about to be shown: a record, a log, a path, the name of a program,
-//! what a server said.
+//! Makes text from elsewhere harmless before it is shown: a record, a log, a path, the name of a program, a server's
+//! answer.
 //!
-//! A control character can move the cursor, rename the window, paste or hide text, and a change of the writing direction can
-//! make a line read as another one. Each is shown as what it is, such as `\u{1b}`.
+//! A control character can move the cursor, rename the window, or paste or hide text. A change of the writing direction
+//! can make a line read as another one. Each is made visible, such as `\u{1b}`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,8 +1,10 @@
 //! `forkpress init`: makes a site, whole or not at all.
 //!
-//! `site.toml` is written last, and without it there is no site. Until then `.forkpress/init.lock` marks the folder as an
-//! unfinished init's: it is held locked while init runs, so another init keeps off, and it names the folder that is to
-//! become `main`, so a later init can tell what a killed one left from what the user made.
+//! `site.toml` is written last. Without it there is no site. Until then `.forkpress/init.lock` marks the folder as an
+//! unfinished init's:
+//! - It is locked while init runs, so another init keeps away.
+//! - It names the folder that will become `main`. So a later init can tell what a killed one left from what the user
+//!   made.
 
 mod claim;
 mod database;

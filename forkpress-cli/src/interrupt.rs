@@ -1,4 +1,4 @@
-//! Ctrl-C, for commands that take back what they made.
+//! Ctrl-C, for commands that remove again what they made.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! `forkpress`: makes and serves WordPress sites whose every branch is a whole site of its own.
 //!
-//! [`cli`] holds what can be typed, [`commands`] what it means, one file a command. A command returns what failed as a
-//! [`failure::Failure`]; it is printed once, here.
+//! [`cli`] has what can be typed. [`commands`] has what it does, one file a command. A command returns what failed as a
+//! [`failure::Failure`], which is printed once, by [`output::fail`].
 #![forbid(unsafe_code)]
 
 mod bundle;

@@ -1,4 +1,4 @@
-//! What branches that are made together are called: a prefix and a number.
+//! Names of branches that are made together: a prefix and a number.
 
 use forkpress_core::name::BranchName;
 

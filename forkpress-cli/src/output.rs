@@ -1,9 +1,9 @@
 //! Standard output and standard error.
 //!
-//! What a command found goes to standard output, what it has to say on the way to standard error. A reader that goes
-//! away (`forkpress logs | head`) ends the command without a complaint.
+//! Results go to standard output, messages on the way to standard error. A reader that goes away
+//! (`forkpress logs | head`) ends the command without a complaint.
 //!
-//! Everything that is shown passes here and is made [harmless] first, also where it goes to a file: somebody will show that.
+//! All output passes here and is made [harmless] first, also when it goes to a file: somebody will show that file.
 
 use std::fmt::Display;
 use std::io::{self, Write};

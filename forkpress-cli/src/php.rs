@@ -1,7 +1,6 @@
-//! The PHP that serves a site: where it is, and whether it can.
+//! Finds the PHP that serves a site, and checks whether it can.
 //!
-//! PHP is asked, not guessed about: it is started as it would serve, and says what it is. The report is judged apart from
-//! that, without a PHP.
+//! PHP is asked: it is started as it would serve, and reports what it is. The report is judged without a PHP.
 
 use std::env;
 use std::ffi::OsString;

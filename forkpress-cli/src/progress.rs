@@ -1,4 +1,4 @@
-//! Shows how long work gets on: a bar on a terminal, a line a step elsewhere.
+//! Shows the progress of long work: a bar on a terminal, a line a step elsewhere.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;

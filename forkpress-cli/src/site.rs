@@ -1,4 +1,4 @@
-//! Which site a command is about, and at which addresses it is served.
+//! Which site a command works on, and at which addresses it is served.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Gets a WordPress tree from where the user has one, a folder or a ZIP file, into the site's staging folder.
+//! Copies or unpacks the user's WordPress, a folder or a ZIP file, into the site's staging folder.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};

@@ -1,12 +1,17 @@
 //! Who makes a request: the person who runs the server, or somebody who has to sign in.
 //!
-//! [`stranger`] is the one place that decides it, for the dashboard, for Git and for whatever else may be done without a
-//! password. The owner is a program of the server's own account on this machine: it connects over the loopback address,
-//! the system says that its socket is that account's, nobody passes the request on, and its host is the site's. Whatever
-//! can't be told makes a stranger.
+//! [`stranger`] alone decides it: for the dashboard, for Git and for everything else that is allowed without a
+//! password. The owner is a program of the server's own account on this machine:
 //!
-//! Root is a stranger, too, unless it runs the server. It could read every secret anyway, but programs of root's pass on the
-//! connections of others: the port forwarders of containers and of virtual machines do.
+//! - It connects over the loopback address.
+//! - The system says that its socket is that account's.
+//! - Nobody forwards the request.
+//! - Its host is the site's.
+//!
+//! A client is a stranger if any of that can't be determined.
+//!
+//! Root is a stranger, too, unless it runs the server. It could read every secret anyway. But programs of root forward
+//! the connections of others, such as the port forwarders of containers and of virtual machines.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! Until when a caller is ready to wait.
+//! The time until which a caller waits.
 
 use std::time::{Duration, Instant};
 

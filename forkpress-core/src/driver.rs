@@ -1,8 +1,8 @@
-//! The SQLite driver of a branch: where it lies in the tree, and bringing back what of it is gone.
+//! The SQLite driver of a branch: where it is in the tree, and how missing parts of it come back.
 //!
-//! WordPress uses SQLite because of a drop-in, `wp-content/db.php`, that loads the plugin `sqlite-database-integration`.
-//! Without either of them each page of the branch is an error, and no page is left to mend that from. A plugin that is
-//! deactivated, a program that tidies up, and an update that is killed can take them away.
+//! WordPress uses SQLite because of a drop-in, `wp-content/db.php`, that loads the plugin
+//! `sqlite-database-integration`. Without either of them each page of the branch is an error, and no page is left from
+//! which to repair that. A deactivated plugin, a program that tidies up, and a killed update can take them away.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};

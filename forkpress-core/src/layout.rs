@@ -1,4 +1,4 @@
-//! Where everything of a site lies. Paths of a site are joined here and nowhere else.
+//! Where every file of a site is. Paths of a site are joined here and nowhere else.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

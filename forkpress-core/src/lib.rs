@@ -1,8 +1,11 @@
 //! What the `forkpress` command and the `branchfs` PHP extension must agree on.
 //!
-//! Core knows no PHP and no command line, and prints nothing: it parses, decides and acts, and hands back values.
-//! Everything that both programs touch on disk is named in [`layout`], every lock they share is taken in [`lock`], and
-//! a request's host and path become a file in [`route`], and a `branchfs://` URL one in [`branchfs`].
+//! Core knows no PHP and no command line, and prints nothing: it parses, decides and acts, and returns values.
+//!
+//! - [`layout`] names everything that both programs touch on disk.
+//! - [`lock`] takes every lock that they share.
+//! - [`route`] makes a file of a request's host and path.
+//! - [`branchfs`] makes one of a `branchfs://` URL.
 #![deny(unsafe_code)]
 
 pub mod address;

@@ -1,4 +1,4 @@
-//! Whether a WordPress is a network of sites ("multisite"), and of which kind: what its `wp-config.php` says.
+//! Whether a WordPress is a network of sites ("multisite"), and of which kind, as its `wp-config.php` says.
 
 use std::fs;
 use std::path::Path;

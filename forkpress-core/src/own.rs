@@ -1,8 +1,8 @@
-//! What is ForkPress's own on disk: real files and folders, which nobody but the site's owner reaches.
+//! ForkPress's own files on disk: real files and folders, which nobody but the site's owner reaches.
 //!
-//! A site may have been copied from somebody who put symlinks, pipes or devices where ForkPress expects files of its own.
-//! What is ForkPress's own is therefore looked through when a site is opened (`forkpress_engine::check`), and opened without following a
-//! symlink ([`options`], [`open`], [`read`]). Only its owner can put another one there: [`close`] keeps all others out.
+//! A site may be a copy from somebody who put symlinks, pipes or devices where ForkPress expects its own files. So
+//! these are checked when a site is opened (`forkpress_engine::check`), and opened without following a symlink
+//! ([`options`], [`open`], [`read`]). Only the owner can put another one there: [`close`] keeps all others out.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};

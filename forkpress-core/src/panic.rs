@@ -1,6 +1,6 @@
-//! Keeps panics out of C: each function that PHP calls into runs its Rust half in [`caught`].
+//! Keeps panics out of C: each function that PHP calls runs its Rust half in [`caught`].
 //!
-//! Whoever reads PHP's error output learns of a panic from Rust's panic hook; PHP gets its failure value.
+//! Rust's panic hook reports a panic in PHP's error output. PHP gets its failure value.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,4 +1,4 @@
-//! Which process is which. A process id is used again after its process is gone, so a process is its id and its start.
+//! Identifies processes. A process id is reused after its process is gone, so a process is its id and its start time.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Names that nothing in a branch may have: those of the folders that Git, and ForkPress itself, believe what they find in. Pure.
+//! Names that nothing in a branch may have: folders that Git, and ForkPress itself, trust. Pure.
 
 /// Whether a name is that of Git's own folder, or becomes it on some file system.
 #[must_use]

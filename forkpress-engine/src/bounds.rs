@@ -1,4 +1,4 @@
-//! How much one push, or one archive, may put on the disk: a few bytes can be made to become any number of them.
+//! Limits for what one push, or one archive, may put on the disk: a few bytes can unpack to any number of them.
 
 use std::path::Path;
 

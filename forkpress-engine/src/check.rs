@@ -1,4 +1,4 @@
-//! What is ForkPress's own in a site is looked through when the site is opened: nothing there may lead elsewhere.
+//! Checks ForkPress's own files when a site is opened: nothing there may lead elsewhere.
 
 use std::fs;
 use std::io;

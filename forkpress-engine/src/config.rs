@@ -1,4 +1,4 @@
-//! `site.toml`: what a site is and how it is served. A file this version does not understand in full is refused.
+//! `site.toml`: what a site is and how it is served. A file that this version does not understand in full is refused.
 
 use std::io;
 use std::path::{Path, PathBuf};

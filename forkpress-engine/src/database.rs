@@ -1,19 +1,19 @@
 //! Snapshots of a branch's database. A live database is never copied as a file.
 //!
-//! On a file view that clones, the database and its write-ahead log are cloned while a SQLite write transaction keeps
-//! every other writer out. That is enough: frames are only added to the log, and the log is only begun anew, by a writer.
-//! A checkpoint may run meanwhile and move pages from the log into the database, so the database is cloned first: whatever
-//! of such a page its clone has, the clone of the log has it whole, and SQLite reads it from there. `-shm` is not cloned;
+//! **On a file view that clones**, the database and its write-ahead log are cloned while a SQLite write transaction
+//! keeps every other writer out. That is enough: only a writer adds frames to the log or restarts it. A checkpoint may
+//! run meanwhile and move pages from the log into the database. So the database is cloned first: if its clone has only
+//! a part of such a page, the clone of the log has it whole, and SQLite reads it from there. `-shm` is not cloned;
 //! SQLite rebuilds it.
 //!
-//! Where the whole tree is snapshot in one instant, the database comes with it, and the same transaction sees to it that no
-//! commit is half in it.
+//! **Where the whole tree is snapshot in one instant**, the database comes with it. The same transaction makes sure
+//! that no commit is half in it.
 //!
-//! On other views SQLite's backup copies the database while requests go on, from one read transaction. The publish then
-//! only asks SQLite whether anybody has written since, and copies again if so.
+//! **On other views** SQLite's backup copies the database while requests go on, from one read transaction. The publish
+//! then only asks SQLite whether anybody has written since, and copies again if so.
 //!
-//! POSIX locks, which SQLite uses, belong to the process: closing *any* descriptor of the database file drops those that
-//! the process has through other descriptors. The one that a clone needs is therefore closed after the connection.
+//! POSIX locks, which SQLite uses, belong to the process: closing *any* descriptor of the database file drops those
+//! that the process has through other descriptors. So the descriptor that a clone needs is closed after the connection.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,5 +1,5 @@
-//! The steps that change the disk for a mutation. All of them go through [`step`], the one place that knows which step
-//! failed at which path, and where a test of what a failure leaves lets one fail.
+//! The steps that change the disk for a mutation. All of them go through `step`. It knows which step failed at which
+//! path, and tests make one fail there.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
-//! The system calls that no crate wraps: btrfs subvolumes, and where a file's bytes lie.
+//! System calls that no crate wraps: btrfs subvolumes, and where a file's bytes are on the disk.
 //!
-//! The one place of unsafe code. Every structure here is one of the kernel's stable interface (`linux/btrfs.h`,
-//! `linux/fiemap.h`), and its size, which is part of the request's number, is checked when this compiles.
+//! This is the one place of unsafe code. Every structure here is one of the kernel's stable interface (`linux/btrfs.h`,
+//! `linux/fiemap.h`). Its size is part of the request's number, and is checked at compile time.
 #![allow(unsafe_code)]
 
 use std::ffi::OsStr;

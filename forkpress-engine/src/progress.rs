@@ -1,4 +1,4 @@
-//! How long work is told to whoever shows it. Core prints nothing.
+//! Reports the progress of long work to whoever shows it. The engine prints nothing.
 
 /// Is told of the steps of a long piece of work, one at a time, from any thread.
 pub trait Progress: Sync {

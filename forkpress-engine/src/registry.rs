@@ -1,8 +1,8 @@
-//! Which servers run on this machine: `servers.json` in a folder of the user's own.
+//! The servers that run on this machine: `servers.json` in a folder of the user's own.
 //!
-//! The file is read and rewritten only under `servers.lock`, and replaced by rename. What it says is believed only of
-//! processes that still run: an entry whose process is gone, or whose id now belongs to another process, is dropped by
-//! whoever reads it next. So a server that was killed leaves nothing to clean up by hand.
+//! The file is read and rewritten only under `servers.lock`, and replaced by rename. An entry counts only while its
+//! process runs. An entry whose process is gone, or whose id now belongs to another process, is dropped by the next
+//! reader. So a killed server leaves nothing to clean up by hand.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

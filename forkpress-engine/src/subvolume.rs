@@ -1,9 +1,10 @@
 //! Btrfs subvolumes: trees that are made, snapshot and destroyed as a whole, whatever is in them.
 //!
-//! To everybody else a subvolume is a folder: it is renamed and exchanged like one, and an empty one is removed like one.
-//! But the inode of every subvolume's own folder is 256, and a snapshot has empty folders where the original has
-//! subvolumes inside of it. Making and snapshotting needs no privilege but ownership. Destroying needs root or the mount
-//! option `user_subvol_rm_allowed`: who has neither removes what is in the subvolume, and then the empty folder.
+//! Everybody else sees a folder: it is renamed and exchanged like one, and an empty one is removed like one. Two things
+//! differ: the inode of every subvolume's own folder is 256, and a snapshot has empty folders where the original has
+//! subvolumes inside of it. Making and snapshotting needs no privilege but ownership. Destroying needs root or the
+//! mount option `user_subvol_rm_allowed`. Without either, the files in the subvolume are removed, and then the empty
+//! folder.
 
 use std::fs::{self, File};
 use std::io;

@@ -1,7 +1,8 @@
-//! Whose sites are opened: one's own, root's, and those that the user has named.
+//! Whose sites are opened: the user's own, root's, and those that the user has named.
 //!
-//! Who opens a site believes it: its server runs its code, and its commands delete what its records say. A folder above the
-//! current one, such as one in `/tmp`, may hold a site that a stranger made for others to find (CVE-2022-24765 is Git's).
+//! Opening a site means trusting it: its server runs its code, and its commands delete what its records say. A folder
+//! above the current one, such as one in `/tmp`, may hold a site that a stranger made for others to find
+//! (CVE-2022-24765 is Git's).
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Which file view a folder can have: found by doing it there.
+//! Which file views work in a folder, found by trying them there.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -1,6 +1,6 @@
-//! What a branch's WordPress has written down that is true in one place only: the site's address, and absolute paths.
+//! What a branch's WordPress has stored that is true in one place only: the site's address, and absolute paths.
 //!
-//! Both are read from the options in the database and from `wp-config.php`, as texts: nothing of the branch is run.
+//! Both are read as text, from the options in the database and from `wp-config.php`. Nothing of the branch is run.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Changes names, folders and metadata. What PHP's functions say of a plain path they say of a URL.
+//! Changes names, folders and metadata. A URL gets the same messages from PHP's functions as a plain path.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 

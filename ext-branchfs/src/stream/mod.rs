@@ -1,11 +1,11 @@
 //! The stream wrapper `branchfs://`.
 //!
-//! Each of PHP's calls comes in two halves. The first is Rust: it finds the path beneath its branch and acts, inside [`act`],
-//! where a panic is caught, and leaves a plain value. The second tells PHP, which may end the request by a jump
-//! over these frames: nothing that would have to be dropped is alive then.
+//! Each of PHP's calls comes in two halves. The first is Rust: it finds the path beneath its branch and acts, inside
+//! [`act`], where a panic is caught, and leaves a plain value. The second tells PHP. PHP may end the request by a jump
+//! over these frames, so nothing that would have to be dropped is alive then.
 //!
-//! An open file is handed to PHP as a stream of its own plain kind, so that reading, locking, truncating, mapping
-//! and selecting are PHP's own code.
+//! An open file is handed to PHP as a stream of its own plain kind. So reading, locking, truncating, mapping and
+//! selecting are PHP's own code.
 
 mod change;
 mod folder;

@@ -1,4 +1,4 @@
-//! How a failure is told to PHP: in a value that needs no dropping, since PHP may jump away while it is told.
+//! Tells PHP of a failure, in a value that needs no dropping: PHP may jump away while it is told.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};

@@ -1,7 +1,7 @@
-//! `forkpress agents`: branches of a site, each with a worktree of one checkout; and how they go again.
+//! `forkpress agents`: makes branches of a site with a worktree each, and removes them.
 //!
-//! Names are `PREFIX-NUMBER`. What is there is used again; only what lacks is made: branches first, then worktrees, side by
-//! side. What fails or is interrupted takes back what it made.
+//! Names are `PREFIX-NUMBER`. Existing agents are used again. Only missing ones are made: branches first, then
+//! worktrees, side by side. If something fails or is interrupted, what was made is removed.
 
 mod place;
 mod remove;

@@ -1,4 +1,4 @@
-//! `forkpress doctor`: is something amiss?
+//! `forkpress doctor`: finds problems.
 
 pub mod branches;
 pub mod storage;

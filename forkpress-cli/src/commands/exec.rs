@@ -1,4 +1,4 @@
-//! `forkpress exec`: a program takes part in the branch's traffic, as a request would.
+//! `forkpress exec`: runs a program that counts as a request of a branch.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;

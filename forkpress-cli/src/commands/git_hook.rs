@@ -1,4 +1,4 @@
-//! `forkpress __git-hook`: what Git runs in the repository of a site when somebody pushes.
+//! `forkpress __git-hook`: the hooks that Git runs in the site's repository on a push.
 
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `forkpress __git-http`: answers a request to `/site.git`, which the router hands over as CGI.
 //!
-//! It brings the refs that are asked for up to date, and then becomes `git http-backend`. Refs go out in one piece, with their
-//! length: a client may insist on it (libgit2 1.9 does).
+//! It brings the requested refs up to date, and then becomes `git http-backend`. Refs are sent in one piece, with their
+//! length: some clients insist on it (libgit2 1.9 does).
 
 use std::ffi::OsString;
 use std::fmt::Display;

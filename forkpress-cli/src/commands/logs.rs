@@ -1,4 +1,4 @@
-//! `forkpress logs`: the last lines of the site's logs, and what is written to them from then on.
+//! `forkpress logs`: shows the last lines of the site's logs, and follows them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,7 +1,7 @@
 //! `forkpress serve` and `forkpress start`: the same server, in the background and in the foreground.
 //!
-//! `serve` runs `forkpress start --detached` in a session of its own and reads from its standard output, a pipe, how
-//! starting went. If `serve` is interrupted meanwhile, the pipe tells the other side, which then ends.
+//! `serve` runs `forkpress start --detached` in a session of its own. It reads from that process's standard output, a
+//! pipe, how the start went. If `serve` is interrupted meanwhile, the pipe tells the other side, which then ends.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};

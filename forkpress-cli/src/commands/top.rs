@@ -1,6 +1,6 @@
-//! `forkpress top`: what goes on in a site just now.
+//! `forkpress top`: shows what goes on in a site.
 //!
-//! It takes no lock and changes nothing. What it knows it has from the notes of requests and of commands that wait
+//! It takes no lock and changes nothing. It knows what it shows from the notes of requests and of waiting commands
 //! (`forkpress_core::lock::note`), from the kernel's table of locks, and from the log of operations.
 
 use std::collections::BTreeSet;

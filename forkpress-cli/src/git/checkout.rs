@@ -1,4 +1,4 @@
-//! A checkout of a site: what is checked out, and where it belongs.
+//! A checkout of a site: what is checked out, and to which site it belongs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Push to a site and fetch from it, with what a refusal means for the user.
+//! Pushes to a site and fetches from it, and explains refusals to the user.
 
 use std::process::Output;
 

@@ -1,7 +1,7 @@
-//! The user's own `git`: started without ever asking a question, its answers read.
+//! The user's own `git`: started so that it never asks a question, and read.
 //!
-//! What it says is read in English, so `LC_ALL=C`. What of the user's settings reaches it is decided in [`settings`], for every
-//! command that is run.
+//! Its output is read in English, so `LC_ALL=C`. [`settings`] decides, for every command, which of the user's settings
+//! reach it.
 
 mod checkout;
 mod exchange;

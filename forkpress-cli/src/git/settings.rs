@@ -1,9 +1,9 @@
-//! What reaches the `git` that we run of the settings and the environment of whoever runs us.
+//! Decides which settings and environment of the user reach the `git` that we run.
 //!
-//! A command means the same for everybody, so the settings of the person and of the system are left out as a whole. Of them
-//! comes back what is theirs to decide: under which name they commit, whose repositories they trust, and how a site
-//! elsewhere is reached. What the checkout itself says, its `.git/config`, its hooks and its `info/exclude`, holds but for
-//! what would hide work or change what a command does ([`FIXED`]).
+//! A command means the same for everybody. So the settings of the person and of the system are left out as a whole.
+//! Three things that are theirs to decide come back: the name under which they commit, whose repositories they trust,
+//! and how a site elsewhere is reached. The checkout's own settings hold: its `.git/config`, its hooks and its
+//! `info/exclude`. The exceptions are settings that would hide work or change what a command does ([`FIXED`]).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

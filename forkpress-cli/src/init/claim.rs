@@ -1,4 +1,4 @@
-//! A folder that init has to itself, and that it leaves as it was unless it finishes.
+//! A folder that init has to itself, and leaves as it was unless it finishes.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};

@@ -1,5 +1,5 @@
-//! The database of a tree that `init --wordpress` takes: found where its configuration has it, and put where every branch
-//! has its own.
+//! Finds the database of a tree that `init --wordpress` takes by its configuration, and puts it where every branch has
+//! its own.
 
 use std::fs;
 use std::io;

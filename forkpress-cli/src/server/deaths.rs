@@ -1,7 +1,7 @@
-//! Tells of which request PHP has died.
+//! Says in which request PHP died.
 //!
-//! A process that crashes, or is killed, can't say so, and PHP's server does not notice. But each process has a note of what
-//! it is serving (`forkpress_core::lock::note`), which it leaves behind then.
+//! A process that crashes, or is killed, can't say so, and PHP's server does not notice. But each process leaves behind
+//! a note of what it was serving (`forkpress_core::lock::note`).
 
 use std::io::Write;
 use std::path::PathBuf;

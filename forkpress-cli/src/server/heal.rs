@@ -1,5 +1,5 @@
-//! Ends what a killed command has left, so that nobody waits for the next one: a branch whose files were just being changed
-//! would answer 503 until then. Tells of what PHP died of, too.
+//! Cleans up after a killed command, so that nobody waits for the next one. A branch whose files were just being
+//! changed would answer 503 until then. Also reports requests in which PHP died.
 
 use std::path::{Path, PathBuf};
 use std::thread;

@@ -1,8 +1,8 @@
-//! What PHP's server says, on its way to a log.
+//! PHP's access log goes through a pipe, so no request waits for the disk.
 //!
-//! PHP says something of each request while it serves it, and with it holds the operations lock. Where it wrote into a file, it would
-//! wait for the disk whenever a mutation makes the file system write a transaction down, for as long as that takes; so it writes
-//! into a pipe, and a thread takes it from there.
+//! PHP logs each request while it serves it, and while it holds the operations lock. If it wrote into a file, it would
+//! wait whenever a mutation makes the file system write a transaction down. So it writes into a pipe, and a thread
+//! writes the file.
 
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::Path;

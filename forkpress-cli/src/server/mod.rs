@@ -1,8 +1,8 @@
 //! Runs PHP's built-in web server for a site, and ends it with everything that it started.
 //!
-//! Two pools serve: the public one, and a small one for the calls that the site makes to itself, so that such a call is
-//! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master. One
-//! process of the public pool serves nobody: it [warms](warm) new branches.
+//! There are two pools: the public one, and a small one for the calls that the site makes to itself. So such a call is
+//! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master.
+//! One process of the public pool serves nobody: it [warms](warm) new branches.
 
 mod deaths;
 mod heal;

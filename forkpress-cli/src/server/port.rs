@@ -1,4 +1,4 @@
-//! Ports: whether one is free, and who has it if not.
+//! Ports: whether one is free, and otherwise who has it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};

@@ -1,4 +1,4 @@
-//! Ends servers of other processes. No signal goes to a process that is not surely the one that was registered.
+//! Ends servers of other processes. It sends no signal to a process that is not surely the registered one.
 
 use std::time::Duration;
 

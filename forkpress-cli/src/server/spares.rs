@@ -1,4 +1,4 @@
-//! The process that makes spares for a server: one of its own, so that all it does gives way to everything else.
+//! Makes spares for a server, in a process of its own, so that all it does gives way to everything else.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

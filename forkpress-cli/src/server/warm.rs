@@ -1,11 +1,13 @@
 //! Warms branches: has their code compiled before anybody asks for it.
 //!
-//! OPcache goes by a file's path, so the first page of a new branch would compile all that it runs, for half a second. A
-//! thread of the server watches the generation; after a publish it asks PHP's process for that (`runtime/warm.php`) to
-//! compile what changed, and then for the front page. What came of it stands in `warm.json`, for commands that wait.
+//! OPcache goes by a file's path, so the first page of a new branch would compile all that it runs, for half a second.
+//! A thread of the server watches the generation. After a publish it asks PHP's warming process (`runtime/warm.php`) to
+//! compile what changed, and then for the front page. The result is in `warm.json`, for commands that wait.
 //!
-//! No request waits for this thread: it takes the lock as a request does, what it asks for ends as soon as a writer waits, or
-//! keeps writers from closing the gate, and it goes to a process that visitors' requests never reach.
+//! No request waits for this thread:
+//! - It takes the lock as a request does.
+//! - What it asks for ends as soon as a writer waits, or keeps writers from closing the gate.
+//! - It asks a process that visitors' requests never reach.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Of which answers the text is looked at, and which of their headers.
+//! Decides which answers are looked at for addresses, and which of their headers.
 
 /// Whether the body of an answer with these headers is text that is sent whole and as it is: neither a part of a file nor
 /// compressed. Header lines are `Name: value`.

@@ -1,4 +1,4 @@
-//! Characters as they stand in JSON, in HTML and in the query of a URL, escaped once or more often.
+//! Characters as JSON, HTML and the query of a URL write them, escaped once or more often.
 
 /// The character at a place, and how many bytes its spelling takes. A byte that is no valid text counts as U+FFFD.
 pub(super) fn char_at(text: &[u8], at: usize) -> Option<(char, usize)> {

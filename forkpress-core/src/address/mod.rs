@@ -1,10 +1,13 @@
 //! The addresses that a site ever had, and the one that a branch is served at.
 //!
-//! What is stored in a branch names the address that it was written at: that of another branch, perhaps of a deleted one, at a
-//! former port or root host, or the one that an imported site had elsewhere. It stays as it is; what a branch *serves* names
-//! the branch's own address in their place. Here that is decided: [`Addresses`] is the record of them, [`Known`] finds them in
-//! a text and puts the [`Own`] address there, [`Stream`] does so in a text that comes in pieces, and [`answer`] says of
-//! which answers the text is looked at.
+//! What is stored in a branch names the address that it was written at: that of another branch, perhaps of a deleted
+//! one, at a former port or root host, or the one that an imported site had elsewhere. It stays as it is. What a branch
+//! *serves* names the branch's own address in their place. That is decided here:
+//!
+//! - [`Addresses`] is the record of them.
+//! - [`Known`] finds them in a text and puts the [`Own`] address there.
+//! - [`Stream`] does so in a text that comes in pieces.
+//! - [`answer`] decides which answers are looked at.
 
 pub mod answer;
 mod escape;

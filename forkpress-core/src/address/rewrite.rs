@@ -1,4 +1,4 @@
-//! Finds addresses of the site in a text and puts the branch's own there, in the same spelling.
+//! Finds addresses of the site in a text and replaces them by the branch's own, in the same spelling.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! PHP's serialized strings in a text: each says how many bytes it has, and goes on saying what is true.
+//! PHP's serialized strings in a text. Each says how many bytes it has, and that number stays true.
 
 use super::escape::char_at;
 use super::rewrite::Edit;

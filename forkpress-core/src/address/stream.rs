@@ -1,4 +1,4 @@
-//! A text that comes in pieces, of which any may end in the middle of an address.
+//! A text that comes in pieces. Any piece may end in the middle of an address.
 
 use std::borrow::Cow;
 use std::rc::Rc;

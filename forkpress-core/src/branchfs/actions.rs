@@ -1,5 +1,5 @@
-//! What code does to the files of a branch, beside opening them. Each leaves the errors to the system, so that they are those of
-//! a plain path.
+//! Changes and looks at the files of a branch, apart from opening them. The system reports the errors, so they are
+//! those of a plain path.
 
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, Uid};

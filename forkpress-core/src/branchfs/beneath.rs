@@ -1,10 +1,12 @@
 //! Finds a path beneath a branch's folder, without ever leaving it.
 //!
-//! The kernel does it in one step where it can (`openat2`): it refuses to go up from the root, and here also to follow any
-//! symlink. Then the path is what it says, and what is private is known from its words. Where there is a symlink, a `.` or a
-//! `..`, or no `openat2`, the path is walked, folder by folder, each opened relative to the one before and never through
-//! a symlink; a symlink is read, and its target walked from where it stands. What is swapped meanwhile changes where a walk
-//! ends, and never leads it out: it stands in folders that it has open, and goes up only to those that it came through.
+//! The kernel does it in one step where it can (`openat2`). It refuses to go up from the root, and here also to follow
+//! any symlink. Then the path is what it says, and its words tell whether it is private.
+//!
+//! Where there is a symlink, a `.` or a `..`, or no `openat2`, the path is walked folder by folder. Each is opened
+//! relative to the one before, and never through a symlink. A symlink is read, and its target walked from where it
+//! stands. A folder that is swapped meanwhile changes where a walk ends, and never leads it out: the walk stands in
+//! folders that it has open, and goes up only to those that it came through.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

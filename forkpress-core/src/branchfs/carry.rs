@@ -1,4 +1,4 @@
-//! A rename across file systems: a copy beside the new place, one rename, and then the old one goes.
+//! A rename across file systems: copies beside the new place, renames once, and then removes the old one.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! What is in a folder of a branch.
+//! The contents of a folder of a branch.
 
 use rustix::fs::{Dir, Mode, OFlags};
 

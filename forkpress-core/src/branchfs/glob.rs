@@ -1,4 +1,4 @@
-//! Names that match a pattern, by the rules of the C library's `glob`, in any tree that can be listed.
+//! Finds names that match a pattern, by the rules of the C library's `glob`, in any tree that can be listed.
 
 use rustix::io::Errno;
 

@@ -1,4 +1,4 @@
-//! Which branches there are, for code that runs in a request: from the records alone, without what only the command needs.
+//! Lists the branches for code that runs in a request: from the records alone, without what only the command needs.
 
 use std::fs;
 use std::io;

@@ -1,9 +1,9 @@
 //! The files of branches, as `branchfs://BRANCH/path` names them.
 //!
-//! A [`BranchUrl`] is parsed without a look at the disk. A [`Root`] is the open folder of a branch, and each of its operations
-//! resolves a path beneath that folder: no `..`, symlink or folder that is swapped meanwhile leads out of it, and none leads
+//! A [`BranchUrl`] is parsed without a look at the disk. A [`Root`] is the open folder of a branch. Each of its
+//! operations resolves a path beneath that folder. No `..`, symlink or swapped folder leads out of it, and none leads
 //! to what [`policy`](is_private) keeps out of reach. The caller holds the operations lock, shared, for as long as it
-//! has a root: the folder is the branch's for just so long.
+//! has a root: only for so long the folder is the branch's.
 
 mod actions;
 mod beneath;

@@ -1,4 +1,4 @@
-//! What is out of reach of `branchfs://`, and in which branches it may change files.
+//! What `branchfs://` can't reach, and in which branches it may change files.
 
 use std::fmt;
 

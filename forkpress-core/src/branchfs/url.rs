@@ -1,4 +1,4 @@
-//! `branchfs://BRANCH/path`, taken apart. Nothing in it is encoded: as in a plain path, every byte but `/` and NUL stands for
+//! Parses `branchfs://BRANCH/path`. Nothing in it is encoded: as in a plain path, every byte but `/` and NUL stands for
 //! itself.
 
 use rustix::io::Errno;

@@ -1,4 +1,4 @@
-//! What of a file a request is to be sent: RFC 9110, sections 13 (conditions) and 14 (ranges).
+//! Which part of a file a request gets: RFC 9110, sections 13 (conditions) and 14 (ranges).
 
 use std::time::SystemTime;
 

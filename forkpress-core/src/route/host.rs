@@ -1,5 +1,5 @@
-//! Which branch a `Host` header names. Any host but the site's own is refused, so that a hostile page that rebinds its
-//! name to this server's address gets nothing.
+//! Which branch a `Host` header names. Any host but the site's own is refused. So a hostile page that rebinds its name
+//! to this server's address gets nothing.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

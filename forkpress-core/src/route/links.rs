@@ -1,4 +1,4 @@
-//! The folders outside of the branches that `site.toml` lets files be served from, where a symlink in a branch leads there.
+//! The folders outside of the branches that symlinks may lead to, as `site.toml` names them in `links`.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Looks a target up on disk: which branch folder, which file in it, and what is to be done with that.
+//! Looks a target up on disk: which branch folder, which file in it, and what happens with that file.
 
 use std::fs;
 use std::io;

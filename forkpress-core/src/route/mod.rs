@@ -1,8 +1,8 @@
-//! From a request's host and path to what answers it.
+//! Finds what answers a request, by its host and path.
 //!
-//! [`parse`] is pure: it turns the host and the request target into a [`Target`], or refuses them. [`resolve`] looks the
-//! target up on disk, under the shared lock, and decides what is sent; it opens, sends and runs nothing. A path that
-//! either of them hands on lies in the branch's folder, or in one that `site.toml` names as linked.
+//! [`parse`] is pure: it turns the host and the request target into a [`Target`], or refuses them. [`resolve`] looks
+//! the target up on disk, under the shared lock, and decides what is sent. It opens, sends and runs nothing. A path
+//! that either of them returns lies in the branch's folder, or in one that `site.toml` names as linked.
 
 mod conditional;
 mod file;

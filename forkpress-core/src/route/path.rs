@@ -1,5 +1,5 @@
-//! The path of a request target, decoded once. What could mean something else to the file system than to the reader of
-//! the URL is refused here, before anything looks at a disk.
+//! The path of a request target, decoded once. A path that the file system could read in another way than a person
+//! reads the URL is refused here, before anything looks at a disk.
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 

@@ -1,4 +1,4 @@
-//! Which files of a branch are never sent, whoever asks.
+//! Files of a branch that are never sent, whoever asks.
 
 use super::file::{UNKNOWN, media_type};
 

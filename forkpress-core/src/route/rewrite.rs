@@ -1,4 +1,4 @@
-//! Paths that name no file and that WordPress, or its rules for other web servers, has elsewhere.
+//! Paths that name no file, and that WordPress, or its rules for other web servers, has elsewhere.
 
 /// Pages of the dashboard that people ask for at the root.
 const ADMIN_PAGES: &str = "about admin authorize-application comment contribute credits customize edit edit-comments edit-tags \

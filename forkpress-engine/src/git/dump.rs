@@ -1,8 +1,8 @@
 //! `database.sql`: a branch's database as text, one row a line, the same text for the same content.
 //!
-//! Loaded into an empty database it gives the branch's, but for secrets ([`redact`]), for what a mere page view changes
-//! ([`Rows::leaves_out`]), and for the counters of `AUTOINCREMENT`, which are set anew from the rows. It is written row by row:
-//! no table is in memory.
+//! Loaded into an empty database it gives the branch's, with three differences: secrets are hidden ([`redact`]), what a
+//! mere page view changes is left out ([`Rows::leaves_out`]), and the counters of `AUTOINCREMENT` are recomputed from
+//! the rows. It is written row by row: no table is in memory.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};

@@ -1,4 +1,4 @@
-//! What a request to `/site.git` is and who may make it. Pure: nothing here looks at a disk.
+//! What a request to `/site.git` is, and who may make it. Pure: nothing here looks at a disk.
 
 use forkpress_core::name::BranchName;
 use forkpress_core::token::Token;

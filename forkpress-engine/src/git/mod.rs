@@ -1,7 +1,7 @@
 //! A site through Git: each branch is a ref of a bare repository, and a push to it is a mutation.
 //!
-//! Git is a view and a transport. The branch's folder is the truth: a ref is brought up to date from it when somebody asks
-//! for refs, and what is in the repository can be made again from the folders.
+//! Git is a view and a transport. The branch's folder is the truth. A ref is brought up to date from it when somebody
+//! asks for refs, and what is in the repository can be rebuilt from the folders.
 
 mod dump;
 pub mod http;

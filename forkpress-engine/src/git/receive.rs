@@ -1,10 +1,10 @@
-//! What a push does: a branch gets the files of a commit, or goes.
+//! What a push does: a branch gets the files of a commit, or is deleted.
 //!
-//! Git hands the updates of a push to [`proc_receive`] instead of moving the refs itself, so that a ref moves only after
-//! its branch has changed, durably. A process that dies between the two loses nothing: the branch's folder is the truth,
-//! and the next snapshot brings the ref to what is in it.
+//! Git hands the updates of a push to [`proc_receive`] instead of moving the refs itself. So a ref moves only after its
+//! branch has changed, durably. A process that dies between the two loses nothing: the branch's folder is the truth,
+//! and the next snapshot brings the ref up to it.
 //!
-//! What the pusher saw is compared with what there is while `mutation.lock` is held, so that no other push comes between.
+//! What the pusher saw is compared with what there is while `mutation.lock` is held, so no other push comes between.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! The bare repository of a site, and the `git` program that works in it.
 //!
-//! Nothing of the user's Git reaches it: no settings of theirs, no attributes, no `GIT_*` variables. Its own settings, HEAD,
-//! attributes and hook are written by [`Repository::open`], which also puts right what somebody changed.
+//! Nothing of the user's Git reaches it: no settings, no attributes, no `GIT_*` variables. [`Repository::open`] writes
+//! its own settings, HEAD, attributes and hooks, and puts right what somebody changed.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

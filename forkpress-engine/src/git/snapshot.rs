@@ -1,14 +1,14 @@
 //! Brings refs up to date: a branch's ref names a commit with the branch's files in `wordpress/` and its database in
 //! `database.sql`.
 //!
-//! Requests and mutations go on meanwhile. The operations lock and the branch's are held, shared, for a walk through the folder and for the
-//! beginning of a read transaction of the database: so what a commit has is the branch between two mutations, never half of
-//! one. What has to be read for the first time is read before that, without the lock.
+//! Requests and mutations go on meanwhile. The operations lock and the branch's are held, shared, for a walk through
+//! the folder and for the beginning of a read transaction of the database. So a commit has the branch between two
+//! mutations, never half of one. What has to be read for the first time is read before that, without the lock.
 //!
-//! A branch in which nothing has changed costs the walk and no process. What tells that is kept beside the index, and is
-//! believed only where a change would have left a trace (as Git does with its index).
+//! A branch in which nothing has changed costs the walk and no process. What is known of the last snapshot is kept
+//! beside the index, and used only where a change would have left a trace (as Git does with its index).
 //!
-//! A commit is made only where its tree differs from that of the ref's commit. A process that is killed leaves objects that
+//! A commit is made only where its tree differs from that of the ref's commit. A killed process leaves objects that
 //! nothing refers to, and a ref that is right or the one before.
 
 use std::fs::{self, File};

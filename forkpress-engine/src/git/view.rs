@@ -1,5 +1,5 @@
-//! The files of a branch as Git has them: an index of its own for each branch, brought up to date by what `git` calls
-//! plumbing, which looks at no `.gitignore` and takes no folder for a repository of its own.
+//! The files of a branch as Git has them: an index of its own for each branch. Git's plumbing brings it up to date: it
+//! looks at no `.gitignore` and takes no folder for a repository of its own.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;

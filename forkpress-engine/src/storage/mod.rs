@@ -1,11 +1,11 @@
 //! The storage that ForkPress manages: images of branches, which it makes, mounts, unmounts, trims and grows.
 //!
-//! A site whose own volume can't clone files keeps its trees in an image of a file system that can. The image is mounted
-//! once for all processes, from when a server starts or somebody asks for it until somebody detaches it. While it is
-//! detached no branch can be looked at, changed or served.
+//! A site whose own volume can't clone files keeps its trees in an image of a file system that can. The image is
+//! mounted once for all processes: when a server starts or somebody asks for it, until somebody detaches it. While it
+//! is detached no branch can be looked at, changed or served.
 //!
-//! Attaching, detaching, compacting, growing and converting need a [`Lifecycle`], so that none of them happens while another
-//! does or while a server starts. What takes the image away takes `mutation.lock` and keeps requests out, too.
+//! Attaching, detaching, compacting, growing and converting need a [`Lifecycle`], so only one of them happens at a
+//! time, and none while a server starts. What takes the image away also takes `mutation.lock` and keeps requests out.
 //! Every step is safe to repeat: after a crash the next attempt finds what is done and does the rest.
 
 mod sparsebundle;

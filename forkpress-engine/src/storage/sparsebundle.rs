@@ -1,5 +1,5 @@
-//! A sparse bundle with APFS, as macOS's `hdiutil` makes it. The code is the same everywhere: elsewhere a program of that
-//! name in `PATH` has to do what `hdiutil` does.
+//! A sparse bundle with APFS, as macOS's `hdiutil` makes it. The code is the same on every system: elsewhere a program
+//! of that name in `PATH` has to do what `hdiutil` does.
 
 use std::ffi::OsStr;
 use std::fs;

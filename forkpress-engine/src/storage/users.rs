@@ -1,4 +1,4 @@
-//! Who has files open in a folder: on Linux as `/proc` says.
+//! Programs that have files open in a folder, on Linux, from `/proc`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

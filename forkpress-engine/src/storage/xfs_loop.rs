@@ -1,7 +1,7 @@
 //! An XFS file system in a sparse file, mounted over a loop device.
 //!
-//! `mount -o loop` makes the device go with the mount (autoclear), so that no crash leaves one, and makes use of the one
-//! there is where the image is still in use after a forced unmount: two devices of one image would be two file systems in it.
+//! `mount -o loop` removes the device with the mount (autoclear), so no crash leaves one. Where the image is still in
+//! use after a forced unmount, it reuses the existing device: two devices of one image would be two file systems in it.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};

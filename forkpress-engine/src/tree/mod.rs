@@ -1,4 +1,4 @@
-//! Trees of files: looking at one, telling what changed in it, and cloning it.
+//! Trees of files: looking at one, finding what changed in it, and cloning it.
 
 mod clone;
 mod diff;

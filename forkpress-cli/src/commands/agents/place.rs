@@ -1,4 +1,4 @@
-//! Where the agents' branches are made: by this program where it can see the site, else by push.
+//! Makes the agents' branches: directly where this program can see the site, otherwise by push.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,9 @@
-//! Takes agents away again, but for those that hold work.
+//! Removes agents, except those that hold work.
 //!
-//! Work is what neither `main` nor, for what was committed in a worktree, the agent's branch on the site has; and what
-//! that branch has and `main` has not, since the branch goes, too.
+//! Work is
+//! - what was committed or changed in a worktree and is neither in `main` nor, if committed, in the agent's branch on
+//!   the site
+//! - what that branch has and `main` has not, since the branch is removed, too.
 
 use std::collections::HashSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `forkpress doctor branches`: absolute paths that tie a branch to another one, or to where the site was before.
+//! `forkpress doctor branches`: finds absolute paths that lead to another branch, or to where the site was before.
 
 use std::path::Path;
 use std::process::ExitCode;

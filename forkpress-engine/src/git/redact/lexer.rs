@@ -1,4 +1,4 @@
-//! PHP source as tokens, as much of it as is needed to find what is written in it literally. It reads any bytes to their end.
+//! PHP source as tokens, as far as needed to find its literals. It reads any bytes to their end.
 
 use std::ops::Range;
 

@@ -1,8 +1,8 @@
 //! Which values are secrets, and what a checkout has in their place. Pure: nothing here looks at a disk.
 //!
-//! A secret is told by its name (`DB_PASSWORD`, `mailserver_pass`, `apiKey`), or by what it looks like (a password hash, a
-//! private key, a token). [`rules`] has the one table of both. That a harmless value is not in a checkout harms nobody, since
-//! no push brings the database back, and `wp-config.php` gets its own values back from [`restore`].
+//! A secret is recognized by its name (`DB_PASSWORD`, `mailserver_pass`, `apiKey`), or by its looks (a password hash, a
+//! private key, a token). `rules` has one table for both. Hiding a harmless value does no harm: no push brings the
+//! database back, and `wp-config.php` gets its own values back from [`restore`].
 
 mod json;
 mod lexer;

@@ -1,4 +1,5 @@
-//! PHP source with secrets, which is `wp-config.php`: each is a placeholder in a checkout, and itself again after a push.
+//! PHP source with secrets, which is `wp-config.php`: each is a placeholder in a checkout, and itself again after a
+//! push.
 
 use std::ops::Range;
 

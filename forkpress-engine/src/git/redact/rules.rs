@@ -1,6 +1,6 @@
 //! The one table of what is a secret: words of names, names that go in pairs, and what secrets look like.
 //!
-//! Names say too much rather than too little: that a harmless value is not in a checkout harms nobody.
+//! When in doubt, a name counts as a secret's: hiding a harmless value does no harm.
 
 /// A word that makes a name the name of a secret, wherever it stands.
 const WORDS: &[&str] = &[

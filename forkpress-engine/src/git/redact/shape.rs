@@ -1,4 +1,4 @@
-//! Where in a text secrets are that are told by what they look like, or by a name that stands before them.
+//! Finds secrets in a text by their looks, or by a name that stands before them.
 
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};

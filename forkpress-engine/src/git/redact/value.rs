@@ -1,4 +1,5 @@
-//! A value of the database: serialized PHP and JSON are walked through and stay valid; in any other text, the secrets go.
+//! A value of the database. Serialized PHP and JSON are walked through and stay valid; in any other text, secrets are
+//! replaced.
 
 use std::borrow::Cow;
 use std::ops::Range;
