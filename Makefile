@@ -1,4 +1,4 @@
-# What a person types. The work is in scripts/ and in cargo.
+# The commands that a person types. scripts/ and cargo do the work.
 
 DEMO_SITE ?= demo-site
 SECONDS ?= 300
@@ -9,10 +9,10 @@ SECONDS ?= 300
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-build: ## Build ext/branchfs.so and target/release/forkpress, WordPress packed in
+build: ## Build ext/branchfs.so, and target/release/forkpress with WordPress packed in
 	scripts/build.sh
 
-demo: ## From nothing to a WordPress site with a branch, in ./demo-site, and its address
+demo: ## Install, build, and serve a site with a branch in ./demo-site
 	scripts/install-deps.sh
 	scripts/build.sh
 	scripts/demo.sh $(DEMO_SITE)
@@ -20,15 +20,15 @@ demo: ## From nothing to a WordPress site with a branch, in ./demo-site, and its
 test-all: ## Run every test; the last line counts them
 	scripts/test-all.sh
 
-soak: build ## Traffic, mutations and kills for SECONDS (default 300), then check everything
+soak: build ## Run traffic, mutations and kills for SECONDS (default 300), then check everything
 	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/soak.php $(SECONDS)
 
-bench: build ## Run the benchmarks and print what they compare
+bench: build ## Run the benchmarks and print their tables
 	benches/run.sh
 
 static: ## Build forkpress as one static binary
 	scripts/build.sh --static
 
-clean: ## Remove what was built and fetched; sites stay
+clean: ## Remove all that was built and fetched; sites stay
 	cargo clean
 	rm -rf ext target

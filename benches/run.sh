@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the benchmarks and prints a table for each. benches/README.md says what they compare.
 #
-# Takes what `make build` left: ext/branchfs.so, target/release/forkpress, target/wordpress. PHP names the program to run
-# (php). A benchmark that can't run says what it lacks; the others run, and the exit status is 1.
+# Uses what `make build` left: ext/branchfs.so, target/release/forkpress, target/wordpress. The variable PHP names the
+# program to run (php). A benchmark that can't run says what it lacks. The others still run, and the exit status is 1.
 set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit 1

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes target/runtime-bundle.tar.zst, which build.rs packs into the forkpress binary: manifest.json, branchfs.so and
-# the WordPress tree that scripts/fetch-wordpress.sh left, in this order, so that the small ones are found at once: of
-# WordPress, first its SQLite driver.
+# Makes target/runtime-bundle.tar.zst, which build.rs packs into the forkpress binary. In it are, in this order:
+# manifest.json, branchfs.so, and the WordPress tree that scripts/fetch-wordpress.sh left, its SQLite driver first. So the
+# small ones are found at once.
 #
-# The same parts give the same bytes. Does nothing where the bundle is newer than all of them.
+# The same parts give the same bytes. The script does nothing if the bundle is newer than all of them.
 set -euo pipefail
 
 die() {
@@ -19,7 +19,7 @@ manifest=target/wordpress.json
 [ -f "$extension" ] || die "$extension is missing ('make build' makes it)"
 [ -f "$manifest" ] || die "target/wordpress is missing (scripts/fetch-wordpress.sh fetches it)"
 
-# An empty file is build.rs's stand-in for a bundle that was not there.
+# build.rs puts an empty file in the place of a missing bundle.
 if [ -s "$bundle" ] && [ "$bundle" -nt "$extension" ] && [ "$bundle" -nt "$manifest" ] && [ "$bundle" -nt "$0" ]; then
     exit 0
 fi
@@ -42,8 +42,8 @@ cp "$extension" "$work/parts/branchfs.so"
 version=$(sed -nE 's/^version = "(.*)"$/\1/p' Cargo.toml | head -n 1)
 "$php" -n scripts/bundle-manifest.php "$manifest" "$version" "$(wc -l <"$work/files")" >"$work/parts/manifest.json"
 
-# Which machine packed it, when and as whom must not show. WordPress's own files keep their times: PHP's OPcache tells
-# two versions of a file apart by them.
+# The archive must not show which machine packed it, when and as whom. WordPress's own files keep their times, because
+# PHP's OPcache tells two versions of a file apart by them.
 touch -d @0 "$work/parts/manifest.json" "$work/parts/branchfs.so"
 chmod 644 "$work/parts/manifest.json" "$work/parts/branchfs.so"
 {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds ext/branchfs.so and target/release/forkpress with WordPress packed in. Quick where nothing changed.
+# Builds ext/branchfs.so, and target/release/forkpress with WordPress packed in. Quick if nothing changed.
 #
 #     scripts/build.sh [--static]    --static: forkpress as one static binary, in target/TRIPLE/release
 #
@@ -8,12 +8,13 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 
-# First: the bundle, which goes into the command, holds it.
+# First, because the bundle, which goes into the command, holds it.
 cargo build --release --locked --package branchfs
 library=target/release/libbranchfs.so
 [ -f "$library" ] || library=target/release/libbranchfs.dylib
 mkdir -p ext
-# By rename, as a running PHP has the old one mapped; and only if it is new, as its time decides about the bundle.
+# By rename, because a running PHP has the old one mapped. Only if it changed, because its time decides whether the
+# bundle is made again.
 if ! cmp -s "$library" ext/branchfs.so; then
     cp "$library" ext/.branchfs.so.new
     mv ext/.branchfs.so.new ext/branchfs.so
@@ -28,7 +29,7 @@ if [ "${1-}" = --static ]; then
     if [ -d "$(rustc --print sysroot)/lib/rustlib/$musl" ]; then
         target=$musl
     fi
-    # With --target the flags do not reach build scripts and procedural macros, which can't be static.
+    # With --target, the flags do not reach build scripts and procedural macros, which can't be static.
     RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --package forkpress --target "$target"
     printf 'build: target/%s/release/forkpress\n' "$target"
 else

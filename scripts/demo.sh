@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a demo site with a branch, unless it is there already, serves it, and prints where.
+# Makes a demo site with a branch, unless it exists already, serves it, and prints its address.
 #
 #     scripts/demo.sh [SITE]         SITE: demo-site
 set -euo pipefail

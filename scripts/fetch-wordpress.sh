@@ -3,12 +3,12 @@
 #
 #     scripts/fetch-wordpress.sh [--refresh] [DEST]        DEST: target/wordpress
 #
-# What is there already stays, unless --refresh is given. Beside DEST stands DEST.json: what the tree is made
-# of. Two sources, in this order:
+# An existing tree stays, unless --refresh is given. DEST.json, beside DEST, says what the tree is made of. There are two
+# sources, in this order:
 #   1. WordPress's own current release, checked against the checksum published beside it;
-#   2. where that can't be reached, Debian's package of it, through the machine's own package sources, whose
+#   2. if that can't be reached, Debian's package of it, through the machine's own package sources, whose
 #      signatures apt checks.
-# The driver comes out of a package that ships it; npm checks its integrity.
+# The driver comes from a package that ships it; npm checks its integrity.
 set -euo pipefail
 
 # The driver that the tests run with. Its package is WordPress Playground's.
@@ -42,7 +42,7 @@ trap 'rm -rf "$work"' EXIT
 tree=$work/wordpress
 parts=()
 
-# Fetches WordPress's own release. Fails quietly where its host can't be reached.
+# Fetches WordPress's own release. Fails quietly if its host can't be reached.
 fetch_release() {
     local sum
     command -v curl >/dev/null || return 1
@@ -55,7 +55,7 @@ fetch_release() {
     parts+=("$release sha1:${sum%% *}")
 }
 
-# Prints the machine's own Debian or Ubuntu source entry, moved to another suite ($2) where one is given.
+# Prints the machine's own Debian or Ubuntu source entry, for another suite if one is given ($2).
 apt_entry() {
     local codename=$1 suite=$2 file
     for file in /etc/apt/sources.list.d/*.sources; do
@@ -116,7 +116,7 @@ fetch_package() {
     )
     apt-get "${options[@]}" -qq update || die "the package sources of $suite can not be read"
 
-    # With it, the libraries and the theme that Debian has taken out of the package and links to.
+    # Also the libraries and the theme that Debian took out of the package and links to.
     local packages
     mapfile -t packages < <(apt-cache "${options[@]}" depends wordpress 2>/dev/null |
         sed -nE 's/^[ |]*(Depends|Recommends): (libjs-[a-z0-9.-]+|php-getid3|wordpress-theme-[a-z0-9]+)$/\2/p' | sort -u)
@@ -193,6 +193,6 @@ chmod -R u=rwX,go=rX "$tree"
 
 rm -rf "$dest" "$manifest"
 mv "$tree" "$dest"
-# Last: only a whole tree has one.
+# Written last: only a whole tree has one.
 mv "$work/manifest.json" "$manifest"
 say "WordPress $wordpress_version with SQLite driver $driver_version in $dest"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what building and running ForkPress needs and this machine does not have, on Debian and Ubuntu.
+# Installs what ForkPress needs to be built and run and this machine lacks, on Debian and Ubuntu.
 #
 #     scripts/install-deps.sh [--tests]       --tests: what the tests and checks need as well
 #
-# Asks nothing, and says what it installs. Elsewhere it says what is missing and exits 1.
+# It asks nothing, and says what it installs. On other systems it says what is missing and exits with 1.
 set -euo pipefail
 
 tests=no
@@ -17,7 +17,7 @@ die() {
 say() { printf 'install-deps: %s\n' "$1"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# mkfs and php-fpm lie where an ordinary user's PATH does not lead.
+# mkfs and php-fpm are in folders that are not in an ordinary user's PATH.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 
@@ -39,7 +39,7 @@ if ! find /usr/lib /usr/lib64 /usr/local/lib "${LIBCLANG_PATH:-/usr/lib}" -maxde
     missing+=(libclang-dev)
 fi
 
-# The modules have to be of the PHP that is there, where it is one of several that are packaged side by side.
+# The modules have to fit the installed PHP, which may be one of several packaged side by side.
 php=php
 if have php; then
     owner=$(dpkg -S "$(readlink -f "$(command -v php)")" 2>/dev/null | cut -d: -f1 || true)
@@ -72,7 +72,7 @@ if [ "$tests" = yes ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 
-# Whether cargo is there and not older than Cargo.toml asks for.
+# Whether cargo is installed, and not older than Cargo.toml asks for.
 wanted=$(sed -nE 's/^rust-version = "(.*)"$/\1/p' "$root/Cargo.toml")
 cargo_is_new_enough() {
     local version
@@ -96,7 +96,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
         say 'the package lists could not all be brought up to date; going on with those that are there'
     installable=()
     for package in "${missing[@]}"; do
-        # Older releases have no rustup: the last word on that is said below.
+        # Older releases have no rustup: that is reported below.
         if [ "$package" != rustup ] || apt-cache show rustup >/dev/null 2>&1; then
             installable+=("$package")
         fi

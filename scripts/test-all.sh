@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds, runs every test and ends with one line: how many passed and failed. Exits 1 where any failed.
+# Builds, runs every test and ends with one line: how many passed and failed. Exits with 1 if any failed.
 #
-# The output of each part goes to target/test-logs; that of a part that failed is shown as well. A part that crashes,
+# The output of each part goes to target/test-logs. If a part fails, its output is shown as well. A part that crashes,
 # hangs or ends without saying how many of its tests passed counts as one failure.
 set -uo pipefail
 
@@ -13,7 +13,7 @@ mkdir -p "$logs"
 # A line for each part: how many passed and failed.
 counts=$logs/counts
 : >"$counts"
-# Lines of a log that are shown, at most; the whole of it is in the file.
+# The most lines of a log that are shown. The file has all of them.
 shown=200
 
 # Runs a part: NAME, its longest time in seconds, the command.
@@ -22,7 +22,7 @@ part() {
     shift 2
     local log=$logs/$name.log began=$SECONDS status=0
     local limited=()
-    # A hung test is ended with everything that it started. Systems without the tool wait.
+    # A hung test is ended, with everything that it started. Systems without the tool wait.
     if command -v timeout >/dev/null; then
         limited=(timeout --kill-after=10 "$limit")
     fi
@@ -49,19 +49,19 @@ part() {
     printf '%-30s %4d passed %4d failed %5d s%s\n' \
         "$name" "$count_passed" "$count_failed" $((SECONDS - began)) "$remark"
     if [ "$count_failed" -gt 0 ]; then
-        # Cargo says what failed where the test program ends, and goes on with the next.
+        # Cargo says what failed at the end of each test program, and goes on with the next.
         local failures
         failures=$(awk '/^failures:$/ { on = 1 } on { print } /^test result:/ { on = 0 }' "$log" | head -n "$shown")
         printf -- '--- of %s ---\n' "$log"
-        # Indented, so that nothing in it is taken for this script's own summary.
+        # Indented, so that no line looks like this script's own summary.
         { if [ -n "$failures" ] && [ -z "$remark" ]; then printf '%s\n' "$failures"; else tail -n "$shown" "$log"; fi; } | sed 's/^/    /'
         printf -- '--- end of %s ---\n' "$log"
     fi
-    # What this machine can't test is said by the tests themselves.
+    # The tests themselves say what this machine can't test.
     grep -E '^SKIPPED' "$log" | sort -u | sed 's/^/    /'
 }
 
-# What is needed before any test can run, as a part of its own where it fails.
+# What every test needs. It counts as a part of its own if it fails.
 prepare() {
     local name=$1
     shift
@@ -80,7 +80,7 @@ prepare dependencies scripts/install-deps.sh --tests
 prepare build scripts/build.sh
 
 cargo_tests() {
-    # In one go: apart, cargo would choose other features for what they share, and compile it twice.
+    # In one go: otherwise cargo would choose other features for shared crates, and compile them twice.
     part cargo 2400 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress-engine --package forkpress --all-features -- --show-output
 }
 
@@ -88,11 +88,12 @@ php_test() {
     part "$(basename "$1" .php)" 600 php -d "extension=$PWD/ext/branchfs.so" "$1"
 }
 
-# A registry of its own: a server that somebody has running is none of the tests' business.
+# A registry of its own: the tests leave a server that somebody runs alone.
 state=$(mktemp -d)
 trap 'rm -rf "$state"' EXIT
 
-# The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's. One at a time: all serve at one port.
+# The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's. One at a time, because all use
+# one port.
 tours() {
     local tour=tests/test_cow_strategy_e2e.sh test
     for test in tests/test_*.sh; do
@@ -118,8 +119,8 @@ pushes_with_second_git() {
         "$version" "$second"
 }
 
-# Runs a command in the background once fewer than two that it began still run, and shows what it said when it ends. Most
-# tests wait for processes, and for the disk, more than they compute.
+# Runs a command in the background, two at a time, and shows its output when it ends. Most tests wait for processes and
+# for the disk more than they compute.
 running=0
 begin() {
     if [ "$running" -eq 2 ]; then
