@@ -5,10 +5,10 @@
  *     php database.php find TREE         prints, as JSON, `path` and `set`
  *     php database.php copy FROM TO
  *
- * The tree's wp-config.php runs, and WordPress does not. `path` is the database that is there; null where there is none.
- * `set` is where the configuration says that it is; null where it says nothing. The driver then looks into
+ * The tree's wp-config.php runs, and WordPress does not. `path` is the database that exists; null if there is none.
+ * `set` is where the configuration says that it is; null if it does not say. The driver then looks into
  * wp-content/database, from 3.1 on for a folder with a random name.
- * Exits 0, or prints one line to standard error and exits 1.
+ * Exits with 0, or prints one line to standard error and exits with 1.
  *
  * @package ForkPress
  */

@@ -1,6 +1,6 @@
 <?php
 /**
- * Answers for /site.git: hands the request to `forkpress __git-http`, as CGI, and what it says to the client.
+ * Answers for /site.git: hands the request to `forkpress __git-http`, as CGI, and its answer to the client.
  *
  * @package ForkPress
  */

@@ -8,8 +8,8 @@
  * HTTP_HOST (the main branch's host and port, default wp.localhost).
  *
  * Afterwards the database in TREE/wp-content/database is in WAL mode and closed, with no -wal or -shm file
- * beside it; the user is `admin`; permalinks are /%postname%/. It sends no mail and opens no connection.
- * Exits 0, or prints one line to standard error and exits 1: the tree is then to be thrown away.
+ * beside it. The user is `admin`, and permalinks are /%postname%/. It sends no mail and opens no connection.
+ * Exits with 0, or prints one line to standard error and exits with 1. Throw the tree away then.
  *
  * @package ForkPress
  */

@@ -1,6 +1,6 @@
 <?php
 /**
- * Who may do what without a password: the person who runs the server, and nobody else.
+ * Access without a password: for the person who runs the server, and for nobody else.
  *
  * @package ForkPress
  */

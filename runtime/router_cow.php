@@ -5,13 +5,15 @@
  *     FORKPRESS_BRANCHES_DIR=/path/to/site php -d extension=branchfs.so -S 127.0.0.1:8080 router_cow.php
  *
  * Under php-fpm, this file is the SCRIPT_FILENAME of every request. The branchfs extension decides what answers a
- * request, and holds the site's operations lock from before the branch is looked up until nothing of the request can run
- * any more.
+ * request. It holds the locks of the site and of the branch from before the branch is looked up until nothing of the
+ * request can run any more.
  *
- * Environment: FORKPRESS_BRANCHES_DIR (required: the folder with one folder for each branch), FORKPRESS_COW_DIR (where
- * operations.lock is, default: .forkpress/cow in that folder), FORKPRESS_ROOT_HOST (the host name of the branch main,
- * default: wp.localhost), FORKPRESS_BIN (the forkpress program, which answers for /site.git; default: forkpress in PATH),
- * and what platform/ reads.
+ * Environment:
+ * - FORKPRESS_BRANCHES_DIR (required): the folder with one folder for each branch
+ * - FORKPRESS_COW_DIR: where operations.lock is; default: .forkpress/cow in that folder
+ * - FORKPRESS_ROOT_HOST: the host name of the branch main; default: wp.localhost
+ * - FORKPRESS_BIN: the forkpress program, which answers for /site.git; default: forkpress in PATH
+ * - what platform/ reads.
  *
  * @package ForkPress
  */

@@ -2,11 +2,13 @@
 /**
  * Compiles a branch's code before anybody asks for a page of it.
  *
- * The `forkpress` server asks for that, of the one process that visitors' connections do not reach, after each publish: with
- * the site's secret in `X-ForkPress-Warm` and the name of a task in `X-ForkPress-Task`. `compile` puts into OPcache what
- * the branch's pages will run and runs none of it, a file at a time, while requests leave a processor free, and ends as soon
- * as a command waits to publish. `visit` is a visitor's request for a page, but for the cron jobs, which are left to
- * visitors. `status` tells how full OPcache is.
+ * The `forkpress` server asks for that after each publish. It asks the one process that visitors' connections do not
+ * reach, with the site's secret in `X-ForkPress-Warm` and the name of a task in `X-ForkPress-Task`:
+ *
+ * - `compile` puts the code that the branch's pages will run into OPcache, and runs none of it. It compiles a file at a
+ *   time, while requests leave a processor free, and ends as soon as a command waits to publish.
+ * - `visit` is a visitor's request for a page, without the cron jobs.
+ * - `status` says how full OPcache is.
  *
  * @package ForkPress
  */

@@ -2,8 +2,8 @@
 /**
  * The admin bar says which branch this is, and leads to the others.
  *
- * A page has links to this branch and to `main`. The others are asked for when the menu is first opened, so that a page
- * takes no longer where there are many.
+ * A page has links to this branch and to `main`. The menu asks for the others when it is first opened, so many branches
+ * make no page slower.
  *
  * @package ForkPress
  */

@@ -1,8 +1,8 @@
 <?php
 /**
- * The dashboard opens logged in, for the person who runs the server: see owner.php.
+ * Logs the person who runs the server into the dashboard: see owner.php.
  *
- * FORKPRESS_AUTO_LOGIN=0 turns it off; logging out turns it off until the browser is closed.
+ * FORKPRESS_AUTO_LOGIN=0 turns it off. Logging out turns it off until the browser is closed.
  *
  * @package ForkPress
  */

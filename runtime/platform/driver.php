@@ -1,11 +1,11 @@
 <?php
 /**
- * The SQLite driver stays: nobody deactivates or deletes what the database is reached through.
+ * Keeps the SQLite driver: nobody can deactivate or delete it, since the database is reached through it.
  *
  * New sites have the driver as a must-use plugin, loaded by the drop-in wp-content/db.php alone. Trees of other tools
- * have it among the plugins, where deactivating it deletes that drop-in, and with it the site. There it stays active and
- * in its place, whether the dashboard, the REST API or PHP code asks. What is gone all the same, the router brings
- * back before WordPress loads.
+ * have it among the plugins. There, deactivating it would delete that drop-in, and with it the site. So it stays active
+ * and in its place, whether the dashboard, the REST API or PHP code asks. If it is gone all the same, the router brings
+ * it back before WordPress loads.
  *
  * @package ForkPress
  */

@@ -1,10 +1,10 @@
 <?php
 /**
- * What a branch serves names its own address, whatever address stands in its content, its options and its files.
+ * Makes a branch serve its own address, whatever address is in its content, its options and its files.
  *
- * The extension maps what is sent: headers, and the body where it is text. Here it learns what WordPress calls the site, and
- * WordPress gets its own addresses where it acts on one before it is sent: where it looks for the post that an address is of,
- * where it refuses to redirect to strangers, and in mails. What is stored stays as it is.
+ * The extension maps what is sent: headers, and the body if it is text. Here it learns what WordPress calls the site. And
+ * WordPress gets the branch's addresses where it acts on one before it is sent: where it looks for the post of an
+ * address, where it refuses to redirect to strangers, and in mails. What is stored stays as it is.
  *
  * @package ForkPress
  */

@@ -2,10 +2,10 @@
 /**
  * Requests that the site makes to itself: cron, REST, site health.
  *
- * Such a request may come from a page that is itself being served, so it goes to the workers that are kept for it
- * (FORKPRESS_LOOPBACK, an address and a port), needs no name resolution, and carries the token that lets it pass a
- * waiting writer: the writer waits for the page, and the page for this request. Over HTTPS, where a server stands in
- * front, it takes the ordinary way.
+ * Such a request may come from a page that is itself being served. So it goes to workers that are kept for it
+ * (FORKPRESS_LOOPBACK, an address and a port), and needs no name resolution. It carries a token that lets it pass a
+ * waiting writer, since the writer waits for the page, and the page for this request. Over HTTPS, where a server is in
+ * front, it goes the ordinary way.
  *
  * @package ForkPress
  */

@@ -1,11 +1,11 @@
 <?php
 /**
- * In a network of sites ("multisite"), every branch is the network at its own host.
+ * Makes every branch of a network of sites ("multisite") the network at its own host.
  *
  * WordPress keeps the network's host in its tables, and looks each request's host up there. What is stored stays as it is,
- * the same on each branch. What is read names the branch's host where the network's stands, so WordPress finds its sites,
- * and whatever it prints or redirects to stays on the branch. Sites are told apart by folders: a branch's host has no room
- * for subdomains.
+ * the same on each branch. What WordPress reads has the branch's host in place of the network's. So it finds its sites, and
+ * all that it prints or redirects to stays on the branch. Folders tell the sites apart: a branch's host has no room for
+ * subdomains.
  *
  * The router loads this file before WordPress looks the site up, and in networks only.
  *

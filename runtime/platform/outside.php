@@ -1,10 +1,10 @@
 <?php
 /**
- * Hosts outside that do not answer hold no page up.
+ * Keeps outside hosts that do not answer from delaying pages.
  *
- * WordPress asks its makers things while it builds an administrator's page: whether the browser is old, whether PHP
- * is. Where there is no network each question may wait for seconds, at every page, and with it whoever waits for the
- * branch's lock. So connecting is given two seconds, and a host that could not be reached is not tried again for a while.
+ * WordPress asks its makers things while it builds an administrator's page: whether the browser is old, whether PHP is.
+ * Without a network each question may wait for seconds, at every page, and so does whoever waits for the branch's lock.
+ * So connecting may take two seconds, and a host that could not be reached is not tried again for a while.
  *
  * @package ForkPress
  */

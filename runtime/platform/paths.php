@@ -1,8 +1,8 @@
 <?php
 /**
- * A branch keeps its uploads in its own folder, even where an option names that of another branch by its absolute path.
+ * Keeps a branch's uploads in its own folder, even if an option names that of another branch by its absolute path.
  *
- * Constants in wp-config.php can not be changed any more: `forkpress doctor branches` tells of them.
+ * Constants in wp-config.php can not be changed any more: `forkpress doctor branches` lists them.
  *
  * @package ForkPress
  */

@@ -1,6 +1,6 @@
 <?php
 /**
- * What the router can do that WordPress would look for in Apache's or nginx's settings.
+ * Tells WordPress what the router can do. It would look for that in Apache's or nginx's settings.
  *
  * @package ForkPress
  */
