@@ -8,7 +8,7 @@
 //!    renames put the tree and its record in place.
 //! 3. **Clean up**, while requests go on.
 //!
-//! Before it publishes, a mutation writes what it [intends](journal::Intent) into the journal, and removes that last of
+//! Before it publishes, a mutation writes what it intends into the journal, and removes that last of
 //! all. Whoever changes something next, or starts a server, brings one that died to its end: [`recover`]. Until then a
 //! crash can leave: a tree in staging, which nothing serves; a branch folder without a record, which nothing serves; a
 //! record without a folder, which nothing lists.
@@ -407,7 +407,7 @@ pub fn apply(
     prepare_apply(site, name, overlay, word, patience, progress)?.publish(patience)
 }
 
-/// Does the first step of [`apply`]. Dropped, the result leaves nothing behind.
+/// Does the first step of [`apply()`]. Dropped, the result leaves nothing behind.
 ///
 /// # Errors
 /// [`MutationError`].
