@@ -56,8 +56,8 @@ pub enum Command {
   forkpress init --work-dir ~/sites/new/.forkpress     missing folders are made
   pass show shop | forkpress init --admin-password-stdin
 
-Others on this machine can see the arguments of a command while it runs. So give a password on standard input, or in the
-variable FORKPRESS_ADMIN_PASSWORD.
+Others on this machine can see the arguments of a command while it runs.
+So give a password on standard input, or in the variable FORKPRESS_ADMIN_PASSWORD.
 If init fails or is interrupted, it removes what it made.")]
     Init(InitArgs),
     /// Serve the site in the background
@@ -67,7 +67,8 @@ If init fails or is interrupted, it removes what it made.")]
   forkpress serve --php /usr/bin/php8.3
   FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask for the password in wp-admin, and for the token in pushes
 
-The command ends when the front page answers. 'forkpress stop' ends the server. 'forkpress logs' shows what it did.
+The command ends when the front page answers.
+'forkpress stop' ends the server. 'forkpress logs' shows what it did.
 If the site is served already, the command prints its address and changes nothing.")]
     Serve(ServeArgs),
     /// Serve the site in the foreground, until Ctrl-C
@@ -102,7 +103,8 @@ Ctrl-C waits for running requests to end. A second Ctrl-C does not wait.")]
   forkpress undo 7        undo operation 7 of 'forkpress log'
   forkpress undo 8        if 8 is an undo: redo what it undid
 
-What the branch has now is kept in turn, so an undo can be undone. [keep] in site.toml sets the bounds.")]
+What the branch has now is kept in turn, so an undo can be undone.
+[keep] in site.toml says what is kept, and for how long.")]
     Undo(UndoArgs),
     /// Remove what is kept for 'undo' beyond the bounds in site.toml
     #[command(after_help = "Examples:
@@ -117,15 +119,16 @@ Every command that changes a branch does the same in the background.")]
     /// Find problems, and fix them
     #[command(subcommand, arg_required_else_help = true)]
     Doctor(DoctorCommand),
-    /// Run a program in a branch's folder: no forkpress command changes that branch while it runs
+    /// Run a program in a branch's folder, while no forkpress command changes it
     #[command(after_help = "Examples:
   forkpress exec main -- wp plugin list
   forkpress exec marketing -- php -r 'echo getcwd(), PHP_EOL;'
   forkpress exec main -- sh -c 'grep -r TODO wp-content | head'
   forkpress exec --no-lock marketing -- bash
 
-The program counts as a request of the branch. It finds HTTP_HOST and FORKPRESS_BRANCH in its environment.
-It must not run a forkpress command that changes or clones its own branch: that command would wait for the program.
+The program counts as a request of the branch.
+It finds HTTP_HOST and FORKPRESS_BRANCH in its environment.
+It must not run a forkpress command that changes or clones its own branch: that would wait for it.
 The exit status is the program's, or 128 plus the number of the signal that ended it.")]
     Exec(ExecArgs),
     /// Show requests, locks and operations
@@ -133,26 +136,29 @@ The exit status is the program's, or 128 plus the number of the signal that ende
   forkpress top
   forkpress top --json | jq '.requests[] | select(.age_seconds > 1)'
 
-On a terminal it refreshes each second, until q or Ctrl-C. Elsewhere, and with --json, it prints once.")]
+On a terminal it refreshes each second, until q or Ctrl-C.
+Elsewhere, and with --json, it prints once.")]
     Top,
     /// Check out a site with git: its files, and its database as text
     #[command(after_help = "Examples:
-  forkpress clone                                              the site around the current folder, into ./site
+  forkpress clone                                              this site, into ./site
   forkpress clone http://wp.localhost:18080/site.git shop
   forkpress clone --work-dir ~/shop/.forkpress ~/checkout
 
-The site must be served. The checkout is ordinary Git: 'git clone' with that address does the same.")]
+The site must be served.
+The checkout is ordinary Git: 'git clone' with that address does the same.")]
     Clone(CloneArgs),
-    /// Commit all changes of a checkout and push them: the branch on the site shows them at once
+    /// Commit and push all changes of a checkout: the branch on the site shows them at once
     #[command(
         alias = "push",
         after_help = "Examples:
   forkpress commit -m 'Larger headline'
   forkpress commit -m 'Larger headline' ~/checkout
 
-If the site does not have the branch yet, it is created there, from the branch that its commits come from.
+If the site does not have the branch yet, it is created there, from the one its commits come from.
 Only what is in wordpress/ reaches the site; database.sql is there to be read.
-New files are added, except those that .gitignore and .git/info/exclude name. The hooks of the checkout are run."
+New files are added, except those that .gitignore and .git/info/exclude name.
+The hooks of the checkout are run."
     )]
     Commit(CommitArgs),
     /// Update a checkout from its branch on the site; commits that are not pushed stay on top
@@ -169,10 +175,12 @@ New files are added, except those that .gitignore and .git/info/exclude name. Th
   forkpress agents --remove
 
 DIR is a checkout. It is made if there is none.
-Existing agents are used again, as they are. Only those missing up to --count are made, and numbers continue.
+Existing agents are used again, as they are.
+Only those missing up to --count are made, and numbers continue.
 If anything fails or is interrupted, what was made is removed again.
---remove keeps agents that hold work, and names them. Work is: files that are not committed, commits that are not
-pushed, and changes of a branch on the site that main does not have. 'forkpress undo' brings back a removed branch.")]
+--remove keeps agents that hold work, and names them. Work is: files that are not committed,
+commits that are not pushed, and changes of a branch on the site that main does not have.
+'forkpress undo' brings back a removed branch.")]
     Agents(AgentsArgs),
     /// Create branches from a checkout; print the token of the site's Git repository
     #[command(
@@ -369,8 +377,9 @@ pub enum BranchCommand {
   forkpress branch list --bytes
   forkpress branch list --json | jq -r '.[].name'
 
-The list says how many bytes each branch holds. Every file is looked at for that, so with more than 20 branches it does
-so only with --bytes. 'forkpress branch show' says it of one branch.")]
+The list says how many bytes each branch holds. Every file is looked at for that.
+So with more than 20 branches it does so only with --bytes.
+'forkpress branch show' says it of one branch.")]
     List {
         /// Say how many bytes each branch holds, however many branches there are
         #[arg(long)]
@@ -396,7 +405,7 @@ so only with --bytes. 'forkpress branch show' says it of one branch.")]
   forkpress branch create marketing
   forkpress branch create headline-2 headline-3 --from marketing
   forkpress branch create marketing --wait               and wait until its first page is ready
-  forkpress branch create --count 10 --prefix agent      agent-1 to agent-10, or on from the highest number
+  forkpress branch create --count 10 --prefix agent      agent-1 to agent-10; later ones go on
 
 Several branches are created all or not at all. 'forkpress undo' undoes them all.")]
     Create {
@@ -493,7 +502,8 @@ The image stays detached until 'forkpress serve' or 'forkpress storage mount'.")
   forkpress storage compact
   forkpress storage compact --keep-server     the server answers 503 until 'forkpress storage mount'
 
-The command stops the server and leaves the image detached until 'forkpress serve' or 'forkpress storage mount'.
+The command stops the server, and leaves the image detached until 'forkpress serve' or
+'forkpress storage mount'.
 If the site has no image, there is nothing to do, and that is no failure.")]
     Compact {
         /// Keep the server running
@@ -517,8 +527,9 @@ If the site has no image, there is nothing to do, and that is no failure.")]
   forkpress storage convert --to linux-xfs-loop
   forkpress storage convert --to file-copy
 
-The old storage is removed when the new one is in use and has been checked. If the command is interrupted before
-the branches have moved, the site stays as it was. If it is interrupted later, the server or the next command finishes it.")]
+The old storage is removed when the new one is in use and has been checked.
+If the command is interrupted before the branches have moved, the site stays as it was.
+If it is interrupted later, the server or the next command finishes it.")]
     Convert {
         /// The new file view
         #[arg(long, value_name = "VIEW")]
@@ -551,8 +562,8 @@ The exit status is 1 if a problem stays.")]
   forkpress doctor branches
   forkpress doctor branches --json | jq -r '.[].place'
 
-It looks at the options and the wp-config.php of each branch. The exit status is 1 if a path is not mapped to the
-branch's own.")]
+It looks at the options and the wp-config.php of each branch.
+The exit status is 1 if a path is not mapped to the branch's own.")]
     Branches,
 }
 
@@ -573,8 +584,8 @@ pub enum GitCommand {
   forkpress git token
   git clone http://any:$(forkpress git token)@wp.example.test:18080/site.git
 
-You need no token for a push from your own account on this machine, unless the site is served with --host or with
-FORKPRESS_AUTO_LOGIN=0.")]
+A push from your own account on this machine needs no token.
+It needs one if the site is served with --host for others, or with FORKPRESS_AUTO_LOGIN=0.")]
     Token,
 }
 
