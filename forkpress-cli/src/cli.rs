@@ -65,7 +65,7 @@ If init fails or is interrupted, it removes what it made.")]
   forkpress serve
   forkpress serve --port 8080 --workers 8
   forkpress serve --php /usr/bin/php8.3
-  FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask for the password in wp-admin, and for the token in pushes
+  FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask everybody for the password and the token
 
 The command ends when the front page answers.
 'forkpress stop' ends the server. 'forkpress logs' shows what it did.
@@ -389,7 +389,7 @@ So with more than 20 branches it does so only with --bytes.
     #[command(after_help = "Examples:
   forkpress branch show main
   forkpress branch show marketing --json
-  forkpress branch show                  the branch that the current folder, or its checkout, belongs to")]
+  forkpress branch show                  the branch of the current folder, or of its checkout")]
     Show {
         /// The branch [default: the one that the current folder belongs to]
         name: Option<BranchName>,
