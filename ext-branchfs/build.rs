@@ -1,4 +1,5 @@
-//! Declares the parts of PHP's streams API that `ext-php-rs` does not wrap, from the headers of the installed PHP.
+//! Declares what of PHP's streams API `ext-php-rs` does not wrap, as the headers of the PHP at hand have it, and compiles
+//! `src/shim.c`, in which the calls stand from which PHP may leave for good.
 //!
 //! `PHP_CONFIG` names that PHP's `php-config`, as for `ext-php-rs` itself, whose types the functions use.
 
@@ -6,24 +7,15 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const FUNCTIONS: [&str; 12] = [
-    "_php_stream_alloc",
-    "_php_stream_fopen_from_fd",
-    "php_check_open_basedir_ex",
+const FUNCTIONS: [&str; 5] = [
+    "branchfs_.*",
     "php_clear_stat_cache",
-    "php_error_docref1",
-    "php_error_docref2",
-    "php_output_end_all",
     "php_stream_parse_fopen_modes",
-    "php_stream_wrapper_log_error",
-    "zend_alter_ini_entry_chars",
     "zend_ini_string_ex",
     "zend_llist_del_element",
 ];
 
-const CONSTANTS: [&str; 18] = [
-    "PHP_INI_STAGE_ACTIVATE",
-    "PHP_INI_SYSTEM",
+const CONSTANTS: [&str; 16] = [
     "PHP_STREAM_META_ACCESS",
     "PHP_STREAM_META_GROUP",
     "PHP_STREAM_META_GROUP_NAME",
@@ -45,6 +37,8 @@ const CONSTANTS: [&str; 18] = [
 fn main() {
     println!("cargo:rerun-if-env-changed=PHP_CONFIG");
     println!("cargo:rerun-if-env-changed=PATH");
+    println!("cargo:rerun-if-changed=src/shim.c");
+    println!("cargo:rerun-if-changed=src/shim.h");
     let php_config = env::var_os("PHP_CONFIG").unwrap_or_else(|| "php-config".into());
     let output = Command::new(&php_config)
         .arg("--includes")
@@ -52,13 +46,20 @@ fn main() {
         .unwrap_or_else(|error| panic!("cannot run {}: {error}", php_config.display()));
     let includes = String::from_utf8(output.stdout).expect("php-config prints text");
 
+    let mut shim = cc::Build::new();
+    for flag in includes.split_whitespace() {
+        shim.flag(flag);
+    }
+    shim.file("src/shim.c").compile("branchfs_shim");
+
     let mut builder = bindgen::Builder::default()
         .header_contents(
             "branchfs.h",
-            "#include <php.h>\n#include <ext/standard/file.h>\n#include <ext/standard/flock_compat.h>\n\
+            "#include \"src/shim.h\"\n#include <ext/standard/file.h>\n#include <ext/standard/flock_compat.h>\n\
              #include <ext/standard/php_filestat.h>\n",
         )
         .clang_args(includes.split_whitespace())
+        .clang_arg("-I.")
         // The types are those of ext-php-rs.
         .allowlist_recursively(false)
         .allowlist_type("_?php_stream_dirent")

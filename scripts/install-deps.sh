@@ -26,6 +26,7 @@ missing=()
 need() { have "$1" || missing+=("$2"); }
 
 need cc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 need make make
 need pkg-config pkg-config
 need git git

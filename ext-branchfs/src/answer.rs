@@ -13,17 +13,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ext_php_rs::alloc::{efree, emalloc};
 use ext_php_rs::binary::Binary;
 use ext_php_rs::binary_slice::BinarySlice;
-use ext_php_rs::ffi::{sapi_header_struct, sapi_headers_struct, sapi_module, zend_hash_str_del, zend_llist_element};
+use ext_php_rs::ffi::{sapi_header_struct, sapi_headers_struct, sapi_module, zend_llist_element};
 use ext_php_rs::prelude::*;
-use ext_php_rs::zend::ProcessGlobals;
 use forkpress_core::address::{Addresses, Known, Own, Stream, answer};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::panic::caught;
 
-use crate::{SUCCESS, apcu, overridden, php};
+use crate::{SUCCESS, apcu, overridden, php, shim};
 
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut sapi_headers_struct) -> c_int;
@@ -105,20 +103,21 @@ pub fn restore() {
     }
 }
 
-/// Sends what waited for the rest of an address: nothing more comes.
+/// The request is over: sends what waited for the rest of an address.
 pub fn finish() {
-    let rest = caught(|| {
-        ANSWER.with_borrow_mut(|answer| {
-            let answer = answer.as_mut()?;
-            let Body::Mapped(stream) = &mut answer.body else { return None };
-            answer.sent = stream.finish();
-            Some((answer.sent.as_ptr().cast(), answer.sent.len()))
-        })
+    shim::enter(send_rest);
+}
+
+/// Sends what waited for the rest of an address: nothing more comes. Inside [`shim::enter`].
+pub fn send_rest() {
+    let rest = ANSWER.with_borrow_mut(|answer| {
+        let answer = answer.as_mut()?;
+        let Body::Mapped(stream) = &mut answer.body else { return None };
+        answer.sent = stream.finish();
+        Some((answer.sent.as_ptr().cast(), answer.sent.len()))
     });
-    if let Some(Some((bytes, length))) = rest
-        && length > 0
-    {
-        // SAFETY: the bytes are the answer's, which stays as it is until the next call; nothing here needs dropping.
+    if let Some((bytes, length)) = rest.filter(|(_, length)| *length > 0) {
+        // SAFETY: the bytes are the answer's, which stays as it is until the next call.
         unsafe { own_write(bytes, length) };
     }
 }
@@ -136,12 +135,12 @@ pub fn is_served() -> bool {
 unsafe fn own_write(bytes: *const c_char, length: usize) -> usize {
     let original = WRITE.load(Ordering::Relaxed);
     // SAFETY: it was the engine's function, and is called as the engine called ours.
-    unsafe { std::mem::transmute::<*mut (), Write>(original)(bytes, length) }
+    unsafe { php::branchfs_write(Some(std::mem::transmute::<*mut (), Write>(original)), bytes, length) }
 }
 
 unsafe extern "C" fn write(bytes: *const c_char, length: usize) -> usize {
-    // SAFETY: the engine passes so many bytes. Writing may leave this function for good, so nothing in it needs dropping by then.
-    unsafe {
+    // SAFETY: the engine passes so many bytes. Those in their place stay as they are until the next call.
+    shim::enter(|| unsafe {
         match caught(|| mapped(bytes, length)).flatten() {
             None => own_write(bytes, length),
             Some((_, 0)) => length,
@@ -150,7 +149,8 @@ unsafe extern "C" fn write(bytes: *const c_char, length: usize) -> usize {
                 length
             }
         }
-    }
+    })
+    .unwrap_or_default()
 }
 
 /// What goes in place of a piece; none: the piece itself.
@@ -175,15 +175,16 @@ unsafe fn mapped(bytes: *const c_char, length: usize) -> Option<(*const c_char, 
 
 unsafe extern "C" fn send_headers(headers: *mut sapi_headers_struct) -> c_int {
     // SAFETY: the engine passes its list, which only this thread uses.
-    unsafe {
+    shim::enter(|| unsafe {
         if let Some(count) = caught(|| decide(headers)) {
             for at in 0..count {
                 change(headers, at);
             }
         }
         let original = SEND_HEADERS.load(Ordering::Relaxed);
-        std::mem::transmute::<*mut (), SendHeaders>(original)(headers)
-    }
+        php::branchfs_send_headers(Some(std::mem::transmute::<*mut (), SendHeaders>(original)), headers)
+    })
+    .unwrap_or_default()
 }
 
 /// The header lines in a list.
@@ -233,34 +234,19 @@ unsafe fn decide(headers: *const sapi_headers_struct) -> usize {
     })
 }
 
-/// Changes the header line that is the `at`-th to change. Getting memory may leave this function for good: nothing in it needs
-/// dropping.
+/// Changes the header line that is the `at`-th to change.
 unsafe fn change(headers: *mut sapi_headers_struct, at: usize) {
-    let Some((place, new)) = caught(|| {
-        ANSWER.with_borrow(|answer| {
-            let (place, new) = answer.as_ref()?.lines.get(at)?;
-            Some((*place, new.as_ref().map(|new| (new.as_ptr(), new.len()))))
-        })
-    })
-    .flatten() else {
-        return;
-    };
-    let line = place as *mut sapi_header_struct;
-    // SAFETY: the line is in the list, and is changed once. Its text is the engine's memory, which ends in a zero.
-    unsafe {
-        match new {
-            None => php::zend_llist_del_element(&raw mut (*headers).headers, line.cast(), Some(is_same)),
-            Some((bytes, length)) => {
-                let Ok(layout) = std::alloc::Layout::array::<u8>(length + 1) else { return };
-                let text = emalloc(layout);
-                std::ptr::copy_nonoverlapping(bytes, text, length);
-                text.add(length).write(0);
-                efree((*line).header.cast());
-                (*line).header = text.cast();
-                (*line).header_len = length;
+    ANSWER.with_borrow(|answer| {
+        let Some((place, new)) = answer.as_ref().and_then(|answer| answer.lines.get(at)) else { return };
+        let line = *place as *mut sapi_header_struct;
+        // SAFETY: the line is in the list, and is changed once.
+        unsafe {
+            match new {
+                None => php::zend_llist_del_element(&raw mut (*headers).headers, line.cast(), Some(is_same)),
+                Some(new) => php::branchfs_set_header(line, new.as_ptr().cast(), new.len()),
             }
         }
-    }
+    });
 }
 
 extern "C" fn is_same(wanted: *mut c_void, element: *mut c_void) -> c_int {
@@ -284,11 +270,17 @@ pub fn branchfs_serve_as(
     homes: Vec<String>,
     answer: bool,
 ) -> bool {
-    let Some(own) = Own::parse(&address) else { return false };
-    let known = known(CowLayout::new(bytes_path(&cow_dir)).addresses(), root_host, own.port(), homes);
+    shim::leave(serve_as(&address, root_host, &cow_dir, homes, answer))
+}
+
+fn serve_as(address: &str, root_host: String, cow_dir: &[u8], homes: Vec<String>, answer: bool) -> bool {
+    let Some(own) = Own::parse(address) else { return false };
+    let known = known(CowLayout::new(bytes_path(cow_dir)).addresses(), root_host, own.port(), homes);
     overridden::install_late();
     if answer {
-        accept_no_compression();
+        // What is compressed can't be mapped, and there is no network to save.
+        // SAFETY: a C string.
+        unsafe { php::branchfs_unset_server(c"HTTP_ACCEPT_ENCODING".as_ptr()) };
         apcu::switch_off();
     }
     ANSWER.with_borrow_mut(|slot| match slot {
@@ -317,15 +309,6 @@ pub fn branchfs_own_addresses(text: BinarySlice<u8>) -> Binary<u8> {
 #[php_function]
 pub fn branchfs_is_own_host(host: String) -> bool {
     ANSWER.with_borrow(|answer| answer.as_ref().is_some_and(|answer| answer.known.addresses().has_host(&host)))
-}
-
-/// Has PHP compress nothing: what is compressed can't be mapped, and there is no network to save.
-fn accept_no_compression() {
-    let globals = ProcessGlobals::get();
-    let Some(server) = globals.http_server_vars() else { return };
-    let name = c"HTTP_ACCEPT_ENCODING";
-    // SAFETY: the table is the engine's, of this request, and nobody looks at it now.
-    unsafe { zend_hash_str_del(std::ptr::from_ref(server).cast_mut(), name.as_ptr(), name.count_bytes()) };
 }
 
 fn bytes_path(bytes: &[u8]) -> &Path {

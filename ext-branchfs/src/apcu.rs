@@ -6,10 +6,9 @@
 //! finds it off.
 
 use ext_php_rs::ffi::{zend_execute_data, zval};
-use ext_php_rs::types::ZendStr;
 
 use crate::overridden::Overridden;
-use crate::{answer, php};
+use crate::{answer, php, shim};
 
 macro_rules! functions {
     ($count:literal: $($at:literal $name:literal),+) => {
@@ -41,21 +40,17 @@ pub fn functions() -> &'static [Overridden] {
 
 /// Says so, until the end of the request, to whoever asks for the setting.
 pub fn switch_off() {
-    let mut name = ZendStr::new("apc.enabled", false);
-    let stage = i32::try_from(php::PHP_INI_STAGE_ACTIVATE).unwrap_or_default();
-    let system = i32::try_from(php::PHP_INI_SYSTEM).unwrap_or_default();
-    // SAFETY: the name is PHP's own kind of string and lives through the call; the value is so long. Where there is no such
-    // setting, nothing happens.
-    unsafe { php::zend_alter_ini_entry_chars(name.as_mut_ptr(), c"0".as_ptr(), 1, system, stage) };
+    // SAFETY: two C strings.
+    unsafe { php::branchfs_set_ini(c"apc.enabled".as_ptr(), c"0".as_ptr()) };
 }
 
 unsafe extern "C" fn off<const AT: usize>(call: *mut zend_execute_data, result: *mut zval) {
     // SAFETY: PHP's call and a place for its result.
-    unsafe {
+    shim::enter(|| unsafe {
         if answer::is_served() {
             (*result).set_bool(false);
         } else {
             FUNCTIONS[AT].call(call, result);
         }
-    }
+    });
 }

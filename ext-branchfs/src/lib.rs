@@ -5,7 +5,8 @@
 //! a PHP face.
 //!
 //! A panic never leaves a function of this crate: ext-php-rs turns one in a PHP function into a PHP `Error`, and
-//! `guard` stands around each hook.
+//! [`guard`] stands around each hook. A bailout, PHP's jump out of a request, never crosses a frame that has something to drop:
+//! see [`shim`].
 #![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
 mod answer;
@@ -24,6 +25,7 @@ mod php;
 mod request;
 mod route;
 mod search;
+mod shim;
 mod site;
 mod stream;
 mod warm;
@@ -91,7 +93,6 @@ extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
 
 /// After every output buffer.
 extern "C" fn request_shutdown(_kind: i32, _module_number: i32) -> i32 {
-    // Sending may leave this function for good.
     answer::finish();
     SUCCESS
 }

@@ -13,7 +13,7 @@ use ext_php_rs::types::Zval;
 use forkpress_core::branchfs::{Access, BranchUrl, FsError};
 
 use crate::stream::{act, allowed, lock_next_open};
-use crate::{FAILURE, SUCCESS, answer, apcu, php, site};
+use crate::{FAILURE, SUCCESS, answer, apcu, php, shim, site};
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
@@ -51,11 +51,11 @@ impl Overridden {
         true
     }
 
-    /// Calls PHP's own.
+    /// Calls PHP's own, inside [`shim::enter`].
     pub unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
         let original = self.original.load(Ordering::Relaxed);
         // SAFETY: it was PHP's handler of this function, which is called as PHP called us.
-        unsafe { std::mem::transmute::<*mut (), Handler>(original)(call, result) };
+        unsafe { php::branchfs_call(Some(std::mem::transmute::<*mut (), Handler>(original)), call, result) };
     }
 }
 
@@ -114,36 +114,34 @@ unsafe fn url<'a>(call: *mut zend_execute_data) -> Option<&'a [u8]> {
 }
 
 unsafe extern "C" fn put_contents(call: *mut zend_execute_data, result: *mut zval) {
-    // SAFETY: PHP's call.
-    let flags = unsafe {
-        match url(call) {
-            Some(_) if (*call).This.u2.num_args >= 3 => (*call).zend_call_arg(2),
-            _ => None,
-        }
-    };
-    let locked = flags.and_then(|flags| {
-        let value = flags.long()?;
-        let only_lock = value & i64::from(php::PHP_LOCK_EX) != 0 && value & i64::from(php::PHP_FILE_APPEND) == 0;
-        // PHP takes the lock with a file that it appends to. Ours is locked and emptied as it is opened.
-        only_lock.then(|| flags.set_long(value | i64::from(php::PHP_FILE_APPEND)))
-    });
-    if locked.is_some() {
-        lock_next_open(true);
-    }
-    // SAFETY: PHP's call.
-    unsafe { PUT_CONTENTS.call(call, result) };
-    if locked.is_some() {
+    shim::enter(|| {
+        // SAFETY: PHP's call.
+        let flags = unsafe {
+            match url(call) {
+                Some(_) if (*call).This.u2.num_args >= 3 => (*call).zend_call_arg(2),
+                _ => None,
+            }
+        };
+        let locked = flags.and_then(|flags| {
+            let value = flags.long()?;
+            let (lock, append) = (i64::from(php::PHP_LOCK_EX), i64::from(php::PHP_FILE_APPEND));
+            // PHP takes the lock with a file that it appends to. Ours is locked and emptied as it is opened.
+            (value & (lock | append) == lock).then(|| flags.set_long(value | append))
+        });
+        lock_next_open(locked.is_some());
+        // SAFETY: PHP's call.
+        unsafe { PUT_CONTENTS.call(call, result) };
         lock_next_open(false);
-    }
+    });
 }
 
 unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut zval) {
-    // SAFETY: PHP's call, and what it does first anyway. Sending may leave this function for good: nothing in it needs dropping.
-    unsafe {
-        php::php_output_end_all();
-        answer::finish();
+    // SAFETY: PHP's call, and what it does first anyway.
+    shim::enter(|| unsafe {
+        php::branchfs_end_output();
+        answer::send_rest();
         FINISH_REQUEST.call(call, result);
-    }
+    });
 }
 
 unsafe extern "C" fn is_readable(call: *mut zend_execute_data, result: *mut zval) {
@@ -163,15 +161,12 @@ unsafe extern "C" fn is_executable(call: *mut zend_execute_data, result: *mut zv
 
 unsafe fn ask(call: *mut zend_execute_data, result: *mut zval, access: Access, original: &Overridden) {
     // SAFETY: PHP's call and a place for its result.
-    unsafe {
+    shim::enter(|| unsafe {
         match url(call) {
-            Some(url) if (*call).This.u2.num_args == 1 => {
-                let can = act(|| can(url, access)).is_ok();
-                (*result).set_bool(can);
-            }
+            Some(url) if (*call).This.u2.num_args == 1 => (*result).set_bool(act(|| can(url, access)).is_ok()),
             _ => original.call(call, result),
         }
-    }
+    });
 }
 
 fn can(url: &[u8], access: Access) -> Result<(), FsError> {

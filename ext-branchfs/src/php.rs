@@ -1,4 +1,4 @@
-//! What `build.rs` found in PHP's headers.
+//! What `build.rs` found in PHP's headers and in `shim.h`.
 #![allow(
     missing_docs,
     non_camel_case_types,

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use ext_php_rs::binary::Binary;
 use ext_php_rs::binary_slice::BinarySlice;
 use ext_php_rs::boxed::ZBox;
 use ext_php_rs::prelude::*;
@@ -13,7 +12,7 @@ use forkpress_core::branchfs::SiteAddress;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script};
 
-use crate::{lock, request, site};
+use crate::{lock, request, shim, site};
 
 type Array = ZBox<ZendHashTable>;
 
@@ -28,18 +27,23 @@ pub fn branchfs_route(
     root_host: String,
     method: Option<String>,
 ) -> PhpResult<Array> {
-    let mut answer = ZendHashTable::new();
-    match route::parse(&host, &uri, &root_host) {
-        Ok(target) => {
-            let path = target.path.decoded();
-            let method = method.as_deref().unwrap_or("GET");
-            request::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
-            answer.insert("branch", target.branch.as_str())?;
-            answer.insert("path", bytes(&path))?;
-        }
-        Err(refusal) => insert_refusal(&mut answer, &refusal)?,
-    }
-    Ok(answer)
+    shim::leave(take_apart(&host, &uri, &root_host, method))
+}
+
+fn take_apart(host: &[u8], uri: &[u8], root_host: &str, method: Option<String>) -> PhpResult<Array> {
+    let target = match route::parse(host, uri, root_host) {
+        Ok(target) => target,
+        Err(refusal) => return refused(&refusal),
+    };
+    let path = target.path.decoded();
+    let method = method.as_deref().unwrap_or("GET");
+    request::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
+    shim::build(|| {
+        let mut answer = ZendHashTable::new();
+        answer.insert("branch", target.branch.as_str())?;
+        answer.insert("path", shim::string(&path))?;
+        Ok(answer)
+    })
 }
 
 /// Decides what answers a request. Looks at the disk: call it while the request has the lock.
@@ -65,42 +69,52 @@ pub fn branchfs_resolve(
     cow_dir: BinarySlice<u8>,
     server: &ZendHashTable,
 ) -> PhpResult<Array> {
-    let mut answer = ZendHashTable::new();
-    let target = match route::parse(&host, &uri, &root_host) {
+    shim::leave(resolve(&host, &uri, root_host, path(&branches_dir), path(&cow_dir), server))
+}
+
+fn resolve(
+    host: &[u8],
+    uri: &[u8],
+    root_host: String,
+    branches_dir: &Path,
+    cow_dir: &Path,
+    server: &ZendHashTable,
+) -> PhpResult<Array> {
+    let target = match route::parse(host, uri, &root_host) {
         Ok(target) => target,
-        Err(refusal) => {
-            insert_refusal(&mut answer, &refusal)?;
+        Err(refusal) => return refused(&refusal),
+    };
+    let cow = CowLayout::new(cow_dir);
+    let decision = route::resolve(&target, &Branches { dir: branches_dir, cow: &cow }, &conditions(server));
+    if let Decision::Refuse(refusal) = &decision {
+        return refused(refusal);
+    }
+    let again = lock::lacks_branch(&cow, &target.branch);
+    let answer = shim::build(|| {
+        let mut answer = ZendHashTable::new();
+        if again {
+            answer.insert("again", true)?;
             return Ok(answer);
         }
-    };
-    let cow = CowLayout::new(path(&cow_dir));
-    let branches = Branches { dir: path(&branches_dir), cow: &cow };
-    let decision = route::resolve(&target, &branches, &conditions(server));
-    if let Decision::Refuse(refusal) = &decision {
-        insert_refusal(&mut answer, refusal)?;
-        return Ok(answer);
-    }
-    if lock::lacks_branch(&cow, &target.branch) {
-        answer.insert("again", true)?;
-        return Ok(answer);
-    }
-    answer.insert("branch", target.branch.as_str())?;
-    match decision {
-        Decision::Run(script) => insert_script(&mut answer, &script)?,
-        Decision::Send { file, response } => {
-            answer.insert("file", bytes(file.as_os_str().as_bytes()))?;
-            insert_response(&mut answer, &response)?;
+        answer.insert("branch", target.branch.as_str())?;
+        match &decision {
+            Decision::Run(script) => insert_script(&mut answer, script)?,
+            Decision::Send { file, response } => {
+                answer.insert("file", shim::string(file.as_os_str().as_bytes()))?;
+                insert_response(&mut answer, response)?;
+            }
+            Decision::Redirect(location) => {
+                let mut headers = ZendHashTable::new();
+                headers.insert("Location", location.as_str())?;
+                answer.insert("status", 301)?;
+                answer.insert("headers", headers)?;
+            }
+            Decision::Refuse(_) => {}
         }
-        Decision::Redirect(location) => {
-            let mut headers = ZendHashTable::new();
-            headers.insert("Location", location)?;
-            answer.insert("status", 301)?;
-            answer.insert("headers", headers)?;
-        }
-        Decision::Refuse(_) => {}
-    }
-    if request::settle(target.branch) {
-        site::serve(path(&branches_dir), cow, address(server, &host, root_host));
+        Ok(answer)
+    })?;
+    if !again && request::settle(target.branch) {
+        site::serve(branches_dir, cow, address(server, host, root_host));
     }
     Ok(answer)
 }
@@ -110,17 +124,20 @@ pub fn register(module: ModuleBuilder) -> ModuleBuilder {
     module.function(wrap_function!(branchfs_route)).function(wrap_function!(branchfs_resolve))
 }
 
-fn insert_refusal(answer: &mut ZendHashTable, refusal: &Refusal) -> PhpResult<()> {
-    answer.insert("status", i64::from(refusal.status))?;
-    answer.insert("message", refusal.message.as_str())?;
-    Ok(())
+fn refused(refusal: &Refusal) -> PhpResult<Array> {
+    shim::build(|| {
+        let mut answer = ZendHashTable::new();
+        answer.insert("status", i64::from(refusal.status))?;
+        answer.insert("message", refusal.message.as_str())?;
+        Ok(answer)
+    })
 }
 
 fn insert_script(answer: &mut ZendHashTable, script: &Script) -> PhpResult<()> {
-    answer.insert("script", bytes(script.file.as_os_str().as_bytes()))?;
-    answer.insert("script_name", bytes(&script.name))?;
-    answer.insert("path_info", bytes(&script.path_info))?;
-    answer.insert("root", bytes(script.root.as_os_str().as_bytes()))?;
+    answer.insert("script", shim::string(script.file.as_os_str().as_bytes()))?;
+    answer.insert("script_name", shim::string(&script.name))?;
+    answer.insert("path_info", shim::string(&script.path_info))?;
+    answer.insert("root", shim::string(script.root.as_os_str().as_bytes()))?;
     Ok(())
 }
 
@@ -169,8 +186,4 @@ fn conditions(server: &ZendHashTable) -> Conditions<'_> {
 
 fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
-}
-
-fn bytes(bytes: &[u8]) -> Binary<u8> {
-    Binary::new(bytes)
 }

@@ -12,7 +12,7 @@ use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::address::kept;
 use forkpress_core::branchfs::{BranchUrl, FsError, GlobFlags, GlobTree, SCHEME, glob};
 
-use crate::{answer, exception, site, stream};
+use crate::{answer, exception, shim, site, stream};
 
 /// PHP's `GLOB_ONLYDIR`: the C library's where it has one.
 const ONLY_FOLDERS: c_int = if cfg!(target_os = "linux") { 1 << 13 } else { 1 << 30 };
@@ -22,22 +22,33 @@ const ONLY_FOLDERS: c_int = if cfg!(target_os = "linux") { 1 << 13 } else { 1 <<
 /// Throws `Branchfs\Exception` where there is no site.
 #[php_function]
 pub fn branchfs_branches() -> PhpResult<ZBox<ZendHashTable>> {
+    shim::leave(branches())
+}
+
+fn branches() -> PhpResult<ZBox<ZendHashTable>> {
     let mut address = site::address().map_err(|error| refused(&error))?;
     if let Some(address) = address.as_mut().filter(|_| answer::is_served()) {
         // Code that asks for the addresses of other branches may print them.
         address.root_host = kept(&address.root_host);
     }
-    let mut answer = ZendHashTable::new();
-    for listed in site::list().map_err(|error| refused(&error))? {
-        let mut branch = ZendHashTable::new();
-        branch.insert("name", listed.name.as_str())?;
-        branch.insert("created", listed.created)?;
-        branch.insert("from", listed.from)?;
-        branch.insert("generation", listed.generation.map(u64::cast_signed))?;
-        branch.insert("url", address.as_ref().map(|address| address.url(&listed.name)))?;
-        answer.push(branch)?;
-    }
-    Ok(answer)
+    let branches: Vec<_> = site::list()
+        .map_err(|error| refused(&error))?
+        .into_iter()
+        .map(|listed| (address.as_ref().map(|address| address.url(&listed.name)), listed))
+        .collect();
+    shim::build(|| {
+        let mut answer = ZendHashTable::new();
+        for (url, listed) in &branches {
+            let mut branch = ZendHashTable::new();
+            branch.insert("name", listed.name.as_str())?;
+            branch.insert("created", listed.created.as_deref())?;
+            branch.insert("from", listed.from.as_deref())?;
+            branch.insert("generation", listed.generation.map(u64::cast_signed))?;
+            branch.insert("url", url.as_deref())?;
+            answer.push(branch)?;
+        }
+        Ok(answer)
+    })
 }
 
 /// Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the branch's path until
@@ -72,14 +83,18 @@ pub fn branchfs_path(url: BinarySlice<u8>) -> PhpResult<Binary<u8>> {
 #[php_function]
 #[php(defaults(flags = 0))]
 pub fn branchfs_glob(pattern: BinarySlice<u8>, flags: i64) -> PhpResult<Zval> {
+    shim::leave(find(&pattern, flags))
+}
+
+fn find(pattern: &[u8], flags: i64) -> PhpResult<Zval> {
     let mut answer = Zval::new();
     answer.set_bool(false);
     let Some(flags) = c_int::try_from(flags).ok().and_then(glob_flags) else {
-        stream::warn(c"At least one of the passed flags is invalid or not supported on this platform");
+        shim::warn(c"At least one of the passed flags is invalid or not supported on this platform");
         return Ok(answer);
     };
-    let Some(rest) = BranchUrl::after_scheme(&pattern).filter(|rest| !rest.contains(&0)) else {
-        stream::warn(c"The pattern has the form branchfs://BRANCH/path");
+    let Some(rest) = BranchUrl::after_scheme(pattern).filter(|rest| !rest.contains(&0)) else {
+        shim::warn(c"The pattern has the form branchfs://BRANCH/path");
         return Ok(answer);
     };
     let (own, rest) = match rest.strip_prefix(b"./") {
@@ -88,7 +103,14 @@ pub fn branchfs_glob(pattern: BinarySlice<u8>, flags: i64) -> PhpResult<Zval> {
     };
     let prefix = format!("{SCHEME}{own}");
     if let Ok(found) = glob(&Tree, prefix.as_bytes(), rest, flags) {
-        answer.set_array(found.into_iter().map(Binary::from).collect::<Vec<Binary<u8>>>())?;
+        shim::build(|| {
+            let mut array = ZendHashTable::with_capacity(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            for url in &found {
+                array.push(shim::string(url))?;
+            }
+            answer.set_hashtable(array);
+            Ok(())
+        })?;
     }
     Ok(answer)
 }

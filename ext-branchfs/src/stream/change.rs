@@ -1,14 +1,14 @@
 //! Changes names, folders and metadata. A URL gets the same messages from PHP's functions as a plain path.
 
-use std::ffi::{CStr, c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_int, c_long, c_void};
 
-use ext_php_rs::ffi::{php_error_docref, php_stream_context, php_stream_wrapper};
+use ext_php_rs::ffi::{php_stream_context, php_stream_wrapper};
 use forkpress_core::branchfs::{self, FsError};
 use rustix::fs::{Mode, OFlags};
 
-use super::report::{Failed, WARNING};
+use super::report::Failed;
 use super::{act, allowed, bytes, in_branch};
-use crate::{php, site};
+use crate::{php, shim, site};
 
 /// What these operations return to PHP.
 const DONE: c_int = 1;
@@ -21,15 +21,14 @@ pub unsafe extern "C" fn unlink(
     _context: *mut php_stream_context,
 ) -> c_int {
     // SAFETY: PHP passes a C string.
-    match change(unsafe { bytes(url) }, |root, path| root.remove_file(path)) {
-        Ok(()) => forget_paths(),
-        Err(failed) => {
+    told(
+        || change(unsafe { bytes(url) }, |root, path| root.remove_file(path)),
+        |failed| {
             if options.cast_unsigned() & php::REPORT_ERRORS != 0 {
                 failed.warn_of(url);
             }
-            NOT_DONE
-        }
-    }
+        },
+    )
 }
 
 pub unsafe extern "C" fn remove_folder(
@@ -39,13 +38,7 @@ pub unsafe extern "C" fn remove_folder(
     _context: *mut php_stream_context,
 ) -> c_int {
     // SAFETY: PHP passes a C string.
-    match change(unsafe { bytes(url) }, |root, path| root.remove_folder(path)) {
-        Ok(()) => forget_paths(),
-        Err(failed) => {
-            failed.warn_of(url);
-            NOT_DONE
-        }
-    }
+    told(|| change(unsafe { bytes(url) }, |root, path| root.remove_folder(path)), |failed| failed.warn_of(url))
 }
 
 pub unsafe extern "C" fn make_folder(
@@ -58,16 +51,19 @@ pub unsafe extern "C" fn make_folder(
     let has = |flag: u32| options.cast_unsigned() & flag != 0;
     let mode = Mode::from_raw_mode(mode.cast_unsigned() as _);
     let parents = has(php::PHP_STREAM_MKDIR_RECURSIVE);
-    // SAFETY: PHP passes a C string.
-    match change(unsafe { bytes(url) }, |root, path| root.make_folder(path, mode, parents)) {
-        Ok(()) => DONE,
-        Err(failed) => {
-            if has(php::REPORT_ERRORS) {
-                failed.warn();
+    shim::enter(|| {
+        // SAFETY: PHP passes a C string.
+        match change(unsafe { bytes(url) }, |root, path| root.make_folder(path, mode, parents)) {
+            Ok(()) => DONE,
+            Err(failed) => {
+                if has(php::REPORT_ERRORS) {
+                    failed.warn();
+                }
+                NOT_DONE
             }
-            NOT_DONE
         }
-    }
+    })
+    .unwrap_or(NOT_DONE)
 }
 
 pub unsafe extern "C" fn rename(
@@ -77,21 +73,15 @@ pub unsafe extern "C" fn rename(
     _options: c_int,
     _context: *mut php_stream_context,
 ) -> c_int {
-    let outcome = act(|| {
+    let rename = || {
         // SAFETY: PHP passes C strings.
         let (from, to) = unsafe { (in_branch(bytes(from))?, in_branch(bytes(to))?) };
         let (source, target) = (site::open_to_change(&from.0)?, site::open_to_change(&to.0)?);
         allowed(&source, &from.1)?;
         allowed(&target, &to.1)?;
         branchfs::rename((&source.root, &from.1), (&target.root, &to.1))
-    });
-    match outcome {
-        Ok(()) => forget_paths(),
-        Err(failed) => {
-            failed.warn_of_both(from, to);
-            NOT_DONE
-        }
-    }
+    };
+    told(|| act(rename), |failed| failed.warn_of_both(from, to))
 }
 
 /// A change of metadata, with what PHP passed for it read.
@@ -110,38 +100,31 @@ pub unsafe extern "C" fn set_metadata(
     value: *mut c_void,
     _context: *mut php_stream_context,
 ) -> c_int {
-    // SAFETY: PHP passes the value that belongs to the option.
-    let Some(metadata) = (unsafe { metadata(option.cast_unsigned(), value) }) else { return NOT_DONE };
-    // SAFETY: PHP passes a C string.
-    let url_bytes = unsafe { bytes(url) };
-    let outcome = match metadata {
-        Metadata::Times(times) => match change(url_bytes, |root, path| touch(root, path, times)) {
-            Err(failed) if !exists(url_bytes) => {
-                // SAFETY: the format takes two C strings.
-                unsafe {
-                    let format = c"Unable to create file %s because %s";
-                    php_error_docref(std::ptr::null(), WARNING, format.as_ptr(), url, failed.message());
-                }
-                return NOT_DONE;
+    shim::enter(|| {
+        // SAFETY: PHP passes the value that belongs to the option, and a C string.
+        let (Some(metadata), url) = (unsafe { metadata(option.cast_unsigned(), value) }, unsafe { bytes(url) }) else {
+            return NOT_DONE;
+        };
+        let outcome = match metadata {
+            Metadata::Times(times) => change(url, |root, path| touch(root, path, times)),
+            Metadata::Mode(mode) => change(url, |root, path| root.set_mode(path, Mode::from_raw_mode(mode as _))),
+            Metadata::User(user) => change(url, |root, path| root.set_owner(path, Some(user), None)),
+            Metadata::Group(group) => change(url, |root, path| root.set_owner(path, None, Some(group))),
+        };
+        if let Err(failed) = outcome {
+            let message = failed.message().to_bytes();
+            match metadata {
+                Metadata::Times(_) if exists(url) => warn(&[b"Utime failed: ", message]),
+                Metadata::Times(_) => warn(&[b"Unable to create file ", url, b" because ", message]),
+                _ => failed.warn(),
             }
-            outcome => outcome,
-        },
-        Metadata::Mode(mode) => change(url_bytes, |root, path| root.set_mode(path, Mode::from_raw_mode(mode as _))),
-        Metadata::User(user) => change(url_bytes, |root, path| root.set_owner(path, Some(user), None)),
-        Metadata::Group(group) => change(url_bytes, |root, path| root.set_owner(path, None, Some(group))),
-    };
-    if let Err(failed) = outcome {
-        if matches!(metadata, Metadata::Times(_)) {
-            // SAFETY: the format takes one C string.
-            unsafe { php_error_docref(std::ptr::null(), WARNING, c"Utime failed: %s".as_ptr(), failed.message()) };
-        } else {
-            failed.warn();
+            return NOT_DONE;
         }
-        return NOT_DONE;
-    }
-    // SAFETY: with no file name, the function drops the stat cache of this process, which nothing of ours refers to.
-    unsafe { php::php_clear_stat_cache(false, std::ptr::null(), 0) };
-    DONE
+        // SAFETY: with no file name, the function drops the stat cache of this process, which nothing of ours refers to.
+        unsafe { php::php_clear_stat_cache(false, std::ptr::null(), 0) };
+        DONE
+    })
+    .unwrap_or(NOT_DONE)
 }
 
 /// Reads what PHP passed; `None`, after a warning, for a user or a group that is not known.
@@ -159,11 +142,11 @@ unsafe fn metadata(option: u32, value: *mut c_void) -> Option<Metadata> {
             php::PHP_STREAM_META_GROUP => Some(Metadata::Group(low_bits(value))),
             php::PHP_STREAM_META_OWNER_NAME => {
                 let user = libc::getpwnam(value.cast()).as_ref().map(|user| Metadata::User(user.pw_uid));
-                user.or_else(|| unknown(c"Unable to find uid for %s", value))
+                user.or_else(|| unknown(b"Unable to find uid for ", value))
             }
             php::PHP_STREAM_META_GROUP_NAME => {
                 let group = libc::getgrnam(value.cast()).as_ref().map(|group| Metadata::Group(group.gr_gid));
-                group.or_else(|| unknown(c"Unable to find gid for %s", value))
+                group.or_else(|| unknown(b"Unable to find gid for ", value))
             }
             _ => None,
         }
@@ -177,10 +160,15 @@ unsafe fn low_bits(value: *mut c_void) -> u32 {
     unsafe { *value.cast::<c_long>() as u32 }
 }
 
-unsafe fn unknown(format: &CStr, name: *mut c_void) -> Option<Metadata> {
-    // SAFETY: the format takes one C string, which the name is.
-    unsafe { php_error_docref(std::ptr::null(), WARNING, format.as_ptr(), name.cast::<c_char>()) };
+unsafe fn unknown(message: &[u8], name: *mut c_void) -> Option<Metadata> {
+    // SAFETY: the caller passes a C string.
+    warn(&[message, unsafe { bytes(name.cast()) }]);
     None
+}
+
+/// Has PHP warn of what the parts say together.
+fn warn(parts: &[&[u8]]) {
+    shim::warn(&shim::c_string(&parts.concat()));
 }
 
 /// Sets the times of a file, and makes an empty one where there is none.
@@ -201,7 +189,6 @@ fn exists(url: &[u8]) -> bool {
 }
 
 /// Changes something in a branch in which that is allowed.
-#[expect(clippy::result_large_err, reason = "a box would have to be dropped")]
 fn change(
     url: &[u8],
     action: impl FnOnce(&branchfs::Root, &branchfs::BranchPath<'_>) -> Result<(), FsError>,
@@ -212,6 +199,18 @@ fn change(
         allowed(&branch, &path)?;
         action(&branch.root, &path)
     })
+}
+
+/// Changes what a path leads to, and tells PHP of a failure.
+fn told(change: impl FnOnce() -> Result<(), Failed>, tell: impl FnOnce(&Failed)) -> c_int {
+    shim::enter(|| match change() {
+        Ok(()) => forget_paths(),
+        Err(failed) => {
+            tell(&failed);
+            NOT_DONE
+        }
+    })
+    .unwrap_or(NOT_DONE)
 }
 
 /// What PHP has cached of paths may not be so any more.

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{Table, act, allowed, bytes};
 use crate::php::{self, php_stream_dirent};
-use crate::{FAILURE, SUCCESS, guard, site};
+use crate::{FAILURE, SUCCESS, guard, shim, site};
 
 thread_local! {
     /// The folders that streams of this request read. A stream knows its own by one more than its index.
@@ -49,16 +49,19 @@ pub unsafe extern "C" fn open(
     _opened_path: *mut *mut zend_string,
     _context: *mut php_stream_context,
 ) -> *mut php_stream {
-    // SAFETY: PHP passes a C string.
-    let handle = match act(|| open_folder(unsafe { bytes(url) }).map(keep)) {
-        Ok(handle) => handle,
-        Err(failed) => {
-            failed.log(wrapper, options);
-            return std::ptr::null_mut();
-        }
-    };
-    // SAFETY: the operations are static, and take the handle back as it is.
-    unsafe { php::_php_stream_alloc(&raw const OPERATIONS.0, handle as *mut c_void, std::ptr::null(), mode) }
+    shim::enter(|| {
+        // SAFETY: PHP passes a C string.
+        let handle = match act(|| open_folder(unsafe { bytes(url) }).map(keep)) {
+            Ok(handle) => handle,
+            Err(failed) => {
+                failed.log(wrapper, options);
+                return std::ptr::null_mut();
+            }
+        };
+        // SAFETY: the operations are static, and take the handle back as it is.
+        unsafe { php::branchfs_stream(&raw const OPERATIONS.0, handle as *mut c_void, mode) }
+    })
+    .unwrap_or(std::ptr::null_mut())
 }
 
 /// The names in a folder; `None` where there is none.

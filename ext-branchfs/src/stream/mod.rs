@@ -1,8 +1,7 @@
 //! The stream wrapper `branchfs://`.
 //!
-//! Each of PHP's calls comes in two halves. The first is Rust: it finds the path beneath its branch and acts, inside
-//! [`act`], where a panic is caught, and leaves a plain value. The second tells PHP. PHP may end the request by a jump
-//! over these frames, so nothing that would have to be dropped is alive then.
+//! Each of PHP's calls comes in two halves, both inside [`shim::enter`]. The first finds the path beneath its branch and acts,
+//! inside [`act`], where a panic is caught. The second tells PHP, which may end the request while it is told.
 //!
 //! An open file is handed to PHP as a stream of its own plain kind. So reading, locking, truncating, mapping and
 //! selecting are PHP's own code.
@@ -21,11 +20,11 @@ use ext_php_rs::ffi::{
 };
 use forkpress_core::branchfs::{BranchPath, BranchUrl, FsError, Owner};
 
-use crate::{FAILURE, SUCCESS, php, site};
+use crate::{FAILURE, SUCCESS, php, shim, site};
 
 pub use folder::names;
 pub use open::lock_next_open;
-pub use report::{act, warn};
+pub use report::act;
 
 const SCHEME: &CStr = c"branchfs";
 
@@ -78,7 +77,7 @@ pub fn remove() {
 
 /// Drops what a request that was cut short left behind.
 pub fn end_of_request() {
-    open::end_of_request();
+    lock_next_open(false);
     folder::end_of_request();
 }
 
@@ -115,19 +114,15 @@ pub fn stat(url: &[u8], follow: bool) -> Result<rustix::fs::Stat, FsError> {
 pub fn allowed(branch: &site::OpenBranch, path: &BranchPath<'_>) -> Result<(), FsError> {
     use std::os::unix::ffi::OsStrExt;
 
-    // SAFETY: PHP's globals of this process; the setting is null or a C string.
-    let is_set = unsafe {
-        let setting = (*ext_php_rs::ffi::ext_php_rs_process_globals()).open_basedir;
-        !setting.is_null() && *setting != 0
-    };
-    if !is_set {
+    // SAFETY: the function only looks.
+    if !unsafe { php::branchfs_is_confined() } {
         return Ok(());
     }
     let mut real = branch.path.as_os_str().as_bytes().to_vec();
     real.extend(path.joined());
     real.push(0);
-    // SAFETY: a C string, which the function only reads. Asked not to warn, it ends in no jump.
-    if unsafe { php::php_check_open_basedir_ex(real.as_ptr().cast(), 0) } == SUCCESS {
+    // SAFETY: a C string, which the function only reads.
+    if unsafe { php::branchfs_is_allowed(real.as_ptr().cast()) } {
         Ok(())
     } else {
         Err(FsError::System(rustix::io::Errno::PERM))
@@ -142,21 +137,24 @@ unsafe extern "C" fn url_stat(
     _context: *mut php_stream_context,
 ) -> c_int {
     let has = |flag: u32| flags.cast_unsigned() & flag != 0;
-    // SAFETY: PHP passes a C string.
-    match act(|| stat(unsafe { bytes(url) }, !has(php::PHP_STREAM_URL_STAT_LINK))) {
-        Ok(stat) => {
-            // SAFETY: PHP passes a buffer, whose only field is a `struct stat`.
-            unsafe { fill(&mut *answer.cast::<libc::stat>(), &stat) };
-            SUCCESS
-        }
-        Err(failed) => {
-            if failed.is_refusal && !has(php::PHP_STREAM_URL_STAT_QUIET) {
-                failed.warn();
+    shim::enter(|| {
+        // SAFETY: PHP passes a C string.
+        match act(|| stat(unsafe { bytes(url) }, !has(php::PHP_STREAM_URL_STAT_LINK))) {
+            Ok(stat) => {
+                // SAFETY: PHP passes a buffer, whose only field is a `struct stat`.
+                unsafe { fill(&mut *answer.cast::<libc::stat>(), &stat) };
+                SUCCESS
             }
-            failed.set_errno();
-            FAILURE
+            Err(failed) => {
+                if failed.is_refusal && !has(php::PHP_STREAM_URL_STAT_QUIET) {
+                    failed.warn();
+                }
+                failed.set_errno();
+                FAILURE
+            }
         }
-    }
+    })
+    .unwrap_or(FAILURE)
 }
 
 /// Copies what the system said field by field: the two types need not have the same layout.
