@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ext_php_rs::binary_slice::BinarySlice;
 use ext_php_rs::boxed::ZBox;
+use ext_php_rs::exception::PhpException;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::ZendHashTable;
 use forkpress_core::deadline::Deadline;
@@ -21,7 +22,7 @@ use forkpress_core::name::BranchName;
 
 use crate::note::Note;
 use crate::watcher::Watcher;
-use crate::{exception, freshness, request};
+use crate::{exception, freshness, request, shim};
 
 /// The lock files of how many branches a process keeps open.
 const MOST_BRANCHES: usize = 16;
@@ -207,23 +208,32 @@ pub fn branchfs_writer_waits() -> PhpResult<bool> {
 /// taken), `held_for` (seconds since), `generation` (the number of the last publish) and `branches` (those whose locks it has).
 #[php_function]
 pub fn branchfs_lock_status() -> PhpResult<ZBox<ZendHashTable>> {
-    PROCESS.with_borrow(|process| {
+    shim::leave(status())
+}
+
+fn status() -> PhpResult<ZBox<ZendHashTable>> {
+    // Nothing stays borrowed or locked while PHP makes the array, for which its memory may not be enough.
+    let held = PROCESS.with_borrow(|process| {
+        let Some(taken) = process.lock.as_ref().filter(|taken| taken.locks.are_held()) else { return Ok(None) };
+        let generation = taken.locks.site.generation().map_err(|error| exception::of_lock(&error))?.number;
+        let branches: Vec<_> = taken.locks.branches().iter().map(|branch| branch.files().name().clone()).collect();
+        Ok::<_, PhpException>(Some((
+            Arc::clone(taken.locks.site.files()),
+            taken.waited,
+            taken.since.elapsed(),
+            generation,
+            branches,
+        )))
+    })?;
+    shim::build(|| {
         let mut status = ZendHashTable::new();
-        let taken = process.lock.as_ref().filter(|taken| taken.locks.are_held());
-        status.insert("held", taken.is_some())?;
-        if let Some(taken) = taken {
-            let files = taken.locks.site.files();
-            let generation = taken.locks.site.generation().map_err(|error| exception::of_lock(&error))?.number;
-            status.insert(
-                "path",
-                files.path().as_os_str().as_bytes().iter().copied().collect::<ext_php_rs::binary::Binary<u8>>(),
-            )?;
-            status.insert("waited", taken.waited.as_secs_f64())?;
-            status.insert("held_for", taken.since.elapsed().as_secs_f64())?;
-            status.insert("generation", i64::try_from(generation).unwrap_or(i64::MAX))?;
-            let branches = taken.locks.branches();
-            status
-                .insert("branches", branches.iter().map(|branch| branch.files().name().as_str()).collect::<Vec<_>>())?;
+        status.insert("held", held.is_some())?;
+        if let Some((files, waited, held_for, generation, branches)) = &held {
+            status.insert("path", shim::string(files.path().as_os_str().as_bytes()))?;
+            status.insert("waited", waited.as_secs_f64())?;
+            status.insert("held_for", held_for.as_secs_f64())?;
+            status.insert("generation", i64::try_from(*generation).unwrap_or(i64::MAX))?;
+            status.insert("branches", branches.iter().map(BranchName::as_str).collect::<Vec<_>>())?;
         }
         Ok(status)
     })
