@@ -1,7 +1,7 @@
 //! Secrets of a site, each in a file that only the site's owner can read.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -50,7 +50,7 @@ impl Token {
     /// Of several processes that create it at once, one wins: the file appears whole, by a link.
     fn create(path: &Path) -> io::Result<()> {
         let mut random = [0; RANDOM_BYTES];
-        fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
+        getrandom::fill(&mut random).map_err(io::Error::from)?;
         let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let temporary = path.with_extension(format!("token.{}.tmp", std::process::id()));
         let _ = fs::remove_file(&temporary);
