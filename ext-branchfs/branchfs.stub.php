@@ -195,6 +195,35 @@ namespace {
 	function branchfs_branches(): array {}
 
 	/**
+	 * Returns the address of a branch's front page, as branchfs_branches() has it. Takes the lock, if the request has not got it.
+	 *
+	 * @param string $name The branch. Whether there is such a branch is not asked.
+	 * @return string|null Null where nobody says, or where that is no name of a branch.
+	 * @throws Branchfs\Exception Where there is no site, or the lock can not be had.
+	 */
+	function branchfs_branch_url( string $name ): ?string {}
+
+	/**
+	 * Returns what the record of a branch says. Call it while the request has the lock.
+	 *
+	 * @param string $cow_dir The folder with the records.
+	 * @param string $name    The branch.
+	 * @return array{created: ?string, from: ?string, generation: ?int}|null Each is null where the record can not be read; all of it is
+	 *         where there is no record.
+	 */
+	function branchfs_record( string $cow_dir, string $name ): ?array {}
+
+	/**
+	 * Returns the real folders that have a folder for each branch: in an image, where the site has one that is mounted, and the one
+	 * that is served. Each ends in a slash; one inside of another comes before it.
+	 *
+	 * @param string $branches_dir The folder that is served.
+	 * @param string $cow_dir      The folder with the records.
+	 * @return string[]
+	 */
+	function branchfs_tree_roots( string $branches_dir, string $cow_dir ): array {}
+
+	/**
 	 * Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the file's path
 	 * for as long as the request has the lock.
 	 *

@@ -115,19 +115,13 @@ function forkpress_drop_stale_scripts( int $since ): void {
 }
 
 /**
- * Returns the real folders that have a folder for each branch, longest first: in an image, where a site has one, and the one
- * that is served. Each ends in a slash.
+ * Returns the real folders that have a folder for each branch: in an image, where a site has one, and the one that is served.
+ * Each ends in a slash; one inside of another comes before it.
  *
  * @return string[]
  */
 function forkpress_tree_roots(): array {
-	$work_dir = dirname( forkpress_cow_dir() );
-	$roots    = array(
-		realpath( "$work_dir/linux-cow/mount/branches" ),
-		realpath( "$work_dir/macos-cow/mount/branches" ),
-		realpath( forkpress_branches_dir() ),
-	);
-	return array_map( static fn( $root ) => "$root/", array_filter( $roots ) );
+	return branchfs_tree_roots( forkpress_branches_dir(), forkpress_cow_dir() );
 }
 
 /**
@@ -136,8 +130,7 @@ function forkpress_tree_roots(): array {
  * @param string $branch Its name.
  */
 function forkpress_generation( string $branch ): int {
-	$record = (string) @file_get_contents( forkpress_cow_dir() . "/branches/$branch.toml" );
-	return preg_match( '/^generation = (\d+)$/m', $record, $match ) ? (int) $match[1] : PHP_INT_MAX;
+	return branchfs_record( forkpress_cow_dir(), $branch )['generation'] ?? PHP_INT_MAX;
 }
 
 /**

@@ -111,8 +111,7 @@ function forkpress_opcache_is_full(): bool {
  * @return string[] Paths inside the branch.
  */
 function forkpress_scripts_of( string $root, string $branch ): array {
-	$record   = (string) @file_get_contents( forkpress_cow_dir() . "/branches/$branch.toml" );
-	$from     = preg_match( '/^from = "([a-z0-9_-]+)"$/m', $record, $match ) ? $match[1] : 'main';
+	$from     = branchfs_record( forkpress_cow_dir(), $branch )['from'] ?? 'main';
 	$relative = array();
 	foreach ( array_unique( array( $branch, $from, 'main' ) ) as $source ) {
 		$folder = realpath( forkpress_branches_dir() . "/$source" );

@@ -41,6 +41,7 @@ final class Site {
 	/** @var string The folder of its lock. */
 	public readonly string $cow;
 
+	/** Makes it. */
 	public function __construct() {
 		$this->dir = temp_dir();
 		$this->cow = "$this->dir/.forkpress/cow";
@@ -553,6 +554,32 @@ test(
 		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir ) );
 		$told   = json_decode( $server->request( '/list.php' )->body, true );
 		same( $branches( ":$server->port" ), $told[6], 'what a request is told' );
+	}
+);
+
+test(
+	'a branch has an address before it is there, and what its record says is told one by one, too',
+	function () {
+		$site = new Site();
+		put( "$site->cow/branches/broken.toml", 'generation = [' );
+		mkdir( "$site->dir/.forkpress/linux-cow/mount/branches", 0755, true );
+		$code = '$cow = getcwd() . "/../.forkpress/cow"; echo json_encode( array(
+			array_map( "branchfs_branch_url", array( "main", "other", "to-come", "No Name" ) ),
+			array_map( fn ( $name ) => branchfs_record( $cow, $name ), array( "main", "other", "broken", "none", "../other" ) ),
+			branchfs_tree_roots( getcwd() . "/../", $cow ), branchfs_tree_roots( getcwd(), "/nowhere/cow" ), branchfs_tree_roots( "/nowhere", "/nowhere/cow" ),
+		) );';
+		$main  = array(
+			'created'    => '2026-01-01T00:00:00Z',
+			'from'       => null,
+			'generation' => 7,
+		);
+		$other = array( 'from' => 'main' ) + $main;
+		ksort( $other );
+		$told = json_decode( $site->run( $code ), true );
+		same( array( 'http://wp.localhost:18080/', 'http://other.wp.localhost:18080/', 'http://to-come.wp.localhost:18080/', null ), $told[0], 'addresses' );
+		same( array( $main, $other, array_fill_keys( array_keys( $main ), null ), null, null ), $told[1], 'records' );
+		same( array( "$site->dir/.forkpress/linux-cow/mount/branches/", "$site->dir/" ), $told[2], 'folders with a folder for each branch' );
+		same( array( array( "$site->dir/main/" ), array() ), array( $told[3], $told[4] ), 'the same where there is no site, and no folder' );
 	}
 );
 

@@ -27,6 +27,7 @@ final class Site {
 	public readonly string $cow;
 	private int $generation = 6;
 
+	/** Makes it, of generation 6. */
 	public function __construct() {
 		$this->dir = temp_dir();
 		$this->cow = "$this->dir/.forkpress/cow";
@@ -39,7 +40,12 @@ final class Site {
 		put( "$this->cow/operations.lock", sprintf( "generation %020d\n", $this->generation ) );
 	}
 
-	/** Writes a tree in which every file has the same size and time, whatever its version. */
+	/**
+	 * Writes a tree in which every file has the same size and time, whatever its version.
+	 *
+	 * @param string $dir     Where.
+	 * @param string $version The version.
+	 */
 	private function tree( string $dir, string $version ): void {
 		put( "$dir/version.php", "<?php return '$version';" );
 		$page = '<?php $seen = opcache_is_script_cached( __DIR__ . "/version.php" ) ? "cached" : "compiled"; echo "%s ", require __DIR__ . "/version.php", " $seen";';
@@ -48,11 +54,21 @@ final class Site {
 		touch( "$dir/index.php", LONG_AGO );
 	}
 
+	/**
+	 * Writes the record of a branch.
+	 *
+	 * @param string $branch Its name.
+	 */
 	public function record( string $branch ): void {
 		put( "$this->cow/branches/$branch.toml", "created_at = \"2026-01-01T00:00:00Z\"\nfrom = \"main\"\ngeneration = $this->generation\n" );
 	}
 
-	/** Publishes a new tree of a branch as a reset does: exclusively, by renames, with a new generation. */
+	/**
+	 * Publishes a new tree of a branch as a reset does: exclusively, by renames, with a new generation.
+	 *
+	 * @param string $branch  Its name.
+	 * @param string $version The version.
+	 */
 	public function publish( string $branch, string $version ): void {
 		$this->tree( "$this->dir/.forkpress/staged", $version );
 		$locks = array();
@@ -104,17 +120,18 @@ function tests_of( string $name, callable $serve ): void {
 /**
  * Starts a built-in server with four workers, and returns it.
  *
- * @param Site     $site The site.
- * @param string[] $ini  PHP settings.
+ * @param Site     $site   The site.
+ * @param string[] $ini    PHP settings.
+ * @param string   $router The router.
  */
-function serve( Site $site, array $ini ): Server {
+function serve( Site $site, array $ini, string $router = ROOT . '/runtime/router_cow.php' ): Server {
 	$env = array(
 		'FORKPRESS_BRANCHES_DIR' => $site->dir,
 		'FORKPRESS_COW_DIR'      => null,
 		'FORKPRESS_ROOT_HOST'    => null,
 		'PHP_CLI_SERVER_WORKERS' => '4',
 	);
-	return new Server( ROOT . '/runtime/router_cow.php', $env, $ini );
+	return new Server( $router, $env, $ini );
 }
 
 /**
@@ -137,25 +154,29 @@ tests_of(
 test(
 	'while the old code of one branch is dropped, the others are served',
 	function () {
-		$site   = new Site();
-		$server = serve( $site, array( 'opcache.enable_cli=1', 'opcache.file_cache=' ) );
+		$site = new Site();
+		$stop = "$site->dir/stop";
+		// Whoever drops the code asks OPcache for its scripts, and stops at this pipe while it is there.
+		$router = '<?php
+			function opcache_get_status(): array {
+				file_exists( "STOP" ) && file_get_contents( "STOP" );
+				return array( "scripts" => array_flip( glob( "DIR/*/*.php" ) ) );
+			}
+			require "ROUTER";';
+		put( "$site->dir/router.php", strtr( $router, array( 'STOP' => $stop, 'DIR' => $site->dir, 'ROUTER' => ROOT . '/runtime/router_cow.php' ) ) );
+		$server = serve( $site, array( 'opcache.enable_cli=1', 'opcache.file_cache=', 'disable_functions=opcache_get_status' ), "$site->dir/router.php" );
 		$get    = static fn ( string $branch ): string => $server->request( '/', host_of( $branch ) )->body;
 		foreach ( array( 'main', 'marketing', 'other' ) as $branch ) {
 			eventually( static fn () => 'old old cached' === $get( $branch ), "$branch is cached" );
 		}
 		$site->publish( 'marketing', 'new' );
-		// Whoever drops the code looks at the record of each branch that has some, and stops at this one.
-		$record = "$site->cow/branches/other.toml";
-		unlink( $record );
-		posix_mkfifo( $record, 0600 );
+		posix_mkfifo( $stop, 0600 );
 		$page = $server->open( '/', host_of( 'marketing' ) );
-		$fifo = fopen( $record, 'w' );
+		$fifo = fopen( $stop, 'w' );
 		for ( $i = 0; $i < 20; $i++ ) {
 			same( 'old old cached', $get( 'main' ), 'the page of another branch' );
 		}
-		unlink( $record );
-		$site->record( 'other' );
-		fwrite( $fifo, file_get_contents( $record ) );
+		unlink( $stop );
 		fclose( $fifo );
 		same( 'new new compiled', Response::read( $page )->body, 'the page of the branch' );
 		same( 'new new cached', $get( 'marketing' ), 'a later page' );

@@ -1,7 +1,8 @@
 //! PHP functions about branches and their files.
 
-use std::ffi::c_int;
+use std::ffi::{OsStr, c_int};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use ext_php_rs::binary::Binary;
 use ext_php_rs::binary_slice::BinarySlice;
@@ -10,7 +11,10 @@ use ext_php_rs::exception::PhpException;
 use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::address::kept;
-use forkpress_core::branchfs::{BranchUrl, FsError, GlobFlags, GlobTree, SCHEME, glob};
+use forkpress_core::branchfs::{BranchUrl, FsError, GlobFlags, GlobTree, SCHEME, SiteAddress, glob};
+use forkpress_core::layout::CowLayout;
+use forkpress_core::name::BranchName;
+use forkpress_core::record::BranchRecord;
 
 use crate::{answer, exception, shim, site, stream};
 
@@ -26,11 +30,7 @@ pub fn branchfs_branches() -> PhpResult<ZBox<ZendHashTable>> {
 }
 
 fn branches() -> PhpResult<ZBox<ZendHashTable>> {
-    let mut address = site::address().map_err(|error| refused(&error))?;
-    if let Some(address) = address.as_mut().filter(|_| answer::is_served()) {
-        // Code that asks for the addresses of other branches may print them.
-        address.root_host = kept(&address.root_host);
-    }
+    let address = address().map_err(|error| refused(&error))?;
     let branches: Vec<_> = site::list()
         .map_err(|error| refused(&error))?
         .into_iter()
@@ -41,14 +41,86 @@ fn branches() -> PhpResult<ZBox<ZendHashTable>> {
         for (url, listed) in &branches {
             let mut branch = ZendHashTable::new();
             branch.insert("name", listed.name.as_str())?;
-            branch.insert("created", listed.created.as_deref())?;
-            branch.insert("from", listed.from.as_deref())?;
-            branch.insert("generation", listed.generation.map(u64::cast_signed))?;
+            insert_record(&mut branch, listed.record.as_ref())?;
             branch.insert("url", url.as_deref())?;
             answer.push(branch)?;
         }
         Ok(answer)
     })
+}
+
+fn insert_record(branch: &mut ZendHashTable, record: Option<&BranchRecord>) -> PhpResult<()> {
+    branch.insert("created", record.map(|record| record.created_at.as_str()))?;
+    branch.insert("from", record.and_then(|record| record.from.as_ref()).map(BranchName::as_str))?;
+    branch.insert("generation", record.map(|record| record.generation.cast_signed()))?;
+    Ok(())
+}
+
+/// Where the branches are served. Code that asks for the addresses of other branches may print them.
+fn address() -> Result<Option<SiteAddress>, FsError> {
+    let mut address = site::address()?;
+    if let Some(address) = address.as_mut().filter(|_| answer::is_served()) {
+        address.root_host = kept(&address.root_host);
+    }
+    Ok(address)
+}
+
+/// Returns the address of a branch's front page, as `branchfs_branches()` has it; null where nobody says, or where that is no name
+/// of a branch. Whether there is such a branch is not asked.
+///
+/// Throws `Branchfs\Exception` where there is no site.
+#[php_function]
+pub fn branchfs_branch_url(name: &str) -> PhpResult<Option<String>> {
+    let Ok(name) = BranchName::parse(name) else { return Ok(None) };
+    Ok(address().map_err(|error| refused(&error))?.map(|address| address.url(&name)))
+}
+
+/// Returns what the record of a branch says: `created`, `from`, `generation`, each null where it can't be read; null where there is no
+/// record. `$cow_dir` is the folder with the records. Call it while the request has the lock.
+#[php_function]
+pub fn branchfs_record(cow_dir: BinarySlice<u8>, name: &str) -> PhpResult<Option<ZBox<ZendHashTable>>> {
+    shim::leave(record(&cow_dir, name))
+}
+
+fn record(cow_dir: &[u8], name: &str) -> PhpResult<Option<ZBox<ZendHashTable>>> {
+    let Ok(name) = BranchName::parse(name) else { return Ok(None) };
+    let record = match BranchRecord::read(&CowLayout::new(folder(cow_dir)).record(&name)) {
+        Ok(None) => return Ok(None),
+        Ok(record) => record,
+        Err(_) => None,
+    };
+    shim::build(|| {
+        let mut answer = ZendHashTable::new();
+        insert_record(&mut answer, record.as_ref())?;
+        Ok(Some(answer))
+    })
+}
+
+/// Returns the real folders that have a folder for each branch: in an image, where the site around `$cow_dir` has one that is
+/// mounted, and `$branches_dir`, where the branches are served. Each ends in a slash. One inside of another comes before it.
+#[php_function]
+pub fn branchfs_tree_roots(branches_dir: BinarySlice<u8>, cow_dir: BinarySlice<u8>) -> PhpResult<ZBox<ZendHashTable>> {
+    shim::leave(tree_roots(&branches_dir, &cow_dir))
+}
+
+fn tree_roots(branches_dir: &[u8], cow_dir: &[u8]) -> PhpResult<ZBox<ZendHashTable>> {
+    let mut folders = CowLayout::new(folder(cow_dir)).image_branches_dirs();
+    folders.push(folder(branches_dir).to_owned());
+    let real: Vec<_> = folders
+        .into_iter()
+        .filter_map(|folder| Some([folder.canonicalize().ok()?.as_os_str().as_bytes(), b"/"].concat()))
+        .collect();
+    shim::build(|| {
+        let mut answer = ZendHashTable::new();
+        for folder in &real {
+            answer.push(shim::string(folder))?;
+        }
+        Ok(answer)
+    })
+}
+
+fn folder(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the branch's path until
@@ -119,6 +191,9 @@ fn find(pattern: &[u8], flags: i64) -> PhpResult<Zval> {
 pub fn register(module: ModuleBuilder) -> ModuleBuilder {
     module
         .function(wrap_function!(branchfs_branches))
+        .function(wrap_function!(branchfs_branch_url))
+        .function(wrap_function!(branchfs_record))
+        .function(wrap_function!(branchfs_tree_roots))
         .function(wrap_function!(branchfs_path))
         .function(wrap_function!(branchfs_glob))
 }

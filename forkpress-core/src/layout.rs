@@ -51,6 +51,13 @@ impl CowLayout {
         work_dir.parent().map(SiteLayout::at)
     }
 
+    /// The folders that may have the trees of this site's branches while an image is mounted, whether or not they are there.
+    #[must_use]
+    pub fn image_branches_dirs(&self) -> Vec<PathBuf> {
+        let Some(site) = self.site() else { return Vec::new() };
+        ImageKind::ALL.map(|kind| ImageLayout::new(site.work_dir(), kind).branches_dir()).into()
+    }
+
     /// The lock files, each with its name, in the order of [`LOCKS`].
     #[must_use]
     pub fn locks(&self) -> [(&'static str, PathBuf); LOCKS.len()] {
@@ -712,6 +719,8 @@ mod tests {
         assert_eq!(site.public_branch(&main), Path::new("/site/main"));
         assert_eq!(site.link_target(&main).unwrap(), Path::new(".forkpress/linux-cow/mount/branches/main"));
         assert_eq!(site.cow().kept_tree(1), Path::new("/site/.forkpress/linux-cow/mount/kept/1"));
+        assert!(site.cow().image_branches_dirs().contains(&site.branches_dir()));
+        assert_eq!(CowLayout::new("/elsewhere/cow").image_branches_dirs(), Vec::<PathBuf>::new());
         assert_eq!(site.cow().record(&main), Path::new("/site/.forkpress/cow/branches/main.toml"));
         assert_eq!(site.with_image(None), SiteLayout::at(Path::new("/site")));
     }

@@ -17,32 +17,20 @@ const FORKPRESS_MENU_BRANCHES = 50;
  * @return string[]
  */
 function forkpress_branches(): array {
-	$is_site = file_exists( dirname( forkpress_cow_dir() ) . '/site.toml' );
-	$paths   = $is_site ? glob( forkpress_cow_dir() . '/branches/*.toml' ) : glob( forkpress_branches_dir() . '/*', GLOB_ONLYDIR );
-	$times   = array();
-	foreach ( $paths ? $paths : array() as $path ) {
-		$name = basename( $path, '.toml' );
-		if ( preg_match( '/^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/D', $name ) ) {
-			$times[ $name ] = (int) @filemtime( $path );
-		}
-	}
-	$times['main'] = PHP_INT_MAX;
-	arsort( $times );
-	return array_map( 'strval', array_keys( $times ) );
+	$generations = array_column( branchfs_branches(), 'generation', 'name' );
+	unset( $generations['main'] );
+	arsort( $generations );
+	return array( 'main', ...array_map( 'strval', array_keys( $generations ) ) );
 }
 
 /**
- * Returns the address of a branch. Its last letter, a capital one until it is sent, keeps it what it is: any other address of the
- * site becomes this branch's own then.
+ * Returns the address of a branch.
  *
  * @param string $branch       Its name.
  * @param bool   $is_dashboard Whether of its dashboard; else of its front page.
  */
 function forkpress_branch_url( string $branch, bool $is_dashboard ): string {
-	$port = wp_parse_url( "http://{$_SERVER['HTTP_HOST']}", PHP_URL_PORT );
-	$root = preg_replace_callback( '/[a-z](?=[^a-z]*$)/D', static fn ( $last ) => strtoupper( $last[0] ), strtolower( forkpress_root_host() ) );
-	$host = ( 'main' === $branch ? '' : "$branch." ) . $root . ( null === $port ? '' : ":$port" );
-	return ( is_ssl() ? 'https' : 'http' ) . "://$host" . ( $is_dashboard ? '/wp-admin/' : '/' );
+	return set_url_scheme( branchfs_branch_url( $branch ) . ( $is_dashboard ? 'wp-admin/' : '' ) );
 }
 
 /**

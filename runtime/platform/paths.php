@@ -22,7 +22,7 @@ function forkpress_own_path( $path ) {
 			continue;
 		}
 		// A folder beside the branches that is none is somebody's own. A branch that was deleted has left nothing.
-		if ( is_file( forkpress_cow_dir() . "/branches/$branch[0].toml" ) || ! file_exists( $root . $branch[0] ) ) {
+		if ( null !== branchfs_record( forkpress_cow_dir(), $branch[0] ) || ! file_exists( $root . $branch[0] ) ) {
 			return $_SERVER['DOCUMENT_ROOT'] . substr( $path, strlen( $root . $branch[0] ) );
 		}
 	}

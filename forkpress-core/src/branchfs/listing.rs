@@ -3,21 +3,21 @@
 use std::fs;
 use std::io;
 
+use serde::Deserialize;
+
 use crate::layout::CowLayout;
 use crate::name::BranchName;
+use crate::own;
+use crate::record::BranchRecord;
 use crate::route::Branches;
 
-/// A branch, and what its record says of it. Without records there is nothing to be said.
+/// A branch, and what its record says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its name.
     pub name: BranchName,
-    /// When it got the tree that it has, as RFC 3339 has it.
-    pub created: Option<String>,
-    /// The branch that the tree came from.
-    pub from: Option<String>,
-    /// The publish that made it.
-    pub generation: Option<u64>,
+    /// Its record; none where there are no records, or where this one can't be read.
+    pub record: Option<BranchRecord>,
 }
 
 /// Every branch, `main` first, then by name.
@@ -34,17 +34,8 @@ pub fn list(branches: &Branches<'_>) -> io::Result<Vec<Listed>> {
         let Some(name) = name.and_then(|name| BranchName::parse(name).ok()) else { continue };
         // A delete may be between its two steps.
         if branches.dir.join(name.as_str()).is_dir() {
-            let record = if by_record {
-                fs::read_to_string(branches.cow.record(&name)).unwrap_or_default()
-            } else {
-                String::new()
-            };
-            listed.push(Listed {
-                name,
-                created: value(&record, "created_at"),
-                from: value(&record, "from"),
-                generation: value(&record, "generation").and_then(|number| number.parse().ok()),
-            });
+            let record = if by_record { BranchRecord::read(&branches.cow.record(&name)).ok().flatten() } else { None };
+            listed.push(Listed { name, record });
         }
     }
     listed.sort_by(|a, b| (!a.name.is_main(), &a.name).cmp(&(!b.name.is_main(), &b.name)));
@@ -66,9 +57,15 @@ impl SiteAddress {
     /// What `site.toml` says; `None` where it says nothing.
     #[must_use]
     pub fn from_settings(cow: &CowLayout) -> Option<Self> {
-        let settings = fs::read_to_string(cow.site()?.config()).ok()?;
-        let port = value(&settings, "port").filter(|port| port != "80");
-        Some(Self { scheme: "http", root_host: value(&settings, "root_host")?, port })
+        /// What counts here of the settings, whatever else they hold.
+        #[derive(Deserialize)]
+        struct Settings {
+            root_host: String,
+            port: Option<u16>,
+        }
+        let settings: Settings = toml::from_str(&own::read_to_string(&cow.site()?.config()).ok()?).ok()?;
+        let port = settings.port.filter(|&port| port != 80);
+        Some(Self { scheme: "http", root_host: settings.root_host, port: port.map(|port| port.to_string()) })
     }
 
     /// The address of a branch's front page.
@@ -77,17 +74,6 @@ impl SiteAddress {
         let label = if branch.is_main() { String::new() } else { format!("{branch}.") };
         let port = self.port.as_ref().map(|port| format!(":{port}")).unwrap_or_default();
         format!("{}://{label}{}{port}/", self.scheme, self.root_host)
-    }
-}
-
-/// The value of a key before the first table of a TOML file that ForkPress wrote: a number, or a string without escapes.
-fn value(toml: &str, key: &str) -> Option<String> {
-    let lines = toml.lines().take_while(|line| !line.starts_with('['));
-    let value = lines.filter_map(|line| line.split_once('=')).find(|(name, _)| name.trim() == key)?.1;
-    let value = value.trim();
-    match value.strip_prefix('"') {
-        Some(text) => text.split_once('"').map(|(text, _)| text.to_owned()),
-        None => value.split([' ', '#']).next().map(str::to_owned),
     }
 }
 
@@ -120,8 +106,9 @@ mod tests {
         fs::write(site.cow().records_dir().join("gone.toml"), record).unwrap();
         assert_eq!(names(), ["main", "zoo"]);
         let zoo = list().pop().unwrap();
-        assert_eq!((zoo.created.as_deref(), zoo.from.as_deref()), (Some("2026-11-23T00:00:00Z"), Some("main")));
-        assert_eq!(zoo.generation, Some(42));
+        let said = zoo.record.unwrap();
+        assert_eq!((said.created_at.as_str(), said.from), ("2026-11-23T00:00:00Z", Some(BranchName::main())));
+        assert_eq!(said.generation, 42);
 
         let address = SiteAddress::from_settings(site.cow()).unwrap();
         assert_eq!(address.url(&BranchName::main()), "http://wp.test:8080/");
@@ -129,11 +116,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_command_writes_is_read() {
-        let record = crate::record::BranchRecord::now(Some(BranchName::main()), 7);
-        let toml = record.to_toml();
-        assert_eq!(value(&toml, "created_at"), Some(record.created_at));
-        assert_eq!(value(&toml, "from").as_deref(), Some("main"));
-        assert_eq!(value(&toml, "generation").as_deref(), Some("7"));
+    fn a_record_that_can_not_be_read_says_nothing_of_its_branch() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = SiteLayout::at(dir.path());
+        fs::create_dir_all(site.cow().records_dir()).unwrap();
+        fs::write(site.config(), "").unwrap();
+        fs::create_dir(dir.path().join("main")).unwrap();
+        fs::write(site.cow().record(&BranchName::main()), "generation = [").unwrap();
+        let listed = list(&Branches { dir: dir.path(), cow: site.cow() }).unwrap();
+        assert_eq!(listed, [Listed { name: BranchName::main(), record: None }]);
+        assert_eq!(SiteAddress::from_settings(site.cow()), None);
+    }
+
+    #[test]
+    fn settings_of_a_port_that_needs_no_word_have_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = SiteLayout::at(dir.path());
+        fs::create_dir_all(site.cow().dir()).unwrap();
+        for (port, url) in
+            [("port = 80", "http://wp.test/"), ("", "http://wp.test/"), ("port = 81", "http://wp.test:81/")]
+        {
+            fs::write(site.config(), format!("version = 1\nroot_host = 'wp.test'\n{port}\n[keep]\ndays = 1\n"))
+                .unwrap();
+            assert_eq!(SiteAddress::from_settings(site.cow()).unwrap().url(&BranchName::main()), url);
+        }
     }
 }
