@@ -8,8 +8,11 @@
  * @package ForkPress
  */
 
+/** How many rounds are measured. */
 const ROUNDS = 101;
-const TIMES  = 1000;
+
+/** How many calls make a round of one kind. */
+const TIMES = 1000;
 
 $dir = sys_get_temp_dir() . '/forkpress-bench-' . getmypid();
 mkdir( $dir );

@@ -63,6 +63,7 @@ if [ "$tests" = yes ]; then
     need mkfs.xfs xfsprogs
     need mkfs.btrfs btrfs-progs
     need shellcheck shellcheck
+    need phpcs php-codesniffer
     need jq jq
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind

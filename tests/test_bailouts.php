@@ -22,6 +22,7 @@ final class Site {
 	/** @var Server The server. */
 	public readonly Server $server;
 
+	/** Makes it, and serves it. */
 	public function __construct() {
 		$this->dir = temp_dir();
 		put( "$this->dir/.forkpress/site.toml", "version = 1\nroot_host = \"wp.localhost\"\nport = 18080\n" );

@@ -21,6 +21,7 @@ final class Site {
 	public readonly string $dir;
 	public readonly string $cow;
 
+	/** Makes it. */
 	public function __construct() {
 		$this->dir = temp_dir();
 		$this->cow = "$this->dir/.forkpress/cow";
@@ -31,6 +32,7 @@ final class Site {
 		$this->put( 'marketing/style.css', 'body { color: blue }' );
 	}
 
+	/** Writes a file in it. */
 	public function put( string $path, string $bytes ): void {
 		put( "$this->dir/$path", $bytes );
 	}

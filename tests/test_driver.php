@@ -161,16 +161,15 @@ test(
 test(
 	'PHP code neither deactivates nor deletes the driver',
 	function () use ( $old, $works, $run ) {
-		foreach (
-			array(
-				'deactivate_plugins( "' . DRIVER . '" );',
-				'deactivate_plugins( array( "akismet/akismet.php", "' . DRIVER . '" ), true );',
-				'update_option( "active_plugins", array() );',
-				'delete_option( "active_plugins" );',
-				'do_action( "deactivate_plugin", "' . DRIVER . '", false ); do_action( "deactivate_' . DRIVER . '", false );',
-				'delete_plugins( array( "' . DRIVER . '" ) );',
-			) as $code
-		) {
+		$each = array(
+			'deactivate_plugins( "' . DRIVER . '" );',
+			'deactivate_plugins( array( "akismet/akismet.php", "' . DRIVER . '" ), true );',
+			'update_option( "active_plugins", array() );',
+			'delete_option( "active_plugins" );',
+			'do_action( "deactivate_plugin", "' . DRIVER . '", false ); do_action( "deactivate_' . DRIVER . '", false );',
+			'delete_plugins( array( "' . DRIVER . '" ) );',
+		);
+		foreach ( $each as $code ) {
 			$run( $old, "require_once ABSPATH . 'wp-admin/includes/plugin.php'; $code return 1;" );
 			holds( is_file( "$old->dir/main/wp-content/db.php" ), "$code: the drop-in is still there" );
 			holds( is_file( "$old->dir/main/wp-content/plugins/" . DRIVER ), "$code: the driver is still there" );

@@ -116,13 +116,12 @@ test(
 	}
 );
 
-foreach (
-	array(
-		'libgit2'        => array( $has_python, array( 'venv/bin/python', 'libgit2.py' ), LIBGIT2 ),
-		'dulwich'        => array( $has_python, array( 'venv/bin/python', 'dulwich-client.py' ), DULWICH ),
-		'isomorphic-git' => array( $has_node, array( 'node', 'isomorphic-git.js' ), ISOMORPHIC ),
-	) as $client => list( $is_there, $command, $script )
-) {
+$each = array(
+	'libgit2'        => array( $has_python, array( 'venv/bin/python', 'libgit2.py' ), LIBGIT2 ),
+	'dulwich'        => array( $has_python, array( 'venv/bin/python', 'dulwich-client.py' ), DULWICH ),
+	'isomorphic-git' => array( $has_node, array( 'node', 'isomorphic-git.js' ), ISOMORPHIC ),
+);
+foreach ( $each as $client => list( $is_there, $command, $script ) ) {
 	if ( ! $is_there ) {
 		echo "SKIPPED: $client: it is not there and can't be installed: python3-venv and npm, and a way to their registries, are needed\n";
 		continue;
@@ -139,7 +138,7 @@ foreach (
 			fwrite( $process->stdin, "go\n" );
 			fclose( $process->stdin );
 			same( 0, $process->wait(), "$client: " . $process->output() . ': exit status' );
-			holds( str_contains( $process->output(), "second for $client" ), "what is new is there: " . $process->output() );
+			holds( str_contains( $process->output(), "second for $client" ), 'what is new is there: ' . $process->output() );
 			same( $client, file_get_contents( "$main/pushed.txt" ), 'what was pushed' );
 			holds( 1 === preg_match( '/^[0-9a-f]{40}$/m', $process->output(), $commit ), 'there is a commit: ' . $process->output() );
 			same( substr( $commit[0], 0, 10 ), $site->json( 'log' )[0]['with'], 'the log' );

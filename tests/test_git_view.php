@@ -86,18 +86,17 @@ $sessions = $database->query( "SELECT meta_value FROM wp_usermeta WHERE meta_key
 $hashes   = $database->query( "SELECT meta_value FROM wp_usermeta WHERE meta_key = '_application_passwords'" )->fetchColumn();
 $database->exec( "INSERT INTO wp_options (option_name, option_value, autoload) VALUES ('mailer', '" . serialize( array( 'smtp' => array( 'pass' => 'hunter-2-smtp', 'host' => 'mail.example' ), 'json' => '{"apiKey":"hunter-2-json"}' ) ) . "', 'off')" );
 $database->exec( "INSERT INTO wp_options (option_name, option_value, autoload) VALUES ('shop_license', 'hunter-2-license', 'off')" );
-foreach (
-	array(
-		'broken'      => 'a:1:{s:9:"api_token";s:99:"hunter-2-broken";}',
-		'spaced'      => ' {"auth_code":"hunter-2-spaced",}',
-		'encoded'     => base64_encode( serialize( array( 'otp_seed' => 'hunter-2-encoded' ) ) ),
-		'of_object'   => serialize( new \ArrayObject( array( 'signature' => 'hunter-2-object' ) ) ),
-		'deep'        => str_repeat( '[', 70 ) . '{"login_cookie":"hunter-2-deep"}' . str_repeat( ']', 70 ),
-		'shaped'      => 'mysql://root:hunter-2-url@db/wp ghp_hunter2hunter2hunter2',
-		'pairs'       => '[{"name":"smtp_password","value":"hunter-2-pair"}]',
-		'user_otp'    => 9182736450918,
-	) as $name => $value
-) {
+$each = array(
+	'broken'      => 'a:1:{s:9:"api_token";s:99:"hunter-2-broken";}',
+	'spaced'      => ' {"auth_code":"hunter-2-spaced",}',
+	'encoded'     => base64_encode( serialize( array( 'otp_seed' => 'hunter-2-encoded' ) ) ),
+	'of_object'   => serialize( new \ArrayObject( array( 'signature' => 'hunter-2-object' ) ) ),
+	'deep'        => str_repeat( '[', 70 ) . '{"login_cookie":"hunter-2-deep"}' . str_repeat( ']', 70 ),
+	'shaped'      => 'mysql://root:hunter-2-url@db/wp ghp_hunter2hunter2hunter2',
+	'pairs'       => '[{"name":"smtp_password","value":"hunter-2-pair"}]',
+	'user_otp'    => 9182736450918,
+);
+foreach ( $each as $name => $value ) {
 	$database->prepare( "INSERT INTO wp_options (option_name, option_value, autoload) VALUES (?, ?, 'off')" )->execute( array( "leak_$name", $value ) );
 }
 $database->exec( 'CREATE TABLE wp_settings (setting_name, setting_value); ' );

@@ -45,6 +45,7 @@ interface Sapi {
 
 /** `php SCRIPT`. */
 final class Cli implements Sapi {
+	/** Starts PHP. */
 	public function start( string $script ): callable {
 		$process = new Process( php( array( $script ) ) );
 		return static function () use ( $process ): string {
@@ -53,6 +54,7 @@ final class Cli implements Sapi {
 		};
 	}
 
+	/** Hangs up with the signal for that. */
 	public function start_and_hang_up( string $script ): void {
 		$process = new Process( php( array( $script ) ) );
 		$process->wait_for( 'sending' );
@@ -64,19 +66,23 @@ final class Cli implements Sapi {
 final class BuiltIn implements Sapi {
 	private ?Server $server = null;
 
+	/** Writes its router. */
 	public function __construct( private string $dir ) {
 		put( "$dir/router.php", '<?php require __DIR__ . $_SERVER["REQUEST_URI"];' );
 	}
 
+	/** Starts it once. */
 	private function server(): Server {
 		return $this->server ??= new Server( "$this->dir/router.php" );
 	}
 
+	/** Sends a request. */
 	public function start( string $script ): callable {
 		$connection = $this->server()->open( '/' . basename( $script ) );
 		return static fn (): string => Response::read( $connection )->body;
 	}
 
+	/** Closes the connection. */
 	public function start_and_hang_up( string $script ): void {
 		$connection = $this->server()->open( '/' . basename( $script ) );
 		holds( '' !== fread( $connection, 1 ), 'the answer begins' );
@@ -88,13 +94,16 @@ final class BuiltIn implements Sapi {
 final class OneWorker implements Sapi {
 	private ?Fpm $fpm = null;
 
+	/** Takes a folder for its files. */
 	public function __construct( private string $dir ) {}
 
+	/** Starts a client, and php-fpm before the first. */
 	private function client( string $script ): Process {
 		$this->fpm ??= new Fpm( $this->dir );
 		return $this->fpm->client( $script );
 	}
 
+	/** Starts a client. */
 	public function start( string $script ): callable {
 		$client = $this->client( $script );
 		return static function () use ( $client ): string {
@@ -103,6 +112,7 @@ final class OneWorker implements Sapi {
 		};
 	}
 
+	/** Ends the client. */
 	public function start_and_hang_up( string $script ): void {
 		$client = $this->client( $script );
 		$client->wait_for( 'sending' );

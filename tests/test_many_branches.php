@@ -68,7 +68,7 @@ test(
 		$before = names( $site );
 		foreach ( array(
 			'exists'  => array( 1, "branch 'red' already exists", 'new', 'red' ),
-			'invalid' => array( 2, "invalid branch name \"Not-One\"", 'new', 'Not-One' ),
+			'invalid' => array( 2, 'invalid branch name "Not-One"', 'new', 'Not-One' ),
 			'twice'   => array( 1, "branch 'new' is named twice", 'new', 'new' ),
 			'none'    => array( 2, '<NAME>' ),
 			'both'    => array( 2, 'cannot be used with', 'new', '--count', '2', '--prefix', 'x' ),

@@ -72,7 +72,7 @@ $stays = static function ( Browser $browser, string $path, int $status = 200 ) u
 	$body = preg_replace( array( "~<li[^>]* id='wp-admin-bar-forkpress-branch-.*?</li>~s", '~<guid.*?</guid>~' ), '', $response->body );
 	preg_match_all( '~https?:(?:\\\\?/){2}([a-z0-9_.-]*localhost(?::\d+)?)~i', $body, $found );
 	$others = array_values( array_diff( array_unique( $found[1] ), array( $here ) ) );
-	same( array(), $others, "$browser->branch$path names others" . ( $others ? ': ' . substr( $body, max( 0, preg_match( "~/" . preg_quote( $others[0], "~" ) . "~", $body, $at, PREG_OFFSET_CAPTURE ) ? $at[0][1] - 200 : 0 ), 500 ) : '' ) );
+	same( array(), $others, "$browser->branch$path names others" . ( $others ? ': ' . substr( $body, max( 0, preg_match( '~/' . preg_quote( $others[0], '~' ) . '~', $body, $at, PREG_OFFSET_CAPTURE ) ? $at[0][1] - 200 : 0 ), 500 ) : '' ) );
 	return $response;
 };
 

@@ -151,11 +151,14 @@ test(
 		$pid      = json_decode( $entries, true, 512, JSON_THROW_ON_ERROR );
 		$stranger = new Process( array( 'sleep', '600' ) );
 		$ids      = array();
-		array_walk_recursive( $pid, static function ( $value, $key ) use ( &$ids ) {
-			if ( 'pid' === $key ) {
-				$ids[] = $value;
+		array_walk_recursive(
+			$pid,
+			static function ( $value, $key ) use ( &$ids ) {
+				if ( 'pid' === $key ) {
+					$ids[] = $value;
+				}
 			}
-		} );
+		);
 		holds( count( $ids ) >= 2, 'the registry has process ids' );
 		foreach ( $ids as $id ) {
 			$entries = preg_replace( "/\\b$id\\b/", (string) $stranger->pid, $entries );

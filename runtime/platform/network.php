@@ -13,7 +13,7 @@
  */
 
 if ( defined( 'SUBDOMAIN_INSTALL' ) ? SUBDOMAIN_INSTALL : defined( 'VHOST' ) && 'yes' === VHOST ) {
-	forkpress_refuse( 501, "This branch is a WordPress network with subdomains, which a branch has no room for. In its wp-config.php, SUBDOMAIN_INSTALL says so; a network with subfolders works" );
+	forkpress_refuse( 501, 'This branch is a WordPress network with subdomains, which a branch has no room for. In its wp-config.php, SUBDOMAIN_INSTALL says so; a network with subfolders works' );
 }
 
 /** The columns of the tables that hold hosts, but for the host itself, by the table's name without its prefix. */
