@@ -5,7 +5,8 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, Uid};
 use rustix::io::Errno;
 
-use super::beneath::{Last, PATH, Place, Root, may_search};
+use super::beneath::{Last, PATH, Root, may_search};
+use super::location::{Location, is};
 use super::policy::holds_private;
 use super::{BranchPath, FsError, carry};
 
@@ -19,13 +20,13 @@ impl Root {
     pub fn stat(&self, path: &BranchPath<'_>, follow: bool) -> Result<Stat, FsError> {
         let follow = follow || path.names_folder;
         if let Some(place) = self.quick_place(path)? {
-            let stat = stat(&place)?;
+            let stat = place.stat()?;
             if !follow || !is(&stat, FileType::Symlink) {
                 return as_named(path, stat);
             }
         }
         let place = self.walk(path, if follow { Last::Follow } else { Last::Keep })?;
-        as_named(path, stat(&place)?)
+        as_named(path, place.stat()?)
     }
 
     /// Whether the process may do something with the file at a path, as `access(2)` has it.
@@ -35,7 +36,7 @@ impl Root {
     pub fn access(&self, path: &BranchPath<'_>, access: Access) -> Result<(), FsError> {
         let place = self.place(path, Last::Follow)?;
         if path.names_folder {
-            as_named(path, stat(&place)?)?;
+            as_named(path, place.stat()?)?;
         }
         Ok(rustix::fs::access(itself(&place)?.path(), access)?)
     }
@@ -86,7 +87,7 @@ impl Root {
     pub fn remove_file(&self, path: &BranchPath<'_>) -> Result<(), FsError> {
         let place = self.changeable(path)?;
         if path.names_folder {
-            let is_folder = is(&stat(&place)?, FileType::Directory);
+            let is_folder = is(&place.stat()?, FileType::Directory);
             return Err(if is_folder { Errno::ISDIR } else { Errno::NOTDIR }.into());
         }
         Ok(rustix::fs::unlinkat(place.folder(), place.name.as_slice(), AtFlags::empty())?)
@@ -137,16 +138,16 @@ impl Root {
     }
 
     /// A place below the root whose name is to be taken away.
-    fn changeable(&self, path: &BranchPath<'_>) -> Result<Place<'_>, FsError> {
+    fn changeable(&self, path: &BranchPath<'_>) -> Result<Location<'_>, FsError> {
         let place = self.place(path, Last::Keep)?;
         if place.is_root() { Err(FsError::BranchItself) } else { Ok(place) }
     }
 
     /// What a path leads to; with a slash at its end, only a folder.
-    fn existing(&self, path: &BranchPath<'_>) -> Result<Place<'_>, FsError> {
+    fn existing(&self, path: &BranchPath<'_>) -> Result<Location<'_>, FsError> {
         let place = self.place(path, Last::Follow)?;
         if path.names_folder {
-            as_named(path, stat(&place)?)?;
+            as_named(path, place.stat()?)?;
         }
         Ok(place)
     }
@@ -172,7 +173,7 @@ pub fn rename(from: (&Root, &BranchPath<'_>), to: (&Root, &BranchPath<'_>)) -> R
         if is_dot {
             return Err(Errno::BUSY.into());
         }
-        if !is(&stat(&source)?, FileType::Directory) {
+        if !is(&source.stat()?, FileType::Directory) {
             return Err(Errno::NOTDIR.into());
         }
     }
@@ -183,14 +184,6 @@ pub fn rename(from: (&Root, &BranchPath<'_>), to: (&Root, &BranchPath<'_>)) -> R
         Err(Errno::XDEV) => Ok(carry::over(&source, &target)?),
         renamed => Ok(renamed?),
     }
-}
-
-pub(super) fn stat(place: &Place<'_>) -> Result<Stat, Errno> {
-    rustix::fs::statat(place.folder(), place.name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)
-}
-
-pub(super) fn is(stat: &Stat, kind: FileType) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == kind
 }
 
 /// A path with a slash at its end names a folder or nothing.
@@ -209,7 +202,7 @@ impl Itself {
     }
 }
 
-fn itself(place: &Place<'_>) -> Result<Itself, FsError> {
+fn itself(place: &Location<'_>) -> Result<Itself, FsError> {
     let flags = PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(place.folder(), place.name.as_slice(), flags, Mode::empty())?;
     if is(&rustix::fs::fstat(&file)?, FileType::Symlink) {

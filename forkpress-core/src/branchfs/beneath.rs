@@ -14,7 +14,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{self, Errno};
 
-use super::actions::{is, stat};
+use super::location::{Location, is};
 use super::policy::is_private;
 use super::{BranchPath, FsError};
 
@@ -45,29 +45,6 @@ pub struct Root {
 pub(super) enum Last {
     Follow,
     Keep,
-}
-
-/// Where a path leads: a name in an open folder. There may be nothing of that name.
-#[derive(Debug)]
-pub(super) struct Place<'r> {
-    folder: Option<OwnedFd>,
-    root: BorrowedFd<'r>,
-    /// `.` for the folder itself, where the path ended with dots.
-    pub(super) name: Vec<u8>,
-    /// The names from the root to this place, with every symlink followed; none for the root itself.
-    pub(super) inside: Vec<Vec<u8>>,
-}
-
-impl Place<'_> {
-    /// The folder that the name is in.
-    pub(super) fn folder(&self) -> BorrowedFd<'_> {
-        self.folder.as_ref().map_or(self.root, AsFd::as_fd)
-    }
-
-    /// Whether this is the folder of the branch.
-    pub(super) fn is_root(&self) -> bool {
-        self.inside.is_empty()
-    }
 }
 
 /// To look at a folder, or to go through it.
@@ -111,7 +88,7 @@ impl Root {
         // What was no symlink when it was looked at may be one now; nobody wins that for long.
         for _ in 0..MOST_LINKS {
             let place = self.walk(path, if exclusive { Last::Keep } else { Last::Follow })?;
-            if path.names_folder && stat(&place).is_ok_and(|found| !is(&found, FileType::Directory)) {
+            if path.names_folder && place.stat().is_ok_and(|found| !is(&found, FileType::Directory)) {
                 return Err(Errno::NOTDIR.into());
             }
             match rustix::fs::openat(place.folder(), place.name.as_slice(), flags | OFlags::NOFOLLOW, mode) {
@@ -163,7 +140,7 @@ impl Root {
                 continue;
             }
             let place = self.place(&BranchPath::of(&path_left), Last::Keep);
-            match place.and_then(|place| Ok((stat(&place)?, place))) {
+            match place.and_then(|place| Ok((place.stat()?, place))) {
                 Ok((found, place)) if is(&found, FileType::Symlink) => {
                     links += 1;
                     let target = read_link(place.folder(), &place.name)?.filter(|_| links <= MOST_LINKS_OF_PHP);
@@ -211,7 +188,7 @@ impl Root {
     }
 
     /// Finds the place that a path names.
-    pub(super) fn place(&self, path: &BranchPath<'_>, last: Last) -> Result<Place<'_>, FsError> {
+    pub(super) fn place(&self, path: &BranchPath<'_>, last: Last) -> Result<Location<'_>, FsError> {
         match self.quick_place(path)? {
             Some(place) if last == Last::Keep || !is_symlink(&place)? => Ok(place),
             _ => self.walk(path, last),
@@ -219,7 +196,7 @@ impl Root {
     }
 
     /// The place that a path names, its last symlink kept; `None` where it takes a walk to find it.
-    pub(super) fn quick_place(&self, path: &BranchPath<'_>) -> Result<Option<Place<'_>>, FsError> {
+    pub(super) fn quick_place(&self, path: &BranchPath<'_>) -> Result<Option<Location<'_>>, FsError> {
         if self.resolver == Resolver::Walk || !path.is_clean() {
             return Ok(None);
         }
@@ -236,11 +213,11 @@ impl Root {
             }
         };
         let inside = path.segments.iter().map(|segment| segment.to_vec()).collect();
-        Ok(Some(Place { folder, root: self.dir.as_fd(), name: name.to_vec(), inside }))
+        Ok(Some(Location { parent: folder, root: self.dir.as_fd(), name: name.to_vec(), inside }))
     }
 
     /// Walks a path.
-    pub(super) fn walk(&self, path: &BranchPath<'_>, last: Last) -> Result<Place<'_>, FsError> {
+    pub(super) fn walk(&self, path: &BranchPath<'_>, last: Last) -> Result<Location<'_>, FsError> {
         let mut to_do: Vec<Vec<u8>> = path.segments.iter().rev().map(|segment| segment.to_vec()).collect();
         let mut folders: Vec<OwnedFd> = Vec::new();
         let mut inside: Vec<Vec<u8>> = Vec::new();
@@ -279,7 +256,7 @@ impl Root {
             };
             let Some(target) = target else {
                 let name = name.clone();
-                return Ok(Place { folder: folders.pop(), root: self.dir.as_fd(), name, inside });
+                return Ok(Location { parent: folders.pop(), root: self.dir.as_fd(), name, inside });
             };
             links += 1;
             if links > MOST_LINKS {
@@ -294,7 +271,7 @@ impl Root {
             }
             to_do.extend(target.rsplit(|&b| b == b'/').filter(|part| !part.is_empty()).map(<[u8]>::to_vec));
         }
-        Ok(Place { folder: folders.pop(), root: self.dir.as_fd(), name: b".".to_vec(), inside })
+        Ok(Location { parent: folders.pop(), root: self.dir.as_fd(), name: b".".to_vec(), inside })
     }
 }
 
@@ -303,7 +280,7 @@ pub(super) fn may_search(folder: BorrowedFd<'_>) -> io::Result<()> {
     rustix::fs::statat(folder, ".", AtFlags::empty()).map(drop)
 }
 
-fn is_symlink(place: &Place<'_>) -> Result<bool, FsError> {
+fn is_symlink(place: &Location<'_>) -> Result<bool, FsError> {
     read_link(place.folder(), &place.name).map(|target| target.is_some())
 }
 

@@ -7,16 +7,15 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::actions::{is, stat};
-use super::beneath::Place;
+use super::location::{Location, is};
 
 /// Renames what is at `source` to `target`, by copying it. Until the copy is whole, nothing is seen at `target` but what was
 /// there, and nothing at `source` goes.
 ///
 /// Modes and times are kept, owners where the process may set them. A crash may leave the copy, as a dot file of its own
 /// beside the target.
-pub(super) fn over(source: &Place<'_>, target: &Place<'_>) -> Result<(), Errno> {
-    let what = stat(source)?;
+pub(super) fn over(source: &Location<'_>, target: &Location<'_>) -> Result<(), Errno> {
+    let what = source.stat()?;
     let copy = [b".".as_slice(), &target.name, format!(".branchfs-{}", std::process::id()).as_bytes()].concat();
     let done = copy_entry(source.folder(), &source.name, &what, target.folder(), &copy)
         .and_then(|()| rustix::fs::renameat(target.folder(), copy.as_slice(), target.folder(), target.name.as_slice()));

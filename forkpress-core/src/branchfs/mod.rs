@@ -11,6 +11,7 @@ mod carry;
 mod folder;
 mod glob;
 mod listing;
+mod location;
 mod policy;
 mod url;
 

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::file::FileVersion;
+use super::version::FileVersion;
 
 /// The method and the header values of a request that decide what of a file is sent.
 #[derive(Clone, Copy, Debug, Default)]

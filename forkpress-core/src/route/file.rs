@@ -1,47 +1,8 @@
 //! The answer to a request for a file that is sent as it is.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime};
-
 use super::conditional::{Conditions, Selection};
 use super::path::TargetPath;
-
-/// The end of the year 9999, in seconds since 1970: an HTTP date can't be later.
-const LAST_DATE: u64 = 253_402_300_799;
-
-/// What tells one version of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileVersion {
-    /// The size in bytes.
-    pub size: u64,
-    /// When it was modified, in seconds since 1970. A time before that counts as 1970.
-    pub modified: u64,
-    /// The nanoseconds of [`Self::modified`].
-    pub modified_nanos: u32,
-    /// The inode number.
-    pub inode: u64,
-}
-
-impl FileVersion {
-    pub(super) fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified: u64::try_from(metadata.mtime()).unwrap_or(0),
-            modified_nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
-            inode: metadata.ino(),
-        }
-    }
-
-    /// A strong entity tag.
-    pub(super) fn etag(&self) -> String {
-        format!("\"{:x}-{:x}-{:x}{:08x}\"", self.inode, self.size, self.modified, self.modified_nanos)
-    }
-
-    pub(super) fn last_modified(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(self.modified.min(LAST_DATE))
-    }
-}
+use super::version::FileVersion;
 
 /// The bytes of a file that an answer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::conditional::Conditions;
-use super::file::{FileVersion, Response};
+use super::file::Response;
 use super::path::joined;
+use super::version::FileVersion;
 use super::{Refusal, Target, host, links, policy, rewrite};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;

@@ -12,14 +12,16 @@ mod lookup;
 mod path;
 mod policy;
 mod rewrite;
+mod version;
 
 use crate::name::BranchName;
 
 pub use conditional::Conditions;
-pub use file::{Body, FileVersion, Response};
+pub use file::{Body, Response};
 pub use links::is_linkable;
 pub use lookup::{Branches, Decision, Script, resolve};
 pub use path::TargetPath;
+pub use version::FileVersion;
 
 /// What a request asks for: a branch that may or may not exist, and a path in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
