@@ -13,6 +13,7 @@ pub mod answer;
 mod escape;
 mod rewrite;
 mod serialized;
+mod splice;
 mod stream;
 
 use std::collections::BTreeSet;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::escape::{begin_of, char_at, char_before};
+use super::splice::Splice;
 use super::{Addresses, Home, Own, is_default, kept, serialized};
 use crate::name::BranchName;
 
@@ -28,16 +29,6 @@ struct Host {
     is_loopback: bool,
     /// The longest path first.
     homes: Vec<Home>,
-}
-
-/// A piece of a text, and what is to stand there.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Edit {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) with: Vec<u8>,
-    /// By how many bytes the text gets longer once its escapes are undone.
-    pub(super) longer: isize,
 }
 
 /// An address in a text. Each field is where its part is.
@@ -231,10 +222,10 @@ fn is_end(text: &[u8], at: usize, is_path: bool) -> bool {
 }
 
 /// Puts the own address in place of one that was found, unless it is that already.
-fn edit(own: &Own, text: &[u8], found: &Found) -> Option<Edit> {
+fn edit(own: &Own, text: &[u8], found: &Found) -> Option<Splice> {
     let (start, end) = (found.start, found.end);
     if let Some((start, end)) = found.kept {
-        return Some(Edit { start, end, with: text[start..end].to_ascii_lowercase(), longer: 0 });
+        return Some(Splice { start, end, with: text[start..end].to_ascii_lowercase(), longer: 0 });
     }
     let mut with = Vec::with_capacity(64);
     let mut bytes = 2 + own.host.len();
@@ -261,7 +252,7 @@ fn edit(own: &Own, text: &[u8], found: &Found) -> Option<Edit> {
         bytes += 1 + port.len();
     }
     let longer = bytes.cast_signed() - found.bytes.cast_signed();
-    (text[start..end] != with).then_some(Edit { start, end, with, longer })
+    (text[start..end] != with).then_some(Splice { start, end, with, longer })
 }
 
 #[cfg(test)]

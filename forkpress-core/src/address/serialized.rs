@@ -1,7 +1,7 @@
 //! PHP's serialized strings in a text. Each says how many bytes it has, and that number stays true.
 
 use super::escape::char_at;
-use super::rewrite::Edit;
+use super::splice::Splice;
 
 /// How the quotes of a serialized value stand in a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ const MOST_WALKS: usize = 16;
 
 /// Adds an edit for the length of each serialized string that other edits make longer or shorter. `edits` are in the text's order
 /// and stay so.
-pub(super) fn mend(text: &[u8], edits: &mut Vec<Edit>) {
+pub(super) fn mend(text: &[u8], edits: &mut Vec<Splice>) {
     // Strings in strings are walked through once for each that they are in: in an honest text a few times.
     let mut walked_bytes = text.len().saturating_mul(MOST_WALKS);
     // The strings inside of a string come first: they may change its length.
@@ -30,14 +30,14 @@ pub(super) fn mend(text: &[u8], edits: &mut Vec<Edit>) {
         }
         let digits = begin + 2;
         let Some((length, content, end)) = string_at(text, digits, &mut walked_bytes) else { continue };
-        let inside = |edit: &&Edit| edit.start >= content && edit.end <= end;
+        let inside = |edit: &&Splice| edit.start >= content && edit.end <= end;
         let longer: isize = edits.iter().filter(inside).map(|edit| edit.longer).sum();
         if longer == 0 {
             continue;
         }
         let old = length.to_string();
         let new = length.saturating_add_signed(longer).to_string();
-        let edit = Edit {
+        let edit = Splice {
             start: digits,
             end: digits + old.len(),
             longer: new.len().cast_signed() - old.len().cast_signed(),

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::name::BranchName;
 
 /// The most bytes a DNS label may have (RFC 1035, section 2.3.4).

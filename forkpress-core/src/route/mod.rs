@@ -11,46 +11,16 @@ mod links;
 mod lookup;
 mod path;
 mod policy;
+mod refusal;
 mod rewrite;
+mod target;
 mod version;
-
-use crate::name::BranchName;
 
 pub use conditional::Conditions;
 pub use file::{Body, Response};
 pub use links::is_linkable;
 pub use lookup::{Branches, Decision, Script, resolve};
 pub use path::TargetPath;
+pub use refusal::Refusal;
+pub use target::{Target, parse};
 pub use version::FileVersion;
-
-/// What a request asks for: a branch that may or may not exist, and a path in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The branch.
-    pub branch: BranchName,
-    /// The path in the branch.
-    pub path: TargetPath,
-}
-
-/// An answer that consists of a status and one line of text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The HTTP status.
-    pub status: u16,
-    /// What is wrong, as a sentence without its full stop. Holds nothing of the request but a branch's name.
-    pub message: String,
-}
-
-impl Refusal {
-    fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
-    }
-}
-
-/// Takes the `Host` header and the request target of a request to the site whose `main` is at `root_host`.
-///
-/// # Errors
-/// 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no honest client sends.
-pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<Target, Refusal> {
-    Ok(Target { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
-}

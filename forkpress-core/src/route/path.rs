@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// All but the unreserved characters (RFC 3986, section 2.3).
 const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

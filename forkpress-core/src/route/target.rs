@@ -1,0 +1,23 @@
+//! What a request asks for, from its words alone.
+
+use super::host;
+use super::path::TargetPath;
+use super::refusal::Refusal;
+use crate::name::BranchName;
+
+/// What a request asks for: a branch that may or may not exist, and a path in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The branch.
+    pub branch: BranchName,
+    /// The path in the branch.
+    pub path: TargetPath,
+}
+
+/// Takes the `Host` header and the request target of a request to the site whose `main` is at `root_host`.
+///
+/// # Errors
+/// 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no honest client sends.
+pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<Target, Refusal> {
+    Ok(Target { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
+}
