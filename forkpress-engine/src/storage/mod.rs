@@ -8,16 +8,16 @@
 //! time, and none while a server starts. What takes the image away also takes `mutation.lock` and keeps requests out.
 //! Every step is safe to repeat: after a crash the next attempt finds what is done and does the rest.
 
+mod mounted;
+mod program;
 mod sparsebundle;
 mod users;
 mod xfs_loop;
 
-use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +30,10 @@ use forkpress_core::layout::{ImageKind, ImageLayout, SiteLayout};
 use forkpress_core::lock::{Lifecycle, LockError, Mutation, Patience};
 use forkpress_core::name::BranchName;
 
+pub use mounted::is_attached;
 pub use users::{User, users};
+
+use program::run;
 
 /// How long to wait between two attempts to unmount what our own cleaning is just at.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -163,22 +166,6 @@ fn allocated_bytes(path: &Path) -> Result<u64, DiskError> {
     })
 }
 
-/// Whether something is mounted where the image is to be.
-///
-/// # Errors
-/// [`DiskError`].
-pub fn is_attached(image: &ImageLayout) -> Result<bool, DiskError> {
-    let device = |path: &Path| match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        metadata => metadata.map(|metadata| Some(metadata.dev())),
-    };
-    let mount = image.mount();
-    step("look at", &mount, || match (device(&mount)?, device(image.dir())?) {
-        (Some(mounted), around) => Ok(around != Some(mounted)),
-        (None, _) => Ok(false),
-    })
-}
-
 /// How large an image is made where nobody says: nine tenths of what is free on the disk, of which it takes only what it
 /// needs.
 ///
@@ -228,12 +215,6 @@ fn is_own(image: &ImageLayout) -> Result<bool, DiskError> {
         ImageKind::Sparsebundle => sparsebundle::is_own(image),
         ImageKind::XfsLoop => xfs_loop::is_own(image),
     }
-}
-
-/// Whether two paths lead to one file or folder.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-    place(one).is_some_and(|found| Some(found) == place(other))
 }
 
 /// Mounts an image and makes the folders in it that a site needs.
@@ -446,20 +427,4 @@ pub fn mend_link(layout: &SiteLayout, name: &BranchName) -> Result<bool, DiskErr
     let is_missing = look_at_link(layout, name)? == Some(Link::Missing);
     link(layout, name, true)?;
     Ok(is_missing)
-}
-
-/// Runs a program to its end and gives what it says. Where it fails, what it says is why.
-fn run(program: &str, arguments: &[&OsStr]) -> io::Result<String> {
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).output();
-    let output = output.map_err(|error| match error.kind() {
-        ErrorKind::NotFound => io::Error::new(ErrorKind::NotFound, format!("there is no program {program}")),
-        _ => error,
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = format!("{program}: {} ({})", said.trim(), output.status);
-    let is_busy = said.to_lowercase().contains("busy");
-    Err(if is_busy { io::Error::new(ErrorKind::ResourceBusy, said) } else { io::Error::other(said) })
 }

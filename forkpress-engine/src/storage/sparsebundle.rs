@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::{is_same, run};
+use super::mounted::is_same;
+use super::program::run;
 use crate::disk::{self, DiskError, step};
 use forkpress_core::layout::ImageLayout;
 

@@ -8,7 +8,8 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::run;
+use super::mounted::{is_attached, is_same};
+use super::program::run;
 use crate::disk::{self, DiskError, step};
 use forkpress_core::layout::ImageLayout;
 
@@ -61,7 +62,7 @@ pub(super) fn grow(image: &ImageLayout, size_bytes: u64) -> Result<(), DiskError
         file.set_len(size_bytes)?;
         file.sync_all()
     })?;
-    if super::is_attached(image)? { fill(image) } else { Ok(()) }
+    if is_attached(image)? { fill(image) } else { Ok(()) }
 }
 
 /// Whether what is mounted where the image is to be is the image.
@@ -71,7 +72,7 @@ pub(super) fn is_own(image: &ImageLayout) -> Result<bool, DiskError> {
         let device = device_at(&mount)?;
         // Whatever is no loop device has no file.
         let said = run("losetup", &["-n".as_ref(), "-O".as_ref(), "BACK-FILE".as_ref(), device.as_ref()]);
-        Ok(said.is_ok_and(|said| super::is_same(Path::new(said.trim()), &file)))
+        Ok(said.is_ok_and(|said| is_same(Path::new(said.trim()), &file)))
     })
 }
 

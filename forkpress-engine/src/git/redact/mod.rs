@@ -4,8 +4,10 @@
 //! private key, a token). `rules` has one table for both. Hiding a harmless value does no harm: no push brings the
 //! database back, and `wp-config.php` gets its own values back from [`restore`].
 
+mod encoding;
 mod json;
 mod lexer;
+mod node;
 mod php;
 mod reader;
 mod rules;

@@ -330,7 +330,7 @@ fn has_digit_and_letter(text: &[u8]) -> bool {
 
 /// Whether it is `user:password` in base64.
 fn is_user_and_password(text: &[u8]) -> bool {
-    super::value::from_base64(text)
+    super::encoding::from_base64(text)
         .is_some_and(|text| text.contains(&b':') && text.iter().all(|byte| (b' '..0x7f).contains(byte)))
 }
 

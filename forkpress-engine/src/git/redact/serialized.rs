@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::node::{Item, Key, MAX_DEPTH, Node};
 use super::reader::Reader;
-use super::value::{Item, Key, MAX_DEPTH, Node};
 
 /// The values in it; none where it is not that, or nested too deep.
 pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {

@@ -1,14 +1,11 @@
 //! A value of the database. Serialized PHP and JSON are walked through and stay valid; in any other text, secrets are
 //! replaced.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use base64::Engine;
-use base64::alphabet::{STANDARD, URL_SAFE};
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
+use super::encoding::encoded;
 use super::json;
+use super::node::{Item, Key, MAX_DEPTH, Node};
 use super::rules::{is_flag, is_named, is_naming, is_secret_identifier, is_secret_name};
 use super::serialized;
 use super::shape::{has_secret_word, in_order, shapes, shapes_and_members};
@@ -16,44 +13,8 @@ use super::shape::{has_secret_word, in_order, shapes, shapes_and_members};
 /// What stands for a secret of the database.
 pub const PLACEHOLDER: &str = "[redacted]";
 
-/// Deeper nesting is not walked through, nor are texts in texts beyond that.
-pub(super) const MAX_DEPTH: usize = 64;
-
 /// From which length on a key that has digits in it is no name, but may be a secret itself.
 const LONG_KEY: usize = 16;
-
-/// One value in a structure. Those inside of it follow.
-#[derive(Debug)]
-pub(super) struct Node<'a> {
-    /// What it is called in the one that it is in; none where it is counted.
-    pub(super) key: Option<Key<'a>>,
-    pub(super) item: Item<'a>,
-    /// Where it is.
-    pub(super) range: Range<usize>,
-    /// The number of the first node that is not inside of it.
-    pub(super) end: usize,
-}
-
-/// A key, and where it is.
-#[derive(Debug)]
-pub(super) struct Key<'a> {
-    pub(super) name: Cow<'a, [u8]>,
-    pub(super) range: Range<usize>,
-}
-
-/// What a node is.
-#[derive(Debug)]
-pub(super) enum Item<'a> {
-    Text(Cow<'a, [u8]>),
-    /// A number, a truth value, null, an enum's case: as it is written.
-    Scalar(&'a [u8]),
-    /// An array or an object.
-    Group,
-    /// What an object writes of itself.
-    Opaque(&'a [u8]),
-    /// Another value of the same structure.
-    Reference,
-}
 
 /// How structures are written.
 struct Format {
@@ -148,33 +109,6 @@ fn structure(value: &[u8]) -> Structure {
 
 fn is_scalar(text: &[u8]) -> bool {
     matches!(text, b"true" | b"false" | b"null") || !text.is_empty() && text.iter().all(u8::is_ascii_digit)
-}
-
-/// What is encoded in a value: base64, or what a URL has.
-fn encoded(value: &[u8]) -> Option<Vec<u8>> {
-    if value.first() == Some(&b'%') || value.get(1..4).is_some_and(|start| start.eq_ignore_ascii_case(b"%3a")) {
-        return Some(percent_encoding::percent_decode(value).collect());
-    }
-    from_base64(value)
-}
-
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_decode_allow_trailing_bits(true)
-    .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-
-/// What this is the base64 of; none where it is not that, or too short to tell.
-pub(super) fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
-    const SHORTEST: usize = 12;
-    let is_of_it = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=\r\n".contains(byte);
-    if text.len() < SHORTEST || !text.iter().all(is_of_it) {
-        return None;
-    }
-    let mut text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    while text.last() == Some(&b'=') || text.len() % 4 == 1 {
-        text.pop();
-    }
-    let is_of_url = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
-    GeneralPurpose::new(if is_of_url { &URL_SAFE } else { &STANDARD }, LENIENT).decode(text).ok()
 }
 
 enum Walked {
