@@ -12,7 +12,7 @@ use forkpress_engine::priority;
 use forkpress_engine::site::Site;
 
 use crate::failure::Failure;
-use crate::{server, site};
+use crate::{deaths, site};
 
 /// How long the removal waits for a command that is at work. What it leaves then is left to that command's.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     let site = Site::open(work_dir)?;
     // Where a server runs it does that, and knows its log.
     if site::server_of(&site)?.is_none() {
-        server::report_deaths(&site);
+        deaths::report(&site);
     }
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(MutationError::Lock(_)) | Ok(()) => Ok(()),

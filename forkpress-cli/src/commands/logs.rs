@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::cli::{LogFile, LogsArgs};
 use crate::failure::{During, Failure};
-use crate::{output, server, site};
+use crate::{deaths, output, site};
 
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -48,7 +48,7 @@ pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<()
 
 fn paths(layout: &SiteLayout, which: LogFile) -> Vec<(&'static str, PathBuf)> {
     let all = [
-        (LogFile::Wp, "wp", server::debug_log(layout)),
+        (LogFile::Wp, "wp", deaths::debug_log(layout)),
         (LogFile::Php, "php", layout.php_errors_log()),
         (LogFile::Server, "server", layout.php_server_log()),
         (LogFile::Forkpress, "forkpress", layout.server_log()),

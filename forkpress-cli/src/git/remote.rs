@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use forkpress_core::name::BranchName;
 
 use crate::output;
-use crate::server;
+use crate::page;
 use crate::site::Address;
 
 /// What the path of a site's repository is.
@@ -79,7 +79,7 @@ impl Remote {
     /// Where the site is served, under the name that branches are below: as the address says, or as the site itself does.
     /// Nothing, and a word about that, where neither does.
     pub fn address(&self) -> Option<Address> {
-        let told = self.root_host().map(str::to_owned).or_else(|| server::root_host_of(&self.host, self.port));
+        let told = self.root_host().map(str::to_owned).or_else(|| page::root_host_of(&self.host, self.port));
         if told.is_none() {
             output::note(format_args!(
                 "forkpress: the site at {self} does not say under which host name its branches are, so no address is shown"

@@ -12,9 +12,7 @@ use forkpress_engine::mutation::{self, MutationError, keep};
 use forkpress_engine::site::Site;
 
 use crate::failure::{During, Failure};
-use crate::output;
-
-use super::report_deaths;
+use crate::{deaths, output};
 
 /// How often it looks. What is found is a command that runs, nearly always.
 const LOOK: Duration = Duration::from_secs(1);
@@ -52,7 +50,7 @@ fn run(work_dir: &Path) {
 /// Ends what a dead command left, and says whether nothing of that stays.
 fn heal(work_dir: &Path) -> Result<bool, Failure> {
     let site = Site::open(work_dir)?;
-    report_deaths(&site);
+    deaths::report(&site);
     if !mutation::is_unfinished(&site)? {
         return Ok(true);
     }

@@ -4,10 +4,13 @@
 //! wait whenever a mutation makes the file system write a transaction down. So it writes into a pipe, and a thread
 //! writes the file.
 
+use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use forkpress_core::own;
 
 use crate::failure::{During, Failure};
 
@@ -18,6 +21,8 @@ const PIPE_BYTES: usize = 1 << 20;
 /// How long [`Log::finish`] waits for what somebody may still say.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// A log that is being written.
 pub(super) struct Log {
     /// None once it was waited for.
@@ -27,7 +32,7 @@ pub(super) struct Log {
 impl Log {
     /// Begins to append to the log at `path` what is said into the pipe, until the last of its writing ends is closed.
     pub(super) fn begin(path: &Path) -> Result<(Self, PipeWriter), Failure> {
-        let log = super::open_log(path)?;
+        let log = open_log(path)?;
         let (said, output) = std::io::pipe().during(|| "cannot make a pipe".to_owned())?;
         // A smaller pipe does as well, only PHP waits sooner.
         #[cfg(target_os = "linux")]
@@ -45,7 +50,7 @@ impl Log {
         let Some(writer) = self.writer.take() else { return };
         let began = Instant::now();
         while !writer.is_finished() && began.elapsed() < PATIENCE {
-            thread::sleep(super::PAUSE);
+            thread::sleep(PAUSE);
         }
     }
 }
@@ -59,12 +64,17 @@ fn append(mut said: PipeReader, mut log: impl Write) {
             Ok(length) => {
                 let _ = log.write_all(&bytes[..length]);
                 // What several requests say is worth one wake-up.
-                thread::sleep(super::PAUSE);
+                thread::sleep(PAUSE);
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => return,
         }
     }
+}
+
+/// Opens a log for appending, making it if need be.
+pub fn open_log(path: &Path) -> Result<File, Failure> {
+    own::options().append(true).create(true).open(path).during(|| format!("cannot write the log {}", path.display()))
 }
 
 #[cfg(test)]

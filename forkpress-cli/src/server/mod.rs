@@ -4,12 +4,10 @@
 //! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master.
 //! One process of the public pool serves nobody: it [warms](warm) new branches.
 
-mod deaths;
 mod heal;
 mod log;
 mod pool;
 mod port;
-mod ready;
 mod signal;
 mod spares;
 mod warm;
@@ -17,7 +15,7 @@ mod warm;
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +23,6 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Lifecycle, Patience, note};
 use forkpress_core::name::BranchName;
 use forkpress_core::network::Network;
-use forkpress_core::own;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_engine::branch;
 use forkpress_engine::mutation::{self, convert};
@@ -40,18 +37,17 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};
+use crate::page::{self, Answer, Question};
 use crate::php::Php;
 use crate::site::Address;
-use crate::{bundle, clean, extension, output, site};
+use crate::{bundle, clean, deaths, extension, output, site};
 
-pub use deaths::{debug_log, report_deaths};
-pub use ready::root_host_of;
+pub use log::open_log;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use pool::{Pool, Settings};
-use ready::{Answer, Question};
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -158,7 +154,7 @@ pub fn serve(
         output::note(format_args!("forkpress: {recovered}"));
     }
     // Of the server before this one.
-    report_deaths(site);
+    deaths::report(site);
     clean::in_background(site);
     bundle::write_runtime(&site.layout.runtime_dir()).map_err(Failure::of)?;
     extension::unpack(&site.layout)?;
@@ -211,7 +207,7 @@ pub fn serve(
     let outcome = pools.run(&mut signals, keeper_id);
     drop(keeper);
     // What dies from now on is killed, where a second signal says so.
-    report_deaths(site);
+    deaths::report(site);
     pools.stop(&mut signals);
     note::sweep(site.layout.cow());
     // PHP has ended by now: whoever finds no entry finds the port free.
@@ -338,7 +334,7 @@ impl Pools {
         let began = Instant::now();
         let mut first_error = None;
         let mut question: Option<Question> = None;
-        let target = ready::target(wanted.host, wanted.address.port);
+        let target = page::target(wanted.host, wanted.address.port);
         let host = wanted.address.host(&BranchName::main());
         loop {
             if !is_wanted() {
@@ -443,11 +439,6 @@ pub fn tell_parent(started: &Started) -> Result<(), Failure> {
     out.write_all(&line)?;
     out.flush()?;
     Ok(())
-}
-
-/// Opens a log for appending, making it if need be.
-pub fn open_log(path: &Path) -> Result<fs::File, Failure> {
-    own::options().append(true).create(true).open(path).during(|| format!("cannot write the log {}", path.display()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use forkpress_engine::site::Site;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 
 use crate::child;
+use crate::deaths;
 use crate::failure::{During, Failure};
 use crate::php::Php;
 
@@ -53,7 +54,7 @@ impl Settings<'_> {
             ("FORKPRESS_BIN", std::env::current_exe().ok().map(Into::into)),
             // Where others reach the site, everybody who pushes gives the token.
             ("FORKPRESS_GIT_PUSH", (!self.public.is_loopback()).then(|| "token".into())),
-            ("FORKPRESS_DEBUG_LOG", Some(super::debug_log(layout).into())),
+            ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
             ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
             ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),
             ("PHP_CLI_SERVER_WORKERS", forks(self.workers, self.warm.is_some()).map(|forks| forks.to_string().into())),

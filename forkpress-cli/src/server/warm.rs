@@ -25,9 +25,9 @@ use forkpress_engine::branch::{self, Branch};
 use forkpress_engine::site::Site;
 use serde::{Deserialize, Serialize};
 
-use super::ready::Question;
 use crate::failure::{During, Failure};
 use crate::output;
+use crate::page::Question;
 use crate::site::Address;
 
 /// How soon a publish is noticed.

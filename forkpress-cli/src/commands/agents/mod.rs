@@ -3,12 +3,13 @@
 //! Names are `PREFIX-NUMBER`. Existing agents are used again. Only missing ones are made: branches first, then
 //! worktrees, side by side. If something fails or is interrupted, what was made is removed.
 
+mod home;
 mod place;
 mod remove;
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -18,17 +19,15 @@ use serde_json::json;
 
 use crate::cli::AgentsArgs;
 use crate::failure::{During, Failure};
-use crate::git::{self, Checkout, Remote};
+use crate::git;
 use crate::interrupt::Interrupt;
-use crate::{number, output, progress, site};
+use crate::{number, output, progress};
 
+use home::{Home, folder};
 use place::Place;
 
 /// How many agents there are to be where nobody says so, and none are there.
 const USUAL_COUNT: u16 = 10;
-
-/// Where `forkpress agents` makes its checkout if it is told no other folder.
-const FOLDER: &str = "agents";
 
 /// Makes agents, or removes them.
 pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<(), Failure> {
@@ -78,97 +77,6 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
     tell(&home, &agents, as_json)
 }
 
-/// The checkout that the agents' worktrees belong to.
-struct Home {
-    /// Its folder, in which the worktrees are.
-    dir: PathBuf,
-    checkout: Checkout,
-    /// What the checkout calls the site that the agents' branches are on.
-    origin: String,
-    remote: Remote,
-}
-
-impl Home {
-    /// The checkout that was named; or the one that the current folder lies in, or the one in the usual place.
-    fn find(args: &AgentsArgs) -> Result<Self, Failure> {
-        let current = site::current_dir()?;
-        let home = match &args.dir {
-            Some(dir) => Self::at(&current.join(dir), args)?,
-            None => match Self::at(&current, args) {
-                Ok(home) => home,
-                Err(_) => Self::at(&current.join(FOLDER), args)?,
-            },
-        };
-        match &args.remote {
-            Some(remote) if *remote != home.remote => {
-                Err(Failure::new(format!("{} is a checkout of {}", home.dir.display(), home.remote))
-                    .hint("name another folder, or leave --remote out"))
-            }
-            _ => Ok(home),
-        }
-    }
-
-    /// The checkout that `dir` lies in, whichever of its worktrees that is.
-    fn at(dir: &Path, args: &AgentsArgs) -> Result<Self, Failure> {
-        let no_checkout = || {
-            Failure::new(format!("{} is no checkout of a site", dir.display()))
-                .hint("forkpress agents DIR --remote http://wp.localhost:18080/site.git makes one")
-        };
-        if !dir.is_dir() {
-            return Err(no_checkout());
-        }
-        let checkout = Checkout::open(dir).map_err(|_| no_checkout())?;
-        let origin = match &args.remote_name.remote_name {
-            Some(name) => name.clone(),
-            None => checkout.remote_name(BranchName::MAIN).map_err(|_| no_checkout())?.to_owned(),
-        };
-        let remote = checkout.remote(&origin).ok_or_else(no_checkout)?;
-        let dir = git::worktrees(dir)?.into_iter().next().ok_or_else(no_checkout)?;
-        Ok(Self { checkout: Checkout::open(&dir)?, dir, origin, remote })
-    }
-
-    fn worktree(&self, name: &BranchName) -> PathBuf {
-        self.dir.join(name.as_str())
-    }
-
-    /// The branch of the site as it was fetched last.
-    fn tracking(&self, name: &BranchName) -> String {
-        format!("refs/remotes/{}/{name}", self.origin)
-    }
-
-    /// What a new branch or a new worktree can't be called.
-    fn taken(&self, place: &Place, prefix: &str) -> Result<Vec<String>, Failure> {
-        let mut taken = place.branches(self, prefix)?;
-        let local = self.checkout.git(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])?;
-        taken.extend(local.lines().map(str::to_owned));
-        let entries = fs::read_dir(&self.dir).during(|| format!("cannot read {}", self.dir.display()))?;
-        taken.extend(entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())));
-        Ok(taken)
-    }
-
-    /// Keeps the worktrees out of the checkout's own status.
-    fn exclude_worktrees(&self, prefix: &str) -> Result<(), Failure> {
-        let line = format!("/{prefix}-*/");
-        let path = self.checkout.git(&["rev-parse", "--git-path", "info/exclude"])?;
-        let path = self.dir.join(path.trim_end());
-        let add = || -> io::Result<()> {
-            let before = fs::read_to_string(&path).unwrap_or_default();
-            if before.lines().any(|before| before == line) {
-                return Ok(());
-            }
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            let newline = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-            writeln!(fs::OpenOptions::new().append(true).create(true).open(&path)?, "{newline}{line}")
-        };
-        add().during(|| format!("cannot write {}", path.display()))
-    }
-}
-
-/// The folder that was named, or the usual one.
-fn folder(args: &AgentsArgs) -> Result<PathBuf, Failure> {
-    Ok(site::current_dir()?.join(args.dir.as_deref().unwrap_or(Path::new(FOLDER))))
-}
-
 /// What has been made so far.
 struct Made<'home> {
     home: &'home Home,
@@ -177,6 +85,16 @@ struct Made<'home> {
     names: Vec<BranchName>,
     /// Those of them that may have a worktree.
     worktrees: Vec<BranchName>,
+}
+
+/// What a new branch or a new worktree can't be called.
+fn taken(home: &Home, place: &Place, prefix: &str) -> Result<Vec<String>, Failure> {
+    let mut taken = place.branches(home, prefix)?;
+    let local = home.checkout.git(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])?;
+    taken.extend(local.lines().map(str::to_owned));
+    let entries = fs::read_dir(&home.dir).during(|| format!("cannot read {}", home.dir.display()))?;
+    taken.extend(entries.filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned())));
+    Ok(taken)
 }
 
 /// How many agents are to be made besides those that are there.
@@ -198,7 +116,7 @@ fn make(
     let (names, ()) = number::make(
         &args.prefix,
         count,
-        || home.taken(place, &args.prefix),
+        || taken(home, place, &args.prefix),
         |names| place.create(home, names, args, made_names, interrupt, progress),
     )?;
     interrupt.check()?;

@@ -11,7 +11,7 @@ use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::registry::Server;
 use forkpress_engine::site::Site;
 
-use super::Home;
+use super::home::Home;
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;
 use crate::git::Remote;

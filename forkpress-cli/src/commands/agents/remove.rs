@@ -11,7 +11,7 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use serde_json::json;
 
-use super::Home;
+use super::home::Home;
 use super::place::Place;
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;

@@ -23,7 +23,7 @@ pub fn debug_log(layout: &SiteLayout) -> PathBuf {
 }
 
 /// Writes into that log which requests processes died of since this was asked last.
-pub fn report_deaths(site: &Site) {
+pub fn report(site: &Site) {
     let at = rfc3339(SystemTime::now());
     let lines: String = note::sweep(site.layout.cow()).iter().filter_map(|note| line(&at, note)).collect();
     if lines.is_empty() {

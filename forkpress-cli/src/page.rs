@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub enum Answer {
     /// The HTTP status.
     Status(u16),
     /// Nothing, or nothing that is HTTP.
@@ -24,7 +24,7 @@ pub(super) enum Answer {
 }
 
 /// Where to connect to for a server that listens at `host`.
-pub(super) fn target(host: IpAddr, port: u16) -> SocketAddr {
+pub fn target(host: IpAddr, port: u16) -> SocketAddr {
     let host = match host {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -66,14 +66,14 @@ fn root_host_in(answer: &[u8]) -> Option<String> {
 
 /// A request for a page, whose answer may take its time.
 #[derive(Debug)]
-pub(super) struct Question {
+pub struct Question {
     stream: TcpStream,
     answer: Vec<u8>,
 }
 
 impl Question {
     /// Asks for a path of `host`. Each further header ends its line.
-    pub(super) fn ask(target: SocketAddr, host: &str, path: &str, headers: &str) -> io::Result<Self> {
+    pub fn ask(target: SocketAddr, host: &str, path: &str, headers: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(LOOK))?;
         // In one piece: PHP's server takes a request line that comes in several for malformed.
@@ -85,7 +85,7 @@ impl Question {
     }
 
     /// What has come by now; nothing until the answer is whole: a page that is hung up on is a failed request of the site.
-    pub(super) fn look(&mut self) -> Option<Answer> {
+    pub fn look(&mut self) -> Option<Answer> {
         let room = MOST_BYTES.saturating_sub(self.answer.len() as u64);
         match Read::by_ref(&mut self.stream).take(room).read_to_end(&mut self.answer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
@@ -94,7 +94,7 @@ impl Question {
     }
 
     /// Waits for the answer: its status and its body. Nothing where it does not come in time or is not HTTP.
-    pub(super) fn answer(self, deadline: Deadline) -> Option<(u16, String)> {
+    pub fn answer(self, deadline: Deadline) -> Option<(u16, String)> {
         let answer = self.whole(deadline)?;
         let text = String::from_utf8_lossy(&answer);
         let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
