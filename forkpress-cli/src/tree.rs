@@ -4,8 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
@@ -16,6 +14,7 @@ use forkpress_core::reserved;
 use forkpress_engine::bounds::{Counter, Load, Room, TooMuch};
 use forkpress_engine::database;
 use forkpress_engine::progress::Progress;
+use rayon::prelude::*;
 use zip::ZipArchive;
 
 use crate::failure::{During, Failure};
@@ -63,27 +62,6 @@ pub fn check(tree: &Path, source: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Does `work` for each of `count` items, on a few threads. The first failure ends it.
-fn each(count: usize, work: impl Fn(usize) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
-    let next = AtomicUsize::new(0);
-    let threads = thread::available_parallelism().map_or(1, usize::from).clamp(1, 8);
-    let run = || loop {
-        let index = next.fetch_add(1, Ordering::Relaxed);
-        if index >= count {
-            return Ok(());
-        }
-        if let Err(failure) = work(index) {
-            next.store(count, Ordering::Relaxed);
-            return Err(failure);
-        }
-    };
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let own = run();
-        others.into_iter().map(|thread| thread.join().expect("no worker panics")).fold(own, Result::and)
-    })
-}
-
 fn copy(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn Progress) -> Result<(), Failure> {
     let resolved = fs::canonicalize(source).during(|| format!("cannot read {}", source.display()))?;
     if destination.starts_with(&resolved) {
@@ -97,12 +75,11 @@ fn copy(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dyn
     let database = database_of(&resolved);
     files.retain(|(from, _)| !is_of_database(from, &database));
     progress.begin("copying WordPress", Some(files.len() as u64));
-    each(files.len(), |index| {
+    files.par_iter().try_for_each(|(from, to)| {
         interrupt.check()?;
-        let (from, to) = &files[index];
         copy_file(from, to).during(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
         progress.advance(1);
-        Ok(())
+        Ok::<_, Failure>(())
     })?;
     // Last and innermost first: a folder that may not be written to has to be filled before.
     for (path, permissions) in folders.into_iter().rev() {
@@ -183,10 +160,9 @@ fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dy
     }
     // Each piece has its own handle of the file: reading one entry moves the position.
     const ENTRIES_IN_PIECE: usize = 256;
-    let pieces: Vec<_> = planned.chunks(ENTRIES_IN_PIECE).collect();
-    each(pieces.len(), |piece| {
+    planned.par_chunks(ENTRIES_IN_PIECE).try_for_each(|piece| {
         let mut archive = open().during(broken)?;
-        for (index, path) in pieces[piece] {
+        for (index, path) in piece {
             interrupt.check()?;
             let to = destination.join(path);
             let mut entry = archive.by_index(*index).during(broken)?;
@@ -203,7 +179,7 @@ fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dy
             write(&mut entry).during(|| format!("cannot unpack {} to {}", path.display(), to.display()))?;
             progress.advance(1);
         }
-        Ok(())
+        Ok::<_, Failure>(())
     })?;
     progress.end();
     Ok(())

@@ -10,11 +10,11 @@ mod remove;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::progress::Progress;
+use rayon::ThreadPoolBuilder;
+use rayon::prelude::*;
 use serde_json::json;
 
 use crate::cli::AgentsArgs;
@@ -144,20 +144,10 @@ fn make(
 
 /// Does work for each of some names, on a few threads. After a failure nothing is begun any more.
 fn side_by_side(names: &[BranchName], work: impl Fn(&BranchName) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(names.len());
-    let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let worker = || {
-        while !has_failed.load(Ordering::Relaxed) {
-            let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            work(name).inspect_err(|_| has_failed.store(true, Ordering::Relaxed))?;
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        let ended: Vec<_> = workers.into_iter().map(|worker| worker.join().expect("no worker panics")).collect();
-        ended.into_iter().collect()
-    })
+    // A git that works waits for the disk half of the time.
+    let threads = rayon::current_num_threads().saturating_mul(2).min(names.len());
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().during(|| "cannot start threads".to_owned())?;
+    pool.install(|| names.par_iter().with_max_len(1).try_for_each(|name| work(name)))
 }
 
 impl Made<'_> {
@@ -219,6 +209,7 @@ fn tell(home: &Home, names: &[BranchName], as_json: bool) -> Result<(), Failure>
 mod tests {
     use super::*;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn only_what_lacks_is_made() {
@@ -246,7 +237,7 @@ mod tests {
         });
         assert_eq!(failed, Err(Failure::new("no")));
         // Each thread may have begun one before the first failed.
-        let threads = thread::available_parallelism().map_or(1, usize::from) * 2;
+        let threads = rayon::current_num_threads() * 2;
         assert!(begun.into_inner() <= threads.min(names.len()));
     }
 }
