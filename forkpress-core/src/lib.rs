@@ -13,6 +13,7 @@ pub mod branchfs;
 pub mod client;
 pub mod deadline;
 pub mod driver;
+pub mod flock;
 pub mod layout;
 pub mod lock;
 pub mod name;

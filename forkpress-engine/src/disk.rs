@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::config::FileView;
 use crate::file::Replacement;
 use crate::subvolume;
+use forkpress_core::flock;
 use forkpress_core::own;
 
 /// A step that failed.
@@ -502,17 +503,15 @@ fn remove_all(path: &Path) -> io::Result<()> {
 /// it would share the file.
 pub(crate) fn lock_folder(path: &Path) -> Result<File, DiskError> {
     let folder = step("open", path, || own::open(path))?;
-    step("lock", path, || Ok(rustix::fs::flock(&folder, FlockOperation::LockExclusive)?))?;
+    step("lock", path, || flock::lock(&folder, flock::Mode::Exclusive))?;
     Ok(folder)
 }
 
 /// The same without a wait: none where another process has it.
 pub(crate) fn try_lock_folder(path: &Path) -> Result<Option<File>, DiskError> {
     let folder = step("open", path, || own::open(path))?;
-    match rustix::fs::flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        locked => step("lock", path, || Ok(locked?)).map(|()| Some(folder)),
-    }
+    let is_locked = step("lock", path, || flock::try_lock(&folder, flock::Mode::Exclusive))?;
+    Ok(is_locked.then_some(folder))
 }
 
 /// All that is in a folder, which is no symlink. A folder that is not there is empty.

@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::file::Replacement;
 use crate::site;
 use forkpress_core::deadline::Deadline;
+use forkpress_core::flock;
 use forkpress_core::own;
 use forkpress_core::process::ProcessIdentity;
 
@@ -195,14 +196,13 @@ impl Registry {
         self.close();
         let deadline = Deadline::after(LOCK_TIMEOUT);
         loop {
-            match fs2::FileExt::try_lock_exclusive(&file) {
-                Ok(()) => return Ok(file),
-                Err(error) if error.raw_os_error() != fs2::lock_contended_error().raw_os_error() => {
-                    return Err(at(&path)(error));
-                }
-                Err(_) if deadline.has_passed() => return Err(RegistryError::Busy { path }),
-                Err(_) => thread::sleep(PAUSE),
+            if flock::try_lock(&file, flock::Mode::Exclusive).map_err(at(&path))? {
+                return Ok(file);
             }
+            if deadline.has_passed() {
+                return Err(RegistryError::Busy { path });
+            }
+            thread::sleep(PAUSE);
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int};
+use std::fs::File;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use ext_php_rs::ffi::{php_stream, php_stream_context, php_stream_wrapper, zend_string};
 use forkpress_core::branchfs::{FsError, SCHEME};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags};
+use forkpress_core::flock;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{act, allowed, bytes, in_branch};
@@ -80,10 +82,10 @@ fn open_file(url: &[u8], flags: c_int, lock: bool, for_include: bool, wants_url:
     let writes = flags & (libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC) != 0;
     let branch = if writes { site::open_to_change(&owner)? } else { site::open(&owner)? };
     allowed(&branch, &path)?;
-    let file = branch.root.open_as_php(&path, OFlags::from_bits_retain(flags.cast_unsigned()), MODE)?;
+    let file: File = branch.root.open_as_php(&path, OFlags::from_bits_retain(flags.cast_unsigned()), MODE)?.into();
     if lock {
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
-        rustix::fs::ftruncate(&file, 0)?;
+        flock::lock_unless_interrupted(&file, flock::Mode::Exclusive).map_err(errno)?;
+        file.set_len(0).map_err(errno)?;
     }
     if for_include {
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
@@ -102,5 +104,19 @@ fn open_file(url: &[u8], flags: c_int, lock: bool, for_include: bool, wants_url:
     } else {
         None
     };
-    Ok(Opened { file, url })
+    let opened = Opened { file: file.as_raw_fd(), url, url_bytes };
+    FILE.with(|transit| transit.put(file.into()));
+    Ok(opened)
+}
+
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+/// PHP has come back: the file is the stream's, or nobody's.
+fn arrived(taken: bool) {
+    let file = FILE.with(InTransit::take);
+    if let Some(file) = file.filter(|_| taken) {
+        let _ = file.into_raw_fd();
+    }
 }

@@ -5,13 +5,13 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use forkpress_core::flock;
 use forkpress_core::layout::{ImageKind, SiteLayout};
 use forkpress_core::name::BranchName;
 use forkpress_core::own;
 use forkpress_engine::site::create_folder;
 use forkpress_engine::storage::{self, Link};
 use forkpress_engine::trust::Trust;
-use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{During, Failure};
 use crate::output;
@@ -147,13 +147,8 @@ fn lock(layout: &SiteLayout) -> Result<File, Failure> {
     let path = layout.init_lock();
     let marker = own::options().read(true).write(true).create(true).truncate(false).open(&path);
     let marker = marker.during(|| format!("cannot write {}", path.display()))?;
-    let locked = match flock(&marker, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => true,
-        Err(rustix::io::Errno::WOULDBLOCK) => false,
-        Err(errno) => {
-            return Err(Failure::from(io::Error::from(errno)).during(format!("cannot lock {}", path.display())));
-        }
-    };
+    let locked = flock::try_lock(&marker, flock::Mode::Exclusive);
+    let locked = locked.during(|| format!("cannot lock {}", path.display()))?;
     // An init that gave up meanwhile has removed the file that is locked here.
     let is_current = fs::metadata(&path).is_ok_and(|found| marker.metadata().is_ok_and(|own| own.ino() == found.ino()));
     if locked && is_current {
@@ -239,7 +234,7 @@ mod tests {
         fs::create_dir(&main).unwrap();
         killed.note_tree(&main).unwrap();
         // As the kernel does for a killed process: the lock goes, the files stay.
-        flock(&killed.marker, FlockOperation::Unlock).unwrap();
+        flock::unlock(&killed.marker).unwrap();
         std::mem::forget(killed);
         let claim = Claim::take(&layout).unwrap();
         assert!(!main.exists());
@@ -256,7 +251,7 @@ mod tests {
         fs::create_dir(&staged).unwrap();
         killed.note_tree(&staged).unwrap();
         fs::create_dir(&main).unwrap();
-        flock(&killed.marker, FlockOperation::Unlock).unwrap();
+        flock::unlock(&killed.marker).unwrap();
         std::mem::forget(killed);
         assert!(Claim::take(&layout).is_err());
         assert!(main.is_dir());

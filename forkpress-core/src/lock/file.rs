@@ -13,8 +13,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::LockError;
 use crate::deadline::Deadline;
+use crate::flock;
 use crate::layout::CowLayout;
 use crate::own;
+
+pub(super) use crate::flock::Mode;
 
 /// `generation ` or `publishing `, 20 digits (the most a `u64` has) and a line feed.
 const GENERATION_BYTES: u64 = 32;
@@ -24,13 +27,6 @@ const PUBLISHING: &str = "publishing ";
 
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
-
-/// How a lock is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    Shared,
-    Exclusive,
-}
 
 /// How often a site was published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,23 +105,12 @@ impl LockFile {
 
     /// Takes the lock if it is free. Never blocks.
     pub(super) fn try_lock(&self, mode: Mode) -> Result<bool, LockError> {
-        loop {
-            let taken = match mode {
-                Mode::Shared => fs2::FileExt::try_lock_shared(&self.file),
-                Mode::Exclusive => fs2::FileExt::try_lock_exclusive(&self.file),
-            };
-            match taken {
-                Ok(()) => return Ok(true),
-                Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(self.error(source)),
-            }
-        }
+        flock::try_lock(&self.file, mode).map_err(|source| self.error(source))
     }
 
     /// Lets the lock go. Nothing can be done about a failure but to close the file, which the caller does in time.
     pub(super) fn unlock(&self) {
-        let _ = fs2::FileExt::unlock(&self.file);
+        let _ = flock::unlock(&self.file);
     }
 
     /// The counter of publishes; zero in a new file.
