@@ -10,7 +10,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::branchfs::SiteAddress;
 use forkpress_core::layout::CowLayout;
-use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script};
+use forkpress_core::route::{self, Branches, Conditions, Decision, Response, RouteRefusal, Script};
 
 use crate::{lock, request, shim, site};
 
@@ -124,7 +124,7 @@ pub fn register(module: ModuleBuilder) -> ModuleBuilder {
     module.function(wrap_function!(branchfs_route)).function(wrap_function!(branchfs_resolve))
 }
 
-fn refused(refusal: &Refusal) -> PhpResult<Array> {
+fn refused(refusal: &RouteRefusal) -> PhpResult<Array> {
     shim::build(|| {
         let mut answer = ZendHashTable::new();
         answer.insert("status", i64::from(refusal.status))?;

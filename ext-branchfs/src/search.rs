@@ -174,7 +174,7 @@ fn find(pattern: &[u8], flags: i64) -> PhpResult<Zval> {
         None => ("", rest),
     };
     let prefix = format!("{SCHEME}{own}");
-    if let Ok(found) = glob(&Tree, prefix.as_bytes(), rest, flags) {
+    if let Ok(found) = glob(&BranchTree, prefix.as_bytes(), rest, flags) {
         shim::build(|| {
             let mut array = ZendHashTable::with_capacity(u32::try_from(found.len()).unwrap_or(u32::MAX));
             for url in &found {
@@ -225,9 +225,9 @@ fn glob_flags(flags: c_int) -> Option<GlobFlags> {
 const GLOB_BRACE: c_int = if cfg!(target_os = "linux") { 1 << 10 } else { 0x80 };
 
 /// The files of all branches.
-struct Tree;
+struct BranchTree;
 
-impl GlobTree for Tree {
+impl GlobTree for BranchTree {
     fn names(&self, folder: &[u8]) -> Result<Option<Vec<Vec<u8>>>, FsError> {
         stream::names(folder)
     }

@@ -266,8 +266,8 @@ pub struct InitArgs {
     pub wordpress: Option<PathBuf>,
 
     /// How branches are kept
-    #[arg(long, value_enum, default_value_t = Strategy::Cow)]
-    pub strategy: Strategy,
+    #[arg(long, value_enum, default_value_t = StrategyArg::Cow)]
+    pub strategy: StrategyArg,
 
     /// Host name of 'main'; a branch's is one label below it
     #[arg(long, value_name = "HOST", default_value = "wp.localhost", value_parser = parse_root_host)]
@@ -283,7 +283,7 @@ pub struct InitArgs {
 
 /// How branches are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Strategy {
+pub enum StrategyArg {
     /// Copy on write: each branch is a full tree of its own
     Cow,
 }

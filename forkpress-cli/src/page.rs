@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PageAnswer {
     /// The HTTP status.
     Status(u16),
     /// Nothing, or nothing that is HTTP.
@@ -85,11 +85,11 @@ impl Question {
     }
 
     /// What has come by now; nothing until the answer is whole: a page that is hung up on is a failed request of the site.
-    pub fn look(&mut self) -> Option<Answer> {
+    pub fn look(&mut self) -> Option<PageAnswer> {
         let room = MOST_BYTES.saturating_sub(self.answer.len() as u64);
         match Read::by_ref(&mut self.stream).take(room).read_to_end(&mut self.answer) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
-            _ => Some(parse(&self.answer).map_or(Answer::None, Answer::Status)),
+            _ => Some(parse(&self.answer).map_or(PageAnswer::None, PageAnswer::Status)),
         }
     }
 
@@ -105,8 +105,8 @@ impl Question {
     fn whole(mut self, deadline: Deadline) -> Option<Vec<u8>> {
         loop {
             match self.look() {
-                Some(Answer::Status(_)) => return Some(self.answer),
-                Some(Answer::None) => return None,
+                Some(PageAnswer::Status(_)) => return Some(self.answer),
+                Some(PageAnswer::None) => return None,
                 None if deadline.has_passed() => return None,
                 None => {}
             }

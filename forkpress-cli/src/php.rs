@@ -56,7 +56,7 @@ impl Php {
             .output()
             .during(|| format!("cannot run {}", program.display()))?;
         let said = String::from_utf8_lossy(&output.stderr);
-        let report = Report::parse(&String::from_utf8_lossy(&output.stdout), &said).ok_or_else(|| {
+        let report = PhpReport::parse(&String::from_utf8_lossy(&output.stdout), &said).ok_or_else(|| {
             Failure::new(format!("{} is no PHP that can be used: {}", program.display(), said.trim()))
                 .hint("name another one with --php PATH")
         })?;
@@ -137,7 +137,7 @@ impl fmt::Display for Version {
 
 /// What a PHP said of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Report {
+struct PhpReport {
     version: Version,
     sapi: String,
     thread_safe: bool,
@@ -147,7 +147,7 @@ struct Report {
     complaint: String,
 }
 
-impl Report {
+impl PhpReport {
     fn parse(answer: &str, complaint: &str) -> Option<Self> {
         let lines = || answer.lines().filter_map(|line| line.split_once('='));
         let value = |key: &str| lines().find(|(name, _)| *name == key).map(|(_, value)| value.to_owned());
@@ -277,16 +277,16 @@ mod tests {
     const ANSWER: &str = "version=8.2\nsapi=cli\nzts=0\ndebug=0\n\
         module=core\nmodule=json\nmodule=hash\nmodule=pdo\nmodule=pdo_sqlite\nmodule=branchfs\n";
 
-    fn report() -> Report {
-        Report::parse(ANSWER, "").unwrap()
+    fn report() -> PhpReport {
+        PhpReport::parse(ANSWER, "").unwrap()
     }
 
-    fn problem(report: &Report) -> (String, String, String) {
+    fn problem(report: &PhpReport) -> (String, String, String) {
         let problem = report.verdict().unwrap_err();
         (problem.to_string(), problem.hint(Platform::Linux), problem.hint(Platform::MacOs))
     }
 
-    fn without(modules: &[&str]) -> Report {
+    fn without(modules: &[&str]) -> PhpReport {
         let mut report = report();
         report.modules.retain(|module| !modules.contains(&module.as_str()));
         report
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_php_with_all_that_is_needed_can_serve() {
         assert_eq!(report().verdict(), Ok(()));
-        assert_eq!(Report::parse("Could not open input file", ""), None);
+        assert_eq!(PhpReport::parse("Could not open input file", ""), None);
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         let complaint = "PHP Warning:  PHP Startup: branchfs: Unable to initialize module\n\
             Module compiled with module API=20220829\nPHP    compiled with module API=20230831\n\
             These options need to match\n in Unknown on line 0";
-        let other = Report {
+        let other = PhpReport {
             version: Version { major: 8, minor: 3 },
             complaint: complaint.to_owned(),
             ..without(&["branchfs"])
@@ -324,17 +324,17 @@ mod tests {
 
     #[test]
     fn an_extension_that_does_not_load_is_quoted() {
-        let other = Report { complaint: "cannot open shared object file".to_owned(), ..without(&["branchfs"]) };
+        let other = PhpReport { complaint: "cannot open shared object file".to_owned(), ..without(&["branchfs"]) };
         assert_eq!(problem(&other).0, "it does not load branchfs.so: cannot open shared object file");
     }
 
     #[test]
     fn another_kind_of_php_is_refused() {
-        let old = Report { version: Version { major: 7, minor: 4 }, ..report() };
+        let old = PhpReport { version: Version { major: 7, minor: 4 }, ..report() };
         assert_eq!(problem(&old).0, "it is PHP 7.4, and PHP 8.1 or newer is needed");
-        let threads = Report { thread_safe: true, ..report() };
+        let threads = PhpReport { thread_safe: true, ..report() };
         assert_eq!(problem(&threads).0, "it is thread-safe (ZTS), and branchfs.so is not");
-        let cgi = Report { sapi: "cgi-fcgi".to_owned(), ..report() };
+        let cgi = PhpReport { sapi: "cgi-fcgi".to_owned(), ..report() };
         assert_eq!(problem(&cgi).0, "it is PHP for cgi-fcgi, which has no web server in it");
     }
 

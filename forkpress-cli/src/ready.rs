@@ -21,10 +21,10 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub struct Ready {
     /// The branch.
     pub name: BranchName,
-    outcome: Outcome,
+    outcome: WaitOutcome,
 }
 
-enum Outcome {
+enum WaitOutcome {
     /// The branch is warm, after so long.
     Warm(WarmBranch, Duration),
     /// No server runs that could have warmed it.
@@ -57,10 +57,10 @@ fn wait_for_one(
     generation: u64,
     began: Instant,
     timeout: Duration,
-) -> Result<Outcome, Failure> {
+) -> Result<WaitOutcome, Failure> {
     let deadline = Deadline::after(timeout.saturating_sub(began.elapsed()));
     loop {
-        let Some(mut warmed) = Warmed::read(site) else { return Ok(Outcome::NoServer) };
+        let Some(mut warmed) = Warmed::read(site) else { return Ok(WaitOutcome::NoServer) };
         match warmed.branches.remove(name).filter(|warm| warm.generation >= generation) {
             Some(WarmBranch { problem: Some(problem), .. }) => {
                 return Err(Failure::new(format!(
@@ -68,8 +68,8 @@ fn wait_for_one(
                 ))
                 .hint("its first page will be slow; to restart the server: forkpress stop, then forkpress serve"));
             }
-            Some(warm) => return Ok(Outcome::Warm(warm, began.elapsed())),
-            None if branch::show(site, name).is_err() => return Ok(Outcome::Gone),
+            Some(warm) => return Ok(WaitOutcome::Warm(warm, began.elapsed())),
+            None if branch::show(site, name).is_err() => return Ok(WaitOutcome::Gone),
             None if deadline.has_passed() => {
                 let seconds = timeout.as_secs_f64();
                 return Err(Failure::new(format!("the change is done, but '{name}' was not ready within {seconds} s"))
@@ -85,15 +85,15 @@ impl Ready {
     pub fn tell(&self, site: &Site) -> Result<(), Failure> {
         let url = Address::of(site).url(&self.name);
         let warm = match &self.outcome {
-            Outcome::NoServer => {
+            WaitOutcome::NoServer => {
                 output::note("forkpress: no server runs, so nothing was made ready: the first page will be slow");
                 return Ok(());
             }
-            Outcome::Gone => {
+            WaitOutcome::Gone => {
                 output::note(format_args!("forkpress: there is no branch '{}' to be made ready", self.name));
                 return Ok(());
             }
-            Outcome::Warm(warm, took) => {
+            WaitOutcome::Warm(warm, took) => {
                 let front_page = warm.front_page_seconds * 1000.0;
                 let status = warm.status.map_or("no answer".to_owned(), |status| format!("status {status}"));
                 output::line(format_args!(
@@ -112,9 +112,9 @@ impl Ready {
     /// What `--json` says of it.
     pub fn to_json(&self) -> Value {
         match &self.outcome {
-            Outcome::NoServer => json!({ "ready": false, "reason": "no server runs" }),
-            Outcome::Gone => json!({ "ready": false, "reason": "there is no such branch" }),
-            Outcome::Warm(warm, took) => json!({
+            WaitOutcome::NoServer => json!({ "ready": false, "reason": "no server runs" }),
+            WaitOutcome::Gone => json!({ "ready": false, "reason": "there is no such branch" }),
+            WaitOutcome::Warm(warm, took) => json!({
                 "ready": true,
                 "seconds": took.as_secs_f64(),
                 "status": warm.status,

@@ -139,7 +139,7 @@ fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dy
     let mut entries = Vec::new();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).during(broken)?;
-        entries.push(Entry {
+        entries.push(ZipEntry {
             name: entry.name().to_owned(),
             path: entry.enclosed_name(),
             symlink: entry.is_symlink(),
@@ -186,7 +186,7 @@ fn unzip(source: &Path, destination: &Path, interrupt: &Interrupt, progress: &dy
 }
 
 /// An entry of a ZIP file.
-struct Entry {
+struct ZipEntry {
     name: String,
     /// Its path, unless that leaves the folder that it is unpacked to.
     path: Option<PathBuf>,
@@ -198,7 +198,12 @@ struct Entry {
 
 /// Refuses what is made to become more than anybody expects, or than there is room for. Entries may share what they are packed
 /// in, so all of them together are compared with the whole ZIP file.
-fn check_load(entries: &[Entry], planned: &[(usize, PathBuf)], packed_bytes: u64, room: Room) -> Result<(), TooMuch> {
+fn check_load(
+    entries: &[ZipEntry],
+    planned: &[(usize, PathBuf)],
+    packed_bytes: u64,
+    room: Room,
+) -> Result<(), TooMuch> {
     let mut paths: Vec<&Path> = planned.iter().map(|(_, path)| path.as_path()).collect();
     paths.sort_unstable();
     let mut counter = Counter::default();
@@ -214,7 +219,7 @@ fn check_load(entries: &[Entry], planned: &[(usize, PathBuf)], packed_bytes: u64
 }
 
 /// Which files to unpack, by index, and where to: those below the folder that has `wp-load.php` in it.
-fn plan(entries: &[Entry]) -> Result<Vec<(usize, PathBuf)>, String> {
+fn plan(entries: &[ZipEntry]) -> Result<Vec<(usize, PathBuf)>, String> {
     for entry in entries {
         let inside =
             entry.path.as_ref().is_some_and(|path| path.components().all(|c| matches!(c, Component::Normal(_))));
@@ -246,9 +251,9 @@ mod tests {
     use super::*;
     use forkpress_engine::progress::Silent;
 
-    fn entry(name: &str) -> Entry {
+    fn entry(name: &str) -> ZipEntry {
         let inside = !name.split('/').any(|part| part == "..") && !name.starts_with('/');
-        Entry {
+        ZipEntry {
             name: name.to_owned(),
             path: inside.then(|| PathBuf::from(name)),
             symlink: false,
@@ -272,7 +277,7 @@ mod tests {
         for name in ["../x.php", "a/../../x.php", "/etc/passwd"] {
             assert!(plan(&["wp-load.php", name].map(entry)).unwrap_err().contains("outside"), "{name}");
         }
-        let link = Entry { symlink: true, ..entry("link") };
+        let link = ZipEntry { symlink: true, ..entry("link") };
         assert!(plan(&[entry("wp-load.php"), link]).unwrap_err().contains("symbolic link"));
     }
 
@@ -334,8 +339,8 @@ mod tests {
     #[test]
     fn entries_of_a_zip_file_are_counted_and_weighed_together() {
         let room = Room::at(Path::new("/")).unwrap();
-        let file = |bytes, packed_bytes| Entry { bytes, packed_bytes, ..entry("x") };
-        let check = |entries: &[Entry], packed_bytes| {
+        let file = |bytes, packed_bytes| ZipEntry { bytes, packed_bytes, ..entry("x") };
+        let check = |entries: &[ZipEntry], packed_bytes| {
             let planned: Vec<_> = (0..entries.len()).map(|index| (index, PathBuf::from(index.to_string()))).collect();
             check_load(entries, &planned, packed_bytes, room)
         };

@@ -93,17 +93,17 @@ pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Pro
 /// # Errors
 /// [`DatabaseError`].
 pub fn check(tree: &Path) -> Result<(), DatabaseError> {
-    Source::open(tree)?.map_or(Ok(()), |source| source.check())
+    SourceDatabase::open(tree)?.map_or(Ok(()), |source| source.check())
 }
 
 /// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
 #[derive(Debug)]
-pub(crate) struct Reader(Source);
+pub(crate) struct DatabaseReader(SourceDatabase);
 
-impl Reader {
+impl DatabaseReader {
     /// Begins it; none where the tree has no database.
     pub(crate) fn begin(tree: &Path, deadline: Deadline) -> Result<Option<Self>, DatabaseError> {
-        let Some(source) = Source::open(tree)? else { return Ok(None) };
+        let Some(source) = SourceDatabase::open(tree)? else { return Ok(None) };
         source.wait_until(deadline);
         source.run("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema")?;
         Ok(Some(Self(source)))
@@ -142,11 +142,11 @@ pub(crate) struct Snapshot {
     source_tree: PathBuf,
     staged_tree: PathBuf,
     /// None where the tree has no database.
-    source: Option<Source>,
+    source: Option<SourceDatabase>,
 }
 
 #[derive(Debug)]
-struct Source {
+struct SourceDatabase {
     // Closed in this order.
     connection: Connection,
     file: File,
@@ -164,7 +164,7 @@ impl Snapshot {
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, DatabaseError> {
-        let mut source = Source::open(source_tree)?;
+        let mut source = SourceDatabase::open(source_tree)?;
         if let Some(source) = &mut source {
             source.wait_until(deadline);
             progress.begin("check database", None);
@@ -246,7 +246,7 @@ impl Snapshot {
     }
 }
 
-impl Source {
+impl SourceDatabase {
     fn open(tree: &Path) -> Result<Option<Self>, DatabaseError> {
         let path = database_of(tree);
         let inside = path.ancestors().take_while(|ancestor| *ancestor != tree);

@@ -213,12 +213,12 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), DiskError> {
 
 /// An open folder, in which things are found by their names: the system need not look up the way there for each.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub(crate) struct OpenFolder {
     descriptor: OwnedFd,
     path: PathBuf,
 }
 
-impl Folder {
+impl OpenFolder {
     /// Opens a folder.
     pub(crate) fn open(path: PathBuf) -> Result<Self, DiskError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;

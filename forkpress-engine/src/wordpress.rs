@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::database::{DatabaseError, Reader};
+use crate::database::{DatabaseError, DatabaseReader};
 use forkpress_core::address::Addresses;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::SiteLayout;
@@ -94,7 +94,7 @@ fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
 
 /// The options that a condition holds for, by name, from each table of options.
 fn options(tree: &Path, condition: &str) -> Result<Vec<(String, String)>, DatabaseError> {
-    let Some(reader) = Reader::begin(tree, Deadline::after(TIMEOUT))? else { return Ok(Vec::new()) };
+    let Some(reader) = DatabaseReader::begin(tree, Deadline::after(TIMEOUT))? else { return Ok(Vec::new()) };
     let read = || -> rusqlite::Result<_> {
         let tables = "SELECT m.name FROM sqlite_schema m WHERE m.type = 'table' AND m.name LIKE '%options' AND EXISTS \
             (SELECT 1 FROM pragma_table_info(m.name) WHERE name = 'option_name') LIMIT 100";

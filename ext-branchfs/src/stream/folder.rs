@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::mem::offset_of;
 
 use ext_php_rs::ffi::{_php_stream_ops, php_stream, php_stream_context, php_stream_wrapper, zend_off_t, zend_string};
-use forkpress_core::branchfs::{BranchUrl, Folder, FsError};
+use forkpress_core::branchfs::{BranchFolder, BranchUrl, FsError};
 use rustix::io::Errno;
 
 use super::{Table, act, allowed, bytes};
@@ -19,7 +19,7 @@ thread_local! {
 
 enum Reading {
     /// A folder in a branch.
-    Folder(Folder),
+    Folder(BranchFolder),
     /// The names of all branches, and how many of them were read.
     Branches(Vec<Vec<u8>>, usize),
 }

@@ -104,19 +104,9 @@ fn open_file(url: &[u8], flags: c_int, lock: bool, for_include: bool, wants_url:
     } else {
         None
     };
-    let opened = Opened { file: file.as_raw_fd(), url, url_bytes };
-    FILE.with(|transit| transit.put(file.into()));
-    Ok(opened)
+    Ok(Opened { file: file.into(), url })
 }
 
 fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
-}
-
-/// PHP has come back: the file is the stream's, or nobody's.
-fn arrived(taken: bool) {
-    let file = FILE.with(InTransit::take);
-    if let Some(file) = file.filter(|_| taken) {
-        let _ = file.into_raw_fd();
-    }
 }

@@ -68,10 +68,10 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
 }
 
 /// The locks of a program that runs in a branch, and the note that says so. Let go in this order.
-type Locks = (Option<CommandNote>, SharedBranch, SharedOperations);
+type HeldLocks = (Option<CommandNote>, SharedBranch, SharedOperations);
 
 /// Takes part in the branch's traffic.
-fn lock(site: &Site, args: &ExecArgs) -> Result<Locks, Failure> {
+fn lock(site: &Site, args: &ExecArgs) -> Result<HeldLocks, Failure> {
     // No lock files are made for what is no branch.
     branch::show(site, &args.branch)?;
     let (cow, deadline) = (site.layout.cow(), Deadline::after(args.wait.timeout));

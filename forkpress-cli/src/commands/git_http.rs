@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use forkpress_core::token::Token;
 use forkpress_engine::bounds::Room;
-use forkpress_engine::git::http::{self, Asked, Cgi, Refusal, Service};
+use forkpress_engine::git::http::{self, Asked, Cgi, HttpRefusal, Service};
 use forkpress_engine::git::repository::Repository;
 use forkpress_engine::git::snapshot::{self, Refreshed};
 use forkpress_engine::site::Site;
@@ -95,16 +95,16 @@ fn answer(site: &Site) -> Result<ExitCode, Failure> {
     };
     let service = match http::decide(&Environment, token.as_ref()) {
         Ok(service) => service,
-        Err(Refusal::Browser) => {
+        Err(HttpRefusal::Browser) => {
             return Ok(refuse("403 Forbidden", "Pages in a browser have no access to this repository"));
         }
-        Err(Refusal::NotFound) => {
+        Err(HttpRefusal::NotFound) => {
             return Ok(refuse(
                 "404 Not Found",
                 "This is a Git repository: git clone its address, which ends in /site.git",
             ));
         }
-        Err(Refusal::NoToken) => {
+        Err(HttpRefusal::NoToken) => {
             let status = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"ForkPress\", charset=\"UTF-8\"";
             return Ok(refuse(
                 status,
@@ -113,7 +113,7 @@ fn answer(site: &Site) -> Result<ExitCode, Failure> {
         }
     };
     let repository = Repository::open(site)?;
-    let mut body = Body::Unread;
+    let mut body = RequestBody::Unread;
     let refreshed = match service {
         Service::FetchRefs => snapshot::refresh_all(site, &repository, |_| true)?,
         Service::PushRefs => snapshot::refresh_set(site, &repository)?,
@@ -121,7 +121,7 @@ fn answer(site: &Site) -> Result<ExitCode, Failure> {
             let mut bytes = Vec::new();
             io::stdin().lock().read_to_end(&mut bytes).during(|| "cannot read the request".to_owned())?;
             let asked = http::asks_for_refs(&bytes);
-            body = Body::Read(bytes);
+            body = RequestBody::Read(bytes);
             match asked {
                 Asked::None => Refreshed::default(),
                 asked => {
@@ -157,7 +157,7 @@ fn content_length() -> Option<u64> {
 }
 
 /// The body of the request.
-enum Body {
+enum RequestBody {
     /// On standard input.
     Unread,
     /// Here.
@@ -181,10 +181,10 @@ fn hand_over_whole(mut command: Command) -> Result<ExitCode, Failure> {
 }
 
 /// Has `git http-backend` answer.
-fn hand_over(mut command: Command, body: Body) -> Result<ExitCode, Failure> {
+fn hand_over(mut command: Command, body: RequestBody) -> Result<ExitCode, Failure> {
     match body {
-        Body::Unread => Err(command.exec()).during(cannot_run),
-        Body::Read(bytes) => {
+        RequestBody::Unread => Err(command.exec()).during(cannot_run),
+        RequestBody::Read(bytes) => {
             let mut child = command.stdin(Stdio::piped()).spawn().during(cannot_run)?;
             // One that does not want it has answered already.
             let _ = child.stdin.take().expect("standard input is a pipe").write_all(&bytes);

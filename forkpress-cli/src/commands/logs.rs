@@ -28,7 +28,7 @@ pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<()
     let mut printer = Printer { as_json, headers: paths.len() > 1, last: None };
     let mut followed = Vec::new();
     for (name, path) in paths {
-        let mut log = Log { name, path, open: None, rest: Vec::new() };
+        let mut log = FollowedLog { name, path, open: None, rest: Vec::new() };
         if !log.path.exists() {
             output::note(format_args!("forkpress: {} is not there yet: {}", log.path.display(), what(name)));
         }
@@ -111,7 +111,7 @@ impl Printer {
 }
 
 /// A log and how far it was read.
-struct Log {
+struct FollowedLog {
     name: &'static str,
     path: PathBuf,
     open: Option<File>,
@@ -119,7 +119,7 @@ struct Log {
     rest: Vec<u8>,
 }
 
-impl Log {
+impl FollowedLog {
     /// The last `count` lines; none where there is no file. What comes next is what [`Self::new_lines`] gives.
     fn last_lines(&mut self, count: usize) -> io::Result<Vec<String>> {
         let Some(mut file) = open(&self.path)? else { return Ok(Vec::new()) };
@@ -195,11 +195,11 @@ mod tests {
     use std::fs::{self, OpenOptions};
     use std::io::Write;
 
-    fn log(dir: &tempfile::TempDir) -> Log {
-        Log { name: "wp", path: dir.path().join("wp.log"), open: None, rest: Vec::new() }
+    fn log(dir: &tempfile::TempDir) -> FollowedLog {
+        FollowedLog { name: "wp", path: dir.path().join("wp.log"), open: None, rest: Vec::new() }
     }
 
-    fn append(log: &Log, text: &str) {
+    fn append(log: &FollowedLog, text: &str) {
         let mut file = OpenOptions::new().append(true).create(true).open(&log.path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }

@@ -12,7 +12,7 @@ use crate::failure::{During, Failure};
 #[derive(Clone, Debug)]
 pub struct Checkout {
     dir: PathBuf,
-    settings: Settings,
+    settings: CheckoutSettings,
 }
 
 /// What is checked out, and what is not committed.
@@ -36,7 +36,7 @@ pub struct Head {
 
 /// The settings of branches and remotes, by their full name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Settings(BTreeMap<String, String>);
+struct CheckoutSettings(BTreeMap<String, String>);
 
 impl Checkout {
     /// The checkout that `dir` lies in. Refuses what is none.
@@ -44,7 +44,7 @@ impl Checkout {
         let mut command =
             super::command(dir, ["config", "-z", "--get-regexp", r"^(branch|remote)\..*\.(remote|merge|url)$"]);
         let output = outcome(&mut command)?;
-        let settings = Settings::parse(&output.stdout);
+        let settings = CheckoutSettings::parse(&output.stdout);
         if settings.0.is_empty() {
             let what = format!("{} is no checkout of a site", dir.display());
             return Err(Failure::new(what).hint("forkpress clone, then name the folder that it makes or go into it"));
@@ -167,7 +167,7 @@ pub fn listed(paths: &[String]) -> String {
     if paths.len() > SHOWN { format!("{shown} and {} more", paths.len() - SHOWN) } else { shown }
 }
 
-impl Settings {
+impl CheckoutSettings {
     /// Reads what `git config -z --get-regexp` says. Of what is set several times, the last counts.
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn checkout(settings: &str) -> Checkout {
-        Checkout { dir: "/x".into(), settings: Settings::parse(settings.as_bytes()) }
+        Checkout { dir: "/x".into(), settings: CheckoutSettings::parse(settings.as_bytes()) }
     }
 
     #[test]

@@ -76,7 +76,7 @@ const NO_PROXY: &str = "localhost,.localhost,127.0.0.1,127.0.0.0/8,::1,[::1]";
 
 /// A command whose environment is the same for everybody, in `dir`. `url` is the repository that it speaks with, if any.
 pub(super) fn command(dir: &Path, url: Option<&str>) -> Command {
-    let read = Settings::read(dir);
+    let read = GitSettings::read(dir);
     let mut command = Command::new("git");
     for name in foreign_variables(|_| false) {
         command.env_remove(name);
@@ -133,14 +133,14 @@ fn foreign_variables(is_welcome: impl Fn(&str) -> bool) -> Vec<OsString> {
 
 /// Settings, in the order in which git reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Settings {
+struct GitSettings {
     /// Those of the person and the system.
     theirs: Vec<(String, String)>,
     /// Those of the checkout; of one that is set several times, the last.
     local: BTreeMap<String, String>,
 }
 
-impl Settings {
+impl GitSettings {
     /// What holds in `dir`. Where git can't read it there is nothing.
     fn read(dir: &Path) -> Self {
         let mut command = Command::new("git");
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     fn given(listed: &str, url: Option<&str>) -> Vec<(String, String)> {
-        Settings::parse(listed.as_bytes()).for_command(url)
+        GitSettings::parse(listed.as_bytes()).for_command(url)
     }
 
     fn value<'a>(given: &'a [(String, String)], key: &str) -> Option<&'a str> {
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(value(&given, "user.email"), None, "the checkout's own holds");
         assert_eq!(value(&given, "safe.directory"), Some("*"));
         assert_eq!(value(&given, "push.default"), None);
-        let settings = Settings::parse(listed.as_bytes());
+        let settings = GitSettings::parse(listed.as_bytes());
         let identity = settings.identity();
         assert!(identity.contains(&("GIT_COMMITTER_EMAIL".to_owned(), "b@x.test")), "{identity:?}");
         assert!(identity.contains(&("GIT_AUTHOR_NAME".to_owned(), "Ann")), "{identity:?}");

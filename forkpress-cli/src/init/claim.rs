@@ -25,7 +25,7 @@ pub(super) struct Claim {
 }
 
 /// What stands where the work folder would be.
-enum Place {
+enum WorkDirState {
     Free,
     EmptyFolder,
     Unfinished,
@@ -45,14 +45,14 @@ impl Claim {
         Trust::from_environment(|name| std::env::var_os(name)).check(layout)?;
         let place = look(layout)?;
         match place {
-            Place::Free => {
+            WorkDirState::Free => {
                 refuse_main(layout)?;
                 let work_dir = layout.work_dir();
                 create_folder(work_dir).during(|| format!("cannot make the folder {}", work_dir.display()))?;
             }
-            Place::EmptyFolder => refuse_main(layout)?,
-            Place::Unfinished => {}
-            Place::Taken => {
+            WorkDirState::EmptyFolder => refuse_main(layout)?,
+            WorkDirState::Unfinished => {}
+            WorkDirState::Taken => {
                 return Err(Failure::new(format!("{} exists and is no site", layout.work_dir().display()))
                     .hint("move it away, or make the site in another folder"));
             }
@@ -63,7 +63,7 @@ impl Claim {
         let claim = Self {
             layout: layout.clone(),
             marker,
-            made_work_dir: !matches!(place, Place::EmptyFolder),
+            made_work_dir: !matches!(place, WorkDirState::EmptyFolder),
             finished: false,
         };
         claim.clear().during(|| "cannot remove what an earlier init left".to_owned())?;
@@ -162,16 +162,16 @@ fn note_of(tree: &fs::Metadata) -> String {
     format!("main is {}:{}\n", tree.dev(), tree.ino())
 }
 
-fn look(layout: &SiteLayout) -> Result<Place, Failure> {
+fn look(layout: &SiteLayout) -> Result<WorkDirState, Failure> {
     let work_dir = layout.work_dir();
     let during = || format!("cannot look at {}", work_dir.display());
     match fs::symlink_metadata(work_dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Place::Free),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(WorkDirState::Free),
         Err(error) => Err(error).during(during),
-        Ok(metadata) if !metadata.is_dir() => Ok(Place::Taken),
-        Ok(_) if layout.init_lock().is_file() => Ok(Place::Unfinished),
-        Ok(_) if fs::read_dir(work_dir).during(during)?.next().is_none() => Ok(Place::EmptyFolder),
-        Ok(_) => Ok(Place::Taken),
+        Ok(metadata) if !metadata.is_dir() => Ok(WorkDirState::Taken),
+        Ok(_) if layout.init_lock().is_file() => Ok(WorkDirState::Unfinished),
+        Ok(_) if fs::read_dir(work_dir).during(during)?.next().is_none() => Ok(WorkDirState::EmptyFolder),
+        Ok(_) => Ok(WorkDirState::Taken),
     }
 }
 

@@ -26,7 +26,7 @@ const OWN: &str = "\n// The database of this very folder, wherever that is. `for
 
 /// What a configuration says.
 #[derive(Deserialize)]
-struct Found {
+struct FoundDatabase {
     /// The database that is there.
     path: Option<PathBuf>,
     /// Where the database is to be, if the configuration tells.
@@ -85,7 +85,7 @@ fn rewritten(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-fn find(php: &Php, layout: &SiteLayout, tree: &Path) -> Result<Found, Failure> {
+fn find(php: &Php, layout: &SiteLayout, tree: &Path) -> Result<FoundDatabase, Failure> {
     let said = run(php, layout, &["find".as_ref(), tree.as_ref()])?;
     Ok(serde_json::from_slice(&said)?)
 }

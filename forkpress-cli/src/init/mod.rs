@@ -58,7 +58,7 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let password = given_password(args)?;
     let root = public_root(work_dir)?;
     let interrupt = Interrupt::on_signals()?;
-    let mut folders = Folders::make(&root)?;
+    let mut folders = OuterFolders::make(&root)?;
     let root = fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))?;
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
@@ -101,9 +101,9 @@ fn given_password(args: &InitArgs) -> Result<Option<String>, Failure> {
 }
 
 /// Folders that lacked above a site. Dropped before [`Self::keep`], they go again.
-struct Folders(Vec<PathBuf>);
+struct OuterFolders(Vec<PathBuf>);
 
-impl Folders {
+impl OuterFolders {
     /// Makes what lacks of the path.
     fn make(path: &Path) -> Result<Self, Failure> {
         let lacking: Vec<_> = path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
@@ -126,7 +126,7 @@ impl Folders {
     }
 }
 
-impl Drop for Folders {
+impl Drop for OuterFolders {
     fn drop(&mut self) {
         // One that somebody has put something into meanwhile stays.
         self.0.iter().rev().for_each(|path| drop(fs::remove_dir(path)));
@@ -151,7 +151,7 @@ fn public_root(work_dir: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// What init made.
 #[derive(Debug, Serialize)]
-struct Made {
+struct InitReport {
     work_dir: PathBuf,
     url: String,
     admin_url: String,
@@ -162,7 +162,7 @@ struct Made {
     password: Option<String>,
 }
 
-fn tell(made: &Made, has_wishes: bool) -> io::Result<()> {
+fn tell(made: &InitReport, has_wishes: bool) -> io::Result<()> {
     if made.user.is_none() && has_wishes {
         output::note("forkpress: warning: this WordPress was installed before: its users, passwords and title stay");
     }
@@ -186,7 +186,7 @@ fn make(
     given: Option<&str>,
     interrupt: &Interrupt,
     progress: &dyn Progress,
-) -> Result<Made, Failure> {
+) -> Result<InitReport, Failure> {
     let file_view = file_view(layout, args.file_view)?;
     let layout = &layout.with_image(file_view.image());
     if layout.image().is_some() {
@@ -198,7 +198,7 @@ fn make(
     let config = SiteConfig {
         version: VERSION,
         strategy: match args.strategy {
-            cli::Strategy::Cow => Strategy::Cow,
+            cli::StrategyArg::Cow => Strategy::Cow,
         },
         file_view,
         root_host: args.root_host.clone(),
@@ -240,7 +240,7 @@ fn make(
     mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NOW))?;
     site.config.write(&layout.config())?;
     let url = address.url(&BranchName::main());
-    Ok(Made {
+    Ok(InitReport {
         work_dir: layout.work_dir().to_owned(),
         admin_url: format!("{url}wp-admin/"),
         url,

@@ -18,18 +18,18 @@ use crate::failure::{During, Failure};
 /// (`/proc/sys/fs/pipe-max-size`).
 const PIPE_BYTES: usize = 1 << 20;
 
-/// How long [`Log::finish`] waits for what somebody may still say.
+/// How long [`ServerLog::finish`] waits for what somebody may still say.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A log that is being written.
-pub(super) struct Log {
+pub(super) struct ServerLog {
     /// None once it was waited for.
     writer: Option<JoinHandle<()>>,
 }
 
-impl Log {
+impl ServerLog {
     /// Begins to append to the log at `path` what is said into the pipe, until the last of its writing ends is closed.
     pub(super) fn begin(path: &Path) -> Result<(Self, PipeWriter), Failure> {
         let log = open_log(path)?;
@@ -88,7 +88,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         fs::write(&path, "old\n").unwrap();
-        let (mut log, mut output) = Log::begin(&path).unwrap();
+        let (mut log, mut output) = ServerLog::begin(&path).unwrap();
         let more = vec![b'x'; 3 * PIPE_BYTES];
         output.write_all(&more).unwrap();
         output.write_all(b"\nlast\n").unwrap();

@@ -37,7 +37,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};
-use crate::page::{self, Answer, Question};
+use crate::page::{self, PageAnswer, Question};
 use crate::php::Php;
 use crate::site::Address;
 use crate::{bundle, clean, deaths, extension, output, site};
@@ -47,7 +47,7 @@ pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
-use pool::{Pool, Settings};
+use pool::{Pool, PoolSettings};
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -303,7 +303,7 @@ impl Pools {
                 break free;
             }
         };
-        let settings = |listen, workers, warm| Settings {
+        let settings = |listen, workers, warm| PoolSettings {
             site,
             php,
             listen,
@@ -360,15 +360,15 @@ impl Pools {
             };
             match asked.look() {
                 None => continue,
-                Some(Answer::Status(status)) if (200..400).contains(&status) => return Ok(()),
-                Some(Answer::Status(status)) => {
+                Some(PageAnswer::Status(status)) if (200..400).contains(&status) => return Ok(()),
+                Some(PageAnswer::Status(status)) => {
                     if first_error.get_or_insert_with(Instant::now).elapsed() >= ERRORS_TIMEOUT {
                         let failure = Failure::new(format!("the front page answers with status {status}"));
                         return Err(self.errors_log.blame(failure).hint(HINT));
                     }
                     thread::sleep(PAUSE * 10);
                 }
-                Some(Answer::None) => thread::sleep(PAUSE),
+                Some(PageAnswer::None) => thread::sleep(PAUSE),
             }
             question = None;
         }

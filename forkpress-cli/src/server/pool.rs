@@ -13,13 +13,13 @@ use crate::deaths;
 use crate::failure::{During, Failure};
 use crate::php::Php;
 
-use super::log::Log;
+use super::log::ServerLog;
 
 /// A call of the site to itself may call the site again.
 pub(super) const LOOPBACK_WORKERS: u16 = 3;
 
 /// What a pool is to be.
-pub(super) struct Settings<'a> {
+pub(super) struct PoolSettings<'a> {
     pub(super) site: &'a Site,
     pub(super) php: &'a Php,
     pub(super) listen: SocketAddr,
@@ -32,7 +32,7 @@ pub(super) struct Settings<'a> {
     pub(super) warm: Option<SocketAddr>,
 }
 
-impl Settings<'_> {
+impl PoolSettings<'_> {
     fn arguments(&self) -> Vec<OsString> {
         let layout = &self.site.layout;
         let mut arguments = Vec::from(Php::arguments(layout));
@@ -96,13 +96,13 @@ fn physical_memory() -> u64 {
 pub(super) struct Pool {
     master: Child,
     status: Option<ExitStatus>,
-    log: Log,
+    log: ServerLog,
 }
 
 impl Pool {
     /// Starts a pool. Only the main thread may: the pool dies with the thread that started it.
-    pub(super) fn start(settings: &Settings<'_>) -> Result<Self, Failure> {
-        let (log, output) = Log::begin(&settings.site.layout.php_server_log())?;
+    pub(super) fn start(settings: &PoolSettings<'_>) -> Result<Self, Failure> {
+        let (log, output) = ServerLog::begin(&settings.site.layout.php_server_log())?;
         let mut command = child::command(settings.php.program.as_os_str())?;
         command
             .args(settings.arguments())

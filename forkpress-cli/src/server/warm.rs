@@ -111,7 +111,7 @@ pub struct OpcacheStatus {
 pub fn opcache(site: &Site) -> Result<Option<OpcacheStatus>, Failure> {
     let Some(warmed) = Warmed::read(site) else { return Ok(None) };
     let host = Address::of(site).host(&BranchName::main());
-    let php = Php { site, target: warmed.address };
+    let php = WarmPhp { site, target: warmed.address };
     let (status, body) = php.ask(&host, "status")?;
     if status != 200 {
         return Err(Failure::new(format!("PHP's process for warming answers with status {status}: {}", body.trim())));
@@ -206,7 +206,7 @@ impl Warmer {
 
     /// Warms a branch; nothing comes of one that has gone meanwhile.
     fn warm(&self, branch: &Branch) -> Result<Option<WarmBranch>, Failure> {
-        let php = Php { site: &self.site, target: self.target };
+        let php = WarmPhp { site: &self.site, target: self.target };
         let host = self.address.host(&branch.name);
         let mut compiled = 0;
         // Compiling beforehand is a matter of speed: what fails of it does not keep the branch from being visited.
@@ -223,9 +223,9 @@ impl Warmer {
             compiled += step.compiled;
             match step.outcome {
                 // The next step waits at the gate until the writer has gone.
-                Outcome::Writer | Outcome::Again => {}
-                Outcome::Done => break true,
-                Outcome::Full => break false,
+                CompileOutcome::Writer | CompileOutcome::Again => {}
+                CompileOutcome::Done => break true,
+                CompileOutcome::Full => break false,
             }
         };
         let (status, took) = self.between_publishes(&format!("warming '{}'", branch.name), || {
@@ -271,12 +271,12 @@ impl Warmer {
 #[derive(Deserialize)]
 struct Compiled {
     compiled: u64,
-    outcome: Outcome,
+    outcome: CompileOutcome,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Outcome {
+enum CompileOutcome {
     Done,
     /// Files that failed beside others may do alone.
     Again,
@@ -285,12 +285,12 @@ enum Outcome {
 }
 
 /// PHP's process for warming.
-struct Php<'a> {
+struct WarmPhp<'a> {
     site: &'a Site,
     target: SocketAddr,
 }
 
-impl Php<'_> {
+impl WarmPhp<'_> {
     /// Asks it to compile what is not compiled yet of the branch with this host; none where there is no such branch.
     fn compile(&self, host: &str) -> Result<Option<Compiled>, Failure> {
         match self.ask(host, "compile")? {

@@ -38,13 +38,13 @@ pub fn kept(root_host: &str) -> String {
 /// An address that the site had and that is no branch's of a known root host: a host, a port where it is not the scheme's own,
 /// and the folder that the site was in, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Home {
+pub struct FormerHome {
     host: String,
     port: Option<u16>,
     path: String,
 }
 
-impl Home {
+impl FormerHome {
     /// Takes a URL such as `https://example.com/blog/`, or the same without its scheme.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
@@ -69,7 +69,7 @@ impl Home {
     }
 }
 
-impl fmt::Display for Home {
+impl fmt::Display for FormerHome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))?;
@@ -88,7 +88,7 @@ fn is_default(port: u16) -> bool {
 pub struct Addresses {
     roots: BTreeSet<String>,
     ports: BTreeSet<u16>,
-    homes: BTreeSet<Home>,
+    homes: BTreeSet<FormerHome>,
 }
 
 /// What the record begins with.
@@ -103,7 +103,7 @@ impl Addresses {
             match kind {
                 "root" => drop(addresses.add_root(value)),
                 "port" => drop(value.parse().map(|port| addresses.ports.insert(port))),
-                "home" => drop(Home::parse(value).map(|home| addresses.homes.insert(home))),
+                "home" => drop(FormerHome::parse(value).map(|home| addresses.homes.insert(home))),
                 _ => {}
             }
         }
@@ -123,7 +123,7 @@ impl Addresses {
 
     /// Adds what a database calls the site's address, `siteurl` or `home`; says whether that is news. What is no URL is none.
     pub fn add_home(&mut self, url: &str) -> bool {
-        let Some(home) = Home::parse(url) else { return false };
+        let Some(home) = FormerHome::parse(url) else { return false };
         if !self.roots.iter().any(|root| is_below(&home.host, root)) {
             return self.homes.insert(home);
         }
@@ -235,7 +235,7 @@ mod tests {
             "https://example.com/?x",
             "http://x:y/",
         ] {
-            assert_eq!(Home::parse(url), None, "{url}");
+            assert_eq!(FormerHome::parse(url), None, "{url}");
         }
         assert_eq!(Own::parse("ftp://x"), None);
         assert_eq!(Own::parse("https://[::1]:81").unwrap().to_string(), "https://[::1]:81");

@@ -6,7 +6,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::escape::{begin_of, char_at, char_before};
 use super::splice::Splice;
-use super::{Addresses, Home, Own, is_default, kept, serialized};
+use super::{Addresses, FormerHome, Own, is_default, kept, serialized};
 use crate::name::BranchName;
 
 /// Hosts at which this machine reaches itself: `main` answers there, too.
@@ -28,11 +28,11 @@ struct Host {
     kept: String,
     is_loopback: bool,
     /// The longest path first.
-    homes: Vec<Home>,
+    homes: Vec<FormerHome>,
 }
 
 /// An address in a text. Each field is where its part is.
-struct Found {
+struct FoundAddress {
     start: usize,
     /// The colon after the scheme; none where the address has no scheme.
     colon: Option<(usize, usize)>,
@@ -108,7 +108,14 @@ impl Known {
     }
 
     /// The address of the site of which the name from `start` to `end` is the host, or its end.
-    fn address_around(&self, host: &Host, text: &[u8], before: &[u8], start: usize, end: usize) -> Option<Found> {
+    fn address_around(
+        &self,
+        host: &Host,
+        text: &[u8],
+        before: &[u8],
+        start: usize,
+        end: usize,
+    ) -> Option<FoundAddress> {
         let authority = begin_of_host(host, text, start)?;
         let second = begin_of(text, authority, '/')?;
         let first = begin_of(text, second, '/')?;
@@ -165,7 +172,7 @@ impl Known {
         let kept = (host.is_root && text[start..end] == *host.kept.as_bytes()).then_some((start, end));
         let scheme = colon.map_or(0, |(colon, _)| colon - begin + 1);
         let bytes = scheme + 2 + (end - authority) + written_port + path;
-        Some(Found { start: begin, colon, slashes: (first, authority), port_colon, end: at, kept, bytes })
+        Some(FoundAddress { start: begin, colon, slashes: (first, authority), port_colon, end: at, kept, bytes })
     }
 
     fn has(&self, port: Option<u16>) -> bool {
@@ -222,7 +229,7 @@ fn is_end(text: &[u8], at: usize, is_path: bool) -> bool {
 }
 
 /// Puts the own address in place of one that was found, unless it is that already.
-fn edit(own: &Own, text: &[u8], found: &Found) -> Option<Splice> {
+fn edit(own: &Own, text: &[u8], found: &FoundAddress) -> Option<Splice> {
     let (start, end) = (found.start, found.end);
     if let Some((start, end)) = found.kept {
         return Some(Splice { start, end, with: text[start..end].to_ascii_lowercase(), longer: 0 });

@@ -9,12 +9,12 @@ use super::{BranchPath, FsError};
 /// A folder that is read name by name, `.` and `..` among them, in the order in which the system has them. What is private is
 /// left out.
 #[derive(Debug)]
-pub struct Folder {
+pub struct BranchFolder {
     dir: Dir,
     inside: Vec<Vec<u8>>,
 }
 
-impl Folder {
+impl BranchFolder {
     /// The next name; `None` at the end.
     ///
     /// # Errors
@@ -42,10 +42,10 @@ impl Root {
     ///
     /// # Errors
     /// [`FsError`].
-    pub fn folder(&self, path: &BranchPath<'_>) -> Result<Folder, FsError> {
+    pub fn folder(&self, path: &BranchPath<'_>) -> Result<BranchFolder, FsError> {
         let place = self.place(path, Last::Follow)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(place.folder(), place.name.as_slice(), flags, Mode::empty())?;
-        Ok(Folder { dir: Dir::new(file)?, inside: place.inside })
+        Ok(BranchFolder { dir: Dir::new(file)?, inside: place.inside })
     }
 }

@@ -6,7 +6,7 @@ use super::FsError;
 
 /// The flags of PHP's `glob()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
+pub struct GlobFlags {
     /// Folders end with a slash.
     pub mark: bool,
     /// In the order in which the folders have them.
@@ -24,7 +24,7 @@ pub struct Flags {
 }
 
 /// What is searched. Paths are those of the pattern.
-pub trait Tree {
+pub trait GlobTree {
     /// The names in a folder; `None` where there is none.
     ///
     /// # Errors
@@ -41,8 +41,8 @@ pub trait Tree {
 /// `prefix` is what comes before the first name of each path, taken as it is.
 ///
 /// # Errors
-/// Only with [`Flags::stop_at_errors`].
-pub fn glob(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Result<Vec<Vec<u8>>, FsError> {
+/// Only with [`GlobFlags::stop_at_errors`].
+pub fn glob(tree: &impl GlobTree, prefix: &[u8], pattern: &[u8], flags: GlobFlags) -> Result<Vec<Vec<u8>>, FsError> {
     let alternatives = if flags.brace { alternatives(pattern, flags) } else { vec![pattern.to_vec()] };
     let mut found = Vec::new();
     for alternative in &alternatives {
@@ -69,7 +69,7 @@ pub fn glob(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Re
 }
 
 /// The paths that match a pattern without braces, part by part.
-fn search(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Result<Vec<Vec<u8>>, FsError> {
+fn search(tree: &impl GlobTree, prefix: &[u8], pattern: &[u8], flags: GlobFlags) -> Result<Vec<Vec<u8>>, FsError> {
     let mut paths = vec![prefix.to_vec()];
     let mut parts = pattern.split(|&b| b == b'/').skip_while(|part| part.is_empty()).peekable();
     let mut only_literals = true;
@@ -101,7 +101,7 @@ fn search(tree: &impl Tree, prefix: &[u8], pattern: &[u8], flags: Flags) -> Resu
 }
 
 /// The paths that match one part of the pattern, below a folder whose path ends with a slash.
-fn step(tree: &impl Tree, folder: &[u8], part: &[u8], flags: Flags) -> Result<Vec<Vec<u8>>, FsError> {
+fn step(tree: &impl GlobTree, folder: &[u8], part: &[u8], flags: GlobFlags) -> Result<Vec<Vec<u8>>, FsError> {
     let joined = |name: &[u8]| [folder, name].concat();
     if !has_magic(part, flags) {
         let path = joined(&unescaped(part, flags));
@@ -115,7 +115,7 @@ fn step(tree: &impl Tree, folder: &[u8], part: &[u8], flags: Flags) -> Result<Ve
     Ok(names.iter().filter(|name| visible(name) && matches(name, part, flags)).map(|name| joined(name)).collect())
 }
 
-fn has_magic(part: &[u8], flags: Flags) -> bool {
+fn has_magic(part: &[u8], flags: GlobFlags) -> bool {
     let mut bytes = part.iter();
     while let Some(byte) = bytes.next() {
         match byte {
@@ -127,7 +127,7 @@ fn has_magic(part: &[u8], flags: Flags) -> bool {
     false
 }
 
-fn unescaped(part: &[u8], flags: Flags) -> Vec<u8> {
+fn unescaped(part: &[u8], flags: GlobFlags) -> Vec<u8> {
     let mut bytes = part.iter();
     let mut plain = Vec::with_capacity(part.len());
     while let Some(&byte) = bytes.next() {
@@ -140,7 +140,7 @@ fn unescaped(part: &[u8], flags: Flags) -> Vec<u8> {
 }
 
 /// Whether a name matches a pattern, character by character.
-fn matches(name: &[u8], pattern: &[u8], flags: Flags) -> bool {
+fn matches(name: &[u8], pattern: &[u8], flags: GlobFlags) -> bool {
     matches_characters(&characters(name), &characters(pattern), flags)
 }
 
@@ -164,7 +164,7 @@ const TO: u32 = '-' as u32;
 const COLON: u32 = ':' as u32;
 
 /// Where a star fails, it is tried again one character further on; only the last star needs to be.
-fn matches_characters(name: &[u32], pattern: &[u32], flags: Flags) -> bool {
+fn matches_characters(name: &[u32], pattern: &[u32], flags: GlobFlags) -> bool {
     let (mut n, mut p) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
@@ -188,7 +188,7 @@ fn matches_characters(name: &[u32], pattern: &[u32], flags: Flags) -> bool {
 }
 
 /// How much of the pattern matches a character; `None` where it does not.
-fn one(character: u32, pattern: &[u32], flags: Flags) -> Option<usize> {
+fn one(character: u32, pattern: &[u32], flags: GlobFlags) -> Option<usize> {
     match *pattern.first()? {
         ANY => Some(1),
         OPEN => match class(character, pattern, flags) {
@@ -203,7 +203,7 @@ fn one(character: u32, pattern: &[u32], flags: Flags) -> Option<usize> {
 }
 
 /// Whether a character is in `[...]`, and how long that is; `None` where it is never closed.
-fn class(character: u32, pattern: &[u32], flags: Flags) -> Option<(bool, usize)> {
+fn class(character: u32, pattern: &[u32], flags: GlobFlags) -> Option<(bool, usize)> {
     let negated = NOT.contains(pattern.get(1)?);
     let begin = if negated { 2 } else { 1 };
     let (mut at, mut found) = (begin, false);
@@ -254,7 +254,7 @@ fn in_named_class(character: u32, name: &[u32]) -> bool {
 const MOST_ALTERNATIVES: usize = 10_000;
 
 /// The patterns that `{a,b}` stands for, from the left. A brace that is never closed is itself.
-fn alternatives(pattern: &[u8], flags: Flags) -> Vec<Vec<u8>> {
+fn alternatives(pattern: &[u8], flags: GlobFlags) -> Vec<Vec<u8>> {
     let mut whole = Vec::new();
     let mut open = vec![pattern.to_vec()];
     while let Some(pattern) = open.pop() {
@@ -274,7 +274,7 @@ fn alternatives(pattern: &[u8], flags: Flags) -> Vec<Vec<u8>> {
 }
 
 /// The first brace that is closed: where it opens, its own commas, where it closes.
-fn first_brace(pattern: &[u8], flags: Flags) -> Option<(usize, Vec<usize>, usize)> {
+fn first_brace(pattern: &[u8], flags: GlobFlags) -> Option<(usize, Vec<usize>, usize)> {
     let escaped =
         |at: usize| !flags.no_escape && pattern[..at].iter().rev().take_while(|&&b| b == b'\\').count() % 2 == 1;
     let candidates = (0..pattern.len()).filter(|&at| pattern[at] == b'{' && !escaped(at));
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_pattern_matches_names_as_the_c_library_has_it() {
-        let escaping = Flags::default();
+        let escaping = GlobFlags::default();
         for (pattern, name, expected) in [
             ("*", "", true),
             ("*.php", "a.php", true),
@@ -327,14 +327,14 @@ mod tests {
         ] {
             assert_eq!(matches(name.as_bytes(), pattern.as_bytes(), escaping), expected, "{pattern} {name}");
         }
-        let plain = Flags { no_escape: true, ..Flags::default() };
+        let plain = GlobFlags { no_escape: true, ..GlobFlags::default() };
         assert!(matches(b"\\a", b"\\*", plain));
     }
 
     #[test]
     fn braces_are_alternatives() {
         let all = |pattern: &str| {
-            alternatives(pattern.as_bytes(), Flags::default())
+            alternatives(pattern.as_bytes(), GlobFlags::default())
                 .into_iter()
                 .map(|bytes| String::from_utf8(bytes).unwrap())
                 .collect::<Vec<_>>()

@@ -20,8 +20,8 @@ use thiserror::Error;
 
 pub use actions::{Access, rename};
 pub use beneath::{Resolver, Root};
-pub use folder::Folder;
-pub use glob::{Flags as GlobFlags, Tree as GlobTree, glob};
+pub use folder::BranchFolder;
+pub use glob::{GlobFlags, GlobTree, glob};
 pub use listing::{Listed, SiteAddress, list};
 pub use policy::{WritePolicy, is_private};
 pub use url::{BranchPath, BranchUrl, Owner, SCHEME};

@@ -3,15 +3,15 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::refusal::Refusal;
+use super::refusal::RouteRefusal;
 use crate::name::BranchName;
 
 /// The most bytes a DNS label may have (RFC 1035, section 2.3.4).
 const MAX_LABEL_BYTES: usize = 63;
 
 /// The branch that `host`, a host name with or without a port, names.
-pub(super) fn branch(host: &[u8], root_host: &str) -> Result<BranchName, Refusal> {
-    let foreign = || Refusal::new(421, "This server does not serve this host");
+pub(super) fn branch(host: &[u8], root_host: &str) -> Result<BranchName, RouteRefusal> {
+    let foreign = || RouteRefusal::new(421, "This server does not serve this host");
     let name = host_name(host).ok_or_else(foreign)?;
     let root = root_host.strip_suffix('.').unwrap_or(root_host).to_ascii_lowercase();
     if name == root || is_loopback(&name) {
@@ -25,8 +25,8 @@ pub(super) fn branch(host: &[u8], root_host: &str) -> Result<BranchName, Refusal
 }
 
 /// The answer to a request for a branch that there is not.
-pub(super) fn branch_not_found(name: &str) -> Refusal {
-    Refusal::new(404, format!("Branch not found: {name}"))
+pub(super) fn branch_not_found(name: &str) -> RouteRefusal {
+    RouteRefusal::new(404, format!("Branch not found: {name}"))
 }
 
 /// The name or address literal in lower case, without its port and a trailing dot.
@@ -104,7 +104,7 @@ mod tests {
     fn a_label_that_no_branch_can_have_is_not_found() {
         for label in ["www", "admin", "-a", "a-"] {
             let refusal = branch(format!("{label}.wp.localhost").as_bytes(), "wp.localhost").unwrap_err();
-            assert_eq!(refusal, Refusal::new(404, format!("Branch not found: {label}")));
+            assert_eq!(refusal, RouteRefusal::new(404, format!("Branch not found: {label}")));
         }
     }
 

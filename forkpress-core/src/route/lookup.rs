@@ -8,8 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use super::conditional::Conditions;
 use super::file::Response;
 use super::path::joined;
-use super::refusal::Refusal;
-use super::target::Target;
+use super::refusal::RouteRefusal;
+use super::target::RequestTarget;
 use super::version::FileVersion;
 use super::{host, links, policy, rewrite};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
@@ -57,12 +57,12 @@ impl Branches<'_> {
     ///
     /// # Errors
     /// What a request for it is answered with, where there is no such branch, it is half changed, or its storage is detached.
-    pub fn root(&self, name: &BranchName) -> Result<PathBuf, Refusal> {
+    pub fn root(&self, name: &BranchName) -> Result<PathBuf, RouteRefusal> {
         let not_found = || host::branch_not_found(name.as_str());
         let site = self.site();
         if site.is_some() && !self.cow.record(name).is_file() {
             let is_half_changed = self.cow.record_aside(name).is_file();
-            return Err(if is_half_changed { Refusal::new(503, HALF_CHANGED) } else { not_found() });
+            return Err(if is_half_changed { RouteRefusal::new(503, HALF_CHANGED) } else { not_found() });
         }
         let public = self.dir.join(name.as_str());
         if let Some(work_dir) = site
@@ -74,7 +74,7 @@ impl Branches<'_> {
                 return Err(not_found());
             }
             if !target.exists() {
-                return Err(Refusal::new(503, "The storage of this site is detached"));
+                return Err(RouteRefusal::new(503, "The storage of this site is detached"));
             }
         }
         public.canonicalize().ok().filter(|root| root.is_dir()).ok_or_else(not_found)
@@ -109,14 +109,14 @@ pub enum Decision {
     /// Redirect for good to this request target on the same host.
     Redirect(String),
     /// Send a refusal.
-    Refuse(Refusal),
+    Refuse(RouteRefusal),
 }
 
 /// Decides what answers a request for `target`. Reads the disk and changes nothing.
 ///
 /// A file that was found can be gone or another one by the time it is opened: [`super::Body::version`] is what was seen.
 #[must_use]
-pub fn resolve(target: &Target, branches: &Branches<'_>, conditions: &Conditions<'_>) -> Decision {
+pub fn resolve(target: &RequestTarget, branches: &Branches<'_>, conditions: &Conditions<'_>) -> Decision {
     let root = match branches.root(&target.branch) {
         Ok(root) => root,
         Err(refusal) => return Decision::Refuse(refusal),
@@ -142,7 +142,7 @@ pub fn resolve(target: &Target, branches: &Branches<'_>, conditions: &Conditions
 fn find(
     root: &Path,
     branches: &Branches<'_>,
-    target: &Target,
+    target: &RequestTarget,
     segments: &[Vec<u8>],
     conditions: &Conditions<'_>,
 ) -> Option<Decision> {
@@ -150,17 +150,17 @@ fn find(
         return Some(not_found());
     }
     match locate(root, branches, segments) {
-        Found::Folder if !target.path.trailing_slash && !segments.is_empty() => {
+        FoundPath::Folder if !target.path.trailing_slash && !segments.is_empty() => {
             Some(Decision::Redirect(target.path.with_slash()))
         }
-        Found::Folder => ["index.php", "index.html"].iter().find_map(|index| {
+        FoundPath::Folder => ["index.php", "index.html"].iter().find_map(|index| {
             let mut segments = segments.to_owned();
             segments.push(index.as_bytes().to_vec());
             serve(root, target, &segments, locate(root, branches, &segments), conditions)
         }),
-        Found::Nothing if rewrite::is_admin_page(segments) => {
+        FoundPath::Nothing if rewrite::is_admin_page(segments) => {
             let page = [b"wp-admin".to_vec(), segments[0].clone()];
-            matches!(locate(root, branches, &page), Found::File { .. })
+            matches!(locate(root, branches, &page), FoundPath::File { .. })
                 .then(|| Decision::Redirect(target.path.in_folder("wp-admin")))
         }
         found => serve(root, target, segments, found, conditions),
@@ -170,13 +170,13 @@ fn find(
 /// What serves a file that was found; `None` where there is nothing to serve.
 fn serve(
     root: &Path,
-    target: &Target,
+    target: &RequestTarget,
     segments: &[Vec<u8>],
-    found: Found,
+    found: FoundPath,
     conditions: &Conditions<'_>,
 ) -> Option<Decision> {
-    let Found::File { path, version, depth } = found else {
-        return matches!(found, Found::Outside).then(not_found);
+    let FoundPath::File { path, version, depth } = found else {
+        return matches!(found, FoundPath::Outside).then(not_found);
     };
     let name = path.file_name()?.as_bytes();
     let asked_for_folder = target.path.trailing_slash && target.path.segments.ends_with(segments);
@@ -202,7 +202,7 @@ fn serve(
 /// WordPress answers for every path that is no file, as its rewrite rules for other servers have it.
 fn front_controller(root: PathBuf, branches: &Branches<'_>) -> Decision {
     match locate(&root, branches, &[b"index.php".to_vec()]) {
-        Found::File { path, .. } if path.file_name().is_some_and(|name| policy::is_script(name.as_bytes())) => {
+        FoundPath::File { path, .. } if path.file_name().is_some_and(|name| policy::is_script(name.as_bytes())) => {
             Decision::Run(Script { root, file: path, name: b"/index.php".to_vec(), path_info: Vec::new() })
         }
         _ => not_found(),
@@ -210,10 +210,10 @@ fn front_controller(root: PathBuf, branches: &Branches<'_>) -> Decision {
 }
 
 fn not_found() -> Decision {
-    Decision::Refuse(Refusal::new(404, "Not found"))
+    Decision::Refuse(RouteRefusal::new(404, "Not found"))
 }
 
-enum Found {
+enum FoundPath {
     /// A regular file, by its real path, and how many segments lead to it.
     File {
         path: PathBuf,
@@ -228,19 +228,19 @@ enum Found {
 
 /// Follows segments from a branch's real folder, one by one. A symlink may lead about within it, and to a linked folder, not
 /// anywhere else or to what is hidden.
-fn locate(root: &Path, branches: &Branches<'_>, segments: &[Vec<u8>]) -> Found {
+fn locate(root: &Path, branches: &Branches<'_>, segments: &[Vec<u8>]) -> FoundPath {
     let mut path = root.to_owned();
     for (at, segment) in segments.iter().enumerate() {
         path.push(std::ffi::OsStr::from_bytes(segment));
         let metadata = match fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_symlink() => {
-                let Ok(real) = path.canonicalize() else { return Found::Nothing };
+                let Ok(real) = path.canonicalize() else { return FoundPath::Nothing };
                 let may_be_served = match real.strip_prefix(root) {
                     Ok(inside) => !policy::is_hidden(&names_of(inside)),
                     Err(_) => branches.is_linked(&real),
                 };
                 if !may_be_served {
-                    return Found::Outside;
+                    return FoundPath::Outside;
                 }
                 path = real;
                 fs::metadata(&path)
@@ -250,14 +250,14 @@ fn locate(root: &Path, branches: &Branches<'_>, segments: &[Vec<u8>]) -> Found {
         match metadata {
             Ok(metadata) if metadata.is_dir() => {}
             Ok(metadata) if metadata.is_file() => {
-                return Found::File { path, version: FileVersion::of(&metadata), depth: at + 1 };
+                return FoundPath::File { path, version: FileVersion::of(&metadata), depth: at + 1 };
             }
-            Ok(_) => return Found::Outside,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Found::Outside,
-            Err(_) => return Found::Nothing,
+            Ok(_) => return FoundPath::Outside,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return FoundPath::Outside,
+            Err(_) => return FoundPath::Nothing,
         }
     }
-    Found::Folder
+    FoundPath::Folder
 }
 
 fn names_of(path: &Path) -> Vec<&[u8]> {
@@ -622,7 +622,7 @@ mod tests {
     #[test]
     fn in_a_site_only_a_folder_with_a_record_is_a_branch() {
         let site = site(&["a.txt"]);
-        let not_found = |name: &str| Decision::Refuse(Refusal::new(404, format!("Branch not found: {name}")));
+        let not_found = |name: &str| Decision::Refuse(RouteRefusal::new(404, format!("Branch not found: {name}")));
         assert!(matches!(site.get("/a.txt"), Decision::Send { .. }), "where there is no site, a folder is enough");
         assert_eq!(site.get_from("none.wp.localhost", "/a.txt"), not_found("none"));
         fs::write(site.root.join("file"), "").unwrap();
@@ -634,7 +634,7 @@ mod tests {
         fs::write(site.cow.record(&BranchName::main()), "").unwrap();
         assert!(matches!(site.get("/a.txt"), Decision::Send { .. }));
         fs::rename(site.cow.record(&BranchName::main()), site.cow.record_aside(&BranchName::main())).unwrap();
-        assert_eq!(site.get("/a.txt"), Decision::Refuse(Refusal::new(503, HALF_CHANGED)));
+        assert_eq!(site.get("/a.txt"), Decision::Refuse(RouteRefusal::new(503, HALF_CHANGED)));
         fs::remove_dir_all(site.cow.records_dir()).unwrap();
         assert_eq!(site.get("/a.txt"), not_found("main"), "a site without records has no branch");
     }

@@ -1,6 +1,6 @@
 //! Finds what answers a request, by its host and path.
 //!
-//! [`parse`] is pure: it turns the host and the request target into a [`Target`], or refuses them. [`resolve`] looks
+//! [`parse`] is pure: it turns the host and the request target into a [`RequestTarget`], or refuses them. [`resolve`] looks
 //! the target up on disk, under the shared lock, and decides what is sent. It opens, sends and runs nothing. A path
 //! that either of them returns lies in the branch's folder, or in one that `site.toml` names as linked.
 
@@ -21,6 +21,6 @@ pub use file::{Body, Response};
 pub use links::is_linkable;
 pub use lookup::{Branches, Decision, Script, resolve};
 pub use path::TargetPath;
-pub use refusal::Refusal;
-pub use target::{Target, parse};
+pub use refusal::RouteRefusal;
+pub use target::{RequestTarget, parse};
 pub use version::FileVersion;

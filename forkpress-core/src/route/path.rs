@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 
-use super::refusal::Refusal;
+use super::refusal::RouteRefusal;
 
 /// All but the unreserved characters (RFC 3986, section 2.3).
 const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -26,8 +26,8 @@ impl TargetPath {
     /// # Errors
     /// 400 for any other form, a malformed encoding, raw control bytes, spaces, backslashes and `#`, and for NUL, `.` and `..`
     /// between slashes or backslashes in whatever encoding.
-    pub fn parse(uri: &[u8]) -> Result<Self, Refusal> {
-        let malformed = || Refusal::new(400, "Malformed request path");
+    pub fn parse(uri: &[u8]) -> Result<Self, RouteRefusal> {
+        let malformed = || RouteRefusal::new(400, "Malformed request path");
         if uri.iter().any(|&b| b <= b' ' || b == 0x7f || b == b'#') {
             return Err(malformed());
         }

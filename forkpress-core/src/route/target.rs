@@ -2,12 +2,12 @@
 
 use super::host;
 use super::path::TargetPath;
-use super::refusal::Refusal;
+use super::refusal::RouteRefusal;
 use crate::name::BranchName;
 
 /// What a request asks for: a branch that may or may not exist, and a path in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct RequestTarget {
     /// The branch.
     pub branch: BranchName,
     /// The path in the branch.
@@ -18,6 +18,6 @@ pub struct Target {
 ///
 /// # Errors
 /// 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no honest client sends.
-pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<Target, Refusal> {
-    Ok(Target { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
+pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<RequestTarget, RouteRefusal> {
+    Ok(RequestTarget { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
 }

@@ -84,7 +84,7 @@ pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpE
     )?;
     let mut rows = tables.query([])?;
     while let Some(row) = rows.next()? {
-        let table = Table {
+        let table = DatabaseTable {
             name: row.get(0)?,
             is_virtual: row.get::<_, String>(1)? == "virtual",
             has_rowid: !row.get::<_, bool>(2)?,
@@ -109,7 +109,7 @@ pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpE
     Ok(())
 }
 
-struct Table {
+struct DatabaseTable {
     name: String,
     is_virtual: bool,
     has_rowid: bool,
@@ -125,7 +125,7 @@ struct Column {
     is_unique: bool,
 }
 
-impl Table {
+impl DatabaseTable {
     fn write_rows(&self, connection: &Connection, out: &mut impl Write) -> Result<(), DumpError> {
         let name = self.name.to_ascii_lowercase();
         if VOLATILE_TABLES.iter().any(|end| name.ends_with(end)) {

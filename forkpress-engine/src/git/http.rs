@@ -11,7 +11,7 @@ pub trait Cgi {
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum HttpRefusal {
     /// A page in a browser made it.
     Browser,
     /// It comes from elsewhere, and pushing needs the token.
@@ -42,17 +42,17 @@ pub enum Service {
 /// `token` is the site's where pushing needs it.
 ///
 /// # Errors
-/// [`Refusal`].
-pub fn decide(cgi: &dyn Cgi, token: Option<&Token>) -> Result<Service, Refusal> {
+/// [`HttpRefusal`].
+pub fn decide(cgi: &dyn Cgi, token: Option<&Token>) -> Result<Service, HttpRefusal> {
     // No `git` sends these, and every browser does when a page of another site makes it send something.
     let of_another_site = |site: String| !matches!(site.as_str(), "none" | "same-origin");
     if cgi.get("HTTP_ORIGIN").is_some() || cgi.get("HTTP_SEC_FETCH_SITE").is_some_and(of_another_site) {
-        return Err(Refusal::Browser);
+        return Err(HttpRefusal::Browser);
     }
-    let service = service(cgi).ok_or(Refusal::NotFound)?;
+    let service = service(cgi).ok_or(HttpRefusal::NotFound)?;
     let pushes = matches!(service, Service::PushRefs | Service::Push);
     if pushes && token.is_some_and(|token| !is_in(token, cgi.get("HTTP_AUTHORIZATION"))) {
-        return Err(Refusal::NoToken);
+        return Err(HttpRefusal::NoToken);
     }
     Ok(service)
 }
@@ -227,7 +227,7 @@ mod tests {
             ("GET", "/git-receive-pack"),
             ("POST", "/git-upload-archive"),
         ] {
-            assert_eq!(ask(method, path, ""), Err(Refusal::NotFound), "{method} {path}");
+            assert_eq!(ask(method, path, ""), Err(HttpRefusal::NotFound), "{method} {path}");
         }
         let mut fetch = request("GET", "/info/refs", "service=git-upload-pack");
         fetch.insert("HTTP_GIT_PROTOCOL", "version=2");
@@ -247,7 +247,7 @@ mod tests {
         ] {
             let mut push = request("POST", "/git-receive-pack", "");
             push.insert(name, value);
-            assert_eq!(decide(&push, None), Err(Refusal::Browser), "{name} {value}");
+            assert_eq!(decide(&push, None), Err(HttpRefusal::Browser), "{name} {value}");
         }
     }
 
@@ -262,9 +262,9 @@ mod tests {
             push.insert("HTTP_AUTHORIZATION", authorization);
             ask(&push)
         };
-        assert_eq!(ask(&request("GET", "/info/refs", "service=git-receive-pack")), Err(Refusal::NoToken));
+        assert_eq!(ask(&request("GET", "/info/refs", "service=git-receive-pack")), Err(HttpRefusal::NoToken));
         for wrong in ["", "Bearer", "Bearer x", "Basic x", "Basic !", "Basic YTpi", token.as_str()] {
-            assert_eq!(push(wrong), Err(Refusal::NoToken), "{wrong}");
+            assert_eq!(push(wrong), Err(HttpRefusal::NoToken), "{wrong}");
         }
         assert_eq!(push(&format!("Bearer {}", token.as_str())), Ok(Service::Push));
         // base64 of "any:" and of the token, which begins on a border of three bytes after two more.

@@ -52,7 +52,7 @@ pub struct Update {
 
 /// What a push asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum PushRequest {
     /// The branch is to go.
     Delete {
         /// The branch.
@@ -73,7 +73,7 @@ pub enum Request {
 
 /// Why a push is refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Refusal {
+pub enum PushRefusal {
     /// Branches change one at a time.
     #[error("ForkPress accepts one branch update per push")]
     Several,
@@ -127,7 +127,7 @@ pub enum Refusal {
     Symlink(String),
 }
 
-impl Refusal {
+impl PushRefusal {
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
@@ -154,17 +154,17 @@ impl Refusal {
 /// Decides what a push asks for.
 ///
 /// # Errors
-/// [`Refusal`].
-pub fn decide(updates: &[Update]) -> Result<Request, Refusal> {
-    let [update] = updates else { return Err(Refusal::Several) };
+/// [`PushRefusal`].
+pub fn decide(updates: &[Update]) -> Result<PushRequest, PushRefusal> {
+    let [update] = updates else { return Err(PushRefusal::Several) };
     let Some(name) = update.reference.strip_prefix("refs/heads/") else {
-        return Err(Refusal::NotABranch(update.reference.clone()));
+        return Err(PushRefusal::NotABranch(update.reference.clone()));
     };
-    let name = BranchName::parse(name).map_err(|_| Refusal::Name(name.to_owned()))?;
+    let name = BranchName::parse(name).map_err(|_| PushRefusal::Name(name.to_owned()))?;
     match &update.new {
-        Some(new) => Ok(Request::Put { name, old: update.old.clone(), new: new.clone() }),
-        None if name.is_main() => Err(Refusal::DeleteMain),
-        None => Ok(Request::Delete { name, old: update.old.clone() }),
+        Some(new) => Ok(PushRequest::Put { name, old: update.old.clone(), new: new.clone() }),
+        None if name.is_main() => Err(PushRefusal::DeleteMain),
+        None => Ok(PushRequest::Delete { name, old: update.old.clone() }),
     }
 }
 
@@ -172,14 +172,14 @@ pub fn decide(updates: &[Update]) -> Result<Request, Refusal> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
     /// What kind it is.
-    pub mode: Mode,
+    pub mode: EntryMode,
     /// Its bytes, or what the symlink says.
     pub id: ObjectId,
 }
 
 /// What kind an entry of a tree is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum EntryMode {
     /// A file.
     File,
     /// A file that may be run.
@@ -215,10 +215,10 @@ fn parse_blob(mode: &str, id: &str) -> Option<Option<Blob>> {
     let mode = u32::from_str_radix(mode, 8).ok()?;
     let mode = match mode & 0o170_000 {
         0 => return Some(None),
-        0o100_000 if mode & 0o100 != 0 => Mode::Program,
-        0o100_000 => Mode::File,
-        0o120_000 => Mode::Symlink,
-        0o160_000 => Mode::Submodule,
+        0o100_000 if mode & 0o100 != 0 => EntryMode::Program,
+        0o100_000 => EntryMode::File,
+        0o120_000 => EntryMode::Symlink,
+        0o160_000 => EntryMode::Submodule,
         _ => return None,
     };
     Some(Some(Blob { mode, id: ObjectId::parse(id)? }))
@@ -228,9 +228,9 @@ fn parse_blob(mode: &str, id: &str) -> Option<Option<Blob>> {
 /// of it changes nothing.
 ///
 /// # Errors
-/// [`Refusal::Path`].
-pub fn place(path: &Path) -> Result<Option<PathBuf>, Refusal> {
-    let refused = || Err(Refusal::Path(path.display().to_string()));
+/// [`PushRefusal::Path`].
+pub fn place(path: &Path) -> Result<Option<PathBuf>, PushRefusal> {
+    let refused = || Err(PushRefusal::Path(path.display().to_string()));
     let components: Vec<&[u8]> = path.as_os_str().as_bytes().split(|byte| *byte == b'/').collect();
     if components.contains(&&b".."[..]) {
         return refused();
@@ -277,20 +277,20 @@ mod tests {
     #[test]
     fn a_push_is_one_update_of_one_branch() {
         let put = update("refs/heads/x", None, Some('1'));
-        let decided = Request::Put { name: "x".parse().unwrap(), old: None, new: id('1') };
+        let decided = PushRequest::Put { name: "x".parse().unwrap(), old: None, new: id('1') };
         assert_eq!(decide(std::slice::from_ref(&put)), Ok(decided));
-        assert_eq!(decide(&[]), Err(Refusal::Several));
-        assert_eq!(decide(&[put, update("refs/heads/y", None, Some('1'))]), Err(Refusal::Several));
+        assert_eq!(decide(&[]), Err(PushRefusal::Several));
+        assert_eq!(decide(&[put, update("refs/heads/y", None, Some('1'))]), Err(PushRefusal::Several));
         let gone = decide(&[update("refs/heads/x", Some('1'), None)]);
-        assert_eq!(gone, Ok(Request::Delete { name: "x".parse().unwrap(), old: Some(id('1')) }));
-        assert_eq!(decide(&[update("refs/heads/main", Some('1'), None)]), Err(Refusal::DeleteMain));
+        assert_eq!(gone, Ok(PushRequest::Delete { name: "x".parse().unwrap(), old: Some(id('1')) }));
+        assert_eq!(decide(&[update("refs/heads/main", Some('1'), None)]), Err(PushRefusal::DeleteMain));
         for reference in ["refs/tags/v1", "refs/notes/x", "refs/forkpress/x", "refs/headsx", "HEAD"] {
             let refused = decide(&[update(reference, None, Some('1'))]);
-            assert_eq!(refused, Err(Refusal::NotABranch(reference.to_owned())));
+            assert_eq!(refused, Err(PushRefusal::NotABranch(reference.to_owned())));
         }
         for name in ["", "a/b", "Upper", "www", "-x", "x.lock", "ä", "a b", "a..b"] {
             let refused = decide(&[update(&format!("refs/heads/{name}"), None, Some('1'))]);
-            assert_eq!(refused, Err(Refusal::Name(name.to_owned())));
+            assert_eq!(refused, Err(PushRefusal::Name(name.to_owned())));
             assert_eq!(decide(&[update(&format!("refs/heads/{name}"), Some('1'), None)]), refused);
         }
     }
@@ -335,7 +335,7 @@ mod tests {
             "wordpress/wp-content/database/.forkpress./site.toml",
             "wordpress/FORKPR~1/site.toml",
         ] {
-            assert!(matches!(place(Path::new(path)), Err(Refusal::Path(_))), "{path}");
+            assert!(matches!(place(Path::new(path)), Err(PushRefusal::Path(_))), "{path}");
         }
     }
 
@@ -374,9 +374,14 @@ mod tests {
         let parse = |line: &str, path: &str| parse_difference(line.as_bytes(), path.as_bytes());
         let blob = |mode, digit| Some(Blob { mode, id: id(digit) });
         for (line, path, before, after) in [
-            (format!(":100644 100755 {a} {b} M"), "wordpress/a b", blob(Mode::File, '1'), blob(Mode::Program, '2')),
-            (format!(":000000 120000 {none} {a} A"), "c\nd", None, blob(Mode::Symlink, '1')),
-            (format!(":160000 000000 {a} {none} D"), "e", blob(Mode::Submodule, '1'), None),
+            (
+                format!(":100644 100755 {a} {b} M"),
+                "wordpress/a b",
+                blob(EntryMode::File, '1'),
+                blob(EntryMode::Program, '2'),
+            ),
+            (format!(":000000 120000 {none} {a} A"), "c\nd", None, blob(EntryMode::Symlink, '1')),
+            (format!(":160000 000000 {a} {none} D"), "e", blob(EntryMode::Submodule, '1'), None),
         ] {
             assert_eq!(parse(&line, path), Some(Difference { path: path.into(), before, after }));
         }

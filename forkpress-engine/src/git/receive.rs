@@ -20,7 +20,8 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::push::{
-    self, Blob, Difference, FILES_DIR, Mode, ObjectId, Refusal, Request, Update, parse_difference, place, stays_inside,
+    self, Blob, Difference, EntryMode, FILES_DIR, ObjectId, PushRefusal, PushRequest, Update, parse_difference, place,
+    stays_inside,
 };
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
@@ -45,7 +46,7 @@ const ATTEMPTS: u32 = 10;
 pub enum PushError {
     /// It may not.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] PushRefusal),
     /// The mutation failed.
     #[error(transparent)]
     Mutation(MutationError),
@@ -76,7 +77,7 @@ pub enum PushError {
 
 impl From<TooMuch> for PushError {
     fn from(why: TooMuch) -> Self {
-        Self::Refused(Refusal::TooMuch(why))
+        Self::Refused(PushRefusal::TooMuch(why))
     }
 }
 
@@ -90,11 +91,11 @@ impl From<MutationError> for PushError {
             MutationError::Stale { paths } => {
                 let paths: Vec<_> =
                     paths.iter().map(|path| Path::new(FILES_DIR).join(path).display().to_string()).collect();
-                Self::Refused(Refusal::Stale(paths.join(", ")))
+                Self::Refused(PushRefusal::Stale(paths.join(", ")))
             }
-            MutationError::UnfitPath { path } => Self::Refused(Refusal::Path(path.display().to_string())),
-            MutationError::Exists { .. } => Self::Refused(Refusal::Exists),
-            MutationError::Branch(BranchError::Missing { .. }) => Self::Refused(Refusal::Deleted),
+            MutationError::UnfitPath { path } => Self::Refused(PushRefusal::Path(path.display().to_string())),
+            MutationError::Exists { .. } => Self::Refused(PushRefusal::Exists),
+            MutationError::Branch(BranchError::Missing { .. }) => Self::Refused(PushRefusal::Deleted),
             error => Self::Mutation(error),
         }
     }
@@ -106,8 +107,8 @@ impl From<MutationError> for PushError {
 /// # Errors
 /// [`PushError`].
 pub fn check(site: &Site, repository: &Repository, updates: &[Update]) -> Result<(), PushError> {
-    let Request::Put { name, old, new } = push::decide(updates)? else { return Ok(()) };
-    let put = Put { site, git: Git(repository), name, new };
+    let PushRequest::Put { name, old, new } = push::decide(updates)? else { return Ok(()) };
+    let put = PushedCommit { site, git: Git(repository), name, new };
     put.check_commit()?;
     let from = match &old {
         Some(old) => {
@@ -136,24 +137,24 @@ pub fn receive(
     progress: &dyn Progress,
 ) -> Result<(), PushError> {
     match push::decide(updates)? {
-        Request::Delete { name, old } => {
+        PushRequest::Delete { name, old } => {
             let prepared = mutation::prepare_delete(site, &name, false, patience, progress)?;
             check_unchanged(site, repository, &name, old.as_ref())?;
             prepared.publish(patience)?;
             snapshot::refresh(site, repository, &[name])
                 .map_err(|error| PushError::RefBehind(Box::new(error.into())))?;
         }
-        Request::Put { name, old, new } => {
-            let put = Put { site, git: Git(repository), name, new };
+        PushRequest::Put { name, old, new } => {
+            let put = PushedCommit { site, git: Git(repository), name, new };
             put.check_commit()?;
             match (settled(site, &put.name, || branch::show(site, &put.name)), old) {
                 (Ok(_), Some(old)) => {
                     check_readable(site, repository, &put.name)?;
                     put.change_branch(&old, patience, progress)?;
                 }
-                (Ok(_), None) => return Err(Refusal::Exists.into()),
+                (Ok(_), None) => return Err(PushRefusal::Exists.into()),
                 (Err(BranchError::Missing { .. }), None) => put.create_branch(patience, progress)?,
-                (Err(BranchError::Missing { .. }), Some(_)) => return Err(Refusal::Deleted.into()),
+                (Err(BranchError::Missing { .. }), Some(_)) => return Err(PushRefusal::Deleted.into()),
                 (Err(error), _) => return Err(PushError::Mutation(error.into())),
             }
             put.move_reference().map_err(|error| PushError::RefBehind(Box::new(error)))?;
@@ -204,7 +205,7 @@ fn check_unchanged(
             .map_err(|source| PushError::Unreadable { name: name.clone(), source: Box::new(source) })?;
     }
     let is_unchanged = Git(repository).resolve(&reference(name))?.as_ref() == old;
-    if is_unchanged { Ok(()) } else { Err(Refusal::Changed.into()) }
+    if is_unchanged { Ok(()) } else { Err(PushRefusal::Changed.into()) }
 }
 
 fn reference(name: &BranchName) -> String {
@@ -212,21 +213,21 @@ fn reference(name: &BranchName) -> String {
 }
 
 /// A commit to put into a branch.
-struct Put<'a> {
+struct PushedCommit<'a> {
     site: &'a Site,
     git: Git<'a>,
     name: BranchName,
     new: ObjectId,
 }
 
-impl Put<'_> {
+impl PushedCommit<'_> {
     fn check_commit(&self) -> Result<(), PushError> {
         if self.git.run(&["cat-file", "-t", self.new.as_str()])? != b"commit\n" {
-            return Err(Refusal::NotACommit.into());
+            return Err(PushRefusal::NotACommit.into());
         }
         let entry = self.git.run(&["ls-tree", "-z", self.new.as_str(), "--", "wordpress/wp-load.php"])?;
         if !entry.starts_with(b"100") {
-            return Err(Refusal::NoWordPress.into());
+            return Err(PushRefusal::NoWordPress.into());
         }
         self.git.check_count(self.new.as_str())
     }
@@ -258,14 +259,14 @@ impl Put<'_> {
     /// Refuses a push that throws away what the pusher saw.
     fn check_descends(&self, old: &ObjectId) -> Result<(), PushError> {
         let descends = self.git.is_ancestor(old.as_str(), self.new.as_str())?;
-        if descends { Ok(()) } else { Err(Refusal::Forced.into()) }
+        if descends { Ok(()) } else { Err(PushRefusal::Forced.into()) }
     }
 
     /// Refuses where what the pusher saw is no state of the branch that has the name now.
     fn check_known(&self, old: &ObjectId) -> Result<(), PushError> {
         let reference = reference(&self.name);
         if self.git.resolve(&reference)?.is_none() || !self.git.is_ancestor(old.as_str(), &reference)? {
-            return Err(Refusal::Replaced.into());
+            return Err(PushRefusal::Replaced.into());
         }
         Ok(())
     }
@@ -297,7 +298,7 @@ impl Put<'_> {
                 nearest = Some((count, branch.name));
             }
         }
-        nearest.map(|(_, name)| name).ok_or(Refusal::Unrelated.into())
+        nearest.map(|(_, name)| name).ok_or(PushRefusal::Unrelated.into())
     }
 
     /// Brings the ref to a commit that has the pushed one, and what a snapshot has put there since, behind it.
@@ -466,18 +467,18 @@ fn edit_of(
     let Some(inside) = place(&path)? else { return Ok(None) };
     let to = match &after {
         None => After::Gone,
-        Some(Blob { mode: Mode::File, .. }) => After::File { executable: false },
-        Some(Blob { mode: Mode::Program, .. }) => After::File { executable: true },
-        Some(Blob { mode: Mode::Submodule, .. }) => {
-            return Err(Refusal::Submodule(path.display().to_string()).into());
+        Some(Blob { mode: EntryMode::File, .. }) => After::File { executable: false },
+        Some(Blob { mode: EntryMode::Program, .. }) => After::File { executable: true },
+        Some(Blob { mode: EntryMode::Submodule, .. }) => {
+            return Err(PushRefusal::Submodule(path.display().to_string()).into());
         }
-        Some(Blob { mode: Mode::Symlink, id }) => {
+        Some(Blob { mode: EntryMode::Symlink, id }) => {
             // A longer one, no system has.
             const MOST_BYTES: u64 = 4096;
             let mut target = Vec::new();
             contents.with(id, |bytes, _| bytes.take(MOST_BYTES + 1).read_to_end(&mut target))?;
             if target.len() as u64 > MOST_BYTES || !stays_inside(&inside, &target) {
-                return Err(Refusal::Symlink(path.display().to_string()).into());
+                return Err(PushRefusal::Symlink(path.display().to_string()).into());
             }
             After::Symlink(OsString::from_vec(target).into())
         }
@@ -570,14 +571,14 @@ impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
         };
         let metadata = fs::symlink_metadata(path)?;
         let mode = match metadata.mode() & 0o100 {
-            _ if metadata.is_symlink() => Mode::Symlink,
-            0 => Mode::File,
-            _ => Mode::Program,
+            _ if metadata.is_symlink() => EntryMode::Symlink,
+            0 => EntryMode::File,
+            _ => EntryMode::Program,
         };
         if mode != expected.mode {
             return Ok(false);
         }
-        if mode == Mode::Symlink {
+        if mode == EntryMode::Symlink {
             return self.contents.are(&expected.id, &mut fs::read_link(path)?.as_os_str().as_bytes());
         }
         if change.path == Path::new(CONFIG_FILE) {
@@ -606,13 +607,13 @@ impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
 struct Contents<'a> {
     repository: &'a Repository,
     /// None before the first object, and after one that was not read to its end: what follows it is not known then.
-    reader: Option<Reader>,
+    reader: Option<ObjectReader>,
 }
 
 impl Contents<'_> {
     /// Does something with the bytes of a blob, of which there are so many. It reads all of them or fails.
     fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
-        let mut reader = self.reader.take().map_or_else(|| Reader::start(self.repository), Ok)?;
+        let mut reader = self.reader.take().map_or_else(|| ObjectReader::start(self.repository), Ok)?;
         let done = reader.with(id, action)?;
         self.reader = Some(reader);
         Ok(done)
@@ -644,14 +645,14 @@ impl Contents<'_> {
 }
 
 /// A `git cat-file` that is asked for one object after the other.
-struct Reader {
+struct ObjectReader {
     /// It may be in the middle of an answer when nobody wants that any more.
     _git: Killed,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Reader {
+impl ObjectReader {
     fn start(repository: &Repository) -> io::Result<Self> {
         // From this size on Git does not inflate an object as a whole, either.
         let arguments = ["-c", "core.bigFileThreshold=1m", "cat-file", "--batch"];
@@ -831,7 +832,7 @@ mod tests {
         let edit = |path: &str, id: &ObjectId| Edit {
             change: Change { path: path.into(), after: After::File { executable: false } },
             before: None,
-            after: Some(Blob { mode: Mode::File, id: id.clone() }),
+            after: Some(Blob { mode: EntryMode::File, id: id.clone() }),
         };
         let edits = vec![edit("large", &large), edit("small", &small)];
         let mut pushed = Pushed::new(&site, &repository, dir.path(), || Ok(edits.clone()));

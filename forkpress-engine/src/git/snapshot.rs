@@ -25,7 +25,7 @@ use super::dump::{self, DumpError};
 use super::repository::{Repository, RepositoryError, run, run_holding, run_with};
 use super::view::{Index, Look};
 use crate::branch::{self, Branch, BranchError};
-use crate::database::{DatabaseError, Reader};
+use crate::database::{DatabaseError, DatabaseReader};
 use crate::disk::DiskError;
 use crate::site::Site;
 use crate::tree;
@@ -180,7 +180,7 @@ pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Re
 /// # Errors
 /// [`SnapshotError`].
 pub fn check(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), SnapshotError> {
-    Snapshot { site, repository, files: None, name }.try_often(Snapshot::read_ahead)
+    BranchSnapshot { site, repository, files: None, name }.try_often(BranchSnapshot::read_ahead)
 }
 
 /// Whether the ref of a branch was brought up to date since the last mutation of it. What is written into the branch by
@@ -200,7 +200,7 @@ fn refresh_each(site: &Site, repository: &Repository, names: &[BranchName]) -> R
             let Some(name) = next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).next() else {
                 return Ok(refreshed);
             };
-            match (Snapshot { site, repository, files: Some(&files), name }).take() {
+            match (BranchSnapshot { site, repository, files: Some(&files), name }).take() {
                 Ok(made) => refreshed.made |= made,
                 Err(error) if error.is_of_one_branch() => refreshed.failed.push((name.clone(), error)),
                 Err(error) => return Err(error),
@@ -282,7 +282,7 @@ fn stamp(branch: &Path) -> Result<Option<String>, DiskError> {
     Ok(Some(stamp))
 }
 
-struct Snapshot<'a> {
+struct BranchSnapshot<'a> {
     site: &'a Site,
     repository: &'a Repository,
     /// None where no lock is to be taken.
@@ -291,7 +291,7 @@ struct Snapshot<'a> {
 }
 
 /// What of a branch differs from what is remembered of it.
-struct Changes {
+struct BranchChanges {
     /// The files, and whether the index has them as they are.
     look: Option<Look>,
     database: Database,
@@ -311,10 +311,10 @@ enum Content {
 
 enum Database {
     Unchanged,
-    Changed(Option<Reader>),
+    Changed(Option<DatabaseReader>),
 }
 
-impl Snapshot<'_> {
+impl BranchSnapshot<'_> {
     /// Says whether a commit was made.
     fn take(&self) -> Result<bool, SnapshotError> {
         // A branch without a history begins with that of the branch it came from, which is to have one.
@@ -322,7 +322,7 @@ impl Snapshot<'_> {
             && let Some(from) = self.origin()?
             && self.repository.cow().git_ref(&from).symlink_metadata().is_err()
         {
-            match (Snapshot { name: &from, ..*self }).try_often(|from, lock| from.attempt(lock)) {
+            match (BranchSnapshot { name: &from, ..*self }).try_often(|from, lock| from.attempt(lock)) {
                 // Then this one has a history of its own.
                 Err(error) if error.is_of_one_branch() => {}
                 taken => drop(taken?),
@@ -435,7 +435,7 @@ impl Snapshot<'_> {
     }
 
     /// Looks at the branch between two mutations; none where there is no such branch.
-    fn look(&self, branch: &Path, memory: &Memory) -> Result<Option<Changes>, SnapshotError> {
+    fn look(&self, branch: &Path, memory: &Memory) -> Result<Option<BranchChanges>, SnapshotError> {
         let disk = |source| SnapshotError::Disk { name: self.name.clone(), source };
         let database_error = |source| SnapshotError::Database { name: self.name.clone(), source };
         let deadline = Deadline::after(TIMEOUT);
@@ -467,16 +467,16 @@ impl Snapshot<'_> {
             let database = if is_same {
                 Database::Unchanged
             } else {
-                Database::Changed(Reader::begin(branch, deadline).map_err(database_error)?)
+                Database::Changed(DatabaseReader::begin(branch, deadline).map_err(database_error)?)
             };
             drop(locks);
-            return Ok(Some(Changes { look: (!is_unchanged).then_some(look), database, stamp, generation }));
+            return Ok(Some(BranchChanges { look: (!is_unchanged).then_some(look), database, stamp, generation }));
         }
         unreachable!("the second look is the last")
     }
 
     /// Writes the database as text, and gives its id.
-    fn dump(&self, reader: &Reader) -> Result<String, SnapshotError> {
+    fn dump(&self, reader: &DatabaseReader) -> Result<String, SnapshotError> {
         let dir = self.repository.cow().git_snapshots_dir();
         let failed = |source| SnapshotError::Memory { path: dir.clone(), source };
         // Git reads a file piece by piece, and a pipe as a whole.
@@ -506,7 +506,7 @@ impl Snapshot<'_> {
         let parent = match reference {
             Some(reference) => Some(reference.to_owned()),
             None => match self.origin()? {
-                Some(from) => Snapshot { name: &from, ..*self }.reference(),
+                Some(from) => BranchSnapshot { name: &from, ..*self }.reference(),
                 None => None,
             },
         };

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::diff::Changes;
 use super::walk::{Entry, Kind, Tree};
 use crate::config::FileView;
-use crate::disk::{self, DiskError, Folder};
+use crate::disk::{self, DiskError, OpenFolder};
 use crate::priority;
 use crate::progress::Progress;
 
@@ -233,14 +233,15 @@ fn clone_part(
     kind: Source<'_>,
     targets: &[&PathBuf],
 ) -> Result<bool, DiskError> {
-    let Some(source) = Folder::open_if_there(source.join(folder))? else { return Ok(false) };
+    let Some(source) = OpenFolder::open_if_there(source.join(folder))? else { return Ok(false) };
     if let Source::InUse(tree) = kind {
         let walked = tree.get(folder).map(|entry| entry.device_and_inode);
         if walked != Some(source.device_and_inode()?) {
             return Ok(false);
         }
     }
-    let targets: Vec<_> = targets.iter().map(|target| Folder::open(target.join(folder))).collect::<Result<_, _>>()?;
+    let targets: Vec<_> =
+        targets.iter().map(|target| OpenFolder::open(target.join(folder))).collect::<Result<_, _>>()?;
     for entry in part {
         priority::rest();
         let Some(name) = entry.path.file_name() else { continue };

@@ -24,7 +24,7 @@ use crate::interrupt::Interrupt;
 use crate::{number, output, progress};
 
 use home::{Home, folder};
-use place::Place;
+use place::Reach;
 
 /// How many agents there are to be where nobody says so, and none are there.
 const USUAL_COUNT: u16 = 10;
@@ -52,7 +52,7 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
         }
         Err(failure) => return Err(failure),
     };
-    let mut made = Made { home: &home, place: Place::of(&home)?, names: Vec::new(), worktrees: Vec::new() };
+    let mut made = MadeAgents { home: &home, place: Reach::of(&home)?, names: Vec::new(), worktrees: Vec::new() };
     let mut agents = made.there(&args.prefix)?;
     let missing = missing(agents.len(), args.count);
     agents.truncate(args.count.map_or(usize::MAX, usize::from));
@@ -78,9 +78,9 @@ pub fn run(work_dir: Option<&Path>, args: &AgentsArgs, as_json: bool) -> Result<
 }
 
 /// What has been made so far.
-struct Made<'home> {
+struct MadeAgents<'home> {
     home: &'home Home,
-    place: Place,
+    place: Reach,
     /// The branches on the site.
     names: Vec<BranchName>,
     /// Those of them that may have a worktree.
@@ -88,7 +88,7 @@ struct Made<'home> {
 }
 
 /// What a new branch or a new worktree can't be called.
-fn taken(home: &Home, place: &Place, prefix: &str) -> Result<Vec<String>, Failure> {
+fn taken(home: &Home, place: &Reach, prefix: &str) -> Result<Vec<String>, Failure> {
     let mut taken = place.branches(home, prefix)?;
     let local = home.checkout.git(&["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads"])?;
     taken.extend(local.lines().map(str::to_owned));
@@ -104,7 +104,7 @@ fn missing(there: usize, count: Option<u16>) -> u16 {
 }
 
 fn make(
-    made: &mut Made<'_>,
+    made: &mut MadeAgents<'_>,
     count: u16,
     args: &AgentsArgs,
     interrupt: &Interrupt,
@@ -112,7 +112,7 @@ fn make(
 ) -> Result<(), Failure> {
     let home = made.home;
     home.exclude_worktrees(&args.prefix)?;
-    let Made { place, names: made_names, .. } = made;
+    let MadeAgents { place, names: made_names, .. } = made;
     let (names, ()) = number::make(
         &args.prefix,
         count,
@@ -150,7 +150,7 @@ fn side_by_side(names: &[BranchName], work: impl Fn(&BranchName) -> Result<(), F
     pool.install(|| names.par_iter().with_max_len(1).try_for_each(|name| work(name)))
 }
 
-impl Made<'_> {
+impl MadeAgents<'_> {
     /// The agents that are there, by number: those that have a worktree and a branch on the site.
     fn there(&self, prefix: &str) -> Result<Vec<BranchName>, Failure> {
         let mut names = remove::agents(self.home, prefix)?;

@@ -22,7 +22,7 @@ use crate::{clean, git, site};
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A site, as far as this program can reach it.
-pub enum Place {
+pub enum Reach {
     /// Its folder is on this machine, and this user serves it.
     Here(Box<Site>),
     /// Only its repository can be reached.
@@ -40,7 +40,7 @@ fn is_at(server: &Server, remote: &Remote) -> bool {
         }
 }
 
-impl Place {
+impl Reach {
     /// Where the site of a checkout is.
     pub fn of(home: &Home) -> Result<Self, Failure> {
         let servers = site::servers(site::registry()?.list()?);

@@ -12,7 +12,7 @@ use forkpress_core::name::BranchName;
 use serde_json::json;
 
 use super::home::Home;
-use super::place::Place;
+use super::place::Reach;
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;
 use crate::git::{self, Head};
@@ -20,7 +20,7 @@ use crate::{number, output, progress};
 
 /// Removes the agents with a prefix, branches and worktrees. Those that hold work stay, and are named.
 pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failure> {
-    let place = Place::of(home)?;
+    let place = Reach::of(home)?;
     let names = agents(home, &args.prefix)?;
     let on_site = place.branches(home, &args.prefix)?;
     let is_on_site = |name: &BranchName| on_site.iter().any(|other| other == name.as_str());
@@ -140,7 +140,7 @@ fn is_in_rebase(worktree: &Path) -> Result<bool, Failure> {
 }
 
 /// Removes an agent: first the worktree, since git looks once more whether it is clean, then the branch.
-fn remove_one(home: &Home, place: &Place, name: &BranchName, is_on_site: bool) -> Result<(), String> {
+fn remove_one(home: &Home, place: &Reach, name: &BranchName, is_on_site: bool) -> Result<(), String> {
     let path = home.worktree(name);
     if path.exists() {
         let mut remove = git::command(&home.dir, ["worktree", "remove"]);

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::node::{Item, Key, MAX_DEPTH, Node};
-use super::reader::Reader;
+use super::reader::ByteReader;
 
 /// The values in it; none where it is not that, or nested too deep.
 pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
-    let mut parser = Parser { reader: Reader::new(bytes), depth: 0, nodes: Vec::new() };
+    let mut parser = JsonParser { reader: ByteReader::new(bytes), depth: 0, nodes: Vec::new() };
     parser.item(None)?;
     parser.reader.space();
     parser.reader.is_at_end().then_some(parser.nodes)
@@ -19,13 +19,13 @@ pub(super) fn text(text: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&String::from_utf8_lossy(text)).expect("a text is JSON")
 }
 
-struct Parser<'a> {
-    reader: Reader<'a>,
+struct JsonParser<'a> {
+    reader: ByteReader<'a>,
     depth: usize,
     nodes: Vec<Node<'a>>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> JsonParser<'a> {
     fn item(&mut self, key: Option<Key<'a>>) -> Option<()> {
         self.reader.space();
         let (start, number) = (self.reader.at, self.nodes.len());

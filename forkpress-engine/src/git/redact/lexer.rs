@@ -4,15 +4,15 @@ use std::ops::Range;
 
 /// A piece of PHP source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(super) struct PhpToken {
+    pub(super) kind: TokenKind,
     /// Where it is: a variable without its `$`, a quoted text with its quotes, a comment with what begins and ends it.
     pub(super) range: Range<usize>,
 }
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A variable, a constant, a function, a keyword.
     Word,
     /// What is between `'` or `"`.
@@ -35,11 +35,11 @@ const MARKS: [&[u8]; 23] = [
 ];
 
 /// The tokens of a PHP file, in order.
-pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
-    let mut tokens: Vec<Token> = Vec::new();
+pub(super) fn tokens(text: &[u8]) -> Vec<PhpToken> {
+    let mut tokens: Vec<PhpToken> = Vec::new();
     let mut at = outside(text, 0);
     if at > 0 {
-        tokens.push(Token { kind: Kind::Outside, range: 0..at });
+        tokens.push(PhpToken { kind: TokenKind::Outside, range: 0..at });
     }
     while at < text.len() {
         let rest = &text[at..];
@@ -48,29 +48,31 @@ pub(super) fn tokens(text: &[u8]) -> Vec<Token> {
             continue;
         }
         let (kind, end) = match rest {
-            [b'?', b'>', ..] => (Kind::Outside, outside(text, at + 2)),
-            [b'/', b'*', ..] => (Kind::Comment, end(text, at + 2, b"*/")),
-            [b'/', b'/', ..] => (Kind::Comment, end_of_line(text, at)),
-            [b'#', next, ..] if *next != b'[' => (Kind::Comment, end_of_line(text, at)),
-            [quote @ (b'\'' | b'"'), ..] => (Kind::Quoted, end_of_quoted(text, at + 1, *quote)),
-            [b'`', ..] => (Kind::Document, end_of_quoted(text, at + 1, b'`')),
+            [b'?', b'>', ..] => (TokenKind::Outside, outside(text, at + 2)),
+            [b'/', b'*', ..] => (TokenKind::Comment, end(text, at + 2, b"*/")),
+            [b'/', b'/', ..] => (TokenKind::Comment, end_of_line(text, at)),
+            [b'#', next, ..] if *next != b'[' => (TokenKind::Comment, end_of_line(text, at)),
+            [quote @ (b'\'' | b'"'), ..] => (TokenKind::Quoted, end_of_quoted(text, at + 1, *quote)),
+            [b'`', ..] => (TokenKind::Document, end_of_quoted(text, at + 1, b'`')),
             [b'<', b'<', b'<', ..] => match end_of_document(text, at) {
-                Some(end) => (Kind::Document, end),
-                None => (Kind::Mark, at + 3),
+                Some(end) => (TokenKind::Document, end),
+                None => (TokenKind::Mark, at + 3),
             },
             [byte, ..] if byte.is_ascii_digit() => {
-                (Kind::Number, after(text, at, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')))
+                (TokenKind::Number, after(text, at, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')))
             }
-            [byte, ..] if is_of_word(*byte) => (Kind::Word, after(text, at, is_of_word)),
-            _ => (Kind::Mark, at + MARKS.iter().find(|mark| rest.starts_with(mark)).map_or(1, |mark| mark.len())),
+            [byte, ..] if is_of_word(*byte) => (TokenKind::Word, after(text, at, is_of_word)),
+            _ => (TokenKind::Mark, at + MARKS.iter().find(|mark| rest.starts_with(mark)).map_or(1, |mark| mark.len())),
         };
         match tokens.last_mut() {
             Some(last)
-                if kind == Kind::Comment && last.kind == kind && text[last.range.end..at].trim_ascii().is_empty() =>
+                if kind == TokenKind::Comment
+                    && last.kind == kind
+                    && text[last.range.end..at].trim_ascii().is_empty() =>
             {
                 last.range.end = end;
             }
-            _ => tokens.push(Token { kind, range: at..end }),
+            _ => tokens.push(PhpToken { kind, range: at..end }),
         }
         at = end;
     }
@@ -149,26 +151,26 @@ mod tests {
         assert_eq!(
             found,
             [
-                (Kind::Outside, "<b><?php"),
-                (Kind::Comment, "// a\n# b 'c"),
-                (Kind::Word, "x"),
-                (Kind::Mark, "["),
-                (Kind::Quoted, "'y'"),
-                (Kind::Mark, "]"),
-                (Kind::Mark, ".="),
-                (Kind::Document, "<<<'E'\n'z\n  E"),
-                (Kind::Mark, "."),
-                (Kind::Number, "0x1f"),
-                (Kind::Mark, "??"),
-                (Kind::Document, "`s`"),
-                (Kind::Mark, ";"),
-                (Kind::Mark, "#"),
-                (Kind::Mark, "["),
-                (Kind::Word, "A"),
-                (Kind::Mark, "]"),
-                (Kind::Comment, "/* d ?>*/"),
-                (Kind::Quoted, "'e ?>\\''"),
-                (Kind::Outside, "?><i>"),
+                (TokenKind::Outside, "<b><?php"),
+                (TokenKind::Comment, "// a\n# b 'c"),
+                (TokenKind::Word, "x"),
+                (TokenKind::Mark, "["),
+                (TokenKind::Quoted, "'y'"),
+                (TokenKind::Mark, "]"),
+                (TokenKind::Mark, ".="),
+                (TokenKind::Document, "<<<'E'\n'z\n  E"),
+                (TokenKind::Mark, "."),
+                (TokenKind::Number, "0x1f"),
+                (TokenKind::Mark, "??"),
+                (TokenKind::Document, "`s`"),
+                (TokenKind::Mark, ";"),
+                (TokenKind::Mark, "#"),
+                (TokenKind::Mark, "["),
+                (TokenKind::Word, "A"),
+                (TokenKind::Mark, "]"),
+                (TokenKind::Comment, "/* d ?>*/"),
+                (TokenKind::Quoted, "'e ?>\\''"),
+                (TokenKind::Outside, "?><i>"),
             ]
         );
     }

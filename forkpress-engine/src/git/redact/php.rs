@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{PhpToken, TokenKind, tokens};
 use super::rules::{CALLS, LOOKUPS, is_flag, is_secret_name};
 use super::shape::{self, shapes};
 
@@ -116,18 +116,18 @@ fn secrets(text: &[u8]) -> Vec<Secret> {
 
 struct Finder<'a> {
     text: &'a [u8],
-    tokens: Vec<Token>,
+    tokens: Vec<PhpToken>,
     found: Vec<Secret>,
 }
 
 impl Finder<'_> {
     /// Finds what goes with the name that a token is, or has in it.
     fn look_at(&mut self, number: usize) {
-        let Token { kind, range } = self.tokens[number].clone();
+        let PhpToken { kind, range } = self.tokens[number].clone();
         match kind {
-            Kind::Comment | Kind::Outside | Kind::Document => self.prose(range),
-            Kind::Number | Kind::Mark => {}
-            Kind::Quoted => {
+            TokenKind::Comment | TokenKind::Outside | TokenKind::Document => self.prose(range),
+            TokenKind::Number | TokenKind::Mark => {}
+            TokenKind::Quoted => {
                 let inner = inner(self.text, &range);
                 self.prose(inner.clone());
                 // `'NAME='` and `'Authorization: Bearer '` may be the beginning of one.
@@ -138,7 +138,7 @@ impl Finder<'_> {
                     self.named(number, &label(name), true);
                 }
             }
-            Kind::Word => {
+            TokenKind::Word => {
                 let word = &self.text[range];
                 let name = label(word);
                 let is_called = self.is(number + 1, b"(");
@@ -155,7 +155,7 @@ impl Finder<'_> {
 
     /// What is defined under a name that is no plain text may be a secret.
     fn define(&mut self, number: usize) {
-        let is_plain = self.kind(number) == Some(Kind::Quoted) && self.is(number + 1, b",");
+        let is_plain = self.kind(number) == Some(TokenKind::Quoted) && self.is(number + 1, b",");
         if !is_plain && let Some(comma) = self.end_of_value(number).filter(|end| self.is(*end, b",")) {
             self.value(comma + 1, "define", true);
         }
@@ -168,7 +168,7 @@ impl Finder<'_> {
         loop {
             at = match self.mark(at) {
                 b"]" | b")" => at + 1,
-                b"->" | b"?->" | b"::" if self.kind(at + 1) == Some(Kind::Word) => at + 2,
+                b"->" | b"?->" | b"::" if self.kind(at + 1) == Some(TokenKind::Word) => at + 2,
                 b"[" => match self.end_of_value(at + 1).filter(|end| self.is(*end, b"]")) {
                     Some(end) => end + 1,
                     None => break,
@@ -193,7 +193,7 @@ impl Finder<'_> {
     /// `[ $user, $name ] = array( 'u', 'p' )`, `list( $user, $name ) = ...`: which of them it is, nobody counts.
     fn unpacked(&mut self, number: usize, name: &str) {
         let mut at = number + 1;
-        while self.kind(at) == Some(Kind::Word) || self.is(at, b",") {
+        while self.kind(at) == Some(TokenKind::Word) || self.is(at, b",") {
             at += 1;
         }
         if matches!(self.mark(at), b"]" | b")") && self.is(at + 1, b"=") {
@@ -205,7 +205,7 @@ impl Finder<'_> {
     fn compared(&mut self, number: usize, name: &str) {
         let mut at = number;
         while at > 0
-            && (self.kind(at - 1) == Some(Kind::Word) || matches!(self.mark(at - 1), b"[" | b"(" | b"->" | b"::"))
+            && (self.kind(at - 1) == Some(TokenKind::Word) || matches!(self.mark(at - 1), b"[" | b"(" | b"->" | b"::"))
         {
             at -= 1;
         }
@@ -216,7 +216,7 @@ impl Finder<'_> {
 
     /// Whether a token is an argument of a call, and no parameter or element.
     fn is_in_call(&self, number: usize) -> bool {
-        number > 1 && self.is(number - 1, b"(") && self.kind(number - 2) == Some(Kind::Word)
+        number > 1 && self.is(number - 1, b"(") && self.kind(number - 2) == Some(TokenKind::Word)
     }
 
     /// Finds all that is written literally in the expression that begins with a token: up to a comma, if `is_one`, else all of
@@ -244,7 +244,7 @@ impl Finder<'_> {
                 b")" | b"]" | b"}" => depth -= 1,
                 b";" => return Some(number),
                 b"," if depth == 0 => return Some(number),
-                _ if self.kind(number) == Some(Kind::Outside) => return Some(number),
+                _ if self.kind(number) == Some(TokenKind::Outside) => return Some(number),
                 _ => {}
             }
         }
@@ -253,7 +253,7 @@ impl Finder<'_> {
 
     /// Adds a token that is written literally, but for the name of what is looked up elsewhere.
     fn literal(&mut self, number: usize, name: &str) {
-        let Token { kind, range } = self.tokens[number].clone();
+        let PhpToken { kind, range } = self.tokens[number].clone();
         let is_looked_up = number > 1
             && LOOKUPS.iter().any(|(what, bracket)| {
                 self.is(number - 1, &[*bracket])
@@ -261,12 +261,12 @@ impl Finder<'_> {
             })
             && is_identifier(&self.text[inner(self.text, &range)]);
         match kind {
-            Kind::Quoted if is_looked_up => {}
-            Kind::Quoted => self.add(name.to_owned(), inner(self.text, &range), false),
-            Kind::Comment => self.add(name.to_owned(), inside_comment(self.text, &range), false),
-            Kind::Document => self.add(name.to_owned(), range, true),
-            Kind::Number if !is_flag(&self.text[range.clone()]) => self.add(name.to_owned(), range, true),
-            Kind::Number | Kind::Word | Kind::Mark | Kind::Outside => {}
+            TokenKind::Quoted if is_looked_up => {}
+            TokenKind::Quoted => self.add(name.to_owned(), inner(self.text, &range), false),
+            TokenKind::Comment => self.add(name.to_owned(), inside_comment(self.text, &range), false),
+            TokenKind::Document => self.add(name.to_owned(), range, true),
+            TokenKind::Number if !is_flag(&self.text[range.clone()]) => self.add(name.to_owned(), range, true),
+            TokenKind::Number | TokenKind::Word | TokenKind::Mark | TokenKind::Outside => {}
         }
     }
 
@@ -284,13 +284,13 @@ impl Finder<'_> {
         }
     }
 
-    fn kind(&self, number: usize) -> Option<Kind> {
+    fn kind(&self, number: usize) -> Option<TokenKind> {
         self.tokens.get(number).map(|token| token.kind)
     }
 
     fn mark(&self, number: usize) -> &[u8] {
         match self.tokens.get(number) {
-            Some(Token { kind: Kind::Mark, range }) => &self.text[range.clone()],
+            Some(PhpToken { kind: TokenKind::Mark, range }) => &self.text[range.clone()],
             _ => b"",
         }
     }

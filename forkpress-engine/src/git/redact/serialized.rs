@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::node::{Item, Key, MAX_DEPTH, Node};
-use super::reader::Reader;
+use super::reader::ByteReader;
 
 /// The values in it; none where it is not that, or nested too deep.
 pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
-    let mut parser = Parser { reader: Reader::new(bytes), depth: 0, nodes: Vec::new() };
+    let mut parser = SerializedParser { reader: ByteReader::new(bytes), depth: 0, nodes: Vec::new() };
     parser.item(None)?;
     parser.reader.is_at_end().then_some(parser.nodes)
 }
@@ -17,13 +17,13 @@ pub(super) fn text(text: &[u8]) -> Vec<u8> {
     [format!("s:{}:\"", text.len()).as_bytes(), text, b"\";"].concat()
 }
 
-struct Parser<'a> {
-    reader: Reader<'a>,
+struct SerializedParser<'a> {
+    reader: ByteReader<'a>,
     depth: usize,
     nodes: Vec<Node<'a>>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> SerializedParser<'a> {
     fn item(&mut self, key: Option<Key<'a>>) -> Option<()> {
         let (start, number) = (self.reader.at, self.nodes.len());
         self.nodes.push(Node { key, item: Item::Group, range: 0..0, end: 0 });

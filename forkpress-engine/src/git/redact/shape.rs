@@ -10,7 +10,7 @@ use super::rules::{SHAPES, is_flag, is_secret_identifier, is_secret_name, stems}
 
 /// A secret in a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundSecret {
     /// What it is, or its name.
     pub(super) label: String,
     /// Where it is.
@@ -60,7 +60,7 @@ static PROSE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The secrets in a text that are told by what they look like.
-pub(super) fn shapes(text: &[u8]) -> Vec<Found> {
+pub(super) fn shapes(text: &[u8]) -> Vec<FoundSecret> {
     let mut found = Vec::new();
     let hinted = HINTS.words.find_overlapping_iter(text).filter_map(|word| HINTS.shapes[word.pattern().as_usize()]);
     add_shapes(text, hinted.fold(HINTS.always, |all, number| all | 1 << number), &mut found);
@@ -69,7 +69,7 @@ pub(super) fn shapes(text: &[u8]) -> Vec<Found> {
 
 /// The same, and those that follow their names, as in a piece of JSON, of source or of markup, or in the query of a URL; never in
 /// plain prose, where nothing is between quotes.
-pub(super) fn shapes_and_members(text: &[u8]) -> Vec<Found> {
+pub(super) fn shapes_and_members(text: &[u8]) -> Vec<FoundSecret> {
     let (mut found, mut hinted, mut at) = (Vec::new(), HINTS.always, 0);
     for word in HINTS.words.find_overlapping_iter(text) {
         if let Some(number) = HINTS.shapes[word.pattern().as_usize()] {
@@ -88,20 +88,20 @@ pub(super) fn shapes_and_members(text: &[u8]) -> Vec<Found> {
         };
         at = at.max(range.end);
         if !is_flag(&text[range.clone()]) {
-            found.push(Found { label: String::from_utf8_lossy(&text[name]).into_owned(), range });
+            found.push(FoundSecret { label: String::from_utf8_lossy(&text[name]).into_owned(), range });
         }
     }
     add_shapes(text, hinted, &mut found);
     found
 }
 
-fn add_shapes(text: &[u8], hinted: u64, found: &mut Vec<Found>) {
+fn add_shapes(text: &[u8], hinted: u64, found: &mut Vec<FoundSecret>) {
     for (number, shape) in SHAPES.iter().enumerate().filter(|(number, _)| hinted & (1 << number) != 0) {
         let compile = || Regex::new(&format!("(?-u){}", shape.pattern)).expect("the table has patterns");
         for captures in PATTERNS[number].get_or_init(compile).captures_iter(text) {
             let secret = captures.name("secret").or_else(|| captures.get(0)).expect("a match has a whole");
             if (shape.check)(secret.as_bytes()) && !secret.as_bytes().starts_with(b"[redacted") {
-                found.push(Found { label: shape.label.to_owned(), range: secret.range() });
+                found.push(FoundSecret { label: shape.label.to_owned(), range: secret.range() });
             }
         }
     }
@@ -138,7 +138,7 @@ fn is_of_name(byte: &u8) -> bool {
 
 /// The secrets in a comment or another text that people write, which follow their names: what is between quotes, else the rest
 /// of the line, and of the text where a bracket or a document goes on.
-pub(super) fn prose(text: &[u8]) -> Vec<Found> {
+pub(super) fn prose(text: &[u8]) -> Vec<FoundSecret> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(captures) = PROSE.captures_at(text, at) {
@@ -150,7 +150,7 @@ pub(super) fn prose(text: &[u8]) -> Vec<Found> {
         let mut add = |range: Range<usize>| {
             at = at.max(range.end);
             if !is_flag(&text[range.clone()]) {
-                found.push(Found { label: String::from_utf8_lossy(name).into_owned(), range });
+                found.push(FoundSecret { label: String::from_utf8_lossy(name).into_owned(), range });
             }
         };
         let mut quote = quote_after(text, start);
@@ -188,9 +188,9 @@ fn rest_of_line(text: &[u8], from: usize) -> Range<usize> {
 }
 
 /// The same, in order, and what overlaps made one.
-pub(super) fn in_order(mut found: Vec<Found>) -> Vec<Found> {
+pub(super) fn in_order(mut found: Vec<FoundSecret>) -> Vec<FoundSecret> {
     found.sort_by_key(|found| (found.range.start, usize::MAX - found.range.end));
-    let mut joined: Vec<Found> = Vec::with_capacity(found.len());
+    let mut joined: Vec<FoundSecret> = Vec::with_capacity(found.len());
     for next in found {
         match joined.last_mut() {
             Some(last) if next.range.start < last.range.end => last.range.end = last.range.end.max(next.range.end),
