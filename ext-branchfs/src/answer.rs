@@ -31,9 +31,9 @@ static WRITE: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 static SEND_HEADERS: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
+    static ANSWER: RefCell<Option<PhpAnswer>> = const { RefCell::new(None) };
     /// The addresses that were used lately, and from what they were gathered: before WordPress is there, and by its options.
-    static LATELY: RefCell<Vec<(Source, Rc<Known>)>> = const { RefCell::new(Vec::new()) };
+    static LATELY: RefCell<Vec<(AddressSource, Rc<Known>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// How many are kept. Branches differ in their options only where one of them was imported or moved.
@@ -41,7 +41,7 @@ const MOST_SOURCES: usize = 16;
 
 /// From what a site's addresses were gathered.
 #[derive(PartialEq, Eq)]
-struct Source {
+struct AddressSource {
     record: PathBuf,
     /// Inode, size and time of the record.
     version: Option<(u64, u64, i64, i64)>,
@@ -51,17 +51,17 @@ struct Source {
 }
 
 /// What this request answers.
-struct Answer {
+struct PhpAnswer {
     known: Rc<Known>,
     own: Own,
-    body: Body,
+    body: AnswerBody,
     /// The bytes that the engine is being given.
     sent: Vec<u8>,
     /// The header lines that change, by their place; a line that goes is none.
     lines: Vec<(usize, Option<Vec<u8>>)>,
 }
 
-enum Body {
+enum AnswerBody {
     /// The headers have not gone.
     Undecided,
     AsItIs,
@@ -112,7 +112,7 @@ pub fn finish() {
 pub fn send_rest() {
     let rest = ANSWER.with_borrow_mut(|answer| {
         let answer = answer.as_mut()?;
-        let Body::Mapped(stream) = &mut answer.body else { return None };
+        let AnswerBody::Mapped(stream) = &mut answer.body else { return None };
         answer.sent = stream.finish();
         Some((answer.sent.as_ptr().cast(), answer.sent.len()))
     });
@@ -157,7 +157,7 @@ unsafe extern "C" fn write(bytes: *const c_char, length: usize) -> usize {
 unsafe fn mapped(bytes: *const c_char, length: usize) -> Option<(*const c_char, usize)> {
     ANSWER.with_borrow_mut(|answer| {
         let answer = answer.as_mut()?;
-        let Body::Mapped(stream) = &mut answer.body else { return None };
+        let AnswerBody::Mapped(stream) = &mut answer.body else { return None };
         if length == 0 {
             return None;
         }
@@ -205,7 +205,7 @@ unsafe fn lines(headers: *const sapi_headers_struct) -> Vec<*mut sapi_header_str
 unsafe fn decide(headers: *const sapi_headers_struct) -> usize {
     ANSWER.with_borrow_mut(|slot| {
         let Some(answer) = slot.as_mut() else { return 0 };
-        if !matches!(answer.body, Body::Undecided) {
+        if !matches!(answer.body, AnswerBody::Undecided) {
             return 0;
         }
         // SAFETY: the caller's list; a line is so many bytes.
@@ -226,9 +226,9 @@ unsafe fn decide(headers: *const sapi_headers_struct) -> usize {
             }
         }
         answer.body = if is_mapped {
-            Body::Mapped(Stream::new(Rc::clone(&answer.known), answer.own.clone()))
+            AnswerBody::Mapped(Stream::new(Rc::clone(&answer.known), answer.own.clone()))
         } else {
-            Body::AsItIs
+            AnswerBody::AsItIs
         };
         answer.lines.len()
     })
@@ -289,8 +289,8 @@ fn serve_as(address: &str, root_host: String, cow_dir: &[u8], homes: Vec<String>
             said.own = own;
         }
         None => {
-            let body = if answer { Body::Undecided } else { Body::AsItIs };
-            *slot = Some(Answer { known, own, body, sent: Vec::new(), lines: Vec::new() });
+            let body = if answer { AnswerBody::Undecided } else { AnswerBody::AsItIs };
+            *slot = Some(PhpAnswer { known, own, body, sent: Vec::new(), lines: Vec::new() });
         }
     });
     true
@@ -320,7 +320,7 @@ fn bytes_path(bytes: &[u8]) -> &Path {
 fn known(record: PathBuf, root_host: String, port: Option<u16>, homes: Vec<String>) -> Rc<Known> {
     let version =
         std::fs::metadata(&record).ok().map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
-    let source = Source { record, version, root_host, port, homes };
+    let source = AddressSource { record, version, root_host, port, homes };
     LATELY.with_borrow_mut(|lately| {
         if let Some((_, known)) = lately.iter().find(|(of, _)| *of == source) {
             return Rc::clone(known);

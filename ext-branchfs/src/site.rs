@@ -18,11 +18,11 @@ use crate::{lock, php, request};
 const MOST_OPEN: usize = 16;
 
 thread_local! {
-    static SITE: RefCell<Option<Site>> = const { RefCell::new(None) };
+    static SITE: RefCell<Option<RequestSite>> = const { RefCell::new(None) };
 }
 
 /// Where the branches of this request are: as the router was told, else as a script finds it.
-struct Site {
+struct RequestSite {
     branches_dir: PathBuf,
     /// The same without symlinks, once somebody asked for that.
     real_dir: Option<PathBuf>,
@@ -33,7 +33,7 @@ struct Site {
     open: Vec<Rc<OpenBranch>>,
 }
 
-impl Site {
+impl RequestSite {
     fn new(branches_dir: PathBuf, cow: CowLayout) -> Self {
         Self { branches_dir, real_dir: None, cow, address: None, hold: 0, open: Vec::new() }
     }
@@ -51,7 +51,7 @@ pub struct OpenBranch {
 
 /// Notes where the router finds branches.
 pub fn serve(branches_dir: &Path, cow: CowLayout, address: SiteAddress) {
-    SITE.set(Some(Site { address: Some(address), ..Site::new(branches_dir.to_owned(), cow) }));
+    SITE.set(Some(RequestSite { address: Some(address), ..RequestSite::new(branches_dir.to_owned(), cow) }));
 }
 
 /// Closes every folder. The next request is perhaps for another site.
@@ -117,7 +117,7 @@ pub fn address() -> Result<Option<SiteAddress>, FsError> {
     })
 }
 
-fn with_site<T>(act: impl FnOnce(&mut Site) -> Result<T, FsError>) -> Result<T, FsError> {
+fn with_site<T>(act: impl FnOnce(&mut RequestSite) -> Result<T, FsError>) -> Result<T, FsError> {
     SITE.with_borrow_mut(|slot| {
         let site = match slot {
             Some(site) => site,
@@ -137,13 +137,13 @@ fn with_site<T>(act: impl FnOnce(&mut Site) -> Result<T, FsError>) -> Result<T, 
 }
 
 /// The site that the environment names, as the router reads it, or that the current folder lies in.
-fn found() -> Option<Site> {
+fn found() -> Option<RequestSite> {
     let cow = lock::default_cow_layout()?;
     let branches_dir = match std::env::var_os("FORKPRESS_BRANCHES_DIR").filter(|dir| !dir.is_empty()) {
         Some(dir) => std::path::absolute(dir).ok()?,
         None => cow.site()?.public_root().to_owned(),
     };
-    Some(Site::new(branches_dir, cow))
+    Some(RequestSite::new(branches_dir, cow))
 }
 
 /// The branch that the code which asks runs in: that of the request or of `forkpress exec`, else that of the folder that PHP was
