@@ -19,10 +19,10 @@ use forkpress_core::panic::caught;
 /// How long a rest is: a fifth of the process's time, as it is in nobody's way but that of `--wait`.
 pub const REST: Duration = Duration::from_micros(500);
 
-type Interrupt = unsafe extern "C" fn(*mut zend_execute_data);
+type InterruptHook = unsafe extern "C" fn(*mut zend_execute_data);
 
 /// Who was told of interrupts before.
-static PREVIOUS: OnceLock<Option<Interrupt>> = OnceLock::new();
+static PREVIOUS: OnceLock<Option<InterruptHook>> = OnceLock::new();
 
 thread_local! {
     /// Dropped, it ends the thread that asks for interrupts.

@@ -275,23 +275,23 @@ mod tests {
     use crate::layout::SiteLayout;
     use std::os::unix::fs::symlink;
 
-    struct Site {
+    struct TestSite {
         _dir: tempfile::TempDir,
         root: PathBuf,
         cow: CowLayout,
     }
 
     /// A branch `main` with these files, each of which holds its own path.
-    fn site(files: &[&str]) -> Site {
+    fn site(files: &[&str]) -> TestSite {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        let site = Site { cow: SiteLayout::at(&root).cow().clone(), root, _dir: dir };
+        let site = TestSite { cow: SiteLayout::at(&root).cow().clone(), root, _dir: dir };
         fs::create_dir(site.path("")).unwrap();
         files.iter().for_each(|file| site.write(file));
         site
     }
 
-    impl Site {
+    impl TestSite {
         fn path(&self, file: &str) -> PathBuf {
             if file.is_empty() { self.root.join("main") } else { self.root.join("main").join(file) }
         }

@@ -147,7 +147,7 @@ fn side_by_side(names: &[BranchName], work: impl Fn(&BranchName) -> Result<(), F
     // A git that works waits for the disk half of the time.
     let threads = rayon::current_num_threads().saturating_mul(2).min(names.len());
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().during(|| "cannot start threads".to_owned())?;
-    pool.install(|| names.par_iter().with_max_len(1).try_for_each(|name| work(name)))
+    pool.install(|| names.par_iter().with_max_len(1).try_for_each(&work))
 }
 
 impl MadeAgents<'_> {
