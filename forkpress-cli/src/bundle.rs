@@ -77,7 +77,7 @@ impl Bundle {
     /// Reads what the bundle is made of.
     ///
     /// # Errors
-    /// The archive is damaged, or of another format.
+    /// When the archive is damaged, or of another format.
     pub fn manifest(self) -> Result<Manifest> {
         let text = self.read("manifest.json")?;
         serde_json::from_slice(&text).context("the manifest of the runtime bundle can't be understood")
@@ -86,7 +86,7 @@ impl Bundle {
     /// Reads the extension, `branchfs.so`.
     ///
     /// # Errors
-    /// The archive is damaged.
+    /// When the archive is damaged.
     pub fn extension(self) -> Result<Vec<u8>> {
         self.read("branchfs.so")
     }
@@ -95,7 +95,7 @@ impl Bundle {
     /// a branch that lost it gets it back. Files that are there already and do not differ stay.
     ///
     /// # Errors
-    /// The archive is damaged; what the system said.
+    /// When the archive is damaged, or a file can't be written.
     fn write_driver(self, dest: &Path) -> Result<()> {
         let mut archive = self.archive()?;
         for entry in archive.entries().context(DAMAGED)? {
@@ -133,8 +133,8 @@ impl Bundle {
     /// Files keep their modes and times. Nothing is synced. One thread reads the archive, the others write.
     ///
     /// # Errors
-    /// The archive is damaged or names a path outside of the folder; a file is there already; what the system said.
-    /// The folder then holds a part of the files.
+    /// When the archive is damaged or names a path outside of the folder, when a file is there already, or when one
+    /// can't be written. The folder then holds a part of the files.
     pub fn unpack_wordpress(self, dest: &Path, progress: &dyn Progress) -> Result<()> {
         let mut archive = self.archive()?;
         progress.begin("unpacking WordPress", Some(self.manifest()?.files));
@@ -201,7 +201,7 @@ fn packed_file<R: Read>(entry: &mut Entry<'_, R>, path: PathBuf) -> Result<Packe
 /// Joins a name of the archive to the folder it is unpacked into.
 ///
 /// # Errors
-/// The name is absolute, goes up, names the folder itself, or a site in it.
+/// When the name is absolute, goes up, names the folder itself, or a site in it.
 fn inside(dest: &Path, name: &Path) -> Result<PathBuf> {
     let plain = name
         .components()
@@ -238,7 +238,7 @@ fn write_file(file: &PackedFile) -> io::Result<()> {
 /// router loads every file that lies in `platform/`. What else is in the folder stays.
 ///
 /// # Errors
-/// What the system said; some files are then new and some old. Doing it again mends that.
+/// When a file can't be written; some are then new and some old. Doing it again mends that.
 pub fn write_runtime(dest: &Path) -> Result<()> {
     for (name, content) in RUNTIME_FILES.iter().filter(|(name, _)| *name != WP_CONFIG) {
         write_if_changed(&dest.join(name), content.as_bytes())?;

@@ -11,7 +11,7 @@ const ATTEMPTS: u32 = 20;
 /// by then, for whatever reason `taken` does not: that one is not tried again.
 ///
 /// # Errors
-/// What `taken` or `create` say, or that names are taken faster than they are found.
+/// What `taken` or `create` say; or when names are taken faster than they are found.
 pub fn make<T>(
     prefix: &str,
     count: u16,

@@ -36,7 +36,7 @@ enum WaitOutcome {
 /// Waits, if that was asked for, until the server has warmed what the publish `generation` gave the branches.
 ///
 /// # Errors
-/// A branch is not ready after `timeout`, or can't be made ready.
+/// When a branch is not ready after `timeout`, or can't be made ready.
 pub fn wait<'a>(
     site: &Site,
     args: &ReadyArgs,

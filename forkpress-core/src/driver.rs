@@ -43,7 +43,8 @@ const PLACEHOLDERS: [&str; 2] = ["'{SQLITE_IMPLEMENTATION_FOLDER_PATH}'", "{SQLI
 /// Several may do this at once. A crash may leave a `.NAME.PID.tmp` beside a file; the next call does the rest.
 ///
 /// # Errors
-/// What the system said; `NotFound` where the driver is gone and there is no spare one either.
+/// `NotFound` when the driver is gone and there is no spare one either; else what the system said when a file can't be
+/// read or written.
 pub fn heal(tree: &Path, spare: &Path, thorough: bool) -> io::Result<bool> {
     let content = tree.join("wp-content");
     let drop_in = content.join(DROP_IN);
@@ -79,7 +80,7 @@ pub fn heal(tree: &Path, spare: &Path, thorough: bool) -> io::Result<bool> {
 /// A tree without a driver, and another drop-in than the driver's, stay as they are.
 ///
 /// # Errors
-/// What the system said.
+/// What the system said when a file of the driver can't be read or replaced.
 pub fn localize(tree: &Path) -> io::Result<()> {
     let content = tree.join("wp-content");
     let Some(place) = place(&content) else { return Ok(()) };

@@ -19,7 +19,7 @@ pub enum Mode {
 /// Takes the lock if it is free, and says whether it did. Never blocks.
 ///
 /// # Errors
-/// What the system said where the file is of no kind that can be locked, or the kernel has no room for another lock.
+/// What the system said when the file is of no kind that can be locked, or the kernel has no room for another lock.
 pub fn try_lock(file: &File, mode: Mode) -> io::Result<bool> {
     let attempt = || match mode {
         Mode::Shared => FileExt::try_lock_shared(file),
@@ -53,7 +53,7 @@ pub fn lock_unless_interrupted(file: &File, mode: Mode) -> io::Result<()> {
 /// Lets the lock go, also in a forked child that has the file open.
 ///
 /// # Errors
-/// What the system said; closing the file is all that can be done then.
+/// What the system said when the kernel can't; closing the file is all that can be done then.
 pub fn unlock(file: &File) -> io::Result<()> {
     FileExt::unlock(file)
 }

@@ -36,7 +36,7 @@ impl BranchName {
     /// Takes a string as a branch name.
     ///
     /// # Errors
-    /// [`InvalidName`] says which rule the string breaks.
+    /// [`InvalidName`] when the string breaks a rule: it says which.
     pub fn parse(name: &str) -> Result<Self, InvalidName> {
         let well_formed = (1..=MAX_BYTES).contains(&name.len())
             && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))

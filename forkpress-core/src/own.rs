@@ -32,7 +32,7 @@ pub fn options() -> OpenOptions {
 /// Opens a file of ForkPress's own for reading.
 ///
 /// # Errors
-/// What the system said; `ELOOP` where a symlink is in its place.
+/// `ELOOP` when a symlink is in its place; else what the system said when it is missing or may not be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     options().read(true).open(path)
 }
@@ -40,7 +40,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// All bytes of a file of ForkPress's own.
 ///
 /// # Errors
-/// What the system said.
+/// As [`open`], and what the system said when it can't be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes)?;
@@ -50,7 +50,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The text of a file of ForkPress's own.
 ///
 /// # Errors
-/// What the system said, or `InvalidData` where it is not UTF-8.
+/// As [`read`], and `InvalidData` when it is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;

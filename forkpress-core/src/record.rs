@@ -58,7 +58,7 @@ impl BranchRecord {
     /// Reads the record at `path`; none where there is no such file.
     ///
     /// # Errors
-    /// [`RecordError`].
+    /// [`RecordError::Read`] when the record is there and can't be read; [`RecordError::Invalid`] when it is no record.
     pub fn read(path: &Path) -> Result<Option<Self>, RecordError> {
         let text = match own::read_to_string(path) {
             Ok(text) => text,

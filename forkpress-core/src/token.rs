@@ -17,7 +17,7 @@ impl Token {
     /// Reads the token in a file, making it, readable by its owner alone, if there is none.
     ///
     /// # Errors
-    /// What the system said, or `InvalidData` where the file holds no token.
+    /// `InvalidData` when the file holds no token; else what the system said when it can be neither read nor made.
     pub fn load_or_create(path: &Path) -> io::Result<Self> {
         match Self::load(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -81,7 +81,7 @@ impl Load {
     /// Refuses what no site has.
     ///
     /// # Errors
-    /// [`TooMuch::Entries`], [`TooMuch::Ratio`].
+    /// [`TooMuch::Entries`] when there are too many; [`TooMuch::Ratio`] when they are packed too well.
     pub fn check(self) -> Result<(), TooMuch> {
         let Self { entries, bytes, packed_bytes } = self;
         if entries > MOST_ENTRIES {
@@ -96,7 +96,7 @@ impl Load {
     /// Refuses what does not fit.
     ///
     /// # Errors
-    /// [`TooMuch::Room`].
+    /// [`TooMuch::Room`] when the disk has not so much left.
     pub fn check_room(self, room: Room) -> Result<(), TooMuch> {
         let Self { entries, bytes, .. } = self;
         if bytes > room.bytes || room.entries.is_some_and(|free| entries > free) {
@@ -110,7 +110,7 @@ impl Room {
     /// What can be used of the file system that a folder is on.
     ///
     /// # Errors
-    /// [`DiskError`].
+    /// [`DiskError`] when the file system does not tell.
     pub fn at(folder: &Path) -> Result<Self, DiskError> {
         step("look at the file system of", folder, || {
             let found = rustix::fs::statvfs(folder)?;
@@ -150,7 +150,7 @@ impl Counter {
     /// Counts one path more.
     ///
     /// # Errors
-    /// [`TooMuch::Entries`].
+    /// [`TooMuch::Entries`] when this is one too many.
     pub fn add(&mut self, path: &[u8]) -> Result<(), TooMuch> {
         let same = self.last.iter().zip(path).take_while(|(one, other)| one == other).count();
         // The last of the bytes that are the same may be in the middle of a name.

@@ -70,7 +70,7 @@ pub type Shown = (BranchName, Result<Branch, BranchError>);
 /// A record without a folder is left out: a delete may be between its two steps, or a user may have removed the folder.
 ///
 /// # Errors
-/// [`BranchError`]; one record that can't be read fails the whole list.
+/// As [`list_each`]; and one branch that can't be had fails the whole list.
 pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
     list_each(site)?.into_iter().map(|(_, shown)| shown).collect()
 }
@@ -78,7 +78,8 @@ pub fn list(site: &Site) -> Result<Vec<Branch>, BranchError> {
 /// The same for those who can do without some: each branch by its name, or why it can't be had.
 ///
 /// # Errors
-/// [`BranchError`], where no branch can be looked at.
+/// [`BranchError::Detached`] as [`check_storage`]; [`BranchError::Look`] when the folder of records can't be read. What is
+/// wrong with one branch stands in its place.
 pub fn list_each(site: &Site) -> Result<Vec<Shown>, BranchError> {
     check_storage(site)?;
     let records = site.layout.cow().records_dir();
@@ -104,7 +105,7 @@ pub fn list_each(site: &Site) -> Result<Vec<Shown>, BranchError> {
 /// and of all that stands where branches, or the links to them, do.
 ///
 /// # Errors
-/// [`BranchError`].
+/// [`BranchError::Detached`] as [`check_storage`]; [`BranchError::Look`] when a folder can't be read.
 pub fn names_taken(site: &Site) -> Result<Vec<String>, BranchError> {
     check_storage(site)?;
     let names_in = |folder: &Path| {
@@ -129,7 +130,9 @@ pub fn names_taken(site: &Site) -> Result<Vec<String>, BranchError> {
 /// The branch `name`.
 ///
 /// # Errors
-/// [`BranchError`].
+/// [`BranchError::Missing`], [`BranchError::NoRecord`] and [`BranchError::NotAFolder`] when there is no such branch;
+/// [`BranchError::Detached`] as [`check_storage`]; [`BranchError::Record`] and [`BranchError::Look`] when a record or a
+/// folder can't be read.
 pub fn show(site: &Site, name: &BranchName) -> Result<Branch, BranchError> {
     check_storage(site)?;
     let (path, public) = (site.layout.branch(name), site.layout.public_branch(name));
@@ -154,7 +157,8 @@ pub fn show(site: &Site, name: &BranchName) -> Result<Branch, BranchError> {
 /// Whether branches can be looked at.
 ///
 /// # Errors
-/// [`BranchError::Detached`], and [`BranchError::Look`] where that can't be told.
+/// [`BranchError::Detached`] when the image that they are in is not mounted, and [`BranchError::Look`] when that can't be
+/// told.
 pub fn check_storage(site: &Site) -> Result<(), BranchError> {
     let Some(image) = site.layout.image() else { return Ok(()) };
     match storage::is_attached(image) {

@@ -11,7 +11,7 @@ use forkpress_core::layout::{ImageKind, ImageLayout, SiteLayout};
 /// What is in a tree, which is a user's, is not looked at, nor what is in Git's folders of objects.
 ///
 /// # Errors
-/// The folder that can't be read, and what the system said.
+/// The folder that can't be read, and what the system said of it.
 pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (PathBuf, io::Error)> {
     let cow = layout.cow();
     let mut folders = vec![layout.work_dir().to_owned()];

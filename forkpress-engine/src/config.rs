@@ -191,8 +191,9 @@ impl SiteConfig {
     /// Reads the settings at `path`.
     ///
     /// # Errors
-    /// [`ConfigError`] where the file can't be read, is of a newer version, or holds what this version does not know or what
-    /// can't be.
+    /// [`ConfigError::Read`] when the file can't be read; [`ConfigError::Newer`] when it is of a newer version;
+    /// [`ConfigError::Invalid`] and [`ConfigError::Link`] when it holds what this version does not know or what can't
+    /// be.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = own::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) };
@@ -212,7 +213,7 @@ impl SiteConfig {
     /// Writes the settings to `path` by rename, durably: a reader and a crash see the old file or the new one.
     ///
     /// # Errors
-    /// [`ConfigError::Write`] leaves what was there.
+    /// [`ConfigError::Write`] when the file can't be replaced: the old one is still there.
     pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
         let text = toml::to_string(self).expect("settings are plain values");
         crate::file::replace(path, text.as_bytes())

@@ -83,7 +83,8 @@ pub enum DatabaseError {
 /// mode and durable. A tree without a database gives none.
 ///
 /// # Errors
-/// [`DatabaseError`]; what was copied until then is left behind.
+/// [`DatabaseError::NotInTree`], [`DatabaseError::Busy`] when somebody keeps it locked until the deadline,
+/// [`DatabaseError::Sqlite`] and [`DatabaseError::Disk`] when a step fails; what was copied until then is left behind.
 pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Progress) -> Result<(), DatabaseError> {
     Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
 }
@@ -91,7 +92,8 @@ pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Pro
 /// Checks the database of a tree, which may be in use. A tree without a database passes.
 ///
 /// # Errors
-/// [`DatabaseError`].
+/// [`DatabaseError::Damaged`] when SQLite finds something; [`DatabaseError::NotInTree`]; [`DatabaseError::Sqlite`] when
+/// it can't be opened.
 pub fn check(tree: &Path) -> Result<(), DatabaseError> {
     SourceDatabase::open(tree)?.map_or(Ok(()), |source| source.check())
 }

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 /// A reader and a crash see the old file or the new one. A crash may leave a `.NAME.*.tmp` beside it, which nothing reads.
 ///
 /// # Errors
-/// What the system said; the old file is then still there.
+/// What the system said when a step failed; the old file is then still there.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Replacement::prepare(path, bytes)?.commit()
 }
@@ -30,7 +30,7 @@ impl Replacement {
     /// Does all of [`replace`] that needs space on the disk.
     ///
     /// # Errors
-    /// What the system said.
+    /// What the system said when the new file can't be made or written.
     pub fn prepare(path: &Path, bytes: &[u8]) -> io::Result<Self> {
         let prepared = Self::prepare_unsynced(path, bytes)?;
         prepared.file.as_file().sync_all()?;
@@ -40,7 +40,7 @@ impl Replacement {
     /// The same, but leaves it to the caller to sync the file, with many others, before it is put in its place.
     ///
     /// # Errors
-    /// What the system said.
+    /// What the system said when the new file can't be made or written.
     pub fn prepare_unsynced(path: &Path, bytes: &[u8]) -> io::Result<Self> {
         let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy().into_owned();
@@ -53,7 +53,7 @@ impl Replacement {
     /// Gives it other permissions than `0644`.
     ///
     /// # Errors
-    /// What the system said.
+    /// What the system said when the mode can't be set.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
         self.file.as_file().set_permissions(fs::Permissions::from_mode(mode))
     }
@@ -61,7 +61,7 @@ impl Replacement {
     /// Puts the file in its place, durably.
     ///
     /// # Errors
-    /// What the system said; the old file is then still there.
+    /// What the system said when the file can't be put in its place; the old file is then still there.
     pub fn commit(self) -> io::Result<()> {
         let path = self.path.clone();
         self.place()?;
@@ -71,7 +71,7 @@ impl Replacement {
     /// Puts the file in its place. A power cut may take that back until the folder is synced.
     ///
     /// # Errors
-    /// What the system said; the old file is then still there.
+    /// What the system said when the file can't be put in its place; the old file is then still there.
     pub fn place(self) -> io::Result<()> {
         self.file.persist(&self.path).map(drop).map_err(|error| error.error)
     }
@@ -87,7 +87,7 @@ pub fn is_temporary(path: &Path) -> bool {
 /// Makes the entries of a folder durable.
 ///
 /// # Errors
-/// What the system said.
+/// What the system said when the folder can't be opened, or the disk fails.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

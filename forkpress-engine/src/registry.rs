@@ -94,7 +94,7 @@ impl Registry {
     /// `.local/state` of `HOME`. Empty values and, but for the first, relative ones count as unset.
     ///
     /// # Errors
-    /// [`RegistryError::NoFolder`].
+    /// [`RegistryError::NoFolder`] when no variable names an absolute folder.
     pub fn from_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, RegistryError> {
         let path = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let absolute = |name: &str| path(name).filter(|path| path.is_absolute());
@@ -108,7 +108,7 @@ impl Registry {
     /// The servers that run. Entries of processes that are gone are dropped from the file.
     ///
     /// # Errors
-    /// [`RegistryError`].
+    /// [`RegistryError::Busy`] when another process keeps the lock; [`RegistryError::Io`] when a file can't be used.
     pub fn list(&self) -> Result<Listing, RegistryError> {
         self.rewrite(|_| {})
     }
@@ -116,7 +116,7 @@ impl Registry {
     /// The servers that are listed and run no more. They stay listed.
     ///
     /// # Errors
-    /// [`RegistryError`].
+    /// [`RegistryError::Busy`] when another process keeps the lock; [`RegistryError::Io`] when a file can't be used.
     pub fn dead(&self) -> Result<Vec<Server>, RegistryError> {
         let _lock = self.lock()?;
         let path = self.0.join("servers.json");
@@ -131,7 +131,8 @@ impl Registry {
     /// Adds a server, in the place of any of the same process.
     ///
     /// # Errors
-    /// [`RegistryError`]; then it is not listed.
+    /// [`RegistryError::Busy`] when another process keeps the lock; [`RegistryError::Io`] when a file can't be used.
+    /// The server is not listed then.
     pub fn add(&self, server: Server) -> Result<Listing, RegistryError> {
         self.rewrite(|servers| {
             servers.retain(|other| other.process != server.process);
@@ -142,7 +143,7 @@ impl Registry {
     /// Takes the server of this process away, if it is listed.
     ///
     /// # Errors
-    /// [`RegistryError`].
+    /// [`RegistryError::Busy`] when another process keeps the lock; [`RegistryError::Io`] when a file can't be used.
     pub fn remove(&self, process: &ProcessIdentity) -> Result<Listing, RegistryError> {
         self.rewrite(|servers| servers.retain(|server| server.process != *process))
     }

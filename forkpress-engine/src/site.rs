@@ -80,7 +80,9 @@ impl Site {
     /// another, and whose own files and folders are real.
     ///
     /// # Errors
-    /// [`SiteError`]; [`SiteError::NotASite`] where the folder has another name or no settings in it.
+    /// [`SiteError::NotASite`] when the folder has another name or no settings in it; [`SiteError::InBranch`],
+    /// [`SiteError::NotReal`] and [`SiteError::Trust`] when it may not be used; [`SiteError::Config`] and
+    /// [`SiteError::Look`] when that can't be told.
     pub fn open(work_dir: &Path) -> Result<Self, SiteError> {
         let not_a_site = || SiteError::NotASite { path: work_dir.to_owned() };
         let resolved = resolve(work_dir)?;
@@ -100,7 +102,7 @@ impl Site {
     /// Opens the site that `start` lies in: the nearest folder, `start` or above, that is one.
     ///
     /// # Errors
-    /// [`SiteError`].
+    /// [`SiteError::NotFound`] when neither the folder nor one above it is a site; else as [`Site::open`].
     pub fn find(start: &Path) -> Result<Self, SiteError> {
         let layout =
             SiteLayout::find(&resolve(start)?).ok_or_else(|| SiteError::NotFound { start: start.to_owned() })?;
@@ -125,7 +127,7 @@ impl Site {
 /// Whoever makes a site writes `site.toml` last: until then the folder is no site.
 ///
 /// # Errors
-/// [`SiteError::Create`].
+/// [`SiteError::Create`] when one can't be made.
 pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
     let cow = layout.cow();
     let folders = [
@@ -154,7 +156,7 @@ fn check(layout: &SiteLayout) -> Result<(), SiteError> {
 /// Makes a folder, and those above it that lack, which only its owner may use.
 ///
 /// # Errors
-/// What the system said.
+/// What the system said when it can't be made, or something else is there.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(own::CLOSED_FOLDER).create(path)
 }

@@ -48,7 +48,8 @@ pub(crate) fn has_nested(path: &Path) -> io::Result<bool> {
 /// Destroys the subvolume at `path` with all that is in it. A power cut soon after may bring it back whole.
 ///
 /// # Errors
-/// `PermissionDenied` where only root may, `DirectoryNotEmpty` where subvolumes are inside of it; nothing is then changed.
+/// `PermissionDenied` when only root may, `DirectoryNotEmpty` when subvolumes are inside of it; nothing is then
+/// changed.
 pub(crate) fn destroy(path: &Path) -> io::Result<()> {
     let (folder, name) = place(path)?;
     imp::destroy(&folder, name)

@@ -88,7 +88,8 @@ impl Trust {
     /// Refuses a site of somebody else's. Looks at nothing in it but who owns it.
     ///
     /// # Errors
-    /// [`TrustError`].
+    /// [`TrustError::Stranger`] when it belongs to somebody else, whom the user's settings do not name;
+    /// [`TrustError::Look`] and [`TrustError::Config`] when that can't be told.
     pub fn check(&self, layout: &SiteLayout) -> Result<(), TrustError> {
         for path in [layout.public_root(), layout.work_dir(), &layout.config(), layout.cow().dir()] {
             let owner = match fs::symlink_metadata(path) {

@@ -43,7 +43,7 @@ impl std::ops::Add for Usage {
 /// Measures the tree at `root` while whoever writes into it goes on. What goes meanwhile may be counted or not.
 ///
 /// # Errors
-/// [`DiskError`] where a folder can't be read.
+/// [`DiskError`] when a folder can't be read.
 pub fn measure(root: &Path) -> Result<Usage, DiskError> {
     let folder = step("read the folder", root, || Ok(rustix::fs::open(root, FOLDER, Mode::empty())?))?;
     measure_folder(root, &File::from(folder), &Mutex::default())

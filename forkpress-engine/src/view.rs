@@ -33,7 +33,7 @@ pub fn supports(view: FileView, storage_root: &Path) -> bool {
 /// Makes the folder, which must not exist, that a branch's tree is to be built in.
 ///
 /// # Errors
-/// [`DiskError`] where it exists, or its file system is not one for the view.
+/// [`DiskError`] when it exists, or its file system is not one for the view.
 pub fn create_tree_root(view: FileView, path: &Path) -> Result<(), DiskError> {
     step("make the folder", path, || match view {
         FileView::BtrfsSnapshot => subvolume::create(path),
@@ -53,7 +53,8 @@ pub(crate) fn takes_whole_trees(view: FileView, source: &Path) -> Result<bool, D
 /// Makes `path` what the tree at `source`, of which the view takes the whole, is now. It is durable.
 ///
 /// # Errors
-/// [`DiskError`] with `InvalidInput` where a subvolume or a mounted file system has come into the source since.
+/// [`DiskError`] with `InvalidInput` when a subvolume or a mounted file system has come into the source since; any
+/// other when the system refuses.
 pub(crate) fn snapshot(source: &Path, path: &Path) -> Result<(), DiskError> {
     step("snapshot to", path, || match is_all(source)? {
         true => subvolume::snapshot(source, path),

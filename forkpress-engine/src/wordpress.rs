@@ -60,7 +60,8 @@ pub enum WordPressError {
 /// One writer at a time: init has the folder to itself, and a server's start the lifecycle lock.
 ///
 /// # Errors
-/// [`WordPressError`]; the record is as it was.
+/// [`WordPressError::Database`] when the database can't be read, [`WordPressError::Record`] when the record can't be
+/// written; it is as it was then.
 pub fn record_addresses(layout: &SiteLayout, served: &[(&str, u16)], tree: &Path) -> Result<(), WordPressError> {
     let path = layout.cow().addresses();
     let mut addresses = Addresses::parse(&fs::read_to_string(&path).unwrap_or_default());
@@ -167,7 +168,7 @@ pub struct ForeignPath {
 /// Looks for absolute paths in a branch that are not its own.
 ///
 /// # Errors
-/// [`DatabaseError`] where its options can't be read.
+/// [`DatabaseError`] when its options can't be read.
 pub fn foreign_paths(layout: &SiteLayout, branch: &BranchName) -> Result<Vec<ForeignPath>, DatabaseError> {
     let tree = layout.branch(branch);
     let roots = Roots::of(layout, branch);

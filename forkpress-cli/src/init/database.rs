@@ -37,7 +37,7 @@ struct FoundDatabase {
 /// `source` in the place of a branch's database, and has its `wp-config.php` say so.
 ///
 /// # Errors
-/// The database cannot be copied; the configuration says otherwise in a way that is not understood here.
+/// When the database can't be copied, or the configuration says where it is in a way that is not understood here.
 pub fn adopt(php: &Php, layout: &SiteLayout, source: &Path, staged: &Path) -> Result<(), Failure> {
     let config = staged.join("wp-config.php");
     if !config.is_file() {

@@ -126,7 +126,7 @@ pub fn row(server: &Server) -> serde_json::Value {
 /// starts, it ends as soon as `is_wanted` says that nobody waits for it.
 ///
 /// # Errors
-/// What kept the server from starting, or what ended it before its time.
+/// What kept the server from starting; or, when PHP ended before a signal came, that.
 pub fn serve(
     site: &Site,
     args: &ServeArgs,

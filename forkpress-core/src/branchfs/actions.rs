@@ -16,7 +16,8 @@ impl Root {
     /// What is at a path; the symlink itself if `follow` is not set.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when nothing is
+    /// there, or the process may not look.
     pub fn stat(&self, path: &BranchPath<'_>, follow: bool) -> Result<Stat, FsError> {
         let follow = follow || path.names_folder;
         if let Some(place) = self.quick_place(path)? {
@@ -32,7 +33,8 @@ impl Root {
     /// Whether the process may do something with the file at a path, as `access(2)` has it.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when nothing is
+    /// there, or the process may not do it.
     pub fn access(&self, path: &BranchPath<'_>, access: Access) -> Result<(), FsError> {
         let place = self.place(path, Last::Follow)?;
         if path.names_folder {
@@ -44,7 +46,8 @@ impl Root {
     /// Makes a folder; with `parents`, also those that it lies in, as PHP does: without a look at dots.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] as `mkdir(2)`:
+    /// something is there, or the folder that it is to be in is not.
     pub fn make_folder(&self, path: &BranchPath<'_>, mode: Mode, parents: bool) -> Result<(), FsError> {
         if !parents {
             let place = self.place(path, Last::Keep)?;
@@ -70,7 +73,8 @@ impl Root {
     /// Removes an empty folder.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::BranchItself`] when the path is the branch's folder; [`FsError::Outside`] and [`FsError::Private`]
+    /// when the path leads there; [`FsError::System`] as `rmdir(2)`: it is no folder, or not empty.
     pub fn remove_folder(&self, path: &BranchPath<'_>) -> Result<(), FsError> {
         let place = self.changeable(path)?;
         if path.segments.last().is_some_and(|&last| last == b"..") {
@@ -83,7 +87,8 @@ impl Root {
     /// Removes a file or a symlink.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::BranchItself`] when the path is the branch's folder; [`FsError::Outside`] and [`FsError::Private`]
+    /// when the path leads there; [`FsError::System`] as `unlink(2)`: nothing is there, or a folder.
     pub fn remove_file(&self, path: &BranchPath<'_>) -> Result<(), FsError> {
         let place = self.changeable(path)?;
         if path.names_folder {
@@ -96,7 +101,8 @@ impl Root {
     /// Sets the times of what is at a path, in seconds: last access, last change; `None`: now.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when nothing is
+    /// there, or the process may not change it.
     pub fn set_times(&self, path: &BranchPath<'_>, times: Option<(i64, i64)>) -> Result<(), FsError> {
         let place = self.existing(path)?;
         let moment = |seconds| match seconds {
@@ -111,7 +117,8 @@ impl Root {
     /// Sets the mode of what is at a path.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when nothing is
+    /// there, or the process may not change it.
     pub fn set_mode(&self, path: &BranchPath<'_>, mode: Mode) -> Result<(), FsError> {
         let place = self.existing(path)?;
         Ok(rustix::fs::chmod(itself(&place)?.path(), mode)?)
@@ -120,7 +127,8 @@ impl Root {
     /// Sets the owner or the group of what is at a path, or both.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when nothing is
+    /// there, or the process may not change it.
     pub fn set_owner(&self, path: &BranchPath<'_>, user: Option<u32>, group: Option<u32>) -> Result<(), FsError> {
         let place = self.existing(path)?;
         let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
@@ -131,7 +139,8 @@ impl Root {
     /// exist.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when a folder on
+    /// the way is missing, or may not be looked into.
     pub fn real_path(&self, path: &BranchPath<'_>) -> Result<Vec<u8>, FsError> {
         let place = self.walk(path, Last::Follow)?;
         Ok(place.inside.iter().flat_map(|name| std::iter::once(b'/').chain(name.iter().copied())).collect())
@@ -157,7 +166,8 @@ impl Root {
 /// subvolumes, that can't exchange names, it is copied beside its new place first, and put there by one rename.
 ///
 /// # Errors
-/// [`FsError`].
+/// [`FsError::BranchItself`] when either path is a branch's folder; [`FsError::Private`] when what would move holds
+/// something private; [`FsError::Outside`] when a path leads out; [`FsError::System`] as `rename(2)`.
 pub fn rename(from: (&Root, &BranchPath<'_>), to: (&Root, &BranchPath<'_>)) -> Result<(), FsError> {
     let source = from.0.changeable(from.1)?;
     let target = match to.0.changeable(to.1) {

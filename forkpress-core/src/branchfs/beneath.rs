@@ -63,7 +63,7 @@ impl Root {
     /// Opens the real folder of a branch.
     ///
     /// # Errors
-    /// What the system said.
+    /// [`FsError::System`] when it is missing, no folder or a symlink, or may not be opened.
     pub fn new(dir: &std::path::Path, resolver: Resolver) -> Result<Self, FsError> {
         Ok(Self { dir: rustix::fs::open(dir, FOLDER | OFlags::NOFOLLOW, Mode::empty())?, resolver })
     }
@@ -71,7 +71,7 @@ impl Root {
     /// Opens a file or a folder, or makes a file; `flags` and `mode` are those of `open(2)`, and so are the errors.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] as `open(2)`.
     pub fn open(&self, path: &BranchPath<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd, FsError> {
         if !path.names_folder
             && let Some(opened) = self.quick_open(path, flags, mode)?
@@ -102,7 +102,8 @@ impl Root {
     /// Opens a file or a folder, or makes a file, as PHP opens a plain path: see [`Self::expand_as_php`].
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] as PHP has it for a
+    /// plain path.
     pub fn open_as_php(&self, path: &BranchPath<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd, FsError> {
         if !path.names_folder {
             match self.quick_open(path, flags, mode)? {
@@ -124,7 +125,8 @@ impl Root {
     /// ask the system: there is no such file.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when a name on the
+    /// way is no folder, or there are too many symlinks.
     pub fn expand_as_php(&self, path: &BranchPath<'_>) -> Result<Vec<Vec<u8>>, FsError> {
         let mut path_left: Vec<Vec<u8>> = path.segments.iter().map(|segment| segment.to_vec()).collect();
         // From the last name to the first, as PHP does it. What is left of a name must be a folder.

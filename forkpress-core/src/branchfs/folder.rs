@@ -18,7 +18,7 @@ impl BranchFolder {
     /// The next name; `None` at the end.
     ///
     /// # Errors
-    /// [`FsError::System`].
+    /// [`FsError::System`] when the folder can't be read on.
     pub fn next_name(&mut self) -> Result<Option<Vec<u8>>, FsError> {
         while let Some(entry) = self.dir.read() {
             self.inside.push(entry?.file_name().to_bytes().to_vec());
@@ -41,7 +41,8 @@ impl Root {
     /// Opens a folder to be read.
     ///
     /// # Errors
-    /// [`FsError`].
+    /// [`FsError::Outside`] and [`FsError::Private`] when the path leads there; [`FsError::System`] when it is missing,
+    /// no folder, or may not be read.
     pub fn folder(&self, path: &BranchPath<'_>) -> Result<BranchFolder, FsError> {
         let place = self.place(path, Last::Follow)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -28,7 +28,7 @@ pub trait GlobTree {
     /// The names in a folder; `None` where there is none.
     ///
     /// # Errors
-    /// Where a folder is there but can't be read.
+    /// [`FsError`] when a folder is there but can't be read.
     fn names(&self, folder: &[u8]) -> Result<Option<Vec<Vec<u8>>>, FsError>;
     /// Whether there is anything at a path, be it a broken symlink.
     fn exists(&self, path: &[u8]) -> bool;
@@ -41,7 +41,7 @@ pub trait GlobTree {
 /// `prefix` is what comes before the first name of each path, taken as it is.
 ///
 /// # Errors
-/// Only with [`GlobFlags::stop_at_errors`].
+/// [`FsError`] of the first folder that can't be read, only with [`GlobFlags::stop_at_errors`].
 pub fn glob(tree: &impl GlobTree, prefix: &[u8], pattern: &[u8], flags: GlobFlags) -> Result<Vec<Vec<u8>>, FsError> {
     let alternatives = if flags.brace { alternatives(pattern, flags) } else { vec![pattern.to_vec()] };
     let mut found = Vec::new();

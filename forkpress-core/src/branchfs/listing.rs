@@ -23,7 +23,7 @@ pub struct Listed {
 /// Every branch, `main` first, then by name.
 ///
 /// # Errors
-/// What the system said of the folder that lists them.
+/// What the system said when the folder that lists them can't be read.
 pub fn list(branches: &Branches<'_>) -> io::Result<Vec<Listed>> {
     let by_record = branches.has_records();
     let folder = if by_record { branches.cow.records_dir() } else { branches.dir.to_owned() };

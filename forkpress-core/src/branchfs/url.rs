@@ -34,7 +34,7 @@ impl<'a> BranchUrl<'a> {
     /// Takes a URL apart.
     ///
     /// # Errors
-    /// [`FsError::InvalidUrl`] where there is no branch in it; [`FsError::NoBranch`] where no branch can have that name;
+    /// [`FsError::InvalidUrl`] when there is no branch in it; [`FsError::NoBranch`] when no branch can have that name;
     /// [`Errno::NAMETOOLONG`] for 4096 bytes and more.
     pub fn parse(url: &'a [u8]) -> Result<Self, FsError> {
         let rest = Self::after_scheme(url).ok_or(FsError::InvalidUrl)?;
@@ -100,7 +100,7 @@ impl<'a> BranchPath<'a> {
     /// The path without `.`, `..` and a slash at its end, each `..` taking away the segment before it, whatever is on disk.
     ///
     /// # Errors
-    /// [`FsError::Outside`].
+    /// [`FsError::Outside`] when it goes up from the branch's folder.
     pub fn without_dots(&self) -> Result<Self, FsError> {
         let mut segments = Vec::with_capacity(self.segments.len());
         for &segment in &self.segments {

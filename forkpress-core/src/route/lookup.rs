@@ -56,7 +56,8 @@ impl Branches<'_> {
     /// The real folder of a branch. In a site it may be in an image, and then a link leads there, and nowhere else.
     ///
     /// # Errors
-    /// What a request for it is answered with, where there is no such branch, it is half changed, or its storage is detached.
+    /// [`RouteRefusal`], with which a request for it is answered, when there is no such branch (404), it is half
+    /// changed, or its storage is detached (503).
     pub fn root(&self, name: &BranchName) -> Result<PathBuf, RouteRefusal> {
         let not_found = || host::branch_not_found(name.as_str());
         let site = self.site();

@@ -24,8 +24,8 @@ impl TargetPath {
     /// Takes a request target in origin form (RFC 9112, section 3.2.1). Runs of slashes count as one.
     ///
     /// # Errors
-    /// 400 for any other form, a malformed encoding, raw control bytes, spaces, backslashes and `#`, and for NUL, `.` and `..`
-    /// between slashes or backslashes in whatever encoding.
+    /// [`RouteRefusal`] 400 for any other form, a malformed encoding, raw control bytes, spaces, backslashes and `#`,
+    /// and for NUL, `.` and `..` between slashes or backslashes in whatever encoding.
     pub fn parse(uri: &[u8]) -> Result<Self, RouteRefusal> {
         let malformed = || RouteRefusal::new(400, "Malformed request path");
         if uri.iter().any(|&b| b <= b' ' || b == 0x7f || b == b'#') {

@@ -17,7 +17,8 @@ pub struct RequestTarget {
 /// Takes the `Host` header and the request target of a request to the site whose `main` is at `root_host`.
 ///
 /// # Errors
-/// 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no honest client sends.
+/// [`RouteRefusal`]: 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no
+/// honest client sends.
 pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<RequestTarget, RouteRefusal> {
     Ok(RequestTarget { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
 }

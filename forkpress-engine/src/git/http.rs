@@ -42,7 +42,8 @@ pub enum Service {
 /// `token` is the site's where pushing needs it.
 ///
 /// # Errors
-/// [`HttpRefusal`].
+/// [`HttpRefusal::Browser`] when a page in a browser made it; [`HttpRefusal::NoToken`] when it would push and
+/// has not the token that it needs; [`HttpRefusal::NotFound`] when there is nothing at its path.
 pub fn decide(cgi: &dyn Cgi, token: Option<&Token>) -> Result<Service, HttpRefusal> {
     // No `git` sends these, and every browser does when a page of another site makes it send something.
     let of_another_site = |site: String| !matches!(site.as_str(), "none" | "same-origin");

@@ -154,7 +154,8 @@ impl PushRefusal {
 /// Decides what a push asks for.
 ///
 /// # Errors
-/// [`PushRefusal`].
+/// [`PushRefusal::Several`] when it is not one update; [`PushRefusal::NotABranch`], [`PushRefusal::Name`] and
+/// [`PushRefusal::DeleteMain`] when it is none that a branch can have.
 pub fn decide(updates: &[Update]) -> Result<PushRequest, PushRefusal> {
     let [update] = updates else { return Err(PushRefusal::Several) };
     let Some(name) = update.reference.strip_prefix("refs/heads/") else {
@@ -228,7 +229,7 @@ fn parse_blob(mode: &str, id: &str) -> Option<Option<Blob>> {
 /// of it changes nothing.
 ///
 /// # Errors
-/// [`PushRefusal::Path`].
+/// [`PushRefusal::Path`] when it leads out of the branch, or into Git's or ForkPress's own folders.
 pub fn place(path: &Path) -> Result<Option<PathBuf>, PushRefusal> {
     let refused = || Err(PushRefusal::Path(path.display().to_string()));
     let components: Vec<&[u8]> = path.as_os_str().as_bytes().split(|byte| *byte == b'/').collect();

@@ -105,7 +105,8 @@ impl From<MutationError> for PushError {
 /// [`Repository::in_quarantine`]. Changes nothing.
 ///
 /// # Errors
-/// [`PushError`].
+/// [`PushError::Refused`] when [`receive`] would refuse it; [`PushError::Unreadable`] when the branch's ref could not
+/// follow; another [`PushError`] when that can't be told.
 pub fn check(site: &Site, repository: &Repository, updates: &[Update]) -> Result<(), PushError> {
     let PushRequest::Put { name, old, new } = push::decide(updates)? else { return Ok(()) };
     let put = PushedCommit { site, git: Git(repository), name, new };
@@ -128,7 +129,9 @@ pub fn check(site: &Site, repository: &Repository, updates: &[Update]) -> Result
 /// not be done at once.
 ///
 /// # Errors
-/// [`PushError`].
+/// [`PushError::Refused`] when it may not, with the branch as it was; [`PushError::Mutation`] when the mutation failed;
+/// [`PushError::RefBehind`] when the branch has changed and its ref has not; [`PushError::Git`],
+/// [`PushError::Snapshot`], [`PushError::Disk`] and [`PushError::Read`] when a step before the mutation failed.
 pub fn receive(
     site: &Site,
     repository: &Repository,
@@ -698,7 +701,8 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 /// updates are asked for, has `act` do them, and says how that went. `act` gives the reason where it did not.
 ///
 /// # Errors
-/// What the system said, or that the other end does not keep to the protocol (gitprotocol-pack, githooks).
+/// What the system said when either end is gone; `InvalidData` when the other end does not keep to the protocol
+/// (gitprotocol-pack, githooks).
 pub fn proc_receive(
     input: &mut dyn Read,
     output: &mut dyn Write,
@@ -731,7 +735,7 @@ pub fn proc_receive(
 /// Reads what Git tells a hook that is to decide of updates: a line for each.
 ///
 /// # Errors
-/// What the system said, or that a line is none.
+/// What the system said when the input can't be read; `InvalidData` when a line is no update.
 pub fn read_updates(input: &mut dyn BufRead) -> io::Result<Vec<Update>> {
     let parse = |line: io::Result<String>| parse_update(&line?).ok_or_else(|| io::ErrorKind::InvalidData.into());
     input.lines().map(parse).collect()

@@ -117,7 +117,7 @@ impl Repository {
     /// Opens the repository of a site, making it, or what of it is missing.
     ///
     /// # Errors
-    /// [`RepositoryError::Disk`].
+    /// [`RepositoryError::Disk`] when its folder or a file of it can't be made or read.
     pub fn open(site: &Site) -> Result<Self, RepositoryError> {
         let cow = site.layout.cow().clone();
         let repository = Self { dir: cow.git_dir(), cow, objects: Vec::new() };

@@ -117,7 +117,7 @@ pub struct Refreshed {
 /// A branch that can't be read keeps its ref as it is, and no other one from being brought up to date.
 ///
 /// # Errors
-/// [`SnapshotError`], where it is not of one branch, or where no branch could be read.
+/// [`SnapshotError`] when it is not of one branch, or no branch could be read.
 pub fn refresh_all(
     site: &Site,
     repository: &Repository,
@@ -139,7 +139,7 @@ pub fn refresh_all(
 /// does that of a branch that can't be read.
 ///
 /// # Errors
-/// [`SnapshotError`], where it is not of one branch.
+/// [`SnapshotError`] when it is not of one branch.
 pub fn refresh_set(site: &Site, repository: &Repository) -> Result<Refreshed, SnapshotError> {
     let mut names = names(site)?;
     let gone = gone(repository, &names)?;
@@ -167,7 +167,7 @@ fn gone(repository: &Repository, names: &[BranchName]) -> Result<Vec<BranchName>
 /// Brings the refs of these branches up to date. One that does not exist loses its ref. Says whether any commit was made.
 ///
 /// # Errors
-/// [`SnapshotError`], the first of several.
+/// The first [`SnapshotError`] of several, when a branch is missing, busy or can't be read, or Git failed.
 pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Result<bool, SnapshotError> {
     let refreshed = refresh_each(site, repository, names)?;
     refreshed.failed.into_iter().next().map_or(Ok(refreshed.made), |(_, error)| Err(error))
@@ -178,7 +178,7 @@ pub fn refresh(site: &Site, repository: &Repository, names: &[BranchName]) -> Re
 /// that publishes meanwhile is looked at again by the next snapshot, as it has changed since.
 ///
 /// # Errors
-/// [`SnapshotError`].
+/// [`SnapshotError`] when the branch is missing or can't be read, or Git failed.
 pub fn check(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), SnapshotError> {
     BranchSnapshot { site, repository, files: None, name }.try_often(BranchSnapshot::read_ahead)
 }

@@ -136,7 +136,7 @@ impl ImageUsage {
     /// Measures an image.
     ///
     /// # Errors
-    /// [`DiskError`].
+    /// [`DiskError`] when the image can't be looked at.
     pub fn of(image: &ImageLayout) -> Result<Self, DiskError> {
         let allocated_bytes = allocated_bytes(&image.image())?;
         let is_attached = is_attached(image)?;
@@ -170,7 +170,7 @@ fn allocated_bytes(path: &Path) -> Result<u64, DiskError> {
 /// needs.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] when the disk does not tell what is free.
 pub fn default_size_bytes(layout: &SiteLayout) -> Result<u64, DiskError> {
     const LEAST: u64 = 512 << 20;
     const MOST: u64 = 1 << 40;
@@ -182,7 +182,8 @@ pub fn default_size_bytes(layout: &SiteLayout) -> Result<u64, DiskError> {
 /// Makes the image of a site that has none, and mounts it. One that is there stays.
 ///
 /// # Errors
-/// [`StorageError`]; what was made is then made use of, or removed, by the next attempt.
+/// [`StorageError::NoImage`] when the site has none by its settings; [`StorageError::Disk`] when a program of the
+/// system fails. What was made is then made use of, or removed, by the next attempt.
 pub fn make(layout: &SiteLayout, size_bytes: u64) -> Result<(), StorageError> {
     let image = layout.image().ok_or(StorageError::NoImage)?;
     step("make the folder", image.dir(), || fs::create_dir_all(image.dir()))?;
@@ -201,7 +202,8 @@ pub fn make(layout: &SiteLayout, size_bytes: u64) -> Result<(), StorageError> {
 /// Mounts the image of a site, if it has one that is not mounted, and says whether it did.
 ///
 /// # Errors
-/// [`StorageError`].
+/// [`StorageError::ImageGone`] when it is not there; [`StorageError::Foreign`] when something else is mounted in its
+/// place; [`StorageError::Disk`] when a program of the system fails.
 pub fn attach(site: &Site, _lifecycle: &Lifecycle) -> Result<bool, StorageError> {
     match site.layout.image() {
         None => Ok(false),
@@ -242,7 +244,9 @@ pub(crate) fn mount(layout: &SiteLayout, image: &ImageLayout) -> Result<bool, St
 /// With `force` it goes even where programs have files in it open: those files stay readable for them, or fail.
 ///
 /// # Errors
-/// [`StorageError`]; [`StorageError::Busy`] names who has files open.
+/// [`StorageError::NoImage`] when the site has none; [`StorageError::Lock`] when requests or another mutation go on;
+/// [`StorageError::Busy`] when programs have files open: it names them; [`StorageError::Disk`] when a program of the
+/// system fails.
 pub fn detach(
     site: &Site,
     lifecycle: &Lifecycle,
@@ -305,7 +309,8 @@ pub(crate) fn unmount(image: &ImageLayout, force: bool) -> Result<(), StorageErr
 /// Unmounts an image that its site does not use.
 ///
 /// # Errors
-/// [`StorageError`].
+/// [`StorageError::Busy`] when programs have files in it open; [`StorageError::Disk`] when a program of the system
+/// fails.
 pub fn unmount_unused(image: &ImageLayout) -> Result<(), StorageError> {
     unmount(image, false)
 }
@@ -321,7 +326,7 @@ pub fn loop_devices(image: &ImageLayout) -> Vec<String> {
 /// Frees a loop device that nothing uses.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] when `losetup` fails.
 pub fn free_loop_device(device: &str) -> Result<(), DiskError> {
     step("free", Path::new(device), || run("losetup", &["-d".as_ref(), device.as_ref()]).map(drop))
 }
@@ -329,7 +334,8 @@ pub fn free_loop_device(device: &str) -> Result<(), DiskError> {
 /// Unmounts and removes the image of a site that is not to be, if there is one.
 ///
 /// # Errors
-/// [`StorageError`].
+/// [`StorageError::Busy`] when programs have files in it open; [`StorageError::Disk`] when a program of the system
+/// fails, or a file can't be removed.
 pub fn remove(image: &ImageLayout) -> Result<(), StorageError> {
     let deadline = Deadline::after(PASSING);
     loop {
@@ -344,7 +350,7 @@ pub fn remove(image: &ImageLayout) -> Result<(), StorageError> {
 /// Gives back to the disk what the image of a site does not need, and leaves it detached.
 ///
 /// # Errors
-/// [`StorageError`].
+/// As [`detach`].
 pub fn compact(site: &Site, lifecycle: &Lifecycle, patience: &mut Patience<'_>) -> Result<Compacted, StorageError> {
     let image = site.layout.image().ok_or(StorageError::NoImage)?;
     let mut mutation = lifecycle.mutation(site.layout.cow(), "storage compact", patience)?;
@@ -367,7 +373,9 @@ pub fn compact(site: &Site, lifecycle: &Lifecycle, patience: &mut Patience<'_>) 
 /// Makes the image of a site larger, while it is in use.
 ///
 /// # Errors
-/// [`StorageError`].
+/// [`StorageError::NoImage`] when the site has none; [`StorageError::Unsupported`] when it is of a kind that can't
+/// grow; [`StorageError::NotSmaller`] when it is larger already; [`StorageError::Disk`] when a program of the system
+/// fails.
 pub fn grow(site: &Site, _lifecycle: &Lifecycle, size_bytes: u64) -> Result<(), StorageError> {
     let image = site.layout.image().ok_or(StorageError::NoImage)?;
     match image.kind() {
@@ -396,7 +404,7 @@ pub enum Link {
 /// Looks at the link to a branch; none where branches have none.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] when the system does not tell.
 pub fn look_at_link(layout: &SiteLayout, name: &BranchName) -> Result<Option<Link>, DiskError> {
     let Some(target) = layout.link_target(name) else { return Ok(None) };
     let link = layout.public_branch(name);
@@ -422,7 +430,7 @@ pub(crate) fn link(layout: &SiteLayout, name: &BranchName, is_branch: bool) -> R
 /// Makes the link to a branch anew where it is missing, and says whether it was.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] when the link can't be looked at or made.
 pub fn mend_link(layout: &SiteLayout, name: &BranchName) -> Result<bool, DiskError> {
     let is_missing = look_at_link(layout, name)? == Some(Link::Missing);
     link(layout, name, true)?;

@@ -11,7 +11,7 @@ use forkpress_core::layout::ImageLayout;
 /// Whether something is mounted where the image is to be.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] when the folder can't be looked at.
 pub fn is_attached(image: &ImageLayout) -> Result<bool, DiskError> {
     let device = |path: &Path| match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
