@@ -26,8 +26,8 @@ const SHORT_WAIT: Duration = Duration::from_millis(5);
 /// A wait for locks, from its first try.
 #[derive(Debug)]
 pub(super) struct Wait<'a> {
-    operation: &'a str,
-    since: Instant,
+    pub(super) operation: &'a str,
+    pub(super) since: Instant,
     told: bool,
     noted_as: Option<(PathBuf, Option<CommandNote>)>,
 }
@@ -46,6 +46,7 @@ impl<'a> Wait<'a> {
         self.noted_as = None;
         let since = SystemTime::now() - self.since.elapsed();
         self.noted_as = Some((lock.to_owned(), CommandNote::waiting(cow, lock, self.operation, since)));
+        tracing::debug!(operation = self.operation, "waiting: {}", Busy::now(cow, lock.to_owned()));
     }
 }
 
@@ -134,6 +135,7 @@ impl Exclusive {
             }
         };
         lock.write_holder(operation)?;
+        tracing::debug!(lock = ?lock.path(), operation, waited_ms = wait.since.elapsed().as_millis(), "lock taken");
         Ok(Self { lock, pid: std::process::id() })
     }
 }

@@ -48,7 +48,7 @@ impl Mutation<'_> {
         let mut tries = Tries::new(&operation);
         loop {
             if let Some((scope, held, visit)) = self.try_scope(branches, patience, &mut tries)? {
-                return Publish::begin(scope, held, visit, &operation);
+                return Publish::begin(scope, held, visit, &tries.wait);
             }
             tries.rest(patience)?;
         }
@@ -66,7 +66,7 @@ impl Mutation<'_> {
         tries: &mut Tries<'_>,
     ) -> Result<Option<Publish<'_>>, LockError> {
         let taken = self.try_scope(branches, patience, tries)?;
-        taken.map(|(scope, held, visit)| Publish::begin(scope, held, visit, &self.operation)).transpose()
+        taken.map(|(scope, held, visit)| Publish::begin(scope, held, visit, &tries.wait)).transpose()
     }
 
     fn try_scope(
@@ -277,21 +277,46 @@ pub struct Publish<'mutation> {
     _held: Held,
     _visit: Visit,
     mutation: PhantomData<&'mutation mut ()>,
+    /// The last to be dropped.
+    _told: Told,
+}
+
+/// Says in the log what a publish was, once all locks are let go: nobody waits for whoever reads that.
+#[derive(Debug)]
+struct Told {
+    generation: u64,
+    is_narrow: bool,
+    waited: Duration,
+    since: Instant,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let (waited_ms, held_us) = (self.waited.as_millis(), self.since.elapsed().as_micros());
+        tracing::debug!(generation = self.generation, is_narrow = self.is_narrow, waited_ms, held_us, "publish locks");
+    }
 }
 
 impl Publish<'_> {
-    fn begin(scope: Scope, held: Held, visit: Visit, operation: &str) -> Result<Self, LockError> {
+    fn begin(scope: Scope, held: Held, visit: Visit, wait: &Wait<'_>) -> Result<Self, LockError> {
         let lock = &scope.site.gated.lock;
         let generation =
             Generation { number: lock.generation()?.number + 1, is_publishing: !scope.branches.is_empty() };
         lock.write_generation(generation)?;
         for lock in scope.exclusive() {
-            lock.write_holder(operation)?;
+            lock.write_holder(wait.operation)?;
         }
+        let since = Instant::now();
         Ok(Self {
+            _told: Told {
+                generation: generation.number,
+                is_narrow: generation.is_publishing,
+                waited: wait.since.elapsed(),
+                since,
+            },
             scope,
             generation: generation.number,
-            since: Instant::now(),
+            since,
             _held: held,
             _visit: visit,
             mutation: PhantomData,
