@@ -6,6 +6,7 @@
 pub mod bounds;
 pub mod branch;
 mod check;
+pub mod command;
 pub mod config;
 pub mod database;
 pub mod disk;

@@ -9,9 +9,11 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use thiserror::Error;
 
+use crate::command;
 use crate::site::Site;
 use forkpress_core::layout::CowLayout;
 
@@ -265,7 +267,15 @@ fn succeeded(
     output: impl FnOnce(&mut Command) -> io::Result<Output>,
 ) -> Result<Vec<u8>, RepositoryError> {
     let name = command.get_args().next().unwrap_or_default().to_string_lossy().into_owned();
-    let output = match output(command) {
+    let began = Instant::now();
+    let output = output(command);
+    tracing::debug!(
+        command = command::words(command),
+        took_ms = began.elapsed().as_millis(),
+        "{}",
+        command::ending(&output)
+    );
+    let output = match output {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RepositoryError::NoGit),
         Err(source) => return Err(RepositoryError::Disk { path: "git".into(), source }),

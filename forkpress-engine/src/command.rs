@@ -1,0 +1,50 @@
+//! Programs that are run, as they are told of.
+
+use std::io;
+use std::process::{Command, Output};
+
+/// A longer word, such as the text of a program, is not told in full.
+const MOST_CHARACTERS: usize = 200;
+
+/// A command as it would be typed, without what may be secret: whatever stands before the host in an address.
+#[must_use]
+pub fn words(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| shortened(without_secret(&word.to_string_lossy()))).collect::<Vec<_>>().join(" ")
+}
+
+fn shortened(word: String) -> String {
+    match word.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &word[..end]),
+        None => word,
+    }
+}
+
+/// How a program ended, or why it was not started.
+#[must_use]
+pub fn ending(output: &io::Result<Output>) -> String {
+    match output {
+        Ok(output) => output.status.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn without_secret(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let (authority, path) = rest.find(['/', '?', '#']).map_or((rest, ""), |end| rest.split_at(end));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_without_the_secret_of_an_address() {
+        let mut command = Command::new("git");
+        command.args(["push", "https://ann:s3cret@host:1/a@b", "a@b", "remote=http://t@h"]).env("TOKEN", "s3cret");
+        assert_eq!(words(&command), "git push https://host:1/a@b a@b remote=http://h");
+        assert_eq!(words(Command::new("php").arg("\u{e4}".repeat(300))), format!("php {}...", "\u{e4}".repeat(200)));
+    }
+}
