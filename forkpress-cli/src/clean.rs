@@ -12,7 +12,7 @@ use forkpress_engine::priority;
 use forkpress_engine::site::Site;
 
 use crate::failure::Failure;
-use crate::{deaths, site};
+use crate::{deaths, site, trace};
 
 /// How long the removal waits for a command that is at work. What it leaves then is left to that command's.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +23,7 @@ pub fn in_background(site: &Site) {
     let _ = Command::new(own)
         .arg("__clean")
         .arg(site.layout.work_dir())
+        .envs(trace::for_child())
         // Neither a terminal nor a folder, which could not be unmounted, is held on to.
         .process_group(0)
         .current_dir("/")
@@ -36,6 +37,7 @@ pub fn in_background(site: &Site) {
 pub fn run(work_dir: &Path) -> Result<(), Failure> {
     priority::lower();
     let site = Site::open(work_dir)?;
+    trace::begin_in_log(&site)?;
     // Where a server runs it does that, and knows its log.
     if site::server_of(&site)?.is_none() {
         deaths::report(&site);

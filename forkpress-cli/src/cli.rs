@@ -40,8 +40,8 @@ pub struct Cli {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Say which site is used, and which git commands are run
-    #[arg(long, short, global = true, hide = true)]
+    /// Say on standard error what is done, step by step, as FORKPRESS_LOG=debug does
+    #[arg(long, short, global = true)]
     pub verbose: bool,
 }
 
@@ -240,6 +240,13 @@ pub enum GitHook {
     PreReceive,
     /// Does the updates of a push
     ProcReceive,
+}
+
+impl Command {
+    /// Whether what this says on standard error is shown to nobody, or to somebody elsewhere.
+    pub fn speaks_elsewhere(&self) -> bool {
+        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,9 @@ pub fn debug_log(layout: &SiteLayout) -> PathBuf {
 /// Writes into that log which requests processes died of since this was asked last.
 pub fn report(site: &Site) {
     let at = rfc3339(SystemTime::now());
-    let lines: String = note::sweep(site.layout.cow()).iter().filter_map(|note| line(&at, note)).collect();
+    let dead = note::sweep(site.layout.cow());
+    dead.iter().for_each(|note| tracing::warn!(pid = note.process.pid, said = note.text, "a process died"));
+    let lines: String = dead.iter().filter_map(|note| line(&at, note)).collect();
     if lines.is_empty() {
         return;
     }

@@ -24,6 +24,7 @@ mod progress;
 mod ready;
 mod server;
 mod site;
+mod trace;
 mod tree;
 
 use std::process::ExitCode;

@@ -8,7 +8,6 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
@@ -45,21 +44,6 @@ fn write_line(clean: &str) -> io::Result<()> {
 /// Writes a line to standard error, or some. Nothing depends on whether anybody reads it.
 pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless::lines(&text.to_string()));
-}
-
-/// Whether details are told, too.
-static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
-
-/// From now on details are told, too, or not.
-pub fn be_verbose(verbose: bool) {
-    IS_VERBOSE.store(verbose, Ordering::Relaxed);
-}
-
-/// Writes a detail to standard error, where details are wanted.
-pub fn detail(line: impl FnOnce() -> String) {
-    if IS_VERBOSE.load(Ordering::Relaxed) {
-        note(format_args!("forkpress: {}", line()));
-    }
 }
 
 /// Tells of a failure and gives the exit status: text on standard error, or with `--json` an object on standard output.

@@ -5,10 +5,13 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::time::Instant;
 
 use forkpress_core::layout::SiteLayout;
+use forkpress_engine::command::{ending, words};
 
 use crate::failure::{During, Failure};
 
@@ -49,12 +52,12 @@ impl Php {
     /// `asked` is what `--php` or `FORKPRESS_PHP` says: a path, or a name to be found in `PATH`.
     pub fn check(asked: Option<&Path>, layout: &SiteLayout) -> Result<Self, Failure> {
         let program = find(asked, env::var_os("PATH").as_deref())?;
-        let output = Self::command_of(&program, layout)
+        let mut command = Self::command_of(&program, layout);
+        command
             .args(["-d", "display_startup_errors=1", "-d", "display_errors=stderr", "-d", "log_errors=0"])
             .args(["-d", "html_errors=0", "-r", QUESTION])
-            .stdin(Stdio::null())
-            .output()
-            .during(|| format!("cannot run {}", program.display()))?;
+            .stdin(Stdio::null());
+        let output = ran(&mut command).during(|| format!("cannot run {}", program.display()))?;
         let said = String::from_utf8_lossy(&output.stderr);
         let report = PhpReport::parse(&String::from_utf8_lossy(&output.stdout), &said).ok_or_else(|| {
             Failure::new(format!("{} is no PHP that can be used: {}", program.display(), said.trim()))
@@ -79,6 +82,14 @@ impl Php {
         command.args(Self::arguments(layout)).env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
         command
     }
+}
+
+/// Runs a PHP to its end.
+pub fn ran(command: &mut Command) -> io::Result<Output> {
+    let began = Instant::now();
+    let output = command.output();
+    tracing::debug!(command = words(command), took_ms = began.elapsed().as_millis(), "{}", ending(&output));
+    output
 }
 
 fn find(asked: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, Failure> {

@@ -6,13 +6,14 @@ use std::sync::Mutex;
 use forkpress_engine::progress::{Progress, Silent};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{harmless, output};
+use crate::{harmless, output, trace};
 
-/// What suits the command: nothing with `--json`, a bar where standard error is a terminal, else lines.
+/// What suits the command: nothing with `--json`, a bar where standard error is a terminal that has no
+/// other lines, else lines.
 pub fn shown(as_json: bool) -> Box<dyn Progress> {
     if as_json {
         Box::new(Silent)
-    } else if std::io::stderr().is_terminal() {
+    } else if std::io::stderr().is_terminal() && !trace::is_on() {
         Box::new(Bar::default())
     } else {
         Box::new(Lines)

@@ -15,7 +15,7 @@ pub fn open(work_dir: Option<&Path>) -> Result<Site, Failure> {
         Some(work_dir) => Site::open(work_dir)?,
         None => Site::find(&current_dir()?)?,
     };
-    output::detail(|| format!("the site in {}", site.layout.work_dir().display()));
+    tracing::debug!(work_dir = ?site.layout.work_dir(), file_view = site.config.file_view.as_str(), "the site");
     Ok(site)
 }
 

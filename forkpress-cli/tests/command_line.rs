@@ -3,10 +3,12 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use common::{Sandbox, stderr};
+use forkpress_core::flock;
+use forkpress_core::layout::SiteLayout;
 use forkpress_engine::config::FileView;
 use forkpress_engine::view;
 
@@ -246,10 +248,104 @@ fn short_and_other_names_of_commands_do_the_same() {
     let layout = sandbox.bare_site();
     let verbose = sandbox.forkpress(&["-v", "server", "stop"]).output().unwrap();
     assert_eq!(verbose.stdout, b"forkpress: this site is not served\n");
-    let site = format!("forkpress: the site in {}\n", layout.work_dir().display());
-    assert!(stderr(&verbose).starts_with(&site), "{}", stderr(&verbose));
+    let site = format!("the site work_dir={:?}", layout.work_dir());
+    assert!(stderr(&verbose).contains(&site), "{}", stderr(&verbose));
     assert_eq!(sandbox.run(&["storage", "detach", "--keep-server", "-v"]), sandbox.run(&["storage", "detach"]));
     // Not everything is a server that has a number.
     let said = sandbox.refused(&["stop", "--pid", &std::process::id().to_string()], 1);
     assert!(said.contains("is no server of this user's"), "{said}");
+}
+
+/// A site whose `main` is a folder with one file: enough to branch it.
+fn site_with_main(sandbox: &Sandbox) -> SiteLayout {
+    let layout = sandbox.bare_site();
+    fs::create_dir(sandbox.site().join("main")).unwrap();
+    fs::write(sandbox.site().join("main/a"), "a").unwrap();
+    let record = layout.cow().record(&"main".parse().unwrap());
+    fs::write(record, "created_at = \"2026-01-01T00:00:00Z\"\ngeneration = 1\n").unwrap();
+    layout
+}
+
+#[test]
+fn steps_are_told_only_where_they_are_asked_for() {
+    let sandbox = Sandbox::new();
+    site_with_main(&sandbox);
+    let create = |name: &str, level: Option<&str>| {
+        let mut create = sandbox.forkpress(&["branch", "create", name, "--json"]);
+        let output = create.envs(level.map(|level| ("FORKPRESS_LOG", level))).output().unwrap();
+        assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok());
+        stderr(&output)
+    };
+    assert_eq!(create("a", None), "");
+    assert_eq!(create("b", Some("off")), "");
+    assert_eq!(create("c", Some("forkpress_engine::git=trace")), "", "no git is run for this");
+    let said = create("d", Some("forkpress_core=debug"));
+    assert!(said.contains("lock taken") && !said.contains("forkpress_engine"), "{said}");
+}
+
+#[test]
+fn a_wait_for_a_lock_and_the_steps_of_a_mutation_are_told() {
+    let sandbox = Sandbox::new();
+    let layout = site_with_main(&sandbox);
+    for (name, variable, flag) in [("a", None, Some("--verbose")), ("b", Some("debug"), None)] {
+        let lock = fs::File::options().write(true).create(true).truncate(false).open(layout.cow().mutation_lock());
+        let lock = lock.unwrap();
+        flock::lock(&lock, flock::Mode::Exclusive).unwrap();
+        let mut create = sandbox.forkpress(&["branch", "create", name, "--json"]);
+        create.args(flag).envs(variable.map(|level| ("FORKPRESS_LOG", level)));
+        let mut create = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(create.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut find = |what: &str| lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("no line: {what}"));
+        let waiting = find("waiting: mutation.lock is held by ");
+        if cfg!(target_os = "linux") {
+            assert!(waiting.contains(&format!("process {}", std::process::id())), "{waiting}");
+        }
+        flock::unlock(&lock).unwrap();
+        let taken = find("lock taken");
+        let waited = taken.rsplit_once("waited_ms=").unwrap().1;
+        assert!(taken.contains("mutation.lock") && waited.parse::<u64>().unwrap() > 0, "{taken}");
+        for step in ["begun", "prepared", "publish locks", "published", "concluded"] {
+            find(&format!(": {step} "));
+        }
+        let output = create.wait_with_output().unwrap();
+        let branch: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(branch.to_string().contains(&format!("\"{name}\"")), "{branch}");
+    }
+}
+
+#[test]
+fn a_git_call_is_told_without_the_secret_in_an_address() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.forkpress(&["clone", "http://x:s3cret@127.0.0.1:1/site.git", "-v"]).output().unwrap();
+    let said = stderr(&output);
+    assert!(!output.status.success());
+    let line = said.lines().find(|line| line.contains("DEBUG forkpress::git: exit status: "));
+    assert!(
+        line.is_some_and(|line| line.contains("http://127.0.0.1:1/site.git") && line.contains("took_ms=")),
+        "{said}"
+    );
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn what_the_variable_can_be_is_said_where_it_is_something_else() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.forkpress(&["server", "list", "--json"]).env("FORKPRESS_LOG", "a\x1bll").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let failure: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(failure["error"].as_str().unwrap().starts_with("FORKPRESS_LOG is "), "{failure}");
+    assert!(failure["hint"].as_str().unwrap().contains("off, error, warn, info, debug or trace"), "{failure}");
+    assert_eq!(stderr(&output), "");
+    // What was typed goes before what is in the environment.
+    assert!(
+        sandbox.forkpress(&["server", "list", "-v"]).env("FORKPRESS_LOG", "all").output().unwrap().status.success()
+    );
+}
+
+#[test]
+fn the_flag_is_in_the_help_and_in_completions() {
+    let sandbox = Sandbox::new();
+    for command in [&["--help"][..], &["branch", "create", "--help"], &["completion", "zsh"]] {
+        assert!(sandbox.run(command).contains("--verbose"), "{command:?}");
+    }
 }

@@ -464,3 +464,32 @@ fn other_names_of_serving_and_stopping_do_the_same() {
     assert!(server.wait().unwrap().success());
     assert_eq!(sandbox.run(&["server", "list"]), "forkpress: no server runs\n");
 }
+
+#[test]
+fn a_server_tells_its_steps_in_its_log_and_a_push_shows_none_of_them() {
+    let Some(sandbox) = Sandbox::with_site() else { return };
+    sandbox.run(&["serve", "--verbose"]);
+    fs::write(sandbox.file("gitconfig"), "[user]\n\tname = Ann\n\temail = ann@example.test\n").unwrap();
+    let git = |arguments: &[&str], folder: &str| {
+        let mut command = sandbox.forkpress(arguments);
+        let output =
+            command.env("GIT_CONFIG_GLOBAL", sandbox.file("gitconfig")).current_dir(sandbox.file(folder)).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let url = format!("http://wp.localhost:{}/site.git", sandbox.port);
+    git(&["clone", &url, "checkout"], "");
+    fs::write(sandbox.file("checkout/wordpress/new.txt"), "new").unwrap();
+    let said = git(&["commit", "-m", "new"], "checkout");
+    assert!(!said.contains("DEBUG"), "{said}");
+    let log = sandbox.run(&["logs", "--file", "forkpress"]);
+    for line in [
+        "INFO forkpress::server: serving url=",
+        "DEBUG forkpress::commands::git_http: asked by git service=",
+        "DEBUG forkpress_engine::git::repository: exit status: 0 command=\"git ",
+        "DEBUG forkpress_engine::mutation::engine: concluded operation=Apply branch=\"main\"",
+    ] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::driver;
@@ -36,14 +37,15 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).during(catch)?;
     }
     let (program, arguments) = args.program.split_first().expect("the command line requires a program");
-    let mut child = child::command(program)?
+    let mut command = child::command(program)?;
+    command
         .args(arguments)
         .current_dir(&folder)
         .env("PWD", &folder)
         .env("HTTP_HOST", Address::of(&site).host(&branch.name))
-        .env("FORKPRESS_BRANCH", branch.name.as_str())
-        .spawn()
-        .during(|| "cannot start the program".to_owned())?;
+        .env("FORKPRESS_BRANCH", branch.name.as_str());
+    let began = Instant::now();
+    let mut child = command.spawn().during(|| "cannot start the program".to_owned())?;
     let pid = Pid::from_child(&child);
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -59,6 +61,7 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
             let _ = kill_process(pid, forwarded);
         }
     };
+    tracing::debug!(program = ?program, took_ms = began.elapsed().as_millis(), "{status}");
     // WP-CLI deactivates the driver without asking any of ForkPress's PHP.
     if let Err(error) = driver::heal(&folder, &site.layout.runtime_dir().join(driver::NAME), false) {
         output::note(format_args!("forkpress: warning: the branch lost its SQLite driver: {error}"));

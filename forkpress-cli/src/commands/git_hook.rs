@@ -12,7 +12,7 @@ use forkpress_engine::progress::Progress;
 use super::branch;
 use crate::cli::WaitArgs;
 use crate::failure::Failure;
-use crate::{clean, harmless, output, site};
+use crate::{clean, harmless, output, site, trace};
 
 /// How long a push waits for running requests and for other commands.
 const WAIT: WaitArgs = WaitArgs { timeout: Duration::from_secs(30) };
@@ -35,6 +35,7 @@ impl Progress for Pusher {
 /// Decides whether a push is let in.
 pub fn check(work_dir: Option<&Path>) -> Result<ExitCode, Failure> {
     let site = site::open(work_dir)?;
+    trace::begin_in_log(&site)?;
     let repository = Repository::open(&site)?.in_quarantine();
     let updates = receive::read_updates(&mut io::stdin().lock())?;
     Ok(match receive::check(&site, &repository, &updates) {
@@ -65,6 +66,7 @@ fn explain(error: PushError) -> String {
 /// Does what a push asks for. What goes to standard error is shown to the pusher.
 pub fn run(work_dir: Option<&Path>) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
+    trace::begin_in_log(&site)?;
     let repository = Repository::open(&site)?;
     proc_receive(&mut io::stdin().lock(), &mut io::stdout().lock(), |updates| {
         let done = receive::receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Pusher);

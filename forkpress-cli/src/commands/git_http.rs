@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::branch;
 use crate::failure::{During, Failure};
-use crate::{harmless, output, server, site};
+use crate::{harmless, output, server, site, trace};
 
 /// The most bytes of a request that asks for refs. A longer one, which says what it has, asks for objects.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -46,7 +46,7 @@ pub fn run(work_dir: Option<&Path>) -> ExitCode {
             return fail(&failure);
         }
     };
-    answer(&site).unwrap_or_else(|failure| {
+    trace::begin_in_log(&site).and_then(|()| answer(&site)).unwrap_or_else(|failure| {
         log(&site, &failure);
         fail(&failure)
     })
@@ -112,6 +112,7 @@ fn answer(site: &Site) -> Result<ExitCode, Failure> {
             ));
         }
     };
+    tracing::debug!(?service, "asked by git");
     let repository = Repository::open(site)?;
     let mut body = RequestBody::Unread;
     let refreshed = match service {

@@ -21,14 +21,14 @@ use clap_complete::generate;
 
 use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand, StartArgs, Typed};
 use crate::failure::Failure;
-use crate::{child, clean, init, output};
+use crate::{child, clean, init, output, trace};
 
 /// Does what was typed, says what failed, and gives the exit status.
 pub fn run(typed: &Typed) -> ExitCode {
     match typed {
         Typed::Ours(cli) => {
-            output::be_verbose(cli.verbose);
-            dispatch(cli).unwrap_or_else(|failure| output::fail(&failure, cli.json))
+            let begun = if cli.command.speaks_elsewhere() { Ok(()) } else { trace::begin(cli.verbose) };
+            begun.and_then(|()| dispatch(cli)).unwrap_or_else(|failure| output::fail(&failure, cli.json))
         }
         Typed::Git(arguments) => output::fail(&git::of_user(arguments), false),
     }

@@ -13,7 +13,7 @@ use forkpress_engine::registry::Server;
 use crate::cli::ServeArgs;
 use crate::failure::{During, Failure};
 use crate::server::{self, Started};
-use crate::{output, site};
+use crate::{output, site, trace};
 
 /// Serves in the background; returns when the front page has answered.
 pub fn background(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> Result<(), Failure> {
@@ -23,6 +23,7 @@ pub fn background(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> R
     let own = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
     let mut child = Command::new(own)
         .args(detached_arguments(site.layout.work_dir(), args))
+        .envs(trace::for_child())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -151,7 +151,7 @@ fn detach(site: &Site, force: bool, may_be_served: bool, wait: &WaitArgs, as_jso
     let patience = &mut patience(wait);
     let lifecycle = lifecycle(site, "storage detach", patience)?;
     let Some(image) = site.layout.image() else { return nothing("detach", as_json) };
-    output::detail(|| format!("unmounting {}", image.mount().display()));
+    tracing::debug!(mount = ?image.mount(), "unmounting");
     if let (Some(server), false) = (site::server_of(site)?, may_be_served) {
         return Err(Failure::new(format!("this site is served, at {}", server::url(&server)))
             .hint("forkpress stop ends the server and detaches the storage"));

@@ -13,6 +13,9 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Instant;
+
+use forkpress_engine::command::{ending, words};
 
 pub use checkout::{Checkout, Head, listed};
 pub use exchange::{fetch, list_branches, not_reached, pull, push, tracking};
@@ -20,7 +23,6 @@ pub use remote::Remote;
 pub use worktree::worktrees;
 
 use crate::failure::{During, Failure};
-use crate::output;
 
 /// A git command that is run in `dir`, and speaks with no other repository.
 pub fn command<I>(dir: &Path, arguments: I) -> Command
@@ -54,14 +56,10 @@ pub fn of_user() -> Command {
 
 /// Runs git to its end. A status that is not 0 is an outcome.
 pub fn outcome(command: &mut Command) -> Result<Output, Failure> {
-    // Without what stands in an address: that may be a token.
-    output::detail(|| {
-        let words = command.get_args().skip(2).map(OsStr::to_string_lossy);
-        let words: Vec<_> =
-            words.map(|word| Remote::parse(&word).map_or(word.into_owned(), |it| it.to_string())).collect();
-        format!("git {}", words.join(" "))
-    });
-    command.output().map_err(no_program)
+    let began = Instant::now();
+    let output = command.output();
+    tracing::debug!(command = words(command), took_ms = began.elapsed().as_millis(), "{}", ending(&output));
+    output.map_err(no_program)
 }
 
 /// Why git could not be started.

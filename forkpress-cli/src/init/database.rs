@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::child;
 use crate::failure::{During, Failure};
-use crate::php::Php;
+use crate::php::{self, Php};
 
 /// The constants by which a configuration says where the database is.
 const CONSTANTS: [&str; 5] = ["DB_DIR", "DB_FILE", "DB_PATH", "FQDBDIR", "FQDB"];
@@ -92,14 +92,14 @@ fn find(php: &Php, layout: &SiteLayout, tree: &Path) -> Result<FoundDatabase, Fa
 
 /// What the program that looks into configurations prints.
 fn run(php: &Php, layout: &SiteLayout, arguments: &[&std::ffi::OsStr]) -> Result<Vec<u8>, Failure> {
-    let output = child::command(php.program.as_os_str())?
+    let mut command = child::command(php.program.as_os_str())?;
+    command
         .args(Php::arguments(layout))
         .arg(layout.runtime_dir().join("database.php"))
         .args(arguments)
         .env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log())
-        .stdin(Stdio::null())
-        .output()
-        .during(|| "cannot run PHP".to_owned())?;
+        .stdin(Stdio::null());
+    let output = php::ran(&mut command).during(|| "cannot run PHP".to_owned())?;
     if output.status.success() {
         return Ok(output.stdout);
     }

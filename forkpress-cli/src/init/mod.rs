@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
@@ -317,6 +317,7 @@ fn run_installer(
     title: Option<&str>,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
+    let began = Instant::now();
     let mut said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
     let mut installer = child::command(php.program.as_os_str())?
         .args(Php::arguments(&site.layout))
@@ -345,6 +346,7 @@ fn run_installer(
         }
         thread::sleep(PAUSE);
     };
+    tracing::debug!(took_ms = began.elapsed().as_millis(), "the installer: {status}");
     interrupt.check()?;
     if status.success() {
         return Ok(());

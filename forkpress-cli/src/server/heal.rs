@@ -54,6 +54,7 @@ fn heal(work_dir: &Path) -> Result<bool, Failure> {
     if !mutation::is_unfinished(&site)? {
         return Ok(true);
     }
+    tracing::debug!("something is unfinished");
     // Does nothing while a living command is at it.
     match mutation::recover(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Ok(Some(recovered)) => {

@@ -193,6 +193,7 @@ pub fn serve(
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
     let registered = Registered::new(site::registry()?, server.clone())?;
+    tracing::info!(url = url(&server), workers = server.workers, "serving");
     drop(lifecycle);
     started(&Started::Now(server))?;
 
@@ -380,6 +381,7 @@ impl Pools {
         loop {
             for signal in signals.wait() {
                 if signal != SIGCHLD {
+                    tracing::info!(signal, "ending");
                     return Ok(());
                 }
                 if let Some(failure) = self.ended()? {
@@ -395,6 +397,7 @@ impl Pools {
         for pool in &mut self.pools {
             if let Some(status) = pool.try_wait()? {
                 pool.kill();
+                tracing::warn!("PHP's web server ended: {status}");
                 return Ok(Some(self.server_log.blame(Failure::new(format!("PHP's web server ended: {status}")))));
             }
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
 
+use forkpress_engine::command::words;
 use forkpress_engine::site::Site;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 
@@ -12,6 +13,7 @@ use crate::child;
 use crate::deaths;
 use crate::failure::{During, Failure};
 use crate::php::Php;
+use crate::trace;
 
 use super::log::ServerLog;
 
@@ -108,6 +110,7 @@ impl Pool {
             .args(settings.arguments())
             .current_dir(settings.site.layout.public_root())
             .process_group(0)
+            .envs(trace::for_child())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
@@ -118,6 +121,7 @@ impl Pool {
             };
         }
         let master = command.spawn().during(|| "cannot start PHP's web server".to_owned())?;
+        tracing::debug!(command = words(&command), pid = master.id(), "PHP's web server begins");
         Ok(Self { master, status: None, log })
     }
 

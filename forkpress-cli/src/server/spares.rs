@@ -16,7 +16,7 @@ use forkpress_engine::site::Site;
 
 use crate::child;
 use crate::failure::{During, Failure};
-use crate::output;
+use crate::{output, trace};
 
 /// How often it looks whether a branch was published.
 const LOOK: Duration = Duration::from_millis(500);
@@ -49,6 +49,7 @@ impl Keeper {
         let started = child::command(own.as_os_str())?
             .arg("__spares")
             .arg(site.layout.work_dir())
+            .envs(trace::for_child())
             // Each thread more would take another processor from requests.
             .env("RAYON_NUM_THREADS", "1")
             .current_dir("/")
@@ -100,6 +101,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
             if let Err(error) = kept_now {
                 output::note(format_args!("forkpress: warning: no spare is made: {error}"));
             }
+            tracing::debug!(generation = now, "looked after the spares");
             kept = Some((now, Instant::now()));
         }
         thread::sleep(LOOK);

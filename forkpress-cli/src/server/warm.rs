@@ -304,10 +304,12 @@ impl WarmPhp<'_> {
     fn ask(&self, host: &str, task: &str) -> Result<(u16, String), Failure> {
         let token = LoopbackToken::load_or_create(self.site.layout.cow()).map_err(Failure::from)?;
         let headers = format!("X-ForkPress-Warm: {}\r\nX-ForkPress-Task: {task}\r\n", token.as_str());
+        let began = Instant::now();
         let question = Question::ask(self.target, host, "/", &headers)
             .during(|| "PHP's process for warming is gone".to_owned())?;
-        question
-            .answer(Deadline::after(ANSWER_TIMEOUT))
-            .ok_or_else(|| Failure::new(format!("PHP's process for warming does not answer ({task})")))
+        let answer = question.answer(Deadline::after(ANSWER_TIMEOUT));
+        let status = answer.as_ref().map(|(status, _)| *status);
+        tracing::debug!(host, task, status, took_ms = began.elapsed().as_millis(), "asked PHP's process for warming");
+        answer.ok_or_else(|| Failure::new(format!("PHP's process for warming does not answer ({task})")))
     }
 }

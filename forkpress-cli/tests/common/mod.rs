@@ -44,6 +44,7 @@ impl Sandbox {
             .current_dir(self.site())
             .env("FORKPRESS_STATE_DIR", self.folder.path().join("state"))
             .env_remove("FORKPRESS_PHP")
+            .env_remove("FORKPRESS_LOG")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
         if cfg!(not(target_os = "macos")) {
