@@ -296,7 +296,7 @@ fn a_wait_for_a_lock_and_the_steps_of_a_mutation_are_told() {
         let mut create = create.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(create.stderr.take().unwrap()).lines().map(Result::unwrap);
         let mut find = |what: &str| lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("no line: {what}"));
-        let waiting = find("waiting: mutation.lock is held by ");
+        let waiting = find("DEBUG forkpress_core::lock::mutation: waiting: mutation.lock is held by ");
         if cfg!(target_os = "linux") {
             assert!(waiting.contains(&format!("process {}", std::process::id())), "{waiting}");
         }
