@@ -75,6 +75,7 @@ impl Publication<'_> {
             Ok(None) => Ok(None),
             Err(error) => Err(error.into()),
         };
+        trace(if matches!(published, Ok(Some(_))) { "published" } else { "not published" }, entry, since);
         match published {
             Ok(Some(retaken)) => {
                 done.retaken += retaken;
@@ -83,6 +84,7 @@ impl Publication<'_> {
                 intent.entry.held_us = u64::try_from(done.held.as_micros()).ok();
                 conclude(site, &intent).map_err(|source| unfinished(&intent, source))?;
                 *entry = intent.entry;
+                trace("concluded", entry, since);
                 Ok(true)
             }
             Err(error @ (MutationError::Unfinished { .. } | MutationError::Halfway { .. })) => Err(error),
@@ -93,6 +95,12 @@ impl Publication<'_> {
             }
         }
     }
+}
+
+/// Says in the log how far a mutation got that began at `since`.
+pub(super) fn trace(step: &str, entry: &Entry, since: Instant) {
+    let after_ms = since.elapsed().as_millis();
+    tracing::debug!(operation = ?entry.operation, branch = entry.name.as_str(), after_ms, "{step}");
 }
 
 /// Does something that needs space, under `mutation.lock`; where there is too little, drops what is kept, and tries again.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::files::{Files, Overlay, Purpose};
 use super::history::{Entry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Waiting, Way};
-use super::publish::{Publication, Published};
+use super::publish::{self, Publication, Published};
 use super::scratch::Scratch;
 use super::staged::Staged;
 use super::{MutationError, Recovered, Report, Source, keep, recover};
@@ -113,6 +113,7 @@ impl Begun {
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
         }
+        tracing::debug!(operation = words, after_ms = since.elapsed().as_millis(), "begun");
         Ok(Self { since, recovered, preparation, words: words.to_owned() })
     }
 
@@ -462,6 +463,7 @@ impl Prepared<'_> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the locks.
         let Self { mut begun, site, mut entry, mut work } = self;
         let words = begun.words.clone();
+        publish::trace("prepared", &entry, begun.since);
         let mut tries = Tries::new(&words);
         let mut done = Published::default();
         loop {

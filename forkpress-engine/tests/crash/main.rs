@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{ImageKind, ImageLayout};
-use forkpress_core::lock::{Lifecycle, OperationsFiles, SharedOperations};
+use forkpress_core::lock::note::CommandNote;
+use forkpress_core::lock::{BranchFiles, Lifecycle, OperationsFiles, SharedBranch, SharedOperations};
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
@@ -122,6 +123,13 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
             let lock = fs::File::options().write(true).open(site.layout.cow().operations_lock()).unwrap();
             lock.write_all_at(format!("generation {:020}\n", record.generation - 1).as_bytes(), 0).unwrap();
             act(site, "apply")
+        }
+        // A request of another branch that runs until this process ends: what follows is published beside it.
+        "neighbour" => {
+            let mut other = world::Other::start("is_a_request_of_y_until_nobody_listens", site.layout.work_dir());
+            other.hears("holds");
+            std::mem::forget(other);
+            Ok(())
         }
         // Where a file system can't exchange two folders.
         "rename-reset" | "rename-undo" => {
@@ -570,6 +578,29 @@ fn a_file_that_cannot_be_put_back_stops_no_other_and_is_put_back_once_it_can_be(
         recover_and_check(&copy, &states, "apply", Fault::Death, &outcome, &format!("killed at step {at}"));
     }
     assert!(copies > 2 && refused > 2, "{copies} {refused}");
+}
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn is_a_request_of_y_until_nobody_listens() {
+    let site = Site::open(&world::my_place()).unwrap();
+    let (cow, branch) = (site.layout.cow(), name("y"));
+    let note = CommandNote::program(cow, &branch, "slow").unwrap();
+    note.serve();
+    let operations =
+        SharedOperations::lock(&Arc::new(OperationsFiles::open(cow).unwrap()), Deadline::NEVER, None).unwrap();
+    let files = Arc::new(BranchFiles::open(cow, &branch).unwrap());
+    let _lock = SharedBranch::lock(&operations, &files, Deadline::NEVER, true).unwrap();
+    world::tell("holds");
+    world::listen();
+}
+
+#[test]
+fn a_process_killed_at_any_step_beside_a_request_of_another_branch_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for operation in ["create", "reset", "delete", "undo", "apply", "create-with", "create-all"] {
+        hit_every_step(&template, &["neighbour", operation], 1, Fault::Death);
+    }
 }
 
 #[test]
