@@ -3,7 +3,9 @@
 mod clone;
 mod diff;
 mod walk;
+mod watch;
 
 pub(crate) use clone::{clone_to_all, clone_tree, retake, retake_in_use};
 pub(crate) use diff::count_changes;
-pub(crate) use walk::{Entry, Kind, TICK, Tree, is_racy};
+pub(crate) use walk::{Entry, Glimpse, Kind, TICK, Tree, is_racy};
+pub(crate) use watch::{Listening, Watch};
