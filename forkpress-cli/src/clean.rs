@@ -1,4 +1,4 @@
-//! What a command leaves to be removed, removed by a process of its own: nobody waits for that.
+//! What a command leaves to be removed, and to be looked at once more, is left to a process of its own: nobody waits for that.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -40,6 +40,8 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     if site::server_of(&site)?.is_none() {
         server::report_deaths(&site);
     }
+    // The sooner it looks, the less has changed since for other reasons. What it can't see, it can't tell.
+    let _ = mutation::late::look(&site);
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(MutationError::Lock(_)) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),

@@ -20,6 +20,7 @@ mod engine;
 pub mod history;
 mod journal;
 pub mod keep;
+pub mod late;
 pub mod refusal;
 pub mod spare;
 mod staged;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{MutationError, spare};
+use super::{MutationError, late, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
@@ -16,7 +16,8 @@ use crate::site::Site;
 use crate::tree::{self, Glimpse, Listening, Tree, Watch};
 use crate::view;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::DATABASE_DIR;
+use forkpress_core::layout::{DATABASE_DIR, SiteLayout};
+use forkpress_core::name::BranchName;
 
 /// A branch's tree, taken to where nothing is served from. Removed when dropped, unless it was published.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Staged {
     folder: Folder,
     source: PathBuf,
     files: Files,
+    /// The site and the branch that the source is; none where nobody is to compare them later.
+    of: Option<(SiteLayout, BranchName)>,
     database: Snapshot,
 }
 
@@ -58,7 +61,8 @@ impl Staged {
         let is_whole = view::takes_whole_trees(view, &source.path)?;
         let watch = if is_whole { None } else { Watch::begin(&source.path) };
         let seen = if is_whole { None } else { spare::take(site, source, folder.path(), watch.as_ref())? };
-        Self::begin(view, &source.path, folder, seen, watch, deadline, progress)
+        let staged = Self::begin(view, &source.path, folder, seen, watch, deadline, progress)?;
+        Ok(Self { of: Some((site.layout.clone(), source.name.clone())), ..staged })
     }
 
     /// Does the same for a tree that is to be in another storage than the one it is taken from. `seen`: what the source
@@ -107,7 +111,7 @@ impl Staged {
             }
             None => Files::WholeTree,
         };
-        Ok(Self { folder, source: source.to_owned(), files, database })
+        Ok(Self { folder, source: source.to_owned(), files, of: None, database })
     }
 
     /// Where the tree is or will be.
@@ -140,6 +144,7 @@ impl Staged {
                 if let Some(news) = news.take() {
                     seen.update(news);
                 }
+                let moment = tree::now();
                 let named = watch.as_ref().map(|watch| watch.look(seen, &self.source)).transpose()?.flatten();
                 let (now, retaken) = if let Some(glimpse) = named {
                     let retaken = tree::retake(*view, &glimpse.before, &glimpse.after, &self.source, path)?;
@@ -161,6 +166,9 @@ impl Staged {
                 }
                 if let Some(watch) = watch.take() {
                     watch.end();
+                    if let Some((layout, source)) = &self.of {
+                        late::note(layout, self.folder.path(), source, moment);
+                    }
                 }
                 Ok(retaken)
             }

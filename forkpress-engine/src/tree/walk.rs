@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::watch::Watch;
 use crate::disk::{Attributes, DiskError, step};
+use crate::priority;
 use forkpress_core::layout::{DATABASE_DIR, DATABASE_FILE};
 
 /// The most that a time stamp may lag behind the clock: kernels stamp files with the time of their last tick.
@@ -379,7 +380,7 @@ pub(super) fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
@@ -395,6 +396,7 @@ fn walk_folder(
     known: &Tree,
     watch: Option<&Watch>,
 ) -> Result<Vec<Entry>, DiskError> {
+    priority::rest();
     // First of all: whatever is done to the folder later, is told.
     if let Some(watch) = watch {
         watch.add(folder, &path);

@@ -346,3 +346,89 @@ mod system {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::walk::tests::settled;
+    use super::*;
+
+    /// What is to be looked at, and what is to be looked through, in a small tree after some news; none where that is all.
+    fn doubts(news: &[(&str, News<'_>)]) -> Option<(Vec<String>, Vec<String>)> {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["a/b/file", "a-file", "c/file", "wp-content/database/.ht.sqlite"] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let mut told = Told::default();
+        news.iter().for_each(|(folder, news)| told.hear(Path::new(folder), *news));
+        let text = |paths: BTreeSet<PathBuf>| -> Vec<String> {
+            let is_of_each = |path: &PathBuf| {
+                path == Path::new("") || path == Path::new("wp-content") || path == Path::new(DATABASE_DIR)
+            };
+            paths.iter().filter(|path| !is_of_each(path)).map(|path| path.display().to_string()).collect()
+        };
+        let doubts = told.doubts(&settled(dir.path()))?;
+        assert!(doubts.paths.contains(Path::new("")) && doubts.through.contains(Path::new(DATABASE_DIR)), "always");
+        assert!(doubts.through.is_subset(&doubts.paths));
+        Some((text(doubts.paths), text(doubts.through)))
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_told_is_looked_at_with_its_folder_and_nothing_else() {
+        let name = OsStr::new;
+        let looks_at = |news: &[(&str, News<'_>)], paths: &[&str]| {
+            assert_eq!(doubts(news), Some((names(paths), vec![])), "{news:?}");
+        };
+        looks_at(&[], &[]);
+        looks_at(&[("", News::Changed(name("a-file")))], &["a-file"]);
+        looks_at(&[("a/b", News::Changed(name("file")))], &["a/b", "a/b/file"]);
+        looks_at(&[("", News::Changed(name("a")))], &["a"]);
+        looks_at(
+            &[("a/b", News::Went(name("file"))), ("c", News::Came(name("file")))],
+            &["a/b", "a/b/file", "c", "c/file"],
+        );
+        // What is made, written and removed again is new throughout.
+        let comes_and_goes = [News::Came(name("new")), News::Changed(name("new")), News::Went(name("new"))];
+        looks_at(&comes_and_goes.map(|news| ("c", news)), &["c", "c/new"]);
+    }
+
+    #[test]
+    fn a_folder_that_came_or_went_is_looked_through_and_not_at_what_is_in_it() {
+        let name = OsStr::new;
+        let inside = ("a/b", News::Changed(name("file")));
+        let (paths, through) = (names(&["a"]), names(&["a"]));
+        for news in [News::Went(name("a")), News::Came(name("a"))] {
+            assert_eq!(doubts(&[inside, ("", news)]), Some((paths.clone(), through.clone())), "{news:?}");
+        }
+        assert_eq!(doubts(&[inside, ("a", News::Parted)]), Some((paths, through)));
+        let one_in_the_other = [("", News::Went(name("a"))), ("a", News::Came(name("b")))];
+        assert_eq!(doubts(&one_in_the_other), Some((names(&["a"]), names(&["a"]))));
+    }
+
+    #[test]
+    fn a_folder_is_looked_through_where_a_name_is_told_that_it_does_not_have() {
+        let name = OsStr::new;
+        for news in [News::Changed(name("FILE")), News::Went(name("FILE"))] {
+            assert_eq!(doubts(&[("c", news)]), Some((names(&["c"]), names(&["c"]))), "{news:?}");
+            assert_eq!(doubts(&[("", news)]), None, "{news:?}");
+        }
+    }
+
+    #[test]
+    fn all_is_in_doubt_when_the_tree_itself_moved() {
+        assert_eq!(doubts(&[("", News::Parted)]), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_system_that_may_change_elsewhere_is_not_watched() {
+        assert!(Watch::begin(Path::new("/proc")).is_none());
+    }
+}

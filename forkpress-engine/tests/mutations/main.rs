@@ -303,6 +303,7 @@ const CHANGES: &[fn(&Path, &mut BeforeChanges)] = &[
     |main, _| fs::write(main.join("folder/inner/deep/written"), "new bytes").unwrap(),
     |_, before| std::io::Write::write_all(&mut before.open, b" and more").unwrap(),
     |main, _| fs::write(main.join("folder/inner/new"), "new").unwrap(),
+    |main, _| fs::write(database_of(main).with_file_name("notes"), "beside the database").unwrap(),
     |main, _| fs::remove_file(main.join("folder/inner/deep/removed")).unwrap(),
     |main, _| fs::rename(main.join("folder/inner/deep/renamed"), main.join("folder/renamed")).unwrap(),
     |main, _| fs::rename(main.join("folder/inner/deep/over"), main.join("folder/inner/deep/written")).unwrap(),
@@ -398,6 +399,128 @@ fn each_kind_of_change_after_a_spare_was_taken_is_in_the_branch(place: Place, _:
     assert_eq!(world.keep_spares(), (spares_of(view), 0));
     is_like_its_source_after(&world.site, CHANGES, "x");
     assert_eq!(world.spares(), 0);
+}
+
+#[test]
+fn each_kind_of_change_is_in_the_branch_where_no_watches_are_to_be_had() {
+    let can = Command::new("unshare").args(["--user", "--map-root-user", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this test may not make a user namespace");
+        return;
+    }
+    let world = World::new(Place::in_memory(), FileView::FileCopy, fill_for_changes);
+    Other::start_by(
+        Command::new("unshare").args(["--user", "--map-root-user"]),
+        "roles::creates_without_watches",
+        world.site.layout.work_dir(),
+    )
+    .wait();
+}
+
+/// A file that is written through a mapping that was open before: that is not told.
+fn write_through_a_mapping(place: Place, view: FileView) -> (World, String) {
+    let world = World::new(place, view, |main| {
+        fs::create_dir(main.join("folder")).unwrap();
+        ["mapped", "other"].iter().for_each(|file| fs::write(main.join("folder").join(file), "before").unwrap());
+    });
+    let main = world.path("main");
+    let file = fs::File::options().read(true).write(true).open(main.join("folder/mapped")).unwrap();
+    // SAFETY: nobody makes the file shorter.
+    let mut mapping = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    world::settle(&main);
+    let prepared = world.prepare_create("x");
+    mapping.copy_from_slice(b"after!");
+    fs::write(main.join("folder/other"), "after!").unwrap();
+    world::settle(&main);
+    prepared.publish(&mut patience()).unwrap();
+    assert_eq!(fs::read_to_string(main.join("folder/mapped")).unwrap(), "after!");
+    assert_eq!(fs::read_to_string(world.path("x").join("folder/other")).unwrap(), "after!");
+    let clone = fs::read_to_string(world.path("x").join("folder/mapped")).unwrap();
+    (world, clone)
+}
+
+#[test]
+fn what_is_written_through_a_mapping_is_not_told_and_found_after_the_publish() {
+    for (kind, view) in [(Kind::Ext4, FileView::FileCopy), (Kind::Xfs, FileView::Reflink)] {
+        let Some(place) = Place::of(kind) else { continue };
+        let (world, clone) = write_through_a_mapping(place, view);
+        assert_eq!(clone, "before", "a walk would have found it");
+        // What the branch, or its source, changes afterwards is its own.
+        fs::write(world.path("x").join("folder/other"), "x").unwrap();
+        fs::write(world.path("main").join("index.php"), "later").unwrap();
+        let look = || mutation::late::look(&world.site).unwrap();
+        assert_eq!(look(), [Path::new("folder/mapped")]);
+        let log = fs::read_to_string(world.site.layout.gc_log()).unwrap();
+        assert!(log.contains("'main'") && log.contains("'x'") && log.contains("\"folder/mapped\""), "{log}");
+        assert_eq!(look(), Vec::<PathBuf>::new(), "once");
+    }
+}
+
+#[test]
+fn a_branch_that_was_replaced_since_is_not_compared_with_its_source() {
+    let Some(place) = Place::of(Kind::Ext4) else { return };
+    let (world, _) = write_through_a_mapping(place, FileView::FileCopy);
+    world.delete("x").unwrap();
+    assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
+    let Some(place) = Place::of(Kind::Ext4) else { return };
+    let (world, _) = write_through_a_mapping(place, FileView::FileCopy);
+    world.create("y").unwrap();
+    world.reset("main", "y", true).unwrap();
+    assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_changed_after_the_clone_is_in_all_branches_that_are_created_together() {
+    struct Changes(PathBuf, std::sync::Once);
+    impl forkpress_engine::progress::Progress for Changes {
+        fn begin(&self, phase: &str, _: Option<u64>) {
+            if phase == "check database" {
+                self.1.call_once(|| {
+                    fs::write(self.0.join("folder/new"), "new").unwrap();
+                    fs::write(self.0.join("folder/changes"), "changed").unwrap();
+                    fs::remove_file(self.0.join("goes")).unwrap();
+                });
+            }
+        }
+        fn advance(&self, _: u64) {}
+        fn end(&self) {}
+    }
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        fs::create_dir(main.join("folder")).unwrap();
+        ["folder/changes", "goes", "stays"].iter().for_each(|file| fs::write(main.join(file), "before").unwrap());
+    });
+    let main = world.path("main");
+    let changes = Changes(main.clone(), std::sync::Once::new());
+    let names = ["a", "b", "c"].map(name);
+    let report = mutation::create_all(&world.site, &names, &BranchName::main(), &mut patience(), &changes).unwrap();
+    assert!(changes.1.is_completed());
+    for branch in ["a", "b", "c"] {
+        assert_eq!(files(&world.path(branch)), files(&main), "{branch}");
+    }
+    // Files and folders, the topmost and that of the database among them.
+    assert_eq!(report.entries, 8);
+}
+
+#[test]
+fn more_changes_than_the_system_tells_are_all_in_the_branch() {
+    let told: usize =
+        fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").map_or(0, |text| text.trim().parse().unwrap());
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        ["one", "other"].iter().for_each(|file| fs::write(main.join(file), "").unwrap());
+        fs::create_dir(main.join("folder")).unwrap();
+    });
+    let main = world.path("main");
+    world::settle(&main);
+    let prepared = world.prepare_create("x");
+    // By turns: of two changes of one file, one after the other, one is told.
+    for number in 0..=told {
+        let file = main.join(if number % 2 == 0 { "one" } else { "other" });
+        fs::write(file, number.to_string()).unwrap();
+    }
+    fs::write(main.join("folder/last"), "").unwrap();
+    prepared.publish(&mut patience()).unwrap();
+    assert_eq!(files(&world.path("x")), files(&main));
+    assert!(world.path("x").join("folder/last").exists());
 }
 
 fn what_grows_comes_and_goes_all_the_time_does_not_stop_a_branch(place: Place, _: Kind, view: FileView) {
@@ -997,6 +1120,17 @@ mod roles {
             if round % 10 == 0 {
                 tell("moved");
             }
+        }
+    }
+
+    #[test]
+    #[ignore = "a role that another test starts"]
+    fn creates_without_watches() {
+        // That of this process's user namespace.
+        fs::write("/proc/sys/user/max_inotify_instances", "0").unwrap();
+        let site = forkpress_engine::site::Site::open(&my_place()).unwrap();
+        for (number, change) in CHANGES.iter().enumerate() {
+            is_like_its_source_after(&site, &[*change], &format!("x{number}"));
         }
     }
 
