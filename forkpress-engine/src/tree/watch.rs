@@ -428,6 +428,31 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
+    fn what_could_not_be_cloned_while_the_tree_was_away_is_looked_at_though_nothing_is_told() {
+        use super::super::{clone_tree, retake};
+        use crate::config::FileView::FileCopy;
+        use crate::progress::Silent;
+
+        let dir = tempfile::tempdir().unwrap();
+        let (around, away, target) = (dir.path().join("around"), dir.path().join("away"), dir.path().join("target"));
+        let source = around.join("source");
+        fs::create_dir_all(source.join("folder")).unwrap();
+        fs::create_dir(&target).unwrap();
+        fs::write(source.join("folder/file"), "bytes").unwrap();
+        settled(&source);
+        let Some(watch) = Watch::begin(&source) else { return eprintln!("SKIPPED: no watch to be had") };
+        let mut seen = Tree::walk_with(&source, Some(&watch)).unwrap();
+        fs::rename(&around, &away).unwrap();
+        clone_tree(FileCopy, &mut seen, &source, &target, &Silent).unwrap();
+        fs::rename(&away, &around).unwrap();
+        let watch = watch.on(&seen).unwrap();
+        let glimpse = watch.look(&seen, &source).unwrap().expect("nothing was told");
+        retake(FileCopy, &glimpse.before, &glimpse.after, &source, &target).unwrap();
+        assert_eq!(fs::read_to_string(target.join("folder/file")).unwrap(), "bytes");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn a_file_system_that_may_change_elsewhere_is_not_watched() {
         assert!(Watch::begin(Path::new("/proc")).is_none());
     }
