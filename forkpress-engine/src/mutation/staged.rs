@@ -41,7 +41,7 @@ enum Files {
         /// What has changed in the source since that; none where it is walked for that.
         watch: Option<Watch>,
         /// What the clone has otherwise by now than was `seen`. It is put in there only when that holds nobody up.
-        news: Option<Glimpse>,
+        news: Option<Box<Glimpse>>,
     },
     /// All at once, database and all, within the publish.
     WholeTree,
@@ -142,13 +142,13 @@ impl Staged {
             Files::OneByOne { view, seen, watch, news } => {
                 let path = self.folder.path();
                 if let Some(news) = news.take() {
-                    seen.update(news);
+                    seen.update(*news);
                 }
                 let moment = tree::now();
                 let named = watch.as_ref().map(|watch| watch.look(seen, &self.source)).transpose()?.flatten();
                 let (now, retaken) = if let Some(glimpse) = named {
                     let retaken = tree::retake(*view, &glimpse.before, &glimpse.after, &self.source, path)?;
-                    (&news.insert(glimpse).after, retaken)
+                    (&news.insert(Box::new(glimpse)).after, retaken)
                 } else {
                     let now = seen.walk_again(&self.source)?;
                     let retaken = tree::retake(*view, seen, &now, &self.source, path)?;
@@ -189,7 +189,7 @@ impl Staged {
             return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
         };
         if let Some(news) = news.take() {
-            seen.update(news);
+            seen.update(*news);
         }
         for path in paths {
             view::create_tree_root(*view, path)?;
