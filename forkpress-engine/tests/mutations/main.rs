@@ -462,10 +462,19 @@ fn a_branch_that_was_replaced_since_is_not_compared_with_its_source() {
     let (world, _) = write_through_a_mapping(place, FileView::FileCopy);
     world.delete("x").unwrap();
     assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
-    let Some(place) = Place::of(Kind::Ext4) else { return };
-    let (world, _) = write_through_a_mapping(place, FileView::FileCopy);
-    world.create("y").unwrap();
-    world.reset("main", "y", true).unwrap();
+
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| fs::write(main.join("file"), "one").unwrap());
+    world.create("other").unwrap();
+    fs::write(world.path("other").join("file"), "other").unwrap();
+    let reset = world.reset("main", "other", true).unwrap().operation;
+    world::settle(&world.path("main"));
+    let prepared = world.prepare_create("x");
+    fs::write(world.path("main").join("index.php"), "changes").unwrap();
+    world::settle(&world.path("main"));
+    prepared.publish(&mut patience()).unwrap();
+    // A tree comes back in which nothing has changed for long.
+    world.undo(Some(reset.id)).unwrap();
+    assert_eq!(fs::read_to_string(world.path("main").join("file")).unwrap(), "one");
     assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
 }
 
