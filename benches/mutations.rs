@@ -16,7 +16,7 @@ use forkpress_engine::progress::Silent;
 
 mod common;
 
-use common::{make_site, median, run, timed};
+use common::{make_site, median, run, settle, timed};
 
 const ROUNDS: usize = 5;
 
@@ -54,14 +54,6 @@ fn main() {
             measure(&mount, &format!("{} {files} files", &mkfs[5..]), files, bytes);
             run(Command::new("umount").arg(&mount));
         }
-    }
-}
-
-/// Has the file system write down all that was done before, so that no row pays for the row before it: XFS writes for long after a
-/// `sync` what that has only put into its log.
-fn settle(root: &Path) {
-    for what in ["--freeze", "--unfreeze"] {
-        run(Command::new("fsfreeze").arg(what).arg(root));
     }
 }
 

@@ -54,6 +54,15 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
     site
 }
 
+/// Has the file system write down all that was done before, so that no row pays for the row before it: XFS writes for long after a
+/// `sync` what that has only put into its log.
+#[allow(dead_code, reason = "not every benchmark needs it")]
+pub fn settle(root: &Path) {
+    for what in ["--freeze", "--unfreeze"] {
+        run(Command::new("fsfreeze").arg(what).arg(root));
+    }
+}
+
 /// How long something takes.
 pub fn timed(action: impl FnOnce()) -> Duration {
     let since = Instant::now();

@@ -1,4 +1,5 @@
-//! Removes what a command left to be removed, in a process of its own: nobody waits for that.
+//! Removes what a command left to be removed, and looks at what it left to be looked at once more, in a process of its own:
+//! nobody waits for that.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -42,6 +43,8 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     if site::server_of(&site)?.is_none() {
         deaths::report(&site);
     }
+    // The sooner it looks, the less has changed since for other reasons. What it can't see, it can't tell.
+    let _ = mutation::late::look(&site);
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(MutationError::Lock(_)) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),

@@ -245,6 +245,12 @@ impl CowLayout {
         self.kept_tree(slot).join(name.as_str())
     }
 
+    /// A note for each branch whose clone is yet to be compared with its source.
+    #[must_use]
+    pub fn unchecked_dir(&self) -> PathBuf {
+        self.dir.join("unchecked")
+    }
+
     /// The log of operations, one file each.
     #[must_use]
     pub fn log_dir(&self) -> PathBuf {

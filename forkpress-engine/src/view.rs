@@ -70,11 +70,14 @@ fn is_all(source: &Path) -> io::Result<bool> {
     if subvolume::has_nested(source)? {
         return Ok(false);
     }
-    match std::fs::read("/proc/self/mountinfo") {
-        Ok(mounts) => Ok(!mount_points(&mounts).any(|mount| mount != source && mount.starts_with(source))),
-        // A container may hide it.
-        Err(_) => Ok(true),
-    }
+    // A container may hide it.
+    Ok(!has_mounts_inside(source).unwrap_or(false))
+}
+
+/// Whether file systems are mounted in the tree at `source`, as far as this can be told.
+pub(crate) fn has_mounts_inside(source: &Path) -> io::Result<bool> {
+    let mounts = std::fs::read("/proc/self/mountinfo")?;
+    Ok(mount_points(&mounts).any(|mount| mount != source && mount.starts_with(source)))
 }
 
 /// Where file systems are mounted, of `/proc/self/mountinfo`.

@@ -146,7 +146,7 @@ fn whys(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> Vec<Why> {
 }
 
 /// Appends lines to `gc.log`. Nothing is kept from being freed by a log that can't be written.
-fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
+pub(super) fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
     let (at, pid) = (forkpress_core::record::rfc3339(SystemTime::now()), std::process::id());
     let text: String = lines.into_iter().map(|line| format!("{at}  process {pid}  {line}\n")).collect();
     if text.is_empty() {

@@ -20,6 +20,7 @@ pub mod files;
 pub mod history;
 mod journal;
 pub mod keep;
+pub mod late;
 mod publish;
 mod recover;
 pub mod refusal;

@@ -20,7 +20,7 @@ use crate::branch::{self, Branch};
 use crate::disk::{self, DiskError};
 use crate::progress::Progress;
 use crate::site::Site;
-use crate::tree::{self, Tree};
+use crate::tree::{self, Tree, Watch};
 use crate::view;
 use forkpress_core::name::BranchName;
 
@@ -129,12 +129,14 @@ fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), MutationError> {
 }
 
 /// Takes a spare for a tree at `path` in staging, and gives the walk that this is a clone of; none where there is no spare
-/// that is worth it. The caller holds the mutation lock of the branch `name`.
+/// that is worth it. The watch, where there is one, is on the source from before that walk on. The caller holds the mutation
+/// lock of the branch `name`.
 pub(super) fn take(
     site: &Site,
     source: &Branch,
     name: &BranchName,
     path: &Path,
+    watch: Option<&Watch>,
 ) -> Result<Option<Tree>, MutationError> {
     if !source.name.is_main() {
         return Ok(None);
@@ -146,7 +148,7 @@ pub(super) fn take(
             renamed => renamed?,
         }
         let Some(walk) = read(taken.path())? else { continue };
-        let mut now = walk.walk_again(&source.path)?;
+        let mut now = walk.walk_again_with(&source.path, watch)?;
         if !is_near(&walk, &now) {
             continue;
         }

@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::scratch::Scratch;
-use super::{MutationError, spare};
+use super::{MutationError, late, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
 use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
-use crate::tree::{self, Tree};
+use crate::tree::{self, Glimpse, Listening, Tree, Watch};
 use crate::view;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::DATABASE_DIR;
+use forkpress_core::layout::{DATABASE_DIR, SiteLayout};
 use forkpress_core::name::BranchName;
 
 /// A branch's tree, taken to where nothing is served from. Removed when dropped, unless it was published.
@@ -26,6 +26,8 @@ pub(super) struct Staged {
     folder: Scratch,
     source: PathBuf,
     files: Files,
+    /// The site and the branch that the source is; none where nobody is to compare them later.
+    of: Option<(SiteLayout, BranchName)>,
     database: Snapshot,
     /// Whether requests of the source run while the tree is refreshed.
     beside: bool,
@@ -39,6 +41,10 @@ enum Files {
         view: FileView,
         /// What the source looked like when the clone became what it is.
         seen: Tree,
+        /// What has changed in the source since that; none where it is walked for that.
+        watch: Option<Watch>,
+        /// What the clone has otherwise by now than was `seen`. It is put in there only when that holds nobody up.
+        news: Option<Box<Glimpse>>,
     },
     /// All at once, database and all, within the publish.
     WholeTree,
@@ -58,9 +64,11 @@ impl Staged {
         let view = site.config.file_view;
         let folder = Scratch::new(site.layout.cow().staged_tree(name));
         let is_whole = view::takes_whole_trees(view, &source.path)?;
-        let seen = if is_whole { None } else { spare::take(site, source, name, folder.path())? };
-        let staged = Self::begin(view, &source.path, folder, seen, deadline, progress)?;
-        Ok(Self { beside, ..staged })
+        // Beside requests the last look is at all of the source, since that can't be had at one moment.
+        let watch = if is_whole || beside { None } else { Watch::begin(&source.path) };
+        let seen = if is_whole { None } else { spare::take(site, source, name, folder.path(), watch.as_ref())? };
+        let staged = Self::begin(view, &source.path, folder, seen, watch, deadline, progress)?;
+        Ok(Self { of: Some((site.layout.clone(), source.name.clone())), beside, ..staged })
     }
 
     /// Does the same for a tree that is to be in another storage than the one it is taken from. `seen`: what the source
@@ -73,31 +81,43 @@ impl Staged {
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
-        Self::begin(view, source, Scratch::new(path), seen, deadline, progress)
+        // What was seen by a process that is dead, was watched by nobody since.
+        let watch = if seen.is_none() { Watch::begin(source) } else { None };
+        Self::begin(view, source, Scratch::new(path), seen, watch, deadline, progress)
     }
 
-    /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it.
+    /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it, watched where there
+    /// is a watch.
     fn begin(
         view: FileView,
         source: &Path,
         folder: Scratch,
         seen: Option<Tree>,
+        watch: Option<Watch>,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, MutationError> {
-        let files = if let Some(seen) = seen {
-            Files::OneByOne { view, seen }
+        let listening = &Listening { watch: watch.as_ref(), progress };
+        let seen = if seen.is_some() {
+            seen
         } else if view::takes_whole_trees(view, source)? {
-            Files::WholeTree
+            None
         } else {
-            let mut seen = Tree::walk(source)?;
+            let mut seen = Tree::walk_with(source, watch.as_ref())?;
             view::create_tree_root(view, folder.path())?;
             disk::close_to_others(folder.path())?;
-            tree::clone_tree(view, &mut seen, source, folder.path(), progress)?;
-            Files::OneByOne { view, seen }
+            tree::clone_tree(view, &mut seen, source, folder.path(), listening)?;
+            Some(seen)
         };
-        let database = Snapshot::prepare(view, source, folder.path(), deadline, progress)?;
-        Ok(Self { folder, source: source.to_owned(), files, database, beside: false })
+        let database = Snapshot::prepare(view, source, folder.path(), deadline, listening)?;
+        let files = match seen {
+            Some(seen) => {
+                let watch = watch.and_then(|watch| watch.on(&seen));
+                Files::OneByOne { view, seen, watch, news: None }
+            }
+            None => Files::WholeTree,
+        };
+        Ok(Self { folder, source: source.to_owned(), files, of: None, database, beside: false })
     }
 
     /// Where the tree is or will be.
@@ -115,32 +135,50 @@ impl Staged {
 
     /// The files and folders of the tree; zero where they were not looked at.
     pub(super) fn entries(&self) -> u64 {
-        self.seen().map_or(0, |seen| seen.entries.len() as u64)
+        let Files::OneByOne { seen, news, .. } = &self.files else { return 0 };
+        let (less, more) = news.as_ref().map_or((0, 0), |news| (news.before.entries.len(), news.after.entries.len()));
+        (seen.entries.len() - less + more) as u64
     }
 
-    /// Makes the tree, durably, what the source is now, while no request of that runs, and says how many entries it took again
-    /// for that. Beside requests, what one of them changes just now may be left as it was. Waits for a foreign writer of the database for no longer than `timeout`. May be called again after an
-    /// error.
+    /// Makes the tree, durably, what the source is now, while no request of that runs, and says how many entries it took
+    /// again for that. Beside requests, a file that one of them writes just now may be taken half written. Waits for a
+    /// foreign writer of the database for no longer than `timeout`. May be called again after an error.
     pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, MutationError> {
         match &mut self.files {
-            Files::OneByOne { view, seen } => {
-                let mut now = seen.walk_again(&self.source)?;
+            Files::OneByOne { view, seen, watch, news } => {
                 let path = self.folder.path();
-                let retaken = if self.beside {
-                    tree::retake_in_use(*view, seen, &mut now, &self.source, path)?
+                if let Some(news) = news.take() {
+                    seen.update(*news);
+                }
+                let moment = tree::now();
+                let named = watch.as_ref().map(|watch| watch.look(seen, &self.source)).transpose()?.flatten();
+                let (now, retaken) = if let Some(glimpse) = named {
+                    let retaken = tree::retake(*view, &glimpse.before, &glimpse.after, &self.source, path)?;
+                    (&news.insert(Box::new(glimpse)).after, retaken)
+                } else if self.beside {
+                    let retaken = tree::retake_until_whole(*view, seen, &self.source, path)?;
+                    (&*seen, retaken)
                 } else {
-                    tree::retake(*view, seen, &now, &self.source, path)?
+                    let now = seen.walk_again(&self.source)?;
+                    let retaken = tree::retake(*view, seen, &now, &self.source, path)?;
+                    *seen = now;
+                    (&*seen, retaken)
                 };
-                *seen = now;
-                let Some(database_folder) = seen.get(Path::new(DATABASE_DIR)) else {
+                if let Some(database_folder) = now.get(Path::new(DATABASE_DIR)) {
+                    let path = path.join(DATABASE_DIR);
+                    disk::open_up(&path)?;
                     self.database.take(timeout)?;
-                    return Ok(retaken);
-                };
-                let path = path.join(DATABASE_DIR);
-                disk::open_up(&path)?;
-                self.database.take(timeout)?;
-                disk::set_attributes(&path, &database_folder.attributes)?;
-                disk::sync(&path)?;
+                    disk::set_attributes(&path, &database_folder.attributes)?;
+                    disk::sync(&path)?;
+                } else {
+                    self.database.take(timeout)?;
+                }
+                if let Some(watch) = watch.take() {
+                    watch.end();
+                    if let Some((layout, source)) = &self.of {
+                        late::note(layout, self.folder.path(), source, moment);
+                    }
+                }
                 Ok(retaken)
             }
             Files::WholeTree => {
@@ -154,11 +192,14 @@ impl Staged {
     }
 
     /// Makes clones of this tree, which is refreshed and in nobody's use, at other paths, durably.
-    pub(super) fn clone_to(&self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
+    pub(super) fn clone_to(&mut self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
         let own = self.folder.path();
-        let Files::OneByOne { view, seen } = &self.files else {
+        let Files::OneByOne { view, seen, news, .. } = &mut self.files else {
             return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
         };
+        if let Some(news) = news.take() {
+            seen.update(*news);
+        }
         for path in paths {
             view::create_tree_root(*view, path)?;
             disk::close_to_others(path)?;

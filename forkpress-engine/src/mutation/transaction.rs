@@ -186,7 +186,7 @@ pub(super) fn create_all<'site>(
     let record = cloned.record();
     let cow = site.layout.cow();
     let paths: Vec<_> = others.iter().map(|name| cow.staged_tree(name)).collect();
-    let staged = &cloned.staged;
+    let staged = &mut cloned.staged;
     let copies = begun.with_room(site, patience, || {
         let copies: Vec<_> = paths.iter().cloned().map(Scratch::new).collect();
         staged.clone_to(&paths, progress)?;

@@ -95,10 +95,35 @@ pub(crate) fn retake_in_use(
     after: &mut Tree,
     source: &Path,
     target: &Path,
-) -> Result<u64, DiskError> {
-    let (count, missed) = take_changes(view, before, after, source, Source::InUse(after), target)?;
+) -> Result<(), DiskError> {
+    let (_, missed) = take_changes(view, before, after, source, Source::InUse(after), target)?;
     after.forget(&missed);
-    Ok(count)
+    Ok(())
+}
+
+/// How often a tree in use is looked at again, until every folder of it was met where it was seen.
+const MOST_ROUNDS: usize = 100;
+
+/// Makes the clone in `target` of the tree `seen` one of the tree that the source is by now, durably, also while that is in
+/// use, and says how many entries it took for that.
+pub(crate) fn retake_until_whole(
+    view: FileView,
+    seen: &mut Tree,
+    source: &Path,
+    target: &Path,
+) -> Result<u64, DiskError> {
+    let mut taken = 0;
+    for _ in 0..MOST_ROUNDS {
+        let mut now = seen.walk_again(source)?;
+        let (count, missed) = take_changes(view, seen, &now, source, Source::InUse(&now), target)?;
+        taken += count;
+        now.forget(&missed);
+        *seen = now;
+        if missed.is_empty() {
+            return Ok(taken);
+        }
+    }
+    disk::step("clone", source, || Err(std::io::Error::other("its folders are moved all the time")))
 }
 
 /// Makes the clone in `target` of the tree walked `before` one of the tree walked `after`, which no request uses, durably, and
@@ -139,8 +164,9 @@ fn take_changes(
     if files.len() + folders.len() >= SYNC_ALL_FROM {
         disk::sync_file_system(target)?;
     } else {
-        files.iter().try_for_each(|entry| sync_if_there(&target.join(&entry.path)))?;
-        folders.iter().try_for_each(|entry| disk::sync(&target.join(&entry.path)))?;
+        // At once: the file system writes its log once for what is synced while it writes.
+        files.par_iter().try_for_each(|entry| sync_if_there(&target.join(&entry.path)))?;
+        folders.par_iter().try_for_each(|entry| disk::sync(&target.join(&entry.path)))?;
     }
     Ok(((changes.taken.len() + changes.removed.len()) as u64, missed))
 }

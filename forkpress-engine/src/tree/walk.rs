@@ -12,7 +12,9 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::watch::Watch;
 use crate::disk::{Attributes, DiskError, step};
+use crate::priority;
 use forkpress_core::layout::{DATABASE_DIR, DATABASE_FILE};
 
 /// The most that a time stamp may lag behind the clock: kernels stamp files with the time of their last tick.
@@ -30,7 +32,14 @@ pub(crate) struct Tree {
     /// By path, so that a folder comes before what is in it.
     pub(crate) entries: Vec<Entry>,
     /// When the walk began, since the epoch.
-    began: Duration,
+    pub(super) began: Duration,
+}
+
+/// Some of a tree: as it was, and as it is now.
+#[derive(Debug)]
+pub(crate) struct Glimpse {
+    pub(crate) before: Tree,
+    pub(crate) after: Tree,
 }
 
 /// One thing in a tree.
@@ -62,12 +71,14 @@ impl Tree {
     /// Every byte that an entry's file gets after its entry was noted shows as a change of the entry, unless the entry
     /// [was racy](Self::is_racy).
     pub(crate) fn walk(root: &Path) -> Result<Self, DiskError> {
+        Self::walk_with(root, None)
+    }
+
+    /// Does the same, and has each folder watched before it is looked at.
+    pub(crate) fn walk_with(root: &Path, watch: Option<&Watch>) -> Result<Self, DiskError> {
         let mut tree = Self { entries: Vec::new(), began: now() };
-        let folder = step("look at", root, || Ok(File::from(rustix::fs::open(root, FOLDER, Mode::empty())?)))?;
-        let top = step("look at", root, || Ok(rustix::fs::fstat(&folder)?))?;
-        let found = walk_folder(root, PathBuf::new(), &folder, &tree)?;
-        tree.entries.push(Entry::new(PathBuf::new(), Kind::Folder, &top));
-        tree.add(found);
+        let folder = open_top(root)?;
+        tree.add(walk_folder(root, PathBuf::new(), &folder, &tree, watch)?);
         Ok(tree)
     }
 
@@ -76,12 +87,25 @@ impl Tree {
     /// Takes about three quarters of its time where little has changed: what was seen then is looked at by its name, and the names in a
     /// folder are read again only where the folder has changed since, or may have changed without a trace.
     pub(crate) fn walk_again(&self, root: &Path) -> Result<Self, DiskError> {
+        self.walk_again_with(root, None)
+    }
+
+    /// Does the same, and has each folder watched before it is looked at.
+    pub(crate) fn walk_again_with(&self, root: &Path, watch: Option<&Watch>) -> Result<Self, DiskError> {
         let began = now();
-        let top = step("look at", root, || Ok(File::from(rustix::fs::open(root, FOLDER, Mode::empty())?)))?;
+        let top = open_top(root)?;
+        if let Some(watch) = watch {
+            // One after the other: what happens to a folder on its way here, the watch of the folder around it tells.
+            for entry in self.entries.iter().filter(|entry| entry.kind == Kind::Folder) {
+                if let Some(folder) = open_folder(root, &top, &entry.path)? {
+                    watch.add(&folder, &entry.path);
+                }
+            }
+        }
         let looks: Vec<Vec<Option<Entry>>> = self
             .entries
             .par_chunks(ENTRIES_PER_LOOK)
-            .map(|part| look_again(root, &top, part))
+            .map(|part| look_again(root, &top, part.iter().map(|entry| entry.path.as_path())))
             .collect::<Result<_, _>>()?;
 
         let is_folder = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.kind == Kind::Folder);
@@ -114,12 +138,103 @@ impl Tree {
         let found: Vec<Vec<Entry>> = folders
             .into_par_iter()
             .map(|path| match open_folder(root, &top, &path)? {
-                Some(folder) => walk_folder(root, path, &folder, &tree),
+                Some(folder) => walk_folder(root, path, &folder, &tree, watch),
                 None => Ok(Vec::new()),
             })
             .collect::<Result<_, _>>()?;
         tree.add(found.into_iter().flatten().collect());
         Ok(tree)
+    }
+
+    /// Looks again at some paths of the tree at `root`, and at all that is below those `through` which it is to look. Those are
+    /// among the paths, and no other is below one of them. None where another tree is there.
+    ///
+    /// What may have changed with them is looked at, too: the other names of a file that has got one, and what is in a
+    /// folder that has come.
+    pub(super) fn look(
+        &self,
+        root: &Path,
+        paths: &BTreeSet<PathBuf>,
+        through: &BTreeSet<PathBuf>,
+    ) -> Result<Option<Glimpse>, DiskError> {
+        let partial = |began| Self { entries: Vec::new(), began };
+        let mut glimpse = Glimpse { before: partial(self.began), after: partial(now()) };
+        let top = open_top(root)?;
+        self.look_at(root, &top, &paths.iter().map(PathBuf::as_path).collect::<Vec<_>>(), through, &mut glimpse)?;
+        let of_root = |tree: &Self| tree.get(Path::new("")).map(|entry| entry.device_and_inode);
+        if of_root(self) != of_root(&glimpse.after) {
+            return Ok(None);
+        }
+        let has_other_names =
+            |entry: &&Entry| entry.is_hard_link() && self.get(&entry.path).is_none_or(|old| old.links != entry.links);
+        let files: HashSet<_> =
+            glimpse.after.entries.iter().filter(has_other_names).map(|entry| entry.device_and_inode).collect();
+        if !files.is_empty() {
+            let names = self.entries.par_iter().filter(|entry| files.contains(&entry.device_and_inode));
+            let names = names.flat_map_iter(|entry| [Some(entry.path.as_path()), entry.path.parent()]);
+            let is_below_one = |path: &Path| path.ancestors().any(|folder| through.contains(folder));
+            let names: Vec<&Path> = names.flatten().filter(|path| !is_below_one(path)).collect();
+            self.look_at(root, &top, &names, &BTreeSet::new(), &mut glimpse)?;
+        }
+        Ok(Some(glimpse))
+    }
+
+    fn look_at(
+        &self,
+        root: &Path,
+        top: &File,
+        paths: &[&Path],
+        through: &BTreeSet<PathBuf>,
+        glimpse: &mut Glimpse,
+    ) -> Result<(), DiskError> {
+        let looks: Vec<Vec<Option<Entry>>> = paths
+            .par_chunks(ENTRIES_PER_LOOK)
+            .map(|part| look_again(root, top, part.iter().copied()))
+            .collect::<Result<_, _>>()?;
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for (path, now) in paths.iter().zip(looks.into_iter().flatten()) {
+            let old = self.get(path);
+            before.extend(old.cloned());
+            if through.contains(*path) {
+                before.extend_from_slice(self.below(path));
+            }
+            let Some(now) = now else { continue };
+            let has_come = old.is_none_or(|old| old.kind != Kind::Folder);
+            if now.kind == Kind::Folder
+                && (has_come || through.contains(*path))
+                && let Some(folder) = open_folder(root, top, path)?
+            {
+                after.append(&mut walk_folder(root, now.path, &folder, &glimpse.after, None)?);
+            } else {
+                after.push(now);
+            }
+        }
+        glimpse.before.add(before);
+        glimpse.after.add(after);
+        Ok(())
+    }
+
+    /// All that is below a folder.
+    fn below(&self, folder: &Path) -> &[Entry] {
+        let prefix = [bytes(folder), b"/"].concat();
+        let first = self.entries.partition_point(|entry| bytes(&entry.path) < &prefix[..]);
+        let count = self.entries[first..].partition_point(|entry| bytes(&entry.path).starts_with(&prefix));
+        &self.entries[first..first + count]
+    }
+
+    /// Makes this what a part of it was seen to be.
+    pub(crate) fn update(&mut self, part: Glimpse) {
+        let mut old = part.before.entries.iter().peekable();
+        // Both have the same order.
+        self.entries.retain(|entry| old.next_if(|old| old.path == entry.path).is_none());
+        self.add(part.after.entries);
+    }
+
+    /// The paths of what can't be told unchanged by what is told of its folder: a file may be written by another of its
+    /// names, and what was [forgotten](Self::forget) is to be taken again.
+    pub(super) fn untold(&self) -> impl Iterator<Item = &Path> {
+        let is_untold = |entry: &&Entry| entry.is_hard_link() || entry.changed == NEVER;
+        self.entries.iter().filter(is_untold).map(|entry| entry.path.as_path())
     }
 
     /// Adds what was found below folders that are there.
@@ -134,7 +249,6 @@ impl Tree {
 
     /// Makes what was seen in some folders, though not in folders in them, differ from whatever is seen there later.
     pub(crate) fn forget(&mut self, folders: &BTreeSet<PathBuf>) {
-        const NEVER: (i64, i64) = (i64::MIN, 0);
         if folders.is_empty() {
             return;
         }
@@ -221,6 +335,9 @@ impl Tree {
     }
 }
 
+/// A time at which nothing changes.
+const NEVER: (i64, i64) = (i64::MIN, 0);
+
 /// How a walk that is written down begins. Another layout gets another header.
 const HEADER: &[u8] = b"forkpress walk 1\n";
 
@@ -263,14 +380,30 @@ pub(super) fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// All that is below a folder, but for what is `known`.
-fn walk_folder(root: &Path, path: PathBuf, folder: &File, known: &Tree) -> Result<Vec<Entry>, DiskError> {
+fn open_top(root: &Path) -> Result<File, DiskError> {
+    step("look at", root, || Ok(File::from(rustix::fs::open(root, FOLDER, Mode::empty())?)))
+}
+
+/// A folder and all that is below it, but for what is `known`.
+fn walk_folder(
+    root: &Path,
+    path: PathBuf,
+    folder: &File,
+    known: &Tree,
+    watch: Option<&Watch>,
+) -> Result<Vec<Entry>, DiskError> {
+    priority::rest();
+    // First of all: whatever is done to the folder later, is told.
+    if let Some(watch) = watch {
+        watch.add(folder, &path);
+    }
+    let own = step("look at", &root.join(&path), || Ok(rustix::fs::fstat(folder)?))?;
     let is_database_folder = path == Path::new(DATABASE_DIR);
-    let (mut entries, mut folders) = (Vec::new(), Vec::new());
+    let (mut entries, mut folders) = (vec![Entry::new(path.clone(), Kind::Folder, &own)], Vec::new());
     let read = || -> io::Result<()> {
         for found in Dir::read_from(folder)? {
             let found = found?;
@@ -282,11 +415,9 @@ fn walk_folder(root: &Path, path: PathBuf, folder: &File, known: &Tree) -> Resul
             if known.get(&below).is_some() {
                 continue;
             }
-            if let Some(entry) = look_at(folder, name, below)? {
-                if entry.kind == Kind::Folder {
-                    folders.push(entry.path.clone());
-                }
-                entries.push(entry);
+            match look_at(folder, name, below)? {
+                Some(entry) if entry.kind == Kind::Folder => folders.push(entry.path),
+                entry => entries.extend(entry),
             }
         }
         Ok(())
@@ -297,7 +428,7 @@ fn walk_folder(root: &Path, path: PathBuf, folder: &File, known: &Tree) -> Resul
         .map(|below| {
             let name = below.file_name().unwrap_or_default();
             match open_folder(&root.join(&path), folder, Path::new(name))? {
-                Some(folder) => walk_folder(root, below, &folder, known),
+                Some(folder) => walk_folder(root, below, &folder, known, watch),
                 None => Ok(Vec::new()),
             }
         })
@@ -307,20 +438,24 @@ fn walk_folder(root: &Path, path: PathBuf, folder: &File, known: &Tree) -> Resul
 }
 
 /// Looks again at what was seen in an earlier walk, in its order; none for what has gone.
-fn look_again(root: &Path, top: &File, part: &[Entry]) -> Result<Vec<Option<Entry>>, DiskError> {
+fn look_again<'a>(
+    root: &Path,
+    top: &File,
+    paths: impl ExactSizeIterator<Item = &'a Path>,
+) -> Result<Vec<Option<Entry>>, DiskError> {
     // What is in a folder mostly follows on itself.
     let mut open: Option<(&Path, Option<File>)> = None;
-    let mut looks = Vec::with_capacity(part.len());
-    for entry in part {
+    let mut looks = Vec::with_capacity(paths.len());
+    for path in paths {
         // Only the tree's own folder has neither.
-        let parent = entry.path.parent().unwrap_or(Path::new(""));
-        let name = entry.path.file_name().unwrap_or(OsStr::new("."));
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let name = path.file_name().unwrap_or(OsStr::new("."));
         let folder = match &mut open {
             Some((path, folder)) if *path == parent => folder,
             other => &other.insert((parent, open_folder(root, top, parent)?)).1,
         };
-        let look = folder.as_ref().map_or(Ok(None), |folder| look_at(folder, name, entry.path.clone()));
-        looks.push(look.or_else(|error| step("look at", &root.join(&entry.path), || Err(error)))?);
+        let look = folder.as_ref().map_or(Ok(None), |folder| look_at(folder, name, path.to_owned()));
+        looks.push(look.or_else(|error| step("look at", &root.join(path), || Err(error)))?);
     }
     Ok(looks)
 }

@@ -39,6 +39,7 @@ macro_rules! conformance {
                 a_branch_and_its_source_are_isolated_both_ways
                 a_clone_keeps_everything_but_access_times
                 what_changes_while_a_branch_is_prepared_is_in_it
+                each_kind_of_change_after_the_clone_is_in_the_branch
                 what_grows_comes_and_goes_all_the_time_does_not_stop_a_branch
                 folders_that_requests_move_and_move_back_all_the_time_are_whole_in_a_branch
                 what_a_branch_holds_is_told_from_what_it_shares
@@ -61,6 +62,7 @@ macro_rules! conformance {
                 branches_created_together_are_undone_and_done_again_together
                 branches_are_created_all_or_none
                 a_branch_made_from_a_spare_is_like_its_source
+                each_kind_of_change_after_a_spare_was_taken_is_in_the_branch
                 a_spare_of_a_main_that_changed_much_is_not_used_and_goes
             );
         }
@@ -261,6 +263,274 @@ fn what_changes_while_a_branch_is_prepared_is_in_it(place: Place, _: Kind, view:
     assert_eq!(inode("one"), inode("two"));
     assert_eq!(inode("changes"), inode("another name"));
     assert_eq!(world.posts("x"), ["hello", "while preparing"]);
+}
+
+/// A tree to try changes on.
+fn fill_for_changes(main: &Path) {
+    for folder in ["folder/inner/deep", "moves", "returns/inner", "stands-in/inner", "goes/inner", "mode", "empty"] {
+        fs::create_dir_all(main.join(folder)).unwrap();
+    }
+    let files =
+        ["written", "appended", "removed", "renamed", "touched", "chmodded", "cut", "over", "one", "twin", "linked"];
+    for folder in ["", "folder/inner/deep", "moves", "returns/inner", "stands-in/inner", "goes/inner"] {
+        files.iter().for_each(|file| fs::write(main.join(folder).join(file), format!("{folder} {file}")).unwrap());
+    }
+    fs::hard_link(main.join("one"), main.join("folder/two")).unwrap();
+    symlink("written", main.join("folder/link")).unwrap();
+    symlink("folder", main.join("link-to-folder")).unwrap();
+}
+
+/// What there was before a change.
+struct BeforeChanges {
+    /// A file that is open.
+    open: fs::File,
+    /// Another name of the file `twin`, outside of the tree where it may have one.
+    twin: PathBuf,
+}
+
+impl BeforeChanges {
+    fn of(main: &Path) -> Self {
+        let outside = main.with_file_name("twin");
+        let is_outside = outside.exists() || fs::hard_link(main.join("twin"), &outside).is_ok();
+        Self {
+            open: fs::File::options().append(true).open(main.join("folder/inner/deep/appended")).unwrap(),
+            twin: if is_outside { outside } else { main.join("twin") },
+        }
+    }
+}
+
+/// Every kind of change of a file, a folder or a symlink.
+const CHANGES: &[fn(&Path, &mut BeforeChanges)] = &[
+    |main, _| fs::write(main.join("folder/inner/deep/written"), "new bytes").unwrap(),
+    |_, before| std::io::Write::write_all(&mut before.open, b" and more").unwrap(),
+    |main, _| fs::write(main.join("folder/inner/new"), "new").unwrap(),
+    |main, _| fs::write(database_of(main).with_file_name("notes"), "beside the database").unwrap(),
+    |main, _| fs::remove_file(main.join("folder/inner/deep/removed")).unwrap(),
+    |main, _| fs::rename(main.join("folder/inner/deep/renamed"), main.join("folder/renamed")).unwrap(),
+    |main, _| fs::rename(main.join("folder/inner/deep/over"), main.join("folder/inner/deep/written")).unwrap(),
+    |main, _| fs::rename(main.join("moves"), main.join("folder/moved")).unwrap(),
+    |main, _| fs::write(main.join("folder/moved/written"), "in a folder that has moved").unwrap(),
+    |main, _| {
+        // Away and back, and something in it changes meanwhile.
+        fs::rename(main.join("returns"), main.join("away")).unwrap();
+        fs::write(main.join("away/inner/written"), "while away").unwrap();
+        fs::remove_file(main.join("away/inner/removed")).unwrap();
+        fs::rename(main.join("away"), main.join("returns")).unwrap();
+        fs::write(main.join("returns/inner/new"), "back").unwrap();
+    },
+    |main, _| {
+        // Another folder in its place, for good, and as large.
+        fs::rename(main.join("stands-in"), main.join("folder/stood-in")).unwrap();
+        fs::create_dir_all(main.join("stands-in/inner")).unwrap();
+        fs::write(main.join("stands-in/inner/written"), "another").unwrap();
+    },
+    |main, _| fs::remove_dir_all(main.join("goes")).unwrap(),
+    |main, _| symlink("folder", main.join("goes")).unwrap(),
+    |main, _| fs::set_permissions(main.join("chmodded"), fs::Permissions::from_mode(0o640)).unwrap(),
+    |main, _| fs::set_permissions(main.join("mode"), fs::Permissions::from_mode(0o750)).unwrap(),
+    |main, _| {
+        let touched = fs::File::open(main.join("folder/inner/deep/touched")).unwrap();
+        touched.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)).unwrap();
+    },
+    |main, _| fs::File::options().write(true).open(main.join("cut")).unwrap().set_len(1).unwrap(),
+    |main, _| {
+        fs::remove_file(main.join("folder/link")).unwrap();
+        symlink("elsewhere", main.join("folder/link")).unwrap();
+    },
+    |main, _| fs::write(main.join("folder/two"), "through another of its names").unwrap(),
+    |_, before| fs::write(&before.twin, "through a name outside").unwrap(),
+    |main, _| fs::hard_link(main.join("linked"), main.join("folder/linked")).unwrap(),
+    |main, _| fs::write(main.join("folder/linked"), "through its new name").unwrap(),
+    |main, _| {
+        let deep = main.join("new/a/b/c/d");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("file"), "deep").unwrap();
+        symlink("file", deep.join("link")).unwrap();
+    },
+    |main, _| {
+        fs::write(main.join("new/comes-and-goes"), "").unwrap();
+        fs::remove_file(main.join("new/comes-and-goes")).unwrap();
+    },
+    |main, _| {
+        fs::remove_file(main.join("folder/inner/deep/cut")).unwrap();
+        fs::create_dir(main.join("folder/inner/deep/cut")).unwrap();
+        fs::write(main.join("folder/inner/deep/cut/file"), "a folder where a file was").unwrap();
+    },
+    |main, _| fs::remove_dir(main.join("empty")).unwrap(),
+    |main, _| fs::write(main.join("empty"), "a file where a folder was").unwrap(),
+    |main, _| fs::set_permissions(main, fs::Permissions::from_mode(0o755)).unwrap(),
+];
+
+/// Publishes what is prepared after some changes, and compares.
+fn is_like_its_source_after(
+    site: &forkpress_engine::site::Site,
+    changes: &[fn(&Path, &mut BeforeChanges)],
+    branch: &str,
+) {
+    let main = site.layout.branch(&BranchName::main());
+    let mut before = BeforeChanges::of(&main);
+    world::settle(&main);
+    let prepared =
+        mutation::prepare_create(site, &name(branch), &BranchName::main(), &mut patience(), &Silent).unwrap();
+    changes.iter().for_each(|change| change(&main, &mut before));
+    prepared.publish(&mut patience()).unwrap();
+    let x = site.layout.branch(&name(branch));
+    let (source, clone) = (describe(&main), describe(&x));
+    for (path, description) in &source {
+        assert_eq!(clone.get(path), Some(description), "{path:?}");
+    }
+    assert_eq!(source.len(), clone.len(), "{:?}", clone.keys().filter(|path| !source.contains_key(*path)));
+    let inodes =
+        |tree: &Path, names: [&str; 2]| names.map(|name| fs::metadata(tree.join(name)).map(|it| it.ino()).ok());
+    for names in [["one", "folder/two"], ["linked", "folder/linked"]] {
+        let ([one, other], [cloned, twin]) = (inodes(&main, names), inodes(&x, names));
+        assert_eq!(one == other, cloned == twin, "{names:?}");
+    }
+}
+
+fn each_kind_of_change_after_the_clone_is_in_the_branch(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, fill_for_changes);
+    for (number, change) in CHANGES.iter().enumerate() {
+        is_like_its_source_after(&world.site, &[*change], &format!("x{number}"));
+    }
+}
+
+fn each_kind_of_change_after_a_spare_was_taken_is_in_the_branch(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, fill_for_changes);
+    assert_eq!(world.keep_spares(), (spares_of(view), 0));
+    is_like_its_source_after(&world.site, CHANGES, "x");
+    assert_eq!(world.spares(), 0);
+}
+
+#[test]
+fn each_kind_of_change_is_in_the_branch_where_no_watches_are_to_be_had() {
+    let can = Command::new("unshare").args(["--user", "--map-root-user", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this test may not make a user namespace");
+        return;
+    }
+    let world = World::new(Place::in_memory(), FileView::FileCopy, fill_for_changes);
+    Other::start_by(
+        Command::new("unshare").args(["--user", "--map-root-user"]),
+        "roles::creates_without_watches",
+        world.site.layout.work_dir(),
+    )
+    .wait();
+}
+
+/// A file that is written through a mapping that was open before: that is not told.
+fn write_through_a_mapping(place: Place, view: FileView) -> (World, String) {
+    let world = World::new(place, view, |main| {
+        fs::create_dir(main.join("folder")).unwrap();
+        ["mapped", "other"].iter().for_each(|file| fs::write(main.join("folder").join(file), "before").unwrap());
+    });
+    let main = world.path("main");
+    let file = fs::File::options().read(true).write(true).open(main.join("folder/mapped")).unwrap();
+    // SAFETY: nobody makes the file shorter.
+    let mut mapping = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    world::settle(&main);
+    let prepared = world.prepare_create("x");
+    mapping.copy_from_slice(b"after!");
+    fs::write(main.join("folder/other"), "after!").unwrap();
+    world::settle(&main);
+    prepared.publish(&mut patience()).unwrap();
+    assert_eq!(fs::read_to_string(main.join("folder/mapped")).unwrap(), "after!");
+    assert_eq!(fs::read_to_string(world.path("x").join("folder/other")).unwrap(), "after!");
+    let clone = fs::read_to_string(world.path("x").join("folder/mapped")).unwrap();
+    (world, clone)
+}
+
+#[test]
+fn what_is_written_through_a_mapping_is_not_told_and_found_after_the_publish() {
+    for (kind, view) in [(Kind::Ext4, FileView::FileCopy), (Kind::Xfs, FileView::Reflink)] {
+        let Some(place) = Place::of(kind) else { continue };
+        let (world, clone) = write_through_a_mapping(place, view);
+        assert_eq!(clone, "before", "a walk would have found it");
+        // What the branch, or its source, changes afterwards is its own.
+        fs::write(world.path("x").join("folder/other"), "x").unwrap();
+        fs::write(world.path("main").join("index.php"), "later").unwrap();
+        let look = || mutation::late::look(&world.site).unwrap();
+        assert_eq!(look(), [Path::new("folder/mapped")]);
+        let log = fs::read_to_string(world.site.layout.gc_log()).unwrap();
+        assert!(log.contains("'main'") && log.contains("'x'") && log.contains("\"folder/mapped\""), "{log}");
+        assert_eq!(look(), Vec::<PathBuf>::new(), "once");
+    }
+}
+
+#[test]
+fn a_branch_that_was_replaced_since_is_not_compared_with_its_source() {
+    let Some(place) = Place::of(Kind::Ext4) else { return };
+    let (world, _) = write_through_a_mapping(place, FileView::FileCopy);
+    world.delete("x").unwrap();
+    assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
+
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| fs::write(main.join("file"), "one").unwrap());
+    world.create("other").unwrap();
+    fs::write(world.path("other").join("file"), "other").unwrap();
+    let reset = world.reset("main", "other", true).unwrap().operation;
+    world::settle(&world.path("main"));
+    let prepared = world.prepare_create("x");
+    fs::write(world.path("main").join("index.php"), "changes").unwrap();
+    world::settle(&world.path("main"));
+    prepared.publish(&mut patience()).unwrap();
+    // A tree comes back in which nothing has changed for long.
+    world.undo(Some(reset.id)).unwrap();
+    assert_eq!(fs::read_to_string(world.path("main").join("file")).unwrap(), "one");
+    assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn what_changed_after_the_clone_is_in_all_branches_that_are_created_together() {
+    struct Changes(PathBuf, std::sync::Once);
+    impl forkpress_engine::progress::Progress for Changes {
+        fn begin(&self, phase: &str, _: Option<u64>) {
+            if phase == "check database" {
+                self.1.call_once(|| {
+                    fs::write(self.0.join("folder/new"), "new").unwrap();
+                    fs::write(self.0.join("folder/changes"), "changed").unwrap();
+                    fs::remove_file(self.0.join("goes")).unwrap();
+                });
+            }
+        }
+        fn advance(&self, _: u64) {}
+        fn end(&self) {}
+    }
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        fs::create_dir(main.join("folder")).unwrap();
+        ["folder/changes", "goes", "stays"].iter().for_each(|file| fs::write(main.join(file), "before").unwrap());
+    });
+    let main = world.path("main");
+    let changes = Changes(main.clone(), std::sync::Once::new());
+    let names = ["a", "b", "c"].map(name);
+    let report = mutation::create_all(&world.site, &names, &BranchName::main(), &mut patience(), &changes).unwrap();
+    assert!(changes.1.is_completed());
+    for branch in ["a", "b", "c"] {
+        assert_eq!(files(&world.path(branch)), files(&main), "{branch}");
+    }
+    // Files and folders, the topmost and that of the database among them.
+    assert_eq!(report.entries, 8);
+}
+
+#[test]
+fn more_changes_than_the_system_tells_are_all_in_the_branch() {
+    let told: usize =
+        fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").map_or(0, |text| text.trim().parse().unwrap());
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        ["one", "other"].iter().for_each(|file| fs::write(main.join(file), "").unwrap());
+        fs::create_dir(main.join("folder")).unwrap();
+    });
+    let main = world.path("main");
+    world::settle(&main);
+    let prepared = world.prepare_create("x");
+    // By turns: of two changes of one file, one after the other, one is told.
+    for number in 0..=told {
+        let file = main.join(if number % 2 == 0 { "one" } else { "other" });
+        fs::write(file, number.to_string()).unwrap();
+    }
+    fs::write(main.join("folder/last"), "").unwrap();
+    prepared.publish(&mut patience()).unwrap();
+    assert_eq!(files(&world.path("x")), files(&main));
+    assert!(world.path("x").join("folder/last").exists());
 }
 
 fn what_grows_comes_and_goes_all_the_time_does_not_stop_a_branch(place: Place, _: Kind, view: FileView) {
@@ -860,6 +1130,17 @@ mod roles {
             if round % 10 == 0 {
                 tell("moved");
             }
+        }
+    }
+
+    #[test]
+    #[ignore = "a role that another test starts"]
+    fn creates_without_watches() {
+        // That of this process's user namespace.
+        fs::write("/proc/sys/user/max_inotify_instances", "0").unwrap();
+        let site = forkpress_engine::site::Site::open(&my_place()).unwrap();
+        for (number, change) in CHANGES.iter().enumerate() {
+            is_like_its_source_after(&site, &[*change], &format!("x{number}"));
         }
     }
 

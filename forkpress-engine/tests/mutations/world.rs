@@ -284,8 +284,13 @@ impl Other {
 
     /// The same as another user.
     pub fn start_as(user: u32, role: &str, place: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .uid(user)
+        Self::start_by(Command::new("env").uid(user), role, place)
+    }
+
+    /// The same by a program that becomes the one that its last arguments name.
+    pub fn start_by(program: &mut Command, role: &str, place: &Path) -> Self {
+        let mut child = program
+            .arg(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", role])
             .env(WHERE, place)
             .stdin(Stdio::piped())
