@@ -57,9 +57,9 @@ test(
 		$sample = $top();
 		same( array( 'at', 'url', 'generation', 'branches', 'requests', 'locks', 'operations' ), array_keys( $sample ), 'what there is' );
 		same( array(), $sample['requests'], 'requests' );
-		same( array( 'lifecycle.lock', 'mutation.lock', 'visit.lock', 'operations.gate', 'operations.lock' ), array_column( $sample['locks'], 'name' ), 'locks' );
-		same( array_fill( 0, 5, array() ), array_column( $sample['locks'], 'holders' ), 'holders' );
-		same( array_fill( 0, 5, array() ), array_column( $sample['locks'], 'waiters' ), 'waiters' );
+		same( array( 'lifecycle.lock', 'prepare.gate', 'prepare.lock', 'mutation.lock', 'visit.lock', 'operations.gate', 'operations.lock' ), array_column( $sample['locks'], 'name' ), 'locks' );
+		same( array_fill( 0, 7, array() ), array_column( $sample['locks'], 'holders' ), 'holders' );
+		same( array_fill( 0, 7, array() ), array_column( $sample['locks'], 'waiters' ), 'waiters' );
 		same( array( 'main', 'x' ), array_column( $sample['branches'], 'name' ), 'branches' );
 		same( 'http://' . $site->host( 'main' ) . '/', $sample['url'], 'the address' );
 		same( 'create x from main', $sample['operations'][0]['operation'], 'the newest operation' );
@@ -108,6 +108,7 @@ test(
 		$writer = array( $create->process->pid );
 		same( $writer, array_column( $lock( $sample, 'operations.gate' )['holders'], 'pid' ), 'who holds operations.gate' );
 		same( $writer, array_column( $lock( $sample, 'mutation.lock' )['holders'], 'pid' ), 'who holds mutation.lock' );
+		same( $writer, array_column( $lock( $sample, 'y.mutation' )['holders'], 'pid' ), 'who changes the branch y' );
 		same( $writer, array_column( $lock( $sample, 'operations.lock' )['waiters'], 'pid' ), 'who waits for operations.lock' );
 
 		$second = $site->command( array( 'branch', 'create', 'z' ) );

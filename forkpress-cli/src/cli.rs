@@ -250,6 +250,16 @@ impl Command {
 }
 
 #[derive(Debug, Args)]
+pub struct BesideArgs {
+    /// Do not wait for running requests of the branch to clone
+    ///
+    /// A file that such a request writes just then may be cloned half written, or without a row that comes later. The
+    /// database is whole all the same. 'forkpress log' says that it was so.
+    #[arg(long)]
+    pub beside: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct InitArgs {
     /// Password of the user 'admin' [default: FORKPRESS_ADMIN_PASSWORD, else a random one, printed once]
     #[arg(long, value_name = "PASSWORD", value_parser = parse_password)]
@@ -413,6 +423,7 @@ So with more than 20 branches it does so only with --bytes.
   forkpress branch create headline-2 headline-3 --from marketing
   forkpress branch create marketing --wait               and wait until its first page is ready
   forkpress branch create --count 10 --prefix agent      agent-1 to agent-10; later ones go on
+  forkpress branch create marketing --beside             also while a page of main runs for long
 
 Several branches are created all or not at all. 'forkpress undo' undoes them all.")]
     Create {
@@ -428,6 +439,8 @@ Several branches are created all or not at all. 'forkpress undo' undoes them all
         /// The branch to clone
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
+        #[command(flatten)]
+        beside: BesideArgs,
         #[command(flatten)]
         ready: ReadyArgs,
         #[command(flatten)]
@@ -446,6 +459,8 @@ Several branches are created all or not at all. 'forkpress undo' undoes them all
         /// The branch to clone
         #[arg(long, value_name = "BRANCH")]
         from: BranchName,
+        #[command(flatten)]
+        beside: BesideArgs,
         /// Allow a reset of main
         #[arg(long)]
         force: bool,

@@ -386,12 +386,12 @@ fn a_detach_waits_for_a_create_in(view: &str) {
     let create = ["branch", "create", "x", "--timeout", "300"];
     let create = sandbox.forkpress(&create).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = create.id();
-    site.status_until("a create at work", |status| status["mutation"]["holders"][0] == pid);
+    site.status_until("a create at work", |status| status["preparing"]["holders"][0] == pid);
     for arguments in [&["storage", "detach", "--timeout", "1"][..], &["storage", "detach", "--timeout", "1", "--force"]]
     {
         let said = sandbox.refused(arguments, 75);
-        let words = format!("mutation.lock is held by process {pid} (branch create x");
-        assert!(said.contains(&words), "{words}: {said}");
+        let words = format!("prepare.lock is held by process {pid} (");
+        assert!(said.contains(&words) && said.contains("branch create x"), "{words}: {said}");
         assert!(site.is_attached());
     }
     drop(writer);

@@ -6,13 +6,13 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch::{self, Branch};
-use forkpress_engine::mutation::{self, MutationError, Report};
+use forkpress_engine::mutation::{self, MutationError, Report, Source};
 use forkpress_engine::site::Site;
 use forkpress_engine::usage::{self, Usage};
 use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{BranchCommand, ReadyArgs, WaitArgs};
+use crate::cli::{BesideArgs, BranchCommand, ReadyArgs, WaitArgs};
 use crate::commands::doctor;
 use crate::failure::Failure;
 use crate::git::Checkout;
@@ -52,14 +52,14 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             Some(name) => show(site, &name, as_json),
             None => list(site, false, as_json),
         },
-        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, ready, wait } => {
+        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, beside, ready, wait } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));
             let (names, report) = number::make(
                 prefix,
                 *count,
                 || Ok(branch::names_taken(site)?),
-                |names| match mutation::create_all(site, names, from, &mut patience, &*progress) {
+                |names| match mutation::create_all(site, names, source(from, beside), &mut patience, &*progress) {
                     // Another command took a number meanwhile.
                     Err(MutationError::Exists { name }) => Ok(Err(name)),
                     created => Ok(Ok(created?)),
@@ -68,14 +68,16 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             doctor::branches::warn(site, &names[0]);
             tell_created(site, &names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
-        BranchCommand::Create { names, from, ready, wait, .. } => {
-            let report = mutation::create_all(site, names, from, &mut patience(wait), &*progress::shown(as_json))?;
+        BranchCommand::Create { names, from, beside, ready, wait, .. } => {
+            let (source, progress) = (source(from, beside), progress::shown(as_json));
+            let report = mutation::create_all(site, names, source, &mut patience(wait), &*progress)?;
             // What is true of one is true of all.
             doctor::branches::warn(site, &names[0]);
             tell_created(site, names, from, &report, as_json, || wait_for(site, ready, wait, &report))
         }
-        BranchCommand::Reset { name, from, force, ready, wait } => {
-            let report = mutation::reset(site, name, from, *force, &mut patience(wait), &*progress::shown(as_json))?;
+        BranchCommand::Reset { name, from, beside, force, ready, wait } => {
+            let (source, progress) = (source(from, beside), progress::shown(as_json));
+            let report = mutation::reset(site, name, source, *force, &mut patience(wait), &*progress)?;
             if as_json {
                 let what = json!({ "reset": name.as_str(), "from": from.as_str() });
                 return told(what, &report, &wait_for(site, ready, wait, &report)?);
@@ -92,6 +94,11 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             Ok(())
         }
     }
+}
+
+/// What a branch is made from.
+fn source<'a>(branch: &'a BranchName, beside: &BesideArgs) -> Source<'a> {
+    Source { branch, beside: beside.beside }
 }
 
 /// The branch whose folder, or whose checkout, the current folder lies in.

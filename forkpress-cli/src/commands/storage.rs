@@ -73,6 +73,7 @@ fn status(site: &Site, as_json: bool) -> Result<(), Failure> {
             "storage": site.layout.storage_root(),
             "branches": branches,
             "lock": lock(cow.operations_lock()),
+            "preparing": lock(cow.prepare_lock()),
             "mutation": lock(cow.mutation_lock()),
             "lifecycle": lock(cow.lifecycle_lock()),
             "leftovers": leftovers,
@@ -95,6 +96,7 @@ fn status(site: &Site, as_json: bool) -> Result<(), Failure> {
         None => output::line("branches:    unavailable while the image is detached")?,
     }
     output::line(format_args!("lock:        {}", lock(cow.operations_lock())))?;
+    output::line(format_args!("preparing:   {}", lock(cow.prepare_lock())))?;
     output::line(format_args!("mutation:    {}", lock(cow.mutation_lock())))?;
     output::line(format_args!("lifecycle:   {}", lock(cow.lifecycle_lock())))?;
     match leftovers.as_slice() {

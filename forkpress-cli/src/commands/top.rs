@@ -255,10 +255,11 @@ fn is_lock(word: &str) -> bool {
 
 /// The branch of which a file name is the gate or the lock.
 fn own_lock(name: &str) -> Option<BranchName> {
-    BranchName::parse(name.strip_suffix(".gate").or_else(|| name.strip_suffix(".lock"))?).ok()
+    let (name, kind) = name.rsplit_once('.')?;
+    if matches!(kind, "gate" | "lock" | "mutation") { BranchName::parse(name).ok() } else { None }
 }
 
-/// Gates and locks of the branches that requests are in, or that somebody waits for.
+/// The locks of the branches that requests or mutations are in, or that somebody waits for.
 fn own_locks<'a>(
     cow: &CowLayout,
     used: impl Iterator<Item = &'a str>,
@@ -266,10 +267,23 @@ fn own_locks<'a>(
 ) -> Vec<(String, PathBuf)> {
     let used = used.filter_map(|name| BranchName::parse(name).ok());
     let waited_for = waiting.filter(|(lock, _)| !LOCKS.contains(&&**lock)).filter_map(|(lock, _)| own_lock(lock));
-    let names: BTreeSet<_> = used.chain(waited_for).collect();
-    let both =
-        |name| [(format!("{name}.gate"), cow.branch_gate(&name)), (format!("{name}.lock"), cow.branch_lock(&name))];
-    names.into_iter().flat_map(both).collect()
+    let names: BTreeSet<_> = used.chain(waited_for).chain(prepared(cow)).collect();
+    let all = |name| {
+        [
+            (format!("{name}.mutation"), cow.branch_mutation_lock(&name)),
+            (format!("{name}.gate"), cow.branch_gate(&name)),
+            (format!("{name}.lock"), cow.branch_lock(&name)),
+        ]
+    };
+    names.into_iter().flat_map(all).collect()
+}
+
+/// The branches of which a mutation is being prepared or published: in their lock file it says so.
+fn prepared(cow: &CowLayout) -> Vec<BranchName> {
+    let files = std::fs::read_dir(cow.branch_locks_dir()).into_iter().flatten().flatten();
+    let is_held = |file: &std::fs::DirEntry| file.metadata().is_ok_and(|metadata| metadata.len() > 0);
+    let name = |file: std::fs::DirEntry| BranchName::parse(file.file_name().to_str()?.strip_suffix(".mutation")?).ok();
+    files.filter(is_held).filter_map(name).collect()
 }
 
 #[cfg(test)]
