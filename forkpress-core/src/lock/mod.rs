@@ -32,6 +32,7 @@ mod mutation;
 pub mod note;
 mod order;
 mod publish;
+mod request;
 mod shared;
 
 use std::io;
@@ -45,6 +46,7 @@ pub use holder::{Busy, Holder, holders};
 pub use loopback::LoopbackToken;
 pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Visit};
 pub use publish::Publish;
+pub use request::{KeptFiles, RequestLocks};
 pub use shared::{GateProbe, OperationsFiles, SharedOperations};
 
 /// Why a lock was not taken. Nothing is held then that was not held before.
