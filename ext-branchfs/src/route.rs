@@ -33,7 +33,7 @@ pub fn branchfs_route(
         Ok(target) => {
             let path = target.path.decoded();
             let method = method.as_deref().unwrap_or("GET");
-            request::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
+            lock::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
             answer.insert("branch", target.branch.as_str())?;
             answer.insert("path", bytes(&path))?;
         }
