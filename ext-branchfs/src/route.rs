@@ -1,5 +1,6 @@
 //! PHP's face of the routing: what a request asks for, and what answers it.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -11,11 +12,24 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::branchfs::SiteAddress;
 use forkpress_core::layout::CowLayout;
-use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script};
+use forkpress_core::route::{self, Branches, Conditions, Decision, Refusal, Response, Script, Target};
 
 use crate::{lock, request, site};
 
 type Array = ZBox<ZendHashTable>;
+
+thread_local! {
+    /// What was taken apart last, until it is used.
+    static PARSED: RefCell<Option<Parsed>> = const { RefCell::new(None) };
+}
+
+/// What a request asks for, and what it was taken from.
+struct Parsed {
+    host: Vec<u8>,
+    uri: Vec<u8>,
+    root_host: String,
+    target: Target,
+}
 
 /// Takes a request's `Host` header and its request target apart. Looks at no disk: call it before the lock is taken.
 ///
@@ -36,10 +50,20 @@ pub fn branchfs_route(
             lock::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
             answer.insert("branch", target.branch.as_str())?;
             answer.insert("path", bytes(&path))?;
+            PARSED.set(Some(Parsed { host: host.to_vec(), uri: uri.to_vec(), root_host, target }));
         }
         Err(refusal) => insert_refusal(&mut answer, &refusal)?,
     }
     Ok(answer)
+}
+
+/// Takes a request apart, unless [`branchfs_route`] has just done so.
+fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<Target, Refusal> {
+    let is_same = |parsed: &Parsed| parsed.host == host && parsed.uri == uri && parsed.root_host == root_host;
+    match PARSED.take().filter(is_same) {
+        Some(parsed) => Ok(parsed.target),
+        None => route::parse(host, uri, root_host),
+    }
 }
 
 /// Decides what answers a request. Looks at the disk: call it while the request has the lock.
@@ -66,7 +90,7 @@ pub fn branchfs_resolve(
     server: &ZendHashTable,
 ) -> PhpResult<Array> {
     let mut answer = ZendHashTable::new();
-    let target = match route::parse(&host, &uri, &root_host) {
+    let target = match parse(&host, &uri, &root_host) {
         Ok(target) => target,
         Err(refusal) => {
             insert_refusal(&mut answer, &refusal)?;
@@ -100,7 +124,7 @@ pub fn branchfs_resolve(
         Decision::Refuse(_) => {}
     }
     if request::settle(target.branch) {
-        site::serve(path(&branches_dir), cow, address(server, &host, root_host));
+        site::serve(path(&branches_dir), cow, address(server, target.port, root_host));
     }
     Ok(answer)
 }
@@ -147,11 +171,10 @@ fn insert_response(answer: &mut ZendHashTable, response: &Response) -> PhpResult
 }
 
 /// Where the site is, as this request has it.
-fn address(server: &ZendHashTable, host: &[u8], root_host: String) -> SiteAddress {
+fn address(server: &ZendHashTable, port: Option<String>, root_host: String) -> SiteAddress {
     let https = server.get("HTTPS").and_then(Zval::binary_slice).unwrap_or_default();
     let scheme = if https.is_empty() || https.eq_ignore_ascii_case(b"off") { "http" } else { "https" };
-    let port = host.iter().rposition(|&b| b == b':').and_then(|at| std::str::from_utf8(&host[at + 1..]).ok());
-    SiteAddress { scheme, root_host, port: port.map(str::to_owned) }
+    SiteAddress { scheme, root_host, port }
 }
 
 fn conditions(server: &ZendHashTable) -> Conditions<'_> {

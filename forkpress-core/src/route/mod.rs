@@ -28,6 +28,8 @@ pub struct Target {
     pub branch: BranchName,
     /// The path in the branch.
     pub path: TargetPath,
+    /// The port that the request names with the host.
+    pub port: Option<String>,
 }
 
 /// An answer that consists of a status and one line of text.
@@ -50,5 +52,6 @@ impl Refusal {
 /// # Errors
 /// 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no honest client sends.
 pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<Target, Refusal> {
-    Ok(Target { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
+    let (branch, port) = host::parse(host, root_host)?;
+    Ok(Target { branch, path: TargetPath::parse(uri)?, port: port.map(str::to_owned) })
 }
