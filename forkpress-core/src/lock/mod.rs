@@ -7,11 +7,11 @@
 //! 2. `mutation.lock`, exclusive: [`Mutation`]. One mutation prepares at a time. Requests never touch it.
 //! 3. `visit.lock`, exclusive: [`Visit`]. The server has it while it visits a branch to make it ready, for a second at most,
 //!    and a writer before it closes the gate, so that a visit never is what a writer at the gate waits for.
-//! 4. `operations.gate`: shared for the instant in which a request takes 5, exclusive for as long as a writer waits for
-//!    5 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
-//!    waiting exclusive one for ever.
+//! 4. `operations.gate`: exclusive for as long as a writer waits for 5 and has it, shared for the instant in which a command
+//!    takes 5, and a request that finds in 5 that a writer waits. It is what makes the writer's turn come: on its own, flock
+//!    lets new shared holders overtake a waiting exclusive one for ever.
 //! 5. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
-//!    ([`SharedOperations`]), exclusive while a mutation publishes widely ([`Publish`]).
+//!    ([`RequestLocks`]), exclusive while a mutation publishes widely ([`Publish`]).
 //! 6. `locks/NAME.gate` and 7. `locks/NAME.lock`, the same two for one branch ([`SharedBranch`]): a mutation that publishes
 //!    beside requests of other branches has `operations.lock` shared, and these exclusively. Who needs those of several
 //!    branches at once never keeps one while it waits for another.
