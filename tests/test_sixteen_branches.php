@@ -43,7 +43,6 @@ const ENDS  = '<?php echo basename( __DIR__ ), " ends";';
 const LONG = '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } unlink( __DIR__ . "/runs" ); unlink( __DIR__ . "/go" ); echo "done";';
 
 $site = new Site();
-$site->serve( 16 );
 // What a branch has otherwise is not what this is about, and takes long to clone.
 foreach ( array( 'wp-admin', 'wp-includes', 'wp-content/themes' ) as $folder ) {
 	remove( "$site->dir/main/$folder" );
@@ -51,6 +50,7 @@ foreach ( array( 'wp-admin', 'wp-includes', 'wp-content/themes' ) as $folder ) {
 foreach ( array( 'index.php' => '<?php echo "front";', 'wp-cron.php' => '<?php', 'whole.php' => WHOLE, 'end.php' => ENDS, 'long.php' => LONG ) as $file => $code ) {
 	put( "$site->dir/main/$file", $code );
 }
+$site->serve( 16 );
 $names = array_map( static fn ( $number ) => "b$number", range( 1, 16 ) );
 $site->done( 'branch', 'create', ...$names );
 
