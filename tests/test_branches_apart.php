@@ -185,6 +185,16 @@ test(
 		$cow     = "$site->dir/.forkpress/cow";
 		$waits   = static fn (): bool => '!' === ( file_get_contents( "$cow/operations.lock" )[10] ?? '' ) && '' !== file_get_contents( "$cow/locks/b.gate" );
 		$queued  = static fn (): bool => array() !== preg_grep( '~^waiting .* GET b /plain\.php~', array_map( static fn ( $note ) => (string) @file_get_contents( $note ), glob( "$cow/requests/*" ) ) );
+		// Each process of the server has served the branch, and so has its lock files open: none of them asks at a gate by itself.
+		put( "$site->dir/b/meet.php", '<?php touch( __DIR__ . "/meets-" . getmypid() ); while ( count( glob( __DIR__ . "/meets-*" ) ) < 4 ) { usleep( 2000 ); } echo "met";' );
+		$meetings = array();
+		foreach ( range( 1, 4 ) as $number ) {
+			$meetings[] = $site->open( '/meet.php', array( 'Host' => $site->host( 'b' ) ) );
+			eventually( static fn () => count( glob( "$site->dir/b/meets-*" ) ) === $number, "$number processes serve the branch" );
+		}
+		foreach ( $meetings as $meeting ) {
+			same( 'met', Response::read( $meeting )->body, 'a process of the server' );
+		}
 		$finish  = $begin( 'a' );
 		$settled = 0;
 		// A writer lets requests pass after two seconds, and leaves its gate open for a request that has run for as long. A round that is

@@ -618,6 +618,26 @@ fn a_narrow_writer_is_not_overtaken() {
 }
 
 #[test]
+fn a_request_that_only_sends_bytes_sees_a_narrow_writer_of_its_branch_and_of_no_other() {
+    let ground = Ground::new();
+    let (mut elsewhere, mut writer) = (ground.peer(), ground.peer());
+    assert_eq!(elsewhere.ask("in a 0"), "ok");
+    let mut kept = KeptFiles::open(&ground.cow).unwrap();
+    let name = "b".parse().unwrap();
+    BranchFiles::open(&ground.cow, &name).unwrap();
+    let note = CommandNote::program(&ground.cow, &name, "sender").unwrap();
+    let (sending, _) = RequestLocks::lock(&mut kept, Some(&name), Deadline::NOW, None).unwrap();
+    note.serve();
+    writer.tell("publish-to b 60 60");
+    until_a_writer_waits_at(&ground, "b");
+    assert!(sending.probe().unwrap().writer_waits().unwrap());
+    let of_a = BranchFiles::open(&ground.cow, &"a".parse().unwrap()).unwrap();
+    assert!(!GateProbe::open(&ground.cow).unwrap().and_of(&of_a).unwrap().writer_waits().unwrap());
+    assert!(sending.release());
+    assert_eq!(writer.hear_outcome(), "ok");
+}
+
+#[test]
 fn a_plain_flock_is_waited_for_also_beside_requests_of_other_branches() {
     let ground = Ground::new();
     let (mut elsewhere, mut writer) = (ground.peer(), ground.peer());
