@@ -40,9 +40,10 @@ at_end( static fn () => is_dir( $site ) && forkpress( $site, 'stop', '--force' )
 forkpress( $site, 'serve', '--workers', '5' );
 forkpress( $site, 'branch', 'create', 'a', '--wait' );
 forkpress( $site, 'branch', 'create', 'b', '--wait' );
+forkpress( $site, 'branch', 'create', 'c', '--wait' );
 
 /**
- * Changes branches, one mutation after the other, beside a client of `main` and one of `b`, for some seconds.
+ * Deletes a branch and takes that back, over and over, beside a client of `main` and one of `c`, for some seconds.
  *
  * @param int      $seconds For how long.
  * @param callable $let_go  Called when that is over, or earlier, once a mutation has waited for as long.
@@ -51,7 +52,7 @@ forkpress( $site, 'branch', 'create', 'b', '--wait' );
  */
 $measure = static function ( int $seconds, callable $let_go ) use ( $site, $port ): array {
 	$clients = array();
-	foreach ( array( 'wp.localhost', 'b.wp.localhost' ) as $host ) {
+	foreach ( array( 'wp.localhost', 'c.wp.localhost' ) as $host ) {
 		$clients[] = new Process( array( PHP_BINARY, __FILE__, 'client', (string) $port, $host ), array( array( 'pipe', 'r' ), array( 'pipe', 'w' ), STDERR ) );
 	}
 	$times = array();
@@ -66,11 +67,8 @@ $measure = static function ( int $seconds, callable $let_go ) use ( $site, $port
 	}
 	while ( hrtime( true ) < $until ) {
 		foreach ( array(
-			'create' => array( 'branch', 'create', 'x', '--from', 'b' ),
-			'reset'  => array( 'branch', 'reset', 'x', '--from', 'main' ),
-			'delete' => array( 'branch', 'delete', 'x' ),
+			'delete' => array( 'branch', 'delete', 'b' ),
 			'undo'   => array( 'undo' ),
-			'purge'  => array( 'branch', 'delete', 'x', '--purge' ),
 		) as $kind => $command ) {
 			$times[ $kind ][] = forkpress( $site, ...$command, ...array( '--timeout', '120' ) )[0];
 			++$count;
