@@ -251,18 +251,19 @@ function free_port(): int {
 }
 
 /**
- * Asks a server for a page of `main` over a connection of its own; returns how long it took until the connection's end, in
- * milliseconds, and the page.
+ * Asks a server for a page over a connection of its own; returns how long it took until the connection's end, in milliseconds, and
+ * the page.
  *
  * @param int    $port The server's.
  * @param string $path The page.
+ * @param string $host The branch's, without the port.
  * @return array{float, string}
  */
-function page( int $port, string $path = '/' ): array {
+function page( int $port, string $path = '/', string $host = 'wp.localhost' ): array {
 	$begin      = hrtime( true );
 	$connection = stream_socket_client( "tcp://127.0.0.1:$port", $code, $message, 60 );
 	stream_set_timeout( $connection, 60 );
-	fwrite( $connection, "GET $path HTTP/1.1\r\nHost: wp.localhost:$port\r\nConnection: close\r\n\r\n" );
+	fwrite( $connection, "GET $path HTTP/1.1\r\nHost: $host:$port\r\nConnection: close\r\n\r\n" );
 	$answer = stream_get_contents( $connection );
 	$time   = ( hrtime( true ) - $begin ) / 1e6;
 	fclose( $connection );

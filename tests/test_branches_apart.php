@@ -48,7 +48,7 @@ $begin = function ( string $name, string $query = '' ) use ( $site ): callable {
 	$connection = $site->open( "/long.php?$query", array( 'Host' => $site->host( $name ) ) );
 	eventually( static fn () => file_exists( "$site->dir/$name/runs" ), 'the request runs' );
 	return function () use ( $site, $name, $connection ): string {
-		touch( "$site->dir/$name/go" );
+		put( "$site->dir/$name/go", '' );
 		return Response::read( $connection )->body;
 	};
 };
@@ -83,7 +83,10 @@ test(
 		same( 'pushed', $site->request( '/pushed.php' )->body, 'what was pushed to main' );
 		same( 'a', $page( 'a' ), 'a page of the branch itself' );
 
-		$own = $site->run( 'branch', 'delete', 'a', '--timeout', '0' );
+		do {
+			$own = $site->run( 'branch', 'delete', 'a', '--timeout', '0' );
+			// The server may be warming what was just made.
+		} while ( str_contains( $own->errors, 'visit.lock is held' ) );
 		same( 75, $own->status, "{$own->text()}: its own branch waits for it" );
 		holds( 1 === preg_match( '~a\.lock is held by process (\d+) \(serving GET a /long\.php\) for ~', $own->errors, $match ), "it says for whom: $own->errors" );
 		holds( str_contains( $own->errors, "'kill $match[1]'" ), "and how to end it: $own->errors" );
@@ -132,6 +135,100 @@ test(
 		same( 75, $busy->status, "{$busy->text()}: exit status" );
 		fclose( $flock );
 		$site->done( 'branch', 'reset', 'b', '--from', 'main', '--timeout', '30' );
+		same( 'done', $finish(), 'what the long request said' );
+	}
+);
+
+test(
+	'beside a program that runs in a branch the others are created, reset and deleted, and its own waits',
+	function () use ( $site, $page ) {
+		$wait    = 'touch runs; while ! [ -e go ]; do sleep 0.01; done; rm runs go';
+		$program = $site->command( array( 'exec', 'a', '--', 'sh', '-c', "cd '$site->dir/a' && $wait" ) );
+		eventually( static fn () => file_exists( "$site->dir/a/runs" ), 'the program runs' );
+		foreach ( array(
+			array( 'branch', 'create', 'beside', '--from', 'b' ),
+			array( 'branch', 'reset', 'b', '--from', 'main' ),
+			array( 'branch', 'delete', 'beside' ),
+		) as $command ) {
+			$site->done( ...$command, ...array( '--timeout', '30' ) );
+			same( 'b', substr( $page( 'b' ), -1 ), implode( ' ', $command ) . ': a page of another branch' );
+		}
+		$own = $site->run( 'branch', 'reset', 'a', '--from', 'b', '--timeout', '0' );
+		same( 75, $own->status, "{$own->text()}: its own branch waits for it" );
+		put( "$site->dir/a/go", '' );
+		same( 0, $program->outcome()->status, 'how the program ended' );
+	}
+);
+
+test(
+	'a client that downloads slowly from a branch holds up none of its mutations beside a request of another one, and gets the whole file',
+	function () use ( $site, $begin ) {
+		$bytes = random_bytes( 32 << 20 );
+		put( "$site->dir/b/big.bin", $bytes );
+		$finish   = $begin( 'a' );
+		$download = $site->open( '/big.bin', array( 'Host' => $site->host( 'b' ) ) );
+		$start    = fread( $download, 8192 );
+		holds( '' !== $start, 'the file begins' );
+		// The client has read 8 KiB, and reads no more until the mutations are done.
+		$site->done( 'branch', 'reset', 'b', '--from', 'main', '--timeout', '30' );
+		same( 404, $site->request( '/big.bin', array( 'Host' => $site->host( 'b' ) ) )->status, 'the file in the new branch' );
+		$response = Response::parse( $start . stream_get_contents( $download ) );
+		same( 200, $response->status, 'status' );
+		holds( $bytes === $response->body, 'the whole old file arrived' );
+		same( 'done', $finish(), 'what the long request said' );
+	}
+);
+
+test(
+	'a writer that waits for a request of its branch is overtaken by no other one, beside a long request of another branch',
+	function () use ( $site, $begin ) {
+		$cow     = "$site->dir/.forkpress/cow";
+		$waits   = static fn (): bool => '!' === ( file_get_contents( "$cow/operations.lock" )[10] ?? '' ) && '' !== file_get_contents( "$cow/locks/b.gate" );
+		$queued  = static fn (): bool => array() !== preg_grep( '~^waiting .* GET b /plain\.php~', array_map( static fn ( $note ) => (string) @file_get_contents( $note ), glob( "$cow/requests/*" ) ) );
+		// Each process of the server has served the branch, and so has its lock files open: none of them asks at a gate by itself.
+		put( "$site->dir/b/meet.php", '<?php touch( __DIR__ . "/meets-" . getmypid() ); while ( count( glob( __DIR__ . "/meets-*" ) ) < 4 ) { usleep( 2000 ); } echo "met";' );
+		$meetings = array();
+		foreach ( range( 1, 4 ) as $number ) {
+			$meetings[] = $site->open( '/meet.php', array( 'Host' => $site->host( 'b' ) ) );
+			eventually( static fn () => count( glob( "$site->dir/b/meets-*" ) ) === $number, "$number processes serve the branch" );
+		}
+		foreach ( $meetings as $meeting ) {
+			same( 'met', Response::read( $meeting )->body, 'a process of the server' );
+		}
+		$finish  = $begin( 'a' );
+		$settled = 0;
+		// A writer lets requests pass after two seconds, and leaves its gate open for a request that has run for as long. A round that is
+		// slower than that has shown nothing.
+		for ( $round = 1; $round <= 20 && $settled < 3; $round++ ) {
+			$running = $begin( 'b' );
+			$begun   = hrtime( true );
+			$delete  = $site->command( array( 'branch', 'delete', 'b', '--timeout', '60' ) );
+			eventually( static fn () => $waits() || hrtime( true ) - $begun > 3e9, 'the writer waits' );
+			$gate = $waits() ? file_get_contents( "$cow/locks/b.gate" ) : '';
+			$late = $site->open( '/plain.php', array( 'Host' => $site->host( 'b' ) ) );
+			stream_set_blocking( $late, false );
+			$said = '';
+			eventually(
+				static function () use ( $late, $queued, &$said ): bool {
+					$said .= stream_get_contents( $late );
+					return $queued() || feof( $late );
+				},
+				'the late request waits, or is answered'
+			);
+			$is_closed = '' !== $gate && $waits() && file_get_contents( "$cow/locks/b.gate" ) === $gate;
+			same( 'done', $running(), 'what the running request said' );
+			$outcome = $delete->outcome();
+			same( 0, $outcome->status, "{$outcome->text()}: exit status" );
+			stream_set_blocking( $late, true );
+			$status = Response::parse( $said . stream_get_contents( $late ) )->status;
+			if ( $is_closed ) {
+				same( 404, $status, 'the late request is answered after the branch was deleted: status' );
+				++$settled;
+			}
+			$site->done( 'undo', '--timeout', '60' );
+		}
+		same( 3, $settled, 'rounds in which the gate stayed closed' );
+		same( ' ', file_get_contents( "$cow/operations.lock" )[10], 'nobody waits any longer' );
 		same( 'done', $finish(), 'what the long request said' );
 	}
 );

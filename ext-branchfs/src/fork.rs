@@ -4,12 +4,9 @@
 //! So the child closes its copies at once, without unlocking. A worker that PHP's built-in server forks asks to die
 //! with its master. Otherwise a killed master leaves its workers behind.
 
-use std::ffi::CStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ext_php_rs::zend::SapiModule;
-
-use crate::{FAILURE, SUCCESS, guard, lock, request, warm};
+use crate::{FAILURE, SUCCESS, guard, lock, request, sapi, visitors, warm};
 
 static PARENT: AtomicU32 = AtomicU32::new(0);
 
@@ -39,28 +36,13 @@ unsafe extern "C" fn before() {
 unsafe extern "C" fn in_child() {
     guard(|| {
         lock::forget_process();
-        request::leave_to_parent();
-        if !request::is_running() && is_builtin_server() {
+        visitors::leave_to_parent();
+        if !request::is_running() && sapi::is_builtin_server() {
             die_with_parent();
             warm::enter_worker();
         }
         SUCCESS
     });
-}
-
-fn is_builtin_server() -> bool {
-    is_sapi(c"cli-server")
-}
-
-/// Whether PHP runs a script from the command line.
-pub fn is_command_line() -> bool {
-    is_sapi(c"cli")
-}
-
-fn is_sapi(sapi: &CStr) -> bool {
-    let name = SapiModule::get().name;
-    // SAFETY: a SAPI's name is null or a C string that lives as long as the process.
-    !name.is_null() && unsafe { CStr::from_ptr(name) } == sapi
 }
 
 #[cfg(target_os = "linux")]

@@ -24,10 +24,13 @@ mod pacer;
 mod php;
 mod request;
 mod route;
+mod sapi;
 mod search;
+mod shared_number;
 mod shim;
 mod site;
 mod stream;
+mod visitors;
 mod warm;
 mod watcher;
 
@@ -61,6 +64,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
         for install in [
             request::startup,
             freshness::startup,
+            visitors::startup,
             fork::install_handlers,
             stream::install,
             overridden::install,
@@ -87,6 +91,11 @@ extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
 extern "C" fn request_startup(_kind: i32, _module_number: i32) -> i32 {
     guard(|| {
         request::begin();
+        if warm::is_warmer() {
+            pacer::begin();
+        } else {
+            visitors::begin();
+        }
         SUCCESS
     })
 }
@@ -103,7 +112,9 @@ unsafe extern "C" fn post_deactivate() -> i32 {
         answer::end_of_request();
         stream::end_of_request();
         site::end_of_request();
-        lock::release();
+        lock::end_of_request();
+        visitors::end();
+        pacer::end();
         request::end();
         SUCCESS
     })

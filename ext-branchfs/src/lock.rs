@@ -1,10 +1,10 @@
-//! The operations lock of the current request.
+//! The locks of the current request.
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ext_php_rs::binary_slice::BinarySlice;
@@ -15,20 +15,16 @@ use ext_php_rs::types::ZendHashTable;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{CowLayout, SiteLayout};
 use forkpress_core::lock::note::State;
-use forkpress_core::lock::{
-    BranchFiles, GateProbe, Generation, LockError, LoopbackToken, OperationsFiles, SharedBranch, SharedOperations,
-};
+use forkpress_core::lock::{GateProbe, Generation, KeptFiles, LockError, LoopbackToken, RequestLocks};
 use forkpress_core::name::BranchName;
 
 use crate::note::Note;
 use crate::watcher::Watcher;
-use crate::{exception, freshness, request, shim};
-
-/// The lock files of how many branches a process keeps open.
-const MOST_BRANCHES: usize = 16;
+use crate::{exception, shim};
 
 thread_local! {
-    static PROCESS: RefCell<Process> = const { RefCell::new(Process { site: None, lock: None, watcher: None, times: 0 }) };
+    static PROCESS: RefCell<Process> =
+        const { RefCell::new(Process { site: None, lock: None, watcher: None, times: 0, description: None }) };
 }
 
 /// What this process keeps from request to request, and the lock of the one it is in.
@@ -38,55 +34,20 @@ struct Process {
     watcher: Option<Watcher>,
     /// How often this process took a lock.
     times: u64,
+    /// What the request asks for, as far as somebody said so.
+    description: Option<String>,
 }
 
 /// The site that this process served last: the next request is most likely for it too.
 struct Site {
-    files: Arc<OperationsFiles>,
-    /// The lock files of the branches that it served last.
-    branches: Vec<Arc<BranchFiles>>,
+    files: KeptFiles,
     /// The generation that the caches of this process are of; none before the first lock.
     generation: Option<Generation>,
     note: Option<Note>,
 }
 
-/// The locks of a request: the site's, and those of the branches in which it is, or was, at work.
-pub struct Locks {
-    site: SharedOperations,
-    branches: Mutex<Vec<SharedBranch>>,
-}
-
-impl Locks {
-    /// Whether the locks are still held.
-    pub fn are_held(&self) -> bool {
-        self.site.is_held()
-    }
-
-    /// Lets them all go, and says whether they were held until now.
-    pub fn release(&self) -> bool {
-        self.branches().clear();
-        self.site.release()
-    }
-
-    /// Looks at the gates through which others come to these locks.
-    pub fn probe(&self) -> Result<GateProbe, LockError> {
-        let probe = GateProbe::open(self.site.files().cow())?;
-        self.branches().iter().try_fold(probe, |probe, branch| probe.and_of(branch.files()))
-    }
-
-    fn has(&self, name: &BranchName) -> bool {
-        self.branches().iter().any(|branch| branch.files().name() == name)
-    }
-
-    fn branches(&self) -> MutexGuard<'_, Vec<SharedBranch>> {
-        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 struct Taken {
-    locks: Arc<Locks>,
-    /// Whether the request may pass a gate that a writer holds.
-    passes: bool,
+    locks: Arc<RequestLocks>,
     /// Looks at the gates of these locks; made when it is first asked.
     probe: Option<GateProbe>,
     waited: Duration,
@@ -136,7 +97,7 @@ pub fn branchfs_lock_shared(
 pub fn hold(cow: &CowLayout) -> Result<u64, String> {
     PROCESS.with_borrow_mut(|process| {
         let held = process.is_locked();
-        let is_here = process.site.as_ref().is_some_and(|site| is_same(site.files.cow(), cow));
+        let is_here = process.site.as_ref().is_some_and(|site| is_same(site.cow(), cow));
         if held && is_here {
             return Ok(process.times);
         }
@@ -215,10 +176,10 @@ fn status() -> PhpResult<ZBox<ZendHashTable>> {
     // Nothing stays borrowed or locked while PHP makes the array, for which its memory may not be enough.
     let held = PROCESS.with_borrow(|process| {
         let Some(taken) = process.lock.as_ref().filter(|taken| taken.locks.are_held()) else { return Ok(None) };
-        let generation = taken.locks.site.generation().map_err(|error| exception::of_lock(&error))?.number;
-        let branches: Vec<_> = taken.locks.branches().iter().map(|branch| branch.files().name().clone()).collect();
+        let generation = taken.locks.site().generation().map_err(|error| exception::of_lock(&error))?.number;
+        let branches = taken.locks.branches();
         Ok::<_, PhpException>(Some((
-            Arc::clone(taken.locks.site.files()),
+            Arc::clone(taken.locks.site().files()),
             taken.waited,
             taken.since.elapsed(),
             generation,
@@ -245,7 +206,7 @@ fn status() -> PhpResult<ZBox<ZendHashTable>> {
 pub fn branchfs_loopback_token() -> Option<String> {
     PROCESS.with_borrow(|process| {
         let taken = process.lock.as_ref()?;
-        let token = LoopbackToken::load_or_create(taken.locks.site.files().cow()).ok()?;
+        let token = LoopbackToken::load_or_create(taken.locks.site().files().cow()).ok()?;
         Some(token.as_str().to_owned())
     })
 }
@@ -261,8 +222,19 @@ pub fn register(module: ModuleBuilder) -> ModuleBuilder {
         .function(wrap_function!(branchfs_loopback_token))
 }
 
-/// Lets the lock of the request go, and says whether it was held. Called at the end of every request, locked or not.
-pub fn release() -> bool {
+/// Notes, before the lock is taken, what is being asked for: what a command that waits says it waits for.
+pub fn describe(description: String) {
+    PROCESS.with_borrow_mut(|process| process.description = Some(description));
+}
+
+/// The request is over: lets its lock go, if it has one.
+pub fn end_of_request() {
+    release();
+    PROCESS.with_borrow_mut(|process| process.description = None);
+}
+
+/// Lets the lock of the request go, and says whether it was held.
+fn release() -> bool {
     PROCESS.with_borrow_mut(|process| {
         process.watcher = None;
         let held = process.lock.take().is_some_and(|taken| taken.locks.release());
@@ -316,15 +288,14 @@ impl Process {
     /// Whether `path`, or no path, means the lock of the site that this process is at.
     fn is_at_site(&self, path: Option<&Path>) -> bool {
         match (&self.site, path) {
-            (Some(site), Some(path)) => site.files.path().as_os_str() == path.as_os_str(),
-            (Some(site), None) => default_cow_layout().is_some_and(|cow| &cow == site.files.cow()),
+            (Some(site), Some(path)) => site.files.site().path().as_os_str() == path.as_os_str(),
+            (Some(site), None) => default_cow_layout().is_some_and(|cow| &cow == site.cow()),
             (None, _) => false,
         }
     }
 
     fn enter_site(&mut self, cow: &CowLayout) -> Result<(), LockError> {
-        let files = Arc::new(OperationsFiles::open(cow)?);
-        self.site = Some(Site { files, branches: Vec::new(), generation: None, note: Note::create(cow).ok() });
+        self.site = Some(Site { files: KeptFiles::open(cow)?, generation: None, note: Note::create(cow).ok() });
         Ok(())
     }
 
@@ -332,83 +303,56 @@ impl Process {
     fn take(&mut self, timeout: f64, token: Option<&[u8]>, branch: Option<&BranchName>) -> Result<(), LockError> {
         let Some(site) = &mut self.site else { unreachable!("the caller entered one") };
         let token = token.and_then(|token| {
-            LoopbackToken::load_or_create(site.files.cow()).ok().filter(|expected| expected.matches(token))
+            LoopbackToken::load_or_create(site.cow()).ok().filter(|expected| expected.matches(token))
         });
-        if let Some(note) = &mut site.note {
-            request::with_description(|description| note.begin(description));
+        if let (Some(note), Some(description)) = (&mut site.note, &self.description) {
+            note.begin(description);
         }
-        let (begin, deadline) = (Instant::now(), deadline(timeout));
-        let lock = SharedOperations::lock(&site.files, deadline, token.as_ref())?;
-        if !Arc::ptr_eq(&site.files, lock.files()) {
-            site.files = Arc::clone(lock.files());
-        }
-        let own = branch.map(|name| site.lock_branch(&lock, name, deadline, token.is_none())).transpose()?.flatten();
+        let begin = Instant::now();
+        let (locks, generation) = RequestLocks::lock(&mut site.files, branch, deadline(timeout), token.as_ref())?;
         let since = Instant::now();
-        // After the branch's lock: what was published to it while that was waited for counts.
-        site.see_generation(&lock)?;
+        site.see(generation);
         if let Some(note) = &mut site.note {
             note.say(State::Serving);
         }
         // One that watched an earlier lock of the request is no use to this one.
         self.watcher = None;
         self.times += 1;
-        let locks = Arc::new(Locks { site: lock, branches: Mutex::new(own.into_iter().collect()) });
-        self.lock = Some(Taken { locks, passes: token.is_some(), probe: None, waited: since - begin, since });
+        self.lock = Some(Taken { locks: Arc::new(locks), probe: None, waited: since - begin, since });
         Ok(())
     }
 
     /// Takes the lock of one more branch, where there is such a branch.
-    ///
-    /// A request that has the lock of another branch passes the gate: the writer that keeps it closed may be waiting for it.
     fn take_branch(&mut self, name: &BranchName, deadline: Deadline) -> Result<(), LockError> {
         let (Some(site), Some(taken)) = (&mut self.site, &mut self.lock) else { return Ok(()) };
-        let mut held = taken.locks.branches();
-        if held.iter().any(|branch| branch.files().name() == name) {
-            return Ok(());
-        }
-        let through_gate = held.is_empty() && !taken.passes;
-        if let Some(lock) = site.lock_branch(&taken.locks.site, name, deadline, through_gate)? {
-            held.push(lock);
+        if let Some(generation) = taken.locks.lock_branch(&mut site.files, name, deadline)? {
             taken.probe = None;
-            site.see_generation(&taken.locks.site)?;
+            site.see(generation);
         }
         Ok(())
     }
 }
 
 impl Site {
-    /// Takes the lock of a branch; none where there is no such branch.
-    fn lock_branch(
-        &mut self,
-        lock: &SharedOperations,
-        name: &BranchName,
-        deadline: Deadline,
-        through_gate: bool,
-    ) -> Result<Option<SharedBranch>, LockError> {
-        let known = self.branches.iter().position(|files| files.name() == name);
-        let files = match known {
-            Some(at) => self.branches.swap_remove(at),
-            None => match BranchFiles::find(lock.files().cow(), name)? {
-                Some(files) => Arc::new(files),
-                None => return Ok(None),
-            },
-        };
-        let branch = SharedBranch::lock(lock, &files, deadline, through_gate)?;
-        if self.branches.len() >= MOST_BRANCHES {
-            self.branches.clear();
-        }
-        self.branches.push(Arc::clone(branch.files()));
-        Ok(Some(branch))
+    fn cow(&self) -> &CowLayout {
+        self.files.site().cow()
     }
 
     /// Drops what this process has cached of the file system if something was published since.
-    fn see_generation(&mut self, lock: &SharedOperations) -> Result<(), LockError> {
-        let generation = lock.generation()?;
+    fn see(&mut self, generation: Generation) {
         if self.generation.replace(generation) != Some(generation) {
-            freshness::drop_process_caches();
+            drop_caches();
         }
-        Ok(())
     }
+}
+
+/// Drops what this process has cached of the file system.
+fn drop_caches() {
+    unsafe extern "C" {
+        fn php_clear_stat_cache(clear_realpath_cache: bool, filename: *const c_char, filename_len: usize);
+    }
+    // SAFETY: with no file name, the function clears both caches of this process, which nothing of ours refers to.
+    unsafe { php_clear_stat_cache(true, std::ptr::null(), 0) };
 }
 
 /// The site whose operations lock is the file at `path`, or the site around where there is no path.

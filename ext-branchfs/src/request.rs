@@ -11,17 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ext_php_rs::prelude::*;
 use forkpress_core::name::BranchName;
 
-use crate::{SUCCESS, fork, freshness, pacer, warm};
+use crate::{SUCCESS, sapi};
 
 thread_local! {
-    static REQUEST: RefCell<Request> = const { RefCell::new(Request { branch: None, description: None }) };
+    static BRANCH: RefCell<Option<BranchName>> = const { RefCell::new(None) };
 }
 
 /// Whether the engine is inside a request: a fork then is PHP code's, outside it is the SAPI's, of a worker.
 static RUNNING: AtomicBool = AtomicBool::new(false);
-
-/// Whether the request that is running was counted as one, by this process.
-static IS_COUNTED: AtomicBool = AtomicBool::new(false);
 
 /// What PHP was started with, before any code of a branch could change it.
 static START: OnceLock<Start> = OnceLock::new();
@@ -46,39 +43,19 @@ fn branch_of_environment() -> Option<BranchName> {
     std::env::var("FORKPRESS_BRANCH").ok().and_then(|name| BranchName::parse(&name).ok())
 }
 
-#[derive(Default)]
-struct Request {
-    branch: Option<BranchName>,
-    description: Option<String>,
-}
-
 /// The engine starts a request.
 pub fn begin() {
     RUNNING.store(true, Ordering::Relaxed);
     // A script of `forkpress exec` has no router.
-    if let Some(branch) = START.get().and_then(|start| start.branch.clone()).filter(|_| fork::is_command_line()) {
+    if let Some(branch) = START.get().and_then(|start| start.branch.clone()).filter(|_| sapi::is_command_line()) {
         settle(branch);
-    }
-    if warm::is_warmer() {
-        pacer::begin();
-    } else if !IS_COUNTED.swap(true, Ordering::Relaxed) {
-        freshness::request_begins();
     }
 }
 
 /// The engine has ended a request.
 pub fn end() {
     RUNNING.store(false, Ordering::Relaxed);
-    if IS_COUNTED.swap(false, Ordering::Relaxed) {
-        freshness::request_ends();
-    }
-    pacer::end();
-    REQUEST.take();
-}
-
-/// In a forked child: the request is its parent's.
-pub fn leave_to_parent() {
-    IS_COUNTED.store(false, Ordering::Relaxed);
+    BRANCH.take();
 }
 
 /// Whether a request is running.
@@ -86,23 +63,13 @@ pub fn is_running() -> bool {
     RUNNING.load(Ordering::Relaxed)
 }
 
-/// Notes, before the lock is taken, what is being asked for: what a command that waits says it waits for.
-pub fn describe(description: String) {
-    REQUEST.with_borrow_mut(|request| request.description = Some(description));
-}
-
 /// Settles the branch that serves the request, or that a script runs in. False where it was settled before: that stays.
 pub fn settle(branch: BranchName) -> bool {
-    REQUEST.with_borrow_mut(|request| {
-        let is_first = request.branch.is_none();
-        request.branch.get_or_insert(branch);
+    BRANCH.with_borrow_mut(|settled| {
+        let is_first = settled.is_none();
+        settled.get_or_insert(branch);
         is_first
     })
-}
-
-/// Hands over what is being asked for, if somebody said so.
-pub fn with_description(use_it: impl FnOnce(&str)) {
-    REQUEST.with_borrow(|request| request.description.as_deref().map(use_it));
 }
 
 /// Returns the name of the branch that this request is served from, or that `forkpress exec` runs the script in; null elsewhere.
@@ -113,8 +80,8 @@ pub fn branchfs_get_branch() -> Option<String> {
 
 /// The branch that this request is served from, or that `forkpress exec` runs the script in.
 pub fn branch() -> Option<BranchName> {
-    REQUEST
-        .with_borrow(|request| request.branch.clone())
+    BRANCH
+        .with_borrow(Clone::clone)
         .or_else(|| START.get().and_then(|start| start.branch.clone()))
         .or_else(branch_of_environment)
 }

@@ -1,5 +1,6 @@
 //! Gives PHP the routing: what a request asks for, and what answers it.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,11 +11,24 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::branchfs::SiteAddress;
 use forkpress_core::layout::CowLayout;
-use forkpress_core::route::{self, Branches, Conditions, Decision, Response, RouteRefusal, Script};
+use forkpress_core::route::{self, Branches, Conditions, Decision, RequestTarget, Response, RouteRefusal, Script};
 
 use crate::{lock, request, shim, site};
 
 type Array = ZBox<ZendHashTable>;
+
+thread_local! {
+    /// What was taken apart last, until it is used.
+    static PARSED: RefCell<Option<Parsed>> = const { RefCell::new(None) };
+}
+
+/// What a request asks for, and what it was taken from.
+struct Parsed {
+    host: Vec<u8>,
+    uri: Vec<u8>,
+    root_host: String,
+    target: RequestTarget,
+}
 
 /// Takes a request's `Host` header and its request target apart. Looks at no disk: call it before the lock is taken.
 ///
@@ -37,13 +51,24 @@ fn take_apart(host: &[u8], uri: &[u8], root_host: &str, method: Option<String>) 
     };
     let path = target.path.decoded();
     let method = method.as_deref().unwrap_or("GET");
-    request::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
-    shim::build(|| {
+    lock::describe(format!("{method} {} {}", target.branch, path.escape_ascii()));
+    let answer = shim::build(|| {
         let mut answer = ZendHashTable::new();
         answer.insert("branch", target.branch.as_str())?;
         answer.insert("path", shim::string(&path))?;
         Ok(answer)
-    })
+    });
+    PARSED.set(Some(Parsed { host: host.to_vec(), uri: uri.to_vec(), root_host: root_host.to_owned(), target }));
+    answer
+}
+
+/// Takes a request apart, unless [`branchfs_route`] has just done so.
+fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<RequestTarget, RouteRefusal> {
+    let is_same = |parsed: &Parsed| parsed.host == host && parsed.uri == uri && parsed.root_host == root_host;
+    match PARSED.take().filter(is_same) {
+        Some(parsed) => Ok(parsed.target),
+        None => route::parse(host, uri, root_host),
+    }
 }
 
 /// Decides what answers a request. Looks at the disk: call it while the request has the lock.
@@ -80,7 +105,7 @@ fn resolve(
     cow_dir: &Path,
     server: &ZendHashTable,
 ) -> PhpResult<Array> {
-    let target = match route::parse(host, uri, &root_host) {
+    let target = match parse(host, uri, &root_host) {
         Ok(target) => target,
         Err(refusal) => return refused(&refusal),
     };
@@ -114,7 +139,7 @@ fn resolve(
         Ok(answer)
     })?;
     if !again && request::settle(target.branch) {
-        site::serve(branches_dir, cow, address(server, host, root_host));
+        site::serve(branches_dir, cow, address(server, target.port, root_host));
     }
     Ok(answer)
 }
@@ -164,11 +189,10 @@ fn insert_response(answer: &mut ZendHashTable, response: &Response) -> PhpResult
 }
 
 /// Where the site is, as this request has it.
-fn address(server: &ZendHashTable, host: &[u8], root_host: String) -> SiteAddress {
+fn address(server: &ZendHashTable, port: Option<String>, root_host: String) -> SiteAddress {
     let https = server.get("HTTPS").and_then(Zval::binary_slice).unwrap_or_default();
     let scheme = if https.is_empty() || https.eq_ignore_ascii_case(b"off") { "http" } else { "https" };
-    let port = host.iter().rposition(|&b| b == b':').and_then(|at| std::str::from_utf8(&host[at + 1..]).ok());
-    SiteAddress { scheme, root_host, port: port.map(str::to_owned) }
+    SiteAddress { scheme, root_host, port }
 }
 
 fn conditions(server: &ZendHashTable) -> Conditions<'_> {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use ext_php_rs::prelude::*;
 use forkpress_core::pace;
 
-use crate::{freshness, lock, pacer};
+use crate::{lock, pacer, visitors};
 
 /// How many processes the server has forked, in the master.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -96,12 +96,12 @@ pub fn is_warmer() -> bool {
 /// waits, at whose gate those requests may be. Rests, too.
 #[php_function]
 pub fn branchfs_yield() -> PhpResult<()> {
-    static PROCESSORS: OnceLock<u32> = OnceLock::new();
+    static PROCESSORS: OnceLock<u64> = OnceLock::new();
     let processors = *PROCESSORS
-        .get_or_init(|| thread::available_parallelism().map_or(1, |number| u32::try_from(number.get()).unwrap_or(1)));
+        .get_or_init(|| thread::available_parallelism().map_or(1, |number| u64::try_from(number.get()).unwrap_or(1)));
     pace::rest(pacer::REST);
     let begin = Instant::now();
-    while freshness::requests_running() >= processors && begin.elapsed() < COURTESY && !lock::branchfs_writer_waits()? {
+    while visitors::running() >= processors && begin.elapsed() < COURTESY && !lock::branchfs_writer_waits()? {
         thread::sleep(PAUSE);
     }
     Ok(())

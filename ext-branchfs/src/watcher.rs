@@ -8,9 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use forkpress_core::lock::{GateProbe, LockError};
-
-use crate::lock::Locks;
+use forkpress_core::lock::{GateProbe, LockError, RequestLocks};
 
 /// How long a writer waits at most before it is noticed.
 const INTERVAL: Duration = Duration::from_millis(5);
@@ -26,7 +24,7 @@ impl Watcher {
     ///
     /// # Errors
     /// Where the gate can't be opened; the request then keeps its lock to the end.
-    pub fn start(locks: Arc<Locks>) -> Result<Self, LockError> {
+    pub fn start(locks: Arc<RequestLocks>) -> Result<Self, LockError> {
         let probe = locks.probe()?;
         let stop = Arc::new(AtomicBool::new(false));
         let thread = without_signals(|| {
@@ -47,7 +45,7 @@ impl Drop for Watcher {
     }
 }
 
-fn watch(locks: &Locks, probe: &GateProbe, stop: &AtomicBool) {
+fn watch(locks: &RequestLocks, probe: &GateProbe, stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) && locks.are_held() {
         match probe.writer_waits() {
             Ok(false) => thread::park_timeout(INTERVAL),

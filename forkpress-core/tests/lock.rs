@@ -11,8 +11,8 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{
-    BranchFiles, GateProbe, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, SharedBranch,
-    SharedOperations, Visit, generation, holders,
+    BranchFiles, GateProbe, KeptFiles, LockError, LoopbackToken, Mutation, OperationsFiles, Patience, RequestLocks,
+    SharedBranch, SharedOperations, Visit, generation, holders,
 };
 use forkpress_core::name::BranchName;
 
@@ -20,24 +20,24 @@ const PEER: &str = "FORKPRESS_LOCK_PEER";
 const LONG: Duration = Duration::from_secs(60);
 
 /// What a peer does when it is told to: `shared SECONDS`, `pass SECONDS` (with the loopback token), `publish SECONDS
-/// GATE_HOLD`, `in BRANCH SECONDS` and `pass-in` (a request of a branch), `also BRANCH`, `publish-to BRANCHES SECONDS GATE_HOLD`,
-/// `release`. It answers `ok`, or `failed: WHY`.
+/// GATE_HOLD`, `in BRANCH SECONDS` and `pass-in` (a request of a branch), `also BRANCH`, `exec BRANCH SECONDS` (a command in a
+/// branch, which asks at the gates), `publish-to BRANCHES SECONDS GATE_HOLD`, `release`. It answers `ok`, or `failed: WHY`.
 #[test]
 fn peer() {
     let Ok(dir) = std::env::var(PEER) else { return };
     let cow = CowLayout::new(dir);
-    let files = Arc::new(OperationsFiles::open(&cow).unwrap());
+    let mut kept = KeptFiles::open(&cow).unwrap();
     let mut lines = std::io::stdin().lock().lines();
     while let Some(Ok(line)) = lines.next() {
         let words: Vec<&str> = line.split(' ').collect();
         let seconds = |word: &str| Duration::from_secs_f64(word.parse().unwrap());
         match words[..] {
-            ["shared", timeout] => {
-                hold(SharedOperations::lock(&files, Deadline::after(seconds(timeout)), None), &mut lines)
-            }
-            ["pass", timeout] => {
-                let token = LoopbackToken::load_or_create(&cow).unwrap();
-                hold(SharedOperations::lock(&files, Deadline::after(seconds(timeout)), Some(&token)), &mut lines);
+            ["shared" | "pass", timeout] => {
+                let token = (words[0] == "pass").then(|| LoopbackToken::load_or_create(&cow).unwrap());
+                hold(
+                    RequestLocks::lock(&mut kept, None, Deadline::after(seconds(timeout)), token.as_ref()),
+                    &mut lines,
+                );
             }
             ["publish", timeout, gate_hold] => {
                 let told = |busy: &forkpress_core::lock::Busy| answer(&format!("waiting: {busy}"));
@@ -48,19 +48,27 @@ fn peer() {
                     Err(error) => answer(&format!("failed: {error}")),
                 }
             }
-            ["in", branch, timeout] | ["pass-in", branch, timeout] => {
+            ["in" | "pass-in", branch, timeout] => {
                 let name = BranchName::parse(branch).unwrap();
                 let deadline = Deadline::after(seconds(timeout));
                 let token = (words[0] == "pass-in").then(|| LoopbackToken::load_or_create(&cow).unwrap());
+                BranchFiles::open(&cow, &name).unwrap();
+                let note = CommandNote::program(&cow, &name, "peer");
+                let locks = RequestLocks::lock(&mut kept, Some(&name), deadline, token.as_ref());
+                note.iter().for_each(CommandNote::serve);
+                hold_more(locks.map(|(locks, _)| locks), &mut kept, deadline, &mut lines);
+            }
+            ["exec", branch, timeout] => {
+                let name = BranchName::parse(branch).unwrap();
+                let deadline = Deadline::after(seconds(timeout));
+                let note = CommandNote::program(&cow, &name, "peer");
                 let lock = || {
-                    let note = CommandNote::program(&cow, &name, "peer");
-                    let site = SharedOperations::lock(&files, deadline, token.as_ref())?;
-                    let own = Arc::new(BranchFiles::open(&cow, &name)?);
-                    let own = SharedBranch::lock(&site, &own, deadline, token.is_none())?;
+                    let site = SharedOperations::lock(&Arc::new(OperationsFiles::open(&cow)?), deadline, None)?;
+                    let own = SharedBranch::lock(&site, &Arc::new(BranchFiles::open(&cow, &name)?), deadline, true)?;
                     note.iter().for_each(CommandNote::serve);
-                    Ok((note, own, site))
+                    Ok((own, site))
                 };
-                hold_two(lock(), &cow, deadline, &mut lines);
+                hold(lock(), &mut lines);
             }
             ["publish-to", branches, timeout, gate_hold] => {
                 let told = |busy: &forkpress_core::lock::Busy| answer(&format!("waiting: {busy}"));
@@ -89,9 +97,9 @@ fn hold<T>(lock: Result<T, LockError>, lines: &mut impl Iterator<Item = std::io:
 }
 
 /// Keeps locks until the next line, which may also be `also NAME`: then it takes the lock of another branch as well.
-fn hold_two(
-    locks: Result<(Option<CommandNote>, SharedBranch, SharedOperations), LockError>,
-    cow: &CowLayout,
+fn hold_more(
+    locks: Result<RequestLocks, LockError>,
+    kept: &mut KeptFiles,
     deadline: Deadline,
     lines: &mut impl Iterator<Item = std::io::Result<String>>,
 ) {
@@ -100,18 +108,14 @@ fn hold_two(
         Err(error) => return answer(&format!("failed: {error}")),
     };
     answer("ok");
-    let mut others = Vec::new();
     while let Some(name) = lines.next().unwrap().unwrap().strip_prefix("also ") {
-        let other = Arc::new(BranchFiles::open(cow, &BranchName::parse(name).unwrap()).unwrap());
-        match SharedBranch::lock(&locks.2, &other, deadline, false) {
-            Ok(lock) => {
-                others.push(lock);
-                answer("ok");
-            }
+        let name = BranchName::parse(name).unwrap();
+        match locks.lock_branch(kept, &name, deadline) {
+            Ok(_) => answer("ok"),
             Err(error) => answer(&format!("failed: {error}")),
         }
     }
-    drop((others, locks));
+    drop(locks);
     answer("ok");
 }
 
@@ -167,6 +171,13 @@ impl Peer {
         self.tell(line);
         self.hear()
     }
+
+    /// Has it open the lock files of a branch, which it keeps: from then on it asks at no gate while nobody waits.
+    fn knows(mut self, branch: &str) -> Self {
+        assert_eq!(self.ask(&format!("in {branch} 60")), "ok");
+        assert_eq!(self.ask("release"), "ok");
+        self
+    }
 }
 
 impl Drop for Peer {
@@ -191,11 +202,23 @@ impl Ground {
         Peer::start(&self.cow)
     }
 
+    /// Whether `operations.lock` says that a writer waits.
+    fn writer_waits(&self) -> bool {
+        fs::read_to_string(self.cow.operations_lock()).unwrap().get(10..11) == Some("!")
+    }
+
     fn until_a_writer_waits(&self) {
-        let probe = GateProbe::open(&self.cow).unwrap();
-        while !probe.writer_waits().unwrap() {
+        while !self.writer_waits() {
             std::thread::sleep(Duration::from_millis(1));
         }
+        assert!(GateProbe::open(&self.cow).unwrap().writer_waits().unwrap(), "its gate is closed");
+    }
+
+    /// Keeps a file locked, as `flock(1)` does; let go when dropped.
+    fn keep(path: &std::path::Path) -> fs::File {
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(path).unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        file
     }
 
     fn flock(&self, arguments: &[&str]) -> bool {
@@ -241,6 +264,80 @@ fn a_waiting_writer_is_not_overtaken() {
     assert_eq!(generation(&ground.cow).unwrap(), 1);
     assert_eq!(writer.ask("release"), "ok");
     assert_eq!(late.hear(), "ok");
+}
+
+#[test]
+fn a_request_asks_at_no_gate_while_no_writer_says_that_it_waits() {
+    let ground = Ground::new();
+    let (mut request, mut writer) = (ground.peer().knows("b"), ground.peer());
+    let gate_of_b = ground.cow.branch_gate(&"b".parse().unwrap());
+    let gates = [Ground::keep(&ground.cow.operations_gate()), Ground::keep(&gate_of_b)];
+    for kind in ["shared 0", "in b 0"] {
+        assert_eq!(request.ask(kind), "ok", "{kind}");
+        assert_eq!(request.ask("release"), "ok");
+    }
+    assert!(request.ask("in c 0").starts_with("failed: operations.gate is held by "), "whose files it does not know");
+    drop(gates);
+    assert_eq!(writer.ask("publish 0 0"), "ok");
+    assert!(!ground.writer_waits(), "one that gets its locks at once does not wait");
+}
+
+#[test]
+fn a_writer_that_gives_up_says_no_longer_that_it_waits() {
+    let ground = Ground::new();
+    let (mut running, mut writer) = (ground.peer(), ground.peer());
+    assert_eq!(running.ask("in a 0"), "ok");
+    for publish in ["publish", "publish-to a"] {
+        writer.tell(&format!("{publish} 0.2 60"));
+        while !ground.writer_waits() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(writer.hear().starts_with("failed: "), "{publish}");
+        assert!(!ground.writer_waits(), "{publish}");
+    }
+    assert_eq!(generation(&ground.cow).unwrap(), 0);
+}
+
+#[test]
+fn a_writer_that_dies_while_it_waits_leaves_requests_to_the_gates_until_the_next_publish() {
+    let ground = Ground::new();
+    let (mut running, mut request, mut writer) = (ground.peer(), ground.peer().knows("b"), ground.peer());
+    assert_eq!(running.ask("shared 0"), "ok");
+    writer.tell("publish 60 60");
+    ground.until_a_writer_waits();
+    drop(writer);
+    assert!(ground.writer_waits());
+    for kind in ["shared 0", "in b 0", "pass 0", "exec b 0"] {
+        assert_eq!(request.ask(kind), "ok", "{kind}");
+        assert_eq!(request.ask("release"), "ok");
+    }
+    let gate = Ground::keep(&ground.cow.operations_gate());
+    assert!(request.ask("in b 0").starts_with("failed: operations.gate is held by "));
+    assert_eq!(request.ask("pass-in b 0"), "ok", "what the site makes to itself passes");
+    assert_eq!(request.ask("release"), "ok");
+    drop(gate);
+    assert_eq!(running.ask("release"), "ok");
+    let mut next = ground.peer();
+    assert_eq!(next.ask("publish 0 0"), "ok");
+    assert_eq!(next.ask("release"), "ok");
+    assert!(!ground.writer_waits());
+}
+
+#[test]
+fn a_lock_file_that_is_truncated_while_a_writer_waits_lets_nobody_in_beside_the_publish() {
+    let ground = Ground::new();
+    let (mut running, mut late, mut writer) = (ground.peer(), ground.peer(), ground.peer());
+    assert_eq!(running.ask("shared 0"), "ok");
+    writer.tell("publish 60 60");
+    ground.until_a_writer_waits();
+    // As `exec 9>operations.lock` in a shell does.
+    fs::File::create(ground.cow.operations_lock()).unwrap();
+    assert_eq!(late.ask("shared 0"), "ok", "nothing says any longer that a writer waits");
+    assert_eq!(late.ask("release"), "ok");
+    assert_eq!(running.ask("release"), "ok");
+    assert_eq!(writer.hear_outcome(), "ok");
+    assert!(late.ask("shared 0").starts_with("failed: operations.gate is held by "));
+    assert_eq!(writer.ask("release"), "ok");
 }
 
 #[test]
@@ -433,6 +530,34 @@ fn a_lock_file_that_was_replaced_is_opened_again() {
 }
 
 #[test]
+fn a_lock_file_that_is_replaced_between_two_requests_is_noticed_soon() {
+    let ground = Ground::new();
+    let (mut writer, name) = (ground.peer(), "b".parse().unwrap());
+    BranchFiles::open(&ground.cow, &name).unwrap();
+    for path in [ground.cow.operations_lock(), ground.cow.branch_lock(&name)] {
+        let mut kept = KeptFiles::open(&ground.cow).unwrap();
+        let mut lock = || RequestLocks::lock(&mut kept, Some(&name), Deadline::NOW, None);
+        for _ in 0..3 {
+            lock().unwrap();
+        }
+        let mut elsewhere = ground.peer();
+        assert_eq!(elsewhere.ask("in a 0"), "ok");
+        fs::remove_file(&path).unwrap();
+        if path == ground.cow.operations_lock() {
+            // The one that is elsewhere has the deleted file.
+            assert_eq!(writer.ask("publish 0 0"), "ok");
+        } else {
+            assert_eq!(writer.ask("publish-to b 0 0"), "ok");
+        }
+        while lock().is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(writer.ask("release"), "ok");
+        lock().unwrap();
+    }
+}
+
+#[test]
 fn a_lock_file_that_is_none_fails_closed() {
     let ground = Ground::new();
     fs::create_dir(ground.cow.operations_lock()).unwrap();
@@ -444,10 +569,10 @@ fn a_lock_file_that_is_none_fails_closed() {
     assert!(matches!(mutation.publish_widely(&mut patience), Err(LockError::Lock { .. })));
 }
 
-/// Waits until a publish to a branch has closed its gate, and said so in it.
+/// Waits until a publish to a branch has closed its gate, and says so in it and in `operations.lock`.
 fn until_a_writer_waits_at(ground: &Ground, branch: &str) {
     let gate = ground.cow.branch_gate(&BranchName::parse(branch).unwrap());
-    while !fs::read_to_string(&gate).is_ok_and(|text| text.starts_with("holder ")) {
+    while !fs::read_to_string(&gate).is_ok_and(|text| text.starts_with("holder ")) || !ground.writer_waits() {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -471,18 +596,45 @@ fn a_request_of_one_branch_delays_nothing_in_another() {
 fn a_narrow_writer_is_not_overtaken() {
     let ground = Ground::new();
     let (mut elsewhere, mut running, mut late, mut writer) =
-        (ground.peer(), ground.peer(), ground.peer(), ground.peer());
+        (ground.peer().knows("c"), ground.peer(), ground.peer().knows("b"), ground.peer());
+    let (mut command, mut other) = (ground.peer(), ground.peer().knows("c"));
     assert_eq!(elsewhere.ask("in a 0"), "ok");
     assert_eq!(running.ask("in b 0"), "ok");
     writer.tell("publish-to b 60 60");
     until_a_writer_waits_at(&ground, "b");
-    assert!(late.ask("in b 0").starts_with("failed: b.gate is held by "));
+    for request in ["in b 0", "in b 0", "exec b 0"] {
+        assert!(late.ask(request).starts_with("failed: b.gate is held by "), "{request}");
+    }
+    assert_eq!(other.ask("in c 0"), "ok", "nobody waits for a request of this branch");
+    assert_eq!(other.ask("release"), "ok");
+    assert_eq!(command.ask("exec c 0"), "ok", "nor for a command in it");
+    assert_eq!(command.ask("release"), "ok");
     late.tell("in b 60");
     assert_eq!(running.ask("release"), "ok");
     assert_eq!(writer.hear_outcome(), "ok");
     assert_eq!(generation(&ground.cow).unwrap(), 1);
     assert_eq!(writer.ask("release"), "ok");
     assert_eq!(late.hear(), "ok");
+}
+
+#[test]
+fn a_request_that_only_sends_bytes_sees_a_narrow_writer_of_its_branch_and_of_no_other() {
+    let ground = Ground::new();
+    let (mut elsewhere, mut writer) = (ground.peer(), ground.peer());
+    assert_eq!(elsewhere.ask("in a 0"), "ok");
+    let mut kept = KeptFiles::open(&ground.cow).unwrap();
+    let name = "b".parse().unwrap();
+    BranchFiles::open(&ground.cow, &name).unwrap();
+    let note = CommandNote::program(&ground.cow, &name, "sender").unwrap();
+    let (sending, _) = RequestLocks::lock(&mut kept, Some(&name), Deadline::NOW, None).unwrap();
+    note.serve();
+    writer.tell("publish-to b 60 60");
+    until_a_writer_waits_at(&ground, "b");
+    assert!(sending.probe().unwrap().writer_waits().unwrap());
+    let of_a = BranchFiles::open(&ground.cow, &"a".parse().unwrap()).unwrap();
+    assert!(!GateProbe::open(&ground.cow).unwrap().and_of(&of_a).unwrap().writer_waits().unwrap());
+    assert!(sending.release());
+    assert_eq!(writer.hear_outcome(), "ok");
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! A model of the lock protocol, in which every order of steps is tried: nobody is in a branch that is being published, and from
-//! every state that can be reached all can come to their end.
+//! A model of the lock protocol, in which every order of steps is tried: nobody is in a branch that is being published, no request
+//! that took its lock after a writer said that it waits is in before that writer, and from every state that can be reached all
+//! can come to their end.
 //!
-//! A step takes a lock or fails to, as `src/lock/` does it. Nobody's patience ends in the model: that everybody gets in does not
-//! rest on the time for which a gate is closed. Two changed protocols show that the model finds a circle of waiting.
+//! A step takes a lock, fails to, reads or writes, as `src/lock/` does it. Nobody's patience ends in the model, unless it is said
+//! to: that everybody gets in does not rest on the time for which a gate is closed. Changed protocols show that the model finds
+//! what is wrong.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -39,8 +41,13 @@ impl Flock {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
+    visit: Flock,
     gates: [Flock; SCOPES],
     locks: [Flock; SCOPES],
+    /// Whether `operations.lock` says that a writer waits.
+    mark: bool,
+    /// The requests that took a lock after the writer that needs it alone said that it waits, as bits.
+    late: u8,
     /// How far each process is.
     at: Vec<u8>,
 }
@@ -50,10 +57,22 @@ struct State {
 enum Process {
     /// A request of a branch. It may use another branch as well, or ask its own site for something and wait for the answer.
     Request { own: usize, also: Option<usize>, calls: Option<usize>, passes: bool },
+    /// A command in a branch: it goes through the gates whatever `operations.lock` says.
+    Command { own: usize },
     /// A mutation that publishes to branches: one of A and B, or both.
-    Writer { owns: &'static [usize] },
+    Writer { owns: &'static [usize], ends: Ends },
     /// A plain `flock` on `operations.lock`.
     Stranger { is_exclusive: bool },
+}
+
+/// How a writer ends that has not published.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Never,
+    /// It may give up wherever it waits, and clean up.
+    GivesUp,
+    /// It may be killed anywhere. The kernel lets its locks go; what it wrote stays.
+    Dies,
 }
 
 /// What the protocol could be instead.
@@ -63,123 +82,222 @@ struct Variant {
     hoards: bool,
     /// A request goes through the gate of another branch, as it did through its own.
     asks_gates: bool,
+    /// A request looks whether a writer waits before it takes its locks, and not after.
+    looks_first: bool,
+    /// A request that finds a writer waiting keeps its locks while it goes through the gates.
+    keeps_locks: bool,
+    /// A writer says that it waits, and leaves its gates open.
+    leaves_gates: bool,
 }
 
 const END: u8 = u8::MAX;
-const IN: u8 = 5;
-const PUBLISHES: u8 = 40;
-const PUBLISHES_WIDELY: u8 = 41;
+
+/// A request looks at the mark first, if it does so at all.
+const LOOKS: u8 = 0;
+/// It takes its locks past the gates: the site's, then the branch's. Then it looks at the mark.
+const TRIES: u8 = 1;
+/// It goes through the gates: of the site, then of the branch.
+const ASKS: u8 = 10;
+const IN: u8 = 20;
+
+/// A writer waits for its turn and closes the gate of the site.
+const BEGINS: u8 = 0;
+const TRIES_WIDELY: u8 = 2;
+const WAITS_WIDELY: u8 = 4;
+/// It goes narrowly: it shares the site's lock, through the gate.
+const NARROW: u8 = 10;
+/// It closes the gates of its branches, one after the other.
+const CLOSES: u8 = 20;
+/// It says so, and then tries to take their locks.
+const WAITS: u8 = 30;
+/// It tries to take them with the gates open, as a request of them runs long.
+const TRIES_OPEN: u8 = 40;
+const PUBLISHES: u8 = 50;
+const PUBLISHES_WIDELY: u8 = 51;
+
+fn start(process: Process) -> u8 {
+    match process {
+        Process::Command { .. } => ASKS,
+        _ => 0,
+    }
+}
 
 fn step(variant: Variant, processes: &[Process], state: &State, who: usize) -> Vec<State> {
-    let mut next = state.clone();
-    let at = state.at[who];
-    let go = |mut state: State, at: u8| {
-        state.at[who] = at;
-        state
-    };
     match processes[who] {
-        Process::Request { own, also, calls, passes } => match at {
-            0 if passes => vec![go(next, 1)],
-            0 => {
-                if next.gates[SITE].share(who) {
-                    vec![go(next, 1)]
-                } else {
-                    vec![]
+        Process::Request { own, also, calls, passes } => {
+            request_step(variant, processes, state, who, (own, also, calls, passes))
+        }
+        Process::Command { own } => request_step(variant, processes, state, who, (own, None, None, false)),
+        Process::Writer { owns, ends } => {
+            let mut next = writer_step(variant, state, who, owns);
+            match ends {
+                Ends::Never => {}
+                Ends::GivesUp if [WAITS_WIDELY, WAITS].contains(&state.at[who]) => {
+                    let mut given_up = leave(state.clone(), who);
+                    (given_up.mark, given_up.late) = (false, 0);
+                    next.push(at(given_up, who, END));
+                }
+                Ends::GivesUp => {}
+                Ends::Dies => {
+                    let mut dead = leave(state.clone(), who);
+                    dead.late = 0;
+                    next.push(at(dead, who, END));
                 }
             }
-            1 => {
-                let taken = next.locks[SITE].share(who);
-                next.gates[SITE].unlock(who);
-                vec![go(next, if taken { 2 } else { 0 })]
+            next
+        }
+        Process::Stranger { is_exclusive } => {
+            let mut next = state.clone();
+            if state.at[who] != 0 {
+                return vec![at(leave(next, who), who, END)];
             }
-            2 if passes => vec![go(next, 3)],
-            2 => {
-                if next.gates[own].share(who) {
-                    vec![go(next, 3)]
-                } else {
-                    vec![]
-                }
+            let lock = &mut next.locks[SITE];
+            let taken = if is_exclusive { lock.own(who) } else { lock.share(who) };
+            if taken { vec![at(next, who, 1)] } else { vec![] }
+        }
+    }
+}
+
+type Work = (usize, Option<usize>, Option<usize>, bool);
+
+fn request_step(
+    variant: Variant,
+    processes: &[Process],
+    state: &State,
+    who: usize,
+    (own, also, calls, passes): Work,
+) -> Vec<State> {
+    let mut next = state.clone();
+    // Takes a lock, and notes whether a writer that needs it alone said before that it waits.
+    let share = |state: &mut State, scope: usize| {
+        let taken = state.locks[scope].share(who);
+        let is_late = processes.iter().zip(&state.at).any(|(writer, writer_at)| match writer {
+            Process::Writer { owns, .. } => {
+                (*writer_at == WAITS_WIDELY && scope == SITE)
+                    || (is_waiting_narrowly(*writer_at) && owns.contains(&scope))
             }
-            3 => {
-                let taken = next.locks[own].share(who);
-                next.gates[own].unlock(who);
-                vec![go(next, if taken { IN } else { 2 })]
-            }
-            IN => match (also, calls) {
-                (_, Some(called)) if state.at[called] != END => vec![],
-                (Some(other), _) if variant.asks_gates && !next.gates[other].share(who) => vec![],
-                (Some(_), _) => vec![go(next, IN + 1)],
-                (None, _) => vec![go(next, IN + 2)],
-            },
-            6 => {
-                let other = also.unwrap();
-                let taken = next.locks[other].share(who);
-                next.gates[other].unlock(who);
-                if taken { vec![go(next, IN + 2)] } else { vec![go(next, IN)] }
-            }
-            _ => vec![leave(go(next, END), who)],
+            _ => false,
+        });
+        state.late |= u8::from(taken && is_late && !passes) << who;
+        taken
+    };
+    match state.at[who] {
+        LOOKS => {
+            let asks = variant.looks_first && state.mark && !passes;
+            vec![at(next, who, if asks { ASKS } else { TRIES })]
+        }
+        TRIES => {
+            let taken = share(&mut next, SITE);
+            vec![at(next, who, if taken { 2 } else { ASKS })]
+        }
+        2 if share(&mut next, own) => vec![at(next, who, 3)],
+        2 => vec![at(leave(next, who), who, ASKS)],
+        3 if passes || variant.looks_first || !state.mark => vec![at(next, who, IN)],
+        3 if variant.keeps_locks => vec![at(next, who, ASKS)],
+        3 => vec![at(leave(next, who), who, ASKS)],
+        ASKS | 12 => {
+            let (step, scope) = if state.at[who] == ASKS { (ASKS, SITE) } else { (12, own) };
+            if passes || next.gates[scope].share(who) { vec![at(next, who, step + 1)] } else { vec![] }
+        }
+        11 | 13 => {
+            let (step, scope) = if state.at[who] == 11 { (11, SITE) } else { (13, own) };
+            let taken = share(&mut next, scope);
+            next.gates[scope].unlock(who);
+            let then = if scope == SITE { 12 } else { IN };
+            vec![at(next, who, if taken { then } else { step - 1 })]
+        }
+        IN => match (also, calls) {
+            (_, Some(called)) if state.at[called] != END => vec![],
+            (Some(other), _) if variant.asks_gates && !next.gates[other].share(who) => vec![],
+            (Some(_), _) => vec![at(next, who, IN + 1)],
+            (None, _) => vec![at(next, who, IN + 2)],
         },
-        Process::Writer { owns } => match at {
-            0 => {
-                if next.gates[SITE].own(who) {
-                    vec![go(next, 1)]
-                } else {
-                    vec![]
-                }
+        21 => {
+            let other = also.unwrap();
+            let taken = next.locks[other].share(who);
+            next.gates[other].unlock(who);
+            vec![at(next, who, if taken { IN + 2 } else { IN })]
+        }
+        _ => vec![at(leave(next, who), who, END)],
+    }
+}
+
+fn writer_step(variant: Variant, state: &State, who: usize, owns: &[usize]) -> Vec<State> {
+    let mut next = state.clone();
+    let publish = |mut state: State, how: u8| {
+        (state.mark, state.late) = (false, 0);
+        vec![at(state, who, how)]
+    };
+    match state.at[who] {
+        BEGINS if next.visit.own(who) => vec![at(next, who, 1)],
+        BEGINS => vec![],
+        1 if variant.leaves_gates || next.gates[SITE].own(who) => vec![at(next, who, TRIES_WIDELY)],
+        1 => vec![],
+        TRIES_WIDELY if next.locks[SITE].own(who) => publish(next, PUBLISHES_WIDELY),
+        // It may find that only requests have it, or it waits for a stranger.
+        TRIES_WIDELY => vec![narrowly(next.clone(), who), at(next, who, 3)],
+        3 => {
+            next.mark = true;
+            vec![at(next, who, WAITS_WIDELY)]
+        }
+        WAITS_WIDELY if next.locks[SITE].own(who) => publish(next, PUBLISHES_WIDELY),
+        // The stranger has gone.
+        WAITS_WIDELY => {
+            (next.mark, next.late) = (false, 0);
+            vec![narrowly(next, who)]
+        }
+        NARROW if next.gates[SITE].share(who) => vec![at(next, who, 11)],
+        NARROW => vec![],
+        11 => {
+            let taken = next.locks[SITE].share(who);
+            next.gates[SITE].unlock(who);
+            vec![at(next, who, if taken { 12 } else { NARROW })]
+        }
+        12 => vec![at(next.clone(), who, CLOSES), at(next, who, TRIES_OPEN)],
+        step @ CLOSES..WAITS => match owns.get(usize::from(step - CLOSES)) {
+            Some(&branch) if variant.leaves_gates || next.gates[branch].own(who) => vec![at(next, who, step + 1)],
+            Some(_) => vec![],
+            None => {
+                next.mark = true;
+                vec![at(next, who, WAITS)]
             }
-            // It may be had widely; if not, the writer may find that only requests have it, or wait for a stranger.
-            1 if next.locks[SITE].own(who) => vec![go(next, PUBLISHES_WIDELY)],
-            1 => {
-                next.gates[SITE].unlock(who);
-                vec![go(next, 2)]
-            }
-            2 => {
-                if next.gates[SITE].share(who) {
-                    vec![go(next, 3)]
-                } else {
-                    vec![]
-                }
-            }
-            3 => {
-                let taken = next.locks[SITE].share(who);
-                next.gates[SITE].unlock(who);
-                vec![go(next, if taken { 10 } else { 2 })]
-            }
-            // Its gates, one after the other; then its locks.
-            10..20 => match owns.get(usize::from(at - 10)) {
-                Some(&branch) => {
-                    if next.gates[branch].own(who) {
-                        vec![go(next, at + 1)]
-                    } else {
-                        vec![]
-                    }
-                }
-                None => vec![go(next, 20)],
-            },
-            20..30 => match owns.get(usize::from(at - 20)) {
-                Some(&branch) if next.locks[branch].own(who) => vec![go(next, at + 1)],
+        },
+        step @ (WAITS..TRIES_OPEN | TRIES_OPEN..PUBLISHES) => {
+            let first = if step < TRIES_OPEN { WAITS } else { TRIES_OPEN };
+            match owns.get(usize::from(step - first)) {
+                Some(&branch) if next.locks[branch].own(who) => vec![at(next, who, step + 1)],
                 Some(_) if variant.hoards => vec![],
+                // It lets all go, and begins anew.
+                Some(_) if first == TRIES_OPEN => vec![at(leave(next, who), who, BEGINS)],
                 Some(_) => {
                     owns.iter().for_each(|&branch| next.locks[branch].unlock(who));
-                    vec![go(next, 20)]
+                    vec![at(next, who, WAITS)]
                 }
-                None => vec![go(next, PUBLISHES)],
-            },
-            _ => vec![leave(go(next, END), who)],
-        },
-        Process::Stranger { is_exclusive } => match at {
-            0 => {
-                let lock = &mut next.locks[SITE];
-                let taken = if is_exclusive { lock.own(who) } else { lock.share(who) };
-                if taken { vec![go(next, 1)] } else { vec![] }
+                None => publish(next, PUBLISHES),
             }
-            _ => vec![leave(go(next, END), who)],
-        },
+        }
+        _ => vec![at(leave(next, who), who, END)],
     }
+}
+
+fn is_waiting_narrowly(at: u8) -> bool {
+    (WAITS..TRIES_OPEN).contains(&at)
+}
+
+fn narrowly(mut state: State, who: usize) -> State {
+    state.gates[SITE].unlock(who);
+    at(state, who, NARROW)
+}
+
+fn at(mut state: State, who: usize, step: u8) -> State {
+    state.at[who] = step;
+    state
 }
 
 fn leave(mut state: State, who: usize) -> State {
     state.gates.iter_mut().chain(&mut state.locks).for_each(|lock| lock.unlock(who));
+    state.visit.unlock(who);
+    state.late &= !(1 << who);
     state
 }
 
@@ -189,7 +307,8 @@ fn works_in(process: Process, at: u8) -> (Vec<usize>, bool) {
         Process::Request { own, also, .. } if (IN..END).contains(&at) => {
             (std::iter::once(own).chain(also.filter(|_| at == IN + 2)).collect(), false)
         }
-        Process::Writer { owns } if at == PUBLISHES => (owns.to_vec(), true),
+        Process::Command { own } if (IN..END).contains(&at) => (vec![own], false),
+        Process::Writer { owns, .. } if at == PUBLISHES => (owns.to_vec(), true),
         Process::Writer { .. } if at == PUBLISHES_WIDELY => (vec![A, B], true),
         // To it, the site is one.
         Process::Stranger { is_exclusive } if at == 1 => (if is_exclusive { vec![A, B] } else { vec![] }, is_exclusive),
@@ -197,10 +316,18 @@ fn works_in(process: Process, at: u8) -> (Vec<usize>, bool) {
     }
 }
 
-/// Tries every order. Says how many states there are, or what is wrong.
+/// Tries every order, also with the mark of a writer that died before. Says how many states there are, or what is wrong.
 fn explore(variant: Variant, processes: &[Process]) -> Result<usize, String> {
-    let start = State { gates: Default::default(), locks: Default::default(), at: vec![0; processes.len()] };
-    let (mut seen, mut queue) = (HashSet::from([start.clone()]), VecDeque::from([start]));
+    let start_with = |mark| State {
+        visit: Flock::default(),
+        gates: Default::default(),
+        locks: Default::default(),
+        mark,
+        late: 0,
+        at: processes.iter().map(|process| start(*process)).collect(),
+    };
+    let starts = [start_with(false), start_with(true)];
+    let (mut seen, mut queue) = (HashSet::from(starts.clone()), VecDeque::from(starts));
     let mut before: HashMap<State, Vec<State>> = HashMap::new();
     let mut ended = Vec::new();
     while let Some(state) = queue.pop_front() {
@@ -210,6 +337,9 @@ fn explore(variant: Variant, processes: &[Process]) -> Result<usize, String> {
                 if *is_alone && number != other && branches.iter().any(|branch| others.contains(branch)) {
                     return Err(format!("{other} is in a branch that {number} publishes: {:?}", state.at));
                 }
+            }
+            if !is_alone && !branches.is_empty() && state.late & 1 << number != 0 {
+                return Err(format!("{number} has overtaken a writer: {:?}", state.at));
             }
         }
         if state.at.iter().all(|at| *at == END) {
@@ -246,22 +376,32 @@ const fn request_of_both(own: usize, also: usize) -> Process {
     Process::Request { own, also: Some(also), calls: None, passes: false }
 }
 
+const fn writer(owns: &'static [usize]) -> Process {
+    Process::Writer { owns, ends: Ends::Never }
+}
+
 #[test]
-fn nobody_meets_a_publish_and_all_come_to_their_end_in_every_order() {
+fn nobody_meets_a_publish_or_overtakes_a_writer_and_all_come_to_their_end_in_every_order() {
     let calls = Process::Request { own: A, also: None, calls: Some(1), passes: false };
     let called = Process::Request { own: A, also: None, calls: None, passes: true };
     let called_with_both = Process::Request { own: B, also: Some(A), calls: None, passes: true };
-    let [one, both] = [Process::Writer { owns: &[B] }, Process::Writer { owns: &[A, B] }];
+    let [one, both] = [writer(&[B]), writer(&[A, B])];
+    let [gives_up, dies] = [Ends::GivesUp, Ends::Dies].map(|ends| Process::Writer { owns: &[A, B], ends });
     let [shares, excludes] = [false, true].map(|is_exclusive| Process::Stranger { is_exclusive });
     for processes in [
         &[request(A), request(A), request(B), one][..],
         &[request(A), request(B), request(B), both],
+        &[request(A), request(B), Process::Command { own: B }, both],
         &[request_of_both(A, B), request_of_both(B, A), one],
         &[request_of_both(A, B), request_of_both(B, A), both],
         &[calls, called, request(B), both],
         &[calls, called_with_both, request_of_both(B, A), both],
         &[request(A), request_of_both(B, A), shares, both],
         &[request(A), request_of_both(B, A), excludes, both],
+        &[request(A), request(B), one, both],
+        &[request(A), request_of_both(B, A), gives_up, one],
+        &[request(A), request_of_both(B, A), dies, one],
+        &[request(A), request(B), shares, dies],
     ] {
         let states = explore(Variant::default(), processes).unwrap();
         assert!(states > 100, "{states} states are too few to tell anything");
@@ -269,11 +409,25 @@ fn nobody_meets_a_publish_and_all_come_to_their_end_in_every_order() {
 }
 
 #[test]
-fn a_writer_that_hoards_and_a_request_that_asks_every_gate_wait_in_a_circle() {
-    let both = Process::Writer { owns: &[A, B] };
-    let processes = [request_of_both(A, B), request_of_both(B, A), both];
-    for variant in [Variant { hoards: true, ..Variant::default() }, Variant { asks_gates: true, ..Variant::default() }]
+fn a_writer_that_hoards_and_a_request_that_keeps_locks_or_asks_every_gate_wait_in_a_circle() {
+    let processes = [request_of_both(A, B), request_of_both(B, A), writer(&[A, B])];
+    for variant in [
+        Variant { hoards: true, ..Variant::default() },
+        Variant { asks_gates: true, ..Variant::default() },
+        Variant { keeps_locks: true, ..Variant::default() },
+    ] {
+        let wrong = explore(variant, &processes).unwrap_err();
+        assert!(wrong.starts_with("nobody gets on"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_request_that_looks_too_early_and_one_that_finds_the_gates_open_overtake_a_writer() {
+    let processes = [request(A), request(B), writer(&[A, B])];
+    for variant in
+        [Variant { looks_first: true, ..Variant::default() }, Variant { leaves_gates: true, ..Variant::default() }]
     {
-        assert!(explore(variant, &processes).unwrap_err().starts_with("nobody gets on"));
+        let wrong = explore(variant, &processes).unwrap_err();
+        assert!(wrong.contains("has overtaken a writer"), "{wrong}");
     }
 }

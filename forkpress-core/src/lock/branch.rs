@@ -73,6 +73,15 @@ pub struct SharedBranch {
 }
 
 impl SharedBranch {
+    /// Takes the lock if it is free, past the gate. Never blocks.
+    pub(super) fn try_lock(operations: &SharedOperations, files: &Arc<BranchFiles>) -> Result<Option<Self>, LockError> {
+        Ok(files.gated.try_share()?.then(|| Self::new(operations, Arc::clone(files))))
+    }
+
+    fn new(operations: &SharedOperations, files: Arc<BranchFiles>) -> Self {
+        Self { files, pid: operations.pid, released: AtomicBool::new(false) }
+    }
+
     /// Takes the lock, waiting until the deadline.
     ///
     /// Who calls the site from inside a request, or holds another branch's lock, does not go `through_gate`: a writer that
@@ -96,7 +105,7 @@ impl SharedBranch {
             }
             files = Arc::new(BranchFiles::open(cow, &files.name)?);
         }
-        Ok(Self { files, pid: std::process::id(), released: AtomicBool::new(false) })
+        Ok(Self::new(operations, files))
     }
 
     /// The lock files in use, to be kept for the next request.
@@ -107,7 +116,14 @@ impl SharedBranch {
 
     /// Lets the lock go. In a forked child it does nothing.
     pub fn release(&self) {
-        if !self.released.swap(true, Ordering::AcqRel) && self.pid == std::process::id() {
+        if !self.released.load(Ordering::Acquire) && self.pid == std::process::id() {
+            self.let_go();
+        }
+    }
+
+    /// The same, in the process that took the lock.
+    pub(super) fn let_go(&self) {
+        if !self.released.swap(true, Ordering::AcqRel) {
             self.files.gated.lock.unlock();
         }
     }

@@ -2,28 +2,37 @@
 //!
 //! A lock file is text, for `cat`: a line `generation N` of fixed length in `operations.lock`, then, while somebody
 //! holds the lock exclusively, a line `holder pid=P since=MILLISECONDS operation=WORDS`. While publish number N goes on beside
-//! requests of other branches, the first line is `publishing N`.
+//! requests of other branches, the first line is `publishing N`. While a writer waits behind a closed gate, there is a `!` in
+//! place of the blank: `generation!N`. That is one byte, so it is never seen half written.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::LockError;
 use crate::deadline::Deadline;
-use crate::flock;
+use crate::flock::{self, Mode};
 use crate::layout::CowLayout;
 use crate::own;
 
-pub(super) use crate::flock::Mode;
+/// `generation` or `publishing`, a blank, 20 digits (the most a `u64` has) and a line feed.
+const HEADER_BYTES: u64 = 32;
 
-/// `generation ` or `publishing `, 20 digits (the most a `u64` has) and a line feed.
-const GENERATION_BYTES: u64 = 32;
+const SETTLED: &str = "generation";
+const PUBLISHING: &str = "publishing";
 
-const SETTLED: &str = "generation ";
-const PUBLISHING: &str = "publishing ";
+/// Where the blank is, of the first line's bytes, and what is in its place while a writer waits.
+const MARK_AT: u64 = 10;
+const NOBODY_WAITS: &str = " ";
+const WRITER_WAITS: &str = "!";
+
+/// For how long a process that shares a lock again and again takes its file for the one that the path names. Requests that run
+/// when a lock file is replaced have a lock that is worth nothing, however often they look: so may those of this time.
+const CURRENT_FOR: Duration = Duration::from_secs(1);
 
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(2);
@@ -43,15 +52,39 @@ impl Generation {
     pub fn settled(self) -> u64 {
         self.number - u64::from(self.is_publishing)
     }
+}
 
+/// The first line of `operations.lock`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) generation: Generation,
+    /// Whether a writer waits behind a closed gate, or did so and died.
+    pub(super) writer_waits: bool,
+}
+
+impl Header {
     fn parse(line: &[u8]) -> Option<Self> {
-        let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
-        let (number, is_publishing) = match line.strip_prefix(SETTLED) {
-            Some(number) => (number, false),
-            None => (line.strip_prefix(PUBLISHING)?, true),
+        let (word, rest) = std::str::from_utf8(line).ok()?.strip_suffix('\n')?.split_at_checked(MARK_AT as usize)?;
+        let (mark, number) = rest.split_at_checked(1)?;
+        let is_publishing = match word {
+            SETTLED => false,
+            PUBLISHING => true,
+            _ => return None,
+        };
+        let writer_waits = match mark {
+            NOBODY_WAITS => false,
+            WRITER_WAITS => true,
+            _ => return None,
         };
         let number = number.parse().ok()?;
-        (number > 0 || !is_publishing).then_some(Self { number, is_publishing })
+        let generation = Generation { number, is_publishing };
+        (number > 0 || !is_publishing).then_some(Self { generation, writer_waits })
+    }
+
+    fn line(self) -> String {
+        let word = if self.generation.is_publishing { PUBLISHING } else { SETTLED };
+        let mark = if self.writer_waits { WRITER_WAITS } else { NOBODY_WAITS };
+        format!("{word}{mark}{:020}\n", self.generation.number)
     }
 }
 
@@ -61,6 +94,8 @@ pub(super) struct LockFile {
     file: File,
     path: PathBuf,
     device_and_inode: (u64, u64),
+    /// When the path was last seen to name this file.
+    current_at: Mutex<Option<Instant>>,
 }
 
 impl LockFile {
@@ -83,7 +118,8 @@ impl LockFile {
             Ok((file, metadata)) => {
                 // Whoever can open it can lock it, and keep every page waiting.
                 own::close_file(&file, &metadata);
-                Ok(Self { file, path, device_and_inode: (metadata.dev(), metadata.ino()) })
+                let device_and_inode = (metadata.dev(), metadata.ino());
+                Ok(Self { file, path, device_and_inode, current_at: Mutex::new(None) })
             }
             Err(source) => Err(LockError::Open { path, source }),
         }
@@ -103,6 +139,15 @@ impl LockFile {
         }
     }
 
+    /// The same, looked at once in [`CURRENT_FOR`] at most, and the first time that it is asked.
+    pub(super) fn was_current_lately(&self) -> Result<bool, LockError> {
+        let mut current_at = self.current_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if current_at.is_none_or(|seen| seen.elapsed() >= CURRENT_FOR) {
+            *current_at = self.is_current()?.then(Instant::now);
+        }
+        Ok(current_at.is_some())
+    }
+
     /// Takes the lock if it is free. Never blocks.
     pub(super) fn try_lock(&self, mode: Mode) -> Result<bool, LockError> {
         flock::try_lock(&self.file, mode).map_err(|source| self.error(source))
@@ -113,23 +158,41 @@ impl LockFile {
         let _ = flock::unlock(&self.file);
     }
 
-    /// The counter of publishes; zero in a new file.
-    pub(super) fn generation(&self) -> Result<Generation, LockError> {
-        let mut line = [0; GENERATION_BYTES as usize];
+    /// The first line of `operations.lock`; none in a new file.
+    pub(super) fn header(&self) -> Result<Option<Header>, LockError> {
+        let mut line = [0; HEADER_BYTES as usize];
         match self.file.read_exact_at(&mut line, 0) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Generation::default()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(source) => return Err(self.error(source)),
         }
-        Generation::parse(&line)
-            .ok_or_else(|| self.error(io::Error::new(io::ErrorKind::InvalidData, "its first line is no generation")))
+        let invalid = || self.error(io::Error::new(io::ErrorKind::InvalidData, "its first line is no generation"));
+        Header::parse(&line).map(Some).ok_or_else(invalid)
     }
 
-    /// Writes the counter, in one piece.
+    /// The counter of publishes; zero in a new file.
+    pub(super) fn generation(&self) -> Result<Generation, LockError> {
+        Ok(self.header()?.unwrap_or_default().generation)
+    }
+
+    /// Writes the counter, in one piece, and that no writer waits.
     pub(super) fn write_generation(&self, generation: Generation) -> Result<(), LockError> {
-        let word = if generation.is_publishing { PUBLISHING } else { SETTLED };
-        let line = format!("{word}{:020}\n", generation.number);
-        self.file.write_all_at(line.as_bytes(), 0).map_err(|source| self.error(source))
+        self.write(&Header { generation, writer_waits: false }.line(), 0)
+    }
+
+    /// Writes that a writer waits behind a closed gate. Only whoever holds `visit.lock` calls this.
+    pub(super) fn write_writer_waits(&self) -> Result<(), LockError> {
+        match self.header()? {
+            None => self.write(&Header { writer_waits: true, ..Header::default() }.line(), 0),
+            Some(_) => self.write(WRITER_WAITS, MARK_AT),
+        }
+    }
+
+    /// Takes that away. Should it stay, requests go through the gates until something is published: right, and slower.
+    pub(super) fn clear_writer_waits(&self) {
+        if self.header().is_ok_and(|header| header.is_some()) {
+            let _ = self.write(NOBODY_WAITS, MARK_AT);
+        }
     }
 
     /// Writes who holds the lock and since when. Only the exclusive holder calls this.
@@ -139,10 +202,8 @@ impl LockFile {
         let line = format!("holder pid={} since={since} operation={operation}\n", std::process::id());
         let start = self.holder_offset()?;
         let end = start + line.len() as u64;
-        self.file
-            .write_all_at(line.as_bytes(), start)
-            .and_then(|()| self.file.set_len(end))
-            .map_err(|source| self.error(source))
+        self.write(&line, start)?;
+        self.file.set_len(end).map_err(|source| self.error(source))
     }
 
     /// Takes the holder's line away. A line that stays is harmless: a reader believes it only of the process that has the lock.
@@ -153,7 +214,11 @@ impl LockFile {
     }
 
     fn holder_offset(&self) -> Result<u64, LockError> {
-        Ok(if self.generation().is_ok_and(|generation| generation.number > 0) { GENERATION_BYTES } else { 0 })
+        Ok(if self.header().is_ok_and(|header| header.is_some()) { HEADER_BYTES } else { 0 })
+    }
+
+    fn write(&self, text: &str, at: u64) -> Result<(), LockError> {
+        self.file.write_all_at(text.as_bytes(), at).map_err(|source| self.error(source))
     }
 
     fn error(&self, source: io::Error) -> LockError {
@@ -206,8 +271,62 @@ mod tests {
             assert_eq!(lock.generation().unwrap(), generation);
             assert_eq!(generation.settled(), settled);
         }
-        for garbage in ["publishing 00000000000000000000\n", "generation 0000000000000000000x\n", "x"] {
-            assert_eq!(Generation::parse(garbage.as_bytes()), None, "{garbage}");
+    }
+
+    #[test]
+    fn that_a_writer_waits_is_one_byte_beside_the_generation_which_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("operations.lock");
+        let lock = LockFile::open(path.clone()).unwrap();
+        let text = || std::fs::read_to_string(&path).unwrap();
+        let waits = || lock.header().unwrap().unwrap().writer_waits;
+        lock.write_writer_waits().unwrap();
+        assert!(waits());
+        assert_eq!(text(), "generation!00000000000000000000\n");
+        lock.clear_writer_waits();
+        assert!(!waits());
+        let generation = Generation { number: 7, is_publishing: true };
+        lock.write_generation(generation).unwrap();
+        lock.write_holder("x").unwrap();
+        lock.write_writer_waits().unwrap();
+        assert!(waits());
+        assert_eq!(lock.generation().unwrap(), generation);
+        assert!(text().starts_with("publishing!00000000000000000007\nholder pid="), "{}", text());
+        lock.write_generation(generation).unwrap();
+        assert!(!waits(), "whoever publishes waits no longer");
+    }
+
+    #[test]
+    fn what_is_no_header_is_none() {
+        let (marked, unmarked) = ("publishing!00000000000000000007\n", "generation 00000000000000000007\n");
+        for line in [marked, unmarked] {
+            assert_eq!(Header::parse(line.as_bytes()).unwrap().line(), line);
+        }
+        for garbage in [
+            "publishing 00000000000000000000\n",
+            "generation 0000000000000000000x\n",
+            "generation?00000000000000000001\n",
+            "generations00000000000000000001\n",
+            "generation",
+            "x",
+        ] {
+            assert_eq!(Header::parse(garbage.as_bytes()), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_looked_for_when_it_is_first_asked_and_seldom_from_then_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("operations.lock");
+        let open = || LockFile::open(path.clone()).unwrap();
+        let (asked, unasked) = (open(), open());
+        assert!(asked.was_current_lately().unwrap());
+        std::fs::remove_file(&path).unwrap();
+        open();
+        assert!(!unasked.was_current_lately().unwrap());
+        assert!(!asked.is_current().unwrap());
+        while asked.was_current_lately().unwrap() {
+            thread::sleep(LONGEST_PAUSE);
         }
     }
 }

@@ -1,8 +1,13 @@
 //! A lock with a gate before it, as a request takes it and as a writer does.
+//!
+//! Who shares a lock comes to it through the gate ([`Gated::share`]), or takes it as it is ([`Gated::try_share`]) and then looks
+//! whether a writer waits. `operations.lock` says so from the time when the writer has closed the gates: who finds nothing there
+//! after it has the lock had the lock before, and is one of those for whom the writer waits anyway.
 
 use super::LockError;
-use super::file::{LockFile, Mode, poll};
+use super::file::{LockFile, poll};
 use crate::deadline::Deadline;
+use crate::flock::Mode;
 
 /// A lock that requests share, and the gate through which they come to it.
 #[derive(Debug)]
@@ -23,6 +28,20 @@ pub(super) enum Taken<'a> {
 }
 
 impl Gated {
+    /// Takes the lock shared if it is free, past the gate. Never blocks.
+    ///
+    /// A file that the path no longer names counts as busy: [`Self::share`] says so.
+    pub(super) fn try_share(&self) -> Result<bool, LockError> {
+        if !self.lock.try_lock(Mode::Shared)? {
+            return Ok(false);
+        }
+        let outcome = self.lock.was_current_lately();
+        if !matches!(outcome, Ok(true)) {
+            self.lock.unlock();
+        }
+        outcome
+    }
+
     /// Takes the lock shared, waiting until the deadline: gate, lock, gate let go. Who need not wait behind a writer does not
     /// ask the gate.
     pub(super) fn share(&self, deadline: Deadline, through_gate: bool) -> Result<Taken<'_>, LockError> {

@@ -9,11 +9,11 @@
 //! 3. `mutation.lock`, exclusive: [`Mutation`]. One mutation publishes at a time. Requests never touch it.
 //! 4. `visit.lock`, exclusive: [`Visit`]. The server has it while it visits a branch to make it ready, for a second at most,
 //!    and a writer before it closes the gate, so that a visit never is what a writer at the gate waits for.
-//! 5. `operations.gate`: shared for the instant in which a request takes 6, exclusive for as long as a writer waits for
-//!    6 and has it. It is what makes the writer's turn come: on its own, flock lets new shared holders overtake a
-//!    waiting exclusive one for ever.
+//! 5. `operations.gate`: exclusive for as long as a writer waits for 6 and has it, shared for the instant in which a command
+//!    takes 6, and a request that finds in 6 that a writer waits. It is what makes the writer's turn come: on its own, flock
+//!    lets new shared holders overtake a waiting exclusive one for ever.
 //! 6. `operations.lock`: shared by each request from before its branch is looked up until nothing more of it can run
-//!    ([`SharedOperations`]), exclusive while a mutation publishes widely ([`Publish`]).
+//!    ([`RequestLocks`]), exclusive while a mutation publishes widely ([`Publish`]).
 //! 7. `locks/NAME.gate` and 8. `locks/NAME.lock`, the same two for one branch ([`SharedBranch`]): a mutation that publishes
 //!    beside requests of other branches has `operations.lock` shared, and these exclusively. Who needs those of several
 //!    branches at once never keeps one while it waits for another.
@@ -34,6 +34,7 @@ mod mutation;
 pub mod note;
 mod order;
 mod publish;
+mod request;
 mod shared;
 
 use std::io;
@@ -47,6 +48,7 @@ pub use holder::{Busy, Holder, holders};
 pub use loopback::LoopbackToken;
 pub use mutation::{GATE_HOLD, Lifecycle, Mutation, Patience, Preparation, Unprepared, Visit};
 pub use publish::{Publish, Tries};
+pub use request::{KeptFiles, RequestLocks};
 pub use shared::{GateProbe, OperationsFiles, SharedOperations};
 
 /// Why a lock was not taken. Nothing is held then that was not held before.

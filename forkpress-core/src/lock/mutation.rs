@@ -6,11 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::LockError;
 use super::branch::make_folder_of_branches;
-use super::file::{LockFile, Mode, poll};
+use super::file::{LockFile, poll};
 use super::holder::Busy;
 use super::note::CommandNote;
 use super::order::{Held, Rank};
 use crate::deadline::Deadline;
+use crate::flock::Mode;
 use crate::layout::CowLayout;
 use crate::name::BranchName;
 

@@ -7,15 +7,19 @@
 //!
 //! The kernel's locks alone make both right. That others say what they are only decides which way a writer tries.
 //!
+//! Most requests do not ask at a gate: they look, once they have a lock, whether `operations.lock` says that a writer waits. A
+//! writer writes that down when it has closed its gates, and takes it away when it gives up or publishes.
+//!
 //! A writer never waits for one lock while it holds another that a request may want: it closes the gates of its branches, and
 //! then takes all of their locks at once or none. A request that holds its own branch's lock and wants another branch's goes
 //! past the gates. So neither can wait for the other.
 
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::file::{Generation, LockFile, Mode};
+use super::file::{Generation, LockFile};
 use super::gated::Taken;
 use super::holder::{Busy, Sharers};
 use super::mutation::{Mutation, Patience, Visit, Wait};
@@ -23,6 +27,7 @@ use super::order::{Held, Rank};
 use super::shared::OperationsFiles;
 use super::{BranchFiles, LockError};
 use crate::deadline::Deadline;
+use crate::flock::Mode;
 use crate::layout::CowLayout;
 use crate::name::BranchName;
 
@@ -118,6 +123,7 @@ impl Mutation<'_> {
                 drop(scope);
                 return self.attempt_narrowly(branches, patience, wait);
             }
+            scope.announce()?;
             // A stranger that leaves soon, or was none, is not waited for behind a closed gate for longer than that.
             is_taken = patience.poll_for(lock, &self.cow, until.or_after(NEXT_LOOK), wait)?;
             if !is_taken && until.has_passed() {
@@ -154,6 +160,7 @@ impl Mutation<'_> {
                 }
                 gated.gate.write_holder(&self.waiting())?;
             }
+            scope.announce()?;
             until = patience.deadline.or_after(patience.gate_hold);
         }
         let mut busy = None;
@@ -227,13 +234,28 @@ struct Scope {
     /// Those whose gates and locks are held, exclusively, and then the site's lock is shared; none where the site's gate and
     /// lock are held exclusively.
     branches: Vec<BranchFiles>,
+    /// Whether `operations.lock` says, for this writer, that one waits.
+    announced: AtomicBool,
     pid: u32,
 }
 
 impl Scope {
     fn open(cow: &CowLayout, branches: &[BranchName]) -> Result<Self, LockError> {
         let branches = branches.iter().map(|name| BranchFiles::open(cow, name)).collect::<Result<_, _>>()?;
-        Ok(Self { site: OperationsFiles::open(cow)?, branches, pid: std::process::id() })
+        Ok(Self {
+            site: OperationsFiles::open(cow)?,
+            branches,
+            announced: AtomicBool::new(false),
+            pid: std::process::id(),
+        })
+    }
+
+    /// Says that a writer waits, once its gates are closed.
+    fn announce(&self) -> Result<(), LockError> {
+        if self.announced.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.site.gated.lock.write_writer_waits()
     }
 
     /// Takes the locks of all branches or of none, and then gives one that is busy.
@@ -259,6 +281,9 @@ impl Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         if self.pid == std::process::id() {
+            if self.announced.load(Ordering::Relaxed) {
+                self.site.gated.lock.clear_writer_waits();
+            }
             for lock in self.exclusive() {
                 lock.clear_holder();
                 lock.unlock();
@@ -303,6 +328,7 @@ impl Publish<'_> {
         let generation =
             Generation { number: lock.generation()?.number + 1, is_publishing: !scope.branches.is_empty() };
         lock.write_generation(generation)?;
+        scope.announced.store(false, Ordering::Relaxed);
         for lock in scope.exclusive() {
             lock.write_holder(wait.operation)?;
         }

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::file::{Generation, LockFile, Mode};
+use super::file::{Generation, Header, LockFile};
 use super::gated::{Gated, Taken};
 use super::holder::Busy;
 use super::order::{Held, Rank};
 use super::{BranchFiles, LockError, LoopbackToken};
 use crate::deadline::Deadline;
+use crate::flock::Mode;
 use crate::layout::CowLayout;
 
 /// The open lock files of a site. A process opens them once and keeps them for all its requests.
@@ -90,12 +91,22 @@ impl GateProbe {
 #[derive(Debug)]
 pub struct SharedOperations {
     files: Arc<OperationsFiles>,
-    pid: u32,
+    pub(super) pid: u32,
     released: AtomicBool,
     held: Held,
 }
 
 impl SharedOperations {
+    /// Takes the lock if it is free, past the gate. Never blocks.
+    pub(super) fn try_lock(files: &Arc<OperationsFiles>) -> Result<Option<Self>, LockError> {
+        let held = Held::enter(Rank::Operations, files.path())?;
+        Ok(files.gated.try_share()?.then(|| Self::new(Arc::clone(files), held)))
+    }
+
+    fn new(files: Arc<OperationsFiles>, held: Held) -> Self {
+        Self { files, pid: std::process::id(), released: AtomicBool::new(false), held }
+    }
+
     /// Takes the lock, waiting until the deadline: gate, operations, gate let go.
     ///
     /// `pass` lets a request of the site's own pass a gate that a writer holds. Lock files that were replaced on disk
@@ -119,7 +130,7 @@ impl SharedOperations {
             }
             files = Arc::new(OperationsFiles::open(&files.cow)?);
         }
-        Ok(Self { files, pid: std::process::id(), released: AtomicBool::new(false), held })
+        Ok(Self::new(files, held))
     }
 
     /// The lock files in use, to be kept for the next request.
@@ -134,7 +145,12 @@ impl SharedOperations {
     /// # Errors
     /// [`LockError::Lock`].
     pub fn generation(&self) -> Result<Generation, LockError> {
-        self.files.gated.lock.generation()
+        self.header().map(|header| header.generation)
+    }
+
+    /// What `operations.lock` says.
+    pub(super) fn header(&self) -> Result<Header, LockError> {
+        self.files.gated.lock.header().map(Option::unwrap_or_default)
     }
 
     /// Whether the lock is still held, by this process and not by the one that forked it.
@@ -145,7 +161,12 @@ impl SharedOperations {
 
     /// Lets the lock go, and says whether it was held until now. In a forked child it does nothing.
     pub fn release(&self) -> bool {
-        if self.released.swap(true, Ordering::AcqRel) || self.pid != std::process::id() {
+        !self.released.load(Ordering::Acquire) && self.pid == std::process::id() && self.let_go()
+    }
+
+    /// The same, in the process that took the lock.
+    pub(super) fn let_go(&self) -> bool {
+        if self.released.swap(true, Ordering::AcqRel) {
             return false;
         }
         self.files.gated.lock.unlock();

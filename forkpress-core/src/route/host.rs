@@ -9,19 +9,19 @@ use crate::name::BranchName;
 /// The most bytes a DNS label may have (RFC 1035, section 2.3.4).
 const MAX_LABEL_BYTES: usize = 63;
 
-/// The branch that `host`, a host name with or without a port, names.
-pub(super) fn branch(host: &[u8], root_host: &str) -> Result<BranchName, RouteRefusal> {
+/// The branch that `host`, a host name with or without a port, names, and the port.
+pub(super) fn parse<'a>(host: &'a [u8], root_host: &str) -> Result<(BranchName, Option<&'a str>), RouteRefusal> {
     let foreign = || RouteRefusal::new(421, "This server does not serve this host");
-    let name = host_name(host).ok_or_else(foreign)?;
+    let (name, port) = host_name(host).ok_or_else(foreign)?;
     let root = root_host.strip_suffix('.').unwrap_or(root_host).to_ascii_lowercase();
     if name == root || is_loopback(&name) {
-        return Ok(BranchName::main());
+        return Ok((BranchName::main(), port));
     }
     let label = name.strip_suffix(root.as_str()).and_then(|name| name.strip_suffix('.')).ok_or_else(foreign)?;
     if !is_label(label) {
         return Err(foreign());
     }
-    BranchName::parse(label).map_err(|_| branch_not_found(label))
+    BranchName::parse(label).map(|branch| (branch, port)).map_err(|_| branch_not_found(label))
 }
 
 /// The answer to a request for a branch that there is not.
@@ -29,23 +29,23 @@ pub(super) fn branch_not_found(name: &str) -> RouteRefusal {
     RouteRefusal::new(404, format!("Branch not found: {name}"))
 }
 
-/// The name or address literal in lower case, without its port and a trailing dot.
-fn host_name(host: &[u8]) -> Option<String> {
+/// The name or address literal in lower case, without a trailing dot, and the port.
+fn host_name(host: &[u8]) -> Option<(String, Option<&str>)> {
     let host = std::str::from_utf8(host).ok()?;
     let port_at = match host.rfind(']') {
         Some(end) => host[end..].find(':').map(|at| end + at),
         None => host.find(':'),
     };
-    let name = match port_at {
+    let (name, port) = match port_at {
         Some(at) => {
             let port = &host[at + 1..];
             let valid = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
-            valid.then_some(&host[..at])?
+            valid.then_some((&host[..at], Some(port)))?
         }
-        None => host,
+        None => (host, None),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+    (!name.is_empty()).then(|| (name.to_ascii_lowercase(), port))
 }
 
 fn is_loopback(name: &str) -> bool {
@@ -63,6 +63,10 @@ fn is_label(label: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn branch(host: &[u8], root_host: &str) -> Result<BranchName, RouteRefusal> {
+        parse(host, root_host).map(|(branch, _)| branch)
+    }
 
     fn status(host: &[u8]) -> u16 {
         branch(host, "wp.localhost").unwrap_err().status
@@ -98,6 +102,18 @@ mod tests {
             assert_eq!(branch(host.as_bytes(), "wp.localhost").unwrap().as_str(), "marketing", "{host}");
         }
         assert_eq!(branch(b"agent_1.localhost", "localhost").unwrap().as_str(), "agent_1");
+    }
+
+    #[test]
+    fn the_port_is_what_follows_the_name() {
+        for (host, port) in [
+            ("wp.localhost", None),
+            ("marketing.wp.localhost.:080", Some("080")),
+            ("[::1]", None),
+            ("[::1]:8080", Some("8080")),
+        ] {
+            assert_eq!(parse(host.as_bytes(), "wp.localhost").unwrap().1, port, "{host}");
+        }
     }
 
     #[test]

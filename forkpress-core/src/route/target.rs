@@ -12,6 +12,8 @@ pub struct RequestTarget {
     pub branch: BranchName,
     /// The path in the branch.
     pub path: TargetPath,
+    /// The port that the request names with the host.
+    pub port: Option<String>,
 }
 
 /// Takes the `Host` header and the request target of a request to the site whose `main` is at `root_host`.
@@ -20,5 +22,6 @@ pub struct RequestTarget {
 /// [`RouteRefusal`]: 421 for a host that is not this site's, 404 for a branch that can't exist, 400 for a path that no
 /// honest client sends.
 pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<RequestTarget, RouteRefusal> {
-    Ok(RequestTarget { branch: host::branch(host, root_host)?, path: TargetPath::parse(uri)? })
+    let (branch, port) = host::parse(host, root_host)?;
+    Ok(RequestTarget { branch, path: TargetPath::parse(uri)?, port: port.map(str::to_owned) })
 }

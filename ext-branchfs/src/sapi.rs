@@ -1,0 +1,21 @@
+//! What kind of PHP this is.
+
+use std::ffi::CStr;
+
+use ext_php_rs::zend::SapiModule;
+
+/// Whether PHP's built-in server runs.
+pub fn is_builtin_server() -> bool {
+    is(c"cli-server")
+}
+
+/// Whether PHP runs a script from the command line.
+pub fn is_command_line() -> bool {
+    is(c"cli")
+}
+
+fn is(sapi: &CStr) -> bool {
+    let name = SapiModule::get().name;
+    // SAFETY: a SAPI's name is null or a C string that lives as long as the process.
+    !name.is_null() && unsafe { CStr::from_ptr(name) } == sapi
+}
