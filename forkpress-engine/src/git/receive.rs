@@ -4,7 +4,7 @@
 //! branch has changed, durably. A process that dies between the two loses nothing: the branch's folder is the truth,
 //! and the next snapshot brings the ref up to it.
 //!
-//! What the pusher saw is compared with what there is while `mutation.lock` is held, so no other push comes between.
+//! What the pusher saw is compared with what there is while the branch's mutation lock is held, so no other push comes between.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::note::CommandNote;
@@ -13,7 +15,7 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation::history::History;
-use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::mutation::{self, MutationError, Source, keep};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
 
@@ -218,6 +220,70 @@ fn a_mutation_that_waits_for_requests_of_its_branch_holds_up_no_other() {
     request.say("end");
     waiting.hears("done");
     assert!(!world.branches().contains(&"a".to_owned()));
+}
+
+#[test]
+fn beside_the_requests_of_its_source_a_branch_is_made_and_the_log_says_so() {
+    let world = world();
+    world.create("x").unwrap();
+    let mut request = other(&world);
+    request.does("be in main");
+    let main = BranchName::main();
+    let source = Source { branch: &main, beside: true };
+    let mut now = Patience::silent(Deadline::NOW);
+    let waits = mutation::create(&world.site, &name("y"), &main, &mut now, &Silent);
+    assert!(matches!(waits, Err(MutationError::Lock(LockError::Timeout(_)))), "{waits:?}");
+    mutation::create(&world.site, &name("y"), source, &mut patience(), &Silent).unwrap();
+    mutation::create_all(&world.site, &[name("p"), name("q")], source, &mut patience(), &Silent).unwrap();
+    mutation::reset(&world.site, &name("x"), source, false, &mut patience(), &Silent).unwrap();
+    for branch in ["p", "q", "x", "y"] {
+        assert_eq!(files(&world.path(branch)), files(&world.path("main")), "{branch}");
+        assert_eq!(world.posts(branch), ["hello"], "{branch}");
+    }
+    let log: Vec<_> = History::read(world.site.layout.cow()).unwrap().entries.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        log[2..],
+        [
+            "create y from main beside its requests",
+            "create p and 1 more from main beside its requests",
+            "reset x from main beside its requests"
+        ]
+    );
+    request.say("end");
+}
+
+#[test]
+fn beside_requests_that_move_a_folder_away_and_back_all_the_time_its_files_are_whole() {
+    const COUNT: usize = 200;
+    let world = World::new(Place::in_memory(), FileView::FileCopy, |main| {
+        fs::create_dir_all(main.join("here/inner")).unwrap();
+        (0..COUNT).for_each(|number| fs::write(main.join(format!("here/inner/{number}")), "whole").unwrap());
+    });
+    let (main, is_over) = (world.path("main"), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                fs::rename(main.join("here"), main.join("away")).unwrap();
+                std::thread::yield_now();
+                fs::rename(main.join("away"), main.join("here")).unwrap();
+                // Where it never rests, no clone is ever whole, and a create says so.
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        for round in 0..10 {
+            let (branch, main) = (format!("x{round}"), BranchName::main());
+            let source = Source { branch: &main, beside: true };
+            mutation::create(&world.site, &name(&branch), source, &mut patience(), &Silent).unwrap();
+            let is_whole = |file: PathBuf| fs::read(file).is_ok_and(|bytes| bytes == b"whole");
+            let count = |folder: &str| {
+                (0..COUNT)
+                    .filter(|number| is_whole(world.path(&branch).join(format!("{folder}/inner/{number}"))))
+                    .count()
+            };
+            assert_eq!(count("here") + count("away"), COUNT, "in {branch}");
+        }
+        is_over.store(true, SeqCst);
+    });
 }
 
 #[test]
