@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::journal::read_toml;
 use super::publish::put_aside;
 use super::recover;
 use super::staged::Staged;
+use super::toml_file;
 use super::{MutationError, spare};
 use crate::branch::{self, Branch};
 use crate::config::FileView;
@@ -98,7 +98,7 @@ struct Conversion {
 
 impl Conversion {
     fn read(layout: &SiteLayout) -> Result<Option<Self>, MutationError> {
-        read_toml(&layout.conversion())
+        toml_file::read(&layout.conversion())
     }
 
     fn write(self, layout: &SiteLayout) -> Result<(), DiskError> {

@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::MutationError;
-use super::journal::read_toml;
+use super::toml_file;
 use crate::disk::{self, DiskError};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;
@@ -225,7 +225,7 @@ impl History {
     pub fn read(cow: &CowLayout) -> Result<Self, MutationError> {
         let mut entries = Vec::new();
         for id in ids(cow)? {
-            entries.extend(read_toml::<Entry>(&cow.log_entry(id))?);
+            entries.extend(toml_file::read::<Entry>(&cow.log_entry(id))?);
         }
         Ok(Self { entries })
     }

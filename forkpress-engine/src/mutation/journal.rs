@@ -5,14 +5,13 @@
 
 mod former;
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::MutationError;
 use super::history::Entry;
+use super::toml_file;
 use crate::disk::{self, DiskError};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;
@@ -220,13 +219,13 @@ impl Intent {
 
     /// Reads the intent of a mutation that died, if one did, also as earlier versions wrote it.
     pub(super) fn read(cow: &CowLayout) -> Result<Option<Self>, MutationError> {
-        if let Some(several) = read_toml::<former::Several>(&cow.batch_intent())? {
+        if let Some(several) = toml_file::read::<former::Several>(&cow.batch_intent())? {
             return Ok(Some(several.into()));
         }
         let path = cow.intent();
-        match read_toml::<Self>(&path) {
+        match toml_file::read::<Self>(&path) {
             // What is wrong with it is what is wrong with it as it is written today.
-            Err(error) => read_toml::<former::One>(&path).map_or(Err(error), |one| Ok(one.map(Self::from))),
+            Err(error) => toml_file::read::<former::One>(&path).map_or(Err(error), |one| Ok(one.map(Self::from))),
             read => read,
         }
     }
@@ -239,22 +238,12 @@ impl Intent {
     }
 }
 
-/// Reads a file of the journal or the log; none where there is no such file.
-pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, MutationError> {
-    let text = disk::step("read", path, || match forkpress_core::own::read_to_string(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        text => text.map(Some),
-    })?;
-    text.map(|text| toml::from_str(&text))
-        .transpose()
-        .map_err(|source| MutationError::Journal { path: path.to_owned(), source: Box::new(source) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::history::Operation;
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn record(operation: Option<u64>, generation: u64) -> BranchRecord {
         BranchRecord { generation, operation, ..BranchRecord::now(Some(BranchName::main()), 0) }

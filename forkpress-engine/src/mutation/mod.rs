@@ -27,6 +27,7 @@ pub mod refusal;
 mod scratch;
 pub mod spare;
 mod staged;
+mod toml_file;
 mod transaction;
 mod undo;
 
