@@ -16,8 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::MutationError;
-use super::refusal::{self, Ground, Refusal, Refused, There};
+use super::error::{ChangeError, PutError, RecoverError};
+use super::refusal::{self, Ground, Refusal, There};
 use super::scratch::Scratch;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError, step};
@@ -132,14 +132,14 @@ impl Files {
         folder: PathBuf,
         overlay: &mut dyn Overlay,
         purpose: Purpose,
-    ) -> Result<Self, MutationError> {
-        let from_overlay = |source| MutationError::Overlay { source };
+    ) -> Result<Self, ChangeError> {
+        let from_overlay = |source| PutError::Overlay { source };
         let changes = overlay.changes().map_err(from_overlay)?;
         if let Some(path) = unfit(&changes) {
-            return Err(MutationError::UnfitPath { path: path.to_owned() });
+            return Err(PutError::UnfitPath { path: path.to_owned() }.into());
         }
         let to_be = changes.iter().filter(|change| change.after != After::Gone).map(|change| &*change.path);
-        refusal::too_long(&site.layout, to_be).map_or(Ok(()), |refused| Err(MutationError::from(refused)))?;
+        refusal::too_long(&site.layout, to_be).map_or(Ok(()), |refused| Err(PutError::from(refused)))?;
         let folder = Scratch::new(folder);
         for path in [folder.path(), &new_dir(folder.path()), &old_dir(folder.path())] {
             disk::create_folder(path)?;
@@ -148,7 +148,7 @@ impl Files {
         let mut files = Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), folder };
         let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (number, change) in changes.iter().enumerate() {
-            let refused = |refusal| MutationError::from((change.path.clone(), refusal));
+            let refused = |refusal| PutError::from((change.path.clone(), refusal));
             if change.after != After::Gone {
                 ground.check_name(&change.path).map_err(refused)?;
             }
@@ -173,7 +173,7 @@ impl Files {
             files.seen.push(place);
         }
         if !stale.is_empty() {
-            return Err(MutationError::Stale { paths: stale });
+            return Err(PutError::Stale { paths: stale }.into());
         }
         files.list.made = files.folders_to_make(&mut looks)?;
         files.try_out(&mut looks)?;
@@ -184,12 +184,12 @@ impl Files {
     }
 
     /// Sees to it that what is to be made can be, and that there is room for it: after all else is staged.
-    fn try_out(&self, looks: &mut Looks<'_>) -> Result<(), MutationError> {
+    fn try_out(&self, looks: &mut Looks<'_>) -> Result<(), ChangeError> {
         let has = || self.list.touched.iter().enumerate().filter(|(_, touched)| touched.has);
         let scratch = self.folder.path().join("names");
         disk::create_folder(&scratch)?;
         let files: Vec<_> = has().map(|(_, touched)| &*touched.path).collect();
-        refusal::try_out(&scratch, &self.list.made, &files)?;
+        refusal::try_out(&scratch, &self.list.made, &files).map_err(PutError::from)?;
         if self.view.shares_blocks() {
             return Ok(());
         }
@@ -205,7 +205,7 @@ impl Files {
                 let needed = needed_bytes.entry(folder.clone()).or_default();
                 *needed += bytes;
                 if disk::free_and_total_bytes(&folder)?.0 < *needed {
-                    return Err((touched.path.clone(), Refusal::NoRoom { path: folder }).into());
+                    return Err(PutError::from((touched.path.clone(), Refusal::NoRoom { path: folder })).into());
                 }
             }
         }
@@ -254,13 +254,13 @@ impl Files {
         change: &Change,
         place: &Place,
         overlay: &mut dyn Overlay,
-    ) -> Result<(), MutationError> {
+    ) -> Result<(), ChangeError> {
         let path = new_dir(self.folder.path()).join(number.to_string());
         let shown = &looks.root.join(&change.path);
         let executable = match &change.after {
             After::Gone => return Ok(()),
             After::Symlink(target) => {
-                let refused = |error: DiskError| (change.path.clone(), error.seen(&path, shown).into());
+                let refused = |error: DiskError| PutError::from((change.path.clone(), error.seen(&path, shown).into()));
                 return Ok(disk::symlink(target, &path).map_err(refused)?);
             }
             After::File { executable } => *executable,
@@ -330,7 +330,7 @@ impl Files {
 
     /// Gives the paths back, durably, what they had, however far [`Self::put_in_place`] or this came before. Goes on past
     /// those that it can't give it back.
-    pub(super) fn take_back(&self, name: &BranchName, branch: &Path) -> Result<(), MutationError> {
+    pub(super) fn take_back(&self, name: &BranchName, branch: &Path) -> Result<(), RecoverError> {
         let mut tree = Target::new(branch, self.view);
         let mut failed = Vec::new();
         for touched in &self.list.touched {
@@ -351,7 +351,7 @@ impl Files {
         let synced = tree.sync(&self.list);
         let paths = failed.iter().map(|(path, _)| (*path).clone()).collect();
         match failed.into_iter().next() {
-            Some((_, source)) => Err(MutationError::NotPutBack { name: name.clone(), paths, source }),
+            Some((_, source)) => Err(RecoverError::NotPutBack { name: name.clone(), paths, source }),
             None => Ok(synced?),
         }
     }
@@ -662,12 +662,6 @@ fn check_access(ground: &mut Ground<'_>, looks: &mut Looks<'_>, change: &Change,
     };
     let folder = looks.nearest_folder(&change.path)?;
     ground.check_access(refusal::Target { path: &change.path, folder, there })
-}
-
-impl From<Refused> for MutationError {
-    fn from((path, source): Refused) -> Self {
-        Self::Refused { path, source }
-    }
 }
 
 /// Removes a folder that nothing is in any more. One that stays does no harm.

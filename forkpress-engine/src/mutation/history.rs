@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::MutationError;
+use super::error::{StepError, UndoError};
 use super::toml_file;
 use crate::disk::{self, DiskError};
 use forkpress_core::layout::CowLayout;
@@ -221,8 +221,8 @@ impl History {
     /// Reads the log. Takes no lock: an operation that is just being done may be in it or not.
     ///
     /// # Errors
-    /// [`MutationError::Disk`] and [`MutationError::Journal`].
-    pub fn read(cow: &CowLayout) -> Result<Self, MutationError> {
+    /// [`StepError::Disk`] where an entry can't be read, and [`StepError::Journal`] where it can't be understood.
+    pub fn read(cow: &CowLayout) -> Result<Self, StepError> {
         let mut entries = Vec::new();
         for id in ids(cow)? {
             entries.extend(toml_file::read::<Entry>(&cow.log_entry(id))?);
@@ -250,13 +250,13 @@ impl History {
 
     /// What to take back: `id`, or the newest operation that is in force, undos themselves left out, so that to undo
     /// again and again goes further and further back.
-    pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&Entry, MutationError> {
+    pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&Entry, UndoError> {
         let entry = match id {
-            Some(id) => self.get(id).ok_or(MutationError::NoOperation { id })?,
-            None => self.candidates().next().ok_or(MutationError::NothingToUndo)?,
+            Some(id) => self.get(id).ok_or(UndoError::NoOperation { id })?,
+            None => self.candidates().next().ok_or(UndoError::NothingToUndo)?,
         };
         match self.undone_by(entry.id) {
-            Some(by) => Err(MutationError::Undone { id: entry.id, by }),
+            Some(by) => Err(UndoError::Undone { id: entry.id, by }),
             None => Ok(entry),
         }
     }

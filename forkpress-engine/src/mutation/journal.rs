@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::MutationError;
+use super::error::StepError;
 use super::history::Entry;
 use super::toml_file;
 use crate::disk::{self, DiskError};
@@ -218,7 +218,7 @@ impl Intent {
     }
 
     /// Reads the intent of a mutation that died, if one did, also as earlier versions wrote it.
-    pub(super) fn read(cow: &CowLayout) -> Result<Option<Self>, MutationError> {
+    pub(super) fn read(cow: &CowLayout) -> Result<Option<Self>, StepError> {
         if let Some(several) = toml_file::read::<former::Several>(&cow.batch_intent())? {
             return Ok(Some(several.into()));
         }
@@ -326,7 +326,7 @@ mod tests {
             assert_eq!(Intent::read(&cow).unwrap(), Some(intent));
         }
         fs::write(cow.intent(), "operation = 'bake'").unwrap();
-        assert!(matches!(Intent::read(&cow), Err(MutationError::Journal { .. })));
+        assert!(matches!(Intent::read(&cow), Err(StepError::Journal { .. })));
         Intent::remove(&cow).unwrap();
         assert_eq!(Intent::read(&cow).unwrap(), None);
     }

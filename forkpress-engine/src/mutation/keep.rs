@@ -9,9 +9,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::error::{NeedsRoom, RecoverError, StepError};
 use super::history::{self, Entry, History};
+use super::spare;
 use super::transaction::Begun;
-use super::{MutationError, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::progress::{Progress, Silent};
@@ -98,8 +99,8 @@ impl Room {
 /// What exceeds the bounds in the site's settings, oldest first. Changes nothing and takes no lock.
 ///
 /// # Errors
-/// [`MutationError`].
-pub fn surplus(site: &Site) -> Result<Vec<Surplus>, MutationError> {
+/// [`StepError`] where the log or what is kept can't be read.
+pub fn surplus(site: &Site) -> Result<Vec<Surplus>, StepError> {
     find_surplus(site, |_, tree| Ok(usage::measure(tree)?.exclusive_bytes))
 }
 
@@ -107,7 +108,7 @@ pub fn surplus(site: &Site) -> Result<Vec<Surplus>, MutationError> {
 fn find_surplus(
     site: &Site,
     bytes_of: impl Fn(u64, &Path) -> Result<u64, DiskError>,
-) -> Result<Vec<Surplus>, MutationError> {
+) -> Result<Vec<Surplus>, StepError> {
     let cow = site.layout.cow();
     let history = History::read(cow)?;
     let mut kept = Vec::new();
@@ -162,12 +163,12 @@ pub(super) fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
 /// Requests and mutations go on while it looks, and requests go on while it drops.
 ///
 /// # Errors
-/// [`MutationError`].
+/// [`RecoverError`] where what a process that died left can't be ended, or a step failed.
 pub fn drop_surplus(
     site: &Site,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<Surplus>, MutationError> {
+) -> Result<Vec<Surplus>, RecoverError> {
     drop_trees(site, surplus(site)?, patience, progress)
 }
 
@@ -176,7 +177,7 @@ fn drop_trees(
     mut surplus: Vec<Surplus>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<Surplus>, MutationError> {
+) -> Result<Vec<Surplus>, RecoverError> {
     let cow = site.layout.cow();
     // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
     let begun = Begun::begin(site, &[], "gc", patience, progress)?;
@@ -202,7 +203,7 @@ fn drop_trees(
 /// Removes all that is in the trash; waits while another process does. Safe to interrupt.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] of the first that can't be removed; all else is.
 pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     let trash = site.layout.cow().trash_dir();
     let _lock = disk::lock_folder(&trash)?;
@@ -226,8 +227,8 @@ fn remove_all_in(folder: &Path) -> Result<(bool, Option<DiskError>), DiskError> 
 /// waits for its turn, which will find whatever is there by then: more have nothing to do.
 ///
 /// # Errors
-/// [`MutationError`].
-pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+/// As [`drop_surplus`].
+pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), RecoverError> {
     crate::branch::check_storage(site)?;
     // Not folders of the storage: that could not be detached while this waits for a mutation.
     let Some(waiting) = disk::try_lock_folder(site.layout.cow().dir())? else { return Ok(()) };
@@ -261,11 +262,11 @@ fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError>
 
 /// Does something that needs space; where there is too little, makes room and tries again. `drop` is [`drop_something`], under
 /// `mutation.lock`.
-pub(super) fn with_room<T>(
+pub(super) fn with_room<T, E: NeedsRoom>(
     site: &Site,
-    mut action: impl FnMut() -> Result<T, MutationError>,
-    mut drop: impl FnMut() -> Result<bool, MutationError>,
-) -> Result<T, MutationError> {
+    mut action: impl FnMut() -> Result<T, E>,
+    mut drop: impl FnMut() -> Result<bool, StepError>,
+) -> Result<T, E> {
     loop {
         match action() {
             Err(error) if error.is_disk_full() && make_room(site, &mut drop).unwrap_or(false) => {}
@@ -276,7 +277,7 @@ pub(super) fn with_room<T>(
 
 /// Frees some space: that of the trash or, where there is none, of the spares or, where there is none of them either, of the
 /// oldest tree that is kept. False where there is nothing left to free.
-fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, MutationError>) -> Result<bool, MutationError> {
+fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, StepError>) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     // Whether or not another process is at it, too.
     if remove_all_in(&cow.trash_dir())?.0 {
@@ -292,7 +293,7 @@ fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, MutationError>)
 
 /// Moves the spares or, where there is none, the oldest tree that is kept into the trash, under `mutation.lock`; false where
 /// there is nothing left.
-pub(super) fn drop_something(site: &Site) -> Result<bool, MutationError> {
+pub(super) fn drop_something(site: &Site) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     if spare::drop_all(site)? {
         return Ok(true);
@@ -305,10 +306,7 @@ pub(super) fn drop_something(site: &Site) -> Result<bool, MutationError> {
 }
 
 /// Drops what is kept, oldest first, until enough of the disk is free or nothing is kept.
-pub(super) fn keep_disk_free(
-    site: &Site,
-    mut drop: impl FnMut() -> Result<bool, MutationError>,
-) -> Result<(), MutationError> {
+pub(super) fn keep_disk_free(site: &Site, mut drop: impl FnMut() -> Result<bool, StepError>) -> Result<(), StepError> {
     while Room::of(site)?.is_low() && make_room(site, &mut drop)? {}
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{MutationError, keep};
+use super::error::StepError;
+use super::keep;
 use crate::disk::{self, DiskError, step};
 use crate::site::Site;
 use crate::tree;
@@ -74,8 +75,8 @@ impl Note {
 /// it has otherwise. Takes no lock, and lets requests go first. Gives the files' paths in their branch.
 ///
 /// # Errors
-/// [`MutationError`]; what was to be compared is then not compared.
-pub fn look(site: &Site) -> Result<Vec<PathBuf>, MutationError> {
+/// [`StepError`] where the notes or the trees can't be read; what was to be compared is then not compared.
+pub fn look(site: &Site) -> Result<Vec<PathBuf>, StepError> {
     let mut found = Vec::new();
     for path in disk::list(&site.layout.cow().unchecked_dir())? {
         let note = fs::read_to_string(&path).ok().and_then(|text| Note::parse(&text));

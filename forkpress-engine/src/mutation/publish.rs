@@ -1,12 +1,12 @@
 //! The steps of a publish. Trees have three ways, whatever the mutation: one comes, one goes, or two change places. Files move
 //! one by one: meanwhile the branch's record is aside, so that what is half changed is no branch.
 //!
-//! The order of what is made durable, and why, is in `docs/crash-recovery.md`. Whatever dies here, [`super::recover`] ends.
+//! The order of what is made durable, and why, is in `docs/crash-recovery.md`. Whatever dies here, [`super::recover()`] ends.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::MutationError;
+use super::error::{ChangeError, NeedsRoom, PutError, StepError};
 use super::files::{self, Files};
 use super::history::{Entry, History};
 use super::journal::{Arrival, Change, FilesChange, Intent, Move, Waiting, Way};
@@ -55,14 +55,14 @@ impl Publication<'_> {
         mutation: &mut Mutation<'_>,
         patience: &mut Patience<'_>,
         tries: &mut Tries<'_>,
-    ) -> Result<bool, MutationError> {
+    ) -> Result<bool, ChangeError> {
         let Self { site, entry, work, done, since } = self;
         let cow = site.layout.cow();
         let mut intent = intend(site, entry, work)?;
         let generation = lock::generation(cow)? + 1;
-        let mut records = with_room(site, || Ok(prepare_records(cow, &mut intent, generation)?))?;
+        let mut records = with_room(site, || prepare_records(cow, &mut intent, generation).map_err(StepError::from))?;
         if is_complete(&intent) {
-            with_room(site, || Ok(intent.write(cow)?))?;
+            with_room(site, || intent.write(cow).map_err(StepError::from))?;
         }
         let published = match mutation.try_publish(&owned(entry, work), patience, tries) {
             Ok(Some(publish)) => {
@@ -87,7 +87,7 @@ impl Publication<'_> {
                 trace("concluded", entry, since);
                 Ok(true)
             }
-            Err(error @ (MutationError::Unfinished { .. } | MutationError::Halfway { .. })) => Err(error),
+            Err(error @ (ChangeError::Unfinished { .. } | ChangeError::Halfway { .. })) => Err(error),
             failed => {
                 // An intent that stays is harmless: it ends the way that it ended now.
                 let _ = forget(cow, &intent);
@@ -104,7 +104,7 @@ pub(super) fn trace(step: &str, entry: &Entry, since: Instant) {
 }
 
 /// Does something that needs space, under `mutation.lock`; where there is too little, drops what is kept, and tries again.
-pub(super) fn with_room<T>(site: &Site, action: impl FnMut() -> Result<T, MutationError>) -> Result<T, MutationError> {
+pub(super) fn with_room<T, E: NeedsRoom>(site: &Site, action: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     keep::with_room(site, action, || keep::drop_something(site))
 }
 
@@ -123,7 +123,7 @@ fn owned(entry: &Entry, work: &Work) -> Vec<BranchName> {
 }
 
 /// What is about to be published, as far as it is there already.
-fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, MutationError> {
+fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, ChangeError> {
     let change = match work {
         Work::Files(change, _) => Change::Files(change.clone()),
         Work::Moves(moves) => {
@@ -134,13 +134,13 @@ fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, MutationErr
     Ok(Intent { entry: entry.clone(), change })
 }
 
-fn arrival(site: &Site, entry: &Entry, name: &BranchName, incoming: &Incoming) -> Result<Arrival, MutationError> {
+fn arrival(site: &Site, entry: &Entry, name: &BranchName, incoming: &Incoming) -> Result<Arrival, ChangeError> {
     let cow = site.layout.cow();
     let from = incoming.waits();
     let new = disk::identity(&from.place(cow, entry, name))?;
     if new.is_none() && from == Waiting::Slot {
         let (id, history) = (entry.undoes.unwrap_or_default(), History::read(cow)?);
-        return Err(MutationError::NotKept { id, newest_undoable: history.newest_undoable(cow) });
+        return Err(ChangeError::NotKept { id, newest_undoable: history.newest_undoable(cow) });
     }
     Ok(Arrival { new: new.unwrap_or(NONE_YET), from, record: incoming.record.clone() })
 }
@@ -160,7 +160,7 @@ fn publish_now(
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
     timeout: Duration,
-) -> Result<u64, MutationError> {
+) -> Result<u64, ChangeError> {
     match work {
         Work::Moves(moves) => publish_moves(site, intent, moves, records, publish, timeout),
         Work::Files(change, files) => publish_files(site, intent, change.tree, files, records, publish).map(|()| 0),
@@ -175,7 +175,7 @@ fn publish_moves(
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
     timeout: Duration,
-) -> Result<u64, MutationError> {
+) -> Result<u64, ChangeError> {
     let mut retaken = 0;
     for one in &mut *moves {
         check_branch(site, &intent.entry, &one.name, one.old())?;
@@ -223,9 +223,9 @@ fn find_trees(site: &Site, intent: &mut Intent) -> Result<(), DiskError> {
 }
 
 /// An error of a step in a staged tree, of which nothing stays, as it is told to who knows the branch.
-fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> MutationError {
+fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> ChangeError {
     match error.path.strip_prefix(tree).map(Path::to_owned) {
-        Ok(path) => MutationError::Refused { path, source: error.seen(tree, branch).into() },
+        Ok(path) => PutError::Refused { path, source: error.seen(tree, branch).into() }.into(),
         Err(_) => error.into(),
     }
 }
@@ -238,13 +238,13 @@ fn publish_files(
     files: &mut Files,
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
-) -> Result<(), MutationError> {
+) -> Result<(), ChangeError> {
     let (cow, name) = (site.layout.cow(), intent.entry.name.clone());
     let branch = site.layout.branch(&name);
     check_branch(site, &intent.entry, &name, Some(tree))?;
     let stale = files.stale(&branch)?;
     if !stale.is_empty() {
-        return Err(MutationError::Stale { paths: stale });
+        return Err(PutError::Stale { paths: stale }.into());
     }
     renew_records(site, intent, records, publish)?;
     // From here on they are the only way back.
@@ -260,7 +260,7 @@ fn publish_files(
             files.let_go();
             source.into()
         }
-        Err(way_back) => MutationError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },
+        Err(way_back) => ChangeError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },
     })
 }
 
@@ -277,10 +277,10 @@ pub(crate) fn put_aside(cow: &CowLayout, name: &BranchName) -> Result<(), DiskEr
 
 /// Refuses what can't be done, or not as it was prepared, to a branch as it is by now: an editor, or a user, may have been at
 /// its folder.
-fn check_branch(site: &Site, entry: &Entry, name: &BranchName, old: Option<u64>) -> Result<(), MutationError> {
+fn check_branch(site: &Site, entry: &Entry, name: &BranchName, old: Option<u64>) -> Result<(), ChangeError> {
     current(site, entry.operation, name)?;
     if disk::identity(&site.layout.branch(name))? != old {
-        return Err(MutationError::Replaced { name: name.clone() });
+        return Err(ChangeError::Replaced { name: name.clone() });
     }
     Ok(())
 }
@@ -480,6 +480,6 @@ pub(super) fn forget(cow: &CowLayout, intent: &Intent) -> Result<(), DiskError> 
     Intent::remove(cow)
 }
 
-fn unfinished(intent: &Intent, source: DiskError) -> MutationError {
-    MutationError::Unfinished { name: intent.entry.name.clone(), source }
+fn unfinished(intent: &Intent, source: DiskError) -> ChangeError {
+    ChangeError::Unfinished { name: intent.entry.name.clone(), source }
 }

@@ -13,7 +13,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::MutationError;
+use super::error::StepError;
 use super::keep::Room;
 use super::scratch::Scratch;
 use crate::branch::{self, Branch};
@@ -39,7 +39,7 @@ pub struct Kept {
 /// The spares that are ready, oldest first. Takes no lock: one of them may be taken meanwhile.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] where the folder that they are in can't be read.
 pub fn list(site: &Site) -> Result<Vec<PathBuf>, DiskError> {
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
     let mut spares: Vec<_> =
@@ -52,8 +52,8 @@ pub fn list(site: &Site) -> Result<Vec<PathBuf>, DiskError> {
 /// changed much, or on a disk with little room. Does nothing while another process does this.
 ///
 /// # Errors
-/// [`MutationError`].
-pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, MutationError> {
+/// [`StepError`] where the storage is detached, `main` can't be read, or a step on the disk fails.
+pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, StepError> {
     branch::check_storage(site)?;
     let Some(_maker) = Maker::try_lock(site)? else { return Ok(Kept::default()) };
     let mut kept = Kept::default();
@@ -97,7 +97,7 @@ impl Maker {
 }
 
 /// Makes one; false where it is no good, because `main` got another tree meanwhile.
-fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
+fn make(site: &Site, progress: &dyn Progress) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     let making = Scratch::new(cow.spare_in_making());
     let before = state_of_main(site)?;
@@ -122,7 +122,7 @@ fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
 /// What differs where `main` has another tree: between two equal ones it had the same all the time.
 ///
 /// A publish moves the tree first and the record, which has another number then, a moment later.
-fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), MutationError> {
+fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), StepError> {
     let main = branch::show(site, &BranchName::main())?;
     let identity = disk::identity(&main.path)?;
     Ok((main, identity))
@@ -137,7 +137,7 @@ pub(super) fn take(
     name: &BranchName,
     path: &Path,
     watch: Option<&Watch>,
-) -> Result<Option<Tree>, MutationError> {
+) -> Result<Option<Tree>, StepError> {
     if !source.name.is_main() {
         return Ok(None);
     }

@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::StepError;
 use super::scratch::Scratch;
-use super::{MutationError, late, spare};
+use super::{late, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
@@ -60,7 +61,7 @@ impl Staged {
         beside: bool,
         deadline: Deadline,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, StepError> {
         let view = site.config.file_view;
         let folder = Scratch::new(site.layout.cow().staged_tree(name));
         let is_whole = view::takes_whole_trees(view, &source.path)?;
@@ -80,7 +81,7 @@ impl Staged {
         seen: Option<Tree>,
         deadline: Deadline,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, StepError> {
         // What was seen by a process that is dead, was watched by nobody since.
         let watch = if seen.is_none() { Watch::begin(source) } else { None };
         Self::begin(view, source, Scratch::new(path), seen, watch, deadline, progress)
@@ -96,7 +97,7 @@ impl Staged {
         watch: Option<Watch>,
         deadline: Deadline,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, StepError> {
         let listening = &Listening { watch: watch.as_ref(), progress };
         let seen = if seen.is_some() {
             seen
@@ -143,7 +144,7 @@ impl Staged {
     /// Makes the tree, durably, what the source is now, while no request of that runs, and says how many entries it took
     /// again for that. Beside requests, a file that one of them writes just now may be taken half written. Waits for a
     /// foreign writer of the database for no longer than `timeout`. May be called again after an error.
-    pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, MutationError> {
+    pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, StepError> {
         match &mut self.files {
             Files::OneByOne { view, seen, watch, news } => {
                 let path = self.folder.path();
@@ -192,7 +193,7 @@ impl Staged {
     }
 
     /// Makes clones of this tree, which is refreshed and in nobody's use, at other paths, durably.
-    pub(super) fn clone_to(&mut self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
+    pub(super) fn clone_to(&mut self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), StepError> {
         let own = self.folder.path();
         let Files::OneByOne { view, seen, news, .. } = &mut self.files else {
             return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
