@@ -30,7 +30,7 @@ use super::view::CONFIG_FILE;
 use crate::bounds::{Counter, Load, MOST_ENTRIES, Room, TooMuch};
 use crate::branch::{self, BranchError};
 use crate::disk::DiskError;
-use crate::mutation::files::{After, Change, Overlay};
+use crate::mutation::files::{After, Overlay, PathChange};
 use crate::mutation::{self, ChangeError, DeleteError, PutError, StepError};
 use crate::progress::Progress;
 use crate::site::Site;
@@ -521,7 +521,7 @@ fn edit_of(
             After::Symlink(OsString::from_vec(target).into())
         }
     };
-    Ok(Some(Edit { change: Change { path: inside, after: to }, before, after }))
+    Ok(Some(Edit { change: PathChange { path: inside, after: to }, before, after }))
 }
 
 /// The bytes of an object.
@@ -558,7 +558,7 @@ fn read_field(from: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
 /// A path of a branch that a push changes.
 #[derive(Clone)]
 struct Edit {
-    change: Change,
+    change: PathChange,
     /// What the pusher saw there.
     before: Option<Blob>,
     /// What is to be there.
@@ -594,7 +594,7 @@ impl<'a, F: FnMut() -> Result<Vec<Edit>, PushError>> Pushed<'a, F> {
 }
 
 impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
-    fn changes(&mut self) -> io::Result<Vec<Change>> {
+    fn changes(&mut self) -> io::Result<Vec<PathChange>> {
         let edits = (self.find)().map_err(io::Error::other)?;
         // What is kept of former operations may make room.
         self.check_room(&edits).map_err(|error| io::Error::new(io::ErrorKind::StorageFull, error))?;
@@ -869,7 +869,7 @@ mod tests {
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
         let (large, small) = (add(&bytes), add(b"small"));
         let edit = |path: &str, id: &ObjectId| Edit {
-            change: Change { path: path.into(), after: After::File { executable: false } },
+            change: PathChange { path: path.into(), after: After::File { executable: false } },
             before: None,
             after: Some(Blob { mode: EntryMode::File, id: id.clone() }),
         };

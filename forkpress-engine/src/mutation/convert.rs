@@ -138,12 +138,12 @@ impl Conversion {
 }
 
 /// Where a conversion puts what comes, until it is in its place.
-struct Incoming {
+struct IncomingFolders {
     branches: PathBuf,
     kept: PathBuf,
 }
 
-impl Incoming {
+impl IncomingFolders {
     fn of(new: &SiteLayout) -> Self {
         match new.image() {
             Some(_) => Self { branches: new.branches_dir(), kept: new.cow().kept_dir() },
@@ -222,7 +222,7 @@ fn move_all(
     if new.image().is_some() {
         storage::make(&new, storage::default_size_bytes(&new)?)?;
     }
-    let incoming = Incoming::of(&new);
+    let incoming = IncomingFolders::of(&new);
     let copied = Copied(site.layout.conversion_trees("copied"));
     for folder in [&incoming.branches, &incoming.kept, &copied.0] {
         step("make the folder", folder, || fs::create_dir_all(folder))?;
@@ -361,7 +361,7 @@ fn aside(cow: &CowLayout) -> Result<Vec<BranchName>, DiskError> {
 /// Puts everything in its place. The branches are aside; no request runs. Safe to repeat: what is in its place stays.
 fn switch(site: &Site, conversion: Conversion, generation: u64) -> Result<(), ConvertError> {
     let (old, new) = (conversion.before(&site.layout), conversion.after(&site.layout));
-    let (cow, incoming) = (site.layout.cow(), Incoming::of(&new));
+    let (cow, incoming) = (site.layout.cow(), IncomingFolders::of(&new));
     let names = aside(cow)?;
     let former = site.layout.conversion_trees("former");
     step("make the folder", &former, || fs::create_dir_all(&former))?;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::error::StepError;
-use super::history::Entry;
+use super::history::LogEntry;
 use super::toml_file;
 use crate::disk::{self, DiskError};
 use forkpress_core::layout::CowLayout;
@@ -22,7 +22,7 @@ use forkpress_core::record::BranchRecord;
 #[serde(deny_unknown_fields)]
 pub(super) struct Intent {
     /// What the log will say.
-    pub(super) entry: Entry,
+    pub(super) entry: LogEntry,
     /// What it does.
     pub(super) change: Change,
 }
@@ -103,7 +103,7 @@ pub(super) enum Waiting {
 
 impl Waiting {
     /// The path of such a tree.
-    pub(super) fn place(self, cow: &CowLayout, entry: &Entry, name: &BranchName) -> PathBuf {
+    pub(super) fn place(self, cow: &CowLayout, entry: &LogEntry, name: &BranchName) -> PathBuf {
         match self {
             Self::Staging => cow.staged_tree(name),
             Self::Slot => entry.kept_place(cow, name),
@@ -321,7 +321,7 @@ mod tests {
         let ways = vec![one(None, Some(2)), one(Some(1), Some(2)), one(Some(1), None)];
         let files = FilesChange { tree: 1 << 62, record: record(Some(7), 3) };
         for change in [Change::Moves(ways), Change::Files(files)] {
-            let intent = Intent { entry: Entry::sample(7, Operation::Reset), change };
+            let intent = Intent { entry: LogEntry::sample(7, Operation::Reset), change };
             intent.write(&cow).unwrap();
             assert_eq!(Intent::read(&cow).unwrap(), Some(intent));
         }

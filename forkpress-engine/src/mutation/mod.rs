@@ -44,7 +44,7 @@ use forkpress_core::lock::{self, Patience};
 use forkpress_core::name::BranchName;
 
 use files::Overlay;
-use history::Entry;
+use history::LogEntry;
 use journal::Intent;
 use transaction::Put;
 
@@ -55,7 +55,7 @@ pub use transaction::Prepared;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What the log has of it.
-    pub operation: Entry,
+    pub operation: LogEntry,
     /// The number of the publish.
     pub generation: u64,
     /// For how long requests were kept out.
@@ -73,7 +73,7 @@ pub struct Report {
 pub struct Recovered {
     /// The operation that had been about to publish, and whether it was finished rather than taken back; none where only
     /// a tree in staging was left.
-    pub finished: Option<(Entry, bool)>,
+    pub finished: Option<(LogEntry, bool)>,
 }
 
 impl fmt::Display for Recovered {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{ChangeError, NeedsRoom, PutError, StepError};
 use super::files::{self, Files};
-use super::history::{Entry, History};
+use super::history::{History, LogEntry};
 use super::journal::{Arrival, Change, FilesChange, Intent, Move, Waiting, Way};
 use super::keep;
 use super::recover::take_back;
@@ -42,7 +42,7 @@ pub(super) struct Published {
 /// A mutation that is to be published, and what came of it.
 pub(super) struct Publication<'a> {
     pub(super) site: &'a Site,
-    pub(super) entry: &'a mut Entry,
+    pub(super) entry: &'a mut LogEntry,
     pub(super) work: &'a mut Work,
     pub(super) done: &'a mut Published,
     pub(super) since: Instant,
@@ -98,7 +98,7 @@ impl Publication<'_> {
 }
 
 /// Says in the log how far a mutation got that began at `since`.
-pub(super) fn trace(step: &str, entry: &Entry, since: Instant) {
+pub(super) fn trace(step: &str, entry: &LogEntry, since: Instant) {
     let after_ms = since.elapsed().as_millis();
     tracing::debug!(operation = ?entry.operation, branch = entry.name.as_str(), after_ms, "{step}");
 }
@@ -110,7 +110,7 @@ pub(super) fn with_room<T, E: NeedsRoom>(site: &Site, action: impl FnMut() -> Re
 
 /// The branches of which no request may run meanwhile: those that change, and those that are taken from, which are cloned at
 /// a moment at which nobody is half done with something in them.
-fn owned(entry: &Entry, work: &Work) -> Vec<BranchName> {
+fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
     let sources = match work {
         Work::Moves(moves) if !entry.beside => moves.iter().filter_map(Move::arrival).collect(),
         _ => Vec::new(),
@@ -123,7 +123,7 @@ fn owned(entry: &Entry, work: &Work) -> Vec<BranchName> {
 }
 
 /// What is about to be published, as far as it is there already.
-fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, ChangeError> {
+fn intend(site: &Site, entry: &LogEntry, work: &Work) -> Result<Intent, ChangeError> {
     let change = match work {
         Work::Files(change, _) => Change::Files(change.clone()),
         Work::Moves(moves) => {
@@ -134,7 +134,7 @@ fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, ChangeError
     Ok(Intent { entry: entry.clone(), change })
 }
 
-fn arrival(site: &Site, entry: &Entry, name: &BranchName, incoming: &Incoming) -> Result<Arrival, ChangeError> {
+fn arrival(site: &Site, entry: &LogEntry, name: &BranchName, incoming: &Incoming) -> Result<Arrival, ChangeError> {
     let cow = site.layout.cow();
     let from = incoming.waits();
     let new = disk::identity(&from.place(cow, entry, name))?;
@@ -277,7 +277,7 @@ pub(crate) fn put_aside(cow: &CowLayout, name: &BranchName) -> Result<(), DiskEr
 
 /// Refuses what can't be done, or not as it was prepared, to a branch as it is by now: an editor, or a user, may have been at
 /// its folder.
-fn check_branch(site: &Site, entry: &Entry, name: &BranchName, old: Option<u64>) -> Result<(), ChangeError> {
+fn check_branch(site: &Site, entry: &LogEntry, name: &BranchName, old: Option<u64>) -> Result<(), ChangeError> {
     current(site, entry.operation, name)?;
     if disk::identity(&site.layout.branch(name))? != old {
         return Err(ChangeError::Replaced { name: name.clone() });
@@ -331,7 +331,7 @@ fn place_records(cow: &CowLayout, intent: &mut Intent, records: Vec<Replacement>
 }
 
 /// Moves trees. Where one can't be moved, those that were are moved back; says whether that was had.
-fn move_trees(site: &Site, entry: &Entry, moves: &[Move]) -> Result<(), (DiskError, bool)> {
+fn move_trees(site: &Site, entry: &LogEntry, moves: &[Move]) -> Result<(), (DiskError, bool)> {
     make_slot(site.layout.cow(), entry, moves).map_err(|error| (error, true))?;
     for (number, one) in moves.iter().enumerate() {
         if let Err(error) = move_tree(site, entry, one) {
@@ -344,13 +344,13 @@ fn move_trees(site: &Site, entry: &Entry, moves: &[Move]) -> Result<(), (DiskErr
 }
 
 /// Makes the folder that a slot for several trees is.
-pub(super) fn make_slot(cow: &CowLayout, entry: &Entry, moves: &[Move]) -> Result<(), DiskError> {
+pub(super) fn make_slot(cow: &CowLayout, entry: &LogEntry, moves: &[Move]) -> Result<(), DiskError> {
     let is_needed = !entry.also.is_empty() && moves.iter().any(|one| one.old().is_some());
     if is_needed { disk::create_folder(&cow.kept_tree(entry.slot)) } else { Ok(()) }
 }
 
 /// Where the tree goes that a branch had: where a move puts it at first.
-fn away(cow: &CowLayout, entry: &Entry, one: &Move) -> PathBuf {
+fn away(cow: &CowLayout, entry: &LogEntry, one: &Move) -> PathBuf {
     // Where the new tree waits there is no room until it is in its place.
     let to_slot = one.arrival().map_or(!one.purges(), |arrival| arrival.from == Waiting::Staging);
     if to_slot { entry.kept_place(cow, &one.name) } else { cow.staged_tree(&one.name) }
@@ -359,7 +359,7 @@ fn away(cow: &CowLayout, entry: &Entry, one: &Move) -> PathBuf {
 /// Moves one tree, or two: the new one from where it waits to its place, the old one away, from where [`conclude`] takes it.
 ///
 /// Where this fails, the branch is as it was or, if not even that could be had back, its place is empty.
-pub(super) fn move_tree(site: &Site, entry: &Entry, one: &Move) -> Result<(), DiskError> {
+pub(super) fn move_tree(site: &Site, entry: &LogEntry, one: &Move) -> Result<(), DiskError> {
     let (cow, branch) = (site.layout.cow(), site.layout.branch(&one.name));
     let away = away(cow, entry, one);
     match &one.way {
@@ -379,7 +379,7 @@ pub(super) fn move_tree(site: &Site, entry: &Entry, one: &Move) -> Result<(), Di
 }
 
 /// Takes [`move_tree`] back.
-fn move_back(site: &Site, entry: &Entry, one: &Move) -> Result<(), DiskError> {
+fn move_back(site: &Site, entry: &LogEntry, one: &Move) -> Result<(), DiskError> {
     let (cow, branch) = (site.layout.cow(), site.layout.branch(&one.name));
     let away = away(cow, entry, one);
     match &one.way {
@@ -438,7 +438,7 @@ pub(super) fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
 }
 
 /// Puts the tree that a branch had into the slot, or throws it away, where that has not been done.
-fn keep_tree(cow: &CowLayout, entry: &Entry, one: &Move) -> Result<(), DiskError> {
+fn keep_tree(cow: &CowLayout, entry: &LogEntry, one: &Move) -> Result<(), DiskError> {
     let staging = cow.staged_tree(&one.name);
     if one.old().is_none() || disk::identity(&staging)? != one.old() {
         return Ok(());
@@ -451,7 +451,7 @@ fn keep_tree(cow: &CowLayout, entry: &Entry, one: &Move) -> Result<(), DiskError
 }
 
 /// Removes the folder of a slot for several trees that has none.
-fn drop_empty_slot(cow: &CowLayout, entry: &Entry, moves: &[Move]) -> Result<(), DiskError> {
+fn drop_empty_slot(cow: &CowLayout, entry: &LogEntry, moves: &[Move]) -> Result<(), DiskError> {
     let slot = cow.kept_tree(entry.slot);
     let is_empty = !entry.also.is_empty()
         && disk::inode(&slot)?.is_some()
@@ -460,7 +460,7 @@ fn drop_empty_slot(cow: &CowLayout, entry: &Entry, moves: &[Move]) -> Result<(),
 }
 
 /// Puts the files that an operation took away into its slot, in place of what an operation that it undid has there.
-fn keep_files(site: &Site, entry: &Entry) -> Result<(), DiskError> {
+fn keep_files(site: &Site, entry: &LogEntry) -> Result<(), DiskError> {
     let cow = site.layout.cow();
     let (staged, slot) = (cow.staged_files(&entry.name), cow.kept_tree(entry.slot));
     if disk::inode(&staged)?.is_none() {

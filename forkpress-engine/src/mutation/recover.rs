@@ -6,7 +6,7 @@
 use super::convert::{self, ConvertError};
 use super::error::RecoverError;
 use super::files::Files;
-use super::history::Entry;
+use super::history::LogEntry;
 use super::journal::{Change, Ending, FilesChange, Found, Intent, Move, Way};
 use super::publish::{conclude, forget, make_slot, move_tree, prepare_records, settle, with_room};
 use super::{Recovered, scratch, spare};
@@ -82,7 +82,7 @@ pub(super) fn finish_what_died(
     site: &Site,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<Option<(Entry, bool)>, RecoverError> {
+) -> Result<Option<(LogEntry, bool)>, RecoverError> {
     let Some(Intent { entry, change }) = Intent::read(site.layout.cow())? else { return Ok(None) };
     match change {
         Change::Moves(moves) => finish_moves(site, entry, moves, mutation, patience),
@@ -94,11 +94,11 @@ pub(super) fn finish_what_died(
 /// Where a tree was moved, all are.
 fn finish_moves(
     site: &Site,
-    entry: Entry,
+    entry: LogEntry,
     moves: Vec<Move>,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<(Entry, bool), RecoverError> {
+) -> Result<(LogEntry, bool), RecoverError> {
     let cow = site.layout.cow();
     let find = |one: &Move| {
         let waiting = one.arrival().map(|arrival| arrival.from.place(cow, &entry, &one.name));
@@ -148,11 +148,11 @@ fn can_move(one: &Move, found: Found) -> bool {
 /// The same for files: where the branch's record is aside, they are taken back.
 fn finish_files(
     site: &Site,
-    entry: Entry,
+    entry: LogEntry,
     change: FilesChange,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<(Entry, bool), RecoverError> {
+) -> Result<(LogEntry, bool), RecoverError> {
     let (cow, name) = (site.layout.cow(), entry.name.clone());
     let record = BranchRecord::read(&cow.record(&name))?;
     let is_after = change.has_published(entry.before.as_ref(), record.as_ref());
@@ -180,7 +180,7 @@ fn finish_files(
 }
 
 /// Gives a branch back, durably, the files that it had, and then the record. Safe to interrupt.
-pub(super) fn take_back(site: &Site, entry: &Entry, files: &Files) -> Result<(), RecoverError> {
+pub(super) fn take_back(site: &Site, entry: &LogEntry, files: &Files) -> Result<(), RecoverError> {
     let (cow, name) = (site.layout.cow(), &entry.name);
     files.take_back(name, &site.layout.branch(name))?;
     let (record, aside) = (cow.record(name), cow.record_aside(name));
@@ -195,7 +195,7 @@ pub(super) fn take_back(site: &Site, entry: &Entry, files: &Files) -> Result<(),
 
 /// Gives branches whose trees were not moved the records back that they had: a power cut may have kept later ones and lost
 /// the moves.
-fn restore_records(site: &Site, entry: &Entry) -> Result<(), RecoverError> {
+fn restore_records(site: &Site, entry: &LogEntry) -> Result<(), RecoverError> {
     entry.befores().try_for_each(|(name, before)| restore_record(site, name, before))
 }
 

@@ -118,7 +118,7 @@ fn longest_root_bytes(layout: &SiteLayout) -> usize {
 
 /// A path that is to be changed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct PathToChange<'a> {
     /// The path inside the branch.
     pub(super) path: &'a Path,
     /// The nearest folder around it that there is, inside the branch.
@@ -188,7 +188,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Refuses what may not be changed: the folder that it is in, or it itself.
-    pub(super) fn check_access(&mut self, target: Target<'_>) -> Result<(), Refusal> {
+    pub(super) fn check_access(&mut self, target: PathToChange<'_>) -> Result<(), Refusal> {
         self.check_folder(target.folder)?;
         match target.there {
             There::Nothing => Ok(()),

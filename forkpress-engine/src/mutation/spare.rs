@@ -14,7 +14,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::error::StepError;
-use super::keep::Room;
+use super::keep::DiskRoom;
 use super::scratch::Scratch;
 use crate::branch::{self, Branch};
 use crate::disk::{self, DiskError};
@@ -29,7 +29,7 @@ const DRIFT: usize = 4;
 
 /// What [`keep`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct Upkeep {
     /// How many spares were made.
     pub made: usize,
     /// How many went.
@@ -53,17 +53,17 @@ pub fn list(site: &Site) -> Result<Vec<PathBuf>, DiskError> {
 ///
 /// # Errors
 /// [`StepError`] where the storage is detached, `main` can't be read, or a step on the disk fails.
-pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, StepError> {
+pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Upkeep, StepError> {
     branch::check_storage(site)?;
-    let Some(_maker) = Maker::try_lock(site)? else { return Ok(Kept::default()) };
-    let mut kept = Kept::default();
+    let Some(_maker) = Maker::try_lock(site)? else { return Ok(Upkeep::default()) };
+    let mut kept = Upkeep::default();
     disk::remove(&site.layout.cow().spare_in_making())?;
     let main = branch::show(site, &BranchName::main())?;
     let wanted = if view::takes_whole_trees(site.config.file_view, &main.path)? { 0 } else { site.config.spares };
     let now = if wanted > 0 { Some(Tree::walk(&main.path)?) } else { None };
     let needed_bytes = |tree: &Tree| if site.config.file_view.shares_blocks() { 0 } else { tree.bytes() };
     let mut good = 0;
-    let has_room = |bytes| Ok::<_, DiskError>(!Room::of(site)?.without(bytes).is_low());
+    let has_room = |bytes| Ok::<_, DiskError>(!DiskRoom::of(site)?.without(bytes).is_low());
     for spare in list(site)? {
         let is_good = match &now {
             Some(now) => good < wanted && has_room(0)? && read(&spare)?.is_some_and(|walk| is_near(&walk, now)),

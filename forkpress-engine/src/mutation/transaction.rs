@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::error::{ChangeError, NeedsRoom, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
-use super::history::{Entry, Operation, Sibling, some_of};
+use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Waiting, Way};
 use super::publish::{self, Publication, Published};
 use super::scratch::Scratch;
@@ -28,7 +28,7 @@ use forkpress_core::record::BranchRecord;
 #[derive(Debug)]
 pub struct Prepared<'site> {
     pub(super) site: &'site Site,
-    pub(super) entry: Entry,
+    pub(super) entry: LogEntry,
     pub(super) work: Work,
     pub(super) begun: Begun,
 }
@@ -246,7 +246,7 @@ pub(super) fn apply<'site>(
 pub(super) fn files<'site>(
     site: &'site Site,
     begun: Begun,
-    mut entry: Entry,
+    mut entry: LogEntry,
     overlay: &mut dyn Overlay,
     patience: &mut Patience<'_>,
 ) -> Result<Prepared<'site>, ChangeError> {
@@ -285,7 +285,7 @@ pub(super) fn adopt<'site>(
 fn clone(
     site: &Site,
     begun: &Begun,
-    entry: &Entry,
+    entry: &LogEntry,
     put: Option<&mut dyn Overlay>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
@@ -312,12 +312,12 @@ pub(super) fn draft(
     operation: Operation,
     name: &BranchName,
     source: Option<Source<'_>>,
-) -> Result<Entry, ChangeError> {
+) -> Result<LogEntry, ChangeError> {
     let before = current(site, operation, name)?;
-    Ok(Entry {
+    Ok(LogEntry {
         before: before.map(|branch| branch.record),
         beside: source.is_some_and(|source| source.beside),
-        ..Entry::begin(operation, name.clone(), source.map(|source| source.branch.clone()))
+        ..LogEntry::begin(operation, name.clone(), source.map(|source| source.branch.clone()))
     })
 }
 

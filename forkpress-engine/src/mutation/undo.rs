@@ -2,7 +2,7 @@
 
 use super::error::{ChangeError, UndoError};
 use super::files::Reverse;
-use super::history::{Entry, History, Operation, Sibling};
+use super::history::{History, LogEntry, Operation, Sibling};
 use super::journal::{Move, Way};
 use super::transaction::{Begun, Incoming, NewTree, Prepared, Work, current, draft, files, identity};
 use crate::branch::{self, BranchError};
@@ -21,7 +21,7 @@ pub(super) fn undo<'site>(
 ) -> Result<Prepared<'site>, UndoError> {
     let cow = site.layout.cow();
     let words = id.map_or("undo".to_owned(), |id| format!("undo {id}"));
-    let names_of = |entry: &Entry| entry.names().cloned().collect::<Vec<_>>();
+    let names_of = |entry: &LogEntry| entry.names().cloned().collect::<Vec<_>>();
     loop {
         // Which branches these are, the log tells, and they have to be locked before it counts.
         let names = History::read(cow)?.to_undo(id).map(names_of).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn undo<'site>(
 
 fn prepare<'site>(
     site: &'site Site,
-    undone: &Entry,
+    undone: &LogEntry,
     begun: Begun,
     patience: &mut Patience<'_>,
 ) -> Result<Prepared<'site>, ChangeError> {
@@ -66,7 +66,7 @@ fn prepare<'site>(
 /// What is to become of a branch; none where an operation made it, with others, and it has been deleted since.
 fn way_back(
     site: &Site,
-    undone: &Entry,
+    undone: &LogEntry,
     name: &BranchName,
     before: Option<&BranchRecord>,
 ) -> Result<Option<Way<Incoming>>, ChangeError> {
@@ -82,9 +82,14 @@ fn way_back(
 }
 
 /// What the log will have of it.
-fn backward(site: &Site, undone: &Entry, name: &BranchName, others: Vec<BranchName>) -> Result<Entry, ChangeError> {
+fn backward(
+    site: &Site,
+    undone: &LogEntry,
+    name: &BranchName,
+    others: Vec<BranchName>,
+) -> Result<LogEntry, ChangeError> {
     let also = others.into_iter().map(|name| Ok(Sibling { before: branch_record(site, &name)?, name }));
-    Ok(Entry {
+    Ok(LogEntry {
         undoes: Some(undone.id),
         slot: undone.slot,
         also: also.collect::<Result<_, BranchError>>()?,

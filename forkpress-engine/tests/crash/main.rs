@@ -31,7 +31,7 @@ use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::disk::fault::{self, Fault, Lasting};
 use forkpress_engine::mutation::convert;
-use forkpress_engine::mutation::history::{Entry, History, Operation};
+use forkpress_engine::mutation::history::{History, LogEntry, Operation};
 use forkpress_engine::mutation::{
     self, ChangeError, DeleteError, RecoverError, ResetError, StepError, UndoError, keep,
 };
@@ -980,7 +980,7 @@ fn mutates_until_it_is_killed() {
             _ => {
                 // Not whatever is newest: where kills left little in force, that is the branch that is to last.
                 let history = History::read(site.layout.cow()).unwrap();
-                let in_force = |entry: &&Entry| entry.name == branch && history.undone_by(entry.id).is_none();
+                let in_force = |entry: &&LogEntry| entry.name == branch && history.undone_by(entry.id).is_none();
                 let Some(newest) = history.entries.iter().rev().find(in_force) else { continue };
                 match mutation::undo(&site, Some(newest.id), patience, progress) {
                     Err(UndoError::Change(error)) => Some(error),

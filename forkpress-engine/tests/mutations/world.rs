@@ -14,7 +14,7 @@ use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
-use forkpress_engine::mutation::files::{After, Change, Overlay};
+use forkpress_engine::mutation::files::{After, Overlay, PathChange};
 use forkpress_engine::mutation::{
     self, ChangeError, CreateError, DeleteError, Prepared, Report, ResetError, UndoError,
 };
@@ -225,14 +225,14 @@ impl Edits {
 }
 
 impl Overlay for Edits {
-    fn changes(&mut self) -> io::Result<Vec<Change>> {
+    fn changes(&mut self) -> io::Result<Vec<PathChange>> {
         let change = |edit: &Edit| {
             let after = match &edit.after {
                 None => After::Gone,
                 Some(target) if edit.is_symlink => After::Symlink(target.into()),
                 Some(_) => After::File { executable: edit.is_executable },
             };
-            Change { path: edit.path.clone(), after }
+            PathChange { path: edit.path.clone(), after }
         };
         Ok(self.edits.iter().map(change).collect())
     }
