@@ -214,6 +214,14 @@ mod tests {
     }
 
     #[test]
+    fn a_conversion_that_cannot_be_ended_says_what_is_in_its_way() {
+        let foreign = StorageError::Foreign { mount: "/mnt".into() };
+        let failure = Failure::from(RecoverError::Conversion(Box::new(foreign.into())));
+        assert_eq!(failure.error, "a conversion of the storage is not finished");
+        assert_eq!(failure.hint.as_deref(), Some("umount /mnt"));
+    }
+
+    #[test]
     fn a_failure_reads_what_why_and_what_next() {
         let failure =
             Failure::new("no such file").during("cannot read x").during("cannot start").hint("forkpress init");

@@ -478,7 +478,7 @@ impl Advice for RecoverError {
                 source.path.display()
             )),
             Self::Converted => Some("type the command again".to_owned()),
-            Self::Conversion(_) => None,
+            Self::Conversion(error) => error.hint(),
             Self::Step(error) => error.hint(),
         }
     }
@@ -486,8 +486,9 @@ impl Advice for RecoverError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Converted => true,
+            Self::Conversion(error) => error.is_passing(),
             Self::Step(error) => error.is_passing(),
-            Self::CopiesGone { .. } | Self::NotPutBack { .. } | Self::Conversion(_) => false,
+            Self::CopiesGone { .. } | Self::NotPutBack { .. } => false,
         }
     }
 }
