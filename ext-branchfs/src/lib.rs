@@ -5,8 +5,8 @@
 //! a PHP face.
 //!
 //! A panic never leaves a function of this crate: ext-php-rs turns one in a PHP function into a PHP `Error`, and
-//! [`guard`] stands around each hook. A bailout, PHP's jump out of a request, never crosses a frame that has something to drop:
-//! see [`shim`].
+//! `guard` stands around each hook. A bailout, PHP's jump out of a request, never crosses a frame that has something to drop:
+//! see `shim`.
 #![allow(missing_docs, reason = "ext-php-rs generates a function without any")]
 
 mod answer;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
-use forkpress_engine::mutation::{self, MutationError};
+use forkpress_engine::mutation::{self, RecoverError, StepError};
 use forkpress_engine::priority;
 use forkpress_engine::site::Site;
 
@@ -46,7 +46,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     // The sooner it looks, the less has changed since for other reasons. What it can't see, it can't tell.
     let _ = mutation::late::look(&site);
     match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
-        Err(MutationError::Lock(_)) | Ok(()) => Ok(()),
+        Err(RecoverError::Step(StepError::Lock(_))) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }

@@ -488,7 +488,7 @@ fn a_server_tells_its_steps_in_its_log_and_a_push_shows_none_of_them() {
         "INFO forkpress::server: serving url=",
         "DEBUG forkpress::commands::git_http: asked by git service=",
         "DEBUG forkpress_engine::git::repository: exit status: 0 command=\"git ",
-        "DEBUG forkpress_engine::mutation::engine: concluded operation=Apply branch=\"main\"",
+        "DEBUG forkpress_engine::mutation::publish: concluded operation=Apply branch=\"main\"",
     ] {
         assert!(log.contains(line), "{line}: {log}");
     }

@@ -157,7 +157,7 @@ fn an_image_is_attached_by_serve_and_detached_by_stop_and_its_users_are_named() 
     assert!(sandbox.refused(&["storage", "detach"], 1).contains("hint: forkpress stop"));
     let detach = sandbox.forkpress(&["storage", "detach", "--keep-server", "-v"]).output().unwrap();
     assert!(detach.status.success(), "{}", stderr(&detach));
-    assert!(stderr(&detach).contains("forkpress: unmounting "), "{}", stderr(&detach));
+    assert!(stderr(&detach).contains("unmounting mount="), "{}", stderr(&detach));
     assert!(!site.is_attached());
     assert_eq!(sandbox.get("sale", "/").0, 503, "the server runs on");
     sandbox.run(&["storage", "mount"]);

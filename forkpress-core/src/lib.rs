@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod address;
+pub mod advice;
 pub mod branchfs;
 pub mod client;
 pub mod deadline;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::site::Site;
 use crate::storage;
+use forkpress_core::advice::Advice;
 use forkpress_core::name::BranchName;
 use forkpress_core::record::{BranchRecord, RecordError};
 
@@ -60,6 +61,19 @@ pub enum BranchError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Advice for BranchError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some("forkpress branch list".to_owned()),
+            Self::NoRecord { .. } | Self::NotAFolder { .. } => {
+                Some("forkpress did not make it and leaves it alone: move it away by hand".to_owned())
+            }
+            Self::Detached => Some("forkpress storage mount, or forkpress serve".to_owned()),
+            Self::Record(_) | Self::Look { .. } => None,
+        }
+    }
 }
 
 /// The name of a branch, and the branch, or why it can't be had.

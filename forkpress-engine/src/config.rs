@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use forkpress_core::advice::Advice;
 use forkpress_core::layout::ImageKind;
 use forkpress_core::own;
 
@@ -185,6 +186,16 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Advice for ConfigError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Newer { .. } => Some("use the forkpress that made this site, or a newer one".to_owned()),
+            Self::Invalid { .. } => Some("fix the file by hand; docs/site-layout.md lists its settings".to_owned()),
+            _ => None,
+        }
+    }
 }
 
 impl SiteConfig {

@@ -30,6 +30,7 @@ use thiserror::Error;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
 use crate::progress::Progress;
+use forkpress_core::advice::{self, Advice};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{database_of, wal_of};
 
@@ -77,6 +78,16 @@ pub enum DatabaseError {
     /// A step on the disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+impl Advice for DatabaseError {
+    fn hint(&self) -> Option<String> {
+        self.is_passing().then(|| advice::try_again(None))
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy { .. })
+    }
 }
 
 /// Copies the database of the tree `source`, which may be in use, into the tree `staged`, which has none: checked, in WAL

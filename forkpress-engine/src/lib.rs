@@ -1,6 +1,7 @@
 //! What only the `forkpress` command does to a site: [mutations](mutation), [storage] images, [Git](git), databases.
 //!
-//! It prints nothing and knows no command line. The extension, which is loaded into every PHP process, does without it.
+//! It prints nothing and knows no command line, but for the words of its advice on errors. The extension, which is loaded
+//! into every PHP process, does without it.
 #![deny(unsafe_code)]
 
 pub mod bounds;

@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::file::Replacement;
 use crate::site;
+use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::flock;
 use forkpress_core::own;
@@ -77,6 +78,12 @@ pub enum RegistryError {
         /// The lock file.
         path: PathBuf,
     },
+}
+
+impl Advice for RegistryError {
+    fn hint(&self) -> Option<String> {
+        matches!(self, Self::NoFolder).then(|| "set FORKPRESS_STATE_DIR to a folder of your own".to_owned())
+    }
 }
 
 /// The registry of this user.

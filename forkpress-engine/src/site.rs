@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::check;
 use crate::config::{ConfigError, SiteConfig};
 use crate::trust::{Trust, TrustError};
+use forkpress_core::advice::Advice;
 use forkpress_core::layout::{SiteLayout, WORK_DIR};
 use forkpress_core::own;
 
@@ -73,6 +74,27 @@ pub enum SiteError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl Advice for SiteError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotASite { .. } => {
+                Some("--work-dir takes the .forkpress folder of a site, as in --work-dir my-site/.forkpress".to_owned())
+            }
+            Self::NotFound { .. } => {
+                Some("'forkpress init' makes a site in the current folder; --work-dir names one elsewhere".to_owned())
+            }
+            Self::InBranch { outer, .. } => Some(format!("--work-dir {}", SiteLayout::at(outer).work_dir().display())),
+            Self::NotReal { path } => Some(format!(
+                "look at it with: ls -l {}; then remove it, or put there what it leads to",
+                path.display()
+            )),
+            Self::Trust(error) => error.hint(),
+            Self::Config(error) => error.hint(),
+            Self::Look { .. } | Self::Create { .. } => None,
+        }
+    }
 }
 
 impl Site {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+use forkpress_core::advice::Advice;
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::own;
 
@@ -47,6 +48,24 @@ pub enum TrustError {
         /// What is wrong.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Advice for TrustError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Stranger { site, config, .. } => {
+                let site = site.display();
+                let by_file =
+                    config.as_ref().map(|path| format!("add to {}: safe = [\"{site}\"]; or ", path.display()));
+                let by_file = by_file.unwrap_or_default();
+                Some(format!("if you trust whoever made it, {by_file}set FORKPRESS_SAFE={site}"))
+            }
+            Self::Config { .. } => Some(
+                "the file must be yours, and has a line safe = [\"/path/of/a/site\"]: fix it or remove it".to_owned(),
+            ),
+            Self::Look { .. } => None,
+        }
+    }
 }
 
 /// The user's own settings: `config.toml`. What is not known is for another version.

@@ -6,7 +6,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch::{self, Branch};
-use forkpress_engine::mutation::{self, MutationError, Report, Source};
+use forkpress_engine::mutation::{self, ChangeError, CreateError, Report, Source};
 use forkpress_engine::site::Site;
 use forkpress_engine::usage::{self, Usage};
 use indicatif::HumanBytes;
@@ -61,7 +61,7 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
                 || Ok(branch::names_taken(site)?),
                 |names| match mutation::create_all(site, names, source(from, beside), &mut patience, &*progress) {
                     // Another command took a number meanwhile.
-                    Err(MutationError::Exists { name }) => Ok(Err(name)),
+                    Err(CreateError::Change(ChangeError::Exists { name })) => Ok(Err(name)),
                     created => Ok(Ok(created?)),
                 },
             )?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::mutation;
-use forkpress_engine::mutation::history::{Entry, History};
+use forkpress_engine::mutation::history::{History, LogEntry};
 use forkpress_engine::mutation::keep::{self, Surplus};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub fn log(work_dir: Option<&Path>, args: &LogArgs, as_json: bool) -> Result<(),
     let site = site::open(work_dir)?;
     let history = History::read(site.layout.cow())?;
     let entries = history.entries.iter().rev().take(args.lines);
-    let is_kept = |entry: &Entry| history.is_kept(site.layout.cow(), entry);
+    let is_kept = |entry: &LogEntry| history.is_kept(site.layout.cow(), entry);
     if as_json {
         let rows: Vec<_> = entries.map(|entry| row(entry, history.undone_by(entry.id), is_kept(entry))).collect();
         output::json(&rows)?;
@@ -35,7 +35,7 @@ pub fn log(work_dir: Option<&Path>, args: &LogArgs, as_json: bool) -> Result<(),
             None if !is_kept(entry) => "  can't be undone: not kept any more".to_owned(),
             None => String::new(),
         };
-        let Entry { id, user, pid, program, .. } = entry;
+        let LogEntry { id, user, pid, program, .. } = entry;
         let took = duration(entry.took_ms.map(Duration::from_millis), "died, finished later");
         let held = duration(entry.held_us.map(Duration::from_micros), "unknown");
         output::line(format_args!(
@@ -53,7 +53,7 @@ fn duration(duration: Option<Duration>, unknown: &str) -> String {
     })
 }
 
-fn row(entry: &Entry, undone_by: Option<u64>, is_kept: bool) -> Value {
+fn row(entry: &LogEntry, undone_by: Option<u64>, is_kept: bool) -> Value {
     json!({
         "id": entry.id,
         "operation": entry.operation,

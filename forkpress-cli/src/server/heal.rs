@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_engine::branch::BranchError;
-use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::mutation::{self, RecoverError, StepError, keep};
 use forkpress_engine::site::Site;
 
 use crate::failure::{During, Failure};
@@ -64,12 +65,13 @@ fn heal(work_dir: &Path) -> Result<bool, Failure> {
         }
         // The old storage may be in use still.
         Ok(None) => Ok(mutation::leftovers(&site)?.is_empty()),
-        Err(MutationError::Converted) => {
+        Err(RecoverError::Converted) => {
             output::note(format_args!("forkpress: finished a conversion of the storage, in which a process died"));
             Ok(true)
         }
-        Err(MutationError::Branch(BranchError::Detached)) => Ok(true),
-        Err(error) if error.is_busy() => Ok(true),
+        Err(RecoverError::Step(StepError::Branch(BranchError::Detached))) => Ok(true),
+        // A living one is at it, after all.
+        Err(RecoverError::Step(error)) if error.is_passing() => Ok(true),
         Err(error) => Err(error.into()),
     }
 }

@@ -10,7 +10,7 @@ use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{self, GateProbe};
 use forkpress_engine::branch::BranchError;
 use forkpress_engine::config::FileView;
-use forkpress_engine::mutation::{MutationError, keep, spare};
+use forkpress_engine::mutation::{StepError, keep, spare};
 use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::site::Site;
 
@@ -94,7 +94,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
             let kept_now = Site::open(work_dir).map_err(Failure::from).and_then(|site| {
                 match spare::keep(&site, &Unhurried::new(site.layout.cow())?) {
                     Ok(kept) if kept.dropped > 0 => Ok(keep::empty_trash(&site)?),
-                    Err(MutationError::Branch(BranchError::Detached)) | Ok(_) => Ok(()),
+                    Err(StepError::Branch(BranchError::Detached)) | Ok(_) => Ok(()),
                     Err(error) => Err(error.into()),
                 }
             });

@@ -30,10 +30,11 @@ use super::view::CONFIG_FILE;
 use crate::bounds::{Counter, Load, MOST_ENTRIES, Room, TooMuch};
 use crate::branch::{self, BranchError};
 use crate::disk::DiskError;
-use crate::mutation::files::{After, Change, Overlay};
-use crate::mutation::{self, MutationError};
+use crate::mutation::files::{After, Overlay, PathChange};
+use crate::mutation::{self, ChangeError, DeleteError, PutError, StepError};
 use crate::progress::Progress;
 use crate::site::Site;
+use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{GATE_HOLD, Patience};
 use forkpress_core::name::BranchName;
@@ -47,9 +48,12 @@ pub enum PushError {
     /// It may not.
     #[error(transparent)]
     Refused(#[from] PushRefusal),
-    /// The mutation failed.
+    /// The branch can't be changed.
     #[error(transparent)]
-    Mutation(MutationError),
+    Change(ChangeError),
+    /// The branch can't be deleted.
+    #[error(transparent)]
+    Delete(DeleteError),
     /// Git failed.
     #[error(transparent)]
     Git(#[from] RepositoryError),
@@ -81,22 +85,53 @@ impl From<TooMuch> for PushError {
     }
 }
 
-impl From<MutationError> for PushError {
-    fn from(error: MutationError) -> Self {
+impl From<ChangeError> for PushError {
+    fn from(error: ChangeError) -> Self {
         match error {
-            MutationError::Overlay { source } => match source.downcast::<Self>() {
+            ChangeError::Put(PutError::Overlay { source }) => match source.downcast::<Self>() {
                 Ok(error) => error,
-                Err(source) => Self::Mutation(MutationError::Overlay { source }),
+                Err(source) => Self::Change(PutError::Overlay { source }.into()),
             },
-            MutationError::Stale { paths } => {
+            ChangeError::Put(PutError::Stale { paths }) => {
                 let paths: Vec<_> =
                     paths.iter().map(|path| Path::new(FILES_DIR).join(path).display().to_string()).collect();
                 Self::Refused(PushRefusal::Stale(paths.join(", ")))
             }
-            MutationError::UnfitPath { path } => Self::Refused(PushRefusal::Path(path.display().to_string())),
-            MutationError::Exists { .. } => Self::Refused(PushRefusal::Exists),
-            MutationError::Branch(BranchError::Missing { .. }) => Self::Refused(PushRefusal::Deleted),
-            error => Self::Mutation(error),
+            ChangeError::Put(PutError::UnfitPath { path }) => {
+                Self::Refused(PushRefusal::Path(path.display().to_string()))
+            }
+            ChangeError::Exists { .. } => Self::Refused(PushRefusal::Exists),
+            error if matches!(error.step(), Some(StepError::Branch(BranchError::Missing { .. }))) => {
+                Self::Refused(PushRefusal::Deleted)
+            }
+            error => Self::Change(error),
+        }
+    }
+}
+
+impl From<DeleteError> for PushError {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Change(error) => error.into(),
+            DeleteError::Main => Self::Delete(error),
+        }
+    }
+}
+
+impl Advice for PushError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Change(error) => error.hint(),
+            Self::Delete(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Change(error) => error.is_passing(),
+            Self::Delete(error) => error.is_passing(),
+            _ => false,
         }
     }
 }
@@ -158,7 +193,7 @@ pub fn receive(
                 (Ok(_), None) => return Err(PushRefusal::Exists.into()),
                 (Err(BranchError::Missing { .. }), None) => put.create_branch(patience, progress)?,
                 (Err(BranchError::Missing { .. }), Some(_)) => return Err(PushRefusal::Deleted.into()),
-                (Err(error), _) => return Err(PushError::Mutation(error.into())),
+                (Err(error), _) => return Err(PushError::Change(error.into())),
             }
             put.move_reference().map_err(|error| PushError::RefBehind(Box::new(error)))?;
             // Branch and ref have what was pushed, whatever becomes of this.
@@ -202,7 +237,7 @@ fn check_unchanged(
     name: &BranchName,
     old: Option<&ObjectId>,
 ) -> Result<(), PushError> {
-    let branch = branch::show(site, name).map_err(|error| PushError::Mutation(error.into()))?;
+    let branch = branch::show(site, name).map_err(|error| PushError::Change(error.into()))?;
     if !snapshot::has_seen(repository, &branch) {
         snapshot::refresh(site, repository, std::slice::from_ref(name))
             .map_err(|source| PushError::Unreadable { name: name.clone(), source: Box::new(source) })?;
@@ -289,7 +324,7 @@ impl PushedCommit<'_> {
     /// The branch from which the commit has gone on the least: `main` where several are as near.
     fn nearest_branch(&self) -> Result<BranchName, PushError> {
         let mut nearest: Option<(u64, BranchName)> = None;
-        let branches = branch::list_each(self.site).map_err(|error| PushError::Mutation(error.into()))?;
+        let branches = branch::list_each(self.site).map_err(|error| PushError::Change(error.into()))?;
         for branch in branches.into_iter().filter_map(|(_, branch)| branch.ok()) {
             let reference = reference(&branch.name);
             if self.git.resolve(&reference)?.is_none() || !self.git.are_related(&reference, self.new.as_str())? {
@@ -486,7 +521,7 @@ fn edit_of(
             After::Symlink(OsString::from_vec(target).into())
         }
     };
-    Ok(Some(Edit { change: Change { path: inside, after: to }, before, after }))
+    Ok(Some(Edit { change: PathChange { path: inside, after: to }, before, after }))
 }
 
 /// The bytes of an object.
@@ -523,7 +558,7 @@ fn read_field(from: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
 /// A path of a branch that a push changes.
 #[derive(Clone)]
 struct Edit {
-    change: Change,
+    change: PathChange,
     /// What the pusher saw there.
     before: Option<Blob>,
     /// What is to be there.
@@ -559,7 +594,7 @@ impl<'a, F: FnMut() -> Result<Vec<Edit>, PushError>> Pushed<'a, F> {
 }
 
 impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
-    fn changes(&mut self) -> io::Result<Vec<Change>> {
+    fn changes(&mut self) -> io::Result<Vec<PathChange>> {
         let edits = (self.find)().map_err(io::Error::other)?;
         // What is kept of former operations may make room.
         self.check_room(&edits).map_err(|error| io::Error::new(io::ErrorKind::StorageFull, error))?;
@@ -834,7 +869,7 @@ mod tests {
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
         let (large, small) = (add(&bytes), add(b"small"));
         let edit = |path: &str, id: &ObjectId| Edit {
-            change: Change { path: path.into(), after: After::File { executable: false } },
+            change: PathChange { path: path.into(), after: After::File { executable: false } },
             before: None,
             after: Some(Blob { mode: EntryMode::File, id: id.clone() }),
         };

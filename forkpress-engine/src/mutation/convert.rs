@@ -17,11 +17,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::journal::read_toml;
+use super::error::{RecoverError, StepError};
 use super::publish::put_aside;
 use super::recover;
+use super::spare;
 use super::staged::Staged;
-use super::{MutationError, spare};
+use super::toml_file;
 use crate::branch::{self, Branch};
 use crate::config::FileView;
 use crate::database::{self, DatabaseError};
@@ -31,6 +32,7 @@ use crate::site::{Site, create_folders};
 use crate::storage::{self, StorageError};
 use crate::tree::Tree;
 use crate::view;
+use forkpress_core::advice::Advice;
 use forkpress_core::layout::{CowLayout, SiteLayout};
 use forkpress_core::lock::{GATE_HOLD, Lifecycle, Mutation, Patience, generation};
 use forkpress_core::name::BranchName;
@@ -57,14 +59,34 @@ pub enum ConvertError {
     /// The image can't be had.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A step of it, as of any mutation, failed.
+    /// What a process that died left is in the way, or a step failed.
     #[error(transparent)]
-    Mutation(#[from] MutationError),
+    Recover(RecoverError),
 }
 
-impl From<DiskError> for ConvertError {
-    fn from(error: DiskError) -> Self {
-        MutationError::from(error).into()
+impl<E: Into<RecoverError>> From<E> for ConvertError {
+    fn from(error: E) -> Self {
+        Self::Recover(error.into())
+    }
+}
+
+impl Advice for ConvertError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Same(_) | Self::Unsupported(_) => Some("forkpress doctor storage says what works here".to_owned()),
+            Self::OldStays(_) => Some("end the programs that use it; then forkpress serve removes it".to_owned()),
+            Self::Storage(error) => error.hint(),
+            Self::Recover(error) => error.hint(),
+            Self::Differs { .. } => None,
+        }
+    }
+
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.is_passing(),
+            Self::Recover(error) => error.is_passing(),
+            _ => false,
+        }
     }
 }
 
@@ -97,8 +119,8 @@ struct Conversion {
 }
 
 impl Conversion {
-    fn read(layout: &SiteLayout) -> Result<Option<Self>, MutationError> {
-        read_toml(&layout.conversion())
+    fn read(layout: &SiteLayout) -> Result<Option<Self>, StepError> {
+        toml_file::read(&layout.conversion())
     }
 
     fn write(self, layout: &SiteLayout) -> Result<(), DiskError> {
@@ -116,12 +138,12 @@ impl Conversion {
 }
 
 /// Where a conversion puts what comes, until it is in its place.
-struct Incoming {
+struct IncomingFolders {
     branches: PathBuf,
     kept: PathBuf,
 }
 
-impl Incoming {
+impl IncomingFolders {
     fn of(new: &SiteLayout) -> Self {
         match new.image() {
             Some(_) => Self { branches: new.branches_dir(), kept: new.cow().kept_dir() },
@@ -133,8 +155,10 @@ impl Incoming {
 /// Gives a site another file view. Branches are served all the while, but for one publish.
 ///
 /// # Errors
-/// [`ConvertError`]; but for [`ConvertError::OldStays`] the site is as it was, or is brought to the end by the next command
-/// where a step of the publish itself failed.
+/// [`ConvertError::Same`] and [`ConvertError::Unsupported`] where that makes no sense here; [`ConvertError::Differs`] where a
+/// copy is not like its tree; [`ConvertError::Storage`] where an image can't be had; [`ConvertError::Recover`] where what a
+/// process that died left can't be ended, or a step fails. The site is then as it was, or is brought to the end by the next
+/// command where a step of the publish itself failed. [`ConvertError::OldStays`] where all is done but for the end.
 pub fn convert(
     site: &Site,
     to: FileView,
@@ -147,8 +171,7 @@ pub fn convert(
         heal(site, lifecycle, patience)?;
     }
     let site = &Site::open(site.layout.work_dir()).map_err(StorageError::Open)?;
-    let mut mutation =
-        lifecycle.mutation(site.layout.cow(), "storage convert", patience).map_err(MutationError::from)?;
+    let mut mutation = lifecycle.mutation(site.layout.cow(), "storage convert", patience)?;
     let from = site.config.file_view;
     if from == to {
         return Err(ConvertError::Same(to));
@@ -156,11 +179,11 @@ pub fn convert(
     if to.image().is_none() && !view::supports(to, site.layout.public_root()) {
         return Err(ConvertError::Unsupported(to));
     }
-    branch::check_storage(site).map_err(MutationError::from)?;
+    branch::check_storage(site)?;
     recover::under_lock(site, &mut mutation, None, patience)?;
     // They would be of no use in the new storage.
-    spare::drop_all(site).map_err(MutationError::from)?;
-    let branches = branch::list(site).map_err(MutationError::from)?;
+    spare::drop_all(site)?;
+    let branches = branch::list(site)?;
     if from.image().is_none() && to.image().is_none() {
         // The trees stay where they are; what is made from now on is made in the new way.
         write_view(site, &site.layout, to)?;
@@ -199,7 +222,7 @@ fn move_all(
     if new.image().is_some() {
         storage::make(&new, storage::default_size_bytes(&new)?)?;
     }
-    let incoming = Incoming::of(&new);
+    let incoming = IncomingFolders::of(&new);
     let copied = Copied(site.layout.conversion_trees("copied"));
     for folder in [&incoming.branches, &incoming.kept, &copied.0] {
         step("make the folder", folder, || fs::create_dir_all(folder))?;
@@ -221,13 +244,13 @@ fn move_all(
         staged.push(stage(conversion.to, &branch.path, target, &copied, patience, progress)?);
     }
     loop {
-        let publish = mutation.publish_widely(patience).map_err(MutationError::from)?;
+        let publish = mutation.publish_widely(patience)?;
         let timeout = patience.deadline().remaining().min(GATE_HOLD);
         match staged.iter_mut().try_for_each(|copy| copy.refresh(timeout).map(drop)) {
-            Err(MutationError::Database(DatabaseError::Busy { .. })) if !patience.deadline().has_passed() => {
+            Err(StepError::Database(DatabaseError::Busy { .. })) if !patience.deadline().has_passed() => {
                 drop(publish);
                 for copy in &staged {
-                    copy.wait_for_database(patience.deadline()).map_err(MutationError::from)?;
+                    copy.wait_for_database(patience.deadline())?;
                 }
                 continue;
             }
@@ -338,7 +361,7 @@ fn aside(cow: &CowLayout) -> Result<Vec<BranchName>, DiskError> {
 /// Puts everything in its place. The branches are aside; no request runs. Safe to repeat: what is in its place stays.
 fn switch(site: &Site, conversion: Conversion, generation: u64) -> Result<(), ConvertError> {
     let (old, new) = (conversion.before(&site.layout), conversion.after(&site.layout));
-    let (cow, incoming) = (site.layout.cow(), Incoming::of(&new));
+    let (cow, incoming) = (site.layout.cow(), IncomingFolders::of(&new));
     let names = aside(cow)?;
     let former = site.layout.conversion_trees("former");
     step("make the folder", &former, || fs::create_dir_all(&former))?;
@@ -378,7 +401,7 @@ fn is_folder(path: &Path) -> Result<bool, DiskError> {
 /// Gives the branches that are aside their records back, of this publish where there was one.
 fn put_back(cow: &CowLayout, generation: Option<u64>) -> Result<(), ConvertError> {
     for name in aside(cow)? {
-        let record = BranchRecord::read(&cow.record_aside(&name)).map_err(MutationError::from)?;
+        let record = BranchRecord::read(&cow.record_aside(&name))?;
         if let Some(mut record) = record {
             record.generation = generation.unwrap_or(record.generation);
             disk::replace(&cow.record(&name), record.to_toml().as_bytes())?;
@@ -418,7 +441,7 @@ fn clean_up(layout: &SiteLayout, conversion: Conversion) -> Result<(), ConvertEr
     }
     for entry in disk::list(&layout.cow().records_dir())? {
         let Some(name) = entry.file_stem().and_then(|name| name.to_str()?.parse().ok()) else { continue };
-        database::check(&new.branch(&name)).map_err(MutationError::from)?;
+        database::check(&new.branch(&name))?;
     }
     if let Some(image) = old.image() {
         storage::remove(image)?;
@@ -440,12 +463,13 @@ fn finish(layout: &SiteLayout) -> Result<(), ConvertError> {
 /// Brings a conversion whose process died to its end, if there is one. The site's settings may be others afterwards.
 ///
 /// # Errors
-/// [`ConvertError`]. That the old storage can't be removed yet is none.
+/// [`ConvertError::Storage`] where an image can't be had; [`ConvertError::Recover`] where a step fails. That the old storage
+/// can't be removed yet is no error.
 pub fn heal(site: &Site, lifecycle: &Lifecycle, patience: &mut Patience<'_>) -> Result<(), ConvertError> {
     if Conversion::read(&site.layout)?.is_none() {
         return Ok(());
     }
-    let mut mutation = lifecycle.mutation(site.layout.cow(), "recovery", patience).map_err(MutationError::from)?;
+    let mut mutation = lifecycle.mutation(site.layout.cow(), "recovery", patience)?;
     match heal_under_lock(site, &mut mutation, patience) {
         Err(ConvertError::OldStays(_)) => Ok(()),
         healed => healed,
@@ -466,12 +490,10 @@ pub(super) fn heal_under_lock(
             if let Some(image) = new.image() {
                 storage::mount(&new, image)?;
             }
-            let publish = mutation.publish_widely(patience).map_err(MutationError::from)?;
+            let publish = mutation.publish_widely(patience)?;
             switch(site, conversion, publish.generation())?;
         }
-        Phase::Switched => {
-            put_back(site.layout.cow(), Some(generation(site.layout.cow()).map_err(MutationError::from)?))?
-        }
+        Phase::Switched => put_back(site.layout.cow(), Some(generation(site.layout.cow())?))?,
     }
     clean_up(&site.layout, conversion).map_err(|error| match error {
         ConvertError::Storage(error) => ConvertError::OldStays(error),
@@ -482,7 +504,7 @@ pub(super) fn heal_under_lock(
 /// Whether a conversion has begun and not ended.
 ///
 /// # Errors
-/// [`DiskError`]; that it can't be told is not that there is none.
+/// [`DiskError`] where it can't be told: that is not that there is none.
 pub(super) fn is_begun(layout: &SiteLayout) -> Result<bool, DiskError> {
     Ok(disk::inode(&layout.conversion())?.is_some())
 }

@@ -16,8 +16,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::MutationError;
-use super::refusal::{self, Ground, Refusal, Refused, There};
+use super::error::{ChangeError, PutError, RecoverError};
+use super::refusal::{self, Ground, Refusal, There};
 use super::scratch::Scratch;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError, step};
@@ -34,7 +34,7 @@ const LOOKS: u32 = 50;
 
 /// What one path of a branch is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct PathChange {
     /// Relative to the branch, in components that are names.
     pub path: PathBuf,
     /// What is to be there.
@@ -61,7 +61,7 @@ pub trait Overlay {
     ///
     /// # Errors
     /// What the system said.
-    fn changes(&mut self) -> io::Result<Vec<Change>>;
+    fn changes(&mut self) -> io::Result<Vec<PathChange>>;
 
     /// Whether what the path of the change `number` has is what it is thought to have: `before` is a copy of it, none
     /// where nothing is there or a folder. A create does not ask.
@@ -132,14 +132,14 @@ impl Files {
         folder: PathBuf,
         overlay: &mut dyn Overlay,
         purpose: Purpose,
-    ) -> Result<Self, MutationError> {
-        let from_overlay = |source| MutationError::Overlay { source };
+    ) -> Result<Self, ChangeError> {
+        let from_overlay = |source| PutError::Overlay { source };
         let changes = overlay.changes().map_err(from_overlay)?;
         if let Some(path) = unfit(&changes) {
-            return Err(MutationError::UnfitPath { path: path.to_owned() });
+            return Err(PutError::UnfitPath { path: path.to_owned() }.into());
         }
         let to_be = changes.iter().filter(|change| change.after != After::Gone).map(|change| &*change.path);
-        refusal::too_long(&site.layout, to_be).map_or(Ok(()), |refused| Err(MutationError::from(refused)))?;
+        refusal::too_long(&site.layout, to_be).map_or(Ok(()), |refused| Err(PutError::from(refused)))?;
         let folder = Scratch::new(folder);
         for path in [folder.path(), &new_dir(folder.path()), &old_dir(folder.path())] {
             disk::create_folder(path)?;
@@ -148,7 +148,7 @@ impl Files {
         let mut files = Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), folder };
         let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (number, change) in changes.iter().enumerate() {
-            let refused = |refusal| MutationError::from((change.path.clone(), refusal));
+            let refused = |refusal| PutError::from((change.path.clone(), refusal));
             if change.after != After::Gone {
                 ground.check_name(&change.path).map_err(refused)?;
             }
@@ -173,7 +173,7 @@ impl Files {
             files.seen.push(place);
         }
         if !stale.is_empty() {
-            return Err(MutationError::Stale { paths: stale });
+            return Err(PutError::Stale { paths: stale }.into());
         }
         files.list.made = files.folders_to_make(&mut looks)?;
         files.try_out(&mut looks)?;
@@ -184,12 +184,12 @@ impl Files {
     }
 
     /// Sees to it that what is to be made can be, and that there is room for it: after all else is staged.
-    fn try_out(&self, looks: &mut Looks<'_>) -> Result<(), MutationError> {
+    fn try_out(&self, looks: &mut Looks<'_>) -> Result<(), ChangeError> {
         let has = || self.list.touched.iter().enumerate().filter(|(_, touched)| touched.has);
         let scratch = self.folder.path().join("names");
         disk::create_folder(&scratch)?;
         let files: Vec<_> = has().map(|(_, touched)| &*touched.path).collect();
-        refusal::try_out(&scratch, &self.list.made, &files)?;
+        refusal::try_out(&scratch, &self.list.made, &files).map_err(PutError::from)?;
         if self.view.shares_blocks() {
             return Ok(());
         }
@@ -205,7 +205,7 @@ impl Files {
                 let needed = needed_bytes.entry(folder.clone()).or_default();
                 *needed += bytes;
                 if disk::free_and_total_bytes(&folder)?.0 < *needed {
-                    return Err((touched.path.clone(), Refusal::NoRoom { path: folder }).into());
+                    return Err(PutError::from((touched.path.clone(), Refusal::NoRoom { path: folder })).into());
                 }
             }
         }
@@ -251,16 +251,16 @@ impl Files {
         &self,
         looks: &mut Looks<'_>,
         number: usize,
-        change: &Change,
+        change: &PathChange,
         place: &Place,
         overlay: &mut dyn Overlay,
-    ) -> Result<(), MutationError> {
+    ) -> Result<(), ChangeError> {
         let path = new_dir(self.folder.path()).join(number.to_string());
         let shown = &looks.root.join(&change.path);
         let executable = match &change.after {
             After::Gone => return Ok(()),
             After::Symlink(target) => {
-                let refused = |error: DiskError| (change.path.clone(), error.seen(&path, shown).into());
+                let refused = |error: DiskError| PutError::from((change.path.clone(), error.seen(&path, shown).into()));
                 return Ok(disk::symlink(target, &path).map_err(refused)?);
             }
             After::File { executable } => *executable,
@@ -314,7 +314,7 @@ impl Files {
 
     /// Puts the files in place, durably, while nobody looks. Where this fails, [`Self::take_back`] undoes it.
     pub(super) fn put_in_place(&self, branch: &Path) -> Result<(), DiskError> {
-        let mut tree = Target::new(branch, self.view);
+        let mut tree = TargetTree::new(branch, self.view);
         let new = |number: usize| new_dir(self.folder.path()).join(number.to_string());
         for (number, touched) in self.list.touched.iter().enumerate().filter(|(_, touched)| !touched.has) {
             tree.move_away(&touched.path, &new(number))?;
@@ -330,8 +330,8 @@ impl Files {
 
     /// Gives the paths back, durably, what they had, however far [`Self::put_in_place`] or this came before. Goes on past
     /// those that it can't give it back.
-    pub(super) fn take_back(&self, name: &BranchName, branch: &Path) -> Result<(), MutationError> {
-        let mut tree = Target::new(branch, self.view);
+    pub(super) fn take_back(&self, name: &BranchName, branch: &Path) -> Result<(), RecoverError> {
+        let mut tree = TargetTree::new(branch, self.view);
         let mut failed = Vec::new();
         for touched in &self.list.touched {
             let mut removed = tree.unlink(&temporary(&touched.path));
@@ -351,7 +351,7 @@ impl Files {
         let synced = tree.sync(&self.list);
         let paths = failed.iter().map(|(path, _)| (*path).clone()).collect();
         match failed.into_iter().next() {
-            Some((_, source)) => Err(MutationError::NotPutBack { name: name.clone(), paths, source }),
+            Some((_, source)) => Err(RecoverError::NotPutBack { name: name.clone(), paths, source }),
             None => Ok(synced?),
         }
     }
@@ -367,7 +367,7 @@ pub(super) enum Purpose {
 }
 
 /// A tree that files are put into.
-struct Target<'a> {
+struct TargetTree<'a> {
     root: &'a Path,
     view: FileView,
     looks: Looks<'a>,
@@ -375,7 +375,7 @@ struct Target<'a> {
     has_copies: bool,
 }
 
-impl<'a> Target<'a> {
+impl<'a> TargetTree<'a> {
     fn new(root: &'a Path, view: FileView) -> Self {
         Self { root, view, looks: Looks::at(root), has_copies: false }
     }
@@ -508,7 +508,7 @@ impl Reverse {
 }
 
 impl Overlay for Reverse {
-    fn changes(&mut self) -> io::Result<Vec<Change>> {
+    fn changes(&mut self) -> io::Result<Vec<PathChange>> {
         let change = |(number, touched): (usize, &Touched)| {
             let old = old_dir(&self.slot).join(number.to_string());
             let after = match touched.had.then(|| fs::symlink_metadata(&old)).transpose()? {
@@ -516,7 +516,7 @@ impl Overlay for Reverse {
                 Some(metadata) if metadata.is_symlink() => After::Symlink(fs::read_link(&old)?),
                 Some(metadata) => After::File { executable: metadata.mode() & 0o100 != 0 },
             };
-            Ok(Change { path: touched.path.clone(), after })
+            Ok(PathChange { path: touched.path.clone(), after })
         };
         self.list.touched.iter().enumerate().map(change).collect()
     }
@@ -558,7 +558,7 @@ fn hash(sum: u64, byte: &u8) -> u64 {
 
 /// The path that can't be changed as asked, if there is one: it leads out of the tree or into the database, it is there
 /// twice, or it is below a file that is to be.
-fn unfit(changes: &[Change]) -> Option<&Path> {
+fn unfit(changes: &[PathChange]) -> Option<&Path> {
     let mut paths = HashSet::new();
     let files: HashSet<&Path> =
         changes.iter().filter(|change| change.after != After::Gone).map(|change| &*change.path).collect();
@@ -652,7 +652,12 @@ impl<'a> Looks<'a> {
 }
 
 /// Refuses a change that the file system would refuse. What is behind a symlink or a file is refused elsewhere.
-fn check_access(ground: &mut Ground<'_>, looks: &mut Looks<'_>, change: &Change, place: &Place) -> Result<(), Refusal> {
+fn check_access(
+    ground: &mut Ground<'_>,
+    looks: &mut Looks<'_>,
+    change: &PathChange,
+    place: &Place,
+) -> Result<(), Refusal> {
     let has = change.after != After::Gone;
     let there = match place {
         Place::Nothing if has => There::Nothing,
@@ -661,13 +666,7 @@ fn check_access(ground: &mut Ground<'_>, looks: &mut Looks<'_>, change: &Change,
         Place::Nothing | Place::Folder | Place::Other => return Ok(()),
     };
     let folder = looks.nearest_folder(&change.path)?;
-    ground.check_access(refusal::Target { path: &change.path, folder, there })
-}
-
-impl From<Refused> for MutationError {
-    fn from((path, source): Refused) -> Self {
-        Self::Refused { path, source }
-    }
+    ground.check_access(refusal::PathToChange { path: &change.path, folder, there })
 }
 
 /// Removes a folder that nothing is in any more. One that stays does no harm.
@@ -771,8 +770,8 @@ mod tests {
 
     use super::*;
 
-    fn change(path: &str, after: After) -> Change {
-        Change { path: path.into(), after }
+    fn change(path: &str, after: After) -> PathChange {
+        PathChange { path: path.into(), after }
     }
 
     #[test]
@@ -825,7 +824,7 @@ mod tests {
                     disk::unlink(&file).unwrap();
                 }
             });
-            let mut tree = Target::new(&root, FileView::FileCopy);
+            let mut tree = TargetTree::new(&root, FileView::FileCopy);
             while seen.iter().any(|times| *times < 500) {
                 let moved = tree.move_away(Path::new("file"), &aside);
                 let was_there = aside.exists();

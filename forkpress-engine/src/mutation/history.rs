@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::MutationError;
-use super::journal::read_toml;
+use super::error::{StepError, UndoError};
+use super::toml_file;
 use crate::disk::{self, DiskError};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;
@@ -41,7 +41,7 @@ pub enum Operation {
 /// An operation, as the log has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct LogEntry {
     /// Its number; a later operation has a greater one.
     pub id: u64,
     /// What was done.
@@ -98,7 +98,7 @@ pub struct Sibling {
     pub before: Option<BranchRecord>,
 }
 
-impl Entry {
+impl LogEntry {
     /// An operation for tests.
     #[cfg(test)]
     pub(super) fn sample(id: u64, operation: Operation) -> Self {
@@ -186,7 +186,7 @@ impl Entry {
 }
 
 /// What was done, in the words of the command line: `reset x from main`, `undo 7 of x`, `create x and 9 more from main`.
-impl fmt::Display for Entry {
+impl fmt::Display for LogEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, from) = (some_of(&self.name, self.also.len()), self.from.as_ref());
         match (self.operation, self.undoes) {
@@ -214,25 +214,25 @@ pub(super) fn some_of(name: &BranchName, others: usize) -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// The operations.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<LogEntry>,
 }
 
 impl History {
     /// Reads the log. Takes no lock: an operation that is just being done may be in it or not.
     ///
     /// # Errors
-    /// [`MutationError::Disk`] and [`MutationError::Journal`].
-    pub fn read(cow: &CowLayout) -> Result<Self, MutationError> {
+    /// [`StepError::Disk`] where an entry can't be read, and [`StepError::Journal`] where it can't be understood.
+    pub fn read(cow: &CowLayout) -> Result<Self, StepError> {
         let mut entries = Vec::new();
         for id in ids(cow)? {
-            entries.extend(read_toml::<Entry>(&cow.log_entry(id))?);
+            entries.extend(toml_file::read::<LogEntry>(&cow.log_entry(id))?);
         }
         Ok(Self { entries })
     }
 
     /// The operation with this number.
     #[must_use]
-    pub fn get(&self, id: u64) -> Option<&Entry> {
+    pub fn get(&self, id: u64) -> Option<&LogEntry> {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
@@ -244,26 +244,26 @@ impl History {
 
     /// Whether what the operation took away can be had back.
     #[must_use]
-    pub fn is_kept(&self, cow: &CowLayout, entry: &Entry) -> bool {
+    pub fn is_kept(&self, cow: &CowLayout, entry: &LogEntry) -> bool {
         entry.before.is_none() || cow.kept_tree(entry.slot).is_dir()
     }
 
     /// What to take back: `id`, or the newest operation that is in force, undos themselves left out, so that to undo
     /// again and again goes further and further back.
-    pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&Entry, MutationError> {
+    pub(super) fn to_undo(&self, id: Option<u64>) -> Result<&LogEntry, UndoError> {
         let entry = match id {
-            Some(id) => self.get(id).ok_or(MutationError::NoOperation { id })?,
-            None => self.candidates().next().ok_or(MutationError::NothingToUndo)?,
+            Some(id) => self.get(id).ok_or(UndoError::NoOperation { id })?,
+            None => self.candidates().next().ok_or(UndoError::NothingToUndo)?,
         };
         match self.undone_by(entry.id) {
-            Some(by) => Err(MutationError::Undone { id: entry.id, by }),
+            Some(by) => Err(UndoError::Undone { id: entry.id, by }),
             None => Ok(entry),
         }
     }
 
     /// The newest operation that can be undone now: what it took away is kept or, where it made a branch, that exists.
     pub(super) fn newest_undoable(&self, cow: &CowLayout) -> Option<u64> {
-        let is_undoable = |entry: &&Entry| match entry.before {
+        let is_undoable = |entry: &&LogEntry| match entry.before {
             Some(_) => self.is_kept(cow, entry),
             None => !entry.name.is_main() && entry.names().any(|name| cow.record(name).exists()),
         };
@@ -271,22 +271,22 @@ impl History {
     }
 
     /// The operations that are in force, undos themselves left out, newest first.
-    fn candidates(&self) -> impl Iterator<Item = &Entry> {
+    fn candidates(&self) -> impl Iterator<Item = &LogEntry> {
         self.entries.iter().rev().filter(|entry| self.undone_by(entry.id).is_none() && !self.is_backward(entry))
     }
 
     /// Whether an operation took another one back. An undo of an undo does that operation again.
-    fn is_backward(&self, entry: &Entry) -> bool {
+    fn is_backward(&self, entry: &LogEntry) -> bool {
         entry.undoes.is_some_and(|undone| self.get(undone).is_none_or(|undone| !self.is_backward(undone)))
     }
 
     /// The last operation to use each slot, oldest first: those whose trees are in the slots.
-    pub(super) fn owners(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn owners(&self) -> impl Iterator<Item = &LogEntry> {
         self.entries.iter().filter(|entry| self.undone_by(entry.id).is_none())
     }
 
     /// What the log need not have any longer, oldest first. What still has a tree stays.
-    pub(super) fn surplus(&self, cow: &CowLayout) -> impl Iterator<Item = &Entry> {
+    pub(super) fn surplus(&self, cow: &CowLayout) -> impl Iterator<Item = &LogEntry> {
         let surplus = self.entries.len().saturating_sub(LONGEST_LOG);
         self.entries.iter().take(surplus).take_while(|entry| !cow.kept_tree(entry.slot).is_dir())
     }
@@ -322,10 +322,10 @@ mod tests {
     use super::*;
 
     fn history(operations: &[(u64, Option<u64>)]) -> History {
-        let entry = |&(id, undoes): &(u64, Option<u64>)| Entry {
+        let entry = |&(id, undoes): &(u64, Option<u64>)| LogEntry {
             undoes,
             slot: undoes.unwrap_or(id),
-            ..Entry::sample(id, if undoes.is_some() { Operation::Undo } else { Operation::Create })
+            ..LogEntry::sample(id, if undoes.is_some() { Operation::Undo } else { Operation::Create })
         };
         History { entries: operations.iter().map(entry).collect() }
     }

@@ -5,14 +5,13 @@
 
 mod former;
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::MutationError;
-use super::history::Entry;
+use super::error::StepError;
+use super::history::LogEntry;
+use super::toml_file;
 use crate::disk::{self, DiskError};
 use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;
@@ -23,7 +22,7 @@ use forkpress_core::record::BranchRecord;
 #[serde(deny_unknown_fields)]
 pub(super) struct Intent {
     /// What the log will say.
-    pub(super) entry: Entry,
+    pub(super) entry: LogEntry,
     /// What it does.
     pub(super) change: Change,
 }
@@ -104,7 +103,7 @@ pub(super) enum Waiting {
 
 impl Waiting {
     /// The path of such a tree.
-    pub(super) fn place(self, cow: &CowLayout, entry: &Entry, name: &BranchName) -> PathBuf {
+    pub(super) fn place(self, cow: &CowLayout, entry: &LogEntry, name: &BranchName) -> PathBuf {
         match self {
             Self::Staging => cow.staged_tree(name),
             Self::Slot => entry.kept_place(cow, name),
@@ -219,14 +218,14 @@ impl Intent {
     }
 
     /// Reads the intent of a mutation that died, if one did, also as earlier versions wrote it.
-    pub(super) fn read(cow: &CowLayout) -> Result<Option<Self>, MutationError> {
-        if let Some(several) = read_toml::<former::Several>(&cow.batch_intent())? {
+    pub(super) fn read(cow: &CowLayout) -> Result<Option<Self>, StepError> {
+        if let Some(several) = toml_file::read::<former::Several>(&cow.batch_intent())? {
             return Ok(Some(several.into()));
         }
         let path = cow.intent();
-        match read_toml::<Self>(&path) {
+        match toml_file::read::<Self>(&path) {
             // What is wrong with it is what is wrong with it as it is written today.
-            Err(error) => read_toml::<former::One>(&path).map_or(Err(error), |one| Ok(one.map(Self::from))),
+            Err(error) => toml_file::read::<former::One>(&path).map_or(Err(error), |one| Ok(one.map(Self::from))),
             read => read,
         }
     }
@@ -239,22 +238,12 @@ impl Intent {
     }
 }
 
-/// Reads a file of the journal or the log; none where there is no such file.
-pub(super) fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, MutationError> {
-    let text = disk::step("read", path, || match forkpress_core::own::read_to_string(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        text => text.map(Some),
-    })?;
-    text.map(|text| toml::from_str(&text))
-        .transpose()
-        .map_err(|source| MutationError::Journal { path: path.to_owned(), source: Box::new(source) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::history::Operation;
     use super::*;
     use std::fs;
+    use std::path::Path;
 
     fn record(operation: Option<u64>, generation: u64) -> BranchRecord {
         BranchRecord { generation, operation, ..BranchRecord::now(Some(BranchName::main()), 0) }
@@ -332,12 +321,12 @@ mod tests {
         let ways = vec![one(None, Some(2)), one(Some(1), Some(2)), one(Some(1), None)];
         let files = FilesChange { tree: 1 << 62, record: record(Some(7), 3) };
         for change in [Change::Moves(ways), Change::Files(files)] {
-            let intent = Intent { entry: Entry::sample(7, Operation::Reset), change };
+            let intent = Intent { entry: LogEntry::sample(7, Operation::Reset), change };
             intent.write(&cow).unwrap();
             assert_eq!(Intent::read(&cow).unwrap(), Some(intent));
         }
         fs::write(cow.intent(), "operation = 'bake'").unwrap();
-        assert!(matches!(Intent::read(&cow), Err(MutationError::Journal { .. })));
+        assert!(matches!(Intent::read(&cow), Err(StepError::Journal { .. })));
         Intent::remove(&cow).unwrap();
         assert_eq!(Intent::read(&cow).unwrap(), None);
     }

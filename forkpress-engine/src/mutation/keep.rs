@@ -9,9 +9,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::history::{self, Entry, History};
+use super::error::{NeedsRoom, RecoverError, StepError};
+use super::history::{self, History, LogEntry};
+use super::spare;
 use super::transaction::Begun;
-use super::{MutationError, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::progress::{Progress, Silent};
@@ -24,9 +25,9 @@ const SECONDS_A_DAY: u64 = 24 * 3600;
 
 /// A tree that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Kept {
+struct KeptTree {
     /// The operation that took it away.
-    operation: Entry,
+    operation: LogEntry,
     /// What its removal would free.
     bytes: u64,
 }
@@ -59,7 +60,7 @@ impl fmt::Display for Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surplus {
     /// The operation that took it away.
-    pub operation: Entry,
+    pub operation: LogEntry,
     /// What its removal would free.
     pub bytes: u64,
     /// Why it goes.
@@ -68,12 +69,12 @@ pub struct Surplus {
 
 /// How much of the disk is free, and how much should be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
+pub(super) struct DiskRoom {
     free_bytes: u64,
     wanted_bytes: u64,
 }
 
-impl Room {
+impl DiskRoom {
     pub(super) fn of(site: &Site) -> Result<Self, DiskError> {
         let (mut free_bytes, total_bytes) = disk::free_and_total_bytes(&site.layout.storage_root())?;
         if let Some(image) = site.layout.image() {
@@ -98,8 +99,8 @@ impl Room {
 /// What exceeds the bounds in the site's settings, oldest first. Changes nothing and takes no lock.
 ///
 /// # Errors
-/// [`MutationError`].
-pub fn surplus(site: &Site) -> Result<Vec<Surplus>, MutationError> {
+/// [`StepError`] where the log or what is kept can't be read.
+pub fn surplus(site: &Site) -> Result<Vec<Surplus>, StepError> {
     find_surplus(site, |_, tree| Ok(usage::measure(tree)?.exclusive_bytes))
 }
 
@@ -107,25 +108,25 @@ pub fn surplus(site: &Site) -> Result<Vec<Surplus>, MutationError> {
 fn find_surplus(
     site: &Site,
     bytes_of: impl Fn(u64, &Path) -> Result<u64, DiskError>,
-) -> Result<Vec<Surplus>, MutationError> {
+) -> Result<Vec<Surplus>, StepError> {
     let cow = site.layout.cow();
     let history = History::read(cow)?;
     let mut kept = Vec::new();
     for operation in history.owners() {
         let tree = cow.kept_tree(operation.slot);
         if disk::identity(&tree)?.is_some() {
-            kept.push(Kept { operation: operation.clone(), bytes: bytes_of(operation.slot, &tree)? });
+            kept.push(KeptTree { operation: operation.clone(), bytes: bytes_of(operation.slot, &tree)? });
         }
     }
-    let whys = whys(&kept, &site.config.keep, history::now(), Room::of(site)?);
-    let surplus = |(Kept { operation, bytes }, why)| Surplus { operation, bytes, why };
+    let whys = whys(&kept, &site.config.keep, history::now(), DiskRoom::of(site)?);
+    let surplus = |(KeptTree { operation, bytes }, why)| Surplus { operation, bytes, why };
     Ok(kept.into_iter().zip(whys).map(surplus).collect())
 }
 
 /// Why each of the oldest trees goes; as many as go.
-fn whys(kept: &[Kept], keep: &Keep, now: u64, room: Room) -> Vec<Why> {
-    let bytes = |kept: &[Kept]| kept.iter().map(|kept| kept.bytes).sum::<u64>();
-    let is_old = |kept: &Kept| now.saturating_sub(kept.operation.at) > keep.days.saturating_mul(SECONDS_A_DAY);
+fn whys(kept: &[KeptTree], keep: &Keep, now: u64, room: DiskRoom) -> Vec<Why> {
+    let bytes = |kept: &[KeptTree]| kept.iter().map(|kept| kept.bytes).sum::<u64>();
+    let is_old = |kept: &KeptTree| now.saturating_sub(kept.operation.at) > keep.days.saturating_mul(SECONDS_A_DAY);
     let why = |count: usize| {
         let (goes, stays) = kept.split_at(count);
         // A push keeps a few files: many of them must not cost the way back from one delete.
@@ -162,12 +163,12 @@ pub(super) fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
 /// Requests and mutations go on while it looks, and requests go on while it drops.
 ///
 /// # Errors
-/// [`MutationError`].
+/// [`RecoverError`] where what a process that died left can't be ended, or a step failed.
 pub fn drop_surplus(
     site: &Site,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<Surplus>, MutationError> {
+) -> Result<Vec<Surplus>, RecoverError> {
     drop_trees(site, surplus(site)?, patience, progress)
 }
 
@@ -176,7 +177,7 @@ fn drop_trees(
     mut surplus: Vec<Surplus>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<Surplus>, MutationError> {
+) -> Result<Vec<Surplus>, RecoverError> {
     let cow = site.layout.cow();
     // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
     let begun = Begun::begin(site, &[], "gc", patience, progress)?;
@@ -202,7 +203,7 @@ fn drop_trees(
 /// Removes all that is in the trash; waits while another process does. Safe to interrupt.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] of the first that can't be removed; all else is.
 pub fn empty_trash(site: &Site) -> Result<(), DiskError> {
     let trash = site.layout.cow().trash_dir();
     let _lock = disk::lock_folder(&trash)?;
@@ -226,8 +227,8 @@ fn remove_all_in(folder: &Path) -> Result<(bool, Option<DiskError>), DiskError> 
 /// waits for its turn, which will find whatever is there by then: more have nothing to do.
 ///
 /// # Errors
-/// [`MutationError`].
-pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+/// As [`drop_surplus`].
+pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), RecoverError> {
     crate::branch::check_storage(site)?;
     // Not folders of the storage: that could not be detached while this waits for a mutation.
     let Some(waiting) = disk::try_lock_folder(site.layout.cow().dir())? else { return Ok(()) };
@@ -261,11 +262,11 @@ fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError>
 
 /// Does something that needs space; where there is too little, makes room and tries again. `drop` is [`drop_something`], under
 /// `mutation.lock`.
-pub(super) fn with_room<T>(
+pub(super) fn with_room<T, E: NeedsRoom>(
     site: &Site,
-    mut action: impl FnMut() -> Result<T, MutationError>,
-    mut drop: impl FnMut() -> Result<bool, MutationError>,
-) -> Result<T, MutationError> {
+    mut action: impl FnMut() -> Result<T, E>,
+    mut drop: impl FnMut() -> Result<bool, StepError>,
+) -> Result<T, E> {
     loop {
         match action() {
             Err(error) if error.is_disk_full() && make_room(site, &mut drop).unwrap_or(false) => {}
@@ -276,7 +277,7 @@ pub(super) fn with_room<T>(
 
 /// Frees some space: that of the trash or, where there is none, of the spares or, where there is none of them either, of the
 /// oldest tree that is kept. False where there is nothing left to free.
-fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, MutationError>) -> Result<bool, MutationError> {
+fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, StepError>) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     // Whether or not another process is at it, too.
     if remove_all_in(&cow.trash_dir())?.0 {
@@ -292,7 +293,7 @@ fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, MutationError>)
 
 /// Moves the spares or, where there is none, the oldest tree that is kept into the trash, under `mutation.lock`; false where
 /// there is nothing left.
-pub(super) fn drop_something(site: &Site) -> Result<bool, MutationError> {
+pub(super) fn drop_something(site: &Site) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     if spare::drop_all(site)? {
         return Ok(true);
@@ -305,11 +306,8 @@ pub(super) fn drop_something(site: &Site) -> Result<bool, MutationError> {
 }
 
 /// Drops what is kept, oldest first, until enough of the disk is free or nothing is kept.
-pub(super) fn keep_disk_free(
-    site: &Site,
-    mut drop: impl FnMut() -> Result<bool, MutationError>,
-) -> Result<(), MutationError> {
-    while Room::of(site)?.is_low() && make_room(site, &mut drop)? {}
+pub(super) fn keep_disk_free(site: &Site, mut drop: impl FnMut() -> Result<bool, StepError>) -> Result<(), StepError> {
+    while DiskRoom::of(site)?.is_low() && make_room(site, &mut drop)? {}
     Ok(())
 }
 
@@ -321,25 +319,25 @@ mod tests {
     const DAY: u64 = SECONDS_A_DAY;
 
     /// Trees of 10 bytes, kept since these days.
-    fn kept(days: &[u64]) -> Vec<Kept> {
-        let entry = |day: u64| Entry { at: day * DAY, ..Entry::sample(day, Operation::Delete) };
-        days.iter().map(|day| Kept { operation: entry(*day), bytes: 10 }).collect()
+    fn kept(days: &[u64]) -> Vec<KeptTree> {
+        let entry = |day: u64| LogEntry { at: day * DAY, ..LogEntry::sample(day, Operation::Delete) };
+        days.iter().map(|day| KeptTree { operation: entry(*day), bytes: 10 }).collect()
     }
 
     #[test]
     fn what_is_too_old_too_many_too_large_or_in_the_way_goes_oldest_first() {
         let generous = Keep { days: 100, trees: 100, bytes: 1000, free_bytes: 0 };
-        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
-        let whys = |keep: Keep, room: Room| whys(&kept(&[1, 2, 3, 4, 5]), &keep, 6 * DAY, room);
-        let surplus = |keep: Keep, room: Room| whys(keep, room).len();
+        let empty = DiskRoom { free_bytes: 100, wanted_bytes: 100 };
+        let whys = |keep: Keep, room: DiskRoom| whys(&kept(&[1, 2, 3, 4, 5]), &keep, 6 * DAY, room);
+        let surplus = |keep: Keep, room: DiskRoom| whys(keep, room).len();
         assert_eq!(surplus(generous.clone(), empty), 0);
         assert_eq!(surplus(Keep { days: 3, ..generous.clone() }, empty), 2);
         assert_eq!(surplus(Keep { trees: 2, ..generous.clone() }, empty), 3);
         assert_eq!(surplus(Keep { trees: 0, ..generous.clone() }, empty), 5);
         assert_eq!(surplus(Keep { bytes: 40, ..generous.clone() }, empty), 1);
         assert_eq!(surplus(Keep { bytes: 9, ..generous.clone() }, empty), 5);
-        assert_eq!(surplus(generous.clone(), Room { free_bytes: 75, wanted_bytes: 100 }), 3);
-        assert_eq!(surplus(generous.clone(), Room { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
+        assert_eq!(surplus(generous.clone(), DiskRoom { free_bytes: 75, wanted_bytes: 100 }), 3);
+        assert_eq!(surplus(generous.clone(), DiskRoom { free_bytes: 0, wanted_bytes: 100 }), 5, "as much as there is");
         let old_and_large = Keep { days: 3, bytes: 20, ..generous };
         assert_eq!(whys(old_and_large, empty), [Why::TooOld, Why::TooOld, Why::TooLarge]);
     }
@@ -347,7 +345,7 @@ mod tests {
     #[test]
     fn files_that_pushes_took_away_are_no_trees_but_not_kept_without_end() {
         let keep = Keep { days: 1000, trees: 1, bytes: 1_000_000, free_bytes: 0 };
-        let empty = Room { free_bytes: 100, wanted_bytes: 100 };
+        let empty = DiskRoom { free_bytes: 100, wanted_bytes: 100 };
         let mut kept = kept(&(1..=200).collect::<Vec<_>>());
         kept[1..].iter_mut().for_each(|kept| kept.operation.files = true);
         assert_eq!(whys(&kept, &keep, 200 * DAY, empty), []);

@@ -9,7 +9,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{MutationError, keep};
+use super::error::StepError;
+use super::keep;
 use crate::disk::{self, DiskError, step};
 use crate::site::Site;
 use crate::tree;
@@ -25,7 +26,7 @@ const MOST_NAMED: usize = 20;
 
 /// What is noted of a tree that is about to be published.
 #[derive(Debug, PartialEq, Eq)]
-struct Note {
+struct UncheckedTree {
     /// When its source was looked at, since the epoch.
     moment: Duration,
     identity: u64,
@@ -44,7 +45,7 @@ pub(super) fn note(layout: &SiteLayout, tree: &Path, source: &BranchName, moment
         };
         disk::create_folder(&folder)?;
         let path = folder.join(name);
-        let note = Note { moment, identity, source: source.clone(), source_identity };
+        let note = UncheckedTree { moment, identity, source: source.clone(), source_identity };
         let mut options = own::options();
         options.write(true).create(true).truncate(true);
         step("write", &path, || options.open(&path)?.write_all(note.to_text().as_bytes()))
@@ -52,7 +53,7 @@ pub(super) fn note(layout: &SiteLayout, tree: &Path, source: &BranchName, moment
     let _: Result<(), DiskError> = write();
 }
 
-impl Note {
+impl UncheckedTree {
     fn to_text(&self) -> String {
         let Self { moment, identity, source, source_identity } = self;
         format!("{} {identity} {source} {source_identity}", moment.as_nanos())
@@ -74,11 +75,11 @@ impl Note {
 /// it has otherwise. Takes no lock, and lets requests go first. Gives the files' paths in their branch.
 ///
 /// # Errors
-/// [`MutationError`]; what was to be compared is then not compared.
-pub fn look(site: &Site) -> Result<Vec<PathBuf>, MutationError> {
+/// [`StepError`] where the notes or the trees can't be read; what was to be compared is then not compared.
+pub fn look(site: &Site) -> Result<Vec<PathBuf>, StepError> {
     let mut found = Vec::new();
     for path in disk::list(&site.layout.cow().unchecked_dir())? {
-        let note = fs::read_to_string(&path).ok().and_then(|text| Note::parse(&text));
+        let note = fs::read_to_string(&path).ok().and_then(|text| UncheckedTree::parse(&text));
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<BranchName>().ok());
         let (Some(note), Some(name)) = (note, name) else {
             disk::unlink(&path)?;
@@ -123,16 +124,16 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written_and_anything_else_is_none() {
-        let note = Note {
+        let note = UncheckedTree {
             moment: Duration::new(1_700_000_000, 123_456_789),
             identity: 1 << 62 | 5,
             source: BranchName::main(),
             source_identity: 7,
         };
         let text = note.to_text();
-        assert_eq!(Note::parse(&text), Some(note));
-        assert_eq!(Note::parse(&format!("{text} x")), None);
-        assert_eq!(Note::parse(text.rsplit_once(' ').unwrap().0), None);
-        assert_eq!(Note::parse(""), None);
+        assert_eq!(UncheckedTree::parse(&text), Some(note));
+        assert_eq!(UncheckedTree::parse(&format!("{text} x")), None);
+        assert_eq!(UncheckedTree::parse(text.rsplit_once(' ').unwrap().0), None);
+        assert_eq!(UncheckedTree::parse(""), None);
     }
 }

@@ -1,14 +1,14 @@
 //! The steps of a publish. Trees have three ways, whatever the mutation: one comes, one goes, or two change places. Files move
 //! one by one: meanwhile the branch's record is aside, so that what is half changed is no branch.
 //!
-//! The order of what is made durable, and why, is in `docs/crash-recovery.md`. Whatever dies here, [`super::recover`] ends.
+//! The order of what is made durable, and why, is in `docs/crash-recovery.md`. Whatever dies here, [`super::recover()`] ends.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::MutationError;
+use super::error::{ChangeError, NeedsRoom, PutError, StepError};
 use super::files::{self, Files};
-use super::history::{Entry, History};
+use super::history::{History, LogEntry};
 use super::journal::{Arrival, Change, FilesChange, Intent, Move, Waiting, Way};
 use super::keep;
 use super::recover::take_back;
@@ -42,7 +42,7 @@ pub(super) struct Published {
 /// A mutation that is to be published, and what came of it.
 pub(super) struct Publication<'a> {
     pub(super) site: &'a Site,
-    pub(super) entry: &'a mut Entry,
+    pub(super) entry: &'a mut LogEntry,
     pub(super) work: &'a mut Work,
     pub(super) done: &'a mut Published,
     pub(super) since: Instant,
@@ -55,14 +55,14 @@ impl Publication<'_> {
         mutation: &mut Mutation<'_>,
         patience: &mut Patience<'_>,
         tries: &mut Tries<'_>,
-    ) -> Result<bool, MutationError> {
+    ) -> Result<bool, ChangeError> {
         let Self { site, entry, work, done, since } = self;
         let cow = site.layout.cow();
         let mut intent = intend(site, entry, work)?;
         let generation = lock::generation(cow)? + 1;
-        let mut records = with_room(site, || Ok(prepare_records(cow, &mut intent, generation)?))?;
+        let mut records = with_room(site, || prepare_records(cow, &mut intent, generation).map_err(StepError::from))?;
         if is_complete(&intent) {
-            with_room(site, || Ok(intent.write(cow)?))?;
+            with_room(site, || intent.write(cow).map_err(StepError::from))?;
         }
         let published = match mutation.try_publish(&owned(entry, work), patience, tries) {
             Ok(Some(publish)) => {
@@ -87,7 +87,7 @@ impl Publication<'_> {
                 trace("concluded", entry, since);
                 Ok(true)
             }
-            Err(error @ (MutationError::Unfinished { .. } | MutationError::Halfway { .. })) => Err(error),
+            Err(error @ (ChangeError::Unfinished { .. } | ChangeError::Halfway { .. })) => Err(error),
             failed => {
                 // An intent that stays is harmless: it ends the way that it ended now.
                 let _ = forget(cow, &intent);
@@ -98,19 +98,19 @@ impl Publication<'_> {
 }
 
 /// Says in the log how far a mutation got that began at `since`.
-pub(super) fn trace(step: &str, entry: &Entry, since: Instant) {
+pub(super) fn trace(step: &str, entry: &LogEntry, since: Instant) {
     let after_ms = since.elapsed().as_millis();
     tracing::debug!(operation = ?entry.operation, branch = entry.name.as_str(), after_ms, "{step}");
 }
 
 /// Does something that needs space, under `mutation.lock`; where there is too little, drops what is kept, and tries again.
-pub(super) fn with_room<T>(site: &Site, action: impl FnMut() -> Result<T, MutationError>) -> Result<T, MutationError> {
+pub(super) fn with_room<T, E: NeedsRoom>(site: &Site, action: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     keep::with_room(site, action, || keep::drop_something(site))
 }
 
 /// The branches of which no request may run meanwhile: those that change, and those that are taken from, which are cloned at
 /// a moment at which nobody is half done with something in them.
-fn owned(entry: &Entry, work: &Work) -> Vec<BranchName> {
+fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
     let sources = match work {
         Work::Moves(moves) if !entry.beside => moves.iter().filter_map(Move::arrival).collect(),
         _ => Vec::new(),
@@ -123,7 +123,7 @@ fn owned(entry: &Entry, work: &Work) -> Vec<BranchName> {
 }
 
 /// What is about to be published, as far as it is there already.
-fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, MutationError> {
+fn intend(site: &Site, entry: &LogEntry, work: &Work) -> Result<Intent, ChangeError> {
     let change = match work {
         Work::Files(change, _) => Change::Files(change.clone()),
         Work::Moves(moves) => {
@@ -134,13 +134,13 @@ fn intend(site: &Site, entry: &Entry, work: &Work) -> Result<Intent, MutationErr
     Ok(Intent { entry: entry.clone(), change })
 }
 
-fn arrival(site: &Site, entry: &Entry, name: &BranchName, incoming: &Incoming) -> Result<Arrival, MutationError> {
+fn arrival(site: &Site, entry: &LogEntry, name: &BranchName, incoming: &Incoming) -> Result<Arrival, ChangeError> {
     let cow = site.layout.cow();
     let from = incoming.waits();
     let new = disk::identity(&from.place(cow, entry, name))?;
     if new.is_none() && from == Waiting::Slot {
         let (id, history) = (entry.undoes.unwrap_or_default(), History::read(cow)?);
-        return Err(MutationError::NotKept { id, newest_undoable: history.newest_undoable(cow) });
+        return Err(ChangeError::NotKept { id, newest_undoable: history.newest_undoable(cow) });
     }
     Ok(Arrival { new: new.unwrap_or(NONE_YET), from, record: incoming.record.clone() })
 }
@@ -160,7 +160,7 @@ fn publish_now(
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
     timeout: Duration,
-) -> Result<u64, MutationError> {
+) -> Result<u64, ChangeError> {
     match work {
         Work::Moves(moves) => publish_moves(site, intent, moves, records, publish, timeout),
         Work::Files(change, files) => publish_files(site, intent, change.tree, files, records, publish).map(|()| 0),
@@ -175,7 +175,7 @@ fn publish_moves(
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
     timeout: Duration,
-) -> Result<u64, MutationError> {
+) -> Result<u64, ChangeError> {
     let mut retaken = 0;
     for one in &mut *moves {
         check_branch(site, &intent.entry, &one.name, one.old())?;
@@ -223,9 +223,9 @@ fn find_trees(site: &Site, intent: &mut Intent) -> Result<(), DiskError> {
 }
 
 /// An error of a step in a staged tree, of which nothing stays, as it is told to who knows the branch.
-fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> MutationError {
+fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> ChangeError {
     match error.path.strip_prefix(tree).map(Path::to_owned) {
-        Ok(path) => MutationError::Refused { path, source: error.seen(tree, branch).into() },
+        Ok(path) => PutError::Refused { path, source: error.seen(tree, branch).into() }.into(),
         Err(_) => error.into(),
     }
 }
@@ -238,13 +238,13 @@ fn publish_files(
     files: &mut Files,
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
-) -> Result<(), MutationError> {
+) -> Result<(), ChangeError> {
     let (cow, name) = (site.layout.cow(), intent.entry.name.clone());
     let branch = site.layout.branch(&name);
     check_branch(site, &intent.entry, &name, Some(tree))?;
     let stale = files.stale(&branch)?;
     if !stale.is_empty() {
-        return Err(MutationError::Stale { paths: stale });
+        return Err(PutError::Stale { paths: stale }.into());
     }
     renew_records(site, intent, records, publish)?;
     // From here on they are the only way back.
@@ -260,7 +260,7 @@ fn publish_files(
             files.let_go();
             source.into()
         }
-        Err(way_back) => MutationError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },
+        Err(way_back) => ChangeError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },
     })
 }
 
@@ -277,10 +277,10 @@ pub(crate) fn put_aside(cow: &CowLayout, name: &BranchName) -> Result<(), DiskEr
 
 /// Refuses what can't be done, or not as it was prepared, to a branch as it is by now: an editor, or a user, may have been at
 /// its folder.
-fn check_branch(site: &Site, entry: &Entry, name: &BranchName, old: Option<u64>) -> Result<(), MutationError> {
+fn check_branch(site: &Site, entry: &LogEntry, name: &BranchName, old: Option<u64>) -> Result<(), ChangeError> {
     current(site, entry.operation, name)?;
     if disk::identity(&site.layout.branch(name))? != old {
-        return Err(MutationError::Replaced { name: name.clone() });
+        return Err(ChangeError::Replaced { name: name.clone() });
     }
     Ok(())
 }
@@ -331,7 +331,7 @@ fn place_records(cow: &CowLayout, intent: &mut Intent, records: Vec<Replacement>
 }
 
 /// Moves trees. Where one can't be moved, those that were are moved back; says whether that was had.
-fn move_trees(site: &Site, entry: &Entry, moves: &[Move]) -> Result<(), (DiskError, bool)> {
+fn move_trees(site: &Site, entry: &LogEntry, moves: &[Move]) -> Result<(), (DiskError, bool)> {
     make_slot(site.layout.cow(), entry, moves).map_err(|error| (error, true))?;
     for (number, one) in moves.iter().enumerate() {
         if let Err(error) = move_tree(site, entry, one) {
@@ -344,13 +344,13 @@ fn move_trees(site: &Site, entry: &Entry, moves: &[Move]) -> Result<(), (DiskErr
 }
 
 /// Makes the folder that a slot for several trees is.
-pub(super) fn make_slot(cow: &CowLayout, entry: &Entry, moves: &[Move]) -> Result<(), DiskError> {
+pub(super) fn make_slot(cow: &CowLayout, entry: &LogEntry, moves: &[Move]) -> Result<(), DiskError> {
     let is_needed = !entry.also.is_empty() && moves.iter().any(|one| one.old().is_some());
     if is_needed { disk::create_folder(&cow.kept_tree(entry.slot)) } else { Ok(()) }
 }
 
 /// Where the tree goes that a branch had: where a move puts it at first.
-fn away(cow: &CowLayout, entry: &Entry, one: &Move) -> PathBuf {
+fn away(cow: &CowLayout, entry: &LogEntry, one: &Move) -> PathBuf {
     // Where the new tree waits there is no room until it is in its place.
     let to_slot = one.arrival().map_or(!one.purges(), |arrival| arrival.from == Waiting::Staging);
     if to_slot { entry.kept_place(cow, &one.name) } else { cow.staged_tree(&one.name) }
@@ -359,7 +359,7 @@ fn away(cow: &CowLayout, entry: &Entry, one: &Move) -> PathBuf {
 /// Moves one tree, or two: the new one from where it waits to its place, the old one away, from where [`conclude`] takes it.
 ///
 /// Where this fails, the branch is as it was or, if not even that could be had back, its place is empty.
-pub(super) fn move_tree(site: &Site, entry: &Entry, one: &Move) -> Result<(), DiskError> {
+pub(super) fn move_tree(site: &Site, entry: &LogEntry, one: &Move) -> Result<(), DiskError> {
     let (cow, branch) = (site.layout.cow(), site.layout.branch(&one.name));
     let away = away(cow, entry, one);
     match &one.way {
@@ -379,7 +379,7 @@ pub(super) fn move_tree(site: &Site, entry: &Entry, one: &Move) -> Result<(), Di
 }
 
 /// Takes [`move_tree`] back.
-fn move_back(site: &Site, entry: &Entry, one: &Move) -> Result<(), DiskError> {
+fn move_back(site: &Site, entry: &LogEntry, one: &Move) -> Result<(), DiskError> {
     let (cow, branch) = (site.layout.cow(), site.layout.branch(&one.name));
     let away = away(cow, entry, one);
     match &one.way {
@@ -438,7 +438,7 @@ pub(super) fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
 }
 
 /// Puts the tree that a branch had into the slot, or throws it away, where that has not been done.
-fn keep_tree(cow: &CowLayout, entry: &Entry, one: &Move) -> Result<(), DiskError> {
+fn keep_tree(cow: &CowLayout, entry: &LogEntry, one: &Move) -> Result<(), DiskError> {
     let staging = cow.staged_tree(&one.name);
     if one.old().is_none() || disk::identity(&staging)? != one.old() {
         return Ok(());
@@ -451,7 +451,7 @@ fn keep_tree(cow: &CowLayout, entry: &Entry, one: &Move) -> Result<(), DiskError
 }
 
 /// Removes the folder of a slot for several trees that has none.
-fn drop_empty_slot(cow: &CowLayout, entry: &Entry, moves: &[Move]) -> Result<(), DiskError> {
+fn drop_empty_slot(cow: &CowLayout, entry: &LogEntry, moves: &[Move]) -> Result<(), DiskError> {
     let slot = cow.kept_tree(entry.slot);
     let is_empty = !entry.also.is_empty()
         && disk::inode(&slot)?.is_some()
@@ -460,7 +460,7 @@ fn drop_empty_slot(cow: &CowLayout, entry: &Entry, moves: &[Move]) -> Result<(),
 }
 
 /// Puts the files that an operation took away into its slot, in place of what an operation that it undid has there.
-fn keep_files(site: &Site, entry: &Entry) -> Result<(), DiskError> {
+fn keep_files(site: &Site, entry: &LogEntry) -> Result<(), DiskError> {
     let cow = site.layout.cow();
     let (staged, slot) = (cow.staged_files(&entry.name), cow.kept_tree(entry.slot));
     if disk::inode(&staged)?.is_none() {
@@ -480,6 +480,6 @@ pub(super) fn forget(cow: &CowLayout, intent: &Intent) -> Result<(), DiskError> 
     Intent::remove(cow)
 }
 
-fn unfinished(intent: &Intent, source: DiskError) -> MutationError {
-    MutationError::Unfinished { name: intent.entry.name.clone(), source }
+fn unfinished(intent: &Intent, source: DiskError) -> ChangeError {
+    ChangeError::Unfinished { name: intent.entry.name.clone(), source }
 }

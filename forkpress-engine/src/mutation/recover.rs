@@ -4,11 +4,12 @@
 //! Every step here leaves what the same decision is made of again, so that recovery itself may die anywhere.
 
 use super::convert::{self, ConvertError};
+use super::error::RecoverError;
 use super::files::Files;
-use super::history::Entry;
+use super::history::LogEntry;
 use super::journal::{Change, Ending, FilesChange, Found, Intent, Move, Way};
 use super::publish::{conclude, forget, make_slot, move_tree, prepare_records, settle, with_room};
-use super::{MutationError, Recovered, scratch, spare};
+use super::{Recovered, scratch, spare};
 use crate::branch;
 use crate::config::SiteConfig;
 use crate::disk::{self, DiskError};
@@ -25,23 +26,23 @@ pub(super) fn heal_conversion(
     site: &Site,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<(), MutationError> {
+) -> Result<(), RecoverError> {
     if convert::is_begun(&site.layout)? {
         match convert::heal_under_lock(site, mutation, patience) {
             Ok(()) | Err(ConvertError::OldStays(_)) => {}
-            Err(ConvertError::Mutation(error)) => return Err(error),
-            Err(source) => return Err(MutationError::Conversion(Box::new(source))),
+            Err(ConvertError::Recover(error)) => return Err(error),
+            Err(source) => return Err(RecoverError::Conversion(Box::new(source))),
         }
     }
     // Where it can't be told where the branches are by now, nothing is changed.
     if SiteConfig::read(&site.layout.config())?.file_view != site.config.file_view {
-        return Err(MutationError::Converted);
+        return Err(RecoverError::Converted);
     }
     Ok(branch::check_storage(site)?)
 }
 
 /// Brings what a dead process left to its end, unless a living one is about to publish: that one does it.
-pub(super) fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, MutationError> {
+pub(super) fn recover(site: &Site, patience: &mut Patience<'_>) -> Result<Option<Recovered>, RecoverError> {
     match Mutation::lock(site.layout.cow(), "recovery", &mut Patience::silent(Deadline::NOW)) {
         Ok(mut mutation) => {
             heal_conversion(site, &mut mutation, patience)?;
@@ -59,7 +60,7 @@ pub(crate) fn under_lock(
     mutation: &mut Mutation<'_>,
     preparation: Option<&Preparation>,
     patience: &mut Patience<'_>,
-) -> Result<Option<Recovered>, MutationError> {
+) -> Result<Option<Recovered>, RecoverError> {
     let cow = site.layout.cow();
     // Sites of an earlier version lack these.
     disk::create_folder(&cow.kept_dir())?;
@@ -81,7 +82,7 @@ pub(super) fn finish_what_died(
     site: &Site,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<Option<(Entry, bool)>, MutationError> {
+) -> Result<Option<(LogEntry, bool)>, RecoverError> {
     let Some(Intent { entry, change }) = Intent::read(site.layout.cow())? else { return Ok(None) };
     match change {
         Change::Moves(moves) => finish_moves(site, entry, moves, mutation, patience),
@@ -93,11 +94,11 @@ pub(super) fn finish_what_died(
 /// Where a tree was moved, all are.
 fn finish_moves(
     site: &Site,
-    entry: Entry,
+    entry: LogEntry,
     moves: Vec<Move>,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<(Entry, bool), MutationError> {
+) -> Result<(LogEntry, bool), RecoverError> {
     let cow = site.layout.cow();
     let find = |one: &Move| {
         let waiting = one.arrival().map(|arrival| arrival.from.place(cow, &entry, &one.name));
@@ -147,11 +148,11 @@ fn can_move(one: &Move, found: Found) -> bool {
 /// The same for files: where the branch's record is aside, they are taken back.
 fn finish_files(
     site: &Site,
-    entry: Entry,
+    entry: LogEntry,
     change: FilesChange,
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
-) -> Result<(Entry, bool), MutationError> {
+) -> Result<(LogEntry, bool), RecoverError> {
     let (cow, name) = (site.layout.cow(), entry.name.clone());
     let record = BranchRecord::read(&cow.record(&name))?;
     let is_after = change.has_published(entry.before.as_ref(), record.as_ref());
@@ -162,7 +163,7 @@ fn finish_files(
         if record.is_none() {
             let folder = cow.staged_files(&name);
             if disk::inode(&folder)?.is_none() {
-                return Err(MutationError::CopiesGone { name, path: folder });
+                return Err(RecoverError::CopiesGone { name, path: folder });
             }
             let files = Files::open(site.config.file_view, folder)?;
             // What is kept goes after this publish, in which nobody waits for that.
@@ -179,7 +180,7 @@ fn finish_files(
 }
 
 /// Gives a branch back, durably, the files that it had, and then the record. Safe to interrupt.
-pub(super) fn take_back(site: &Site, entry: &Entry, files: &Files) -> Result<(), MutationError> {
+pub(super) fn take_back(site: &Site, entry: &LogEntry, files: &Files) -> Result<(), RecoverError> {
     let (cow, name) = (site.layout.cow(), &entry.name);
     files.take_back(name, &site.layout.branch(name))?;
     let (record, aside) = (cow.record(name), cow.record_aside(name));
@@ -194,11 +195,11 @@ pub(super) fn take_back(site: &Site, entry: &Entry, files: &Files) -> Result<(),
 
 /// Gives branches whose trees were not moved the records back that they had: a power cut may have kept later ones and lost
 /// the moves.
-fn restore_records(site: &Site, entry: &Entry) -> Result<(), MutationError> {
+fn restore_records(site: &Site, entry: &LogEntry) -> Result<(), RecoverError> {
     entry.befores().try_for_each(|(name, before)| restore_record(site, name, before))
 }
 
-fn restore_record(site: &Site, name: &BranchName, before: Option<&BranchRecord>) -> Result<(), MutationError> {
+fn restore_record(site: &Site, name: &BranchName, before: Option<&BranchRecord>) -> Result<(), RecoverError> {
     let path = site.layout.cow().record(name);
     storage::link(&site.layout, name, before.is_some())?;
     if BranchRecord::read(&path)?.as_ref() != before {

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::disk::{self, DiskError, step};
+use forkpress_core::advice::Advice;
 use forkpress_core::layout::SiteLayout;
 
 /// The most bytes that a path may have for a system call, its end included: `PATH_MAX`.
@@ -74,6 +75,24 @@ pub enum Refusal {
     Step(#[from] DiskError),
 }
 
+impl Advice for Refusal {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::LongPath { .. } => "choose a shorter path".to_owned(),
+            Self::SameAs { .. } | Self::OtherName => "choose a name that differs by more than its case".to_owned(),
+            Self::Fixed { path } => format!("lsattr -d {} shows the flag; chattr takes it away", path.display()),
+            Self::Foreign { .. } => "ask its owner to move it".to_owned(),
+            Self::Mounted { path } => format!("umount {}, or leave it as it is", path.display()),
+            Self::NoRoom { path } => format!("make room where {} is", path.display()),
+            Self::Step(error) => match error.source.kind() {
+                io::ErrorKind::InvalidFilename => "choose shorter names".to_owned(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk".to_owned(),
+                _ => format!("give the user who serves the site the right to change {}", error.path.display()),
+            },
+        })
+    }
+}
+
 /// A path and why it can't be changed.
 pub(super) type Refused = (PathBuf, Refusal);
 
@@ -99,7 +118,7 @@ fn longest_root_bytes(layout: &SiteLayout) -> usize {
 
 /// A path that is to be changed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct PathToChange<'a> {
     /// The path inside the branch.
     pub(super) path: &'a Path,
     /// The nearest folder around it that there is, inside the branch.
@@ -169,7 +188,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Refuses what may not be changed: the folder that it is in, or it itself.
-    pub(super) fn check_access(&mut self, target: Target<'_>) -> Result<(), Refusal> {
+    pub(super) fn check_access(&mut self, target: PathToChange<'_>) -> Result<(), Refusal> {
         self.check_folder(target.folder)?;
         match target.there {
             There::Nothing => Ok(()),

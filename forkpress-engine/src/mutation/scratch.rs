@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::MutationError;
+use super::error::StepError;
 use crate::disk::{self, DiskError};
 use crate::site::Site;
 use forkpress_core::lock::{Preparation, Unprepared};
@@ -56,7 +56,7 @@ impl Drop for Scratch {
 
 /// Throws away what is in staging and nobody's, and says whether that was anything. What is staged for the branches of
 /// `preparation`, which has not begun, is nobody's either.
-pub(super) fn sweep(site: &Site, preparation: Option<&Preparation>) -> Result<bool, MutationError> {
+pub(super) fn sweep(site: &Site, preparation: Option<&Preparation>) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     let mut is_any = false;
     for path in disk::list(&cow.staging_dir())? {
@@ -76,7 +76,7 @@ pub(super) fn sweep(site: &Site, preparation: Option<&Preparation>) -> Result<bo
 }
 
 /// How many things in staging are nobody's. It is a snapshot: a mutation may begin, or end, meanwhile.
-pub(super) fn count_left(site: &Site) -> Result<usize, MutationError> {
+pub(super) fn count_left(site: &Site) -> Result<usize, StepError> {
     let cow = site.layout.cow();
     let mut count = 0;
     for path in disk::list(&cow.staging_dir())? {

@@ -13,8 +13,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::MutationError;
-use super::keep::Room;
+use super::error::StepError;
+use super::keep::DiskRoom;
 use super::scratch::Scratch;
 use crate::branch::{self, Branch};
 use crate::disk::{self, DiskError};
@@ -29,7 +29,7 @@ const DRIFT: usize = 4;
 
 /// What [`keep`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct Upkeep {
     /// How many spares were made.
     pub made: usize,
     /// How many went.
@@ -39,7 +39,7 @@ pub struct Kept {
 /// The spares that are ready, oldest first. Takes no lock: one of them may be taken meanwhile.
 ///
 /// # Errors
-/// [`DiskError`].
+/// [`DiskError`] where the folder that they are in can't be read.
 pub fn list(site: &Site) -> Result<Vec<PathBuf>, DiskError> {
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
     let mut spares: Vec<_> =
@@ -52,18 +52,18 @@ pub fn list(site: &Site) -> Result<Vec<PathBuf>, DiskError> {
 /// changed much, or on a disk with little room. Does nothing while another process does this.
 ///
 /// # Errors
-/// [`MutationError`].
-pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Kept, MutationError> {
+/// [`StepError`] where the storage is detached, `main` can't be read, or a step on the disk fails.
+pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Upkeep, StepError> {
     branch::check_storage(site)?;
-    let Some(_maker) = Maker::try_lock(site)? else { return Ok(Kept::default()) };
-    let mut kept = Kept::default();
+    let Some(_maker) = Maker::try_lock(site)? else { return Ok(Upkeep::default()) };
+    let mut kept = Upkeep::default();
     disk::remove(&site.layout.cow().spare_in_making())?;
     let main = branch::show(site, &BranchName::main())?;
     let wanted = if view::takes_whole_trees(site.config.file_view, &main.path)? { 0 } else { site.config.spares };
     let now = if wanted > 0 { Some(Tree::walk(&main.path)?) } else { None };
     let needed_bytes = |tree: &Tree| if site.config.file_view.shares_blocks() { 0 } else { tree.bytes() };
     let mut good = 0;
-    let has_room = |bytes| Ok::<_, DiskError>(!Room::of(site)?.without(bytes).is_low());
+    let has_room = |bytes| Ok::<_, DiskError>(!DiskRoom::of(site)?.without(bytes).is_low());
     for spare in list(site)? {
         let is_good = match &now {
             Some(now) => good < wanted && has_room(0)? && read(&spare)?.is_some_and(|walk| is_near(&walk, now)),
@@ -97,7 +97,7 @@ impl Maker {
 }
 
 /// Makes one; false where it is no good, because `main` got another tree meanwhile.
-fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
+fn make(site: &Site, progress: &dyn Progress) -> Result<bool, StepError> {
     let cow = site.layout.cow();
     let making = Scratch::new(cow.spare_in_making());
     let before = state_of_main(site)?;
@@ -122,7 +122,7 @@ fn make(site: &Site, progress: &dyn Progress) -> Result<bool, MutationError> {
 /// What differs where `main` has another tree: between two equal ones it had the same all the time.
 ///
 /// A publish moves the tree first and the record, which has another number then, a moment later.
-fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), MutationError> {
+fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), StepError> {
     let main = branch::show(site, &BranchName::main())?;
     let identity = disk::identity(&main.path)?;
     Ok((main, identity))
@@ -137,7 +137,7 @@ pub(super) fn take(
     name: &BranchName,
     path: &Path,
     watch: Option<&Watch>,
-) -> Result<Option<Tree>, MutationError> {
+) -> Result<Option<Tree>, StepError> {
     if !source.name.is_main() {
         return Ok(None);
     }

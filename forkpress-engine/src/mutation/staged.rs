@@ -1,13 +1,14 @@
 //! A staged tree: what is to be published, taken from a branch.
 //!
-//! This is all that a mutation knows of file views. A view takes a tree in one of two ways, [`Files`]; the engine calls
+//! This is all that a mutation knows of file views. A view takes a tree in one of two ways, [`Taking`]; the engine calls
 //! the same functions for both. There may be no tree yet at [`Staged::path`] before [`Staged::refresh`].
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::StepError;
 use super::scratch::Scratch;
-use super::{MutationError, late, spare};
+use super::{late, spare};
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
@@ -25,7 +26,7 @@ use forkpress_core::name::BranchName;
 pub(super) struct Staged {
     folder: Scratch,
     source: PathBuf,
-    files: Files,
+    files: Taking,
     /// The site and the branch that the source is; none where nobody is to compare them later.
     of: Option<(SiteLayout, BranchName)>,
     database: Snapshot,
@@ -35,7 +36,7 @@ pub(super) struct Staged {
 
 /// How the files of a branch are taken.
 #[derive(Debug)]
-enum Files {
+enum Taking {
     /// One by one while requests go on; in the publish, those that have changed since are taken again.
     OneByOne {
         view: FileView,
@@ -60,7 +61,7 @@ impl Staged {
         beside: bool,
         deadline: Deadline,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, StepError> {
         let view = site.config.file_view;
         let folder = Scratch::new(site.layout.cow().staged_tree(name));
         let is_whole = view::takes_whole_trees(view, &source.path)?;
@@ -80,7 +81,7 @@ impl Staged {
         seen: Option<Tree>,
         deadline: Deadline,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, StepError> {
         // What was seen by a process that is dead, was watched by nobody since.
         let watch = if seen.is_none() { Watch::begin(source) } else { None };
         Self::begin(view, source, Scratch::new(path), seen, watch, deadline, progress)
@@ -96,7 +97,7 @@ impl Staged {
         watch: Option<Watch>,
         deadline: Deadline,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, StepError> {
         let listening = &Listening { watch: watch.as_ref(), progress };
         let seen = if seen.is_some() {
             seen
@@ -113,9 +114,9 @@ impl Staged {
         let files = match seen {
             Some(seen) => {
                 let watch = watch.and_then(|watch| watch.on(&seen));
-                Files::OneByOne { view, seen, watch, news: None }
+                Taking::OneByOne { view, seen, watch, news: None }
             }
-            None => Files::WholeTree,
+            None => Taking::WholeTree,
         };
         Ok(Self { folder, source: source.to_owned(), files, of: None, database, beside: false })
     }
@@ -128,14 +129,14 @@ impl Staged {
     /// What the source looked like when the tree became what it is; none where its files were not looked at.
     pub(super) fn seen(&self) -> Option<&Tree> {
         match &self.files {
-            Files::OneByOne { seen, .. } => Some(seen),
-            Files::WholeTree => None,
+            Taking::OneByOne { seen, .. } => Some(seen),
+            Taking::WholeTree => None,
         }
     }
 
     /// The files and folders of the tree; zero where they were not looked at.
     pub(super) fn entries(&self) -> u64 {
-        let Files::OneByOne { seen, news, .. } = &self.files else { return 0 };
+        let Taking::OneByOne { seen, news, .. } = &self.files else { return 0 };
         let (less, more) = news.as_ref().map_or((0, 0), |news| (news.before.entries.len(), news.after.entries.len()));
         (seen.entries.len() - less + more) as u64
     }
@@ -143,9 +144,9 @@ impl Staged {
     /// Makes the tree, durably, what the source is now, while no request of that runs, and says how many entries it took
     /// again for that. Beside requests, a file that one of them writes just now may be taken half written. Waits for a
     /// foreign writer of the database for no longer than `timeout`. May be called again after an error.
-    pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, MutationError> {
+    pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, StepError> {
         match &mut self.files {
-            Files::OneByOne { view, seen, watch, news } => {
+            Taking::OneByOne { view, seen, watch, news } => {
                 let path = self.folder.path();
                 if let Some(news) = news.take() {
                     seen.update(*news);
@@ -181,7 +182,7 @@ impl Staged {
                 }
                 Ok(retaken)
             }
-            Files::WholeTree => {
+            Taking::WholeTree => {
                 let path = self.folder.path();
                 // An earlier attempt may have come that far.
                 disk::remove(path)?;
@@ -192,9 +193,9 @@ impl Staged {
     }
 
     /// Makes clones of this tree, which is refreshed and in nobody's use, at other paths, durably.
-    pub(super) fn clone_to(&mut self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), MutationError> {
+    pub(super) fn clone_to(&mut self, paths: &[PathBuf], progress: &dyn Progress) -> Result<(), StepError> {
         let own = self.folder.path();
-        let Files::OneByOne { view, seen, news, .. } = &mut self.files else {
+        let Taking::OneByOne { view, seen, news, .. } = &mut self.files else {
             return Ok(paths.iter().try_for_each(|path| view::snapshot(own, path))?);
         };
         if let Some(news) = news.take() {

@@ -4,17 +4,17 @@
 //! the operation's slot (see [`super::history`]). It holds the mutation locks of its branches from first to last, so that it
 //! prepares beside mutations of others; `mutation.lock` it holds only while it publishes.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::error::{ChangeError, NeedsRoom, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
-use super::history::{Entry, Operation, Sibling, some_of};
+use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Waiting, Way};
 use super::publish::{self, Publication, Published};
 use super::scratch::Scratch;
 use super::staged::Staged;
-use super::{MutationError, Recovered, Report, Source, keep, recover};
+use super::{Recovered, Report, Source, keep, recover};
 use crate::branch::{self, Branch, BranchError};
 use crate::database::DatabaseError;
 use crate::disk;
@@ -28,7 +28,7 @@ use forkpress_core::record::BranchRecord;
 #[derive(Debug)]
 pub struct Prepared<'site> {
     pub(super) site: &'site Site,
-    pub(super) entry: Entry,
+    pub(super) entry: LogEntry,
     pub(super) work: Work,
     pub(super) begun: Begun,
 }
@@ -103,7 +103,7 @@ impl Begun {
         words: &str,
         patience: &mut Patience<'_>,
         progress: &dyn Progress,
-    ) -> Result<Self, MutationError> {
+    ) -> Result<Self, RecoverError> {
         let since = Instant::now();
         let preparation = Preparation::lock(site.layout.cow(), names, words, patience)?;
         let mut mutation = preparation.mutation(patience)?;
@@ -118,12 +118,12 @@ impl Begun {
     }
 
     /// Does something that needs space; where there is too little, drops what is kept, oldest first, and tries again.
-    fn with_room<T>(
+    fn with_room<T, E: NeedsRoom>(
         &self,
         site: &Site,
         patience: &mut Patience<'_>,
-        action: impl FnMut() -> Result<T, MutationError>,
-    ) -> Result<T, MutationError> {
+        action: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
         keep::with_room(site, action, || {
             let _mutation = self.preparation.mutation(patience)?;
             keep::drop_something(site)
@@ -131,7 +131,7 @@ impl Begun {
     }
 
     /// Sees to it that as much of the disk is free as the site's settings ask for, as far as that can be had.
-    fn keep_disk_free(&self, site: &Site, patience: &mut Patience<'_>) -> Result<(), MutationError> {
+    fn keep_disk_free(&self, site: &Site, patience: &mut Patience<'_>) -> Result<(), StepError> {
         keep::keep_disk_free(site, || {
             let _mutation = self.preparation.mutation(patience)?;
             keep::drop_something(site)
@@ -147,7 +147,7 @@ pub(super) fn create<'site>(
     put: Option<Put<'_>>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     let words = format!("branch create {name} from {}", source.branch);
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let mut entry = draft(site, Operation::Create, name, Some(source))?;
@@ -164,18 +164,15 @@ pub(super) fn create<'site>(
 /// however many there are, they are of one moment, and requests wait for one of them.
 pub(super) fn create_all<'site>(
     site: &'site Site,
-    names: &[BranchName],
+    first: &BranchName,
+    others: &[BranchName],
     source: Source<'_>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<(Prepared<'site>, Published), MutationError> {
-    let Some((first, others)) = names.split_first() else { return Err(MutationError::NoNames) };
-    let mut seen = HashSet::new();
-    if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
-        return Err(MutationError::NamedTwice { name: twice.clone() });
-    }
+) -> Result<(Prepared<'site>, Published), ChangeError> {
     let words = format!("branch create {} from {}", some_of(first, others.len()), source.branch);
-    let begun = Begun::begin(site, names, &words, patience, progress)?;
+    let names: Vec<_> = std::iter::once(first).chain(others).cloned().collect();
+    let begun = Begun::begin(site, &names, &words, patience, progress)?;
     let mut entry = draft(site, Operation::Create, first, Some(source))?;
     for name in others {
         current(site, Operation::Create, name)?;
@@ -190,11 +187,11 @@ pub(super) fn create_all<'site>(
     let copies = begun.with_room(site, patience, || {
         let copies: Vec<_> = paths.iter().cloned().map(Scratch::new).collect();
         staged.clone_to(&paths, progress)?;
-        Ok(copies)
+        Ok::<_, StepError>(copies)
     })?;
     let trees = std::iter::once(cloned.staged.into_scratch()).chain(copies).map(NewTree::Ready);
     let incoming = |tree| Way::Come(Incoming { record: record.clone(), tree });
-    let moves = names.iter().cloned().zip(trees).map(|(name, tree)| Move { name, way: incoming(tree) }).collect();
+    let moves = names.into_iter().zip(trees).map(|(name, tree)| Move { name, way: incoming(tree) }).collect();
     Ok((Prepared { site, entry, work: Work::Moves(moves), begun }, refreshed))
 }
 
@@ -205,7 +202,7 @@ pub(super) fn reset<'site>(
     source: Source<'_>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     let words = format!("branch reset {name} from {}", source.branch);
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let entry = draft(site, Operation::Reset, name, Some(source))?;
@@ -222,7 +219,7 @@ pub(super) fn delete<'site>(
     purge: bool,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     let words = format!("branch delete {name}");
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let entry = draft(site, Operation::Delete, name, None)?;
@@ -237,7 +234,7 @@ pub(super) fn apply<'site>(
     put: Put<'_>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     let words = format!("apply {} to {name}", put.word);
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let mut entry = draft(site, Operation::Apply, name, None)?;
@@ -249,10 +246,10 @@ pub(super) fn apply<'site>(
 pub(super) fn files<'site>(
     site: &'site Site,
     begun: Begun,
-    mut entry: Entry,
+    mut entry: LogEntry,
     overlay: &mut dyn Overlay,
     patience: &mut Patience<'_>,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     let (branch, folder) = (site.layout.branch(&entry.name), site.layout.cow().staged_files(&entry.name));
     let missing = || BranchError::Missing { name: entry.name.clone() };
     let change = FilesChange { tree: identity(site, &entry.name)?, record: entry.before.clone().ok_or_else(missing)? };
@@ -268,7 +265,7 @@ pub(super) fn adopt<'site>(
     site: &'site Site,
     tree: &Path,
     patience: &mut Patience<'_>,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     let (since, main) = (Instant::now(), BranchName::main());
     let preparation = Preparation::lock(site.layout.cow(), std::slice::from_ref(&main), "init", patience)?;
     branch::check_storage(site)?;
@@ -288,13 +285,13 @@ pub(super) fn adopt<'site>(
 fn clone(
     site: &Site,
     begun: &Begun,
-    entry: &Entry,
+    entry: &LogEntry,
     put: Option<&mut dyn Overlay>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Cloned, MutationError> {
+) -> Result<Cloned, ChangeError> {
     let (name, from) = (&entry.name, entry.from.clone().unwrap_or_else(BranchName::main));
-    let source = branch::show(site, &from).map_err(|source| MutationError::Source { name: from.clone(), source })?;
+    let source = branch::show(site, &from).map_err(|source| ChangeError::Source { name: from.clone(), source })?;
     let identity = disk::identity(&source.path)?;
     begun.keep_disk_free(site, patience)?;
     let deadline = patience.deadline();
@@ -315,31 +312,31 @@ pub(super) fn draft(
     operation: Operation,
     name: &BranchName,
     source: Option<Source<'_>>,
-) -> Result<Entry, MutationError> {
+) -> Result<LogEntry, ChangeError> {
     let before = current(site, operation, name)?;
-    Ok(Entry {
+    Ok(LogEntry {
         before: before.map(|branch| branch.record),
         beside: source.is_some_and(|source| source.beside),
-        ..Entry::begin(operation, name.clone(), source.map(|source| source.branch.clone()))
+        ..LogEntry::begin(operation, name.clone(), source.map(|source| source.branch.clone()))
     })
 }
 
 /// The branch as it is, where an operation may change it.
-pub(super) fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, MutationError> {
+pub(super) fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, ChangeError> {
     match (operation, branch::show(site, name)) {
-        (Operation::Create, Ok(_)) => Err(MutationError::Exists { name: name.clone() }),
+        (Operation::Create, Ok(_)) => Err(ChangeError::Exists { name: name.clone() }),
         (_, Ok(branch)) => Ok(Some(branch)),
         (Operation::Create | Operation::Undo, Err(BranchError::Missing { .. })) => Ok(None),
         (
             Operation::Create | Operation::Undo,
             Err(BranchError::NoRecord { path } | BranchError::NotAFolder { path, .. }),
-        ) => Err(MutationError::InTheWay { name: name.clone(), path }),
+        ) => Err(ChangeError::InTheWay { name: name.clone(), path }),
         (_, Err(error)) => Err(error.into()),
     }
 }
 
 /// What tells the tree of a branch from others.
-pub(super) fn identity(site: &Site, name: &BranchName) -> Result<u64, MutationError> {
+pub(super) fn identity(site: &Site, name: &BranchName) -> Result<u64, StepError> {
     let missing = || BranchError::Missing { name: name.clone() };
     Ok(disk::identity(&site.layout.branch(name))?.ok_or_else(missing)?)
 }
@@ -352,7 +349,7 @@ fn refresh(
     clone: &mut Cloned,
     beside: bool,
     patience: &mut Patience<'_>,
-) -> Result<Published, MutationError> {
+) -> Result<Published, ChangeError> {
     let mut tries = Tries::new(&begun.words);
     let mut done = Published { entries: clone.staged.entries(), ..Published::default() };
     loop {
@@ -395,20 +392,13 @@ impl Cloned {
 
     /// Makes the tree what its source is now, if that still is what it was taken from, and says how many entries it took
     /// again.
-    pub(super) fn refresh(&mut self, site: &Site, timeout: Duration) -> Result<u64, MutationError> {
+    pub(super) fn refresh(&mut self, site: &Site, timeout: Duration) -> Result<u64, ChangeError> {
         let name = &self.source.name;
-        branch::show(site, name).map_err(|source| MutationError::Source { name: name.clone(), source })?;
+        branch::show(site, name).map_err(|source| ChangeError::Source { name: name.clone(), source })?;
         if disk::identity(&site.layout.branch(name))? != self.source.identity {
-            return Err(MutationError::SourceReplaced { name: name.clone() });
+            return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
-        self.staged.refresh(timeout)
-    }
-}
-
-impl MutationError {
-    /// Whether a program that is none of ForkPress's writes into a database just now.
-    fn is_foreign_writer(&self) -> bool {
-        matches!(self, Self::Database(DatabaseError::Busy { .. }))
+        Ok(self.staged.refresh(timeout)?)
     }
 }
 
@@ -443,7 +433,7 @@ impl Work {
     }
 
     /// Waits until no foreign program writes into the databases that trees are taken from.
-    fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), MutationError> {
+    fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), DatabaseError> {
         let Self::Moves(moves) = self else { return Ok(()) };
         for one in moves {
             if let Some(Incoming { tree: NewTree::Cloned(clone), .. }) = one.arrival() {
@@ -458,8 +448,9 @@ impl Prepared<'_> {
     /// Publishes. While requests of its branches are waited for, other mutations have their turn.
     ///
     /// # Errors
-    /// [`MutationError`]; locks and the database are waited for until the end of the patience.
-    pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, MutationError> {
+    /// [`ChangeError`], of what has become otherwise since it was prepared, and of steps. Locks and the database are waited for
+    /// until the end of the patience.
+    pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, ChangeError> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the locks.
         let Self { mut begun, site, mut entry, mut work } = self;
         let words = begun.words.clone();

@@ -1,8 +1,8 @@
 //! To take an operation back: its branches change places, or files, with what its slot keeps.
 
-use super::MutationError;
+use super::error::{ChangeError, UndoError};
 use super::files::Reverse;
-use super::history::{Entry, History, Operation, Sibling};
+use super::history::{History, LogEntry, Operation, Sibling};
 use super::journal::{Move, Way};
 use super::transaction::{Begun, Incoming, NewTree, Prepared, Work, current, draft, files, identity};
 use crate::branch::{self, BranchError};
@@ -18,10 +18,10 @@ pub(super) fn undo<'site>(
     id: Option<u64>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, UndoError> {
     let cow = site.layout.cow();
     let words = id.map_or("undo".to_owned(), |id| format!("undo {id}"));
-    let names_of = |entry: &Entry| entry.names().cloned().collect::<Vec<_>>();
+    let names_of = |entry: &LogEntry| entry.names().cloned().collect::<Vec<_>>();
     loop {
         // Which branches these are, the log tells, and they have to be locked before it counts.
         let names = History::read(cow)?.to_undo(id).map(names_of).unwrap_or_default();
@@ -32,21 +32,21 @@ pub(super) fn undo<'site>(
             continue;
         }
         if undone.before.is_none() && undone.name.is_main() {
-            return Err(MutationError::DeleteMain);
+            return Err(UndoError::MadeMain);
         }
         if !history.is_kept(cow, undone) {
-            return Err(MutationError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) });
+            return Err(ChangeError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) }.into());
         }
-        return prepare(site, undone, begun, patience);
+        return Ok(prepare(site, undone, begun, patience)?);
     }
 }
 
 fn prepare<'site>(
     site: &'site Site,
-    undone: &Entry,
+    undone: &LogEntry,
     begun: Begun,
     patience: &mut Patience<'_>,
-) -> Result<Prepared<'site>, MutationError> {
+) -> Result<Prepared<'site>, ChangeError> {
     if undone.files {
         let mut reverse = Reverse::of(site.layout.cow().kept_tree(undone.slot))?;
         let entry = backward(site, undone, &undone.name, Vec::new())?;
@@ -66,10 +66,10 @@ fn prepare<'site>(
 /// What is to become of a branch; none where an operation made it, with others, and it has been deleted since.
 fn way_back(
     site: &Site,
-    undone: &Entry,
+    undone: &LogEntry,
     name: &BranchName,
     before: Option<&BranchRecord>,
-) -> Result<Option<Way<Incoming>>, MutationError> {
+) -> Result<Option<Way<Incoming>>, ChangeError> {
     let kept = || before.cloned().map(|record| Incoming { record, tree: NewTree::Kept });
     // Branches that come together are new ones: where somebody made one of them since, none comes.
     let together = if undone.also.is_empty() || before.is_none() { Operation::Undo } else { Operation::Create };
@@ -82,20 +82,25 @@ fn way_back(
 }
 
 /// What the log will have of it.
-fn backward(site: &Site, undone: &Entry, name: &BranchName, others: Vec<BranchName>) -> Result<Entry, MutationError> {
+fn backward(
+    site: &Site,
+    undone: &LogEntry,
+    name: &BranchName,
+    others: Vec<BranchName>,
+) -> Result<LogEntry, ChangeError> {
     let also = others.into_iter().map(|name| Ok(Sibling { before: branch_record(site, &name)?, name }));
-    Ok(Entry {
+    Ok(LogEntry {
         undoes: Some(undone.id),
         slot: undone.slot,
-        also: also.collect::<Result<_, MutationError>>()?,
+        also: also.collect::<Result<_, BranchError>>()?,
         ..draft(site, Operation::Undo, name, None)?
     })
 }
 
-fn branch_record(site: &Site, name: &BranchName) -> Result<Option<BranchRecord>, MutationError> {
+fn branch_record(site: &Site, name: &BranchName) -> Result<Option<BranchRecord>, BranchError> {
     match branch::show(site, name) {
         Ok(branch) => Ok(Some(branch.record)),
         Err(BranchError::Missing { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

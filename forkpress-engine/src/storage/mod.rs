@@ -25,6 +25,7 @@ use thiserror::Error;
 
 use crate::disk::{self, DiskError, step};
 use crate::site::{Site, SiteError, create_folders};
+use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{ImageKind, ImageLayout, SiteLayout};
 use forkpress_core::lock::{Lifecycle, LockError, Mutation, Patience};
@@ -94,9 +95,28 @@ pub enum StorageError {
     Site(#[from] SiteError),
 }
 
+impl Advice for StorageError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoImage => Some("forkpress storage status".to_owned()),
+            Self::Foreign { mount } => Some(format!("umount {}", mount.display())),
+            Self::Busy { .. } => Some("end these programs, or add --force to storage detach".to_owned()),
+            Self::NotSmaller { .. } => {
+                Some("an image can't be made smaller; forkpress storage compact gives unused space back".to_owned())
+            }
+            Self::Lock(error) => error.hint(),
+            _ => None,
+        }
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Lock(error) if error.is_passing())
+    }
+}
+
 impl StorageError {
     /// Whether nobody has anything open but processes of our own, in the background, that will soon have ended.
-    fn is_passing(&self) -> bool {
+    fn is_by_own_only(&self) -> bool {
         matches!(self, Self::Busy { users } if !users.is_empty() && users.iter().all(User::is_passing))
     }
 }
@@ -274,7 +294,7 @@ fn unmount_in_peace(
         let unmounted = unmount(image, force);
         drop(publish);
         match unmounted {
-            Err(error) if error.is_passing() && !patience.deadline().has_passed() => thread::sleep(PAUSE),
+            Err(error) if error.is_by_own_only() && !patience.deadline().has_passed() => thread::sleep(PAUSE),
             unmounted => return unmounted,
         }
     }
@@ -340,7 +360,7 @@ pub fn remove(image: &ImageLayout) -> Result<(), StorageError> {
     let deadline = Deadline::after(PASSING);
     loop {
         match unmount(image, false) {
-            Err(error) if error.is_passing() && !deadline.has_passed() => thread::sleep(PAUSE),
+            Err(error) if error.is_by_own_only() && !deadline.has_passed() => thread::sleep(PAUSE),
             unmounted => break unmounted?,
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn clone_tree(
     target: &Path,
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
-    let missed = clone_at_low_priority(view, tree, source, Source::InUse(tree), &[target.to_owned()], progress)?;
+    let missed = clone_at_low_priority(view, tree, source, SourceState::InUse(tree), &[target.to_owned()], progress)?;
     tree.forget(&missed);
     progress.begin("sync", None);
     disk::sync_file_system(target)?;
@@ -49,12 +49,12 @@ pub(crate) fn clone_to_all(
     targets: &[PathBuf],
     progress: &dyn Progress,
 ) -> Result<(), DiskError> {
-    clone_at_low_priority(view, tree, source, Source::AtRest, targets, progress).map(drop)
+    clone_at_low_priority(view, tree, source, SourceState::AtRest, targets, progress).map(drop)
 }
 
 /// What tree entries are cloned from.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+enum SourceState<'a> {
     /// One that was walked, and in which folders may be moved meanwhile.
     InUse(&'a Tree),
     /// One in which folders stay where they are.
@@ -68,7 +68,7 @@ fn clone_at_low_priority(
     view: FileView,
     tree: &Tree,
     source: &Path,
-    kind: Source<'_>,
+    kind: SourceState<'_>,
     targets: &[PathBuf],
     progress: &dyn Progress,
 ) -> Result<Missed, DiskError> {
@@ -96,7 +96,7 @@ pub(crate) fn retake_in_use(
     source: &Path,
     target: &Path,
 ) -> Result<(), DiskError> {
-    let (_, missed) = take_changes(view, before, after, source, Source::InUse(after), target)?;
+    let (_, missed) = take_changes(view, before, after, source, SourceState::InUse(after), target)?;
     after.forget(&missed);
     Ok(())
 }
@@ -115,7 +115,7 @@ pub(crate) fn retake_until_whole(
     let mut taken = 0;
     for _ in 0..MOST_ROUNDS {
         let mut now = seen.walk_again(source)?;
-        let (count, missed) = take_changes(view, seen, &now, source, Source::InUse(&now), target)?;
+        let (count, missed) = take_changes(view, seen, &now, source, SourceState::InUse(&now), target)?;
         taken += count;
         now.forget(&missed);
         *seen = now;
@@ -135,7 +135,7 @@ pub(crate) fn retake(
     source: &Path,
     target: &Path,
 ) -> Result<u64, DiskError> {
-    take_changes(view, before, after, source, Source::AtRest, target).map(|(count, _)| count)
+    take_changes(view, before, after, source, SourceState::AtRest, target).map(|(count, _)| count)
 }
 
 fn take_changes(
@@ -143,7 +143,7 @@ fn take_changes(
     before: &Tree,
     after: &Tree,
     source: &Path,
-    kind: Source<'_>,
+    kind: SourceState<'_>,
     target: &Path,
 ) -> Result<(u64, Missed), DiskError> {
     let changes = Changes::between(before, after);
@@ -176,7 +176,7 @@ fn clone_entries(
     view: FileView,
     entries: &[&Entry],
     source: &Path,
-    kind: Source<'_>,
+    kind: SourceState<'_>,
     targets: &[PathBuf],
     progress: &dyn Progress,
 ) -> Result<Missed, DiskError> {
@@ -256,11 +256,11 @@ fn clone_part(
     part: &[&Entry],
     folder: &Path,
     source: &Path,
-    kind: Source<'_>,
+    kind: SourceState<'_>,
     targets: &[&PathBuf],
 ) -> Result<bool, DiskError> {
     let Some(source) = OpenFolder::open_if_there(source.join(folder))? else { return Ok(false) };
-    if let Source::InUse(tree) = kind {
+    if let SourceState::InUse(tree) = kind {
         let walked = tree.get(folder).map(|entry| entry.device_and_inode);
         if walked != Some(source.device_and_inode()?) {
             return Ok(false);

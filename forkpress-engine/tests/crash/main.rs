@@ -12,6 +12,7 @@ mod place;
 mod world;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -30,8 +31,10 @@ use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::disk::fault::{self, Fault, Lasting};
 use forkpress_engine::mutation::convert;
-use forkpress_engine::mutation::history::{Entry, History, Operation};
-use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::mutation::history::{History, LogEntry, Operation};
+use forkpress_engine::mutation::{
+    self, ChangeError, DeleteError, RecoverError, ResetError, StepError, UndoError, keep,
+};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
 use forkpress_engine::storage::{self, Link};
@@ -82,64 +85,63 @@ const SPARES: [&[&str]; 5] = [
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
 /// Does one operation of a script.
-fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
+fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
     let (patience, progress) = (&mut patience(), &Silent);
     match operation {
         "create" => {
             // Its own name for each, so that a script may create twice.
             let taken = branch::list(site)?.len();
             let new = name(&format!("new{taken}"));
-            mutation::create(site, &new, &name("x"), patience, progress).map(drop)
+            mutation::create(site, &new, &name("x"), patience, progress).map(drop)?
         }
         "create-all" => {
             let names = ["one", "two"].map(name);
-            mutation::create_all(site, &names, &name("x"), patience, progress).map(drop)
+            mutation::create_all(site, &names, &name("x"), patience, progress).map(drop)?
         }
         "create-all-main" => {
             let names = ["one", "two"].map(name);
-            mutation::create_all(site, &names, &BranchName::main(), patience, progress).map(drop)
+            mutation::create_all(site, &names, &BranchName::main(), patience, progress).map(drop)?
         }
         "spare" => {
             world::settle(&site.layout.branch(&BranchName::main()));
-            mutation::spare::keep(site, progress).map(drop)
+            mutation::spare::keep(site, progress).map(drop)?
         }
-        "create-main" => mutation::create(site, &name("new"), &BranchName::main(), patience, progress).map(drop),
-        "reset-main" => mutation::reset(site, &BranchName::main(), &name("x"), true, patience, progress).map(drop),
+        "create-main" => mutation::create(site, &name("new"), &BranchName::main(), patience, progress).map(drop)?,
+        "reset-main" => mutation::reset(site, &BranchName::main(), &name("x"), true, patience, progress).map(drop)?,
         "redo" => {
             let undone = History::read(site.layout.cow())?.entries.last().unwrap().id;
-            mutation::undo(site, Some(undone), patience, progress).map(drop)
+            mutation::undo(site, Some(undone), patience, progress).map(drop)?
         }
         "create-with" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));
-            mutation::create_with(site, &name("new"), &name("x"), edits, "word", patience, progress).map(drop)
+            mutation::create_with(site, &name("new"), &name("x"), edits, "word", patience, progress).map(drop)?
         }
         "apply" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));
-            mutation::apply(site, &name("x"), edits, "word", patience, progress).map(drop)
+            mutation::apply(site, &name("x"), edits, "word", patience, progress).map(drop)?
         }
         // After a power cut that took back the counter of publishes, so that the record before has the number of this one.
         "rolled-back-apply" => {
             let record = branch::show(site, &name("x"))?.record;
             let lock = fs::File::options().write(true).open(site.layout.cow().operations_lock()).unwrap();
             lock.write_all_at(format!("generation {:020}\n", record.generation - 1).as_bytes(), 0).unwrap();
-            act(site, "apply")
+            act(site, "apply")?;
         }
         // A request of another branch that runs until this process ends: what follows is published beside it.
         "neighbour" => {
             let mut other = world::Other::start("is_a_request_of_y_until_nobody_listens", site.layout.work_dir());
             other.hears("holds");
             std::mem::forget(other);
-            Ok(())
         }
         // Where a file system can't exchange two folders.
         "rename-reset" | "rename-undo" => {
             fault::refuse_exchange();
-            act(site, &operation["rename-".len()..])
+            act(site, &operation["rename-".len()..])?;
         }
-        "reset" => mutation::reset(site, &name("x"), &BranchName::main(), false, patience, progress).map(drop),
-        "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop),
-        "purge" => mutation::delete(site, &name("y"), true, patience, progress).map(drop),
-        "undo" => mutation::undo(site, None, patience, progress).map(drop),
+        "reset" => mutation::reset(site, &name("x"), &BranchName::main(), false, patience, progress).map(drop)?,
+        "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop)?,
+        "purge" => mutation::delete(site, &name("y"), true, patience, progress).map(drop)?,
+        "undo" => mutation::undo(site, None, patience, progress).map(drop)?,
         "make" | "attach" | "detach" | "compact" | "grow" | "convert-to-files" | "convert-to-image" => {
             let lifecycle = Lifecycle::lock(site.layout.cow(), operation, patience).unwrap();
             match operation {
@@ -155,16 +157,16 @@ fn act(site: &Site, operation: &str) -> Result<(), MutationError> {
                     convert::convert(site, FileView::LinuxXfsLoop, &lifecycle, patience, progress).map(drop).unwrap();
                 }
             }
-            Ok(())
         }
         "gc" => {
             let mut site = site.clone();
             site.config.keep.trees = 0;
             keep::drop_surplus(&site, patience, &Silent)?;
-            Ok(keep::empty_trash(&site)?)
+            keep::empty_trash(&site)?;
         }
         _ => panic!("unknown operation {operation}"),
     }
+    Ok(())
 }
 
 /// Files of every kind to put into a tree; they go again where they are there.
@@ -401,12 +403,16 @@ fn plays() {
     }
     for operation in &words[3..] {
         let done = match *operation {
-            "recover" => mutation::recover(&site, &mut patience()).map(drop),
+            "recover" => mutation::recover(&site, &mut patience()).map(drop).map_err(Into::into),
             operation => act(&site, operation),
         };
         if let Err(error) = done {
             assert!(*operation != "recover" || fault != Fault::Death, "{error:?}");
-            println!("failed: {error:?}");
+            let error = format!("{error:?}");
+            // What kind it is, whichever operation's.
+            let kind =
+                ["Change(", "Recover("].iter().fold(&*error, |kind, whose| kind.strip_prefix(whose).unwrap_or(kind));
+            println!("failed: {kind}");
             break;
         }
         println!("ended after {}", fault::steps());
@@ -563,7 +569,7 @@ fn a_file_that_cannot_be_put_back_stops_no_other_and_is_put_back_once_it_can_be(
         let is_new = fs::read_to_string(tree.join("mark")).unwrap() == "#!applied";
         for _ in 0..2 {
             match mutation::recover(site, &mut patience()) {
-                Err(MutationError::NotPutBack { name, paths, .. }) => {
+                Err(RecoverError::NotPutBack { name, paths, .. }) => {
                     refused += 1;
                     assert!(is_new && name.as_str() == "x", "{name} at step {at}");
                     assert_eq!(paths, [Path::new("mark")], "at step {at}");
@@ -960,22 +966,33 @@ fn mutates_until_it_is_killed() {
         let (branch, from) =
             (name(["a", "b"][(step % 2) as usize]), name(["main", "lasting"][(step / 2 % 2) as usize]));
         let (patience, progress) = (&mut patience(), &Silent);
-        let done = match step / 4 % 4 {
-            0 => mutation::create(&site, &branch, &from, patience, progress).map(drop),
-            1 => mutation::reset(&site, &branch, &from, false, patience, progress).map(drop),
-            2 => mutation::delete(&site, &branch, step % 3 == 0, patience, progress).map(drop),
+        // Refused is what the state at the kill does not allow.
+        let failed = match step / 4 % 4 {
+            0 => mutation::create(&site, &branch, &from, patience, progress).err(),
+            1 => match mutation::reset(&site, &branch, &from, false, patience, progress) {
+                Err(ResetError::Change(error)) => Some(error),
+                _ => None,
+            },
+            2 => match mutation::delete(&site, &branch, step % 3 == 0, patience, progress) {
+                Err(DeleteError::Change(error)) => Some(error),
+                _ => None,
+            },
             _ => {
                 // Not whatever is newest: where kills left little in force, that is the branch that is to last.
                 let history = History::read(site.layout.cow()).unwrap();
-                let in_force = |entry: &&Entry| entry.name == branch && history.undone_by(entry.id).is_none();
+                let in_force = |entry: &&LogEntry| entry.name == branch && history.undone_by(entry.id).is_none();
                 let Some(newest) = history.entries.iter().rev().find(in_force) else { continue };
-                mutation::undo(&site, Some(newest.id), patience, progress).map(drop)
+                match mutation::undo(&site, Some(newest.id), patience, progress) {
+                    Err(UndoError::Change(error)) => Some(error),
+                    _ => None,
+                }
             }
         };
-        // Refused is what the state at the kill does not allow.
-        if let Err(error @ (MutationError::Disk(_) | MutationError::Database(_) | MutationError::Unfinished { .. })) =
-            done
-        {
+        let is_broken = |error: &ChangeError| match error {
+            ChangeError::Unfinished { .. } => true,
+            error => matches!(error.step(), Some(StepError::Disk(_) | StepError::Database(_))),
+        };
+        if let Some(error) = failed.filter(is_broken) {
             println!("broken: {error:?}");
             return;
         }

@@ -15,7 +15,7 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation::history::History;
-use forkpress_engine::mutation::{self, MutationError, Source, keep};
+use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, Source, StepError, keep};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
 
@@ -62,17 +62,19 @@ fn does_as_it_is_told() {
     while let Some(line) = next() {
         let words: Vec<_> = line.split(' ').collect();
         let mut waits = Patience::new(Deadline::NEVER, |_| tell("waits"));
-        let done: Result<(), MutationError> = match words[..] {
+        let done: Result<(), DeleteError> = match words[..] {
             ["prepare", "create", branch, from] => {
                 mutation::prepare_create(&site, &name(branch), &name(from), &mut waits, &Silent)
                     .map(|it| prepared = Some(it))
+                    .map_err(DeleteError::from)
             }
             ["prepare", "apply", branch, file] => {
                 let edits = &mut Edits::of(&[(file, None, Some("new"))]);
                 mutation::prepare_apply(&site, &name(branch), edits, "word", &mut waits, &Silent)
                     .map(|it| prepared = Some(it))
+                    .map_err(DeleteError::from)
             }
-            ["publish"] => prepared.take().unwrap().publish(&mut waits).map(drop),
+            ["publish"] => prepared.take().unwrap().publish(&mut waits).map(drop).map_err(DeleteError::from),
             ["delete", branch] => mutation::delete(&site, &name(branch), false, &mut waits, &Silent).map(drop),
             // A request of a branch, until the next line.
             ["be", "in", branch] => {
@@ -126,14 +128,16 @@ fn two_mutations_of_one_branch_follow_each_other() {
     other.does("prepare create x main");
     let mut now = Patience::silent(Deadline::NOW);
     let created = mutation::create(&world.site, &name("x"), &BranchName::main(), &mut now, &Silent);
-    let Err(MutationError::Lock(LockError::Timeout(busy))) = created else { panic!("{created:?}") };
+    let error = created.unwrap_err();
+    let Some(StepError::Lock(LockError::Timeout(busy))) = error.step() else { panic!("{error:?}") };
     assert!(busy.to_string().contains("x.mutation is held by process"), "{busy}");
     assert!(busy.to_string().contains("branch create x from main"), "{busy}");
     let created = mutation::create_all(&world.site, &[name("w"), name("x")], &BranchName::main(), &mut now, &Silent);
-    assert!(matches!(created, Err(MutationError::Lock(LockError::Timeout(_)))), "{created:?}");
+    let Err(CreateError::Change(error)) = created else { panic!("{created:?}") };
+    assert!(matches!(error.step(), Some(StepError::Lock(LockError::Timeout(_)))), "{error:?}");
     assert_eq!(world.branches(), ["main"]);
     other.does("publish");
-    assert!(matches!(world.create("x"), Err(MutationError::Exists { .. })));
+    assert!(matches!(world.create("x"), Err(ChangeError::Exists { .. })));
 }
 
 #[test]
@@ -232,7 +236,7 @@ fn beside_the_requests_of_its_source_a_branch_is_made_and_the_log_says_so() {
     let source = Source { branch: &main, beside: true };
     let mut now = Patience::silent(Deadline::NOW);
     let waits = mutation::create(&world.site, &name("y"), &main, &mut now, &Silent);
-    assert!(matches!(waits, Err(MutationError::Lock(LockError::Timeout(_)))), "{waits:?}");
+    assert!(waits.is_err_and(|error| matches!(error.step(), Some(StepError::Lock(LockError::Timeout(_))))));
     mutation::create(&world.site, &name("y"), source, &mut patience(), &Silent).unwrap();
     mutation::create_all(&world.site, &[name("p"), name("q")], source, &mut patience(), &Silent).unwrap();
     mutation::reset(&world.site, &name("x"), source, false, &mut patience(), &Silent).unwrap();

@@ -15,6 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{ImageKind, database_of, wal_of};
 use forkpress_core::lock::{Lifecycle, OperationsFiles, Patience, SharedOperations, generation};
@@ -22,7 +23,7 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch::{self, BranchError};
 use forkpress_engine::config::{FileView, Keep};
 use forkpress_engine::database::DatabaseError;
-use forkpress_engine::mutation::{self, MutationError, keep};
+use forkpress_engine::mutation::{self, ChangeError, DeleteError, PutError, RecoverError, StepError, UndoError, keep};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::{storage, usage, view};
 
@@ -622,7 +623,8 @@ fn a_deleted_branch_is_gone_but_for_what_is_kept(place: Place, _: Kind, view: Fi
     assert_eq!((world.branches(), kept()), (vec!["main".to_owned()], 1));
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     let id = purged.operation.id;
-    assert!(matches!(world.undo(Some(id)).unwrap_err(), MutationError::NotKept { id: refused, .. } if refused == id));
+    let refused = world.undo(Some(id)).unwrap_err();
+    assert!(matches!(refused, UndoError::Change(ChangeError::NotKept { id: refused, .. }) if refused == id));
 }
 
 fn an_undo_gives_a_branch_back_what_it_had_and_can_be_undone(place: Place, _: Kind, view: FileView) {
@@ -653,7 +655,7 @@ fn an_undo_gives_a_branch_back_what_it_had_and_can_be_undone(place: Place, _: Ki
     is_x();
     let created = world.undo(None).unwrap().operation;
     is_gone();
-    assert!(matches!(world.undo(None).unwrap_err(), MutationError::DeleteMain), "the operation before made main");
+    assert!(matches!(world.undo(None).unwrap_err(), UndoError::MadeMain), "the operation before made main");
     world.undo(Some(created.id)).unwrap();
     is_x();
     // The undo of the delete, undone: what the delete did is done again, to what is there now.
@@ -744,8 +746,8 @@ fn an_apply_is_refused_whole_where_a_file_is_not_what_it_is_thought_to_be(place:
     let branch = world.path("main");
     let before = files(&branch);
     let edits = || Edits::of(&[("plugin/a.php", Some("a"), Some("A")), ("new/file", None, Some("new"))]);
-    let refused = |result: Result<mutation::Report, MutationError>, path: &str| {
-        let Err(MutationError::Stale { paths }) = result else { panic!("{result:?}") };
+    let refused = |result: Result<mutation::Report, ChangeError>, path: &str| {
+        let Err(ChangeError::Put(PutError::Stale { paths })) = result else { panic!("{result:?}") };
         assert_eq!(paths, [Path::new(path)]);
         assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     };
@@ -781,7 +783,10 @@ fn an_apply_never_leads_through_a_symlink(place: Place, _: Kind, view: FileView)
     symlink(outside.path(), branch.join("away")).unwrap();
     for edit in [("away/new", None, Some("x")), ("away/file", None, Some("x")), ("away/file", None, None)] {
         let result = world.apply("main", &mut Edits::of(&[edit]));
-        assert!(result.is_ok() == edit.2.is_none() || matches!(result, Err(MutationError::Stale { .. })), "{edit:?}");
+        assert!(
+            result.is_ok() == edit.2.is_none() || matches!(result, Err(ChangeError::Put(PutError::Stale { .. }))),
+            "{edit:?}"
+        );
     }
     let mut edits = Edits::of(&[("plugin/new", None, Some("x")), ("plugin/b.php", Some("b"), None)]);
     let prepared = world.prepare_apply("main", &mut edits);
@@ -789,7 +794,7 @@ fn an_apply_never_leads_through_a_symlink(place: Place, _: Kind, view: FileView)
         Command::new("mv").arg(branch.join("plugin")).arg(outside.path()).status().unwrap();
     });
     symlink(outside.path().join("plugin"), branch.join("plugin")).unwrap();
-    assert!(matches!(prepared.publish(&mut patience()), Err(MutationError::Stale { .. })));
+    assert!(matches!(prepared.publish(&mut patience()), Err(ChangeError::Put(PutError::Stale { .. }))));
     let create = world.create_with("x", &mut edits);
     assert!(create.is_err(), "{create:?}");
     assert!(!world.path("x").exists());
@@ -799,11 +804,17 @@ fn an_apply_never_leads_through_a_symlink(place: Place, _: Kind, view: FileView)
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 2);
 }
 
+/// Why an undo was refused, where any mutation would have been.
+fn not_of_undo(error: UndoError) -> ChangeError {
+    let UndoError::Change(error) = error else { panic!("{error:?}") };
+    error
+}
+
 /// What is refused names this path of the branch, changes nothing and leaves nothing.
-fn refuses(world: &World, path: &str, mutate: &dyn Fn() -> Result<mutation::Report, MutationError>) {
+fn refuses(world: &World, path: &str, mutate: &dyn Fn() -> Result<mutation::Report, ChangeError>) {
     let before = files(&world.path("main"));
     let error = mutate().unwrap_err();
-    let MutationError::Refused { path: refused, .. } = &error else { panic!("{error:?}") };
+    let ChangeError::Put(PutError::Refused { path: refused, .. }) = &error else { panic!("{error:?}") };
     assert_eq!(refused, Path::new(path), "{}", message(&error));
     assert_eq!(files(&world.path("main")), before);
     assert_eq!(world.branches(), ["main"]);
@@ -857,7 +868,7 @@ fn a_file_that_nobody_may_change_refuses_an_apply_and_its_undo_by_name(place: Pl
     world.apply("main", &mut edits()).unwrap();
     {
         let _fixed = Fixed::set(&main.join("plugin/new"), "i").unwrap();
-        refuses(&world, "plugin/new/file", &|| world.undo(None));
+        refuses(&world, "plugin/new/file", &|| world.undo(None).map_err(not_of_undo));
     }
     world.undo(None).unwrap();
     assert_eq!(files(&main)["flat"], "flat");
@@ -940,7 +951,10 @@ fn a_foreign_writer_that_does_not_end_is_given_up_on(place: Place, _: Kind, view
     let mut writer = Other::start("roles::writes_half", &world.path("main"));
     writer.hears("half written");
     let error = prepared.publish(&mut Patience::silent(Deadline::after(Duration::from_millis(50)))).unwrap_err();
-    assert!(matches!(error, MutationError::Database(DatabaseError::Busy { .. })) && error.is_busy(), "{error}");
+    assert!(
+        matches!(error.step(), Some(StepError::Database(DatabaseError::Busy { .. }))) && error.is_passing(),
+        "{error}"
+    );
     assert_eq!(world.branches(), ["main"]);
     assert!(!world.path("x").exists());
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
@@ -1187,7 +1201,7 @@ mod roles {
             refuses(&world, case.0, &|| world.apply("main", &mut edits()));
             // That finds it out in the clone.
             let error = world.create_with("x", &mut edits()).unwrap_err();
-            let MutationError::Refused { path, .. } = &error else { panic!("{error:?}") };
+            let ChangeError::Put(PutError::Refused { path, .. }) = &error else { panic!("{error:?}") };
             assert!(Path::new(case.0).starts_with(path), "{}", message(&error));
             assert!(message(&error).contains(&format!("{}/x/closed", root.display())), "{}", message(&error));
             assert_eq!(world.branches(), ["main"]);
@@ -1203,7 +1217,7 @@ mod roles {
         let edits = &mut Edits::of(&[("goes", Some("old"), None), ("closed/inner/old", Some("old"), Some("new"))]);
         world.apply("main", edits).unwrap();
         mode("closed/inner", 0o555);
-        refuses(&world, "closed/inner/old", &|| world.undo(None));
+        refuses(&world, "closed/inner/old", &|| world.undo(None).map_err(not_of_undo));
         mode("closed/inner", 0o755);
         world.undo(None).unwrap();
         assert_eq!(files(&main)["closed/inner/old"], "old");
@@ -1333,6 +1347,11 @@ fn message(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// What a mutation was refused for.
+fn refused<E: std::error::Error>(result: Result<mutation::Report, E>) -> String {
+    message(&result.unwrap_err())
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_and_nothing_changes() {
     let world = plain_world();
@@ -1341,7 +1360,6 @@ fn what_makes_no_sense_is_refused_and_nothing_changes() {
     fs::create_dir(root.join("folder")).unwrap();
     fs::write(root.join("file"), "").unwrap();
     symlink("main", root.join("link")).unwrap();
-    let refused = |result: Result<mutation::Report, MutationError>| message(&result.unwrap_err());
     let at = |name: &str| root.join(name).display().to_string();
 
     assert_eq!(refused(world.delete("main")), "cannot delete the main branch");
@@ -1378,10 +1396,10 @@ fn a_damaged_database_is_refused() {
     let file = fs::File::options().write(true).open(&database).unwrap();
     file.write_all_at(&[0xff; 2000], 4096).unwrap();
     let error = world.create("x").unwrap_err();
-    assert!(matches!(error, MutationError::Database(DatabaseError::Damaged { .. })), "{}", message(&error));
+    assert!(matches!(error.step(), Some(StepError::Database(DatabaseError::Damaged { .. }))), "{}", message(&error));
     fs::write(&database, "this is no database at all, it is some text").unwrap();
     let error = world.create("x").unwrap_err();
-    assert!(matches!(error, MutationError::Database(DatabaseError::Damaged { .. })), "{}", message(&error));
+    assert!(matches!(error.step(), Some(StepError::Database(DatabaseError::Damaged { .. }))), "{}", message(&error));
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
@@ -1393,7 +1411,7 @@ fn a_database_outside_of_the_tree_is_refused() {
     fs::rename(&folder, &elsewhere).unwrap();
     symlink(&elsewhere, &folder).unwrap();
     let error = world.create("x").unwrap_err();
-    assert!(matches!(error, MutationError::Database(DatabaseError::NotInTree { .. })), "{}", message(&error));
+    assert!(matches!(error.step(), Some(StepError::Database(DatabaseError::NotInTree { .. }))), "{}", message(&error));
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
@@ -1461,7 +1479,7 @@ fn what_exceeds_the_bounds_is_dropped_and_what_is_left_can_be_undone() {
     world.undo(None).unwrap();
     assert_eq!(world.branches(), ["main", "c"]);
     let error = world.undo(Some(surplus[1].operation.id)).unwrap_err();
-    assert!(matches!(error, MutationError::NotKept { .. }), "{error}");
+    assert!(matches!(error, UndoError::Change(ChangeError::NotKept { .. })), "{error}");
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
@@ -1540,7 +1558,7 @@ fn a_branch_of_that_name_made_by_hand_in_the_meantime_is_refused() {
     let prepared = world.prepare_create("x");
     fs::create_dir(world.path("x")).unwrap();
     let error = prepared.publish(&mut patience()).unwrap_err();
-    assert!(matches!(error, MutationError::InTheWay { .. }), "{error}");
+    assert!(matches!(error, ChangeError::InTheWay { .. }), "{error}");
     assert_eq!(fs::read_dir(world.path("x")).unwrap().count(), 0);
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
@@ -1550,7 +1568,8 @@ fn a_journal_that_cannot_be_understood_stops_mutations() {
     let world = plain_world();
     world.create("x").unwrap();
     fs::write(world.site.layout.cow().intent(), "operation = 'bake'\n").unwrap();
-    assert!(matches!(world.delete("x").unwrap_err(), MutationError::Journal { .. }));
+    let Err(DeleteError::Change(error)) = world.delete("x") else { panic!("deleted") };
+    assert!(matches!(error.step(), Some(StepError::Journal { .. })), "{error}");
     assert_eq!(world.branches(), ["main", "x"]);
 }
 
@@ -1561,10 +1580,10 @@ fn settings_that_cannot_be_read_stop_mutations() {
     let text = fs::read_to_string(&settings).unwrap();
     for damaged in ["file_view = 'reflink'\n", "\0\0\0"] {
         fs::write(&settings, damaged).unwrap();
-        assert!(matches!(world.create("x"), Err(MutationError::Config(_))), "{damaged:?}");
+        assert!(matches!(world.create("x").unwrap_err().step(), Some(StepError::Config(_))), "{damaged:?}");
     }
     fs::remove_file(&settings).unwrap();
-    assert!(matches!(world.create("x"), Err(MutationError::Config(_))));
+    assert!(matches!(world.create("x").unwrap_err().step(), Some(StepError::Config(_))));
     fs::write(&settings, text).unwrap();
     world.create("x").unwrap();
 }
@@ -1755,8 +1774,10 @@ fn a_mutation_of_a_detached_site_is_refused_and_touches_nothing() {
     let world = World::new(place, FileView::LinuxXfsLoop, |_| {});
     let (site, image) = (&world.site, world.site.layout.image().unwrap());
     storage::unmount_unused(image).unwrap();
-    assert!(matches!(world.create("x"), Err(MutationError::Branch(BranchError::Detached))));
-    assert!(matches!(mutation::recover(site, &mut patience()), Err(MutationError::Branch(BranchError::Detached))));
+    let error = world.create("x").unwrap_err();
+    assert!(matches!(error.step(), Some(StepError::Branch(BranchError::Detached))), "{error}");
+    let error = mutation::recover(site, &mut patience()).unwrap_err();
+    assert!(matches!(error, RecoverError::Step(StepError::Branch(BranchError::Detached))), "{error}");
     assert!(matches!(branch::list(site), Err(BranchError::Detached)));
     assert_eq!(fs::read_dir(image.mount()).unwrap().count(), 0, "nothing is made where the image is to be");
 }
@@ -1767,9 +1788,9 @@ fn what_stands_where_a_link_is_to_be_is_in_the_way_and_stays() {
     let world = World::new(place, FileView::LinuxXfsLoop, |_| {});
     let layout = &world.site.layout;
     fs::create_dir(layout.public_branch(&name("x"))).unwrap();
-    assert!(matches!(world.create("x"), Err(MutationError::InTheWay { .. })));
+    assert!(matches!(world.create("x"), Err(ChangeError::InTheWay { .. })));
     symlink("elsewhere", layout.public_branch(&name("y"))).unwrap();
-    assert!(matches!(world.create("y"), Err(MutationError::InTheWay { .. })));
+    assert!(matches!(world.create("y"), Err(ChangeError::InTheWay { .. })));
     assert_eq!(world.branches(), ["main"]);
     fs::remove_file(layout.public_branch(&BranchName::main())).unwrap();
     world.create("z").unwrap();
@@ -1835,7 +1856,8 @@ fn branches_created_together_are_undone_and_done_again_together(place: Place, _:
     let undone = world.undo(None).unwrap().operation;
     assert_eq!(undone.undoes, Some(again), "the newest operation is all of it");
     world.create("e").unwrap();
-    assert!(matches!(world.undo(Some(undone.id)), Err(MutationError::Exists { name }) if name.as_str() == "e"));
+    let refused = world.undo(Some(undone.id));
+    assert!(matches!(refused, Err(UndoError::Change(ChangeError::Exists { name })) if name.as_str() == "e"));
     assert_eq!(world.branches(), ["main", "a", "c", "e"]);
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }

@@ -14,8 +14,10 @@ use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
-use forkpress_engine::mutation::files::{After, Change, Overlay};
-use forkpress_engine::mutation::{self, MutationError, Prepared, Report};
+use forkpress_engine::mutation::files::{After, Overlay, PathChange};
+use forkpress_engine::mutation::{
+    self, ChangeError, CreateError, DeleteError, Prepared, Report, ResetError, UndoError,
+};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::{self, Site};
 use forkpress_engine::{storage, view};
@@ -80,11 +82,11 @@ impl World {
         self.site.layout.branch(&name(branch))
     }
 
-    pub fn create(&self, branch: &str) -> Result<Report, MutationError> {
+    pub fn create(&self, branch: &str) -> Result<Report, ChangeError> {
         mutation::create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent)
     }
 
-    pub fn create_all(&self, branches: &[&str]) -> Result<Report, MutationError> {
+    pub fn create_all(&self, branches: &[&str]) -> Result<Report, CreateError> {
         let names: Vec<_> = branches.iter().map(|branch| name(branch)).collect();
         mutation::create_all(&self.site, &names, &BranchName::main(), &mut patience(), &Silent)
     }
@@ -105,19 +107,19 @@ impl World {
         mutation::prepare_create(&self.site, &name(branch), &BranchName::main(), &mut patience(), &Silent).unwrap()
     }
 
-    pub fn reset(&self, branch: &str, from: &str, force: bool) -> Result<Report, MutationError> {
+    pub fn reset(&self, branch: &str, from: &str, force: bool) -> Result<Report, ResetError> {
         mutation::reset(&self.site, &name(branch), &name(from), force, &mut patience(), &Silent)
     }
 
-    pub fn delete(&self, branch: &str) -> Result<Report, MutationError> {
+    pub fn delete(&self, branch: &str) -> Result<Report, DeleteError> {
         mutation::delete(&self.site, &name(branch), false, &mut patience(), &Silent)
     }
 
-    pub fn undo(&self, id: Option<u64>) -> Result<Report, MutationError> {
+    pub fn undo(&self, id: Option<u64>) -> Result<Report, UndoError> {
         mutation::undo(&self.site, id, &mut patience(), &Silent)
     }
 
-    pub fn apply(&self, branch: &str, edits: &mut Edits) -> Result<Report, MutationError> {
+    pub fn apply(&self, branch: &str, edits: &mut Edits) -> Result<Report, ChangeError> {
         mutation::apply(&self.site, &name(branch), edits, "1a2b3c4", &mut patience(), &Silent)
     }
 
@@ -125,7 +127,7 @@ impl World {
         mutation::prepare_apply(&self.site, &name(branch), edits, "1a2b3c4", &mut patience(), &Silent).unwrap()
     }
 
-    pub fn create_with(&self, branch: &str, edits: &mut Edits) -> Result<Report, MutationError> {
+    pub fn create_with(&self, branch: &str, edits: &mut Edits) -> Result<Report, ChangeError> {
         let (name, main) = (name(branch), BranchName::main());
         mutation::create_with(&self.site, &name, &main, edits, "1a2b3c4", &mut patience(), &Silent)
     }
@@ -223,14 +225,14 @@ impl Edits {
 }
 
 impl Overlay for Edits {
-    fn changes(&mut self) -> io::Result<Vec<Change>> {
+    fn changes(&mut self) -> io::Result<Vec<PathChange>> {
         let change = |edit: &Edit| {
             let after = match &edit.after {
                 None => After::Gone,
                 Some(target) if edit.is_symlink => After::Symlink(target.into()),
                 Some(_) => After::File { executable: edit.is_executable },
             };
-            Change { path: edit.path.clone(), after }
+            PathChange { path: edit.path.clone(), after }
         };
         Ok(self.edits.iter().map(change).collect())
     }

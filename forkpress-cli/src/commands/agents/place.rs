@@ -6,7 +6,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
-use forkpress_engine::mutation::{self, MutationError};
+use forkpress_engine::mutation::{self, ChangeError, CreateError};
 use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::registry::Server;
 use forkpress_engine::site::Site;
@@ -82,7 +82,7 @@ impl Reach {
             Self::Here(site) => {
                 let mut patience = super::super::branch::patience(&args.wait);
                 match mutation::create_all(site, names, from, &mut patience, progress) {
-                    Err(MutationError::Exists { name }) => return Ok(Err(name)),
+                    Err(CreateError::Change(ChangeError::Exists { name })) => return Ok(Err(name)),
                     created => drop(created?),
                 }
                 made.extend_from_slice(names);

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{Arrival, Change, FilesChange, Intent, Move, Waiting, Way};
-use crate::mutation::history::{Entry, Operation};
+use crate::mutation::history::{LogEntry, Operation};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
 
@@ -11,7 +11,7 @@ use forkpress_core::record::BranchRecord;
 #[derive(Deserialize)]
 #[serde(try_from = "Written")]
 pub(super) struct One {
-    entry: Entry,
+    entry: LogEntry,
     change: Change,
 }
 
@@ -22,7 +22,7 @@ struct Written {
     new: Option<u64>,
     staged: bool,
     purge: bool,
-    entry: Entry,
+    entry: LogEntry,
     record: Option<BranchRecord>,
 }
 
@@ -56,7 +56,7 @@ impl From<One> for Intent {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Several {
-    entry: Entry,
+    entry: LogEntry,
     trees: Vec<TreeOfSeveral>,
 }
 
