@@ -11,7 +11,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::FileView;
-use forkpress_engine::mutation::{self, keep, spare};
+use forkpress_engine::mutation::{self, gc, keep, spare};
 use forkpress_engine::progress::Silent;
 
 mod common;
@@ -103,7 +103,7 @@ fn measure(root: &Path, title: &str, files: usize, bytes: usize) {
         mutation::delete(&site, &name("x"), true, &mut patience(), &Silent).unwrap();
         let mut site = site.clone();
         site.config.keep.trees = 0;
-        keep::clean(&site, &mut patience()).unwrap();
+        gc::clean(&site, &mut patience()).unwrap();
         rustix::fs::sync();
     }
     print!("{:28}", format!("{title}, {}", site.config.file_view));

@@ -45,7 +45,7 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     }
     // The sooner it looks, the less has changed since for other reasons. What it can't see, it can't tell.
     let _ = mutation::late::look(&site);
-    match mutation::keep::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
+    match mutation::gc::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(RecoverError::Step(StepError::Lock(_))) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }

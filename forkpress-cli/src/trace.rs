@@ -15,7 +15,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 
 use crate::failure::{During, Failure};
-use crate::{harmless, server};
+use crate::harmless;
+use crate::server::log;
 
 /// The variable that asks for lines.
 const VARIABLE: &str = "FORKPRESS_LOG";
@@ -47,7 +48,7 @@ pub fn begin(is_verbose: bool) -> Result<(), Failure> {
 /// As [`begin`], and when the log can't be opened.
 pub fn begin_in_log(site: &Site) -> Result<(), Failure> {
     let Some(targets) = asked(false)? else { return Ok(()) };
-    let log = Arc::new(server::open_log(&site.layout.server_log())?);
+    let log = Arc::new(log::open_log(&site.layout.server_log())?);
     begin_with(targets, move || Line(Log(Arc::clone(&log))))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::mutation;
+use forkpress_engine::mutation::gc;
 use forkpress_engine::mutation::history::{History, LogEntry};
 use forkpress_engine::mutation::keep::{self, Surplus};
 use indicatif::{HumanBytes, HumanCount};
@@ -104,7 +105,7 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
     let dropped = if args.dry_run {
         keep::surplus(&site)?
     } else {
-        let dropped = keep::drop_surplus(&site, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
+        let dropped = gc::drop_surplus(&site, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
         keep::empty_trash(&site)?;
         dropped
     };

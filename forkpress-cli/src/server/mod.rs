@@ -5,7 +5,7 @@
 //! One process of the public pool serves nobody: it [warms](warm) new branches.
 
 mod heal;
-mod log;
+pub mod log;
 mod pool;
 mod port;
 mod signal;

@@ -13,12 +13,12 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::convert::ConvertError;
 use super::refusal::{Refusal, Refused};
 use crate::branch::BranchError;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, FileView};
 use crate::database::DatabaseError;
 use crate::disk::DiskError;
+use crate::storage::StorageError;
 use forkpress_core::advice::Advice;
 use forkpress_core::lock::LockError;
 use forkpress_core::name::BranchName;
@@ -508,6 +508,58 @@ impl Advice for StepError {
         match self {
             Self::Lock(error) => error.is_passing(),
             Self::Database(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
+
+/// Why a site was not moved, or not to the end.
+#[derive(Debug, Error)]
+pub enum ConvertError {
+    /// There is nothing to do.
+    #[error("this site has the file view {0} already")]
+    Same(FileView),
+    /// The view does not work here.
+    #[error("the file view {0} does not work here")]
+    Unsupported(FileView),
+    /// A copy is not what it is a copy of.
+    #[error("{} is not what it was copied from", path.display())]
+    Differs {
+        /// The copy.
+        path: PathBuf,
+    },
+    /// The site uses the new storage, but the old one could not be removed yet. The next conversion or server does that.
+    #[error("the site is converted, but the old storage is still there")]
+    OldStays(#[source] StorageError),
+    /// The image can't be had.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// What a process that died left is in the way, or a step failed.
+    #[error(transparent)]
+    Recover(RecoverError),
+}
+
+impl<E: Into<RecoverError>> From<E> for ConvertError {
+    fn from(error: E) -> Self {
+        Self::Recover(error.into())
+    }
+}
+
+impl Advice for ConvertError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Same(_) | Self::Unsupported(_) => Some("forkpress doctor storage says what works here".to_owned()),
+            Self::OldStays(_) => Some("end the programs that use it; then forkpress serve removes it".to_owned()),
+            Self::Storage(error) => error.hint(),
+            Self::Recover(error) => error.hint(),
+            Self::Differs { .. } => None,
+        }
+    }
+
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.is_passing(),
+            Self::Recover(error) => error.is_passing(),
             _ => false,
         }
     }

@@ -4,21 +4,18 @@
 //! and its removal from there, which may take long and holds nobody up.
 
 use std::fmt;
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::error::{NeedsRoom, RecoverError, StepError};
+use super::disk_room::DiskRoom;
+use super::error::{NeedsRoom, StepError};
 use super::history::{self, History, LogEntry};
 use super::spare;
-use super::transaction::Begun;
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
-use crate::progress::{Progress, Silent};
 use crate::site::Site;
 use crate::usage;
-use forkpress_core::lock::Patience;
 use forkpress_core::own;
 
 const SECONDS_A_DAY: u64 = 24 * 3600;
@@ -67,35 +64,6 @@ pub struct Surplus {
     pub why: Why,
 }
 
-/// How much of the disk is free, and how much should be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DiskRoom {
-    free_bytes: u64,
-    wanted_bytes: u64,
-}
-
-impl DiskRoom {
-    pub(super) fn of(site: &Site) -> Result<Self, DiskError> {
-        let (mut free_bytes, total_bytes) = disk::free_and_total_bytes(&site.layout.storage_root())?;
-        if let Some(image) = site.layout.image() {
-            // An image can't grow beyond the disk that it lies on, whatever it says of itself.
-            free_bytes = free_bytes.min(disk::free_and_total_bytes(image.dir())?.0);
-        }
-        // On a small disk, what is little on a large one may be all there is.
-        let wanted_bytes = site.config.keep.free_bytes.min(total_bytes / 20);
-        Ok(Self { free_bytes, wanted_bytes })
-    }
-
-    /// The same with so many bytes more in use.
-    pub(super) fn without(self, bytes: u64) -> Self {
-        Self { free_bytes: self.free_bytes.saturating_sub(bytes), ..self }
-    }
-
-    pub(super) fn is_low(self) -> bool {
-        self.free_bytes < self.wanted_bytes
-    }
-}
-
 /// What exceeds the bounds in the site's settings, oldest first. Changes nothing and takes no lock.
 ///
 /// # Errors
@@ -105,7 +73,7 @@ pub fn surplus(site: &Site) -> Result<Vec<Surplus>, StepError> {
 }
 
 /// What exceeds the bounds, with the bytes of the tree in a slot as `bytes_of` gives them.
-fn find_surplus(
+pub(super) fn find_surplus(
     site: &Site,
     bytes_of: impl Fn(u64, &Path) -> Result<u64, DiskError>,
 ) -> Result<Vec<Surplus>, StepError> {
@@ -158,48 +126,6 @@ pub(super) fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
         options.append(true).create(true).open(site.layout.gc_log()).and_then(|mut log| log.write_all(text.as_bytes()));
 }
 
-/// Drops what exceeds the bounds in the site's settings, and says what that was. [`empty_trash`] then frees its space.
-///
-/// Requests and mutations go on while it looks, and requests go on while it drops.
-///
-/// # Errors
-/// [`RecoverError`] where what a process that died left can't be ended, or a step failed.
-pub fn drop_surplus(
-    site: &Site,
-    patience: &mut Patience<'_>,
-    progress: &dyn Progress,
-) -> Result<Vec<Surplus>, RecoverError> {
-    drop_trees(site, surplus(site)?, patience, progress)
-}
-
-fn drop_trees(
-    site: &Site,
-    mut surplus: Vec<Surplus>,
-    patience: &mut Patience<'_>,
-    progress: &dyn Progress,
-) -> Result<Vec<Surplus>, RecoverError> {
-    let cow = site.layout.cow();
-    // What a dead mutation was about to keep, or to bring back, is in its place before anything goes.
-    let begun = Begun::begin(site, &[], "gc", patience, progress)?;
-    let _mutation = begun.preparation.mutation(patience)?;
-    let history = History::read(cow)?;
-    // Some of it may have been brought back meanwhile, or dropped by another process.
-    surplus.retain(|surplus| {
-        let operation = &surplus.operation;
-        history.undone_by(operation.id).is_none() && cow.kept_tree(operation.slot).exists()
-    });
-    for Surplus { operation, bytes, why } in &surplus {
-        disk::discard(&cow.kept_tree(operation.slot), &cow.trash_dir())?;
-        let id = operation.id;
-        log(site, [format!("removed what operation {id} ({operation}) kept, {bytes} bytes, as {why}")]);
-    }
-    for entry in history.surplus(cow) {
-        disk::remove(&cow.kept_bytes(entry.slot))?;
-        disk::remove(&cow.log_entry(entry.id))?;
-    }
-    Ok(surplus)
-}
-
 /// Removes all that is in the trash; waits while another process does. Safe to interrupt.
 ///
 /// # Errors
@@ -221,43 +147,6 @@ fn remove_all_in(folder: &Path) -> Result<(bool, Option<DiskError>), DiskError> 
         }
     }
     Ok((is_any, first))
-}
-
-/// Drops what exceeds the bounds and empties the trash, for a process that nobody waits for. One does so at a time, and one
-/// waits for its turn, which will find whatever is there by then: more have nothing to do.
-///
-/// # Errors
-/// As [`drop_surplus`].
-pub fn clean(site: &Site, patience: &mut Patience<'_>) -> Result<(), RecoverError> {
-    crate::branch::check_storage(site)?;
-    // Not folders of the storage: that could not be detached while this waits for a mutation.
-    let Some(waiting) = disk::try_lock_folder(site.layout.cow().dir())? else { return Ok(()) };
-    let _at_work = disk::lock_folder(&site.layout.cow().log_dir())?;
-    drop(waiting);
-    // What can't be removed now is tried again below, and said then.
-    let _: Result<(), DiskError> = empty_trash(site);
-    let surplus = find_surplus(site, |slot, tree| bytes_as_noted(site, slot, tree))?;
-    drop_trees(site, surplus, patience, &Silent)?;
-    Ok(empty_trash(site)?)
-}
-
-/// The bytes that the tree in a slot held alone when it was first asked for: to measure every tree after every mutation
-/// would read all of the disk's metadata each time. What they hold alone may have grown since, as others went; a full
-/// measurement is [`surplus`].
-fn bytes_as_noted(site: &Site, slot: u64, tree: &Path) -> Result<u64, DiskError> {
-    let note = site.layout.cow().kept_bytes(slot);
-    let identity = disk::identity(tree)?.unwrap_or_default();
-    let noted = fs::read_to_string(&note).ok().and_then(|text| {
-        let (of, bytes) = text.split_once(' ')?;
-        (of.parse() == Ok(identity)).then(|| bytes.parse().ok())?
-    });
-    if let Some(bytes) = noted {
-        return Ok(bytes);
-    }
-    let bytes = usage::measure(tree)?.exclusive_bytes;
-    // A note that could not be written is one measurement more.
-    let _ = fs::write(&note, format!("{identity} {bytes}"));
-    Ok(bytes)
 }
 
 /// Does something that needs space; where there is too little, makes room and tries again. `drop` is [`drop_something`], under
@@ -309,6 +198,11 @@ pub(super) fn drop_something(site: &Site) -> Result<bool, StepError> {
 pub(super) fn keep_disk_free(site: &Site, mut drop: impl FnMut() -> Result<bool, StepError>) -> Result<(), StepError> {
     while DiskRoom::of(site)?.is_low() && make_room(site, &mut drop)? {}
     Ok(())
+}
+
+/// Does something that needs space, under `mutation.lock`; where there is too little, drops what is kept, and tries again.
+pub(super) fn with_room_under_lock<T, E: NeedsRoom>(site: &Site, action: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    with_room(site, action, || drop_something(site))
 }
 
 #[cfg(test)]

@@ -15,27 +15,31 @@
 //!
 //! What a mutation takes away is kept for a while, and [`undo()`] brings it back: see [`history`] and [`keep`].
 
+mod conversion;
 pub mod convert;
+mod disk_room;
 mod error;
 pub mod files;
+pub mod gc;
 pub mod history;
 mod journal;
 pub mod keep;
 pub mod late;
+mod moves;
 mod publish;
 mod recover;
 pub mod refusal;
+mod report;
 mod scratch;
 pub mod spare;
 mod staged;
 mod toml_file;
 mod transaction;
 mod undo;
+mod work;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::disk;
 use crate::progress::Progress;
@@ -44,63 +48,12 @@ use forkpress_core::lock::{self, Patience};
 use forkpress_core::name::BranchName;
 
 use files::Overlay;
-use history::LogEntry;
 use journal::Intent;
 use transaction::Put;
 
 pub use error::{ChangeError, CreateError, DeleteError, PutError, RecoverError, ResetError, StepError, UndoError};
+pub use report::{Recovered, Report, Source};
 pub use transaction::Prepared;
-
-/// What a mutation did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What the log has of it.
-    pub operation: LogEntry,
-    /// The number of the publish.
-    pub generation: u64,
-    /// For how long requests were kept out.
-    pub held: Duration,
-    /// The files and folders of the tree that was cloned; zero where none was.
-    pub entries: u64,
-    /// What changed in the source while the tree was prepared, and was taken again.
-    pub retaken: u64,
-    /// What was done first, because another process had died.
-    pub recovered: Option<Recovered>,
-}
-
-/// What was done about a process that died in a mutation. [Displayed](fmt::Display), it is one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// The operation that had been about to publish, and whether it was finished rather than taken back; none where only
-    /// a tree in staging was left.
-    pub finished: Option<(LogEntry, bool)>,
-}
-
-impl fmt::Display for Recovered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((entry, after)) = &self.finished else {
-            return f.write_str("removed what a command that died had prepared");
-        };
-        let end = if *after { "finished" } else { "took back" };
-        write!(f, "{end} '{entry}', in which process {} died", entry.pid)
-    }
-}
-
-/// A branch to take files and a database from.
-#[derive(Clone, Copy, Debug)]
-pub struct Source<'a> {
-    /// Its name.
-    pub branch: &'a BranchName,
-    /// Whether its running requests are not waited for: what one of them is half done with is taken half done. The database
-    /// is whole all the same.
-    pub beside: bool,
-}
-
-impl<'a> From<&'a BranchName> for Source<'a> {
-    fn from(branch: &'a BranchName) -> Self {
-        Self { branch, beside: false }
-    }
-}
 
 /// Creates the branch `name` with the files and the database that the branch `from` has when this publishes.
 ///
@@ -323,7 +276,7 @@ pub fn is_unfinished(site: &Site) -> Result<bool, StepError> {
             return Ok(true);
         }
     }
-    Ok(convert::is_begun(&site.layout)? || scratch::count_left(site)? > 0)
+    Ok(conversion::is_begun(&site.layout)? || scratch::count_left(site)? > 0)
 }
 
 /// What interrupted operations have left, in words. Changes nothing, and takes no lock: what is said of an operation that
@@ -340,7 +293,7 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, StepError> {
     if let Some(Intent { entry, .. }) = Intent::read(cow)? {
         found.push(format!("'{entry}', in which process {} died", entry.pid));
     }
-    if convert::is_begun(&site.layout)? {
+    if conversion::is_begun(&site.layout)? {
         found.push("a conversion of the storage".to_owned());
     }
     // What is in the trash is no operation's any more: it is removed in the background.

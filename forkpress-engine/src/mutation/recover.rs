@@ -3,22 +3,22 @@
 //!
 //! Every step here leaves what the same decision is made of again, so that recovery itself may die anywhere.
 
-use super::convert::{self, ConvertError};
-use super::error::RecoverError;
+use super::conversion;
+use super::error::{ConvertError, RecoverError};
 use super::files::Files;
 use super::history::LogEntry;
 use super::journal::{Change, Ending, FilesChange, Found, Intent, Move, Way};
-use super::publish::{conclude, forget, make_slot, move_tree, prepare_records, settle, with_room};
-use super::{Recovered, scratch, spare};
+use super::keep::with_room_under_lock;
+use super::moves::{conclude, forget, make_slot, move_tree, prepare_records, restore_records, settle, take_back};
+use super::report::Recovered;
+use super::{scratch, spare};
 use crate::branch;
 use crate::config::SiteConfig;
 use crate::disk::{self, DiskError};
 use crate::file;
 use crate::site::Site;
-use crate::storage;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{LockError, Mutation, Patience, Preparation};
-use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
 
 /// Sees to it that the site is still where it was when it was opened, and that nobody has died while they moved it.
@@ -27,8 +27,8 @@ pub(super) fn heal_conversion(
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<(), RecoverError> {
-    if convert::is_begun(&site.layout)? {
-        match convert::heal_under_lock(site, mutation, patience) {
+    if conversion::is_begun(&site.layout)? {
+        match conversion::heal_under_lock(site, mutation, patience) {
             Ok(()) | Err(ConvertError::OldStays(_)) => {}
             Err(ConvertError::Recover(error)) => return Err(error),
             Err(source) => return Err(RecoverError::Conversion(Box::new(source))),
@@ -167,7 +167,7 @@ fn finish_files(
             }
             let files = Files::open(site.config.file_view, folder)?;
             // What is kept goes after this publish, in which nobody waits for that.
-            with_room(site, || {
+            with_room_under_lock(site, || {
                 let _publish = mutation.publish(std::slice::from_ref(&name), patience)?;
                 take_back(site, &intent.entry, &files)
             })?;
@@ -177,39 +177,4 @@ fn finish_files(
         Intent::remove(cow)?;
     }
     Ok((intent.entry, is_after))
-}
-
-/// Gives a branch back, durably, the files that it had, and then the record. Safe to interrupt.
-pub(super) fn take_back(site: &Site, entry: &LogEntry, files: &Files) -> Result<(), RecoverError> {
-    let (cow, name) = (site.layout.cow(), &entry.name);
-    files.take_back(name, &site.layout.branch(name))?;
-    let (record, aside) = (cow.record(name), cow.record_aside(name));
-    if disk::inode(&record)?.is_none() && disk::inode(&aside)?.is_some() {
-        // That needs no room, and the disk may be full.
-        disk::rename(&aside, &record)?;
-        disk::sync(&cow.records_dir())?;
-    }
-    restore_records(site, entry)?;
-    Ok(disk::remove(&aside)?)
-}
-
-/// Gives branches whose trees were not moved the records back that they had: a power cut may have kept later ones and lost
-/// the moves.
-fn restore_records(site: &Site, entry: &LogEntry) -> Result<(), RecoverError> {
-    entry.befores().try_for_each(|(name, before)| restore_record(site, name, before))
-}
-
-fn restore_record(site: &Site, name: &BranchName, before: Option<&BranchRecord>) -> Result<(), RecoverError> {
-    let path = site.layout.cow().record(name);
-    storage::link(&site.layout, name, before.is_some())?;
-    if BranchRecord::read(&path)?.as_ref() != before {
-        match before {
-            Some(record) => disk::replace(&path, record.to_toml().as_bytes())?,
-            None => {
-                disk::remove(&path)?;
-                disk::sync(&site.layout.cow().records_dir())?;
-            }
-        }
-    }
-    Ok(())
 }

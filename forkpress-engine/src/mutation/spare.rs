@@ -13,8 +13,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::disk_room::DiskRoom;
 use super::error::StepError;
-use super::keep::DiskRoom;
 use super::scratch::Scratch;
 use crate::branch::{self, Branch};
 use crate::disk::{self, DiskError};

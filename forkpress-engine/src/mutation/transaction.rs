@@ -5,18 +5,19 @@
 //! prepares beside mutations of others; `mutation.lock` it holds only while it publishes.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::error::{ChangeError, NeedsRoom, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
 use super::history::{LogEntry, Operation, Sibling, some_of};
-use super::journal::{FilesChange, Move, Waiting, Way};
+use super::journal::{FilesChange, Move, Way};
 use super::publish::{self, Publication, Published};
+use super::report::{Recovered, Report, Source};
 use super::scratch::Scratch;
 use super::staged::Staged;
-use super::{Recovered, Report, Source, keep, recover};
-use crate::branch::{self, Branch, BranchError};
-use crate::database::DatabaseError;
+use super::work::{Cloned, Incoming, NewTree, Origin, Work, current, identity};
+use super::{keep, recover};
+use crate::branch::{self, BranchError};
 use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
@@ -31,52 +32,6 @@ pub struct Prepared<'site> {
     pub(super) entry: LogEntry,
     pub(super) work: Work,
     pub(super) begun: Begun,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// Trees are moved, one for each of the entry's names, in their order: all of them or none.
-    Moves(Vec<Move<Incoming>>),
-    /// Files are put into the tree that a branch has.
-    Files(FilesChange, Files),
-}
-
-/// A tree that is to become a branch's.
-#[derive(Debug)]
-pub(super) struct Incoming {
-    /// The branch's record afterwards.
-    pub(super) record: BranchRecord,
-    pub(super) tree: NewTree,
-}
-
-/// What such a tree is.
-#[derive(Debug)]
-pub(super) enum NewTree {
-    /// A clone of a branch, made what that is when it is published.
-    Cloned(Box<Cloned>),
-    /// One that is staged, and as it is to be.
-    Ready(Scratch),
-    /// The same, and not this mutation's to remove.
-    Adopted,
-    /// One that an operation took away, in its slot.
-    Kept,
-}
-
-/// A tree that is taken from a branch.
-#[derive(Debug)]
-pub(super) struct Cloned {
-    pub(super) staged: Staged,
-    /// What it has otherwise than that branch.
-    pub(super) files: Option<Files>,
-    pub(super) source: Origin,
-}
-
-/// A branch that is taken from: as the tree that it had then.
-#[derive(Debug)]
-pub(super) struct Origin {
-    pub(super) name: BranchName,
-    pub(super) identity: Option<u64>,
 }
 
 /// Files to put into a tree.
@@ -321,26 +276,6 @@ pub(super) fn draft(
     })
 }
 
-/// The branch as it is, where an operation may change it.
-pub(super) fn current(site: &Site, operation: Operation, name: &BranchName) -> Result<Option<Branch>, ChangeError> {
-    match (operation, branch::show(site, name)) {
-        (Operation::Create, Ok(_)) => Err(ChangeError::Exists { name: name.clone() }),
-        (_, Ok(branch)) => Ok(Some(branch)),
-        (Operation::Create | Operation::Undo, Err(BranchError::Missing { .. })) => Ok(None),
-        (
-            Operation::Create | Operation::Undo,
-            Err(BranchError::NoRecord { path } | BranchError::NotAFolder { path, .. }),
-        ) => Err(ChangeError::InTheWay { name: name.clone(), path }),
-        (_, Err(error)) => Err(error.into()),
-    }
-}
-
-/// What tells the tree of a branch from others.
-pub(super) fn identity(site: &Site, name: &BranchName) -> Result<u64, StepError> {
-    let missing = || BranchError::Missing { name: name.clone() };
-    Ok(disk::identity(&site.layout.branch(name))?.ok_or_else(missing)?)
-}
-
 /// Makes a clone what its source is now, while no request of that runs, unless it is taken beside them. Nobody is kept out
 /// while a foreign program is waited for.
 fn refresh(
@@ -377,70 +312,6 @@ fn refresh(
                 return Ok(done);
             }
         }
-    }
-}
-
-impl Cloned {
-    /// The record of a branch that gets the tree.
-    fn record(&self) -> BranchRecord {
-        BranchRecord::now(Some(self.source.name.clone()), 0)
-    }
-
-    fn incoming(self) -> Incoming {
-        Incoming { record: self.record(), tree: NewTree::Cloned(Box::new(self)) }
-    }
-
-    /// Makes the tree what its source is now, if that still is what it was taken from, and says how many entries it took
-    /// again.
-    pub(super) fn refresh(&mut self, site: &Site, timeout: Duration) -> Result<u64, ChangeError> {
-        let name = &self.source.name;
-        branch::show(site, name).map_err(|source| ChangeError::Source { name: name.clone(), source })?;
-        if disk::identity(&site.layout.branch(name))? != self.source.identity {
-            return Err(ChangeError::SourceReplaced { name: name.clone() });
-        }
-        Ok(self.staged.refresh(timeout)?)
-    }
-}
-
-impl Incoming {
-    /// Where the tree waits, or will.
-    pub(super) fn waits(&self) -> Waiting {
-        match self.tree {
-            NewTree::Cloned(_) | NewTree::Ready(_) | NewTree::Adopted => Waiting::Staging,
-            NewTree::Kept => Waiting::Slot,
-        }
-    }
-
-    /// What removes the tree unless it is published.
-    pub(super) fn scratch_mut(&mut self) -> Option<&mut Scratch> {
-        match &mut self.tree {
-            NewTree::Cloned(cloned) => Some(cloned.staged.scratch_mut()),
-            NewTree::Ready(scratch) => Some(scratch),
-            NewTree::Adopted | NewTree::Kept => None,
-        }
-    }
-}
-
-impl Work {
-    /// The files and folders of the trees that are clones of a branch.
-    pub(super) fn entries(&self) -> u64 {
-        let Self::Moves(moves) = self else { return 0 };
-        let entries = |one: &Move<Incoming>| match one.arrival() {
-            Some(Incoming { tree: NewTree::Cloned(cloned), .. }) => cloned.staged.entries(),
-            _ => 0,
-        };
-        moves.iter().map(entries).sum()
-    }
-
-    /// Waits until no foreign program writes into the databases that trees are taken from.
-    fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), DatabaseError> {
-        let Self::Moves(moves) = self else { return Ok(()) };
-        for one in moves {
-            if let Some(Incoming { tree: NewTree::Cloned(clone), .. }) = one.arrival() {
-                clone.staged.wait_for_database(patience.deadline())?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ use forkpress_engine::disk::fault::{self, Fault, Lasting};
 use forkpress_engine::mutation::convert;
 use forkpress_engine::mutation::history::{History, LogEntry, Operation};
 use forkpress_engine::mutation::{
-    self, ChangeError, DeleteError, RecoverError, ResetError, StepError, UndoError, keep,
+    self, ChangeError, DeleteError, RecoverError, ResetError, StepError, UndoError, gc, keep,
 };
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
@@ -161,7 +161,7 @@ fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
         "gc" => {
             let mut site = site.clone();
             site.config.keep.trees = 0;
-            keep::drop_surplus(&site, patience, &Silent)?;
+            gc::drop_surplus(&site, patience, &Silent)?;
             keep::empty_trash(&site)?;
         }
         _ => panic!("unknown operation {operation}"),
@@ -996,7 +996,7 @@ fn mutates_until_it_is_killed() {
             println!("broken: {error:?}");
             return;
         }
-        keep::clean(&site, patience).unwrap();
+        gc::clean(&site, patience).unwrap();
     }
 }
 

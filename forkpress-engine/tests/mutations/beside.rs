@@ -15,7 +15,7 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation::history::History;
-use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, Source, StepError, keep};
+use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, Source, StepError, gc};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
 
@@ -110,7 +110,7 @@ fn mutations_of_other_branches_go_on_while_one_is_prepared() {
     world.apply("y", &mut Edits::of(&[("new", None, Some("new"))])).unwrap();
     world.delete("gone").unwrap();
     world.undo(None).unwrap();
-    keep::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
+    gc::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
     assert_eq!(world.branches(), ["main", "gone", "p", "q", "reset", "y"]);
     other.does("publish");
     assert_eq!(files(&world.path("x")), files(&world.path("main")));

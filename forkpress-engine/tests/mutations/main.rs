@@ -23,7 +23,9 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch::{self, BranchError};
 use forkpress_engine::config::{FileView, Keep};
 use forkpress_engine::database::DatabaseError;
-use forkpress_engine::mutation::{self, ChangeError, DeleteError, PutError, RecoverError, StepError, UndoError, keep};
+use forkpress_engine::mutation::{
+    self, ChangeError, DeleteError, PutError, RecoverError, StepError, UndoError, gc, keep,
+};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::{storage, usage, view};
 
@@ -1263,7 +1265,7 @@ fn a_tree_with_a_subvolume_inside_is_cloned_with_what_is_in_it() {
     assert_eq!(world.branches(), ["main"]);
     let mut site = world.site.clone();
     site.config.keep.trees = 0;
-    keep::drop_surplus(&site, &mut patience(), &Silent).unwrap();
+    gc::drop_surplus(&site, &mut patience(), &Silent).unwrap();
     keep::empty_trash(&site).unwrap();
     let kept = fs::read_dir(site.layout.cow().kept_dir()).unwrap();
     assert_eq!(kept.count(), 0, "the old main, and the subvolume inside of it, went");
@@ -1474,7 +1476,7 @@ fn what_exceeds_the_bounds_is_dropped_and_what_is_left_can_be_undone() {
     let names: Vec<_> = surplus.iter().map(|kept| kept.operation.name.as_str()).collect();
     assert_eq!((names, kept()), (vec!["a", "b"], 3));
     assert!(surplus.iter().all(|kept| kept.bytes > 0));
-    mutation::keep::clean(&world.site, &mut patience()).unwrap();
+    mutation::gc::clean(&world.site, &mut patience()).unwrap();
     assert_eq!(kept(), 1);
     world.undo(None).unwrap();
     assert_eq!(world.branches(), ["main", "c"]);
@@ -1488,7 +1490,7 @@ fn what_a_dead_mutation_left_is_cleared_before_anything_is_dropped() {
     let world = plain_world();
     let left = world.site.layout.cow().staged_tree(&name("died"));
     fs::create_dir(&left).unwrap();
-    keep::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
+    gc::drop_surplus(&world.site, &mut patience(), &Silent).unwrap();
     assert!(!left.exists());
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
@@ -1505,11 +1507,11 @@ fn of_those_that_clean_one_waits_for_the_one_at_work_and_more_have_nothing_to_do
         folder
     };
     let (at_work, waits) = (lock(&cow.log_dir()), lock(cow.dir()));
-    keep::clean(&world.site, &mut patience()).unwrap();
+    gc::clean(&world.site, &mut patience()).unwrap();
     assert!(dead.exists(), "it is left to the one that waits");
     drop(waits);
     std::thread::scope(|scope| {
-        let cleaner = scope.spawn(|| keep::clean(&world.site, &mut patience()).unwrap());
+        let cleaner = scope.spawn(|| gc::clean(&world.site, &mut patience()).unwrap());
         // Asked of the kernel: who tries the lock may be what keeps the cleaner from having it.
         let folder = format!(":{} ", fs::metadata(cow.dir()).unwrap().ino());
         let is_waiting = || fs::read_to_string("/proc/locks").unwrap().contains(&folder);
@@ -1528,7 +1530,7 @@ fn a_kept_tree_is_measured_once_and_anew_when_asked() {
     let mut world = plain_world();
     world.create("a").unwrap();
     world.delete("a").unwrap();
-    mutation::keep::clean(&world.site, &mut patience()).unwrap();
+    mutation::gc::clean(&world.site, &mut patience()).unwrap();
     let tree = fs::read_dir(world.site.layout.cow().kept_dir()).unwrap().next().unwrap().unwrap().path();
     let bytes = || {
         let slot = tree.file_name().unwrap().to_str().unwrap().parse().unwrap();
@@ -1539,7 +1541,7 @@ fn a_kept_tree_is_measured_once_and_anew_when_asked() {
     fs::write(tree.join("later"), vec![1; 4 << 20]).unwrap();
     fs::File::open(tree.join("later")).unwrap().sync_all().unwrap();
     world.site.config.keep.bytes = noted + (1 << 20);
-    mutation::keep::clean(&world.site, &mut patience()).unwrap();
+    mutation::gc::clean(&world.site, &mut patience()).unwrap();
     assert!(tree.exists());
     assert_eq!(mutation::keep::surplus(&world.site).unwrap().len(), 1);
 }
@@ -1625,7 +1627,7 @@ fn what_cannot_be_removed_keeps_nothing_else_from_going_and_no_mutation_from_its
     world.delete("x").unwrap();
     let mut site = world.site.clone();
     site.config.keep.trees = 0;
-    keep::drop_surplus(&site, &mut patience(), &Silent).unwrap();
+    gc::drop_surplus(&site, &mut patience(), &Silent).unwrap();
     let trash = fs::read_dir(site.layout.cow().trash_dir()).unwrap().next().unwrap().unwrap().path();
     let Some(fixed) = Fixed::set(&trash.join("fixed"), "i") else { return };
     world.create("y").unwrap();
@@ -1637,9 +1639,9 @@ fn what_cannot_be_removed_keeps_nothing_else_from_going_and_no_mutation_from_its
     site.config.keep.free_bytes = u64::MAX;
     mutation::create(&site, &name("z"), &BranchName::main(), &mut patience(), &Silent).unwrap();
     assert_eq!(fs::read_dir(site.layout.cow().kept_dir()).unwrap().count(), 0);
-    assert!(keep::clean(&site, &mut patience()).is_err(), "it says what stays");
+    assert!(gc::clean(&site, &mut patience()).is_err(), "it says what stays");
     drop(fixed);
-    keep::clean(&site, &mut patience()).unwrap();
+    gc::clean(&site, &mut patience()).unwrap();
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
@@ -1740,7 +1742,7 @@ fn churn_and_compact(view: FileView) {
         for number in (0..BRANCHES).filter(|number| round == 0 || number % 2 == 0) {
             world.delete(&format!("b{number}")).unwrap();
         }
-        keep::clean(site, &mut patience()).unwrap();
+        gc::clean(site, &mut patience()).unwrap();
     }
     let churned = usage();
     assert!(churned.reclaimable_bytes().unwrap() > 40 * MIB as u64, "{churned:?}");
