@@ -17,7 +17,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -1008,7 +1008,7 @@ fn versions(tree: &Path) -> (u64, u64) {
 }
 
 #[test]
-fn a_mutation_killed_200_times_under_traffic_tears_and_loses_nothing() {
+fn mutations_two_at_once_killed_200_times_under_traffic_tear_and_lose_nothing() {
     let place = Place::in_memory();
     let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join(VERSION_FILE), "1").unwrap());
     world.create("lasting").unwrap();
@@ -1037,11 +1037,13 @@ fn a_mutation_killed_200_times_under_traffic_tears_and_loses_nothing() {
             }
             written
         });
+        // Two at once: while one dies, the other is at work.
+        let mut before: Option<(Child, _)> = None;
         for kill in 0..KILLS {
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .args(["--ignored", "--exact", "--nocapture", "mutates_until_it_is_killed"])
                 .env(PLACE, site.layout.work_dir())
-                .env(SCRIPT, kill.to_string())
+                .env(SCRIPT, (kill * 5).to_string())
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap();
@@ -1049,10 +1051,15 @@ fn a_mutation_killed_200_times_under_traffic_tears_and_loses_nothing() {
             assert!(said.any(|line| line == "begun"));
             // Any moment will do: multiples of a number that has nothing in common with what a step takes.
             std::thread::sleep(Duration::from_micros(kill * 7_919 % 60_000));
+            let Some((mut child, mut said)) = before.replace((child, said)) else { continue };
             child.kill().unwrap();
             child.wait().unwrap();
             assert_eq!(said.find(|line| line.starts_with("broken")), None);
             assert!(!traffic.is_finished(), "the traffic found something broken");
+        }
+        if let Some((mut child, _)) = before {
+            child.kill().unwrap();
+            child.wait().unwrap();
         }
         over.store(true, SeqCst);
         assert!(traffic.join().unwrap().iter().all(|written| *written > 1));
