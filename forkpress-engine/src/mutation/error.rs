@@ -452,7 +452,8 @@ impl Advice for ChangeError {
             Self::NotKept { newest_undoable: None, .. } => Some("forkpress log".to_owned()),
             Self::Halfway { way_back, .. } => way_back.hint(),
             Self::Recover(error) => error.hint(),
-            Self::SourceReplaced { .. } | Self::Replaced { .. } | Self::Put(_) | Self::Unfinished { .. } => None,
+            Self::SourceReplaced { .. } => Some("type the command again".to_owned()),
+            Self::Replaced { .. } | Self::Put(_) | Self::Unfinished { .. } => None,
         }
     }
 
@@ -460,6 +461,7 @@ impl Advice for ChangeError {
         match self {
             Self::Halfway { way_back, .. } => way_back.is_passing(),
             Self::Recover(error) => error.is_passing(),
+            Self::SourceReplaced { .. } => true,
             _ => false,
         }
     }

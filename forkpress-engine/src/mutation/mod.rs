@@ -59,7 +59,7 @@ pub use transaction::Prepared;
 ///
 /// # Errors
 /// [`ChangeError::Exists`] and [`ChangeError::InTheWay`] where the name is taken; [`ChangeError::Source`] where `from` can't be
-/// used, and [`ChangeError::SourceReplaced`] where it gets another tree meanwhile; [`RecoverError`] where what a process that
+/// used, and [`ChangeError::SourceReplaced`] where it gets another tree again and again; [`RecoverError`] where what a process that
 /// died left can't be ended; [`StepError`] where a step fails; [`ChangeError::Unfinished`] where all is done but for the end.
 pub fn create<'a>(
     site: &Site,
@@ -68,7 +68,31 @@ pub fn create<'a>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, ChangeError> {
-    prepare_create(site, name, from, patience, progress)?.publish(patience)
+    let from = from.into();
+    while_source_changes(patience, progress, |patience| {
+        prepare_create(site, name, from, patience, progress)?.publish(patience)
+    })
+}
+
+/// How often a clone is begun, where its source gets another tree each time.
+const MOST_STARTS: usize = 5;
+
+/// Does something that clones a branch, and once more where that branch got another tree meanwhile: it was reset, or deleted
+/// and made anew.
+fn while_source_changes<T>(
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+    mut action: impl FnMut(&mut Patience<'_>) -> Result<T, ChangeError>,
+) -> Result<T, ChangeError> {
+    for _ in 1..MOST_STARTS {
+        match action(patience) {
+            Err(error @ ChangeError::SourceReplaced { .. }) if !patience.deadline().has_passed() => {
+                progress.note(&format!("{error}; copying it again"));
+            }
+            done => return done,
+        }
+    }
+    action(patience)
 }
 
 /// Creates several branches, all of them or none. They have the files and the database that the branch `from` has at one
@@ -92,9 +116,13 @@ pub fn create_all<'a>(
         [] => Err(CreateError::NoNames),
         [name] => Ok(create(site, name, from, patience, progress)?),
         [first, others @ ..] => {
-            let (prepared, cloned) = transaction::create_all(site, first, others, from.into(), patience, progress)?;
-            let report = prepared.publish(patience)?;
-            Ok(Report { held: report.held + cloned.held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+            let from = from.into();
+            Ok(while_source_changes(patience, progress, |patience| {
+                let (prepared, cloned) = transaction::create_all(site, first, others, from, patience, progress)?;
+                let report = prepared.publish(patience)?;
+                let held = report.held + cloned.held;
+                Ok(Report { held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+            })?)
         }
     }
 }
@@ -126,8 +154,11 @@ pub fn create_with<'a>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, ChangeError> {
-    let put = Put { overlay, word: word.to_owned() };
-    transaction::create(site, name, from.into(), Some(put), patience, progress)?.publish(patience)
+    let from = from.into();
+    while_source_changes(patience, progress, |patience| {
+        let put = Put { overlay: &mut *overlay, word: word.to_owned() };
+        transaction::create(site, name, from, Some(put), patience, progress)?.publish(patience)
+    })
 }
 
 /// Puts files into the branch `name`, all of them or none. All else in it stays as it is. `word` is what the log calls
@@ -170,7 +201,7 @@ pub fn prepare_apply<'site>(
 ///
 /// # Errors
 /// [`ResetError::Main`] and [`ResetError::FromItself`]; [`ChangeError::Source`] where `from` can't be used, and
-/// [`ChangeError::SourceReplaced`] where it gets another tree meanwhile; [`ChangeError::Replaced`] where the branch does;
+/// [`ChangeError::SourceReplaced`] where it gets another tree again and again; [`ChangeError::Replaced`] where the branch does;
 /// [`RecoverError`] where what a process that died left can't be ended; [`StepError`] where there is no such branch, or a step
 /// fails; [`ChangeError::Unfinished`] where all is done but for the end.
 pub fn reset<'a>(
@@ -181,7 +212,11 @@ pub fn reset<'a>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Report, ResetError> {
-    Ok(prepare_reset(site, name, from, force, patience, progress)?.publish(patience)?)
+    let from = from.into();
+    may_reset(name, from, force)?;
+    Ok(while_source_changes(patience, progress, |patience| {
+        transaction::reset(site, name, from, patience, progress)?.publish(patience)
+    })?)
 }
 
 /// Does the first step of [`reset`]. Dropped, the result leaves nothing behind.
@@ -197,13 +232,18 @@ pub fn prepare_reset<'site, 'a>(
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, ResetError> {
     let from = from.into();
-    if name == from.branch {
-        return Err(ResetError::FromItself);
-    }
-    if name.is_main() && !force {
-        return Err(ResetError::Main);
-    }
+    may_reset(name, from, force)?;
     Ok(transaction::reset(site, name, from, patience, progress)?)
+}
+
+fn may_reset(name: &BranchName, from: Source<'_>, force: bool) -> Result<(), ResetError> {
+    if name == from.branch {
+        Err(ResetError::FromItself)
+    } else if name.is_main() && !force {
+        Err(ResetError::Main)
+    } else {
+        Ok(())
+    }
 }
 
 /// Deletes the branch `name`, its files and its database. With `purge` nothing is kept of it.

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
@@ -15,8 +15,8 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation::history::History;
-use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, Source, StepError, gc};
-use forkpress_engine::progress::Silent;
+use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, ResetError, Source, StepError, gc};
+use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::site::Site;
 
 use crate::place::{Kind, Place};
@@ -75,6 +75,12 @@ fn does_as_it_is_told() {
                     .map_err(DeleteError::from)
             }
             ["publish"] => prepared.take().unwrap().publish(&mut waits).map(drop).map_err(DeleteError::from),
+            ["reset", branch, from] => mutation::reset(&site, &name(branch), &name(from), false, &mut waits, &Silent)
+                .map(drop)
+                .map_err(|error| {
+                    let ResetError::Change(error) = error else { panic!("{error:?}") };
+                    error.into()
+                }),
             ["delete", branch] => mutation::delete(&site, &name(branch), false, &mut waits, &Silent).map(drop),
             // A request of a branch, until the next line.
             ["be", "in", branch] => {
@@ -158,6 +164,56 @@ fn what_became_of_the_source_meanwhile_is_seen() {
     other.does("prepare create y main");
     fs::create_dir(world.path("y")).unwrap();
     other.fails("publish", "is in the way of the new branch 'y'");
+}
+
+/// Has the other process reset the branch `source` each time that its files are cloned, so many times.
+struct ResetsSource {
+    other: Mutex<Other>,
+    left: AtomicUsize,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Progress for ResetsSource {
+    fn begin(&self, phase: &str, _: Option<u64>) {
+        if phase == "clone files" && self.left.load(SeqCst) > 0 {
+            self.left.fetch_sub(1, SeqCst);
+            self.other.lock().unwrap().does("reset source main");
+        }
+    }
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+    fn note(&self, words: &str) {
+        self.notes.lock().unwrap().push(words.to_owned());
+    }
+}
+
+#[test]
+fn a_source_that_is_reset_while_it_is_cloned_is_cloned_again() {
+    let world = world();
+    world.create("source").unwrap();
+    world.create("y").unwrap();
+    let resets = |times| ResetsSource {
+        other: Mutex::new(other(&world)),
+        left: AtomicUsize::new(times),
+        notes: Mutex::new(Vec::new()),
+    };
+    let said = "branch 'source' got other files while it was copied; copying it again";
+    let progress = resets(2);
+    mutation::create(&world.site, &name("x"), &name("source"), &mut patience(), &progress).unwrap();
+    assert_eq!(*progress.notes.lock().unwrap(), [said, said]);
+    let progress = resets(1);
+    let names = [name("p"), name("q")];
+    mutation::create_all(&world.site, &names, &name("source"), &mut patience(), &progress).unwrap();
+    let progress = resets(1);
+    mutation::reset(&world.site, &name("y"), &name("source"), false, &mut patience(), &progress).unwrap();
+    assert_eq!(*progress.notes.lock().unwrap(), [said]);
+    for branch in ["p", "q", "x", "y"] {
+        assert_eq!(files(&world.path(branch)), files(&world.path("main")), "{branch}");
+    }
+    let progress = resets(usize::MAX);
+    let failed = mutation::create(&world.site, &name("z"), &name("source"), &mut patience(), &progress);
+    assert!(matches!(failed, Err(ChangeError::SourceReplaced { .. })), "{failed:?}");
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
 #[test]
