@@ -1,6 +1,6 @@
 //! Cloning a tree, and bringing a clone up to date.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -106,24 +106,40 @@ const MOST_ROUNDS: usize = 100;
 
 /// Makes the clone in `target` of the tree `seen` one of the tree that the source is by now, durably, also while that is in
 /// use, and says how many entries it took for that.
+///
+/// To read a folder while others are moved in it may give a name twice or not at all: what counts is a walk that found the
+/// same folders as the one before it, and none in two places.
 pub(crate) fn retake_until_whole(
     view: FileView,
     seen: &mut Tree,
     source: &Path,
     target: &Path,
 ) -> Result<u64, DiskError> {
-    let mut taken = 0;
+    let (mut taken, mut before) = (0, Vec::new());
     for _ in 0..MOST_ROUNDS {
         let mut now = seen.walk_again(source)?;
         let (count, missed) = take_changes(view, seen, &now, source, SourceState::InUse(&now), target)?;
         taken += count;
+        let folders = folders_of(&now);
+        let is_whole = missed.is_empty() && folders == before && has_each_once(&folders);
         now.forget(&missed);
         *seen = now;
-        if missed.is_empty() {
+        if is_whole {
             return Ok(taken);
         }
+        before = folders;
     }
     disk::step("clone", source, || Err(std::io::Error::other("its folders are moved all the time")))
+}
+
+fn folders_of(tree: &Tree) -> Vec<(PathBuf, (u64, u64))> {
+    let folders = tree.entries.iter().filter(|entry| entry.kind == Kind::Folder);
+    folders.map(|entry| (entry.path.clone(), entry.device_and_inode)).collect()
+}
+
+fn has_each_once(folders: &[(PathBuf, (u64, u64))]) -> bool {
+    let mut met = HashSet::new();
+    folders.iter().all(|(_, folder)| met.insert(folder))
 }
 
 /// Makes the clone in `target` of the tree walked `before` one of the tree walked `after`, which no request uses, durably, and
