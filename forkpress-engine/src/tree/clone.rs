@@ -104,27 +104,37 @@ pub(crate) fn retake_in_use(
 /// How often a tree in use is looked at again, until every folder of it was met where it was seen.
 const MOST_ROUNDS: usize = 100;
 
+/// How many walks of it have to find the same folders.
+const WALKS_AGREED: usize = 4;
+
 /// Makes the clone in `target` of the tree `seen` one of the tree that the source is by now, durably, also while that is in
 /// use, and says how many entries it took for that.
 ///
-/// To read a folder while others are moved in it may give a name twice or not at all: what counts is a walk that found the
-/// same folders as the one before it, and none in two places.
+/// To read a folder while others are moved in it may give a name twice or not at all, if seldom. So what counts is
+/// [`WALKS_AGREED`] walks in a row that found the same folders, and none in two places.
 pub(crate) fn retake_until_whole(
     view: FileView,
     seen: &mut Tree,
     source: &Path,
     target: &Path,
 ) -> Result<u64, DiskError> {
-    let (mut taken, mut before) = (0, Vec::new());
+    let (mut taken, mut agreed, mut before) = (0, 0, Vec::new());
     for _ in 0..MOST_ROUNDS {
         let mut now = seen.walk_again(source)?;
         let (count, missed) = take_changes(view, seen, &now, source, SourceState::InUse(&now), target)?;
         taken += count;
         let folders = folders_of(&now);
-        let is_whole = missed.is_empty() && folders == before && has_each_once(&folders);
+        let is_whole = missed.is_empty() && has_each_once(&folders);
+        agreed = if !is_whole {
+            0
+        } else if folders == before {
+            agreed + 1
+        } else {
+            1
+        };
         now.forget(&missed);
         *seen = now;
-        if is_whole {
+        if agreed == WALKS_AGREED {
             return Ok(taken);
         }
         before = folders;

@@ -126,23 +126,37 @@ impl Tree {
                 && (before.device_and_inode, before.changed) == (now.device_and_inode, now.changed)
                 && !self.is_racy(before)
         };
+        // What is not there may be away with a folder around it, which says nothing in the times of its own folder.
+        let gone_from: HashSet<PathBuf> = looks
+            .iter()
+            .flatten()
+            .zip(&self.entries)
+            .filter(|(now, _)| now.is_none())
+            .filter_map(|(_, before)| before.path.parent().map(Path::to_owned))
+            .collect();
         let mut tree = Self { entries: Vec::with_capacity(self.entries.len()), began };
         let mut folders = Vec::new();
         for (now, before) in looks.into_iter().flatten().zip(&self.entries) {
             let Some(now) = now.filter(|now| !is_behind_one(&now.path)) else { continue };
-            if now.kind == Kind::Folder && !has_same_names(before, &now) {
+            if now.kind == Kind::Folder && (!has_same_names(before, &now) || gone_from.contains(&now.path)) {
                 folders.push(now.path.clone());
             }
             tree.entries.push(now);
         }
-        let found: Vec<Vec<Entry>> = folders
+        let found: Vec<(PathBuf, Option<Vec<Entry>>)> = folders
             .into_par_iter()
-            .map(|path| match open_folder(root, &top, &path)? {
-                Some(folder) => walk_folder(root, path, &folder, &tree, watch),
-                None => Ok(Vec::new()),
+            .map(|path| {
+                let folder = open_folder(root, &top, &path)?;
+                let found = folder.map(|folder| walk_folder(root, path.clone(), &folder, &tree, watch)).transpose()?;
+                Ok((path, found))
             })
-            .collect::<Result<_, _>>()?;
-        tree.add(found.into_iter().flatten().collect());
+            .collect::<Result<_, DiskError>>()?;
+        // A folder whose names could not be read is not there: the folder around it has other times by now.
+        let is_unread = |(path, found): &(PathBuf, Option<_>)| found.is_none().then(|| path.clone());
+        let away: HashSet<PathBuf> = found.iter().filter_map(is_unread).collect();
+        let is_there = |entry: &Entry| away.is_empty() || !entry.path.ancestors().any(|path| away.contains(path));
+        tree.entries.retain(is_there);
+        tree.add(found.into_iter().filter_map(|(_, found)| found).flatten().filter(is_there).collect());
         Ok(tree)
     }
 
@@ -526,6 +540,8 @@ impl Entry {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
     use super::*;
     use std::ffi::OsString;
     use std::fs;
@@ -627,6 +643,33 @@ pub(super) mod tests {
         fs::rename(root.join("folder"), &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, root.join("folder")).unwrap();
         assert_eq!(paths(&before.walk_again(&root).unwrap()), ["", "folder", "folder-file"]);
+    }
+
+    #[test]
+    fn what_was_away_while_it_was_looked_at_again_is_found_by_the_next_walk() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        fs::create_dir_all(root.join("here/inner")).unwrap();
+        (0..2000).for_each(|number| fs::write(root.join(format!("here/inner/{number}")), "").unwrap());
+        let whole = settled(root);
+        for _ in 0..100 {
+            let (is_over, moves, mut seen) = (AtomicBool::new(false), AtomicUsize::new(0), settled(root));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !is_over.load(SeqCst) {
+                        fs::rename(root.join("here"), root.join("away")).unwrap();
+                        fs::rename(root.join("away"), root.join("here")).unwrap();
+                        moves.fetch_add(1, SeqCst);
+                    }
+                });
+                while moves.load(SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+                seen = seen.walk_again(root).unwrap();
+                is_over.store(true, SeqCst);
+            });
+            assert_eq!(paths(&seen.walk_again(root).unwrap()), paths(&whole));
+        }
     }
 
     #[test]
