@@ -36,7 +36,7 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(1);
 
 /// How often a writer that waits for a stranger looks who else there is.
-const NEXT_LOOK: Duration = Duration::from_millis(50);
+const NEXT_LOOK: Duration = Duration::from_millis(5);
 
 impl Mutation<'_> {
     /// Waits for a visit of the server to end, then for the requests of `branches` that are already running, and for no
