@@ -15,6 +15,7 @@ pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
 mod ioctl;
+mod merge;
 pub mod mutation;
 pub mod priority;
 pub mod progress;
