@@ -156,7 +156,7 @@ impl Hash {
 }
 
 /// Decides by the rules that hold for any table.
-pub(crate) fn decide(change: RowChange<'_>) -> RowDecision {
+pub(crate) fn decide(change: &RowChange<'_>) -> RowDecision {
     let place = |column: Option<&String>| Place {
         table: change.layout.table.clone(),
         key: change.key(),
@@ -226,12 +226,12 @@ mod tests {
     }
 
     fn decided(base: Option<Row>, source: Option<Row>, target: Option<Row>) -> RowDecision {
-        decide(RowChange { layout: &layout(1), found: Found::Keyed(Sides { base, source, target }) })
+        decide(&RowChange { layout: &layout(1), found: Found::Keyed(Sides { base, source, target }) })
     }
 
     fn copies(base: u64, source: u64, target: u64) -> RowDecision {
         let row = row(1, "a", "b").unwrap();
-        decide(RowChange { layout: &layout(0), found: Found::Copies { row, copies: Sides { base, source, target } } })
+        decide(&RowChange { layout: &layout(0), found: Found::Copies { row, copies: Sides { base, source, target } } })
     }
 
     /// The kind of the only conflict, of a decision that does nothing.
@@ -344,6 +344,12 @@ mod tests {
         assert_eq!(one(), ids[0]);
         assert_eq!(ids[0].len(), 32);
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+        let row = |texts: [&str; 2]| {
+            let place = Place { table: "t".to_owned(), key: Vec::new(), column: None };
+            let row = Some(texts.map(|text| Some(Value::text(text))).to_vec());
+            Conflict::new(ConflictKind::Removed, place, Sides { base: row, source: None, target: None }).id
+        };
+        assert_ne!(row(["a\u{4}b", "c"]), row(["a", "b\u{4}c"]), "no text looks like two");
     }
 
     #[test]

@@ -554,6 +554,8 @@ mod tests {
             changes(&first, &["", "UPDATE t SET name = 'b' WHERE v = 2", "UPDATE t SET v = 7 WHERE name = 'c'"]),
             ["'B' 2 | none | 'B' 2", "none | 'b' 2 | none", "'c' 3 | 'c' 3 | 'c' 7"]
         );
+        // In the order without case, the source would be at B while the base is at a, which comes after B.
+        assert_eq!(changes(&first, &["", "DELETE FROM t WHERE v = 1", ""]), ["'a' 1 | none | 'a' 1"]);
     }
 
     #[test]
@@ -604,6 +606,9 @@ mod tests {
             ),
             ["NULL 2 * 2 4 0", "'k' 1 * 0 0 1", "'k' '1' * 1 1 0", "'x' 1 * 2 3 2", "'x' 1.0 * 0 1 0"]
         );
+        let numbers = ["1), (1.0), ('1'", "'1'), (1.0), (1"]
+            .map(|list| format!("CREATE TABLE t (a); INSERT INTO t VALUES ({list})"));
+        assert!(changes("", &[&numbers[0], &numbers[1]]).is_empty(), "in whatever order they were written");
     }
 
     #[test]

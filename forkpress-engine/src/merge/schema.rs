@@ -132,13 +132,13 @@ pub(crate) fn read(connection: &Connection) -> Result<Schema, SchemaError> {
     let mut noted = noted_rows(connection)?;
     let mut schema = Schema::default();
     let mut statement = connection.prepare(
-        "SELECT l.name, l.type, l.wr, s.sql FROM pragma_table_list AS l JOIN sqlite_schema AS s \
+        "SELECT l.name, l.type, s.sql FROM pragma_table_list AS l JOIN sqlite_schema AS s \
          ON s.type IN ('table', 'view') AND s.name = l.name \
          WHERE l.schema = 'main' AND l.type <> 'shadow' AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (name, kind, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(3)?);
+        let (name, kind, sql): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let folded = name.to_ascii_lowercase();
         if folded.starts_with(DRIVER_PREFIX) {
             continue;
@@ -147,7 +147,7 @@ pub(crate) fn read(connection: &Connection) -> Result<Schema, SchemaError> {
             schema.left_out.insert(name, sql);
             continue;
         }
-        let (columns, key) = columns_and_key(connection, &name, row.get(2)?)?;
+        let (columns, key) = columns_and_key(connection, &name)?;
         let attached = attached(connection, &name)?;
         let noted = noted.remove(&folded).unwrap_or_default();
         schema.tables.insert(folded, Table { name, columns, key, sql, attached, noted });
@@ -155,11 +155,7 @@ pub(crate) fn read(connection: &Connection) -> Result<Schema, SchemaError> {
     Ok(schema)
 }
 
-fn columns_and_key(
-    connection: &Connection,
-    table: &str,
-    is_without_rowid: bool,
-) -> rusqlite::Result<(Vec<Column>, Key)> {
+fn columns_and_key(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Column>, Key)> {
     let mut statement =
         connection.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?) WHERE hidden = 0")?;
     let mut rows = statement.query([table])?;
@@ -187,9 +183,9 @@ fn columns_and_key(
         |row| row.get(0),
     )?;
     places.sort_unstable();
-    let is_nullable = !is_without_rowid && places.iter().any(|(.., is_not_null)| !is_not_null);
+    let is_nullable = places.iter().any(|(.., is_not_null)| !is_not_null);
     let mut names: Vec<_> = places.into_iter().map(|(_, name, _)| name).collect();
-    if !has_index && !is_without_rowid && names.len() == 1 {
+    if !has_index {
         return Ok((columns, Key::Rowid { column: names.remove(0) }));
     }
     Ok((columns, Key::Columns { columns: names, is_nullable }))
@@ -298,6 +294,8 @@ mod tests {
         CREATE TABLE `wp_log` (`line` TEXT) STRICT;
         CREATE TABLE old (name TEXT PRIMARY KEY, twice AS (name || name));
         CREATE TABLE pairs (a, b, PRIMARY KEY (b, a)) WITHOUT ROWID;
+        CREATE TABLE codes (a INTEGER PRIMARY KEY, b) WITHOUT ROWID;
+        CREATE TABLE back (a INTEGER PRIMARY KEY DESC, b);
         CREATE VIEW seen AS SELECT * FROM old;
         CREATE TRIGGER stamp AFTER UPDATE ON wp_posts BEGIN SELECT 1; END;
         CREATE TABLE _wp_sqlite_global_variables (name TEXT PRIMARY KEY, value TEXT);
@@ -323,7 +321,7 @@ mod tests {
     fn a_table_has_its_columns_its_key_and_what_is_attached_to_it() {
         let schema = schema(WORDPRESS);
         let names: Vec<_> = schema.tables.keys().map(String::as_str).collect();
-        assert_eq!(names, ["old", "pairs", "wp_codes", "wp_log", "wp_posts", "wp_term_relationships"]);
+        assert_eq!(names, ["back", "codes", "old", "pairs", "wp_codes", "wp_log", "wp_posts", "wp_term_relationships"]);
         assert_eq!(schema.left_out.keys().collect::<Vec<_>>(), ["seen"]);
         let posts = &schema.tables["wp_posts"];
         let column = |name: &str, declared: &str, collation: &str, is_not_null| Column {
@@ -353,6 +351,8 @@ mod tests {
         assert_eq!(key("wp_log"), Key::None);
         assert_eq!(key("old"), columns(&["name"], true));
         assert_eq!(key("pairs"), columns(&["b", "a"], false));
+        assert_eq!(key("codes"), columns(&["a"], false));
+        assert_eq!(key("back"), columns(&["a"], true), "nor is a key that descends");
     }
 
     #[test]
