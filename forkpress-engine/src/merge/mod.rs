@@ -13,15 +13,24 @@
 //! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
 //! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
 //!
-//! # What whoever applies a merge has to know
+//! # What whoever goes on has to know
 //!
 //! - Rows that differ only in the case of a `NOCASE` key are two rows here, and one row for the table's constraint. So all
-//!   deletions come before all insertions. What still violates a constraint when it is applied, two names of other case
-//!   that were inserted on two sides, or the same text in another unique index, is a conflict `id` as well.
+//!   removals are applied before all insertions. What still violates a constraint then is a conflict `id` as well: two
+//!   names of other case that were inserted on two sides, or one text twice in another unique index.
 //! - Where the columns of a table differ, a cell of a column that a side's table does not have is none ([`Cell`]), which is
-//!   something else than NULL. So a column that one side added or dropped makes each row of that side a changed one.
-//! - A table that one side dropped is met twice: as its schema's change, and as the deletion of each of its rows. Only the
+//!   something else than NULL. So a column that one side added or dropped makes each row of that side a changed one, and
+//!   the source's schema has to be in place before its cells are written.
+//! - A table that one side dropped is met twice: as its schema's change, and as the removal of each of its rows. Only the
 //!   second shows that the other side has changed one of them.
+//! - Where [`rows::scan`] can't match the rows (another key, or no key and other columns), the table can only be taken whole
+//!   from one side, and only if the other one has not touched it. Otherwise that is a conflict, too.
+//! - Rows that both sides inserted alike count as one row. Where branches number alike (no bands), they may still be two
+//!   things: the capabilities of two users, the relationships of two terms. The rules of objects have to look at these.
+//! - To match the rows of a table by something else than its key, options by their names say, give [`rows::scan`] clones of
+//!   the [`schema::Table`]s with another [`schema::Key`]. No two rows of a side may have the same bytes there.
+//! - Not compared: `sqlite_sequence`, what the driver's tables say of the whole database, views and virtual tables
+//!   ([`schema::Schema::left_out`]). Rows that page views write are compared like all others: what is noise is a rule.
 #![cfg_attr(
     not(test),
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
@@ -99,7 +108,7 @@ pub(crate) type Cell = Option<Value>;
 pub(crate) type Row = Vec<Cell>;
 
 /// The same of the three databases of a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sides<T> {
     /// What both branches had.
     pub(crate) base: T,

@@ -664,6 +664,36 @@ mod tests {
     }
 
     #[test]
+    fn rows_may_be_matched_by_other_columns_than_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = "CREATE TABLE t (option_id INTEGER PRIMARY KEY, option_name TEXT COLLATE NOCASE NOT NULL, option_value TEXT);
+            CREATE UNIQUE INDEX by_name ON t (option_name)";
+        make(folder.path(), "base", &format!("{options}; INSERT INTO t VALUES (1, 'b', 'x'), (2, 'a', 'y')"));
+        make(
+            folder.path(),
+            "source",
+            &format!("{options}; INSERT INTO t VALUES (1, 'c', 'z'), (7, 'b', 'x'), (2, 'a', 'y')"),
+        );
+        let (base, source) = (read(folder.path(), "base"), read(folder.path(), "source"));
+        let mut table = schema::read(&base).unwrap().tables.remove("t").unwrap();
+        table.key = Key::Columns { columns: vec!["option_name".to_owned()], is_nullable: false };
+        let side = |connection| SideTable { connection, table: Some(&table) };
+        let mut found = Vec::new();
+        scan(side(&base), side(&source), None, |change| {
+            found.push((change.key(), told(&change), change.cells()));
+            Ok::<_, ScanError>(())
+        })
+        .unwrap();
+        assert_eq!(
+            found,
+            [
+                (vec![Value::text("b")], "'b' 1 'x' | 'b' 7 'x' | 'b' 1 'x'".to_owned(), vec![(1, Change::Source)]),
+                (vec![Value::text("c")], "none | 'c' 1 'z' | none".to_owned(), Vec::new()),
+            ]
+        );
+    }
+
+    #[test]
     fn what_is_only_in_the_log_is_read_and_what_is_written_later_is_not() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["base", "source"] {

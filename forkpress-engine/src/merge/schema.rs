@@ -55,8 +55,8 @@ pub(crate) struct Table {
     pub(crate) key: Key,
     /// The statement that makes the table.
     pub(crate) sql: String,
-    /// The statements that make its indexes and triggers, by their names.
-    pub(crate) attached: BTreeMap<String, String>,
+    /// The statements that make its indexes and triggers, by kind and name: an index and a trigger may have one name.
+    pub(crate) attached: BTreeMap<(String, String), String>,
     /// Its rows in the driver's tables, in one order.
     pub(crate) noted: Vec<NotedRow>,
 }
@@ -191,12 +191,12 @@ fn columns_and_key(connection: &Connection, table: &str) -> rusqlite::Result<(Ve
     Ok((columns, Key::Columns { columns: names, is_nullable }))
 }
 
-fn attached(connection: &Connection, table: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+fn attached(connection: &Connection, table: &str) -> rusqlite::Result<BTreeMap<(String, String), String>> {
     let mut statement = connection.prepare(
-        "SELECT name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND tbl_name = ? COLLATE NOCASE \
+        "SELECT type, name, sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND tbl_name = ? COLLATE NOCASE \
          AND sql IS NOT NULL",
     )?;
-    let rows = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = statement.query_map([table], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
     rows.collect()
 }
 
@@ -267,7 +267,8 @@ pub(crate) fn decide(tables: Sides<Option<&Table>>) -> SchemaDecision {
 impl Table {
     /// All that is compared of it, one after the other, for the id of a conflict.
     fn cells(&self) -> Vec<Cell> {
-        let attached = self.attached.iter().flat_map(|(name, sql)| [name, sql]).map(|text| Value::text(text));
+        let attached =
+            self.attached.iter().flat_map(|((kind, name), sql)| [kind, name, sql]).map(|text| Value::text(text));
         let noted = self
             .noted
             .iter()
@@ -297,6 +298,7 @@ mod tests {
         CREATE TABLE codes (a INTEGER PRIMARY KEY, b) WITHOUT ROWID;
         CREATE TABLE back (a INTEGER PRIMARY KEY DESC, b);
         CREATE VIEW seen AS SELECT * FROM old;
+        CREATE INDEX stamp ON wp_posts (ID);
         CREATE TRIGGER stamp AFTER UPDATE ON wp_posts BEGIN SELECT 1; END;
         CREATE TABLE _wp_sqlite_global_variables (name TEXT PRIMARY KEY, value TEXT);
         CREATE TABLE _wp_sqlite_mysql_information_schema_schemata (SCHEMA_NAME TEXT PRIMARY KEY);
@@ -334,7 +336,8 @@ mod tests {
             posts.columns,
             [column("ID", "INTEGER", "BINARY", true), column("post_title", "TEXT", "NOCASE", true)]
         );
-        assert_eq!(posts.attached.keys().collect::<Vec<_>>(), ["stamp", "wp_posts__title"]);
+        let attached: Vec<_> = posts.attached.keys().map(|(kind, name)| format!("{kind} {name}")).collect();
+        assert_eq!(attached, ["index stamp", "index wp_posts__title", "trigger stamp"]);
         assert_eq!(
             schema.tables["old"].columns,
             [column("name", "TEXT", "BINARY", false)],
