@@ -661,6 +661,8 @@ mod tests {
             "CREATE TABLE t (c, B, A INTEGER PRIMARY KEY); INSERT INTO t VALUES (3, 2, 1)",
         ];
         assert!(changes("", &tables).is_empty());
+        let changed = format!("{}; UPDATE t SET b = 5", tables[1]);
+        assert_eq!(changes("", &[tables[0], &changed]), ["1 2 3 | 1 5 3 | 1 2 3"]);
     }
 
     #[test]
