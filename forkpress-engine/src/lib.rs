@@ -21,6 +21,7 @@ pub mod progress;
 pub mod registry;
 pub mod site;
 pub mod storage;
+mod structure;
 mod subvolume;
 mod tree;
 pub mod trust;
