@@ -16,6 +16,7 @@ pub mod git;
 #[cfg(target_os = "linux")]
 mod ioctl;
 pub mod mutation;
+mod noise;
 pub mod priority;
 pub mod progress;
 pub mod registry;
