@@ -15,6 +15,8 @@ pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
 mod ioctl;
+#[cfg_attr(not(test), expect(dead_code, reason = "the merge that uses it follows"))]
+mod merge;
 pub mod mutation;
 mod noise;
 pub mod priority;

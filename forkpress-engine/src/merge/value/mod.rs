@@ -1,0 +1,99 @@
+//! One value that two branches have: what it is once they are merged. Pure: nothing here looks at a database.
+//!
+//! [`rules`] says how a value is merged, by the place where it stands; [`merge`] does it. Two words are used throughout:
+//! the *source* comes home into the *target*, and the *base* is what both had. Whether a row is there at all is decided
+//! elsewhere: here both sides have one.
+//!
+//! What one side alone changed is taken with all its bytes. Serialized PHP and JSON are one tree ([`tree::Value`]) of
+//! pieces that stay as they are written. Only an array in which both changed something is written anew, with its length,
+//! and so is the length of each serialized text that it stands in.
+//!
+//! Values are compared by their bytes, never as the database compares: that would miss a change of case.
+
+mod cron;
+mod json;
+mod keys;
+mod php;
+pub(crate) mod rules;
+mod set;
+mod tree;
+
+use rules::How;
+
+/// What the three sides have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sides<T> {
+    /// What both had; none where both made it since.
+    pub(crate) base: Option<T>,
+    pub(crate) source: T,
+    pub(crate) target: T,
+}
+
+/// The keys that lead from a value to one inside of it; none for the value itself.
+pub(crate) type Path = Vec<Vec<u8>>;
+
+/// What comes of a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Merged(Vec<u8>),
+    /// The target is to be without it: WordPress makes it again.
+    Remade,
+    /// Both changed the same in different ways, in each of these places. There is at least one.
+    Conflict(Vec<Path>),
+}
+
+impl Outcome {
+    fn conflict() -> Self {
+        Self::Conflict(vec![Path::new()])
+    }
+}
+
+/// Merges the three values of one cell, as texts: the digits of a number.
+///
+/// Whether the source changed anything worth telling shows where the target is the base: then what is merged differs from it.
+pub(crate) fn merge(how: How, sides: Sides<&[u8]>) -> Outcome {
+    let Sides { base, source, target } = sides;
+    let is_changed = base != Some(source) && source != target;
+    match how {
+        How::Target => Outcome::Merged(target.into()),
+        How::Later => Outcome::Merged(later(source, target).into()),
+        How::Counter => counter(sides),
+        How::Remade if is_changed => Outcome::Remade,
+        How::Cron if is_changed => cron::merge(sides),
+        How::Set if is_changed && base != Some(target) => set::merge(sides),
+        How::ByKey { levels } => keys::merge(sides, levels),
+        How::Set if is_changed => Outcome::Merged(source.into()),
+        How::Remade | How::Cron | How::Set => Outcome::Merged(target.into()),
+    }
+}
+
+/// The later of two times: as WordPress writes them, or seconds.
+fn later<'a>(source: &'a [u8], target: &'a [u8]) -> &'a [u8] {
+    let is_later = number(source).zip(number(target)).map_or(source > target, |(source, target)| source > target);
+    if is_later { source } else { target }
+}
+
+/// What the source counted is counted in the target as well. Both may have the same number, of different things.
+fn counter(sides: Sides<&[u8]>) -> Outcome {
+    let Sides { base, source, target } = sides;
+    let Some(base) = base else {
+        return if source == target { Outcome::Merged(target.into()) } else { Outcome::conflict() };
+    };
+    if source == base {
+        return Outcome::Merged(target.into());
+    }
+    let sum = || number(target)?.checked_add(number(source)?.checked_sub(number(base)?)?);
+    match sum() {
+        Some(sum) => Outcome::Merged(sum.max(0).to_string().into()),
+        None => keys::merge(sides, 0),
+    }
+}
+
+/// The integer that a text is, where it is written as PHP and SQLite write it.
+fn number(text: &[u8]) -> Option<i64> {
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests;
