@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::tree::{Format, Member, Value, read};
-use super::{Outcome, Sides, keys, number};
+use super::{Outcome, Sides, number, php, whole};
 
 /// Adds and removes the events that the source added and removed. Those that both have are due when the target says.
 pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
@@ -17,7 +17,7 @@ pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
         let base = base.as_ref().map_or(Some(Schedule::default()), Schedule::of)?;
         Some(Schedule::of(&target)?.with(&base, &Schedule::of(&source)?))
     };
-    merged().unwrap_or_else(|| keys::merge(sides, 0))
+    merged().unwrap_or_else(|| whole(sides))
 }
 
 /// The events in the order of their times, and what else the option has: the number of its version.
@@ -112,14 +112,25 @@ impl<'v> Schedule<'v> {
                     hooks.push(event.hook);
                 }
             });
-            let hooks = hooks.into_iter().map(|hook| {
-                let events: Vec<_> = events.iter().filter(|event| event.hook == hook).collect();
-                (hook, Format::Php.map(events.into_iter().map(|event| (event.arguments, event.written.to_vec()))))
-            });
-            members.push((events[0].time.to_string().into_bytes(), Format::Php.map(hooks)));
+            let hooks: Vec<_> = hooks
+                .into_iter()
+                .map(|hook| {
+                    let events = events.iter().filter(|event| event.hook == hook);
+                    (
+                        php::key(hook),
+                        array(events.map(|event| (php::key(event.arguments), event.written.to_vec())).collect()),
+                    )
+                })
+                .collect();
+            members.push((php::key(events[0].time.to_string().as_bytes()), array(hooks)));
         }
-        members.extend(self.rest.iter().map(|member| (member.name.to_vec(), member.value.written.to_vec())));
-        let members: Vec<_> = members.iter().map(|(name, value)| (&name[..], value.clone())).collect();
-        Format::Php.map(members.into_iter())
+        members.extend(self.rest.iter().map(|member| (member.key.to_vec(), member.value.written.to_vec())));
+        array(members)
     }
+}
+
+/// An array of members: how each one's key and its value are written.
+fn array(members: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+    let (keys, values): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+    php::map(keys.iter().map(|key| &key[..]).zip(values))
 }

@@ -1,6 +1,5 @@
 //! JSON as a tree. Numbers, escapes and spaces stay as they are written in whatever isn't put together anew.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::de::IgnoredAny;
@@ -25,8 +24,9 @@ fn value<'a>(bytes: &'a [u8], nodes: &[Node<'a>], number: usize) -> Option<Value
         }
         Item::Group => {
             let member = |child: usize| {
-                let name = nodes[child].key.as_ref().map_or(Cow::Borrowed(&b""[..]), |key| key.name.clone());
-                Some(Member { name, value: value(bytes, nodes, child)? })
+                let key = nodes[child].key.as_ref()?;
+                let (name, key) = (key.name.clone(), &bytes[key.range.clone()]);
+                Some(Member { name, key, value: value(bytes, nodes, child)? })
             };
             let members: Vec<_> = children(nodes, number).map(member).collect::<Option<_>>()?;
             let names: HashSet<_> = members.iter().map(|member| &member.name).collect();
@@ -42,8 +42,9 @@ pub(super) fn text(text: &[u8]) -> Vec<u8> {
     json::text(text)
 }
 
+/// A map of members: how each one's key and its value are written.
 pub(super) fn map<'a>(members: impl Iterator<Item = (&'a [u8], Vec<u8>)>) -> Vec<u8> {
-    let members = members.map(|(name, value)| [&text(name), &b":"[..], &value].concat());
+    let members = members.map(|(key, value)| [key, &b":"[..], &value].concat());
     [&b"{"[..], &members.collect::<Vec<_>>().join(&b','), b"}"].concat()
 }
 

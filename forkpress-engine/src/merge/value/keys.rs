@@ -3,29 +3,22 @@
 use std::collections::{HashMap, HashSet};
 
 use super::tree::{Format, Member, Shape, Value, read};
-use super::{Outcome, Path, Sides};
+use super::{Outcome, Path, Sides, whole};
 use crate::structure::MAX_DEPTH;
 
 /// Merges maps so many levels deep; what is further inside, and what is no map, is taken as a whole.
 pub(super) fn merge(sides: Sides<&[u8]>, levels: usize) -> Outcome {
     let mut merging = Merging { path: Path::new(), texts: 0, conflicts: Vec::new() };
-    let Sides { base, source, target } = sides;
-    if source == target || base == Some(source) {
-        return Outcome::Merged(target.into());
-    }
-    if base == Some(target) {
-        return Outcome::Merged(source.into());
-    }
     match merging.text(sides, levels) {
         Some(merged) if merging.conflicts.is_empty() => Outcome::Merged(merged),
         Some(_) => Outcome::Conflict(merging.conflicts),
-        None => Outcome::conflict(),
+        None => whole(sides),
     }
 }
 
 struct Merging {
     path: Path,
-    /// How many texts that are structures we are in.
+    /// How many texts that are structures the value is in.
     texts: usize,
     conflicts: Vec<Path>,
 }
@@ -75,7 +68,7 @@ impl Merging {
                 Some(_) => return None,
                 None => None,
             };
-            if self.texts == MAX_DEPTH {
+            if self.path.len() + self.texts >= MAX_DEPTH {
                 return None;
             }
             self.texts += 1;
@@ -89,14 +82,14 @@ impl Merging {
             return None;
         }
         let sides = [base, source, target];
-        let values = sides.map(by_name);
+        let members = sides.map(by_name);
         let mut merged = Vec::new();
         for name in order(sides)? {
             self.path.push(name.to_vec());
-            if let Some(value) =
-                self.value(format, values.each_ref().map(|values| values.get(name).copied()), levels - 1)
-            {
-                merged.push((name, value));
+            let [base, source, target] = members.each_ref().map(|members| members.get(name).copied());
+            let values = [base, source, target].map(|member| member.map(|member| &member.value));
+            if let Some((member, value)) = target.or(source).zip(self.value(format, values, levels - 1)) {
+                merged.push((member.key, value));
             }
             self.path.pop();
         }
@@ -104,8 +97,8 @@ impl Merging {
     }
 }
 
-fn by_name<'m, 'v>(members: &'m [Member<'v>]) -> HashMap<&'m [u8], &'m Value<'v>> {
-    members.iter().map(|member| (&*member.name, &member.value)).collect()
+fn by_name<'m, 'v>(members: &'m [Member<'v>]) -> HashMap<&'m [u8], &'m Member<'v>> {
+    members.iter().map(|member| (&*member.name, member)).collect()
 }
 
 /// The names of all members in the order that they get: the target's, unless only the source put what was there in

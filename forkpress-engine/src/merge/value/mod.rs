@@ -5,7 +5,7 @@
 //! elsewhere: here both sides have one.
 //!
 //! What one side alone changed is taken with all its bytes. Serialized PHP and JSON are one tree ([`tree::Value`]) of
-//! pieces that stay as they are written. Only an array in which both changed something is written anew, with its length,
+//! pieces that stay as they are written. Only a map in which both changed something is written anew, with its length,
 //! and so is the length of each serialized text that it stands in.
 //!
 //! Values are compared by their bytes, never as the database compares: that would miss a change of case.
@@ -42,28 +42,34 @@ pub(crate) enum Outcome {
     Conflict(Vec<Path>),
 }
 
-impl Outcome {
-    fn conflict() -> Self {
-        Self::Conflict(vec![Path::new()])
-    }
-}
-
 /// Merges the three values of one cell, as texts: the digits of a number.
 ///
 /// Whether the source changed anything worth telling shows where the target is the base: then what is merged differs from it.
 pub(crate) fn merge(how: How, sides: Sides<&[u8]>) -> Outcome {
     let Sides { base, source, target } = sides;
-    let is_changed = base != Some(source) && source != target;
     match how {
         How::Target => Outcome::Merged(target.into()),
         How::Later => Outcome::Merged(later(source, target).into()),
         How::Counter => counter(sides),
-        How::Remade if is_changed => Outcome::Remade,
-        How::Cron if is_changed => cron::merge(sides),
-        How::Set if is_changed && base != Some(target) => set::merge(sides),
+        _ if base == Some(source) || source == target => Outcome::Merged(target.into()),
+        How::Remade => Outcome::Remade,
+        // Before what only the source changed is taken: that may be nothing but times.
+        How::Cron => cron::merge(sides),
+        _ if base == Some(target) => Outcome::Merged(source.into()),
+        How::Set => set::merge(sides),
         How::ByKey { levels } => keys::merge(sides, levels),
-        How::Set if is_changed => Outcome::Merged(source.into()),
-        How::Remade | How::Cron | How::Set => Outcome::Merged(target.into()),
+    }
+}
+
+/// Merges values that have nothing in them to be merged.
+fn whole(sides: Sides<&[u8]>) -> Outcome {
+    let Sides { base, source, target } = sides;
+    if base == Some(source) || source == target {
+        Outcome::Merged(target.into())
+    } else if base == Some(target) {
+        Outcome::Merged(source.into())
+    } else {
+        Outcome::Conflict(vec![Path::new()])
     }
 }
 
@@ -76,17 +82,8 @@ fn later<'a>(source: &'a [u8], target: &'a [u8]) -> &'a [u8] {
 /// What the source counted is counted in the target as well. Both may have the same number, of different things.
 fn counter(sides: Sides<&[u8]>) -> Outcome {
     let Sides { base, source, target } = sides;
-    let Some(base) = base else {
-        return if source == target { Outcome::Merged(target.into()) } else { Outcome::conflict() };
-    };
-    if source == base {
-        return Outcome::Merged(target.into());
-    }
-    let sum = || number(target)?.checked_add(number(source)?.checked_sub(number(base)?)?);
-    match sum() {
-        Some(sum) => Outcome::Merged(sum.max(0).to_string().into()),
-        None => keys::merge(sides, 0),
-    }
+    let sum = || number(target)?.checked_add(number(source)?.checked_sub(number(base?)?)?);
+    sum().map_or_else(|| whole(sides), |sum| Outcome::Merged(sum.max(0).to_string().into()))
 }
 
 /// The integer that a text is, where it is written as PHP and SQLite write it.

@@ -26,11 +26,11 @@ pub(super) fn text(text: &[u8]) -> Vec<u8> {
     serialized::text(text)
 }
 
-/// An array. A name that is a number in digits is one to PHP.
+/// An array of members: how each one's key and its value are written.
 pub(super) fn map<'a>(members: impl ExactSizeIterator<Item = (&'a [u8], Vec<u8>)>) -> Vec<u8> {
     let mut out = format!("a:{}:{{", members.len()).into_bytes();
-    for (name, value) in members {
-        out.extend(key(name));
+    for (key, value) in members {
+        out.extend(key);
         out.extend(value);
     }
     out.push(b'}');
@@ -38,11 +38,12 @@ pub(super) fn map<'a>(members: impl ExactSizeIterator<Item = (&'a [u8], Vec<u8>)
 }
 
 pub(super) fn list(values: impl ExactSizeIterator<Item = Vec<u8>>) -> Vec<u8> {
-    let names: Vec<_> = (0..values.len()).map(|number| number.to_string()).collect();
-    map(names.iter().map(|name| name.as_bytes()).zip(values))
+    let keys: Vec<_> = (0..values.len()).map(|number| key(number.to_string().as_bytes())).collect();
+    map(keys.iter().map(|key| &key[..]).zip(values))
 }
 
-fn key(name: &[u8]) -> Vec<u8> {
+/// How a key is written. A name that is a number in digits is one to PHP.
+pub(super) fn key(name: &[u8]) -> Vec<u8> {
     if number(name).is_some() { [b"i:", name, b";"].concat() } else { text(name) }
 }
 
@@ -104,7 +105,7 @@ impl<'a> Reader<'a, '_> {
             // The property of an object may be called so as well.
             let is_property = || is_object && text(&name) == written;
             (key(&name) == written || is_property()).then_some(())?;
-            Some(Member { name, value: self.value(child)? })
+            Some(Member { name, key: written, value: self.value(child)? })
         };
         children(self.nodes, number).map(member).collect()
     }
@@ -160,7 +161,13 @@ mod tests {
             Shape::Single => value.written.to_vec(),
             Shape::Text(content) => text(content),
             Shape::List(values) => list(values.iter().map(rewritten)),
-            Shape::Map(members) => map(members.iter().map(|member| (&*member.name, rewritten(&member.value)))),
+            Shape::Map(members) => {
+                let keys: Vec<_> = members.iter().map(|member| key(&member.name)).collect();
+                map(keys
+                    .iter()
+                    .map(|key| &key[..])
+                    .zip(members.iter().map(|member| rewritten(&member.value)).collect::<Vec<_>>()))
+            }
         }
     }
 
@@ -180,7 +187,10 @@ mod tests {
                     .map(|_| if random.below(2) == 0 { random.bytes() } else { random.below(9).to_string().into() })
                     .collect();
                 let values: Vec<_> = names.iter().map(|_| self::random(random, depth - 1)).collect();
-                map(names.iter().map(|name| &name[..]).zip(values))
+                {
+                    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+                    map(keys.iter().map(|key| &key[..]).zip(values))
+                }
             }
             _ => [b"O:8:\"stdClass\":1:{", &text(b"a")[..], &self::random(random, depth - 1), b"}"].concat(),
         }

@@ -17,7 +17,7 @@ pub(crate) enum How {
     Cron,
     /// The target's number and what the source added to it. To be counted again where WordPress can.
     Counter,
-    /// The later of two times.
+    /// The later of two times. Also for columns that the database sets at each update, which only the schema tells.
     Later,
     /// Dropped where the source changed it: WordPress makes it again.
     Remade,
@@ -41,7 +41,7 @@ pub(crate) struct Rule<'a> {
 pub(crate) struct Place<'a> {
     pub(crate) table: &'a str,
     pub(crate) column: &'a str,
-    /// The name of the option or of the metadata; empty where rows have none.
+    /// The name of the option or of the metadata; empty where a row names no value of its own.
     pub(crate) key: &'a [u8],
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::tree::{Member, Shape, Value, read};
-use super::{Outcome, Sides, keys, number};
+use super::{Outcome, Sides, number, whole};
 
 /// Merges sets: arrays with counted keys by their values, others by their keys, of which the target's values stay. Others
 /// are merged as a whole.
@@ -16,21 +16,21 @@ pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
         let counted = |value| elements(value, true);
         match (base.as_ref().map_or(Some(Vec::new()), counted), counted(&source), counted(&target)) {
             (Some(base), Some(source), Some(target)) => {
-                let values = changed(&base, &source, target);
-                Some(format.list(values.into_iter().map(|(_, value)| value.to_vec())))
+                let elements = changed(&base, &source, target);
+                Some(format.list(elements.into_iter().map(|(_, value)| value.to_vec())))
             }
             _ => {
                 let named = |value| elements(value, false);
                 let base = base.as_ref().map_or(Some(Vec::new()), named)?;
-                let values = changed(&base, &named(&source)?, named(&target)?);
-                Some(format.map(values.into_iter().map(|(name, value)| (name, value.to_vec()))))
+                let elements = changed(&base, &named(&source)?, named(&target)?);
+                Some(format.map(elements.into_iter().map(|(key, value)| (key, value.to_vec()))))
             }
         }
     };
-    merged().map_or_else(|| keys::merge(sides, 0), Outcome::Merged)
+    merged().map_or_else(|| whole(sides), Outcome::Merged)
 }
 
-/// What tells an element apart, and how its value is written.
+/// What tells an element apart, its key or its value, and its value, as they are written.
 type Element<'v> = (&'v [u8], &'v [u8]);
 
 /// The elements of an array: told apart by their values where all keys are numbers, or by their keys.
@@ -42,7 +42,7 @@ fn elements<'v>(value: &'v Value<'_>, by_value: bool) -> Option<Vec<Element<'v>>
                 |member: &'v Member<'_>| number(&member.name).map(|_| (member.value.written, member.value.written));
             members.iter().map(element).collect()
         }
-        _ => Some(value.members()?.iter().map(|member| (&*member.name, member.value.written)).collect()),
+        _ => Some(value.members()?.iter().map(|member| (member.key, member.value.written)).collect()),
     }
 }
 

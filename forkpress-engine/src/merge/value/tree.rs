@@ -29,6 +29,8 @@ pub(super) enum Shape<'a> {
 pub(super) struct Member<'a> {
     /// What it is called; a number in digits.
     pub(super) name: Cow<'a, [u8]>,
+    /// How its key is written.
+    pub(super) key: &'a [u8],
     pub(super) value: Value<'a>,
 }
 
@@ -51,7 +53,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// An array of members: each one's name, and how its value is written.
+    /// A map of members: how each one's key and its value are written.
     pub(super) fn map<'a>(self, members: impl ExactSizeIterator<Item = (&'a [u8], Vec<u8>)>) -> Vec<u8> {
         match self {
             Self::Php => php::map(members),
