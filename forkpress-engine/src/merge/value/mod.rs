@@ -8,7 +8,11 @@
 //! pieces that stay as they are written. Only a map in which both changed something is written anew, with its length,
 //! and so is the length of each serialized text that it stands in.
 //!
-//! Values are compared by their bytes, never as the database compares: that would miss a change of case.
+//! Values are compared by their bytes, never as the database compares: that would miss a change of case. Hosts are not
+//! mapped here: who compares values of branches with other hosts does that before.
+//!
+//! One value are, and a conflict where both sides changed them: lists, objects of PHP, structures nested deeper than
+//! [`MAX_DEPTH`](crate::structure::MAX_DEPTH), and structures of PHP with a reference anywhere.
 
 mod cron;
 mod json;

@@ -1,6 +1,9 @@
 //! The lines of the table of rules that are about values, each in its place and with what WordPress stores.
 
+use std::collections::BTreeMap;
+
 use super::rules::{How, Place, WORDPRESS, how};
+use super::tree::{Member, Shape, Value};
 use super::*;
 
 /// Numbers that look random and are the same in every run.
@@ -402,6 +405,65 @@ fn rules_of_others_come_before_and_fit_by_the_end_of_the_table() {
     assert_eq!(how_in("wp_shop_settings", "setting", "list"), other);
     assert_eq!(how_in("wp_shop", "setting", "a_list"), other);
     assert_eq!(how_in("wp_options", "option_value", "cron"), How::Cron);
+}
+
+#[test]
+fn edits_of_different_keys_all_arrive() {
+    type Groups = BTreeMap<String, BTreeMap<String, String>>;
+    let written = |groups: &Groups| {
+        let inner = |group: &BTreeMap<String, String>| {
+            texts(&group.iter().map(|(name, value)| (&name[..], &value[..])).collect::<Vec<_>>())
+        };
+        map(&groups.iter().map(|(name, group)| (&name[..], inner(group))).collect::<Vec<_>>())
+    };
+    let mut random = Random::new();
+    for round in 0..2000 {
+        let mut base: Groups =
+            (0..3).map(|number| (format!("g{number}"), [("keep".to_owned(), "1".to_owned())].into())).collect();
+        let mut edits = Vec::new();
+        for (group, members) in &mut base {
+            for number in 0..random.below(9) {
+                let name = format!("k{number}");
+                let value = ["", "1", "é\"};", "a:0:{}"][random.below(4)];
+                if random.below(2) == 0 {
+                    members.insert(name.clone(), value.to_owned());
+                }
+                let edited = (random.below(3) > 0).then(|| format!("new {}", random.below(1_000_000)));
+                edits.push((random.below(3), group.clone(), name, edited));
+            }
+        }
+        let with = |sides: &[usize]| {
+            let mut groups = base.clone();
+            for (side, group, name, edited) in &edits {
+                if sides.contains(side) {
+                    let members = groups.get_mut(group).unwrap();
+                    match edited {
+                        Some(value) => drop(members.insert(name.clone(), value.clone())),
+                        None => drop(members.remove(name)),
+                    }
+                }
+            }
+            groups
+        };
+        let outcome = option("x", [&written(&base), &written(&with(&[0])), &written(&with(&[1]))]);
+        let Outcome::Merged(bytes) = outcome else { panic!("{round}: {outcome:?}") };
+        let text = |value: &Value<'_>| match &value.shape {
+            Shape::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+            shape => panic!("{shape:?}"),
+        };
+        let name = |member: &Member<'_>| String::from_utf8(member.name.to_vec()).unwrap();
+        let (_, value) = tree::read(&bytes).unwrap();
+        let groups: Groups = value
+            .members()
+            .unwrap()
+            .iter()
+            .map(|group| {
+                let members = group.value.members().unwrap();
+                (name(group), members.iter().map(|member| (name(member), text(&member.value))).collect())
+            })
+            .collect();
+        assert_eq!(groups, with(&[0, 1]), "{round}");
+    }
 }
 
 #[test]
