@@ -39,7 +39,8 @@ const NAMES: [&[u8]; 12] = [
     b"_trackbackme",
 ];
 
-/// The same, by the end of the name. The last three are a user's, for one of several sites in a database: how pages looked last.
+/// The same, by the end of the name. The last three are a user's, for one of several sites in a database: how pages
+/// looked last.
 const SUFFIXES: [&[u8]; 6] = [
     b".lock",
     b"_paused_extensions",

@@ -102,8 +102,8 @@ fn by_name<'m, 'v>(members: &'m [Member<'v>]) -> HashMap<&'m [u8], &'m Member<'v
 }
 
 /// The names of all members in the order that they get: the target's, unless only the source put what was there in
-/// another order. What the other side alone has comes after what it follows there. None where both put what was there in
-/// different orders.
+/// another order. What the other side alone has comes after what it follows there. None where both put what was there
+/// in different orders.
 fn order<'m>(sides: [&'m [Member<'_>]; 3]) -> Option<Vec<&'m [u8]>> {
     let sides = sides.map(|members| members.iter().map(|member| &*member.name).collect::<Vec<_>>());
     let sets = sides.each_ref().map(|names| names.iter().copied().collect::<HashSet<_>>());

@@ -1,8 +1,8 @@
 //! One value that two branches have: what it is once they are merged. Pure: nothing here looks at a database.
 //!
-//! [`rules`] says how a value is merged, by the place where it stands; [`merge`] does it. Two words are used throughout:
-//! the *source* comes home into the *target*, and the *base* is what both had. Whether a row is there at all is decided
-//! elsewhere: here both sides have one.
+//! [`rules`] says how a value is merged, by the place where it stands; [`merge`] does it. The *source* comes home into
+//! the *target*, and the *base* is what both had. Whether a row is there at all is decided elsewhere: here both have
+//! one.
 //!
 //! What one side alone changed is taken with all its bytes. Serialized PHP and JSON are one tree ([`tree::Value`]) of
 //! pieces that stay as they are written. Only a map in which both changed something is written anew, with its length,
@@ -48,7 +48,8 @@ pub(crate) enum Outcome {
 
 /// Merges the three values of one cell, as texts: the digits of a number.
 ///
-/// Whether the source changed anything worth telling shows where the target is the base: then what is merged differs from it.
+/// Whether the source changed anything worth telling shows where the target is the base: then what is merged differs
+/// from it.
 pub(crate) fn merge(how: How, sides: Sides<&[u8]>) -> Outcome {
     let Sides { base, source, target } = sides;
     match how {

@@ -9,8 +9,8 @@ use crate::structure::{Item, Node, children, serialized};
 
 /// The tree of a serialized value; none where PHP would not write it so, or where it is nested too deep.
 ///
-/// A reference is the number of another value, counted from the beginning. What is taken out or put in before that would
-/// make it another one's, so a structure with a reference anywhere is a single value.
+/// A reference is the number of another value, counted from the beginning. What is taken out or put in before that
+/// would make it another one's, so a structure with a reference anywhere is a single value.
 pub(super) fn read(bytes: &[u8]) -> Option<Value<'_>> {
     let nodes = serialized::parse(bytes)?;
     let value = Reader { bytes, nodes: &nodes }.value(0)?;

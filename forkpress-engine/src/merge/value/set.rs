@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::tree::{Member, Shape, Value, read};
 use super::{Outcome, Sides, number, whole};
 
-/// Merges sets: arrays with counted keys by their values, others by their keys, of which the target's values stay. Others
-/// are merged as a whole.
+/// Merges sets: arrays with numbers as keys by their values, others by their keys, of which the target's values stay.
+/// What is no array is merged as a whole.
 pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
     let merged = || {
         let (format, source) = read(sides.source)?;
