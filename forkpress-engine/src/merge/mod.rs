@@ -39,6 +39,7 @@
 pub(crate) mod decide;
 pub(crate) mod rows;
 pub(crate) mod schema;
+pub(crate) mod value;
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
