@@ -15,12 +15,15 @@ pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
 mod ioctl;
+mod merge;
 pub mod mutation;
+mod noise;
 pub mod priority;
 pub mod progress;
 pub mod registry;
 pub mod site;
 pub mod storage;
+mod structure;
 mod subvolume;
 mod tree;
 pub mod trust;

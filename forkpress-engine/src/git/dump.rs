@@ -12,6 +12,7 @@ use rusqlite::{Connection, Row};
 use thiserror::Error;
 
 use super::redact;
+use crate::noise;
 
 /// Why there is no dump.
 #[derive(Debug, Error)]
@@ -23,55 +24,6 @@ pub(super) enum DumpError {
     #[error("cannot write the text of the database")]
     Write(#[from] io::Error),
 }
-
-/// Tables of which only the schema is told, by the end of their names: sessions, and what runs in the background.
-const VOLATILE_TABLES: [&str; 5] = [
-    "_woocommerce_sessions",
-    "_actionscheduler_actions",
-    "_actionscheduler_claims",
-    "_actionscheduler_groups",
-    "_actionscheduler_logs",
-];
-
-/// Options and metadata that are not told, by the beginning of their names: caches, sessions, locks, what WordPress
-/// notes once a page has failed, and which boxes of a page a user has open.
-const VOLATILE_PREFIXES: [&[u8]; 8] = [
-    b"_transient_",
-    b"_site_transient_",
-    b"_wp_session_",
-    b"recovery_mode_",
-    b"metaboxhidden_",
-    b"_edit_lock",
-    b"community-events-location",
-    b"wc_last_active",
-];
-
-/// The same, by the whole name. The first cron run makes `recovery_keys`, the first look at pages of the dashboard what
-/// follows up to `recently_activated`. The last three mark a post that WordPress's next cron run is to look at.
-const VOLATILE_NAMES: [&[u8]; 12] = [
-    b"cron",
-    b"rewrite_rules",
-    b"doing_cron",
-    b"session_tokens",
-    b"recovery_keys",
-    b"can_compress_scripts",
-    b"finished_updating_comment_type",
-    b"managenav-menuscolumnshidden",
-    b"recently_activated",
-    b"_pingme",
-    b"_encloseme",
-    b"_trackbackme",
-];
-
-/// The same, by the end of the name. The last three are a user's, for one of several sites in a database: how pages looked last.
-const VOLATILE_SUFFIXES: [&[u8]; 6] = [
-    b".lock",
-    b"_paused_extensions",
-    b"dashboard_quick_press_last_post_id",
-    b"_persisted_preferences",
-    b"_user-settings",
-    b"_user-settings-time",
-];
 
 /// Writes the database that a connection is open to as text. The connection is in a read transaction.
 pub(super) fn write(connection: &Connection, to: impl Write) -> Result<(), DumpError> {
@@ -127,8 +79,7 @@ struct Column {
 
 impl DatabaseTable {
     fn write_rows(&self, connection: &Connection, out: &mut impl Write) -> Result<(), DumpError> {
-        let name = self.name.to_ascii_lowercase();
-        if VOLATILE_TABLES.iter().any(|end| name.ends_with(end)) {
+        if noise::is_table(&self.name) {
             return Ok(());
         }
         let (columns, mut order) = self.columns(connection)?;
@@ -240,11 +191,7 @@ impl Rows {
                 _ => b"",
             })
         };
-        let name = text(self.name)?;
-        Ok(text(self.status)? == b"auto-draft"
-            || VOLATILE_NAMES.contains(&name)
-            || VOLATILE_PREFIXES.iter().any(|start| name.starts_with(start))
-            || VOLATILE_SUFFIXES.iter().any(|end| name.ends_with(end)))
+        Ok(noise::is_status(text(self.status)?) || noise::is_name(text(self.name)?))
     }
 
     /// Whether a row names a secret, and so what is beside its name is one.

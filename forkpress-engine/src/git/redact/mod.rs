@@ -5,13 +5,9 @@
 //! database back, and `wp-config.php` gets its own values back from [`restore`].
 
 mod encoding;
-mod json;
 mod lexer;
-mod node;
 mod php;
-mod reader;
 mod rules;
-mod serialized;
 mod shape;
 mod value;
 

@@ -4,11 +4,9 @@
 use std::ops::Range;
 
 use super::encoding::encoded;
-use super::json;
-use super::node::{Item, Key, MAX_DEPTH, Node};
 use super::rules::{is_flag, is_named, is_naming, is_secret_identifier, is_secret_name};
-use super::serialized;
 use super::shape::{has_secret_word, in_order, shapes, shapes_and_members};
+use crate::structure::{Item, Key, MAX_DEPTH, Node, children, json, serialized};
 
 /// What stands for a secret of the database.
 pub const PLACEHOLDER: &str = "[redacted]";
@@ -202,13 +200,6 @@ impl Walk<'_> {
             is_naming && matches!(&node.item, Item::Text(text) if is_secret_identifier(text))
         })
     }
-}
-
-/// The numbers of the nodes that a group has, but for those that are further inside.
-fn children<'a>(nodes: &'a [Node<'_>], number: usize) -> impl Iterator<Item = usize> + use<'a> {
-    let end = nodes[number].end;
-    let is_inside = move |child: &usize| *child < end;
-    std::iter::successors(Some(number + 1).filter(is_inside), move |child| Some(nodes[*child].end).filter(is_inside))
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use super::node::{Item, Key, MAX_DEPTH, Node};
 use super::reader::ByteReader;
 
 /// The values in it; none where it is not that, or nested too deep.
-pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
     let mut parser = SerializedParser { reader: ByteReader::new(bytes), depth: 0, nodes: Vec::new() };
     parser.item(None)?;
     parser.reader.is_at_end().then_some(parser.nodes)
 }
 
 /// How a text is written.
-pub(super) fn text(text: &[u8]) -> Vec<u8> {
+pub(crate) fn text(text: &[u8]) -> Vec<u8> {
     [format!("s:{}:\"", text.len()).as_bytes(), text, b"\";"].concat()
 }
 

@@ -7,7 +7,7 @@ use super::node::{Item, Key, MAX_DEPTH, Node};
 use super::reader::ByteReader;
 
 /// The values in it; none where it is not that, or nested too deep.
-pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
     let mut parser = JsonParser { reader: ByteReader::new(bytes), depth: 0, nodes: Vec::new() };
     parser.item(None)?;
     parser.reader.space();
@@ -15,7 +15,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
 }
 
 /// How a text is written.
-pub(super) fn text(text: &[u8]) -> Vec<u8> {
+pub(crate) fn text(text: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&String::from_utf8_lossy(text)).expect("a text is JSON")
 }
 

@@ -1,0 +1,183 @@
+//! What two branches made of what they once had in common, and what a merge of the two is.
+//!
+//! Three databases have a part in it: the **base**, which both branches had when they parted, the **source**, whose
+//! changes come home (*theirs* on the command line), and the **target**, which they come home to (*ours*).
+//!
+//! 1. [`schema`] reads the tables of each and decides, table by table, whose schema the merge has.
+//! 2. [`rows`] reads a table of all three in the order of its key and gives the rows that are not the same in all.
+//! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name: rules of
+//!    WordPress look at its conflicts afterwards.
+//!
+//! Everything here reads, or is pure. Nothing writes into a database.
+//!
+//! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
+//! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
+//!
+//! # What whoever goes on has to know
+//!
+//! - Rows that differ only in the case of a `NOCASE` key are two rows here, and one row for the table's constraint. So all
+//!   removals are applied before all insertions. What still violates a constraint then is a conflict `id` as well: two
+//!   names of other case that were inserted on two sides, or one text twice in another unique index.
+//! - Where the columns of a table differ, a cell of a column that a side's table does not have is none ([`Cell`]), which is
+//!   something else than NULL. So a column that one side added or dropped makes each row of that side a changed one, and
+//!   the source's schema has to be in place before its cells are written.
+//! - A table that one side dropped is met twice: as its schema's change, and as the removal of each of its rows. Only the
+//!   second shows that the other side has changed one of them.
+//! - Where [`rows::scan`] can't match the rows (another key, or no key and other columns), the table can only be taken whole
+//!   from one side, and only if the other one has not touched it. Otherwise that is a conflict, too.
+//! - Rows that both sides inserted alike count as one row. Where branches number alike (no bands), they may still be two
+//!   things: the capabilities of two users, the relationships of two terms. The rules of objects have to look at these.
+//! - To match the rows of a table by something else than its key, options by their names say, give [`rows::scan`] clones of
+//!   the [`schema::Table`]s with another [`schema::Key`]. No two rows of a side may have the same bytes there.
+//! - Not compared: `sqlite_sequence`, what the driver's tables say of the whole database, views and virtual tables
+//!   ([`schema::Schema::left_out`]). Rows that page views write are compared like all others: what is noise is a rule.
+#![cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
+)]
+
+pub(crate) mod decide;
+pub(crate) mod rows;
+pub(crate) mod schema;
+pub(crate) mod value;
+
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+
+/// A value as SQLite has it. Two are the same if their types are and their bytes.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Null,
+    Integer(i64),
+    Real(f64),
+    /// Not always UTF-8, which SQLite does not check. So `rusqlite`'s own type can't hold it.
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl Value {
+    /// The same, borrowed.
+    pub(crate) fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
+
+    fn text(text: &str) -> Self {
+        Self::Text(text.as_bytes().to_vec())
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(self.as_ref(), other.as_ref())
+    }
+}
+
+impl Eq for Value {}
+
+impl FromSql for Value {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        })
+    }
+}
+
+/// Whether two values are of one type and have the same bytes.
+fn is_same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
+    match (one, other) {
+        (ValueRef::Null, ValueRef::Null) => true,
+        (ValueRef::Integer(one), ValueRef::Integer(other)) => one == other,
+        (ValueRef::Real(one), ValueRef::Real(other)) => one.to_bits() == other.to_bits(),
+        (ValueRef::Text(one), ValueRef::Text(other)) | (ValueRef::Blob(one), ValueRef::Blob(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// A value in a row; none where the table of that side has no such column.
+pub(crate) type Cell = Option<Value>;
+
+/// The cells of a row in the order of [`rows::Layout::columns`].
+pub(crate) type Row = Vec<Cell>;
+
+/// The same of the three databases of a merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sides<T> {
+    /// What both branches had.
+    pub(crate) base: T,
+    /// What the branch that comes home has.
+    pub(crate) source: T,
+    /// What the branch that it comes home to has.
+    pub(crate) target: T,
+}
+
+impl<T> Sides<T> {
+    /// A reference to each.
+    pub(crate) fn as_ref(&self) -> Sides<&T> {
+        Sides { base: &self.base, source: &self.source, target: &self.target }
+    }
+
+    /// Something made of each.
+    pub(crate) fn map<U>(self, mut make: impl FnMut(T) -> U) -> Sides<U> {
+        Sides { base: make(self.base), source: make(self.source), target: make(self.target) }
+    }
+
+    fn array(self) -> [T; 3] {
+        [self.base, self.source, self.target]
+    }
+}
+
+impl<T: PartialEq> Sides<T> {
+    /// Who has something else than the base has.
+    pub(crate) fn change(&self) -> Change {
+        match (self.source == self.base, self.target == self.base) {
+            (true, true) => Change::None,
+            (false, true) => Change::Source,
+            (true, false) => Change::Target,
+            (false, false) if self.source == self.target => Change::Alike,
+            (false, false) => Change::Both,
+        }
+    }
+}
+
+/// Which side has changed something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Neither.
+    None,
+    /// Only the branch that comes home.
+    Source,
+    /// Only the branch that it comes home to.
+    Target,
+    /// Both, to the same.
+    Alike,
+    /// Both, each to something else.
+    Both,
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::path::Path;
+
+    use rusqlite::Connection;
+
+    /// A database in a file of the folder, with what the statements make in it, closed.
+    pub(crate) fn make(folder: &Path, name: &str, statements: &str) {
+        Connection::open(folder.join(name)).unwrap().execute_batch(statements).unwrap();
+    }
+
+    /// A connection to it in a read transaction.
+    pub(crate) fn read(folder: &Path, name: &str) -> Connection {
+        let connection = Connection::open(folder.join(name)).unwrap();
+        connection.execute_batch("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
+        connection
+    }
+}

@@ -1,0 +1,101 @@
+//! One value that two branches have: what it is once they are merged. Pure: nothing here looks at a database.
+//!
+//! [`rules`] says how a value is merged, by the place where it stands; [`merge`] does it. The *source* comes home into
+//! the *target*, and the *base* is what both had. Whether a row is there at all is decided elsewhere: here both have
+//! one.
+//!
+//! What one side alone changed is taken with all its bytes. Serialized PHP and JSON are one tree ([`tree::Value`]) of
+//! pieces that stay as they are written. Only a map in which both changed something is written anew, with its length,
+//! and so is the length of each serialized text that it stands in.
+//!
+//! Values are compared by their bytes, never as the database compares: that would miss a change of case. Hosts are not
+//! mapped here: who compares values of branches with other hosts does that before.
+//!
+//! One value are, and a conflict where both sides changed them: lists, objects of PHP, structures nested deeper than
+//! [`MAX_DEPTH`](crate::structure::MAX_DEPTH), and structures of PHP with a reference anywhere.
+
+mod cron;
+mod json;
+mod keys;
+mod php;
+pub(crate) mod rules;
+mod set;
+mod tree;
+
+use rules::How;
+
+/// What the three sides have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sides<T> {
+    /// What both had; none where both made it since.
+    pub(crate) base: Option<T>,
+    pub(crate) source: T,
+    pub(crate) target: T,
+}
+
+/// The keys that lead from a value to one inside of it; none for the value itself.
+pub(crate) type Path = Vec<Vec<u8>>;
+
+/// What comes of a value.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Merged(Vec<u8>),
+    /// The target is to be without it: WordPress makes it again.
+    Remade,
+    /// Both changed the same in different ways, in each of these places. There is at least one.
+    Conflict(Vec<Path>),
+}
+
+/// Merges the three values of one cell, as texts: the digits of a number.
+///
+/// Whether the source changed anything worth telling shows where the target is the base: then what is merged differs
+/// from it.
+pub(crate) fn merge(how: How, sides: Sides<&[u8]>) -> Outcome {
+    let Sides { base, source, target } = sides;
+    match how {
+        How::Target => Outcome::Merged(target.into()),
+        How::Later => Outcome::Merged(later(source, target).into()),
+        How::Counter => counter(sides),
+        _ if base == Some(source) || source == target => Outcome::Merged(target.into()),
+        How::Remade => Outcome::Remade,
+        // Before what only the source changed is taken: that may be nothing but times.
+        How::Cron => cron::merge(sides),
+        _ if base == Some(target) => Outcome::Merged(source.into()),
+        How::Set => set::merge(sides),
+        How::ByKey { levels } => keys::merge(sides, levels),
+    }
+}
+
+/// Merges values that have nothing in them to be merged.
+fn whole(sides: Sides<&[u8]>) -> Outcome {
+    let Sides { base, source, target } = sides;
+    if base == Some(source) || source == target {
+        Outcome::Merged(target.into())
+    } else if base == Some(target) {
+        Outcome::Merged(source.into())
+    } else {
+        Outcome::Conflict(vec![Path::new()])
+    }
+}
+
+/// The later of two times: as WordPress writes them, or seconds.
+fn later<'a>(source: &'a [u8], target: &'a [u8]) -> &'a [u8] {
+    let is_later = number(source).zip(number(target)).map_or(source > target, |(source, target)| source > target);
+    if is_later { source } else { target }
+}
+
+/// What the source counted is counted in the target as well. Both may have the same number, of different things.
+fn counter(sides: Sides<&[u8]>) -> Outcome {
+    let Sides { base, source, target } = sides;
+    let sum = || number(target)?.checked_add(number(source)?.checked_sub(number(base?)?)?);
+    sum().map_or_else(|| whole(sides), |sum| Outcome::Merged(sum.max(0).to_string().into()))
+}
+
+/// The integer that a text is, where it is written as PHP and SQLite write it.
+fn number(text: &[u8]) -> Option<i64> {
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests;
