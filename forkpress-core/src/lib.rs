@@ -20,6 +20,7 @@ pub mod lock;
 pub mod name;
 pub mod network;
 pub mod own;
+pub mod partings;
 pub mod pace;
 pub mod panic;
 pub mod process;

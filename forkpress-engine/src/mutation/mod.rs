@@ -26,6 +26,7 @@ mod journal;
 pub mod keep;
 pub mod late;
 mod moves;
+pub(crate) mod parting;
 mod publish;
 mod recover;
 pub mod refusal;

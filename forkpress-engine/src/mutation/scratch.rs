@@ -35,6 +35,11 @@ impl Scratch {
         &self.path
     }
 
+    /// Follows the folder to where it was moved.
+    pub(super) fn moved(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     /// Leaves the folder alone from now on.
     pub(super) fn keep(&mut self) {
         self.is_kept = true;

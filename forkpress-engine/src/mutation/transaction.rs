@@ -12,6 +12,7 @@ use super::files::{Files, Overlay, Purpose};
 use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Way};
 use super::publish::{self, Publication, Published};
+use super::parting::StagedParting;
 use super::report::{Recovered, Report, Source};
 use super::scratch::Scratch;
 use super::staged::Staged;
@@ -31,6 +32,8 @@ pub struct Prepared<'site> {
     pub(super) site: &'site Site,
     pub(super) entry: LogEntry,
     pub(super) work: Work,
+    /// What the branches that come will have in common with the one that they are from; none where that is nothing new.
+    pub(super) parting: Option<StagedParting>,
     pub(super) begun: Begun,
 }
 
@@ -110,9 +113,9 @@ pub(super) fn create<'site>(
         entry.with = Some(put.word);
         put.overlay
     });
-    let incoming = clone(site, &begun, &entry, put, patience, progress)?.incoming();
-    let moves = vec![Move { name: name.clone(), way: Way::Come(incoming) }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    let (cloned, parting) = clone(site, &begun, &entry, put, patience, progress)?;
+    let moves = vec![Move { name: name.clone(), way: Way::Come(cloned.incoming()) }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: Some(parting), begun })
 }
 
 /// Prepares several new branches: one as [`create`] does, and the others as clones of that one, which nobody uses. So,
@@ -133,8 +136,8 @@ pub(super) fn create_all<'site>(
         current(site, Operation::Create, name)?;
     }
     entry.also = others.iter().map(|name| Sibling { name: name.clone(), before: None }).collect();
-    let mut cloned = clone(site, &begun, &entry, None, patience, progress)?;
-    let refreshed = refresh(site, &begun, &mut cloned, entry.beside, patience)?;
+    let (mut cloned, mut parting) = clone(site, &begun, &entry, None, patience, progress)?;
+    let refreshed = refresh(site, &begun, &mut cloned, &mut parting, entry.beside, patience)?;
     let record = cloned.record();
     let cow = site.layout.cow();
     let paths: Vec<_> = others.iter().map(|name| cow.staged_tree(name)).collect();
@@ -147,7 +150,7 @@ pub(super) fn create_all<'site>(
     let trees = std::iter::once(cloned.staged.into_scratch()).chain(copies).map(NewTree::Ready);
     let incoming = |tree| Way::Come(Incoming { record: record.clone(), tree });
     let moves = names.into_iter().zip(trees).map(|(name, tree)| Move { name, way: incoming(tree) }).collect();
-    Ok((Prepared { site, entry, work: Work::Moves(moves), begun }, refreshed))
+    Ok((Prepared { site, entry, work: Work::Moves(moves), parting: Some(parting), begun }, refreshed))
 }
 
 /// Prepares another tree for a branch.
@@ -162,9 +165,9 @@ pub(super) fn reset<'site>(
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let entry = draft(site, Operation::Reset, name, Some(source))?;
     let old = identity(site, name)?;
-    let arrival = clone(site, &begun, &entry, None, patience, progress)?.incoming();
-    let moves = vec![Move { name: name.clone(), way: Way::Exchange { old, arrival } }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    let (cloned, parting) = clone(site, &begun, &entry, None, patience, progress)?;
+    let moves = vec![Move { name: name.clone(), way: Way::Exchange { old, arrival: cloned.incoming() } }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: Some(parting), begun })
 }
 
 /// Prepares to take a branch away. With `purge` nothing is kept of it.
@@ -179,7 +182,7 @@ pub(super) fn delete<'site>(
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let entry = draft(site, Operation::Delete, name, None)?;
     let moves = vec![Move { name: name.clone(), way: Way::Go { old: identity(site, name)?, purge } }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
 }
 
 /// Prepares to put files into the tree that a branch has.
@@ -212,7 +215,7 @@ pub(super) fn files<'site>(
     let files = begun
         .with_room(site, patience, || Files::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply))?;
     entry.files = true;
-    Ok(Prepared { site, entry, work: Work::Files(change, files), begun })
+    Ok(Prepared { site, entry, work: Work::Files(change, files), parting: None, begun })
 }
 
 /// Prepares a tree that is ready, and in nobody's use, to become the first `main`.
@@ -233,10 +236,10 @@ pub(super) fn adopt<'site>(
     let incoming = Incoming { record: BranchRecord::now(None, 0), tree: NewTree::Adopted };
     let begun = Begun { since, recovered: None, preparation, words: "init".to_owned() };
     let moves = vec![Move { name: main, way: Way::Come(incoming) }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
 }
 
-/// Takes the tree of the branch that an operation is from, while requests go on.
+/// Takes the tree of the branch that an operation is from, while requests go on, and what both will have had in common.
 fn clone(
     site: &Site,
     begun: &Begun,
@@ -244,7 +247,7 @@ fn clone(
     put: Option<&mut dyn Overlay>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Cloned, ChangeError> {
+) -> Result<(Cloned, StagedParting), ChangeError> {
     let (name, from) = (&entry.name, entry.from.clone().unwrap_or_else(BranchName::main));
     let source = branch::show(site, &from).map_err(|source| ChangeError::Source { name: from.clone(), source })?;
     let identity = disk::identity(&source.path)?;
@@ -258,7 +261,8 @@ fn clone(
             Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
         })
     });
-    Ok(Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } })
+    let parting = begun.with_room(site, patience, || StagedParting::prepare(site, name, &from, &staged))?;
+    Ok((Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } }, parting))
 }
 
 /// What an operation is as far as it is known at once. Refuses what can't be done to the branch as it is.
@@ -282,6 +286,7 @@ fn refresh(
     site: &Site,
     begun: &Begun,
     clone: &mut Cloned,
+    parting: &mut StagedParting,
     beside: bool,
     patience: &mut Patience<'_>,
 ) -> Result<Published, ChangeError> {
@@ -290,7 +295,7 @@ fn refresh(
     loop {
         let timeout = patience.deadline().remaining().min(GATE_HOLD);
         let refreshed = if beside {
-            clone.refresh(site, timeout)
+            clone.refresh(site, Some(parting), timeout)
         } else {
             let mut mutation = begun.preparation.mutation(patience)?;
             let from = std::slice::from_ref(&clone.source.name);
@@ -299,7 +304,7 @@ fn refresh(
                 tries.rest(patience)?;
                 continue;
             };
-            let refreshed = clone.refresh(site, timeout);
+            let refreshed = clone.refresh(site, Some(parting), timeout);
             done.held += publish.held_for();
             refreshed
         };
@@ -323,7 +328,7 @@ impl Prepared<'_> {
     /// until the end of the patience.
     pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, ChangeError> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the locks.
-        let Self { mut begun, site, mut entry, mut work } = self;
+        let Self { mut begun, site, mut entry, mut work, mut parting } = self;
         let words = begun.words.clone();
         publish::trace("prepared", &entry, begun.since);
         let mut tries = Tries::new(&words);
@@ -335,8 +340,10 @@ impl Prepared<'_> {
                 begun.recovered = Some(Recovered { finished: Some(finished) });
             }
             entry.number(site.layout.cow())?;
-            let tried = Publication { site, entry: &mut entry, work: &mut work, done: &mut done, since: begun.since }
-                .publish(&mut mutation, patience, &mut tries);
+            let (work, since) = (&mut work, begun.since);
+            let tried =
+                Publication { site, entry: &mut entry, work, parting: &mut parting, done: &mut done, since }
+                    .publish(&mut mutation, patience, &mut tries);
             drop(mutation);
             match tried {
                 Ok(true) => {

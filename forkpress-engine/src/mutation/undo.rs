@@ -61,7 +61,7 @@ fn prepare<'site>(
         return Err(BranchError::Missing { name: undone.name.clone() }.into());
     };
     let entry = backward(site, undone, &first.name, others.iter().map(|other| other.name.clone()).collect())?;
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
 }
 
 /// What is to become of a branch; none where an operation made it, with others, and it has been deleted since.

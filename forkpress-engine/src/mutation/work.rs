@@ -6,6 +6,7 @@ use super::error::{ChangeError, StepError};
 use super::files::Files;
 use super::history::Operation;
 use super::journal::{FilesChange, Move, Waiting};
+use super::parting::StagedParting;
 use super::scratch::Scratch;
 use super::staged::Staged;
 use crate::branch::{self, Branch, BranchError};
@@ -116,13 +117,20 @@ impl Cloned {
 
     /// Makes the tree what its source is now, if that still is what it was taken from, and says how many entries it took
     /// again.
-    pub(super) fn refresh(&mut self, site: &Site, timeout: Duration) -> Result<u64, ChangeError> {
+    pub(super) fn refresh(
+        &mut self,
+        site: &Site,
+        parting: Option<&mut StagedParting>,
+        timeout: Duration,
+    ) -> Result<u64, ChangeError> {
         let name = &self.source.name;
         branch::show(site, name).map_err(|source| ChangeError::Source { name: name.clone(), source })?;
         if disk::identity(&site.layout.branch(name))? != self.source.identity {
             return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
-        Ok(self.staged.refresh(timeout)?)
+        let retaken = self.staged.refresh(timeout)?;
+        parting.map_or(Ok(()), |parting| parting.complete(&mut self.staged))?;
+        Ok(retaken)
     }
 }
 
