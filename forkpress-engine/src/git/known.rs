@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::push::{Blob, EntryMode, ObjectId};
-use super::repository::Repository;
 use super::view::CONFIG_FILE;
 use crate::tree::Entry;
+use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;
 
 /// What a file looks like, as the index has it: when it changed, when its bytes did, its device, its inode and its size.
@@ -172,9 +172,9 @@ pub(crate) struct Known {
 
 impl Known {
     /// What is known of a branch: nothing, where what is known can't be read.
-    pub(crate) fn read(repository: &Repository, name: &BranchName) -> Self {
-        let index = IndexFile::read(&repository.cow().git_index(name)).ok().flatten().unwrap_or_default();
-        Self { index, config: ConfigObject::read(repository.cow().git_config(name)) }
+    pub(crate) fn read(cow: &CowLayout, name: &BranchName) -> Self {
+        let index = IndexFile::read(&cow.git_index(name)).ok().flatten().unwrap_or_default();
+        Self { index, config: ConfigObject::read(cow.git_config(name)) }
     }
 
     /// What the view of the branch has at an entry of a walk; none where Git has not read it as it is. Of `wp-config.php` that
@@ -199,9 +199,11 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::super::repository::run;
-    use super::super::testing::{add, site};
+    use super::super::testing::add;
     use super::super::view::Index;
     use super::*;
+    use crate::git::repository::Repository;
+    use crate::site::testing::site;
     use crate::tree::{self, Tree};
 
     struct Branch {
@@ -213,7 +215,7 @@ mod tests {
     impl Branch {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let repository = Repository::open(&site(&dir)).unwrap();
+            let repository = Repository::open(&site(dir.path())).unwrap();
             let branch = Self { dir, repository, name: "x".parse().unwrap() };
             fs::create_dir_all(branch.path("folder")).unwrap();
             branch
@@ -234,7 +236,7 @@ mod tests {
         /// What is known of a path as it is now.
         fn known(&self, path: &str) -> Option<Blob> {
             let tree = Tree::walk(&self.path("")).unwrap();
-            Known::read(&self.repository, &self.name).object(tree.get(Path::new(path)).unwrap())
+            Known::read(self.repository.cow(), &self.name).object(tree.get(Path::new(path)).unwrap())
         }
 
         /// What is in the index.
@@ -271,7 +273,7 @@ mod tests {
         assert_eq!(branch.known("zero"), blob(EntryMode::File, b""));
         assert_eq!(branch.known("link"), blob(EntryMode::Symlink, b"plain"));
         let tree = Tree::walk(&branch.path("")).unwrap();
-        let known = Known::read(&branch.repository, &branch.name);
+        let known = Known::read(branch.repository.cow(), &branch.name);
         let entry = tree.get(Path::new(strange)).unwrap();
         assert_eq!(known.object(entry), blob(EntryMode::File, strange.as_bytes()));
         assert_eq!(branch.known("folder"), None);

@@ -810,13 +810,14 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{add, site};
+    use super::super::testing::add;
     use super::*;
+    use crate::site::testing::site;
 
     #[test]
     fn a_branch_whose_record_is_aside_is_looked_at_until_it_is_back() {
         let dir = tempfile::tempdir().unwrap();
-        let site = site(&dir);
+        let site = site(dir.path());
         let name = BranchName::main();
         let aside = site.layout.cow().record_aside(&name);
         fs::write(&aside, "").unwrap();
@@ -842,7 +843,7 @@ mod tests {
     #[test]
     fn a_blob_that_could_not_be_written_is_whole_when_it_is_tried_again() {
         let dir = tempfile::tempdir().unwrap();
-        let site = site(&dir);
+        let site = site(dir.path());
         let repository = Repository::open(&site).unwrap();
         // More than a pipe holds, so that the rest of it waits there.
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
