@@ -26,6 +26,11 @@ impl Stat {
     /// What the index has of a file that is to be read in any case.
     pub(super) const UNKNOWN: Self = Self([0; 7]);
 
+    fn without_device(self) -> Self {
+        let Self([changed, changed_nanoseconds, modified, modified_nanoseconds, _, inode, size]) = self;
+        Self([changed, changed_nanoseconds, modified, modified_nanoseconds, 0, inode, size])
+    }
+
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "Git takes as many bits of them")]
     pub(super) fn of(entry: &Entry) -> Self {
         let (changed, modified) = (entry.changed, entry.attributes.modified);
@@ -188,6 +193,13 @@ impl Known {
             return Some(Blob { mode, id: ObjectId::parse(&config.object)? });
         }
         self.index.get(&entry.path).filter(|found| found.stat() == stat)?.blob()
+    }
+
+    /// The same for a walk of a snapshot of the branch's folder, which has another device.
+    pub(crate) fn object_elsewhere(&self, entry: &Entry) -> Option<Blob> {
+        let stat = Stat::of(entry).without_device();
+        let found = self.index.get(&entry.path).filter(|found| found.stat().without_device() == stat)?;
+        if entry.path == Path::new(CONFIG_FILE) { None } else { found.blob() }
     }
 }
 

@@ -5,8 +5,8 @@
 
 mod dump;
 pub mod http;
-#[cfg_attr(not(test), expect(dead_code, reason = "partings will read it"))]
 pub(crate) mod known;
+pub mod parting;
 pub mod push;
 pub mod receive;
 pub mod redact;
@@ -14,4 +14,4 @@ pub mod repository;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;
-mod view;
+pub(crate) mod view;

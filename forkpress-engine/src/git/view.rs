@@ -52,7 +52,7 @@ struct SeenFile {
 /// From how many new files on their contents are put into one pack, which is some ten times faster than a file for each.
 /// Below that it would only leave many small packs. What the repository has already is compressed all the same on the way to
 /// a pack, which takes five times as long as to read it.
-const MANY: usize = 100;
+pub(super) const MANY: usize = 100;
 
 impl Look {
     /// Walks the folder of a branch. `origin`: the folder of a branch that Git has, and that this one may have been cloned from.
@@ -102,7 +102,7 @@ impl Look {
 }
 
 /// Whether a path of a branch is in its view.
-pub(super) fn is_in_view(path: &Path) -> bool {
+pub(crate) fn is_in_view(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();
     let is_database = bytes.len() >= DATABASE_DIR.len()
         && bytes[..DATABASE_DIR.len()].eq_ignore_ascii_case(DATABASE_DIR.as_bytes())

@@ -36,6 +36,7 @@
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
 )]
 
+pub mod base;
 pub(crate) mod decide;
 pub(crate) mod plan;
 pub(crate) mod rows;

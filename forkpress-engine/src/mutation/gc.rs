@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::error::RecoverError;
 use super::history::History;
+use super::parting;
 use super::keep::{Surplus, empty_trash, find_surplus, log, surplus};
 use super::transaction::Begun;
 use crate::disk::{self, DiskError};
@@ -52,6 +53,7 @@ fn drop_trees(
         disk::remove(&cow.kept_bytes(entry.slot))?;
         disk::remove(&cow.log_entry(entry.id))?;
     }
+    parting::drop_needless(site)?;
     Ok(surplus)
 }
 

@@ -167,6 +167,12 @@ impl LogEntry {
         std::iter::once((&self.name, self.before.as_ref())).chain(siblings)
     }
 
+    /// The same, to be changed.
+    pub(super) fn befores_mut(&mut self) -> impl Iterator<Item = (&BranchName, Option<&mut BranchRecord>)> {
+        let siblings = self.also.iter_mut().map(|sibling| (&sibling.name, sibling.before.as_mut()));
+        std::iter::once((&self.name, self.before.as_mut())).chain(siblings)
+    }
+
     /// When it began, in UTC, as RFC 3339 has it.
     #[must_use]
     pub fn began(&self) -> String {

@@ -3,6 +3,7 @@
 //! A parting has the number of its operation and is a folder:
 //!
 //! - `tree/` has the database, where a database lies in a branch. Where the file view takes whole trees, it has all files.
+//! - `from` has the name of the branch that was taken from.
 //! - `files` says of each file which object of the repository it is, or which one in `news/` has its bytes, as Git had not seen
 //!   it yet. [`crate::git::parting`] makes a commit of that when somebody has time, or asks for it.
 //!
@@ -19,14 +20,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StepError;
-use super::history::History;
+use super::history::{History, LogEntry};
+use super::journal::{Change, Intent};
 use super::scratch::Scratch;
 use super::staged::Staged;
+use super::toml_file;
 use crate::branch;
 use crate::config::FileView;
 use crate::database;
 use crate::disk::{self, DiskError, step};
 use crate::git::known::Known;
+use crate::git::push::EntryMode;
 use crate::git::view::is_in_view;
 use crate::site::Site;
 use crate::tree::{Entry, Kind};
@@ -43,6 +47,7 @@ const SYNC_ALL_FROM: usize = 16;
 #[derive(Debug)]
 pub(super) struct StagedParting {
     folder: Scratch,
+    source: BranchName,
     view: FileView,
     /// How many files are in `news/`.
     news: usize,
@@ -60,11 +65,10 @@ impl StagedParting {
     ) -> Result<Self, StepError> {
         let cow = site.layout.cow();
         let folder = Scratch::new(cow.staged_parting(name));
-        for path in [folder.path().to_owned(), news_in(folder.path())] {
-            disk::create_folder(&path)?;
-        }
-        let mut parting = Self { folder, view: site.config.file_view, news: 0, database: None };
+        let view = site.config.file_view;
+        let mut parting = Self { folder, source: source.clone(), view, news: 0, database: None };
         if let Some(seen) = staged.seen() {
+            parting.make_folders()?;
             let known = Known::read(cow, source);
             let mut list = Vec::new();
             for entry in &seen.entries {
@@ -88,14 +92,37 @@ impl StagedParting {
         disk::create_folder(&cow.partings_dir())?;
         // A mutation that died may have had this number.
         disk::discard(&place, &cow.trash_dir())?;
-        disk::rename(self.folder.path(), &place)?;
-        self.folder.moved(place);
+        if disk::inode(self.folder.path())?.is_some() {
+            disk::rename(self.folder.path(), &place)?;
+            self.folder.moved(place);
+        } else {
+            self.folder.moved(place);
+            self.make_folders()?;
+        }
         disk::sync(&cow.partings_dir())
+    }
+
+    fn make_folders(&self) -> Result<(), DiskError> {
+        let folder = self.folder.path();
+        for path in [folder.to_owned(), news_in(folder)] {
+            disk::create_folder(&path)?;
+        }
+        let from = from_in(folder);
+        step("write", &from, || fs::write(&from, self.source.as_str()))
+    }
+
+    /// Takes it back to staging, where it waits for the next attempt: what no record names goes.
+    pub(super) fn take_back(&mut self, cow: &CowLayout, name: &BranchName) -> Result<(), DiskError> {
+        let staged = cow.staged_parting(name);
+        disk::rename(self.folder.path(), &staged)?;
+        self.folder.moved(staged);
+        Ok(())
     }
 
     /// Makes it what the staged tree is, durably: that has just been refreshed, and nothing is put into it yet.
     pub(super) fn complete(&mut self, staged: &mut Staged) -> Result<(), StepError> {
         let Some(changed) = staged.take_changes() else {
+            self.make_folders()?;
             let tree = tree_in(self.folder.path());
             disk::remove(&tree)?;
             return Ok(view::snapshot(staged.path(), &tree)?);
@@ -136,25 +163,25 @@ impl StagedParting {
         if entry.kind == Kind::Folder || !is_in_view(&entry.path) {
             return Ok(());
         }
-        if let Some((mode, object)) = known.object(entry) {
-            write_line(list, format!("{mode:o} {}", object.as_str()).as_bytes(), &entry.path);
+        if let Some(blob) = known.object(entry) {
+            write_line(list, format!("{} {}", blob.mode.as_git(), blob.id.as_str()).as_bytes(), &entry.path);
             return Ok(());
         }
         let news = news_in(self.folder.path()).join(self.news.to_string());
         let mode = match &entry.kind {
             Kind::Symlink(target) => {
                 step("write", &news, || fs::write(&news, target.as_os_str().as_bytes()))?;
-                "120000"
+                EntryMode::Symlink
             }
             _ => {
                 let path = tree.join(&entry.path);
                 let Some(file) = disk::open_file(&path)? else { return Ok(()) };
                 disk::remove(&news)?;
                 disk::clone_file(self.view, &file, &news)?;
-                if entry.attributes.mode & 0o100 == 0 { "100644" } else { "100755" }
+                if entry.attributes.mode & 0o100 == 0 { EntryMode::File } else { EntryMode::Program }
             }
         };
-        write_line(list, format!("{mode} new:{}", self.news).as_bytes(), &entry.path);
+        write_line(list, format!("{} new:{}", mode.as_git(), self.news).as_bytes(), &entry.path);
         self.news += 1;
         Ok(())
     }
@@ -214,6 +241,11 @@ pub(crate) fn tree_in(parting: &Path) -> PathBuf {
     parting.join("tree")
 }
 
+/// Where a parting has the name of the branch that was taken from.
+pub(crate) fn from_in(parting: &Path) -> PathBuf {
+    parting.join("from")
+}
+
 /// Where a parting says what its files are.
 pub(crate) fn files_in(parting: &Path) -> PathBuf {
     parting.join("files")
@@ -224,10 +256,49 @@ pub(crate) fn news_in(parting: &Path) -> PathBuf {
     parting.join("news")
 }
 
-/// Gives the branch that an operation was from the parting that its record says it made, durably.
-pub(super) fn join_source(cow: &CowLayout, source: &BranchName, id: u64) -> Result<(), StepError> {
-    let path = cow.record(source);
-    let Some(mut record) = BranchRecord::read(&path).map_err(branch::BranchError::from)? else { return Ok(()) };
+/// Notes which partings the branches have that an operation is about to change: they may have got some since it was prepared.
+pub(super) fn renew(cow: &CowLayout, entry: &mut LogEntry) -> Result<(), DiskError> {
+    for (name, before) in entry.befores_mut() {
+        if let Some(before) = before {
+            before.partings = partings_of(cow, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which partings the branches will have. `is_new`: whether the operation makes one of them and the branch that it is
+/// from.
+pub(super) fn inherit(cow: &CowLayout, intent: &mut Intent, is_new: bool) -> Result<(), DiskError> {
+    let entry = &intent.entry;
+    let own = entry.before.as_ref().map(|before| before.partings.clone()).unwrap_or_default();
+    let partings = match (&entry.from, &intent.change) {
+        (Some(from), change) if is_new => {
+            // A merge adds to what the branch has; a clone has what its source has.
+            let own = matches!(change, Change::Files(_)).then(|| own.newest_first()).into_iter().flatten();
+            partings_of(cow, from)?.newest_first().chain(own).chain([entry.id]).collect()
+        }
+        (_, Change::Files(_)) => match entry.undoes {
+            Some(undone) => {
+                let before = toml_file::read::<LogEntry>(&cow.log_entry(undone)).ok().flatten();
+                let before = before.and_then(|undone| Some(undone.before?.partings)).unwrap_or_default();
+                without(&own, undone, &before)
+            }
+            None => own,
+        },
+        (_, Change::Moves(_)) => return Ok(()),
+    };
+    intent.records_mut().into_iter().for_each(|(_, record)| record.partings = partings.clone());
+    Ok(())
+}
+
+/// Gives the branch that an operation was from the parting that the operation made, durably.
+pub(super) fn join_source(cow: &CowLayout, intent: &Intent) -> Result<(), DiskError> {
+    let (id, Some(from)) = (intent.entry.id, &intent.entry.from) else { return Ok(()) };
+    if !intent.records().iter().any(|record| record.partings.contains(id)) {
+        return Ok(());
+    }
+    let path = cow.record(from);
+    let Some(mut record) = read_record(&path)? else { return Ok(()) };
     if !record.partings.contains(id) {
         record.partings = record.partings.newest_first().chain([id]).collect();
         disk::replace(&path, record.to_toml().as_bytes())?;
@@ -235,8 +306,16 @@ pub(super) fn join_source(cow: &CowLayout, source: &BranchName, id: u64) -> Resu
     Ok(())
 }
 
+fn partings_of(cow: &CowLayout, name: &BranchName) -> Result<Partings, DiskError> {
+    Ok(read_record(&cow.record(name))?.map(|record| record.partings).unwrap_or_default())
+}
+
+fn read_record(path: &Path) -> Result<Option<BranchRecord>, DiskError> {
+    step("read", path, || BranchRecord::read(path).map_err(std::io::Error::other))
+}
+
 /// The partings that a branch has once an operation on its files is taken back: not those that it got by that.
-pub(super) fn without(now: &Partings, operation: u64, before: &Partings) -> Partings {
+fn without(now: &Partings, operation: u64, before: &Partings) -> Partings {
     now.newest_first().filter(|id| *id > operation || before.contains(*id)).collect()
 }
 

@@ -11,11 +11,10 @@ use super::files::Files;
 use super::history::{History, LogEntry};
 use super::journal::{Arrival, Change, Intent, Move, Waiting};
 use super::keep;
-use super::parting::StagedParting;
+use super::parting::{self, StagedParting};
 use super::moves::{conclude, forget, move_trees, place_records, prepare_records, put_aside, settle, take_back};
 use super::scratch::Scratch;
 use super::work::{Incoming, NewTree, Work, current};
-use crate::branch;
 use crate::disk::{self, DiskError};
 use crate::file::Replacement;
 use crate::site::Site;
@@ -58,17 +57,10 @@ impl Publication<'_> {
     ) -> Result<bool, ChangeError> {
         let Self { site, entry, work, parting, done, since } = self;
         let cow = site.layout.cow();
+        parting::renew(cow, entry)?;
         let mut intent = intend(site, entry, work)?;
-        if let (Some(parting), Some(source)) = (parting.as_mut(), &entry.from) {
-            parting.place(cow, entry.id)?;
-            let inherited = branch::show(site, source)
-                .map_err(|error| ChangeError::Source { name: source.clone(), source: error })?
-                .record
-                .partings;
-            for (_, record) in intent.records_mut() {
-                record.partings = inherited.newest_first().chain([entry.id]).collect();
-            }
-        }
+        parting::inherit(cow, &mut intent, parting.is_some())?;
+        parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
             prepare_records(cow, &mut intent, generation).map_err(StepError::from)
@@ -103,6 +95,7 @@ impl Publication<'_> {
             failed => {
                 // An intent that stays is harmless: it ends the way that it ended now.
                 let _ = forget(cow, &intent);
+                parting.as_mut().map_or(Ok(()), |parting| parting.take_back(cow, &entry.name))?;
                 failed.map(|_| false)
             }
         }

@@ -115,7 +115,7 @@ pub(super) fn create<'site>(
     });
     let (cloned, parting) = clone(site, &begun, &entry, put, patience, progress)?;
     let moves = vec![Move { name: name.clone(), way: Way::Come(cloned.incoming()) }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: Some(parting), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting, begun })
 }
 
 /// Prepares several new branches: one as [`create`] does, and the others as clones of that one, which nobody uses. So,
@@ -150,7 +150,7 @@ pub(super) fn create_all<'site>(
     let trees = std::iter::once(cloned.staged.into_scratch()).chain(copies).map(NewTree::Ready);
     let incoming = |tree| Way::Come(Incoming { record: record.clone(), tree });
     let moves = names.into_iter().zip(trees).map(|(name, tree)| Move { name, way: incoming(tree) }).collect();
-    Ok((Prepared { site, entry, work: Work::Moves(moves), parting: Some(parting), begun }, refreshed))
+    Ok((Prepared { site, entry, work: Work::Moves(moves), parting, begun }, refreshed))
 }
 
 /// Prepares another tree for a branch.
@@ -167,7 +167,7 @@ pub(super) fn reset<'site>(
     let old = identity(site, name)?;
     let (cloned, parting) = clone(site, &begun, &entry, None, patience, progress)?;
     let moves = vec![Move { name: name.clone(), way: Way::Exchange { old, arrival: cloned.incoming() } }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: Some(parting), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting, begun })
 }
 
 /// Prepares to take a branch away. With `purge` nothing is kept of it.
@@ -247,7 +247,7 @@ fn clone(
     put: Option<&mut dyn Overlay>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<(Cloned, StagedParting), ChangeError> {
+) -> Result<(Cloned, Option<StagedParting>), ChangeError> {
     let (name, from) = (&entry.name, entry.from.clone().unwrap_or_else(BranchName::main));
     let source = branch::show(site, &from).map_err(|source| ChangeError::Source { name: from.clone(), source })?;
     let identity = disk::identity(&source.path)?;
@@ -261,7 +261,14 @@ fn clone(
             Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
         })
     });
-    let parting = begun.with_room(site, patience, || StagedParting::prepare(site, name, &from, &staged))?;
+    let parting = match StagedParting::prepare(site, name, &from, &staged) {
+        // A branch without is better than none, and than one for which others are given up.
+        Err(error) if error.is_disk_full() => {
+            progress.note(&format!("no room to keep what '{name}' and '{from}' have in common: a merge will not know it"));
+            None
+        }
+        prepared => Some(prepared?),
+    };
     Ok((Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } }, parting))
 }
 
@@ -286,7 +293,7 @@ fn refresh(
     site: &Site,
     begun: &Begun,
     clone: &mut Cloned,
-    parting: &mut StagedParting,
+    parting: &mut Option<StagedParting>,
     beside: bool,
     patience: &mut Patience<'_>,
 ) -> Result<Published, ChangeError> {
@@ -295,7 +302,7 @@ fn refresh(
     loop {
         let timeout = patience.deadline().remaining().min(GATE_HOLD);
         let refreshed = if beside {
-            clone.refresh(site, Some(parting), timeout)
+            clone.refresh(site, parting.as_mut(), timeout)
         } else {
             let mut mutation = begun.preparation.mutation(patience)?;
             let from = std::slice::from_ref(&clone.source.name);
@@ -304,7 +311,7 @@ fn refresh(
                 tries.rest(patience)?;
                 continue;
             };
-            let refreshed = clone.refresh(site, Some(parting), timeout);
+            let refreshed = clone.refresh(site, parting.as_mut(), timeout);
             done.held += publish.held_for();
             refreshed
         };
