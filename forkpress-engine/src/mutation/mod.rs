@@ -26,6 +26,7 @@ mod journal;
 pub mod keep;
 pub mod late;
 mod moves;
+pub mod new_database;
 pub(crate) mod parting;
 mod publish;
 mod recover;
@@ -157,7 +158,7 @@ pub fn create_with<'a>(
 ) -> Result<Report, ChangeError> {
     let from = from.into();
     while_source_changes(patience, progress, |patience| {
-        let put = Put { overlay: &mut *overlay, word: word.to_owned() };
+        let put = Put { overlay: &mut *overlay, database: None, word: word.to_owned() };
         transaction::create(site, name, from, Some(put), patience, progress)?.publish(patience)
     })
 }
@@ -193,7 +194,7 @@ pub fn prepare_apply<'site>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, ChangeError> {
-    transaction::apply(site, name, Put { overlay, word: word.to_owned() }, patience, progress)
+    transaction::apply(site, name, Put { overlay, database: None, word: word.to_owned() }, patience, progress)
 }
 
 /// Gives the branch `name` the files and the database that the branch `from` has when this publishes.

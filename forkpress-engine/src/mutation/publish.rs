@@ -164,7 +164,7 @@ fn publish_now(
 ) -> Result<u64, ChangeError> {
     match work {
         Work::Moves(moves) => publish_moves(site, intent, moves, parting, records, publish, timeout),
-        Work::Files(change, files) => publish_files(site, intent, change.tree, files, records, publish).map(|()| 0),
+        Work::Files(change, files) => publish_files(site, intent, change.tree, files, parting, records, publish, timeout).map(|()| 0),
     }
 }
 
@@ -240,8 +240,10 @@ fn publish_files(
     intent: &mut Intent,
     tree: u64,
     files: &mut Files,
+    parting: &mut Option<StagedParting>,
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
+    timeout: Duration,
 ) -> Result<(), ChangeError> {
     let (cow, name) = (site.layout.cow(), intent.entry.name.clone());
     let branch = site.layout.branch(&name);
@@ -250,9 +252,13 @@ fn publish_files(
     if !stale.is_empty() {
         return Err(PutError::Stale { paths: stale }.into());
     }
+    if !files.follow_database(timeout)? {
+        return Err(PutError::DatabaseChanged.into());
+    }
     renew_records(site, intent, records, publish)?;
     // From here on they are the only way back.
     files.keep();
+    parting.iter_mut().for_each(StagedParting::keep);
     let mut put = || {
         put_aside(cow, &name)?;
         disk::sync(&cow.records_dir())?;
@@ -262,6 +268,7 @@ fn publish_files(
     put().map_err(|source| match take_back(site, &intent.entry, files) {
         Ok(()) => {
             files.let_go();
+            parting.iter_mut().for_each(StagedParting::let_go);
             source.into()
         }
         Err(way_back) => ChangeError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },

@@ -7,11 +7,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::error::{ChangeError, NeedsRoom, RecoverError, StepError};
+use super::error::{ChangeError, NeedsRoom, PutError, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
 use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Way};
 use super::publish::{self, Publication, Published};
+use super::new_database::DatabaseEdit;
 use super::parting::StagedParting;
 use super::report::{Recovered, Report, Source};
 use super::scratch::Scratch;
@@ -40,6 +41,8 @@ pub struct Prepared<'site> {
 /// Files to put into a tree.
 pub(super) struct Put<'a> {
     pub(super) overlay: &'a mut dyn Overlay,
+    /// What is to become of the branch's database.
+    pub(super) database: Option<Box<dyn DatabaseEdit>>,
     /// What the log calls them.
     pub(super) word: String,
 }
@@ -197,7 +200,7 @@ pub(super) fn apply<'site>(
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let mut entry = draft(site, Operation::Apply, name, None)?;
     entry.with = Some(put.word);
-    files(site, begun, entry, put.overlay, patience)
+    files(site, begun, entry, put.overlay, put.database, patience, progress)
 }
 
 /// Prepares files that are put into the tree that the entry's branch has.
@@ -206,14 +209,19 @@ pub(super) fn files<'site>(
     begun: Begun,
     mut entry: LogEntry,
     overlay: &mut dyn Overlay,
+    database: Option<Box<dyn DatabaseEdit>>,
     patience: &mut Patience<'_>,
+    progress: &dyn Progress,
 ) -> Result<Prepared<'site>, ChangeError> {
     let (branch, folder) = (site.layout.branch(&entry.name), site.layout.cow().staged_files(&entry.name));
     let missing = || BranchError::Missing { name: entry.name.clone() };
     let change = FilesChange { tree: identity(site, &entry.name)?, record: entry.before.clone().ok_or_else(missing)? };
     begun.keep_disk_free(site, patience)?;
-    let files = begun
+    let mut files = begun
         .with_room(site, patience, || Files::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply))?;
+    if let Some(edit) = database {
+        files.add_database(&branch, edit, patience.deadline(), progress)?;
+    }
     entry.files = true;
     Ok(Prepared { site, entry, work: Work::Files(change, files), parting: None, begun })
 }
@@ -368,6 +376,7 @@ impl Prepared<'_> {
                 Err(error) if error.is_foreign_writer() && !patience.deadline().has_passed() => {
                     work.wait_for_database(patience)?;
                 }
+                Err(ChangeError::Put(PutError::DatabaseChanged)) => work.renew_database(patience)?,
                 Err(error) => return Err(error),
             }
         }

@@ -93,9 +93,20 @@ impl Work {
         moves.iter().map(entries).sum()
     }
 
-    /// Waits until no foreign program writes into the databases that trees are taken from.
+    /// Makes a database that is to be put in place anew, since the branch's own has changed.
+    pub(super) fn renew_database(&mut self, patience: &Patience<'_>) -> Result<(), ChangeError> {
+        match self {
+            Self::Files(_, files) => files.renew_database(patience.deadline()),
+            Self::Moves(_) => Ok(()),
+        }
+    }
+
+    /// Waits until no foreign program writes into the databases that are taken.
     pub(super) fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), DatabaseError> {
-        let Self::Moves(moves) = self else { return Ok(()) };
+        let moves = match self {
+            Self::Moves(moves) => moves,
+            Self::Files(_, files) => return files.wait_for_database(patience.deadline()),
+        };
         for one in moves {
             if let Some(Incoming { tree: NewTree::Cloned(clone), .. }) = one.arrival() {
                 clone.staged.wait_for_database(patience.deadline())?;
