@@ -56,7 +56,13 @@ impl BranchRecord {
     /// A record of a tree that is published now.
     #[must_use]
     pub fn now(from: Option<BranchName>, generation: u64) -> Self {
-        Self { created_at: rfc3339(SystemTime::now()), from, generation, operation: None, partings: Partings::default() }
+        Self {
+            created_at: rfc3339(SystemTime::now()),
+            from,
+            generation,
+            operation: None,
+            partings: Partings::default(),
+        }
     }
 
     /// Reads the record at `path`; none where there is no such file.
@@ -123,7 +129,8 @@ mod tests {
             fs::write(&path, record.to_toml()).unwrap();
             assert_eq!(BranchRecord::read(&path).unwrap(), Some(record));
         }
-        let written = BranchRecord { operation: Some(9), partings: "3,5-9".parse().unwrap(), ..BranchRecord::now(None, 7) };
+        let written =
+            BranchRecord { operation: Some(9), partings: "3,5-9".parse().unwrap(), ..BranchRecord::now(None, 7) };
         fs::write(&path, written.to_toml()).unwrap();
         assert_eq!(BranchRecord::read(&path).unwrap(), Some(written));
         fs::write(&path, "created_at = 'x'\ngeneration = 1\n").unwrap();

@@ -113,8 +113,7 @@ pub fn check(tree: &Path) -> Result<(), DatabaseError> {
 pub(crate) fn check_file(path: &Path) -> Result<(), DatabaseError> {
     let failed = |source| sqlite_error(path, source);
     let connection = Connection::open(path).map_err(failed)?;
-    let finding: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
     if finding == "ok" { Ok(()) } else { Err(DatabaseError::Damaged { path: path.to_owned(), finding }) }
 }
 
@@ -143,6 +142,13 @@ impl DatabaseReader {
     /// What it reads with.
     pub(crate) fn connection(&self) -> &Connection {
         &self.0.connection
+    }
+
+    /// Copies what it sees to `to`, where nothing is, in WAL mode and durably.
+    pub(crate) fn copy_to(&self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
+        self.0.copy_in_transaction(to, progress)?;
+        into_wal_mode(to)?;
+        self.0.finish(to)
     }
 
     /// What failed as it read.

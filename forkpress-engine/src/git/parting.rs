@@ -59,20 +59,28 @@ pub(crate) fn files_of(repository: &Repository, id: u64) -> Result<String, Parti
     Ok(text(&tree.map_err(|source| PartingError::Git { id, source })?))
 }
 
-/// Makes the commits that lack, drops the refs of partings that are gone, and has Git read what it had not seen of the branches
-/// that were taken from, so that the next parting finds it known. Nobody waits for it: what fails is tried again.
+/// Makes the commits that lack, drops the refs of partings that are gone, and has Git read `main`, and what it had not seen of
+/// the branches that were taken from, so that the next parting finds it known. Nobody waits for it: what fails is tried again.
+///
+/// # Errors
+/// [`PartingError`] of the first that fails. That there is no Git is none.
 pub fn tidy(site: &Site) -> Result<(), PartingError> {
+    match tidy_all(site) {
+        Err(error) if is_without_git(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn tidy_all(site: &Site) -> Result<(), PartingError> {
     let cow = site.layout.cow();
     let partings = disk::list(&cow.partings_dir())?;
     let ids: Vec<u64> = partings.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
-    if ids.is_empty() && !cow.git_dir().join(REFS).exists() {
-        return Ok(());
-    }
     let of = |source| PartingError::Git { id: 0, source };
-    let repository = match Repository::open(site) {
-        Err(RepositoryError::NoGit) => return Ok(()),
-        opened => opened.map_err(of)?,
-    };
+    let repository = Repository::open(site).map_err(of)?;
+    let main = BranchName::main();
+    if !cow.git_index(&main).exists() {
+        read_ahead(site, &repository, &main);
+    }
     for id in &ids {
         if make_commit(&repository, *id)? == Made::WithNews
             && let Ok(from) = fs::read_to_string(from_in(&cow.parting(*id)))
@@ -90,6 +98,11 @@ pub fn tidy(site: &Site) -> Result<(), PartingError> {
         run(repository.command().args(["update-ref", "-d", reference])).map_err(of)?;
     }
     Ok(())
+}
+
+/// Whether Git is not there, without which nothing can be merged.
+fn is_without_git(error: &PartingError) -> bool {
+    matches!(error, PartingError::Git { source: RepositoryError::NoGit, .. })
 }
 
 /// Has Git read the files of a branch, so that a parting finds them known. Where that can't be, the next one has more to copy.

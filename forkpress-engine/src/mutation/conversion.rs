@@ -67,11 +67,9 @@ pub(super) struct IncomingFolders {
 impl IncomingFolders {
     pub(super) fn of(new: &SiteLayout) -> Self {
         match new.image() {
-            Some(_) => Self {
-                branches: new.branches_dir(),
-                kept: new.cow().kept_dir(),
-                partings: new.cow().partings_dir(),
-            },
+            Some(_) => {
+                Self { branches: new.branches_dir(), kept: new.cow().kept_dir(), partings: new.cow().partings_dir() }
+            }
             None => Self {
                 branches: new.conversion_trees("branches"),
                 kept: new.conversion_trees("kept"),

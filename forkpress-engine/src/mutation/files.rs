@@ -151,7 +151,8 @@ impl Files {
             disk::create_folder(path)?;
         }
         let mut ground = Ground::new(branch, folder.path())?;
-        let mut files = Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), database: None, folder };
+        let mut files =
+            Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), database: None, folder };
         let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (number, change) in changes.iter().enumerate() {
             let refused = |refusal| PutError::from((change.path.clone(), refusal));

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::error::RecoverError;
 use super::history::History;
-use super::parting;
 use super::keep::{Surplus, empty_trash, find_surplus, log, surplus};
+use super::parting;
 use super::transaction::Begun;
 use crate::disk::{self, DiskError};
 use crate::progress::{Progress, Silent};

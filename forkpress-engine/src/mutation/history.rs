@@ -34,6 +34,8 @@ pub enum Operation {
     Delete,
     /// It has other files at some of its paths.
     Apply,
+    /// It has what another branch changed, in its files and its database.
+    Merge,
     /// It is what it was before another operation.
     Undo,
 }
@@ -200,6 +202,10 @@ impl fmt::Display for LogEntry {
             (Operation::Reset, _) => write!(f, "reset {name}")?,
             (Operation::Delete, _) => write!(f, "delete {name}")?,
             (Operation::Apply, _) => write!(f, "apply to {name}")?,
+            (Operation::Merge, _) => {
+                let from = from.map(BranchName::as_str).unwrap_or_default();
+                return write!(f, "merge {from} into {name}");
+            }
             (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
         }
         from.map_or(Ok(()), |from| write!(f, " from {from}"))?;

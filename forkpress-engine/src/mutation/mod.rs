@@ -25,6 +25,7 @@ pub mod history;
 mod journal;
 pub mod keep;
 pub mod late;
+pub(crate) mod merge;
 mod moves;
 pub mod new_database;
 pub(crate) mod parting;

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use super::error::StepError;
 use super::history::{History, LogEntry};
 use super::journal::{Change, Intent};
+use super::merge::{self, Merged};
 use super::scratch::Scratch;
 use super::staged::Staged;
 use super::toml_file;
@@ -32,6 +33,7 @@ use crate::disk::{self, DiskError, step};
 use crate::git::known::Known;
 use crate::git::push::EntryMode;
 use crate::git::view::is_in_view;
+use crate::progress::Progress;
 use crate::site::Site;
 use crate::tree::{Entry, Kind};
 use crate::view;
@@ -80,6 +82,32 @@ impl StagedParting {
             }
             disk::sync_file_system(parting.folder.path())?;
         }
+        Ok(parting)
+    }
+
+    /// Makes one of a branch as it was when it came home, for a merge into the branch `name`.
+    pub(super) fn of_branch(
+        site: &Site,
+        name: &BranchName,
+        source: &BranchName,
+        merged: &Merged<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self, StepError> {
+        let folder = Scratch::new(site.layout.cow().staged_parting(name));
+        let parting = Self { folder, source: source.clone(), view: site.config.file_view, news: 0, database: None };
+        parting.make_folders()?;
+        let mut list = Vec::new();
+        for (mode, object, path) in merge::listed(merged.files) {
+            write_line(&mut list, format!("{mode} {object}").as_bytes(), path);
+        }
+        parting.write_list(&list)?;
+        if let Some(database) = merged.database {
+            let tree = tree_in(parting.folder.path());
+            let folder = tree.join(DATABASE_DIR);
+            step("make the folder", &folder, || fs::create_dir_all(&folder))?;
+            database.copy_to(&database_of(&tree), progress)?;
+        }
+        disk::sync_file_system(parting.folder.path())?;
         Ok(parting)
     }
 
@@ -334,10 +362,8 @@ fn needed(branches: &[Partings], there: &HashSet<u64>) -> HashSet<u64> {
 /// `mutation.lock`.
 pub(super) fn drop_needless(site: &Site) -> Result<Vec<u64>, StepError> {
     let cow = site.layout.cow();
-    let there: HashSet<u64> = disk::list(&cow.partings_dir())?
-        .iter()
-        .filter_map(|path| path.file_name()?.to_str()?.parse().ok())
-        .collect();
+    let there: HashSet<u64> =
+        disk::list(&cow.partings_dir())?.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
     if there.is_empty() {
         return Ok(Vec::new());
     }

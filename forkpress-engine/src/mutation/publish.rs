@@ -11,8 +11,8 @@ use super::files::Files;
 use super::history::{History, LogEntry};
 use super::journal::{Arrival, Change, Intent, Move, Waiting};
 use super::keep;
-use super::parting::{self, StagedParting};
 use super::moves::{conclude, forget, move_trees, place_records, prepare_records, put_aside, settle, take_back};
+use super::parting::{self, StagedParting};
 use super::scratch::Scratch;
 use super::work::{Incoming, NewTree, Work, current};
 use crate::disk::{self, DiskError};
@@ -164,7 +164,9 @@ fn publish_now(
 ) -> Result<u64, ChangeError> {
     match work {
         Work::Moves(moves) => publish_moves(site, intent, moves, parting, records, publish, timeout),
-        Work::Files(change, files) => publish_files(site, intent, change.tree, files, parting, records, publish, timeout).map(|()| 0),
+        Work::Files(change, files) => {
+            publish_files(site, intent, change.tree, files, parting, records, publish, timeout).map(|()| 0)
+        }
     }
 }
 

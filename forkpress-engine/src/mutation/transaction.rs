@@ -11,9 +11,9 @@ use super::error::{ChangeError, NeedsRoom, PutError, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
 use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Way};
-use super::publish::{self, Publication, Published};
 use super::new_database::DatabaseEdit;
 use super::parting::StagedParting;
+use super::publish::{self, Publication, Published};
 use super::report::{Recovered, Report, Source};
 use super::scratch::Scratch;
 use super::staged::Staged;
@@ -272,7 +272,8 @@ fn clone(
     let parting = match StagedParting::prepare(site, name, &from, &staged) {
         // A branch without is better than none, and than one for which others are given up.
         Err(error) if error.is_disk_full() => {
-            progress.note(&format!("no room to keep what '{name}' and '{from}' have in common: a merge will not know it"));
+            progress
+                .note(&format!("no room to keep what '{name}' and '{from}' have in common: a merge will not know it"));
             None
         }
         prepared => Some(prepared?),
@@ -356,9 +357,8 @@ impl Prepared<'_> {
             }
             entry.number(site.layout.cow())?;
             let (work, since) = (&mut work, begun.since);
-            let tried =
-                Publication { site, entry: &mut entry, work, parting: &mut parting, done: &mut done, since }
-                    .publish(&mut mutation, patience, &mut tries);
+            let tried = Publication { site, entry: &mut entry, work, parting: &mut parting, done: &mut done, since }
+                .publish(&mut mutation, patience, &mut tries);
             drop(mutation);
             match tried {
                 Ok(true) => {

@@ -30,8 +30,8 @@ use forkpress_engine::mutation::{
 use forkpress_engine::progress::Silent;
 use forkpress_engine::{storage, usage, view};
 
-use place::{Kind, Place};
 use partings::a_parting_is_what_both_branches_had_at_the_publish;
+use place::{Kind, Place};
 use world::{Edits, Other, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
 
 /// One and the same suite for every view on every file system.

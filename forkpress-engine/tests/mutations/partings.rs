@@ -76,8 +76,7 @@ pub fn a_parting_is_what_both_branches_had_at_the_publish(place: Place, _: Kind,
     assert_eq!([partings(&world, "main"), partings(&world, "x")], [id.to_string(), id.to_string()]);
     let base = base(&world, "x", "main");
     assert_eq!((base.parting, titles(&base).as_str()), (id, "hello,before"));
-    let expected =
-        texts(&[("changes", "2"), ("comes", "c"), ("index.php", "<?php"), ("stays", "s"), ("unread", "u")]);
+    let expected = texts(&[("changes", "2"), ("comes", "c"), ("index.php", "<?php"), ("stays", "s"), ("unread", "u")]);
     assert_eq!(files(&world, &base.files), expected);
     parting::tidy(&world.site).unwrap();
     assert_eq!(files(&world, &base.files), expected, "and stays so");
@@ -104,9 +103,10 @@ fn a_pair_has_the_newest_parting_that_both_share() {
     world.undo(None).unwrap();
     assert_eq!((base(&world, "z", "x").parting, base(&world, "z", "main").parting), (z, x), "as it was");
     let together = world.create_all(&["a", "b"]).unwrap().operation.id;
-    assert_eq!([("a", "b"), ("a", "main"), ("b", "main")].map(|(one, other)| base(&world, one, other).parting), [
-        together; 3
-    ]);
+    assert_eq!(
+        [("a", "b"), ("a", "main"), ("b", "main")].map(|(one, other)| base(&world, one, other).parting),
+        [together; 3]
+    );
 }
 
 #[test]
@@ -125,7 +125,9 @@ fn a_push_changes_no_partings_nor_does_its_undo() {
 #[test]
 fn a_branch_created_with_files_parts_from_its_source_without_them() {
     let world = plain_world();
-    world.create_with("x", &mut Edits::of(&[("index.php", Some("<?php"), Some("other")), ("new", None, Some("n"))])).unwrap();
+    world
+        .create_with("x", &mut Edits::of(&[("index.php", Some("<?php"), Some("other")), ("new", None, Some("n"))]))
+        .unwrap();
     assert_eq!(files(&world, &base(&world, "x", "main").files), texts(&[("index.php", "<?php")]));
 }
 
