@@ -8,7 +8,9 @@
 //! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name: rules of
 //!    WordPress look at its conflicts afterwards.
 //!
-//! Everything here reads, or is pure. Nothing writes into a database.
+//! 4. [`plan`] is what a merge is going to do, and [`apply`] does it to a copy of the target.
+//!
+//! All but [`apply`] reads, or is pure.
 //!
 //! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
 //! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
@@ -36,13 +38,17 @@
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
 )]
 
+pub(crate) mod apply;
 pub(crate) mod decide;
 pub(crate) mod plan;
 pub(crate) mod rows;
 pub(crate) mod schema;
 pub(crate) mod value;
 
-use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+use std::hash::{Hash, Hasher};
+
+use rusqlite::ToSql;
+use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
 
 /// A value as SQLite has it. Two are the same if their types are and their bytes.
 #[derive(Debug, Clone)]
@@ -79,6 +85,23 @@ impl PartialEq for Value {
 }
 
 impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Null => {}
+            Self::Integer(number) => number.hash(state),
+            Self::Real(number) => number.to_bits().hash(state),
+            Self::Text(bytes) | Self::Blob(bytes) => bytes.hash(state),
+        }
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.as_ref()))
+    }
+}
 
 impl FromSql for Value {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
