@@ -47,8 +47,7 @@ pub(crate) mod value;
 
 use std::hash::{Hash, Hasher};
 
-use rusqlite::ToSql;
-use rusqlite::types::{FromSql, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 /// A value as SQLite has it. Two are the same if their types are and their bytes.
 #[derive(Debug, Clone)]
@@ -78,6 +77,18 @@ impl Value {
     }
 }
 
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        match self {
+            Self::Null => 0.hash(hasher),
+            Self::Integer(number) => (1, number).hash(hasher),
+            Self::Real(number) => (2, number.to_bits()).hash(hasher),
+            Self::Text(text) => (3, text).hash(hasher),
+            Self::Blob(bytes) => (4, bytes).hash(hasher),
+        }
+    }
+}
+
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         is_same(self.as_ref(), other.as_ref())
@@ -85,23 +96,6 @@ impl PartialEq for Value {
 }
 
 impl Eq for Value {}
-
-impl Hash for Value {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            Self::Null => {}
-            Self::Integer(number) => number.hash(state),
-            Self::Real(number) => number.to_bits().hash(state),
-            Self::Text(bytes) | Self::Blob(bytes) => bytes.hash(state),
-        }
-    }
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(self.as_ref()))
-    }
-}
 
 impl FromSql for Value {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {

@@ -2,8 +2,9 @@
 //!
 //! 1. [`check`]: is each row as the plan says it is? Nothing is written before all are looked at.
 //! 2. [`schema`]: tables that the target gets, or loses.
-//! 3. [`rows`]: all removals, then all updates, then all insertions. So what goes makes room for what comes.
-//! 4. Indexes and triggers of the tables that came, then [`recount`].
+//! 3. [`rows`]: all removals, then all updates, then all insertions. So what goes makes room for what comes. Before the
+//!    insertions, the indexes and triggers of the tables that came.
+//! 4. [`recount`]: what WordPress counts.
 //! 5. [`references`]: does a foreign key lead nowhere that led somewhere before?
 //!
 //! Triggers are off meanwhile: the driver's would stamp rows with the time of the merge, and the plan has what the triggers
@@ -16,8 +17,8 @@
 //!
 //! - The plan does not say what a table was like before. Where SQLite's `schema_version` of the target has changed since
 //!   the plan was made, make another plan: a table of the source's might replace one that somebody has just altered.
-//! - Where the plan lists removals of a table that goes, the table must have no other rows. Where it lists none, what is in
-//!   the table goes with it.
+//! - Nor does it list the rows of a table that goes, or that comes whole in place of another. Where there is such a table
+//!   and anything at all has been written to the target since, make another plan.
 //! - Afterwards `AUTOINCREMENT` goes on above the highest id of the table, which may be in the source's band.
 //! - `quick_check`, [`fold`] and the syncing of the files are left to the caller.
 
@@ -31,13 +32,14 @@ use std::fmt::Write as _;
 
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, ToSql, TransactionBehavior};
 use thiserror::Error;
 
 pub(crate) use references::BrokenReference;
 
 use super::Value;
-use super::plan::{Plan, SchemaEdit, TableEdits};
+use super::plan::{Plan, TableEdits};
 use super::schema::quoted;
 
 /// How many rows a merge has changed.
@@ -62,7 +64,7 @@ pub(crate) enum ApplyError {
     Stale {
         /// The table.
         table: String,
-        /// The row's key; of a table without one, the whole row. Empty where the table has more rows than it should have.
+        /// The row's key; of a table without one, the whole row.
         key: Vec<Value>,
     },
     /// What the merge writes has another row's value, where no two rows may have the same.
@@ -173,9 +175,11 @@ fn in_transaction(
     let broken_before = references::broken(&transaction)?;
     check::check(&transaction, plan)?;
     let attached = schema::edit(&transaction, source, &plan.schema)?;
-    let staying: Vec<_> = plan.tables.iter().filter(|edits| !is_dropped(plan, &edits.table)).collect();
-    let applied = rows::write(&transaction, &staying)?;
+    let mut rows = rows::Rows::of(&transaction, &plan.tables)?;
+    rows.remove()?;
+    rows.update()?;
     schema::attach(&transaction, &attached)?;
+    let applied = rows.insert()?;
     recount::recount(&transaction, prefix, &plan.recounts)?;
     let rows = references::new(&broken_before, references::broken(&transaction)?);
     if !rows.is_empty() {
@@ -198,8 +202,10 @@ pub(crate) fn fold(connection: Connection) -> rusqlite::Result<()> {
     connection.close().map_err(|(_, error)| error)
 }
 
-fn is_dropped(plan: &Plan, table: &str) -> bool {
-    plan.schema.iter().any(|edit| matches!(edit, SchemaEdit::Drop { table: name } if name.eq_ignore_ascii_case(table)))
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(self.as_ref()))
+    }
 }
 
 /// A condition for the row of a key, whose columns are the first parameters.

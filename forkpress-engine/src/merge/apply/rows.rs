@@ -17,21 +17,33 @@ use super::check::{copies, key_of};
 use super::schema::nothing_in;
 use super::{Applied, ApplyError, has_key, place, row_number, sequence};
 
-/// Writes the rows of tables, whose schemas are in place.
-pub(super) fn write(target: &Connection, tables: &[&TableEdits]) -> Result<Applied, ApplyError> {
-    let mut applied = Applied::default();
-    let mut tables: Vec<_> =
-        tables.iter().map(|edits| TargetTable::open(target, edits)).collect::<Result<_, ApplyError>>()?;
-    for table in &mut tables {
-        table.remove(&mut applied)?;
+/// What is written into tables, whose schemas are in place.
+pub(super) struct Rows<'a> {
+    tables: Vec<TargetTable<'a>>,
+    applied: Applied,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn of(target: &'a Connection, tables: &'a [TableEdits]) -> Result<Self, ApplyError> {
+        let tables = tables.iter().map(|edits| TargetTable::open(target, edits)).collect::<Result<_, _>>()?;
+        Ok(Self { tables, applied: Applied::default() })
     }
-    for table in &tables {
-        table.update(&mut applied)?;
+
+    /// First of all.
+    pub(super) fn remove(&mut self) -> Result<(), ApplyError> {
+        self.tables.iter_mut().try_for_each(|table| table.remove(&mut self.applied))
     }
-    for table in &tables {
-        table.insert(&mut applied)?;
+
+    /// After all removals.
+    pub(super) fn update(&mut self) -> Result<(), ApplyError> {
+        self.tables.iter().try_for_each(|table| table.update(&mut self.applied))
     }
-    Ok(applied)
+
+    /// Last. Says how many rows were changed in all.
+    pub(super) fn insert(mut self) -> Result<Applied, ApplyError> {
+        self.tables.iter().try_for_each(|table| table.insert(&mut self.applied))?;
+        Ok(self.applied)
+    }
 }
 
 /// A table of the target, and what becomes of its rows.

@@ -15,16 +15,20 @@
 //! - `ADD COLUMN` of a column that is `NOT NULL` without a default fails where the table has rows; MySQL fills in what is
 //!   nothing for the type. So does a merge, as only the source's table needs to be empty.
 //! - `DROP TABLE` leaves the rows in `key_column_usage`, `referential_constraints` and `check_constraints`. A table of the
-//!   same name with a check can't be made anew after that. Here they go with the table.
-//! - `ALTER TABLE` and `DROP TABLE` of a table that others refer to by a foreign key with `ON DELETE CASCADE` delete these
-//!   others' rows: the driver is in a transaction, in which SQLite does not turn foreign keys off.
+//!   same name with a check or a foreign key can't be made anew after that. Here they go with the table.
+//! - `ALTER TABLE` and `DROP TABLE` of a table that others refer to act on these as `ON DELETE` says: rows go with
+//!   `CASCADE`, lose their reference with `SET NULL`, and with `RESTRICT` the statement fails. The driver turns foreign keys
+//!   off, but in a transaction, where SQLite does not do that.
+//! - `RENAME COLUMN` fails, and `RENAME TO` does nothing. `FIRST` and `AFTER` do nothing either.
 //! - A trigger for `ON UPDATE CURRENT_TIMESTAMP` is made only where the column has no `DEFAULT CURRENT_TIMESTAMP` as well.
 //!
 //! # How a table comes
 //!
-//! The target's table gets another name, the source's is made under its own, the rows are copied, the old one is dropped.
-//! Indexes are made when all rows of the merge are in place: rows may get other values in a new column, that no two may
-//! share. The rows are looked at before, in the table as it was.
+//! Either whole, after a `Drop`: without the rows of the target's. Or in place of the target's, of which the rows stay:
+//! the target's table gets another name, the source's is made under its own, the rows are copied, the old one is dropped.
+//! Indexes are made once the rows that it has are as the merge has them: a new column may get its values only then, and no
+//! two rows may share one. What is inserted meets the indexes, so an error can tell its key. Whether the rows are as the
+//! plan says is looked at before, in the table as it was.
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
@@ -115,11 +119,6 @@ fn copy_rows(target: &Connection, table: &str, old: &[String]) -> rusqlite::Resu
             filled.push(value);
         }
     }
-    if names.is_empty() {
-        // No column is left: the rows are still rows.
-        names.extend(columns.first().map(|column| quoted(&column.name)));
-        from.push("NULL".to_owned());
-    }
     let (names, from) = (names.join(","), from.join(","));
     let sql = format!("INSERT INTO {} ({names}) SELECT {from} FROM {}", quoted(table), quoted(ASIDE));
     target.execute(&sql, params_from_iter(filled))?;
@@ -180,10 +179,14 @@ fn attached_to(source: &Connection, table: &str) -> rusqlite::Result<Vec<String>
     rows.collect()
 }
 
-/// Deletes the driver's notes of a table, and those of tables that it has dropped without.
+/// Deletes the driver's notes of a table, and those of tables that are not there any more: names in these may be in the way.
 fn forget(target: &Connection, table: &str) -> rusqlite::Result<()> {
     for InformationTable { name, owner, .. } in information_tables(target)? {
-        let sql = format!("DELETE FROM {} AS t WHERE {owner} = ? COLLATE NOCASE OR {owner} IS NULL", quoted(&name));
+        let sql = format!(
+            "DELETE FROM {} AS t WHERE {owner} = ? COLLATE NOCASE OR NOT EXISTS \
+             (SELECT 1 FROM sqlite_schema AS s WHERE s.type IN ('table', 'view') AND s.name = {owner} COLLATE NOCASE)",
+            quoted(&name)
+        );
         target.execute(&sql, [table])?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 use rusqlite::types::ValueRef;
 
 use super::super::decide::{Conflict, ConflictKind, Place};
-use super::super::plan::{CellEdit, Recounts, RowEdit};
+use super::super::plan::{CellEdit, Recounts, RowEdit, SchemaEdit};
 use super::super::{Cell, Sides, schema as schemas};
 use super::*;
 
@@ -207,6 +207,19 @@ fn rows_can_exchange_what_no_two_may_have() {
     )]);
     applied(&mut target, &plan).unwrap();
     assert_eq!(rows(&target, "SELECT * FROM t"), "1,c;2,B;3,d;4,A");
+}
+
+#[test]
+fn rows_can_exchange_what_only_an_expression_or_a_condition_makes_unique() {
+    for index in ["CREATE UNIQUE INDEX x ON t (lower(name));", "CREATE UNIQUE INDEX x ON t (id) WHERE name = 'a';"] {
+        let mut target = database(&[
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');",
+            index,
+        ]);
+        let plan = names(vec![update(int(1), 1, text("a"), text("b")), update(int(2), 1, text("b"), text("a"))]);
+        applied(&mut target, &plan).unwrap();
+        assert_eq!(rows(&target, "SELECT * FROM t"), "1,b;2,a");
+    }
 }
 
 #[test]
@@ -425,7 +438,9 @@ fn a_table_goes_with_all_notes_of_it_and_of_those_that_the_driver_dropped() {
         DRIVER,
         STOCK,
         ALTERED,
-        "INSERT INTO _wp_sqlite_mysql_information_schema_check_constraints VALUES ('sqlite_database', 'of_nobody', '1'); DELETE FROM wp_order;",
+        "INSERT INTO _wp_sqlite_mysql_information_schema_check_constraints VALUES ('sqlite_database', 'of_nobody', '1');
+            INSERT INTO _wp_sqlite_mysql_information_schema_key_column_usage VALUES ('sqlite_database', 'fk', 'wp_lost', 'id', 'wp_stock');
+            DELETE FROM wp_order;",
     ]);
     let plan = Plan { schema: vec![SchemaEdit::Drop { table: "wp_stock".to_owned() }], ..Plan::default() };
     applied(&mut target, &plan).unwrap();
@@ -438,17 +453,17 @@ fn a_table_goes_with_all_notes_of_it_and_of_those_that_the_driver_dropped() {
 }
 
 #[test]
-fn a_table_does_not_go_with_rows_that_the_plan_does_not_know() {
-    let remove = |id, name| RowEdit::Remove { before: vec![int(id), text(name)] };
+fn a_table_that_comes_whole_has_only_the_rows_of_the_source() {
+    let source =
+        database(&["CREATE TABLE t (name TEXT NOT NULL PRIMARY KEY, id INTEGER); INSERT INTO t VALUES ('a', 5);"]);
+    let mut target = database(&[NAMES]);
     let plan = Plan {
-        schema: vec![SchemaEdit::Drop { table: "t".to_owned() }],
-        ..names(vec![remove(1, "a"), remove(2, "b"), remove(3, "c")])
+        schema: vec![SchemaEdit::Drop { table: "t".to_owned() }, take("t")],
+        ..plan_of(vec![edits("t", &["name", "id"], 1, vec![RowEdit::Insert(vec![text("a"), int(5)])])])
     };
-    let mut target = database(&[NAMES, "INSERT INTO t VALUES (4, 'd');"]);
-    assert!(matches!(applied(&mut target, &plan), Err(ApplyError::Stale { .. })));
-    target.execute_batch("DELETE FROM t WHERE id = 4").unwrap();
-    applied(&mut target, &plan).unwrap();
-    assert_eq!(rows(&target, "SELECT count(*) FROM sqlite_schema WHERE name = 't'"), "0");
+    apply(&mut target, &source, &plan, "wp_").unwrap();
+    assert_eq!(rows(&target, "SELECT * FROM t"), "a,5");
+    assert_eq!(rows(&target, "SELECT count(*) FROM sqlite_schema WHERE name = 'name'"), "0");
 }
 
 #[test]
