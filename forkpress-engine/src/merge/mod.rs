@@ -8,7 +8,9 @@
 //! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name: rules of
 //!    WordPress look at its conflicts afterwards.
 //!
-//! Everything here reads, or is pure. Nothing writes into a database.
+//! 4. [`plan`] is what a merge is going to do, and [`apply`] does it to a copy of the target.
+//!
+//! All but [`apply`] reads, or is pure.
 //!
 //! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
 //! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
@@ -36,6 +38,7 @@
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
 )]
 
+pub(crate) mod apply;
 pub mod base;
 pub(crate) mod decide;
 pub(crate) mod declared;
