@@ -287,6 +287,12 @@ impl CowLayout {
         self.git_snapshots_dir().join(format!("{name}.index"))
     }
 
+    /// Which object the `wp-config.php` of the branch `name` is in Git.
+    #[must_use]
+    pub fn git_config(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.config"))
+    }
+
     /// What the last snapshot of the branch `name` was made from.
     #[must_use]
     pub fn git_snapshot(&self, name: &BranchName) -> PathBuf {

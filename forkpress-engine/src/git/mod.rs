@@ -5,9 +5,12 @@
 
 mod dump;
 pub mod http;
+pub(crate) mod known;
 pub mod push;
 pub mod receive;
 pub mod redact;
 pub mod repository;
 pub mod snapshot;
+#[cfg(test)]
+mod testing;
 mod view;

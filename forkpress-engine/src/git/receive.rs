@@ -810,25 +810,8 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{add, site};
     use super::*;
-    use crate::config::{FileView, Keep, SiteConfig, Strategy};
-    use forkpress_core::layout::SiteLayout;
-
-    fn site(dir: &tempfile::TempDir) -> Site {
-        let layout = SiteLayout::at(&fs::canonicalize(dir.path()).unwrap());
-        crate::site::create_folders(&layout).unwrap();
-        let config = SiteConfig {
-            version: 1,
-            strategy: Strategy::Cow,
-            file_view: FileView::FileCopy,
-            root_host: "wp.localhost".to_owned(),
-            port: 1,
-            keep: Keep::default(),
-            spares: 0,
-            links: Vec::new(),
-        };
-        Site { layout, config }
-    }
 
     #[test]
     fn a_branch_whose_record_is_aside_is_looked_at_until_it_is_back() {
@@ -861,13 +844,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let site = site(&dir);
         let repository = Repository::open(&site).unwrap();
-        let add = |bytes: &[u8]| {
-            let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
-            ObjectId::parse(String::from_utf8_lossy(&id).trim()).unwrap()
-        };
         // More than a pipe holds, so that the rest of it waits there.
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
-        let (large, small) = (add(&bytes), add(b"small"));
+        let (large, small) = (add(&repository, &bytes), add(&repository, b"small"));
         let edit = |path: &str, id: &ObjectId| Edit {
             change: PathChange { path: path.into(), after: After::File { executable: false } },
             before: None,
