@@ -164,7 +164,6 @@ impl ConfigObject {
 }
 
 /// The objects of files that Git has read.
-#[cfg_attr(not(test), expect(dead_code, reason = "partings will read it"))]
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     index: IndexFile,

@@ -5,6 +5,7 @@
 
 mod dump;
 pub mod http;
+#[cfg_attr(not(test), expect(dead_code, reason = "partings will read it"))]
 pub(crate) mod known;
 pub mod push;
 pub mod receive;
