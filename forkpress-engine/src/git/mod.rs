@@ -7,6 +7,8 @@ mod dump;
 pub mod http;
 #[cfg_attr(not(test), expect(dead_code, reason = "partings will read it"))]
 pub(crate) mod known;
+mod objects;
+pub mod overlay;
 pub mod push;
 pub mod receive;
 pub mod redact;
