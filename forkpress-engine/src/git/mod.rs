@@ -7,6 +7,8 @@ mod dump;
 pub mod http;
 #[cfg_attr(not(test), expect(dead_code, reason = "partings will read it"))]
 pub(crate) mod known;
+#[cfg_attr(not(test), expect(dead_code, reason = "`branch merge` is built on it next"))]
+pub(crate) mod merge;
 mod objects;
 pub mod overlay;
 pub mod push;

@@ -202,6 +202,16 @@ impl EntryMode {
             _ => None,
         }
     }
+
+    /// As Git writes it.
+    pub(super) fn octal(self) -> &'static str {
+        match self {
+            Self::File => "100644",
+            Self::Program => "100755",
+            Self::Symlink => "120000",
+            Self::Submodule => "160000",
+        }
+    }
 }
 
 /// A path in which two trees differ.

@@ -104,8 +104,15 @@ impl ConflictKind {
 impl Conflict {
     /// A conflict with the id of what it is about.
     pub(crate) fn new(kind: ConflictKind, place: Place, sides: Sides<Option<Row>>) -> Self {
+        Self { id: ConflictId::new(kind.name(), &place, &sides), kind, place, sides }
+    }
+}
+
+impl ConflictId {
+    /// The id of a conflict of this kind at a place, where each side has this.
+    pub(crate) fn new(kind: &str, place: &Place, sides: &Sides<Option<Row>>) -> Self {
         let mut hash = Hash(Sha256::new());
-        hash.bytes(kind.name().as_bytes());
+        hash.bytes(kind.as_bytes());
         hash.bytes(place.table.as_bytes());
         hash.row(Some(&place.key.iter().cloned().map(Some).collect()));
         hash.bytes(place.column.as_deref().unwrap_or_default().as_bytes());
@@ -113,7 +120,7 @@ impl Conflict {
         let digest = hash.0.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
-        Self { id: ConflictId(id), kind, place, sides }
+        Self(id)
     }
 }
 
