@@ -189,20 +189,24 @@ pub fn receive(
         PushRequest::Put { name, old, new } => {
             let put = PushedCommit { site, git: Git(repository), name, new };
             put.check_commit()?;
-            match (settled(site, &put.name, || branch::show(site, &put.name)), old) {
+            let had = match (settled(site, &put.name, || branch::show(site, &put.name)), old) {
                 (Ok(_), Some(old)) => {
                     check_readable(site, repository, &put.name)?;
                     put.change_branch(&old, patience, progress)?;
+                    old.as_str().to_owned()
                 }
                 (Ok(_), None) => return Err(PushRefusal::Exists.into()),
-                (Err(BranchError::Missing { .. }), None) => put.create_branch(patience, progress)?,
+                (Err(BranchError::Missing { .. }), None) => reference(&put.create_branch(patience, progress)?),
                 (Err(BranchError::Missing { .. }), Some(_)) => return Err(PushRefusal::Deleted.into()),
                 (Err(error), _) => return Err(PushError::Change(error.into())),
-            }
+            };
             put.move_reference().map_err(|error| PushError::RefBehind(Box::new(error)))?;
             // Branch and ref have what was pushed, whatever becomes of this.
             if let Err(error) = snapshot::refresh(site, repository, std::slice::from_ref(&put.name)) {
                 progress.note(&format!("the ref of branch '{}' has what was pushed and no more: {error}", put.name));
+            }
+            if let Ok(Some(line)) = put.database_left_out(&had) {
+                progress.note(&line);
             }
         }
     }
@@ -313,7 +317,8 @@ impl PushedCommit<'_> {
         Ok(())
     }
 
-    fn create_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<(), PushError> {
+    /// Makes the branch, and says from which one.
+    fn create_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<BranchName, PushError> {
         let from = self.nearest_branch()?;
         let edits = || {
             snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&from))?;
@@ -322,7 +327,26 @@ impl PushedCommit<'_> {
         let source = self.site.layout.branch(&from);
         let mut overlay = Pushed::new(self.site, self.git.0, &source, edits);
         mutation::create_with(self.site, &self.name, &from, &mut overlay, self.new.short(), patience, progress)?;
-        Ok(())
+        Ok(from)
+    }
+
+    /// What the pusher should know where the pushed commits have another database than the commit `had` that they began from,
+    /// or another branch with a database that has changed: how that follows. None for all other commits.
+    fn database_left_out(&self, had: &str) -> Result<Option<String>, RepositoryError> {
+        let base = self.git.merge_base(had, self.new.as_str())?;
+        let merged = self.git.branch_merged(&base, self.new.as_str(), &self.name)?;
+        let is_changed = self.git.changes_database(&base, self.new.as_str())?
+            || match &merged {
+                Some(name) => {
+                    let tip = format!("refs/heads/{name}");
+                    self.git.changes_database(&self.git.merge_base(&base, &tip)?, &tip)?
+                }
+                None => false,
+            };
+        let line = |source: &str| {
+            format!("a push brings no database; to merge it, too: forkpress branch merge {source} --into {}", self.name)
+        };
+        Ok(is_changed.then(|| line(merged.as_deref().unwrap_or("BRANCH"))))
     }
 
     /// The branch from which the commit has gone on the least: `main` where several are as near.
@@ -403,6 +427,25 @@ impl Git<'_> {
 
     fn are_related(self, one: &str, other: &str) -> Result<bool, RepositoryError> {
         self.says_yes(&["merge-base", one, other])
+    }
+
+    fn merge_base(self, one: &str, other: &str) -> Result<String, RepositoryError> {
+        let id = self.run(&["merge-base", one, other])?;
+        Ok(String::from_utf8_lossy(&id).trim().to_owned())
+    }
+
+    /// The branch other than `but` that is in one commit and not in the one before, the last that was changed of several.
+    fn branch_merged(self, before: &str, commit: &str, but: &BranchName) -> Result<Option<String>, RepositoryError> {
+        let (merged, not_merged) = (format!("--merged={commit}"), format!("--no-merged={before}"));
+        let format = "--format=%(refname:lstrip=2)";
+        let arguments = ["for-each-ref", &merged, &not_merged, "--sort=-committerdate", format, "refs/heads"];
+        let names = String::from_utf8_lossy(&self.run(&arguments)?).into_owned();
+        Ok(names.lines().find(|name| *name != but.as_str()).map(str::to_owned))
+    }
+
+    fn changes_database(self, before: &str, commit: &str) -> Result<bool, RepositoryError> {
+        let database = |commit: &str| self.resolve(&format!("{commit}:database.sql"));
+        Ok(database(before)? != database(commit)?)
     }
 
     /// A commit with the tree of `tree` and both as its parents, the pushed one first, as in a merge of what was there.
@@ -547,6 +590,7 @@ mod tests {
     use std::fs;
 
     use super::super::push::{Blob, Difference, EntryMode};
+    use super::super::repository::run_with;
     use super::super::testing::{add, site};
     use super::*;
 
@@ -603,6 +647,47 @@ mod tests {
                 assert!(Contents::new(&repository).are(&ids[number], &mut &*expected).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn a_merge_in_a_checkout_is_told_how_the_database_follows_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(&dir);
+        let repository = Repository::open(&site).unwrap();
+        let git = Git(&repository);
+        let id = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        let commit = |database: Option<&str>, parents: &[&str]| {
+            let entry = database
+                .map(|text| format!("100644 blob {}\tdatabase.sql\n", add(&repository, text.as_bytes()).as_str()));
+            let tree = id(run_with(repository.command().arg("mktree"), entry.unwrap_or_default().as_bytes()).unwrap());
+            let parents = parents.iter().flat_map(|parent| ["-p", parent]);
+            id(run(repository.command().args(["commit-tree", &tree, "-m", "x"]).args(parents)).unwrap())
+        };
+        let put = |name: &str, commit: &str| git.run(&["update-ref", &format!("refs/heads/{name}"), commit]).unwrap();
+        let root = commit(Some("1"), &[]);
+        let (main, feature) = (commit(Some("2"), &[&root]), commit(Some("3"), &[&root]));
+        put("feature", &feature);
+        let said = |had: &str, new: &str| {
+            put("main", new);
+            let new = ObjectId::parse(new).unwrap();
+            let pushed = PushedCommit { site: &site, git, name: BranchName::main(), new };
+            pushed.database_left_out(had).unwrap()
+        };
+        let line = |source: &str| {
+            Some(format!("a push brings no database; to merge it, too: forkpress branch merge {source} --into main"))
+        };
+        let edited = commit(Some("2"), &[&main]);
+        assert_eq!(said(&main, &edited), None);
+        for database in [Some("3"), Some("both"), None] {
+            assert_eq!(said(&main, &commit(database, &[&edited, &feature])), line("feature"));
+        }
+        assert_eq!(said(&main, &commit(Some("2"), &[&main, &feature])), line("feature"), "its own stays");
+        put("visited", &commit(Some("2"), &[&main]));
+        let visited = git.resolve("refs/heads/visited").unwrap().unwrap();
+        assert_eq!(said(&main, &commit(Some("2"), &[&main, visited.as_str()])), None);
+        assert_eq!(said(&main, &commit(Some("by hand"), &[&main])), line("BRANCH"));
+        // A new branch that begins before what its source has by now.
+        assert_eq!(said(&main, &commit(Some("1"), &[&root])), None);
     }
 
     #[test]
