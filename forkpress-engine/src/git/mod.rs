@@ -6,6 +6,9 @@
 mod dump;
 pub mod http;
 pub(crate) mod known;
+pub(crate) mod merge;
+mod objects;
+pub mod overlay;
 pub mod parting;
 pub mod push;
 pub mod receive;
