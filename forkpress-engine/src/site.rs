@@ -191,6 +191,45 @@ fn resolve(path: &Path) -> Result<PathBuf, SiteError> {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use std::fs;
+    use std::path::Path;
+
+    use forkpress_core::layout::SiteLayout;
+    use forkpress_core::name::BranchName;
+    use forkpress_core::record::BranchRecord;
+
+    use super::{Site, create_folders};
+    use crate::config::{FileView, Keep, SiteConfig, Strategy};
+
+    /// A site in a folder, without a branch.
+    pub(crate) fn site(dir: &Path) -> Site {
+        let layout = SiteLayout::at(&fs::canonicalize(dir).unwrap());
+        create_folders(&layout).unwrap();
+        let config = SiteConfig {
+            version: 1,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: 1,
+            keep: Keep::default(),
+            spares: 0,
+            links: Vec::new(),
+        };
+        Site { layout, config }
+    }
+
+    /// An empty branch of it.
+    pub(crate) fn branch(site: &Site, name: &str, from: Option<&str>) -> BranchName {
+        let name: BranchName = name.parse().unwrap();
+        fs::create_dir(site.layout.branch(&name)).unwrap();
+        let record = BranchRecord::now(from.map(|from| from.parse().unwrap()), 1);
+        fs::write(site.layout.cow().record(&name), record.to_toml()).unwrap();
+        name
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{FileView, Keep, Strategy, VERSION};

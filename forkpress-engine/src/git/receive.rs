@@ -811,29 +811,12 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{FileView, Keep, SiteConfig, Strategy};
-    use forkpress_core::layout::SiteLayout;
-
-    fn site(dir: &tempfile::TempDir) -> Site {
-        let layout = SiteLayout::at(&fs::canonicalize(dir.path()).unwrap());
-        crate::site::create_folders(&layout).unwrap();
-        let config = SiteConfig {
-            version: 1,
-            strategy: Strategy::Cow,
-            file_view: FileView::FileCopy,
-            root_host: "wp.localhost".to_owned(),
-            port: 1,
-            keep: Keep::default(),
-            spares: 0,
-            links: Vec::new(),
-        };
-        Site { layout, config }
-    }
+    use crate::site::testing::site;
 
     #[test]
     fn a_branch_whose_record_is_aside_is_looked_at_until_it_is_back() {
         let dir = tempfile::tempdir().unwrap();
-        let site = site(&dir);
+        let site = site(dir.path());
         let name = BranchName::main();
         let aside = site.layout.cow().record_aside(&name);
         fs::write(&aside, "").unwrap();
@@ -859,7 +842,7 @@ mod tests {
     #[test]
     fn a_blob_that_could_not_be_written_is_whole_when_it_is_tried_again() {
         let dir = tempfile::tempdir().unwrap();
-        let site = site(&dir);
+        let site = site(dir.path());
         let repository = Repository::open(&site).unwrap();
         let add = |bytes: &[u8]| {
             let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
