@@ -37,6 +37,7 @@
 )]
 
 pub(crate) mod decide;
+pub mod label;
 pub(crate) mod plan;
 pub(crate) mod rows;
 pub(crate) mod schema;
