@@ -20,6 +20,7 @@ mod keys;
 mod php;
 pub(crate) mod rules;
 mod set;
+pub(crate) mod shown;
 mod tree;
 
 use rules::How;
