@@ -14,7 +14,7 @@ use super::{Row, Value};
 use crate::git::redact;
 
 /// How much of a title is shown.
-const TITLE_LENGTH: usize = 60;
+pub(crate) const TITLE_LENGTH: usize = 60;
 
 /// A kind of object that a site is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

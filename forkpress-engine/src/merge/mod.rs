@@ -36,7 +36,9 @@
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
 )]
 
+pub mod base;
 pub(crate) mod decide;
+pub mod diff;
 pub mod label;
 pub(crate) mod plan;
 pub(crate) mod rows;

@@ -70,6 +70,7 @@ pub(crate) fn spread(text: &[u8]) -> Cow<'_, str> {
         Some((_, value)) if matches!(value.shape, Shape::List(_) | Shape::Map(_)) => {
             let mut lines = String::new();
             spread_into(&mut lines, &value, 0);
+            lines.pop();
             Cow::Owned(lines)
         }
         _ => String::from_utf8_lossy(text),
@@ -150,8 +151,8 @@ mod tests {
     #[test]
     fn a_structure_is_spread_over_lines() {
         let text = "a:4:{s:1:\"a\";s:3:\"x\ny\";s:1:\"b\";a:2:{i:0;b:1;i:1;d:0.5;}s:1:\"c\";a:0:{}i:7;N;}";
-        assert_eq!(spread(text.as_bytes()), "a: x\n  y\nb:\n  0: true\n  1: 0.5\nc: []\n7: null\n");
-        assert_eq!(spread(br#"{"a":[1,{"b":"c"}]}"#), "a:\n  0: 1\n  1:\n    b: c\n");
+        assert_eq!(spread(text.as_bytes()), "a: x\n  y\nb:\n  0: true\n  1: 0.5\nc: []\n7: null");
+        assert_eq!(spread(br#"{"a":[1,{"b":"c"}]}"#), "a:\n  0: 1\n  1:\n    b: c");
         assert_eq!(spread(b"a text"), "a text");
     }
 }
