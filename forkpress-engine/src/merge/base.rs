@@ -40,8 +40,8 @@ pub enum BaseError {
 impl Advice for BaseError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NoParting { source_branch: branch, target } => Some(format!(
-                "forkpress branch reset {branch} --from {target} begins anew, or --base BRANCH compares with a branch as it is now"
+            Self::NoParting { source_branch, target } => Some(format!(
+                "forkpress branch reset {source_branch} --from {target} makes them part anew; --base {target} compares with '{target}' as it is now"
             )),
             Self::Repository(_) | Self::Snapshot(_) => None,
         }

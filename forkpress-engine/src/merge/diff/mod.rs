@@ -13,6 +13,7 @@ mod tables;
 
 use std::fmt;
 
+use forkpress_core::advice::Advice;
 use forkpress_core::name::BranchName;
 use rusqlite::Connection;
 use serde::Serialize;
@@ -62,6 +63,15 @@ pub enum DiffError {
         /// What was asked for.
         name: String,
     },
+}
+
+impl Advice for DiffError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => Some("name a file or a folder as the branch has it, or a table".to_owned()),
+            Self::Snapshot(_) | Self::Repository(_) | Self::Database(_) => None,
+        }
+    }
 }
 
 /// Why databases can't be compared. What it is stays in this program.
