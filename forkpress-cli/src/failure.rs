@@ -197,7 +197,7 @@ mod tests {
         let parted = || BaseError::NoParting { source_branch: "x".parse().unwrap(), target: "main".parse().unwrap() };
         let unknown = || DiffError::Unknown { name: "y".to_owned() };
         let hints: [(Failure, &str); KNOWN.len()] = [
-            (parted().into(), "--base main compares with 'main' as it is now"),
+            (parted().into(), "forkpress branch reset x --from main"),
             (missing().into(), "forkpress branch list"),
             (exists().into(), "forkpress branch reset x --from BRANCH, or choose another name"),
             (newer().into(), "use the forkpress that made this site, or a newer one"),

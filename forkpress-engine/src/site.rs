@@ -160,6 +160,7 @@ pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
         cow.spares_dir(),
         cow.trash_dir(),
         cow.kept_dir(),
+        cow.partings_dir(),
         cow.log_dir(),
         cow.journal_dir(),
         cow.requests_dir(),

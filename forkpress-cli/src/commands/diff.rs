@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 
 use console::Style;
-use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::git::changes::{Bytes, FileChange, FileStatus, Lines};
-use forkpress_engine::merge::base::Base;
-use forkpress_engine::merge::diff::{self, Change, Diff, Options, Patch, RowCounts};
+use forkpress_engine::merge::diff::{self, Change, Diff, Options, Patch, RowCounts, Since};
 use forkpress_engine::site::Site;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -23,23 +21,11 @@ const FOLDED: usize = 4;
 /// How far to the right the numbers of lines stand at most.
 const WIDEST_PATH: usize = 72;
 
-/// What a branch is compared with.
-enum Since {
-    /// What it had in common with this one last.
-    Parting(BranchName),
-    /// This one as it is now.
-    Branch(BranchName),
-}
-
 /// Compares, and prints what changed.
 pub fn run(site: &Site, args: &DiffArgs, as_json: bool) -> Result<(), Failure> {
     let since = since(site, args)?;
-    let base = match &since {
-        Since::Parting(target) => Base::of_pair(site, &args.name, target)?,
-        Since::Branch(name) => Base::of_branch(site, name)?,
-    };
     let options = Options { patch: args.patch, all: args.all, only: args.only.clone() };
-    let diff = diff::diff(site, &base, &args.name, &options)?;
+    let diff = diff::diff(site, &args.name, &since, &options)?;
     if as_json {
         output::json(&to_json(args, &since, &diff)?)?;
     } else if diff.is_empty() {

@@ -6,9 +6,13 @@
 pub mod changes;
 mod dump;
 pub mod http;
+pub(crate) mod known;
+pub mod parting;
 pub mod push;
 pub mod receive;
 pub mod redact;
 pub mod repository;
 pub mod snapshot;
-mod view;
+#[cfg(test)]
+mod testing;
+pub(crate) mod view;

@@ -810,6 +810,7 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::add;
     use super::*;
     use crate::site::testing::site;
 
@@ -844,13 +845,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let site = site(dir.path());
         let repository = Repository::open(&site).unwrap();
-        let add = |bytes: &[u8]| {
-            let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
-            ObjectId::parse(String::from_utf8_lossy(&id).trim()).unwrap()
-        };
         // More than a pipe holds, so that the rest of it waits there.
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
-        let (large, small) = (add(&bytes), add(b"small"));
+        let (large, small) = (add(&repository, &bytes), add(&repository, b"small"));
         let edit = |path: &str, id: &ObjectId| Edit {
             change: PathChange { path: path.into(), after: After::File { executable: false } },
             before: None,

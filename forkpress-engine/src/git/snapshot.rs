@@ -610,6 +610,7 @@ impl BranchSnapshot<'_> {
     fn forget(&self) -> io::Result<()> {
         let cow = self.repository.cow();
         remove_file(&cow.git_snapshot(self.name))?;
+        remove_file(&cow.git_config(self.name))?;
         remove_file(&cow.git_index(self.name))
     }
 

@@ -1,68 +1,72 @@
-//! What a branch is compared with: the state that it had in common with another one.
+//! What two branches had in common when they last did.
 
-use forkpress_core::advice::Advice;
-use forkpress_core::name::BranchName;
+use std::path::PathBuf;
+
 use thiserror::Error;
 
-use crate::database::DatabaseReader;
-use crate::git::repository::{Repository, RepositoryError};
-use crate::git::snapshot::{self, SnapshotError};
+use crate::branch::{self, BranchError};
+use crate::git::parting::{self, PartingError};
+use crate::git::repository::Repository;
+use crate::mutation::parting::tree_in;
 use crate::site::Site;
+use forkpress_core::advice::Advice;
+use forkpress_core::name::BranchName;
 
-/// Files and a database that belong together.
-#[derive(Debug)]
+/// What two branches had in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Base {
-    /// The Git tree of the files, as `wordpress/` of the view has them.
-    pub(crate) tree: String,
-    /// Reads the database; none where there is none.
-    pub(crate) database: Option<DatabaseReader>,
+    /// The number of the operation at which they had it.
+    pub parting: u64,
+    /// The Git tree of their files, as `wordpress/` of the view had them.
+    pub files: String,
+    /// The folder in which their database lies as in a branch, at rest. It may have none.
+    pub tree: PathBuf,
 }
 
-/// Why there is no base.
+/// Why it is not known what two branches had in common.
 #[derive(Debug, Error)]
 pub enum BaseError {
-    /// Nothing is kept of what the two had in common.
+    /// One of the branches can't be used.
+    #[error(transparent)]
+    Branch(#[from] BranchError),
+    /// Nothing is kept that both had.
     #[error("nothing is kept of what '{source_branch}' and '{target}' had in common")]
     NoParting {
-        /// The branch that changed.
+        /// The branch whose changes are asked for.
         source_branch: BranchName,
-        /// The one that it is compared with.
+        /// The other one.
         target: BranchName,
     },
-    /// The repository can't be used.
-    #[error("cannot use the repository of the site")]
-    Repository(#[from] RepositoryError),
-    /// A branch can't be read.
+    /// What is kept can't be read.
     #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
+    Parting(#[from] PartingError),
 }
 
 impl Advice for BaseError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoParting { source_branch, target } => Some(format!(
-                "forkpress branch reset {source_branch} --from {target} makes them part anew; --base {target} compares with '{target}' as it is now"
+                "name a branch that is as both were: --base BRANCH; or begin anew: \
+                 forkpress branch reset {source_branch} --from {target}"
             )),
-            Self::Repository(_) | Self::Snapshot(_) => None,
+            Self::Branch(_) | Self::Parting(_) => None,
         }
+    }
+
+    fn is_passing(&self) -> bool {
+        false
     }
 }
 
-impl Base {
-    /// What two branches had in common last.
-    ///
-    /// # Errors
-    /// [`BaseError::NoParting`]: no version keeps that yet.
-    pub fn of_pair(_site: &Site, source: &BranchName, target: &BranchName) -> Result<Self, BaseError> {
-        Err(BaseError::NoParting { source_branch: source.clone(), target: target.clone() })
-    }
-
-    /// A branch as it is now.
-    ///
-    /// # Errors
-    /// [`BaseError::Snapshot`] when there is no such branch, or it can't be read; [`BaseError::Repository`].
-    pub fn of_branch(site: &Site, name: &BranchName) -> Result<Self, BaseError> {
-        let state = snapshot::look_at(site, &Repository::open(site)?, name)?;
-        Ok(Self { tree: state.files, database: state.database })
-    }
+/// Finds the newest parting that two branches share.
+///
+/// # Errors
+/// [`BaseError::NoParting`] where they share none, as branches of a version do that kept none; [`BaseError::Branch`] and
+/// [`BaseError::Parting`].
+pub fn of(site: &Site, repository: &Repository, source: &BranchName, target: &BranchName) -> Result<Base, BaseError> {
+    let cow = site.layout.cow();
+    let (one, other) = (branch::show(site, source)?.record.partings, branch::show(site, target)?.record.partings);
+    let missing = || BaseError::NoParting { source_branch: source.clone(), target: target.clone() };
+    let id = one.common(&other).find(|id| cow.parting(*id).exists()).ok_or_else(missing)?;
+    Ok(Base { parting: id, files: parting::files_of(repository, id)?, tree: tree_in(&cow.parting(id)) })
 }

@@ -12,27 +12,32 @@ mod patch;
 mod tables;
 
 use std::fmt;
+use std::time::Duration;
 
 use forkpress_core::advice::Advice;
+use forkpress_core::deadline::Deadline;
 use forkpress_core::name::BranchName;
 use rusqlite::Connection;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::base::Base;
+use super::base::{self, BaseError};
 use super::label;
 pub use super::label::Label;
 use super::rows::{self, ScanError, SideTable};
 use super::schema::{self, Schema, Table};
-use crate::database::DatabaseReader;
+use crate::database::{DatabaseError, DatabaseReader};
 use crate::git::changes::{self, FileChange};
 use crate::git::repository::{Repository, RepositoryError};
-use crate::git::snapshot::{self, SnapshotError};
+use crate::git::snapshot::{self, BranchState, SnapshotError};
 use crate::noise;
 use crate::site::Site;
 use cells::TableCells;
 use objects::Objects;
 use tables::TableRows;
+
+/// How long another program may keep a database that is only kept.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -45,9 +50,24 @@ pub struct Options {
     pub only: Vec<String>,
 }
 
+/// What a branch is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// What it had in common with this branch last.
+    Parting(BranchName),
+    /// This branch as it is now.
+    Branch(BranchName),
+}
+
 /// Why a branch can't be compared.
 #[derive(Debug, Error)]
 pub enum DiffError {
+    /// There is nothing to compare it with.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// What is kept of the database that it is compared with can't be read.
+    #[error("cannot read the database that is compared with")]
+    Kept(#[from] DatabaseError),
     /// The branch can't be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -69,7 +89,8 @@ impl Advice for DiffError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { .. } => Some("name a file or a folder as the branch has it, or a table".to_owned()),
-            Self::Snapshot(_) | Self::Repository(_) | Self::Database(_) => None,
+            Self::Base(error) => error.hint(),
+            Self::Kept(_) | Self::Snapshot(_) | Self::Repository(_) | Self::Database(_) => None,
         }
     }
 }
@@ -335,21 +356,29 @@ impl fmt::Display for RowCounts {
     }
 }
 
-/// Says what a branch changed since it had what the base has. Takes no lock that anybody waits for but who publishes: the files
-/// and the database are those of one moment.
+/// Says what a branch changed. Takes no lock that anybody waits for but who publishes: its files and its database are those of
+/// one moment.
 ///
 /// # Errors
-/// [`DiffError`] when the branch is missing, busy or can't be read, and when something is asked for that is not there.
-pub fn diff(site: &Site, base: &Base, branch: &BranchName, options: &Options) -> Result<Diff, DiffError> {
+/// [`DiffError`] when a branch is missing, busy or can't be read, when it is not known what two had in common, and when
+/// something is asked for that is not there.
+pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) -> Result<Diff, DiffError> {
     let repository = Repository::open(site)?;
+    let base = match since {
+        Since::Parting(target) => {
+            let base = base::of(site, &repository, branch, target)?;
+            let database = DatabaseReader::begin(&base.tree, Deadline::after(TIMEOUT))?;
+            BranchState { files: base.files, database }
+        }
+        Since::Branch(name) => snapshot::look_at(site, &repository, name)?,
+    };
     let state = snapshot::look_at(site, &repository, branch)?;
     let databases = Databases::of(base.database.as_ref(), state.database.as_ref())?;
     let schemas = databases.schemas()?;
     let mut paths = Vec::new();
     for name in options.only.iter().filter(|name| !schemas.have_table(name)) {
-        let is_there = [&base.tree, &state.files].map(|tree| changes::has_path(&repository, tree, name));
-        let [before, after] = is_there;
-        if !before? && !after? {
+        let is_in = |tree: &str| changes::has_path(&repository, tree, name);
+        if !is_in(&base.files)? && !is_in(&state.files)? {
             return Err(DiffError::Unknown { name: name.clone() });
         }
         paths.push(name.clone());
@@ -357,7 +386,7 @@ pub fn diff(site: &Site, base: &Base, branch: &BranchName, options: &Options) ->
     let files = if paths.is_empty() && !options.only.is_empty() {
         Vec::new()
     } else {
-        changes::changes(&repository, &base.tree, &state.files, &paths, options.patch)?
+        changes::changes(&repository, &base.files, &state.files, &paths, options.patch)?
     };
     let content = content(&databases, &schemas, options)?;
     Ok(Diff { files, content })
