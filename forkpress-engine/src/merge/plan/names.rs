@@ -234,7 +234,9 @@ impl Merge<'_> {
     /// Other names that a table's indexes allow once: options that differ in their case, what plugins have.
     fn settle_unique(&mut self, number: usize, asking: &mut Asking<'_>) -> Result<(), PlanError> {
         let table = &self.tables.list[number];
-        let Some(becomes) = table.becomes.filter(|_| table.layout.key_columns > 0) else { return Ok(()) };
+        let Some(becomes) = table.becomes.filter(|_| table.layout.key_columns > 0 && !table.is_replaced) else {
+            return Ok(());
+        };
         if !table.rows.iter().any(|row| matches!(row.after, After::Row(_))) {
             return Ok(());
         }

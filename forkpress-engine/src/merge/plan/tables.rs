@@ -37,6 +37,8 @@ pub(super) struct MergedTable<'a> {
     pub(super) copies: Vec<(Row, Sides<u64>)>,
     /// Columns that the database sets at each update.
     pub(super) stamped: Vec<usize>,
+    /// Whether the target's own table makes place for the source's, with all its rows.
+    pub(super) is_replaced: bool,
 }
 
 /// The numbers of the databases.
@@ -207,7 +209,7 @@ impl<'a> Merge<'a> {
                     }
                     edits.push(take);
                     let found = self.scan(name, NEW)?;
-                    self.add(found, tables.source);
+                    self.add(found.map(|found| MergedTable { is_replaced: true, ..found }), tables.source);
                 }
             }
             Err(error) => return Err(error),
@@ -429,6 +431,7 @@ impl<'a> MergedTable<'a> {
             rows: Vec::new(),
             copies: Vec::new(),
             stamped: stamped.into_iter().collect(),
+            is_replaced: false,
             layout,
         }
     }
