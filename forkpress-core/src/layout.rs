@@ -148,6 +148,12 @@ impl CowLayout {
         self.dir.join("requests")
     }
 
+    /// What was found in the databases when ids were last looked for, so that it need not be read again.
+    #[must_use]
+    pub fn ids(&self) -> PathBuf {
+        self.dir.join("ids.json")
+    }
+
     /// What the server has warmed: the branches whose code is compiled.
     #[must_use]
     pub fn warm_state(&self) -> PathBuf {
@@ -243,6 +249,12 @@ impl CowLayout {
     #[must_use]
     pub fn kept_tree_of(&self, slot: u64, name: &BranchName) -> PathBuf {
         self.kept_tree(slot).join(name.as_str())
+    }
+
+    /// What two branches once had in common, each by the number of the operation at which they did.
+    #[must_use]
+    pub fn partings_dir(&self) -> PathBuf {
+        self.trees.join("partings")
     }
 
     /// A note for each branch whose clone is yet to be compared with its source.

@@ -17,11 +17,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -30,6 +32,7 @@ use thiserror::Error;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
 use crate::progress::Progress;
+use crate::tree;
 use forkpress_core::advice::{self, Advice};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{database_of, wal_of};
@@ -43,6 +46,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait between two attempts to become the writer. SQLite's own pauses grow to 100 milliseconds: beside a
 /// program that writes one transaction after the other, its turn may never come.
 const PAUSE: Duration = Duration::from_micros(200);
+
+/// How long a mere look at a database waits where another program keeps it locked.
+const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Why a database can't be snapshot.
 #[derive(Debug, Error)]
@@ -131,6 +137,76 @@ impl DatabaseReader {
     pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
         self.0.error(source)
     }
+}
+
+/// What the database of a tree was when it was looked at; none where it may yet change without a trace. A tree without one
+/// has "".
+pub(crate) fn stamp(tree: &Path) -> Result<Option<String>, DiskError> {
+    let looked = tree::now();
+    let database = database_of(tree);
+    let mut stamp = String::new();
+    for path in [wal_of(&database), database.clone()] {
+        let Some(found) = disk::step("look at", &path, || metadata_of(&path))? else { continue };
+        // Whoever reads a database makes an empty log.
+        if path != database && found.len() == 0 {
+            continue;
+        }
+        if tree::is_racy((found.ctime(), found.ctime_nsec()), looked) {
+            return Ok(None);
+        }
+        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+        stamp += &format!("{} {} {} {times:?};", found.dev(), found.ino(), found.len());
+    }
+    Ok(Some(stamp))
+}
+
+/// Reads from the database of a tree, which may be in use, in one moment; none where the tree has no database. `stamp` is what
+/// [`stamp`] said before.
+///
+/// Leaves no trace where all is in the database file: that is read without locks, and the answer is good if the file is
+/// afterwards what it was before. Otherwise SQLite makes a `-shm`, and takes locks that stop no writer.
+pub(crate) fn read<T>(
+    tree: &Path,
+    stamp_before: Option<&str>,
+    action: impl Fn(&Connection) -> rusqlite::Result<T>,
+) -> Result<Option<T>, DatabaseError> {
+    let Some(path) = find(tree)? else { return Ok(None) };
+    let log = wal_of(&path);
+    let log_bytes = disk::step("look at", &log, || metadata_of(&log))?.map_or(0, |metadata| metadata.len());
+    if stamp_before.is_some()
+        && log_bytes == 0
+        && let Ok(read) = connect_at_rest(&path).and_then(|connection| action(&connection))
+        && stamp(tree)?.as_deref() == stamp_before
+    {
+        return Ok(Some(read));
+    }
+    let connection = connect(&path)?;
+    let read = || {
+        connection.busy_timeout(READ_TIMEOUT)?;
+        connection.execute_batch("PRAGMA query_only = 1; BEGIN")?;
+        action(&connection)
+    };
+    read().map(Some).map_err(|error| sqlite_error(&path, error))
+}
+
+/// Writes into the database of a tree, which may be in use, in one transaction; none where the tree has no database. Waits for
+/// another writer until the deadline. A power cut may take back what was written.
+pub(crate) fn write<T>(
+    tree: &Path,
+    deadline: Deadline,
+    action: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<Option<T>, DatabaseError> {
+    let Some(path) = find(tree)? else { return Ok(None) };
+    let connection = connect(&path)?;
+    let write = || {
+        // To fold the log in is for those who have the time.
+        connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0")?;
+        become_writer(&connection, deadline)?;
+        let written = action(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        Ok(written)
+    };
+    write().map(Some).map_err(|error| sqlite_error(&path, error))
 }
 
 /// Gives each of the trees the database of the tree `source`, which is in nobody's use. Does not make them durable.
@@ -261,21 +337,9 @@ impl Snapshot {
 
 impl SourceDatabase {
     fn open(tree: &Path) -> Result<Option<Self>, DatabaseError> {
-        let path = database_of(tree);
-        let inside = path.ancestors().take_while(|ancestor| *ancestor != tree);
-        for place in inside.collect::<Vec<_>>().into_iter().rev() {
-            match disk::step("look at", place, || metadata_of(place))? {
-                None => return Ok(None),
-                Some(metadata) if metadata.is_dir() != (place == path) && !metadata.is_symlink() => {}
-                Some(_) => return Err(DatabaseError::NotInTree { path: place.to_owned() }),
-            }
-        }
+        let Some(path) = find(tree)? else { return Ok(None) };
         let Some(file) = disk::open_file(&path)? else { return Ok(None) };
-        let failed = |source| sqlite_error(&path, source);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
-        // To be the last to close the database must not change it.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+        let connection = connect(&path)?;
         Ok(Some(Self { connection, file, path, copied: None }))
     }
 
@@ -298,18 +362,9 @@ impl SourceDatabase {
 
     /// Begins a transaction that keeps every other writer out.
     fn become_writer(&self, deadline: Deadline) -> Result<(), DatabaseError> {
-        self.wait_until(Deadline::NOW);
-        loop {
-            match self.run("BEGIN IMMEDIATE") {
-                Err(DatabaseError::Busy { .. }) if !deadline.has_passed() => {
-                    thread::sleep(PAUSE.min(deadline.remaining()));
-                }
-                begun => {
-                    self.wait_until(deadline);
-                    return begun;
-                }
-            }
-        }
+        become_writer(&self.connection, deadline).map_err(|error| self.error(error))?;
+        self.wait_until(deadline);
+        Ok(())
     }
 
     /// Does something while nobody can write into the database.
@@ -434,6 +489,48 @@ impl SourceDatabase {
     }
 }
 
+/// The database of a tree; none where it has none.
+fn find(tree: &Path) -> Result<Option<PathBuf>, DatabaseError> {
+    let path = database_of(tree);
+    let inside = path.ancestors().take_while(|ancestor| *ancestor != tree);
+    for place in inside.collect::<Vec<_>>().into_iter().rev() {
+        match disk::step("look at", place, || metadata_of(place))? {
+            None => return Ok(None),
+            Some(metadata) if metadata.is_dir() != (place == path) && !metadata.is_symlink() => {}
+            Some(_) => return Err(DatabaseError::NotInTree { path: place.to_owned() }),
+        }
+    }
+    Ok(Some(path))
+}
+
+/// Opens a database that may be in use.
+fn connect(path: &Path) -> Result<Connection, DatabaseError> {
+    let failed = |source| sqlite_error(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    // To be the last to close the database must not change it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens a database for reading in which nobody writes.
+fn connect_at_rest(path: &Path) -> rusqlite::Result<Connection> {
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+}
+
+/// Begins a transaction that keeps every other writer out.
+fn become_writer(connection: &Connection, deadline: Deadline) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    loop {
+        match connection.execute_batch("BEGIN IMMEDIATE") {
+            Err(error) if is_busy(&error) && !deadline.has_passed() => thread::sleep(PAUSE.min(deadline.remaining())),
+            begun => return begun,
+        }
+    }
+}
+
 fn metadata_of(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -454,10 +551,14 @@ fn into_wal_mode(path: &Path) -> Result<(), DatabaseError> {
 fn sqlite_error(path: &Path, source: rusqlite::Error) -> DatabaseError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy { path },
+        _ if is_busy(&source) => DatabaseError::Busy { path },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             DatabaseError::Damaged { path, finding: source.to_string() }
         }
         _ => DatabaseError::Sqlite { path, source },
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

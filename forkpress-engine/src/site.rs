@@ -211,6 +211,7 @@ mod tests {
             port: 18080,
             spares: 1,
             links: Vec::new(),
+            id_bands: true,
             keep: Keep::default(),
         };
         config.write(&layout.config()).unwrap();

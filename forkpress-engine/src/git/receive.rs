@@ -826,6 +826,7 @@ mod tests {
             keep: Keep::default(),
             spares: 0,
             links: Vec::new(),
+            id_bands: true,
         };
         Site { layout, config }
     }

@@ -64,6 +64,7 @@ impl World {
             port: 21000,
             spares: 1,
             links: Vec::new(),
+            id_bands: true,
             keep: Keep { free_bytes: 0, ..Keep::default() },
         };
         config.write(&layout.config()).unwrap();
