@@ -90,3 +90,96 @@ fn heal_branch(
     };
     Ok(database::write(&site.layout.branch(name), deadline, give)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use rusqlite::Connection;
+
+    use super::super::look::tests::{make_branch, site};
+    use super::*;
+    use forkpress_core::layout::database_of;
+
+    fn open(site: &Site, branch: &str) -> Connection {
+        Connection::open(database_of(&site.layout.branch(&branch.parse().unwrap()))).unwrap()
+    }
+
+    /// The id that the next post gets.
+    fn insert(site: &Site, branch: &str) -> i64 {
+        let connection = open(site, branch);
+        connection.execute_batch("INSERT INTO posts (title) VALUES ('new')").unwrap();
+        connection.last_insert_rowid()
+    }
+
+    fn heal_now(site: &Site) -> Vec<String> {
+        heal(site, Deadline::after(Duration::from_secs(20))).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn branches_that_number_alike_number_apart_once_they_are_healed() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        for name in ["main", "x", "y"] {
+            make_branch(&site, name, 57);
+        }
+        assert_eq!(heal_now(&site), ["x", "y"]);
+        assert_eq!(["main", "x", "y"].map(|name| insert(&site, name)), [58, 100_001, 200_001]);
+        assert_eq!(heal_now(&site), [""; 0]);
+        // As the driver does it for ALTER TABLE, and TRUNCATE.
+        open(&site, "x").execute_batch("DELETE FROM sqlite_sequence; UPDATE posts SET id = 12 WHERE id > 57").unwrap();
+        open(&site, "x").execute_batch("CREATE TABLE plugin (id INTEGER PRIMARY KEY AUTOINCREMENT)").unwrap();
+        assert_eq!(heal_now(&site), ["x"]);
+        assert_eq!(insert(&site, "x"), 300_001);
+        let counter = "SELECT seq FROM sqlite_sequence WHERE name = 'plugin'";
+        assert_eq!(open(&site, "x").query_row(counter, [], |row| row.get::<_, i64>(0)).unwrap(), 100_000);
+    }
+
+    #[test]
+    fn a_branch_whose_database_is_busy_is_left_for_the_next_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        for (name, highest) in [("main", 60), ("x", 57), ("y", 57)] {
+            make_branch(&site, name, highest);
+        }
+        let writer = open(&site, "x");
+        writer.execute_batch("BEGIN IMMEDIATE; INSERT INTO posts (title) VALUES ('of a long transaction')").unwrap();
+        assert_eq!(heal(&site, Deadline::after(Duration::from_millis(50))), ["y".parse().unwrap()]);
+        writer.execute_batch("COMMIT").unwrap();
+        assert_eq!(heal_now(&site), ["x"]);
+        assert_eq!((insert(&site, "x"), insert(&site, "y")), (200_001, 100_001));
+    }
+
+    #[test]
+    fn nothing_is_written_while_a_mutation_publishes() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        make_branch(&site, "x", 57);
+        let (tell, hear) = (mpsc::channel(), mpsc::channel::<()>());
+        thread::scope(|scope| {
+            let cow = site.layout.cow();
+            scope.spawn(move || {
+                let mutation = Mutation::lock(cow, "x", &mut Patience::silent(Deadline::NEVER)).unwrap();
+                tell.0.send(()).unwrap();
+                hear.1.recv().unwrap();
+                drop(mutation);
+            });
+            tell.1.recv().unwrap();
+            assert_eq!(heal(&site, Deadline::NOW), []);
+            hear.0.send(()).unwrap();
+        });
+        assert_eq!(heal_now(&site), ["x"]);
+    }
+
+    #[test]
+    fn a_site_whose_settings_turn_bands_off_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut site = site(dir.path());
+        make_branch(&site, "x", 57);
+        site.config.id_bands = false;
+        assert_eq!(heal_now(&site), [""; 0]);
+        assert_eq!(insert(&site, "x"), 58);
+    }
+}

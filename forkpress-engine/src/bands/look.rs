@@ -107,3 +107,179 @@ impl Surveys {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::config::{FileView, Keep, SiteConfig, Strategy};
+    use crate::site::create_folders;
+    use forkpress_core::layout::{SiteLayout, wal_of};
+
+    /// A site without branches, in a folder whose name needs care in a URI.
+    pub(in crate::bands) fn site(dir: &Path) -> Site {
+        let root = dir.join("a %41?#b");
+        fs::create_dir(&root).unwrap();
+        let layout = SiteLayout::at(&root);
+        create_folders(&layout).unwrap();
+        let config = SiteConfig {
+            version: crate::config::VERSION,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: 18080,
+            spares: 1,
+            links: Vec::new(),
+            id_bands: true,
+            keep: Keep::default(),
+        };
+        Site { layout, config }
+    }
+
+    /// Makes a tree with a database in WAL mode that has posts up to `highest`, all of it in the database file.
+    fn make(tree: &Path, highest: i64) {
+        fs::create_dir_all(database_of(tree).parent().unwrap()).unwrap();
+        let connection = Connection::open(database_of(tree)).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        connection.execute_batch("CREATE TABLE posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title)").unwrap();
+        connection.execute("INSERT INTO posts VALUES (?, 'x')", [highest]).unwrap();
+    }
+
+    pub(in crate::bands) fn make_branch(site: &Site, name: &str, highest: i64) {
+        let name: BranchName = name.parse().unwrap();
+        fs::write(site.layout.cow().record(&name), "").unwrap();
+        make(&site.layout.branch(&name), highest);
+    }
+
+    /// Waits until no file in the tree may change without a trace.
+    fn settle(tree: &Path) {
+        while database::stamp(tree).unwrap().is_none() {
+            std::thread::yield_now();
+        }
+    }
+
+    fn posts(survey: &Survey) -> i64 {
+        survey.0["posts"]
+    }
+
+    fn found(site: &Site) -> (Vec<(String, i64)>, Vec<i64>) {
+        let Surroundings { live, resting } = Surroundings::look(site);
+        let mut resting: Vec<_> = resting.iter().map(posts).collect();
+        resting.sort_unstable();
+        (live.iter().map(|(name, survey)| (name.to_string(), posts(survey))).collect(), resting)
+    }
+
+    fn files_in(tree: &Path) -> Vec<String> {
+        let folder = database_of(tree);
+        let mut names: Vec<_> = list(folder.parent().unwrap())
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn branches_kept_trees_and_partings_are_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let cow = site.layout.cow();
+        make_branch(&site, "x", 100_003);
+        make_branch(&site, "main", 57);
+        make(&cow.kept_tree(4), 200_001);
+        make(&cow.kept_tree_of(5, &"a".parse().unwrap()), 300_001);
+        make(&cow.kept_tree_of(5, &"b".parse().unwrap()), 300_002);
+        make(&cow.partings_dir().join("6/tree"), 56);
+        // What a push took away.
+        fs::create_dir_all(cow.kept_tree(7).join("wp-content")).unwrap();
+        let expected = [("main".to_owned(), 57), ("x".to_owned(), 100_003)].into();
+        assert_eq!(found(&site), (expected, vec![56, 200_001, 300_001, 300_002]));
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        make_branch(&site, "main", 57);
+        for name in ["damaged", "linked", "without"] {
+            make_branch(&site, name, 1);
+            let path = database_of(&site.layout.branch(&name.parse().unwrap()));
+            fs::remove_file(&path).unwrap();
+            match name {
+                "damaged" => fs::write(&path, [7; 5000]).unwrap(),
+                "linked" => {
+                    let main = database_of(&site.layout.branch(&BranchName::main()));
+                    std::os::unix::fs::symlink(main, &path).unwrap();
+                }
+                _ => {}
+            }
+        }
+        fs::write(site.layout.cow().ids(), "{ half a").unwrap();
+        assert_eq!(found(&site).0, [("main".to_owned(), 57)]);
+    }
+
+    #[test]
+    fn a_database_at_rest_is_read_without_a_trace_and_one_with_a_log_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        make(&tree, 3);
+        settle(&tree);
+        let read = || {
+            let stamp = database::stamp(&tree).unwrap();
+            posts(&database::read(&tree, stamp.as_deref(), Survey::of).unwrap().unwrap())
+        };
+        assert_eq!(read(), 3);
+        assert_eq!(files_in(&tree), [".ht.sqlite"]);
+        let writer = Connection::open(database_of(&tree)).unwrap();
+        writer.execute_batch("INSERT INTO posts (title) VALUES ('in the log')").unwrap();
+        settle(&tree);
+        assert_eq!(read(), 4);
+        assert!(fs::metadata(wal_of(&database_of(&tree))).unwrap().len() > 0, "the log is as it was");
+    }
+
+    #[test]
+    fn what_is_written_while_a_database_is_read_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        make(&tree, 3);
+        settle(&tree);
+        let stamp = database::stamp(&tree).unwrap();
+        let tries = std::cell::Cell::new(0);
+        let survey = |connection: &Connection| {
+            let survey = Survey::of(connection)?;
+            tries.set(tries.get() + 1);
+            if tries.get() == 1 {
+                // Closed, it leaves all in the database file.
+                let writer = Connection::open(database_of(&tree))?;
+                writer.execute_batch("INSERT INTO posts (title) VALUES ('meanwhile')")?;
+            }
+            Ok(survey)
+        };
+        let survey = database::read(&tree, stamp.as_deref(), survey).unwrap().unwrap();
+        assert_eq!((posts(&survey), tries.get()), (4, 2));
+    }
+
+    #[test]
+    fn what_is_remembered_is_used_until_a_database_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let names = ["main", "a", "b", "c"];
+        for (number, name) in (1..).zip(names) {
+            make_branch(&site, name, number);
+        }
+        let tree = |name: &str| site.layout.branch(&name.parse().unwrap());
+        names.iter().for_each(|name| settle(&tree(name)));
+        let before = found(&site);
+        let path = site.layout.cow().ids();
+        let remembered = fs::read_to_string(&path).unwrap();
+        assert!(remembered.contains("{\"posts\":4}"), "{remembered}");
+        // What is in the file is believed.
+        fs::write(&path, remembered.replace("{\"posts\":4}", "{\"posts\":44}")).unwrap();
+        assert_eq!(found(&site).0[3], ("c".to_owned(), 44));
+        Connection::open(database_of(&tree("c"))).unwrap().execute_batch("INSERT INTO posts VALUES (5, 'x')").unwrap();
+        assert_eq!(found(&site).0[3], ("c".to_owned(), 5), "at once, and with a time stamp that may come again");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(found(&site).0[..3], before.0[..3]);
+    }
+}
