@@ -285,7 +285,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("site.toml");
         SiteConfig { id_bands: true, ..config() }.write(&path).unwrap();
-        assert!(!std::fs::read_to_string(&path).unwrap().contains("id_bands"), "an older version reads the file as well");
+        assert!(
+            !std::fs::read_to_string(&path).unwrap().contains("id_bands"),
+            "an older version reads the file as well"
+        );
         assert!(SiteConfig::read(&path).unwrap().id_bands);
     }
 

@@ -8,7 +8,9 @@ use super::{Starts, Surroundings, Survey, decide};
 use crate::database::{self, DatabaseError};
 use crate::site::Site;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::{BranchFiles, LockError, Mutation, OperationsFiles, Patience, SharedBranch, SharedOperations};
+use forkpress_core::lock::{
+    BranchFiles, LockError, Mutation, OperationsFiles, Patience, SharedBranch, SharedOperations,
+};
 use forkpress_core::name::BranchName;
 
 /// Why a branch goes without for now.
@@ -22,11 +24,7 @@ enum HealError {
 
 /// Gives every branch the bands that it lacks, and says which did. What is not to be had until the deadline, locks and the turn
 /// to write, is left for the next time. Where no branch lacks any, this looks at two files a database, and takes no lock.
-#[must_use]
 pub fn heal(site: &Site, deadline: Deadline) -> Vec<BranchName> {
-    if !site.config.id_bands {
-        return Vec::new();
-    }
     let needy = Surroundings::look(site).needy();
     if needy.is_empty() {
         return Vec::new();

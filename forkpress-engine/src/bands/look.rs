@@ -22,12 +22,17 @@ const VERSION: u32 = 1;
 const WORTH_WRITING: usize = 4;
 
 impl Surroundings {
-    /// Looks at the databases of all branches, of all trees that are kept, and of all partings.
+    /// Looks at the databases of all branches, of all trees that are kept, and of all partings; at none where the site's
+    /// settings turn bands off.
     pub(crate) fn look(site: &Site) -> Self {
+        if !site.config.id_bands {
+            return Self::default();
+        }
         let cow = site.layout.cow();
         let mut surveys = Surveys::load(&cow.ids());
         let live = names(&cow.records_dir()).into_iter();
-        let live = live.filter_map(|name| surveys.of(&site.layout.branch(&name)).map(|survey| (name, survey))).collect();
+        let live =
+            live.filter_map(|name| surveys.of(&site.layout.branch(&name)).map(|survey| (name, survey))).collect();
         let folders = [cow.kept_dir(), cow.partings_dir()];
         let trees = folders.iter().flat_map(|folder| list(folder)).flat_map(trees_in);
         let resting = trees.filter_map(|tree| surveys.of(&tree)).collect();

@@ -55,8 +55,9 @@ pub(crate) struct Surroundings {
 impl Survey {
     /// Reads a database. Of one moment where the connection is in a transaction.
     pub(crate) fn of(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut statement = connection
-            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%autoincrement%' ORDER BY name")?;
+        let mut statement = connection.prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%autoincrement%' ORDER BY name",
+        )?;
         let mut rows = statement.query([])?;
         let mut survey = BTreeMap::new();
         while let Some(row) = rows.next()? {
@@ -129,11 +130,6 @@ impl Starts {
 }
 
 impl Surroundings {
-    /// What the branch `name` has, if there is one.
-    pub(crate) fn of(&self, name: &BranchName) -> Option<&Survey> {
-        self.live.iter().find(|(other, _)| other == name).map(|(_, survey)| survey)
-    }
-
     /// Takes the branch `name`, with what it has and bands that it is about to begin, into account for those that follow.
     pub(crate) fn reserve(&mut self, name: &BranchName, own: &Survey, starts: &Starts) {
         self.live.retain(|(other, _)| other != name);
@@ -271,7 +267,10 @@ mod tests {
     fn where_no_number_is_left_a_table_goes_without() {
         assert_eq!(start(57, "x", &[("main", i64::MAX)], &[]), None);
         assert_eq!(start(i64::MAX, "x", &[("main", 57)], &[]), None);
-        assert_eq!(start(57, "x", &[("main", i64::MAX - 500_000)], &[]).map(|start| start > i64::MAX - 500_000), Some(true));
+        assert_eq!(
+            start(57, "x", &[("main", i64::MAX - 500_000)], &[]).map(|start| start > i64::MAX - 500_000),
+            Some(true)
+        );
     }
 
     #[test]
@@ -315,7 +314,9 @@ mod tests {
         assert_eq!(Survey::of(&connection).unwrap().0, found(3));
         connection.execute_batch("DELETE FROM wp_posts").unwrap();
         assert_eq!(Survey::of(&connection).unwrap().0, found(3), "of rows that are gone");
-        connection.execute_batch("DELETE FROM sqlite_sequence; INSERT INTO wp_posts VALUES (40, 'x'), (-3, 'y')").unwrap();
+        connection
+            .execute_batch("DELETE FROM sqlite_sequence; INSERT INTO wp_posts VALUES (40, 'x'), (-3, 'y')")
+            .unwrap();
         connection.execute_batch("UPDATE sqlite_sequence SET seq = 2 WHERE name = 'wp_Posts'").unwrap();
         assert_eq!(Survey::of(&connection).unwrap().0, found(40), "of rows beyond the counter");
         assert_eq!(Survey::of(&database("CREATE TABLE t (id INTEGER PRIMARY KEY)")).unwrap(), Survey::default());

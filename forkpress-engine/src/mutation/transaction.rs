@@ -5,7 +5,7 @@
 //! prepares beside mutations of others; `mutation.lock` it holds only while it publishes.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::{ChangeError, NeedsRoom, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
@@ -17,13 +17,18 @@ use super::scratch::Scratch;
 use super::staged::Staged;
 use super::work::{Cloned, Incoming, NewTree, Origin, Work, current, identity};
 use super::{keep, recover};
+use crate::bands;
 use crate::branch::{self, BranchError};
 use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
+use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{GATE_HOLD, Patience, Preparation, Tries};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
+
+/// How long other programs at a database may keep a mutation waiting that begins.
+const IDS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A mutation that is ready to be published. It holds the mutation locks of its branches; dropped, it leaves nothing behind.
 #[derive(Debug)]
@@ -68,6 +73,7 @@ impl Begun {
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
         }
+        bands::heal(site, Deadline::after(IDS_TIMEOUT));
         tracing::debug!(operation = words, after_ms = since.elapsed().as_millis(), "begun");
         Ok(Self { since, recovered, preparation, words: words.to_owned() })
     }
