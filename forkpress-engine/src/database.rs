@@ -29,6 +29,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
+use crate::bands::Starts;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
 use crate::progress::Progress;
@@ -103,7 +104,7 @@ impl Advice for DatabaseError {
 /// [`DatabaseError::NotInTree`], [`DatabaseError::Busy`] when somebody keeps it locked until the deadline,
 /// [`DatabaseError::Sqlite`] and [`DatabaseError::Disk`] when a step fails; what was copied until then is left behind.
 pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Progress) -> Result<(), DatabaseError> {
-    Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
+    Snapshot::prepare(FileView::FileCopy, source, staged, Starts::default(), deadline, progress).map(drop)
 }
 
 /// Checks the database of a tree, which may be in use. A tree without a database passes.
@@ -232,6 +233,8 @@ pub(crate) struct Snapshot {
     staged_tree: PathBuf,
     /// None where the tree has no database.
     source: Option<SourceDatabase>,
+    /// The bands that the staged tree's database begins, as far as it has one.
+    starts: Starts,
 }
 
 #[derive(Debug)]
@@ -245,11 +248,13 @@ struct SourceDatabase {
 }
 
 impl Snapshot {
-    /// Checks the database of `source_tree` and does what can be done before the publish.
+    /// Checks the database of `source_tree` and does what can be done before the publish. `starts`: the bands that the copy
+    /// begins, as far as is known yet.
     pub(crate) fn prepare(
         view: FileView,
         source_tree: &Path,
         staged_tree: &Path,
+        starts: Starts,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, DatabaseError> {
@@ -262,25 +267,30 @@ impl Snapshot {
             if view.shares_blocks() {
                 source.wait_for_turn(deadline)?;
             } else {
-                source.copy(&database_of(staged_tree), progress)?;
+                source.copy(&database_of(staged_tree), &starts, progress)?;
             }
         }
-        Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
+        Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source, starts })
     }
 
-    /// Gives the staged tree the database as it is now, in WAL mode and durable. Waits for a writer for no longer than `timeout`.
-    pub(crate) fn take(&mut self, timeout: Duration) -> Result<(), DatabaseError> {
+    /// Gives the staged tree the database as it is now, but that it begins bands of its own, in WAL mode and durable. Waits for
+    /// a writer for no longer than `timeout`.
+    pub(crate) fn take(&mut self, starts: &Starts, timeout: Duration) -> Result<(), DatabaseError> {
         let deadline = Deadline::after(timeout);
         self.follow(deadline)?;
+        let has_begun = std::mem::replace(&mut self.starts, starts.clone()) == *starts;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         let staged = database_of(&self.staged_tree);
         if self.view.shares_blocks() {
-            source.clone_to(self.view, &staged, deadline)
-        } else if source.is_copied()? {
+            source.clone_to(self.view, &staged, starts, deadline)
+        } else if !source.is_copied()? {
+            source.copy(&staged, starts, &crate::progress::Silent)
+        } else if has_begun {
             Ok(())
         } else {
-            source.copy(&staged, &crate::progress::Silent)
+            begin_bands(&staged, starts)?;
+            source.finish(&staged)
         }
     }
 
@@ -288,6 +298,7 @@ impl Snapshot {
     /// it that nobody writes into the database then. Waits for a writer for no longer than `timeout`.
     pub(crate) fn take_with_tree(
         &mut self,
+        starts: &Starts,
         timeout: Duration,
         take_tree: impl FnOnce() -> Result<(), DiskError>,
     ) -> Result<(), DatabaseError> {
@@ -300,12 +311,15 @@ impl Snapshot {
         };
         let is_wal = source.is_wal()?;
         source.while_nobody_writes(deadline, || Ok(take_tree()?))?;
-        if is_wal {
-            // `-shm` came along, and is rebuilt: SQLite trusts it only while somebody has the database open.
+        // `-shm` came along, and is rebuilt: SQLite trusts it only while somebody has the database open.
+        if is_wal && starts.is_empty() {
             return Ok(());
         }
         let to = database_of(&self.staged_tree);
-        into_wal_mode(&to)?;
+        if !is_wal {
+            into_wal_mode(&to)?;
+        }
+        begin_bands(&to, starts)?;
         source.finish(&to)
     }
 
@@ -316,7 +330,8 @@ impl Snapshot {
             let path = database_of(&self.staged_tree);
             disk::remove(&path)?;
             disk::remove(&wal_of(&path))?;
-            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, deadline, &crate::progress::Silent)?;
+            let (starts, progress) = (std::mem::take(&mut self.starts), &crate::progress::Silent);
+            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, starts, deadline, progress)?;
         }
         Ok(())
     }
@@ -381,12 +396,13 @@ impl SourceDatabase {
     }
 
     /// Clones the database and its log to `to` while nobody can write.
-    fn clone_to(&self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
+    fn clone_to(&self, view: FileView, to: &Path, starts: &Starts, deadline: Deadline) -> Result<(), DatabaseError> {
         let is_wal = self.is_wal()?;
         self.while_nobody_writes(deadline, || self.clone_files(view, to, is_wal))?;
         if !is_wal {
             into_wal_mode(to)?;
         }
+        begin_bands(to, starts)?;
         self.finish(to)
     }
 
@@ -402,7 +418,7 @@ impl SourceDatabase {
     }
 
     /// Copies the database to `to` as it is in one moment.
-    fn copy(&mut self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
+    fn copy(&mut self, to: &Path, starts: &Starts, progress: &dyn Progress) -> Result<(), DatabaseError> {
         self.copied = None;
         disk::remove(to)?;
         disk::remove(&wal_of(to))?;
@@ -412,6 +428,7 @@ impl SourceDatabase {
         let version = copied?;
         rolled_back?;
         into_wal_mode(to)?;
+        begin_bands(to, starts)?;
         self.finish(to)?;
         self.copied = Some(version);
         Ok(())
@@ -546,6 +563,34 @@ fn into_wal_mode(path: &Path) -> Result<(), DatabaseError> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(failed)?;
     disk::step_of_library("close the database", path)?;
     connection.close().map_err(|(_, error)| failed(error))
+}
+
+/// Has a closed database, which is nobody else's yet, begin bands of ids. Does not make that durable.
+fn begin_bands(path: &Path, starts: &Starts) -> Result<(), DatabaseError> {
+    if starts.is_empty() { Ok(()) } else { write_at_rest(path, |connection| starts.write(connection)) }
+}
+
+/// Writes into a closed database, which is nobody else's yet, in one transaction: into its log, so that the file stays as it is
+/// for whoever has copied it. Does not make that durable.
+pub(crate) fn write_at_rest<T>(
+    path: &Path,
+    action: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, DatabaseError> {
+    disk::step_of_library("write into the database", path)?;
+    let connection = connect(path)?;
+    let write = || {
+        // Who has a database for itself needs no `-shm`. What a crash leaves of this one is thrown away.
+        connection.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; BEGIN",
+        )?;
+        let written = action(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        Ok(written)
+    };
+    let written = write().map_err(|error| sqlite_error(path, error))?;
+    disk::step_of_library("close the database", path)?;
+    connection.close().map_err(|(_, error)| sqlite_error(path, error))?;
+    Ok(written)
 }
 
 fn sqlite_error(path: &Path, source: rusqlite::Error) -> DatabaseError {

@@ -25,8 +25,7 @@ enum HealError {
 /// Gives every branch the bands that it lacks, and says which did. What is not to be had until the deadline, locks and the turn
 /// to write, is left for the next time. Where no branch lacks any, this looks at two files a database, and takes no lock.
 pub fn heal(site: &Site, deadline: Deadline) -> Vec<BranchName> {
-    let needy = Surroundings::look(site).needy();
-    if needy.is_empty() {
+    if Surroundings::look(site).is_none_or(|around| around.needy().is_empty()) {
         return Vec::new();
     }
     let cow = site.layout.cow();
@@ -44,7 +43,7 @@ pub fn heal(site: &Site, deadline: Deadline) -> Vec<BranchName> {
 
 /// Does that where nobody else gives out bands.
 fn heal_under_lock(site: &Site, deadline: Deadline) -> Vec<BranchName> {
-    let mut around = Surroundings::look(site);
+    let Some(mut around) = Surroundings::look(site) else { return Vec::new() };
     let mut healed = Vec::new();
     for name in around.needy() {
         match heal_branch(site, &name, &around, deadline) {

@@ -22,11 +22,11 @@ const VERSION: u32 = 1;
 const WORTH_WRITING: usize = 4;
 
 impl Surroundings {
-    /// Looks at the databases of all branches, of all trees that are kept, and of all partings; at none where the site's
+    /// Looks at the databases of all branches, of all trees that are kept, and of all partings; none where the site's
     /// settings turn bands off.
-    pub(crate) fn look(site: &Site) -> Self {
+    pub(crate) fn look(site: &Site) -> Option<Self> {
         if !site.config.id_bands {
-            return Self::default();
+            return None;
         }
         let cow = site.layout.cow();
         let mut surveys = Surveys::load(&cow.ids());
@@ -37,7 +37,7 @@ impl Surroundings {
         let trees = folders.iter().flat_map(|folder| list(folder)).flat_map(trees_in);
         let resting = trees.filter_map(|tree| surveys.of(&tree)).collect();
         surveys.save(&cow.ids());
-        Self { live, resting }
+        Some(Self { live, resting })
     }
 }
 
@@ -169,7 +169,7 @@ pub(super) mod tests {
     }
 
     fn found(site: &Site) -> (Vec<(String, i64)>, Vec<i64>) {
-        let Surroundings { live, resting } = Surroundings::look(site);
+        let Surroundings { live, resting } = Surroundings::look(site).unwrap();
         let mut resting: Vec<_> = resting.iter().map(posts).collect();
         resting.sort_unstable();
         (live.iter().map(|(name, survey)| (name.to_string(), posts(survey))).collect(), resting)

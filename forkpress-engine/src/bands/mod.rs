@@ -21,10 +21,13 @@ mod heal;
 mod look;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
+use crate::database::{self, DatabaseError};
+use forkpress_core::layout::database_of;
 use forkpress_core::name::BranchName;
 
 pub use heal::heal;
@@ -130,6 +133,34 @@ impl Starts {
 }
 
 impl Surroundings {
+    /// Which bands a copy of the branch `source` begins that becomes the branch `name`; taken into account for those that
+    /// follow.
+    pub(crate) fn copy(&mut self, source: &BranchName, name: &BranchName) -> Starts {
+        let own = self.live.iter().find(|(other, _)| other == source).map(|(_, own)| own.clone());
+        own.map(|own| self.begin(&own, name)).unwrap_or_default()
+    }
+
+    /// The same of a branch that is about to have a tree, in nobody's use, which begins them at once; but that is not durable yet.
+    /// Says whether there were any.
+    pub(crate) fn begin_in(&mut self, name: &BranchName, tree: &Path) -> Result<bool, DatabaseError> {
+        let path = database_of(tree);
+        if !path.exists() {
+            return Ok(false);
+        }
+        database::write_at_rest(&path, |connection| {
+            let starts = self.begin(&Survey::of(connection)?, name);
+            starts.write(connection)?;
+            Ok(!starts.is_empty())
+        })
+    }
+
+    /// The same of a branch that is about to have this database.
+    fn begin(&mut self, own: &Survey, name: &BranchName) -> Starts {
+        let starts = decide(own, name, self);
+        self.reserve(name, own, &starts);
+        starts
+    }
+
     /// Takes the branch `name`, with what it has and bands that it is about to begin, into account for those that follow.
     pub(crate) fn reserve(&mut self, name: &BranchName, own: &Survey, starts: &Starts) {
         self.live.retain(|(other, _)| other != name);
@@ -253,14 +284,12 @@ mod tests {
 
     #[test]
     fn several_at_once_begin_apart() {
-        let own = survey(57);
         let mut around = around(&[("main", 57)], &[]);
-        let starts = ["x", "y", "z"].map(|branch| {
-            let starts = decide(&own, &name(branch), &around);
-            around.reserve(&name(branch), &own, &starts);
-            starts.0["posts"]
-        });
-        assert_eq!(starts, [100_000, 200_000, 300_000]);
+        let starts = ["x", "y"].map(|branch| around.copy(&name("main"), &name(branch)).0["posts"]);
+        assert_eq!(starts, [100_000, 200_000]);
+        let mut begin = |highest, branch| around.begin(&survey(highest), &name(branch)).0.get("posts").copied();
+        assert_eq!([begin(57, "z"), begin(300_000, "z")], [Some(300_000), None]);
+        assert_eq!(around.copy(&name("gone"), &name("v")), Starts::default());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::keep;
 use super::moves::{conclude, forget, move_trees, place_records, prepare_records, put_aside, settle, take_back};
 use super::scratch::Scratch;
 use super::work::{Incoming, NewTree, Work, current};
+use crate::bands::Surroundings;
 use crate::disk::{self, DiskError};
 use crate::file::Replacement;
 use crate::site::Site;
@@ -55,6 +56,7 @@ impl Publication<'_> {
     ) -> Result<bool, ChangeError> {
         let Self { site, entry, work, done, since } = self;
         let cow = site.layout.cow();
+        keep::with_room_under_lock(site, || begin_bands(site, work))?;
         let mut intent = intend(site, entry, work)?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
@@ -114,6 +116,22 @@ fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
         NewTree::Ready(_) | NewTree::Adopted | NewTree::Kept => None,
     });
     entry.names().chain(sources).cloned().collect()
+}
+
+/// Says which bands of ids the trees begin, and has those begin them that are there. Under `mutation.lock` nobody else gives out
+/// any.
+fn begin_bands(site: &Site, work: &mut Work) -> Result<(), StepError> {
+    let (Work::Moves(moves), Some(mut around)) = (work, Surroundings::look(site)) else { return Ok(()) };
+    let mut begun = None;
+    for one in moves {
+        let name = one.name.clone();
+        match one.arrival_mut().map(|incoming| &mut incoming.tree) {
+            Some(NewTree::Cloned(cloned)) => cloned.starts = around.copy(&cloned.source.name, &name),
+            Some(NewTree::Ready(scratch)) if around.begin_in(&name, scratch.path())? => begun = Some(scratch.path()),
+            Some(NewTree::Ready(_) | NewTree::Adopted | NewTree::Kept) | None => {}
+        }
+    }
+    Ok(begun.map_or(Ok(()), disk::sync_file_system)?)
 }
 
 /// What is about to be published, as far as it is there already.

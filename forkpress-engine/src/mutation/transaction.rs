@@ -17,7 +17,7 @@ use super::scratch::Scratch;
 use super::staged::Staged;
 use super::work::{Cloned, Incoming, NewTree, Origin, Work, current, identity};
 use super::{keep, recover};
-use crate::bands;
+use crate::bands::{self, Surroundings};
 use crate::branch::{self, BranchError};
 use crate::disk;
 use crate::progress::Progress;
@@ -256,15 +256,17 @@ fn clone(
     let identity = disk::identity(&source.path)?;
     begun.keep_disk_free(site, patience)?;
     let deadline = patience.deadline();
-    let staged =
-        begun.with_room(site, patience, || Staged::prepare(site, &source, name, entry.beside, deadline, progress))?;
+    let starts = Surroundings::look(site).map(|mut around| around.copy(&from, name)).unwrap_or_default();
+    let staged = begun.with_room(site, patience, || {
+        Staged::prepare(site, &source, name, entry.beside, starts.clone(), deadline, progress)
+    })?;
     let folder = site.layout.cow().staged_files(name);
     let files = put.map(|overlay| {
         begun.with_room(site, patience, || {
             Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
         })
     });
-    Ok(Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } })
+    Ok(Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity }, starts })
 }
 
 /// What an operation is as far as it is known at once. Refuses what can't be done to the branch as it is.

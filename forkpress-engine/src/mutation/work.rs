@@ -8,6 +8,7 @@ use super::history::Operation;
 use super::journal::{FilesChange, Move, Waiting};
 use super::scratch::Scratch;
 use super::staged::Staged;
+use crate::bands::Starts;
 use crate::branch::{self, Branch, BranchError};
 use crate::database::DatabaseError;
 use crate::disk;
@@ -53,6 +54,8 @@ pub(super) struct Cloned {
     /// What it has otherwise than that branch.
     pub(super) files: Option<Files>,
     pub(super) source: Origin,
+    /// The bands of ids that it begins.
+    pub(super) starts: Starts,
 }
 
 /// A branch that is taken from: as the tree that it had then.
@@ -122,7 +125,7 @@ impl Cloned {
         if disk::identity(&site.layout.branch(name))? != self.source.identity {
             return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
-        Ok(self.staged.refresh(timeout)?)
+        Ok(self.staged.refresh(&self.starts, timeout)?)
     }
 }
 
