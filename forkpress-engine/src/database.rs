@@ -278,20 +278,19 @@ impl Snapshot {
     pub(crate) fn take(&mut self, starts: &Starts, timeout: Duration) -> Result<(), DatabaseError> {
         let deadline = Deadline::after(timeout);
         self.follow(deadline)?;
-        let has_begun = std::mem::replace(&mut self.starts, starts.clone()) == *starts;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         let staged = database_of(&self.staged_tree);
         if self.view.shares_blocks() {
-            source.clone_to(self.view, &staged, starts, deadline)
+            source.clone_to(self.view, &staged, starts, deadline)?;
         } else if !source.is_copied()? {
-            source.copy(&staged, starts, &crate::progress::Silent)
-        } else if has_begun {
-            Ok(())
-        } else {
+            source.copy(&staged, starts, &crate::progress::Silent)?;
+        } else if self.starts != *starts {
             begin_bands(&staged, starts)?;
-            source.finish(&staged)
+            source.finish(&staged)?;
         }
+        self.starts = starts.clone();
+        Ok(())
     }
 
     /// Has `take_tree` make the staged tree with all that is in the source, database and log, in one instant, and sees to

@@ -177,7 +177,7 @@ pub fn make_database(tree: &Path, journal_mode: &str) {
     connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
     connection
         .execute_batch(
-            "CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT);
+            "CREATE TABLE posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT);
              CREATE TABLE counts (posts INTEGER);
              INSERT INTO posts (title) VALUES ('hello');
              INSERT INTO counts VALUES (1);",
