@@ -102,10 +102,13 @@ pub enum MergeError {
     Files(#[from] FileError),
     /// A plugin's rules can't be understood.
     #[error(transparent)]
-    Rules(#[from] DeclaredError),
+    Rules(ContentError),
+    /// What was answered, no conflict asks any more.
+    #[error("{0}")]
+    UnknownAnswer(String),
     /// The databases can't be merged.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Content(ContentError),
     /// A database can't be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -122,13 +125,31 @@ pub enum MergeError {
     },
 }
 
+/// Why databases can't be merged. What it is stays in this program.
+type ContentError = Box<dyn std::error::Error + Send + Sync>;
+
+impl From<PlanError> for MergeError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::UnknownAnswer { .. } => Self::UnknownAnswer(error.to_string()),
+            error => Self::Content(Box::new(error)),
+        }
+    }
+}
+
+impl From<DeclaredError> for MergeError {
+    fn from(error: DeclaredError) -> Self {
+        Self::Rules(Box::new(error))
+    }
+}
+
 impl Advice for MergeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Base(error) => error.hint(),
             Self::Change(error) => error.hint(),
             Self::Database(error) => error.hint(),
-            Self::Plan(PlanError::UnknownAnswer { .. }) => Some(
+            Self::UnknownAnswer(_) => Some(
                 "the branches have changed since: list the conflicts again with forkpress branch conflicts".to_owned(),
             ),
             Self::Restless { .. } => Some("type the command again".to_owned()),
