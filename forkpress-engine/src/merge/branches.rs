@@ -221,7 +221,8 @@ fn attempt(
     let plan = match states.databases() {
         Some(readers) => {
             let rules = rules(site, [source, target])?;
-            plan::make(readers.map(DatabaseReader::connection), &rules, &Hosts::of(site), &answered.rest())?
+            let files = Some(readers.map(DatabaseReader::files));
+            plan::make(readers.map(DatabaseReader::connection), files, &rules, &Hosts::of(site), &answered.rest())?
         }
         None => Plan::default(),
     };

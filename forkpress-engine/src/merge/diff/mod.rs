@@ -24,6 +24,7 @@ use thiserror::Error;
 use super::base::{self, BaseError};
 use super::label;
 pub use super::label::Label;
+use super::pages::{Database, Differing, Files};
 use super::rows::{self, ScanError, SideTable};
 use super::rules::Rules;
 use super::schema::{self, Schema, Table};
@@ -403,13 +404,16 @@ pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) 
 struct Databases<'a> {
     base: Option<&'a Connection>,
     source: Option<&'a Connection>,
+    /// Where both are known, only what may differ is read.
+    files: Option<[Files<'a>; 2]>,
     empty: Connection,
 }
 
 impl<'a> Databases<'a> {
     fn of(base: Option<&'a DatabaseReader>, source: Option<&'a DatabaseReader>) -> Result<Self, ContentError> {
+        let files = base.zip(source).map(|(base, source)| [base.files(), source.files()]);
         let (base, source) = (base.map(DatabaseReader::connection), source.map(DatabaseReader::connection));
-        Ok(Self { base, source, empty: empty().map_err(ContentErrorKind::Read)? })
+        Ok(Self { base, source, files, empty: empty().map_err(ContentErrorKind::Read)? })
     }
 
     /// The base's and the source's.
@@ -419,7 +423,16 @@ impl<'a> Databases<'a> {
 
     fn schemas(&self) -> Result<Schemas, ContentError> {
         let [base, source] = self.both().map(|connection| schema::read(connection).map_err(ContentErrorKind::Schema));
-        Ok(Schemas::of(base?, source?))
+        let mut schemas = Schemas::of(base?, source?);
+        schemas.differing = self.differing(&schemas);
+        Ok(schemas)
+    }
+
+    fn differing(&self, schemas: &Schemas) -> Differing {
+        let Some([of_base, of_source]) = self.files else { return Differing::default() };
+        let [base, source] = self.both();
+        let base = Database { connection: base, schema: &schemas.base, files: of_base };
+        Differing::between(base, &[Database { connection: source, schema: &schemas.source, files: of_source }])
     }
 }
 
@@ -435,11 +448,12 @@ struct Schemas {
     source: Schema,
     /// What the names of WordPress's tables begin with.
     prefixes: Vec<String>,
+    differing: Differing,
 }
 
 impl Schemas {
     fn of(base: Schema, source: Schema) -> Self {
-        let mut schemas = Self { base, source, prefixes: Vec::new() };
+        let mut schemas = Self { base, source, prefixes: Vec::new(), differing: Differing::default() };
         let names = schemas.names();
         schemas.prefixes = label::prefixes(names.iter().map(String::as_str));
         schemas
@@ -524,7 +538,7 @@ fn compare_table(
     };
     let side = |side: usize| SideTable { connection: connections[side], table: keyed[side].as_ref().or(sides[side]) };
     let mut cells: Option<TableCells<'_>> = None;
-    let scanned = rows::scan(side(0), side(1), None, |row| {
+    let scanned = rows::scan(side(0), side(1), None, schemas.differing.of(name), |row| {
         let cells =
             cells.get_or_insert_with(|| TableCells::of(rules, schemas.without_prefix(name), row.layout, options.all));
         match object.filter(|_| row.layout.key_columns > 0) {
@@ -551,7 +565,7 @@ mod tests {
         make(folder.path(), "base", label::testing::WORDPRESS);
         make(folder.path(), "source", &format!("{};{statements}", label::testing::WORDPRESS));
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), options).unwrap()
     }
 
@@ -662,7 +676,7 @@ mod tests {
         let saved = "UPDATE wp_posts SET post_title = 'New', post_status = 'publish' WHERE ID = 20";
         make(folder.path(), "source", &format!("{statements}; {saved}"));
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         let content =
             content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), &Options::default()).unwrap();
         assert_eq!(lines(&content), ["+ post 20 \"New\""]);
@@ -724,7 +738,7 @@ mod tests {
             ),
         );
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         let compare = |options: &Options| {
             content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), options).unwrap()
         };
