@@ -20,7 +20,7 @@ mod common;
 
 use common::{add_posts, median, run, settle, timed};
 
-const POSTS: usize = 16_000;
+const POSTS: usize = 10_000;
 const ROUNDS: usize = 11;
 
 fn main() {

@@ -775,16 +775,17 @@ mod tests {
         );
         let connection = read(folder.path(), "x");
         let schema = schema::read(&connection).unwrap();
-        let sorts = |name: &str| {
+        let sorts = |name: &str, has_range: bool| {
             let table = &schema.tables[name];
             let layout = Layout::of(&[SideTable { connection: &connection, table: Some(table) }]).unwrap().unwrap();
-            let select = layout.select(table, &vec![true; layout.columns.len()], false);
+            let select = layout.select(table, &vec![true; layout.columns.len()], has_range);
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
             let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
             steps.iter().any(|step| step.contains("TEMP B-TREE"))
         };
-        assert!(!sorts("wp_posts"));
-        assert!(!sorts("wp_term_relationships"));
-        assert!(sorts("wp_names"), "the plan says so where it sorts");
+        assert!(!sorts("wp_posts", false));
+        assert!(!sorts("wp_posts", true));
+        assert!(!sorts("wp_term_relationships", false));
+        assert!(sorts("wp_names", false), "the plan says so where it sorts");
     }
 }
