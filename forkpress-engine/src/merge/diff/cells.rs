@@ -86,11 +86,16 @@ impl TableCells {
                 differ.push(number);
             }
         }
+        differ.sort_by_key(|column| !self.is_title(*column));
         match differ.is_empty() {
             false => Compared::In(differ),
             true if is_left_out => Compared::LeftOut,
             true => Compared::Same,
         }
+    }
+
+    fn is_title(&self, column: usize) -> bool {
+        self.columns[column].ends_with("_title")
     }
 
     /// Whether a value follows from others, or from when somebody worked.
@@ -174,15 +179,14 @@ impl TableCells {
 
     /// The columns of a row that came or went which hold what somebody wrote, a title first.
     pub(super) fn written(&self, row: &[Cell]) -> Vec<usize> {
-        let is_title = |column: &usize| self.columns[*column].ends_with("_title");
         let is_written = |column: &usize| {
             let text = bytes(row, *column);
             // A time has blanks, too.
             let has_words = text.contains(&b' ') && text.iter().any(|byte| !b"0123456789-: .".contains(byte));
-            is_title(column) || self.columns[*column] == "option_value" || has_words
+            self.is_title(*column) || self.columns[*column] == "option_value" || has_words
         };
         let mut columns: Vec<_> = (self.key_columns..row.len()).filter(is_written).collect();
-        columns.sort_by_key(|column| !is_title(column));
+        columns.sort_by_key(|column| !self.is_title(*column));
         columns
     }
 }

@@ -190,19 +190,16 @@ pub struct ObjectChange {
 impl fmt::Display for ObjectChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.change.sign(), self.object)?;
-        listed(f, &self.details, None)
+        listed(f, &self.details.iter().map(|detail| (detail.is_plain(), detail.to_string())).collect::<Vec<_>>())
     }
 }
 
-/// Writes what changed of something: names beside each other, then all that is more than a name.
-fn listed(f: &mut fmt::Formatter<'_>, details: &[Detail], last: Option<String>) -> fmt::Result {
-    let (plain, others): (Vec<_>, Vec<_>) = details.iter().partition(|detail| detail.is_plain());
-    let texts = |details: Vec<&Detail>| details.into_iter().map(Detail::to_string).collect::<Vec<_>>();
-    let mut groups = texts(others);
-    if !plain.is_empty() {
-        groups.insert(0, texts(plain).join(", "));
-    }
-    groups.extend(last);
+/// Writes what changed of something: names beside each other, then each that is more than a name.
+fn listed(f: &mut fmt::Formatter<'_>, texts: &[(bool, String)]) -> fmt::Result {
+    let texts_of =
+        |is_plain: bool| texts.iter().filter(move |(plain, _)| *plain == is_plain).map(|(_, text)| text.clone());
+    let names = texts_of(true).collect::<Vec<_>>().join(", ");
+    let groups: Vec<_> = Some(names).filter(|names| !names.is_empty()).into_iter().chain(texts_of(false)).collect();
     if groups.is_empty() { Ok(()) } else { write!(f, ": {}", groups.join("; ")) }
 }
 
@@ -314,12 +311,23 @@ pub struct TableChange {
 impl fmt::Display for TableChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} table {}", self.change.unwrap_or(Change::Changed).sign(), self.table)?;
-        let rows = match self.rows {
-            None => Some("the rows can't be compared: the key is another one".to_owned()),
-            Some(rows) if rows.sum() == 0 => None,
-            Some(rows) => Some(rows.to_string()),
-        };
-        listed(f, &self.definition, rows)
+        let mut texts = Vec::new();
+        for Detail { name, added, changed, removed, .. } in &self.definition {
+            let sides = [(Change::Added, added), (Change::Changed, changed), (Change::Removed, removed)];
+            for (change, found) in sides.iter().flat_map(|(change, names)| names.iter().map(move |name| (change, name)))
+            {
+                texts.push((true, format!("{} {name} {found}", change.sign())));
+            }
+        }
+        if texts.is_empty() && !self.definition.is_empty() {
+            texts.push((true, "altered".to_owned()));
+        }
+        match self.rows {
+            None => texts.push((false, "the rows can't be compared, as the key is another one".to_owned())),
+            Some(rows) if rows.sum() == 0 => {}
+            Some(rows) => texts.push((false, rows.to_string())),
+        }
+        listed(f, &texts)
     }
 }
 
@@ -523,8 +531,13 @@ fn compare_table(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use forkpress_core::layout::database_of;
+
     use super::super::testing::{make, read};
     use super::*;
+    use crate::site::testing::{branch, site};
 
     /// What differs between a small WordPress and the same after these statements.
     fn compare(statements: &str, options: &Options) -> Content {
@@ -710,11 +723,11 @@ mod tests {
             lines(&compare(&Options::default())),
             [
                 "- table wp_gone",
-                "~ table wp_keyed: definition; the rows can't be compared: the key is another one",
+                "~ table wp_keyed: altered; the rows can't be compared, as the key is another one",
                 "~ table wp_log: 2 rows added",
                 "+ table wp_new: 1 row added",
                 "~ table wp_x_orders: 2 rows added, 1 changed, 1 removed",
-                "~ table wp_y: column: + z; index: + by_b",
+                "~ table wp_y: + column z, + index by_b",
             ]
         );
         let only = Options { only: vec!["WP_X_Orders".to_owned()], patch: true, ..Options::default() };
@@ -766,5 +779,38 @@ mod tests {
         assert_eq!(of("posts"), ["~ post 1 \"x\": title"]);
         assert_eq!(of("wp_options"), ["~ option blogname: \"Site\" -> \"x\""]);
         assert!(of("postmeta").is_empty());
+    }
+
+    #[test]
+    fn a_branch_is_compared_with_its_files_and_with_a_database_that_the_other_may_not_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let (main, s) = (branch(&site, "main", None), branch(&site, "s", Some("main")));
+        let since = Since::Branch(main.clone());
+        let put = |name: &BranchName, path: &str, text: &str| {
+            let path = site.layout.branch(name).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put(&main, "a.php", "one\n");
+        put(&s, "a.php", "two\n");
+        put(&s, "wp-content/x.css", "x\n");
+        let database = database_of(&site.layout.branch(&s));
+        fs::create_dir_all(database.parent().unwrap()).unwrap();
+        Connection::open(&database).unwrap().execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+        let told = |only: &[&str]| {
+            let only = only.iter().map(|name| (*name).to_owned()).collect();
+            let diff = diff(&site, &s, &since, &Options { only, ..Options::default() })?;
+            let files = diff.files.iter().map(|file| file.path.clone());
+            Ok::<_, DiffError>(files.chain(lines(&diff.content)).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[]).unwrap(), ["a.php", "wp-content/x.css", "+ table t: 1 row added"]);
+        assert_eq!(told(&["wp-content/"]).unwrap(), ["wp-content/x.css"]);
+        assert_eq!(told(&["T"]).unwrap(), ["+ table t: 1 row added"]);
+        assert_eq!(told(&["a.php", "t"]).unwrap(), ["a.php", "+ table t: 1 row added"]);
+        assert!(matches!(told(&["b.php"]), Err(DiffError::Unknown { name }) if name == "b.php"));
+        assert!(diff(&site, &s, &Since::Branch(s.clone()), &Options::default()).unwrap().is_empty());
+        let none = diff(&site, &s, &Since::Parting(main.clone()), &Options::default()).unwrap_err();
+        assert!(matches!(none, DiffError::Base(BaseError::NoParting { .. })));
     }
 }

@@ -433,7 +433,8 @@ fn field(table: &ObjectTable, cells: &TableCells, before: &Row, after: &Row, col
                 && !matches!(text, [b'a' | b'O', b':', ..] | [b'{' | b'[', ..])
         };
         let told = [before, after].map(|row| cells.told(row, column));
-        if is_short(before) && is_short(after) && told[0] != told[1] {
+        let is_secret = [before, after].into_iter().any(|row| cells.is_secret(row, column));
+        if !is_secret && is_short(before) && is_short(after) && told[0] != told[1] {
             let [before, after] = told;
             detail.values = Some((before, after));
         }
