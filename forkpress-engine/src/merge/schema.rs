@@ -265,8 +265,20 @@ pub(crate) fn decide(tables: Sides<Option<&Table>>) -> SchemaDecision {
 }
 
 impl Table {
+    /// The columns that the driver's triggers set at each update.
+    pub(super) fn stamped(&self) -> Vec<String> {
+        let is_of = |column: &&Column, trigger: &str| {
+            trigger.eq_ignore_ascii_case(&format!("{DRIVER_PREFIX}{}_{}_on_update", self.name, column.name))
+        };
+        let triggers = self.attached.keys().filter(|(kind, _)| kind == "trigger");
+        triggers
+            .filter_map(|(_, trigger)| self.columns.iter().find(|column| is_of(column, trigger)))
+            .map(|column| column.name.clone())
+            .collect()
+    }
+
     /// All that is compared of it, one after the other, for the id of a conflict.
-    fn cells(&self) -> Vec<Cell> {
+    pub(super) fn cells(&self) -> Vec<Cell> {
         let attached =
             self.attached.iter().flat_map(|((kind, name), sql)| [kind, name, sql]).map(|text| Value::text(text));
         let noted = self

@@ -3,23 +3,24 @@
 use std::borrow::Cow;
 
 use super::super::rows::Layout;
-use super::super::value::rules::{How, Place, WORDPRESS, how};
-use super::super::value::shown;
+use super::super::rules::{Place, Rules, is_first_option};
+use super::super::value::{How, shown};
 use super::super::{Cell, Value, label};
 use super::Patch;
 use super::patch::patch;
 use crate::git::redact::{self, TableSecrets};
-use crate::noise;
 
 /// The columns of a table, as the rows have them.
-pub(super) struct TableCells {
+pub(super) struct TableCells<'r> {
+    rules: &'r Rules,
+    /// Its name without the site's prefix, in lower case.
     table: String,
     pub(super) columns: Vec<String>,
     pub(super) key_columns: usize,
     secrets: TableSecrets,
     /// The column with the name of what is in another one.
     name: Option<usize>,
-    status: Option<usize>,
+    value: Option<usize>,
     /// Whether what page views write counts as well.
     all: bool,
 }
@@ -34,26 +35,27 @@ pub(super) enum Compared {
     In(Vec<usize>),
 }
 
-impl TableCells {
-    pub(super) fn of(layout: &Layout, all: bool) -> Self {
+impl<'r> TableCells<'r> {
+    pub(super) fn of(rules: &'r Rules, table: &str, layout: &Layout, all: bool) -> Self {
         let columns = layout.columns.clone();
         let find = |names: &[&str]| {
             columns.iter().position(|column| names.iter().any(|name| column.eq_ignore_ascii_case(name)))
         };
-        let has_value = find(&["option_value", "meta_value", "value"]).is_some();
+        let value = find(&["option_value", "meta_value", "value"]);
         Self {
-            table: layout.table.clone(),
+            rules,
+            table: table.to_owned(),
             key_columns: layout.key_columns,
             secrets: TableSecrets::of(columns.iter().map(String::as_str)),
-            name: find(&["option_name", "meta_key", "name", "key"]).filter(|_| has_value),
-            status: find(&["post_status"]),
+            name: find(&["option_name", "meta_key", "name", "key"]).filter(|_| value.is_some()),
+            value,
             columns,
             all,
         }
     }
 
     /// What a row has in a column.
-    pub(super) fn value<'r>(&self, row: &'r [Cell], column: &str) -> Option<&'r Value> {
+    pub(super) fn value<'c>(&self, row: &'c [Cell], column: &str) -> Option<&'c Value> {
         let number = self.columns.iter().position(|name| name.eq_ignore_ascii_case(column))?;
         row[number].as_ref()
     }
@@ -63,13 +65,12 @@ impl TableCells {
         if self.all {
             return false;
         }
-        let is_made_anew = |name: &[u8]| {
-            let is_value = |column: &String| column.ends_with("_value") || column == "value";
-            self.columns.iter().any(|column| is_value(column) && self.is_derived(column, name))
-        };
-        let name = self.name.map(|column| bytes(row, column)).unwrap_or_default();
-        self.status.is_some_and(|column| noise::is_status(bytes(row, column)))
-            || !name.is_empty() && (noise::is_name(name) || is_made_anew(name))
+        let (Some(name), Some(value)) = (self.name, self.value) else { return false };
+        let (name, text) = (bytes(row, name), bytes(row, value));
+        !name.is_empty()
+            && (self.rules.is_noise_name(name)
+                || self.is_derived(&self.columns[value], name)
+                || self.table == "options" && is_first_option(name, text))
     }
 
     pub(super) fn compare(&self, before: &[Cell], after: &[Cell]) -> Compared {
@@ -100,13 +101,14 @@ impl TableCells {
 
     /// Whether a value follows from others, or from when somebody worked.
     fn is_derived(&self, column: &str, key: &[u8]) -> bool {
-        // The number of an option is nobody's: its name tells it from others.
-        column.eq_ignore_ascii_case("option_id")
-            || matches!(self.how(column, key), How::Target | How::Later | How::Counter | How::Remade | How::Cron)
+        matches!(
+            self.how(column, key),
+            How::Target | How::Derived | How::Later | How::Counter | How::Remade | How::Cron
+        )
     }
 
     fn how(&self, column: &str, key: &[u8]) -> How {
-        how(WORDPRESS, &Place { table: &self.table, column, key })
+        self.rules.how(&Place { table: &self.table, column, key })
     }
 
     /// Which parts of a cell changed, where it is a structure whose names may be told.

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::label::{self, Kind, ObjectKey, ObjectTable};
+use super::super::label::{self, Kind, Names, ObjectKey, ObjectTable};
 use super::super::rows::Found;
+use super::super::rules::is_noise_post;
 use super::super::schema::{Key, Table, quoted};
 use super::super::{Cell, Row, Value, value};
 use super::cells::{Compared, TableCells, bytes};
-use super::{Change, ContentErrorKind, Detail, ObjectChange, Options, Patch};
-use crate::noise;
+use super::{Change, ContentErrorKind, Detail, ObjectChange, Options, Patch, RowCounts};
 
 /// What the value of an option is called as a part of it.
 pub(super) const VALUE: &str = "value";
@@ -47,6 +47,8 @@ struct Gathered {
     meta: BTreeMap<String, [Vec<Vec<u8>>; 2]>,
     /// Terms that it got, changed its place in, or lost.
     terms: Detail,
+    /// Rows of other tables of a plugin's object.
+    parts: BTreeMap<String, RowCounts>,
     revisions: u64,
     comments: u64,
     /// What became of the items of a menu, by their numbers.
@@ -58,6 +60,7 @@ struct Gathered {
 pub(super) struct Objects<'a> {
     /// To the base and the source.
     connections: [&'a Connection; 2],
+    names: &'a Names<'a>,
     options: &'a Options,
     gathered: BTreeMap<ObjectId, Gathered>,
     /// Of which object a post is on each side, and as what; none of one that only the dashboard made.
@@ -78,21 +81,21 @@ pub(super) fn by_name(
     }
     for (connection, table) in connections.into_iter().zip(sides) {
         let Some(table) = table else { continue };
-        let (name, column) = (quoted(&table.name), quoted(object.id));
+        let (name, column) = (quoted(&table.name), quoted(&object.id));
         let sql = format!("SELECT count(*) = count(DISTINCT {column} COLLATE BINARY) FROM {name}");
-        if !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(object.id))
+        if !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(&object.id))
             || !connection.query_row(&sql, [], |row| row.get::<_, bool>(0))?
         {
             return Ok([None, None]);
         }
     }
-    let key = Key::Columns { columns: vec![object.id.to_owned()], is_nullable: false };
+    let key = Key::Columns { columns: vec![object.id.clone().into_owned()], is_nullable: false };
     Ok(sides.map(|table| table.map(|table| Table { key: key.clone(), ..table.clone() })))
 }
 
 impl<'a> Objects<'a> {
-    pub(super) fn new(connections: [&'a Connection; 2], options: &'a Options) -> Self {
-        Self { connections, options, gathered: BTreeMap::new(), posts: Default::default(), left_out: 0 }
+    pub(super) fn new(connections: [&'a Connection; 2], names: &'a Names<'a>, options: &'a Options) -> Self {
+        Self { connections, names, options, gathered: BTreeMap::new(), posts: Default::default(), left_out: 0 }
     }
 
     /// To the base and the source.
@@ -105,7 +108,7 @@ impl<'a> Objects<'a> {
         &mut self,
         prefix: &str,
         table: &ObjectTable,
-        cells: &TableCells,
+        cells: &TableCells<'_>,
         found: &Found,
     ) -> Result<(), ContentErrorKind> {
         let Found::Keyed(rows) = found else { return Ok(()) };
@@ -170,8 +173,11 @@ impl<'a> Objects<'a> {
                     gathered.meta.entry(name).or_default()[side].push(value);
                 }
             }
-            Role::Own if change == Change::Changed => {
+            Role::Own if change == Change::Changed && !matches!(table.kind, Kind::Declared(_)) => {
                 gathered.fields.extend(fields(table, cells, before, after, &differ));
+            }
+            Role::Own if matches!(table.kind, Kind::Declared(_)) => {
+                gathered.parts.entry(table.name.clone().into_owned()).or_default().count(change);
             }
             // A term's taxonomy comes and goes with it.
             Role::Own => {}
@@ -196,10 +202,10 @@ impl<'a> Objects<'a> {
         side: usize,
         prefix: &str,
         table: &ObjectTable,
-        cells: &TableCells,
+        cells: &TableCells<'_>,
         row: &[Cell],
     ) -> Result<Option<(ObjectId, Role)>, ContentErrorKind> {
-        let Some(key) = cells.value(row, table.id).and_then(ObjectKey::of) else { return Ok(None) };
+        let Some(key) = cells.value(row, &table.id).and_then(ObjectKey::of) else { return Ok(None) };
         match (table.kind, &key) {
             (Kind::Post, ObjectKey::Number(id)) if !self.is_of_a_link(side, prefix, table, cells, row)? => {
                 Ok(self.post(side, prefix, *id)?)
@@ -215,7 +221,7 @@ impl<'a> Objects<'a> {
         side: usize,
         prefix: &str,
         table: &ObjectTable,
-        cells: &TableCells,
+        cells: &TableCells<'_>,
         row: &[Cell],
     ) -> rusqlite::Result<bool> {
         let Some(Value::Integer(id)) = cells.value(row, "term_taxonomy_id") else { return Ok(false) };
@@ -238,19 +244,21 @@ impl<'a> Objects<'a> {
         // Also where a revision is one of its own revisions.
         self.posts[side].insert(cached.clone(), own.clone());
         let posts = quoted(&format!("{prefix}posts"));
-        let sql = format!("SELECT post_type, post_status, post_name, post_parent FROM {posts} WHERE ID = ?");
+        let sql =
+            format!("SELECT post_type, post_status, post_name, post_parent, post_content FROM {posts} WHERE ID = ?");
         let found = label::texts(self.connections[side], &sql, &[&id])?;
         let owner = match found.as_deref() {
-            Some([_, status, ..]) if !self.options.all && noise::is_status(status.as_bytes()) => None,
-            Some([kind, _, name, parent]) if kind == "revision" => {
-                if !self.options.all && *name == format!("{parent}-autosave-v1") {
-                    None
-                } else {
-                    match self.post(side, prefix, parent.parse().unwrap_or_default())? {
-                        Some((parent, Role::Own)) if parent.2 != ObjectKey::Number(0) => Some((parent, Role::Revision)),
-                        None => None,
-                        Some(_) => own,
-                    }
+            Some([kind, status, name, _, content])
+                if !self.options.all
+                    && is_noise_post(status.as_bytes(), kind.as_bytes(), name.as_bytes(), content.as_bytes()) =>
+            {
+                None
+            }
+            Some([kind, _, _, parent, _]) if kind == "revision" => {
+                match self.post(side, prefix, parent.parse().unwrap_or_default())? {
+                    Some((parent, Role::Own)) if parent.2 != ObjectKey::Number(0) => Some((parent, Role::Revision)),
+                    None => None,
+                    Some(_) => own,
                 }
             }
             Some([kind, ..]) if kind == "nav_menu_item" => match self.menu(side, prefix, id)? {
@@ -275,10 +283,10 @@ impl<'a> Objects<'a> {
     }
 
     /// What the term of a relationship is called.
-    fn term(&self, prefix: &str, cells: &TableCells, row: &[Cell]) -> rusqlite::Result<Option<String>> {
+    fn term(&self, prefix: &str, cells: &TableCells<'_>, row: &[Cell]) -> rusqlite::Result<Option<String>> {
         let Some(Value::Integer(id)) = cells.value(row, "term_taxonomy_id") else { return Ok(None) };
         for connection in self.connections.iter().rev() {
-            if let Some((_, label)) = label::term_of(connection, prefix, *id)? {
+            if let Some((_, label)) = self.names.term_of(connection, prefix, *id)? {
                 return Ok(Some(label.title.clone().unwrap_or_else(|| label.to_string())));
             }
         }
@@ -297,7 +305,7 @@ impl<'a> Objects<'a> {
                 continue;
             }
             let connection = self.connections[usize::from(change != Change::Removed)];
-            let object = label::of_object(connection, &prefix, kind, &key)?;
+            let object = self.names.of_object(connection, &prefix, kind, &key)?;
             changes.push(ObjectChange { change, object, details, patches });
         }
         Ok(changes)
@@ -350,6 +358,8 @@ impl Gathered {
             details.extend(counted(name, count));
         }
         if change == Change::Changed {
+            let parts = self.parts.into_iter().map(|(name, rows)| Detail { rows: Some(rows), ..Detail::named(name) });
+            details.extend(parts);
             details.extend(counted("revision", self.revisions));
         }
         details.extend(counted("comment", self.comments));
@@ -379,7 +389,7 @@ fn meta_detail(meta: BTreeMap<String, [Vec<Vec<u8>>; 2]>) -> Option<Detail> {
 }
 
 /// The name of a piece of metadata, and its value.
-fn meta(cells: &TableCells, row: &[Cell]) -> (String, Vec<u8>) {
+fn meta(cells: &TableCells<'_>, row: &[Cell]) -> (String, Vec<u8>) {
     let text = |column: &str| cells.value(row, column).map(|value| label::text(value.as_ref())).unwrap_or_default();
     (text("meta_key"), text("meta_value").into_bytes())
 }
@@ -387,7 +397,7 @@ fn meta(cells: &TableCells, row: &[Cell]) -> (String, Vec<u8>) {
 /// What the columns are called in which two versions of a row of an object differ, and how.
 fn fields(
     table: &ObjectTable,
-    cells: &TableCells,
+    cells: &TableCells<'_>,
     before: Option<&Row>,
     after: Option<&Row>,
     columns: &[usize],
@@ -399,11 +409,11 @@ fn fields(
     columns.iter().filter(is_told).map(|column| field(table, cells, before, after, *column)).collect()
 }
 
-fn lower(cells: &TableCells, column: usize) -> String {
+fn lower(cells: &TableCells<'_>, column: usize) -> String {
     cells.columns[column].to_ascii_lowercase()
 }
 
-fn field(table: &ObjectTable, cells: &TableCells, before: &Row, after: &Row, column: usize) -> Detail {
+fn field(table: &ObjectTable, cells: &TableCells<'_>, before: &Row, after: &Row, column: usize) -> Detail {
     let name = lower(cells, column);
     let mut detail = Detail::named(match name.as_str() {
         "post_name" => "slug",
@@ -415,7 +425,7 @@ fn field(table: &ObjectTable, cells: &TableCells, before: &Row, after: &Row, col
                 Kind::Comment => "comment_",
                 Kind::User => "user_",
                 Kind::Link => "link_",
-                Kind::Term | Kind::Option => "",
+                Kind::Term | Kind::Option | Kind::Declared(_) => "",
             };
             name.strip_prefix(prefix).unwrap_or(name)
         }
@@ -443,7 +453,7 @@ fn field(table: &ObjectTable, cells: &TableCells, before: &Row, after: &Row, col
 }
 
 /// What a cell is called in a patch.
-fn place(role: Role, cells: &TableCells, row: Option<&[Cell]>, column: usize) -> String {
+fn place(role: Role, cells: &TableCells<'_>, row: Option<&[Cell]>, column: usize) -> String {
     let column = &cells.columns[column];
     let name = row.and_then(|row| cells.value(row, "meta_key")).map(|name| label::told(&label::text(name.as_ref())));
     let own = match name {

@@ -72,7 +72,7 @@ impl TableRows {
         Self { with_patch, ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, cells: &TableCells, found: &Found) {
+    pub(super) fn add(&mut self, cells: &TableCells<'_>, found: &Found) {
         let sides = match found {
             Found::Copies { row, .. } if cells.is_noise(row) => {
                 self.left_out += 1;
@@ -109,7 +109,7 @@ impl TableRows {
         }
     }
 
-    fn patch(&mut self, cells: &TableCells, before: Option<&Row>, after: Option<&Row>, columns: Vec<usize>) {
+    fn patch(&mut self, cells: &TableCells<'_>, before: Option<&Row>, after: Option<&Row>, columns: Vec<usize>) {
         let Some(row) = after.or(before).filter(|_| self.with_patch) else { return };
         let key: Vec<_> = (0..cells.key_columns).map(|column| label::shortened(&cells.told(row, column), 40)).collect();
         for column in columns {
