@@ -66,11 +66,17 @@ impl<'r> TableCells<'r> {
             return false;
         }
         let (Some(name), Some(value)) = (self.name, self.value) else { return false };
-        let (name, text) = (bytes(row, name), bytes(row, value));
-        !name.is_empty()
-            && (self.rules.is_noise_name(name)
-                || self.is_derived(&self.columns[value], name)
-                || self.table == "options" && is_first_option(name, text))
+        let name = bytes(row, name);
+        !name.is_empty() && (self.rules.is_noise_name(name) || self.is_derived(&self.columns[value], name))
+    }
+
+    /// Whether a row is an option as WordPress makes it when somebody only looks. One that somebody has changed since is no new
+    /// one.
+    pub(super) fn is_first(&self, row: &[Cell]) -> bool {
+        let is_first = |name, value| is_first_option(bytes(row, name), bytes(row, value));
+        !self.all
+            && self.table == "options"
+            && self.name.zip(self.value).is_some_and(|(name, value)| is_first(name, value))
     }
 
     pub(super) fn compare(&self, before: &[Cell], after: &[Cell]) -> Compared {

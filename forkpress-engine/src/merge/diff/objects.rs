@@ -36,6 +36,9 @@ enum Role {
     Item(i64),
 }
 
+/// Which object a row is of, and what it is of that.
+type Owner = (ObjectId, Role);
+
 /// What is known of an object's change so far.
 #[derive(Default)]
 struct Gathered {
@@ -64,7 +67,7 @@ pub(super) struct Objects<'a> {
     options: &'a Options,
     gathered: BTreeMap<ObjectId, Gathered>,
     /// Of which object a post is on each side, and as what; none of one that only the dashboard made.
-    posts: [HashMap<(String, i64), Option<(ObjectId, Role)>>; 2],
+    posts: [HashMap<(String, i64), Option<Owner>>; 2],
     /// How many rows page views write, or differ in nothing but what they do.
     pub(super) left_out: u64,
 }
@@ -131,6 +134,10 @@ impl<'a> Objects<'a> {
         };
         let [before, after] = sides;
         let differ = match (before, after) {
+            (Some(row), None) | (None, Some(row)) if cells.is_first(row) => {
+                self.left_out += 1;
+                return Ok(());
+            }
             (Some(before), Some(after)) => match cells.compare(before, after) {
                 Compared::Same => return Ok(()),
                 Compared::LeftOut => {
@@ -204,7 +211,7 @@ impl<'a> Objects<'a> {
         table: &ObjectTable,
         cells: &TableCells<'_>,
         row: &[Cell],
-    ) -> Result<Option<(ObjectId, Role)>, ContentErrorKind> {
+    ) -> Result<Option<Owner>, ContentErrorKind> {
         let Some(key) = cells.value(row, &table.id).and_then(ObjectKey::of) else { return Ok(None) };
         match (table.kind, &key) {
             (Kind::Post, ObjectKey::Number(id)) if !self.is_of_a_link(side, prefix, table, cells, row)? => {
@@ -235,7 +242,7 @@ impl<'a> Objects<'a> {
     }
 
     /// The same of a post.
-    fn post(&mut self, side: usize, prefix: &str, id: i64) -> rusqlite::Result<Option<(ObjectId, Role)>> {
+    fn post(&mut self, side: usize, prefix: &str, id: i64) -> rusqlite::Result<Option<Owner>> {
         let cached = (prefix.to_owned(), id);
         if let Some(known) = self.posts[side].get(&cached) {
             return Ok(known.clone());
