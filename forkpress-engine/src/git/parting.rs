@@ -226,7 +226,7 @@ impl Files {
                     (mode, Object::New(root.join(&entry.path)))
                 }
             };
-            files.insert(entry.path, (mode.as_git().to_owned(), object));
+            files.insert(entry.path, (mode.octal().to_owned(), object));
         }
         Ok(Self(files))
     }
@@ -240,7 +240,7 @@ impl Files {
             let disk = |source| RepositoryError::Disk { path: file.clone(), source };
             let bytes = if path == Path::new(CONFIG_FILE) {
                 redact::config(&fs::read(file).map_err(disk)?)
-            } else if mode == EntryMode::Symlink.as_git() && file.is_symlink() {
+            } else if mode == EntryMode::Symlink.octal() && file.is_symlink() {
                 fs::read_link(file).map_err(disk)?.into_os_string().into_encoded_bytes()
             } else {
                 news.push(file);

@@ -204,7 +204,7 @@ impl EntryMode {
     }
 
     /// As Git writes it.
-    pub(crate) fn as_git(self) -> &'static str {
+    pub(crate) fn octal(self) -> &'static str {
         match self {
             Self::File => "100644",
             Self::Program => "100755",

@@ -122,19 +122,32 @@ impl Conflict {
         sides: Sides<Option<Row>>,
         inside: Vec<(Place, Sides<Option<&Row>>)>,
     ) -> Self {
+        let id = ConflictId::new(kind.name(), &place, &sides, &inside);
+        let inside = inside.into_iter().map(|(place, _)| place).collect();
+        Self { id, kind, place, sides, inside }
+    }
+}
+
+impl ConflictId {
+    /// The id of a conflict of this kind at a place, where each side has this, and that at the places inside of it.
+    pub(crate) fn new(
+        kind: &str,
+        place: &Place,
+        sides: &Sides<Option<Row>>,
+        inside: &[(Place, Sides<Option<&Row>>)],
+    ) -> Self {
         let mut hash = Hash(Sha256::new());
-        hash.bytes(kind.name().as_bytes());
-        hash.place(&place);
+        hash.bytes(kind.as_bytes());
+        hash.place(place);
         sides.as_ref().array().into_iter().for_each(|row| hash.row(row.as_ref()));
-        for (place, rows) in &inside {
+        for (place, rows) in inside {
             hash.place(place);
             rows.array().into_iter().for_each(|row| hash.row(row));
         }
         let digest = hash.0.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
-        let inside = inside.into_iter().map(|(place, _)| place).collect();
-        Self { id: ConflictId(id), kind, place, sides, inside }
+        Self(id)
     }
 }
 

@@ -10,7 +10,9 @@
 //!    branches ([`hosts`]), single values ([`value`]), and what people answered to conflicts. It gives all that a merge
 //!    changes in the target.
 //!
-//! Everything here reads, or is pure. Nothing writes into a database.
+//! 4. [`plan`] is what a merge is going to do, and [`apply`] does it to a copy of the target.
+//!
+//! All but [`apply`] reads, or is pure.
 //!
 //! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
 //! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
@@ -33,6 +35,7 @@
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
 )]
 
+pub(crate) mod apply;
 pub mod base;
 pub(crate) mod decide;
 pub(crate) mod declared;

@@ -192,7 +192,7 @@ impl StagedParting {
             return Ok(());
         }
         if let Some(blob) = known.object(entry) {
-            write_line(list, format!("{} {}", blob.mode.as_git(), blob.id.as_str()).as_bytes(), &entry.path);
+            write_line(list, format!("{} {}", blob.mode.octal(), blob.id.as_str()).as_bytes(), &entry.path);
             return Ok(());
         }
         let news = news_in(self.folder.path()).join(self.news.to_string());
@@ -209,7 +209,7 @@ impl StagedParting {
                 if entry.attributes.mode & 0o100 == 0 { EntryMode::File } else { EntryMode::Program }
             }
         };
-        write_line(list, format!("{} new:{}", mode.as_git(), self.news).as_bytes(), &entry.path);
+        write_line(list, format!("{} new:{}", mode.octal(), self.news).as_bytes(), &entry.path);
         self.news += 1;
         Ok(())
     }
