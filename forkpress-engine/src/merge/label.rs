@@ -136,6 +136,14 @@ pub(crate) fn shortened(text: &str, length: usize) -> String {
     }
 }
 
+/// A text of so many characters at most, its lines as they are.
+pub(crate) fn shortened_lines(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Which tables have objects in them, and what people call those.
 #[derive(Debug)]
 pub(crate) struct Names<'r> {
@@ -185,8 +193,9 @@ impl<'r> Names<'r> {
     }
 }
 
-/// The prefixes of WordPress's tables among tables with these names: one, or one for each site of a network.
-fn prefixes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+/// The prefixes of WordPress's tables among tables with these names: one, or one for each site of a network. The longest are
+/// the first. `names`: in lower case.
+pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
     let is_there = |name: &str| names.clone().any(|found| found == name);
     let mut prefixes: Vec<_> = names
         .clone()

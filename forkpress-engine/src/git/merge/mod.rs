@@ -28,7 +28,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use self::decide::{Changes, Decision, Lines, Renames, Unit};
-pub(crate) use self::decide::{FileConflict, FileConflictKind, Take};
+pub(crate) use self::decide::{FileConflict, FileConflictKind, Placed, Take};
 use super::objects::{Contents, differences, hear, read_field};
 use super::overlay::{Edit, EditError};
 use super::push::{Difference, FILES_DIR, ObjectId};
