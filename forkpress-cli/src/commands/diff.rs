@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::DiffArgs;
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, progress};
 
 /// From how many files on a folder that came or went as a whole is one line.
 const FOLDED: usize = 4;
@@ -26,7 +26,10 @@ const WIDEST_PATH: usize = 72;
 pub fn run(site: &Site, args: &DiffArgs, as_json: bool) -> Result<(), Failure> {
     let since = since(site, args)?;
     let options = Options { patch: args.patch, all: args.all, only: args.only.clone() };
+    let progress = progress::shown(as_json);
+    progress.begin("compare", None);
     let diff = diff::diff(site, &args.name, &since, &options)?;
+    progress.end();
     if as_json {
         output::json(&to_json(args, &since, &diff)?)?;
     } else if diff.is_empty() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use forkpress_core::name::BranchName;
 use forkpress_engine::mutation;
 use forkpress_engine::mutation::gc;
-use forkpress_engine::mutation::history::{History, LogEntry};
+use forkpress_engine::mutation::history::{History, LogEntry, Operation};
 use forkpress_engine::mutation::keep::{self, Surplus};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -93,10 +93,25 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
             1 => output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' is {now}"))?,
             many => output::line(format_args!("forkpress: undid operation {undone}: {many} branches are {now}"))?,
         }
+        if is_of_merge(&History::read(site.layout.cow())?, undone) {
+            let id = report.operation.id;
+            output::note(format_args!(
+                "forkpress: its database, too: what was written there since comes back with forkpress undo {id}"
+            ));
+        }
         branch::tell_ready(&site, &branch::wait_for(&site, &args.ready, &args.wait, &report)?)?;
     }
     clean::in_background(&site);
     Ok(())
+}
+
+/// Whether an operation is a merge, or undid one.
+fn is_of_merge(history: &History, id: u64) -> bool {
+    let entry = history.entries.iter().find(|entry| entry.id == id);
+    entry.is_some_and(|entry| match entry.undoes {
+        Some(undone) => is_of_merge(history, undone),
+        None => entry.operation == Operation::Merge,
+    })
 }
 
 /// Frees what is kept beyond the site's bounds.

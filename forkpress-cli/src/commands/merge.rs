@@ -80,7 +80,10 @@ fn answers(args: &MergeArgs) -> Result<Answers, Failure> {
             io::stdin().read_to_string(&mut text)?;
             Ok(text)
         };
-        let what = || format!("cannot use {}", path.display());
+        let what = || match path.to_str() {
+            Some("-") => "cannot use standard input".to_owned(),
+            _ => format!("cannot use {}", path.display()),
+        };
         answers.read(&read().during(what)?).during(what)?;
     }
     Ok(answers)
@@ -91,9 +94,9 @@ fn refuse(pair: &PairArgs, conflicts: &[OpenConflict], as_json: bool) -> Result<
     let PairArgs { name, into, .. } = pair;
     let count = if conflicts.len() == 1 { "1 conflict".to_owned() } else { format!("{} conflicts", conflicts.len()) };
     let failure = Failure::new(format!("{count}: '{into}' is as it was")).hint(format!(
-        "--ours or --theirs decides all of them; to decide each: \
-         forkpress branch conflicts {name} --into {into} --json >answers.json, fill in \"take\", \
-         then forkpress branch merge {name} --into {into} --resolve answers.json"
+        "--ours or --theirs decides all of them; or fill in each \"take\" of a file:\n  \
+         forkpress branch conflicts {name} --into {into} --json >answers.json\n  \
+         forkpress branch merge {name} --into {into} --resolve answers.json"
     ));
     if !as_json {
         show(pair, conflicts)?;

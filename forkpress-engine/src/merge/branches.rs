@@ -23,6 +23,7 @@ use super::plan::{self, Plan, PlanError};
 use super::rules::Rules;
 use super::{Sides, label};
 use crate::bands::Surroundings;
+use crate::branch;
 use crate::database::{DatabaseError, DatabaseReader};
 use crate::git::merge::{FileMerge, merge_files};
 use crate::git::overlay::{EditError as FileError, Edits};
@@ -180,6 +181,9 @@ pub fn merge(
 ) -> Result<Outcome, MergeError> {
     if request.source == request.target {
         return Err(MergeError::IntoItself);
+    }
+    for name in [request.source, request.target].into_iter().chain(request.base) {
+        branch::show(site, name).map_err(BaseError::from)?;
     }
     let repository = Repository::open(site)?;
     for _ in 1..MOST_STARTS {

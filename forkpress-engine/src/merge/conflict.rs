@@ -15,6 +15,9 @@ use rusqlite::Connection;
 /// The most characters of a value that are told.
 const LONGEST: usize = 2000;
 
+/// Texts of no more lines are told whole.
+const WHOLE_LINES: usize = 6;
+
 /// What is to be decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OpenConflict {
@@ -67,7 +70,7 @@ impl OpenConflict {
         let place = &conflict.place;
         let what = words(conflict, connections, rules)?;
         let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row));
-        let Sides { base, source, target } = conflict.sides.as_ref().map(told);
+        let Sides { base, source, target } = shortened(conflict.sides.as_ref().map(told));
         Ok(Self {
             id: conflict.id.to_string(),
             kind: conflict.kind.name(),
@@ -87,17 +90,43 @@ impl OpenConflict {
     pub(crate) fn of_file(conflict: &FileConflict, repository: &Repository) -> Result<Self, RepositoryError> {
         let told = |placed: &Option<Placed>| placed.as_ref().map(|placed| text_of(repository, placed)).transpose();
         let Sides { base, source, target } = conflict.sides.as_ref();
+        let sides = Sides { base: told(base)?, source: told(source)?, target: told(target)? };
+        let Sides { base, source, target } = shortened(sides);
         let path = conflict.path.display().to_string();
         Ok(Self {
             id: conflict.id.to_string(),
             kind: conflict.kind.name(),
             what: path.clone(),
             place: ConflictPlace::File { path },
-            base: told(base)?,
-            ours: told(target)?,
-            theirs: told(source)?,
+            base,
+            ours: target,
+            theirs: source,
         })
     }
+}
+
+/// Texts of which each shows where it is not as the others: of longer ones the lines are left out with which all of them
+/// begin or end.
+fn shortened(sides: Sides<Option<String>>) -> Sides<Option<String>> {
+    let texts: Vec<Vec<&str>> =
+        sides.as_ref().array().into_iter().flatten().map(|text| text.lines().collect()).collect();
+    let shortest = texts.iter().map(Vec::len).min().unwrap_or_default();
+    let is_long = texts.len() > 1 && texts.iter().any(|lines| lines.len() > WHOLE_LINES);
+    let all_have =
+        |at: &dyn Fn(&[&str]) -> usize| texts.iter().all(|lines| lines[at(lines)] == texts[0][at(&texts[0])]);
+    let (mut before, mut after) = (0, 0);
+    if is_long {
+        before = (0..shortest).take_while(|number| all_have(&|_| *number)).count();
+        after = (1..=shortest - before).take_while(|number| all_have(&|lines| lines.len() - number)).count();
+    }
+    let cut = |text: String| {
+        let lines: Vec<_> = text.lines().collect();
+        let left_out = |count: usize| (count > 0).then_some("…");
+        let shown = &lines[before.min(lines.len())..lines.len() - after.min(lines.len())];
+        let shown: Vec<_> = left_out(before).into_iter().chain(shown.iter().copied()).chain(left_out(after)).collect();
+        label::shortened_lines(&if before + after > 0 { shown.join("\n") } else { text }, LONGEST)
+    };
+    sides.map(|text| text.map(cut))
 }
 
 /// What a conflict is about: `post 1 "Hello world!": post_title`.
@@ -195,7 +224,7 @@ impl rusqlite::ToSql for ToSql<'_> {
 
 /// What a side has, in words.
 fn told(conflict: &Conflict, row: &Row) -> String {
-    let text = |value: &Value| label::shortened_lines(&label::told(&label::text(value.as_ref())), LONGEST);
+    let text = |value: &Value| label::told(&label::text(value.as_ref()));
     if conflict.columns.is_empty() {
         if let Some(column) = &conflict.place.column
             && TableSecrets::of([column.as_str()].into_iter()).hides_texts(0)
@@ -214,7 +243,11 @@ fn told(conflict: &Conflict, row: &Row) -> String {
     let alone = other.iter().filter(|row| row.is_some()).count() == 1;
     let lines = conflict.columns.iter().zip(row).enumerate().filter_map(|(number, (column, cell))| {
         let value = cell.as_ref().filter(|_| alone || differs(number))?;
-        let value = if secrets.hides_texts(number) { crate::git::redact::PLACEHOLDER.to_owned() } else { text(value) };
+        let value = if secrets.hides_texts(number) {
+            crate::git::redact::PLACEHOLDER.to_owned()
+        } else {
+            label::shortened_lines(&text(value), LONGEST)
+        };
         (!value.is_empty()).then(|| format!("{column}: {value}"))
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -224,8 +257,34 @@ fn told(conflict: &Conflict, row: &Row) -> String {
 fn text_of(repository: &Repository, placed: &Placed) -> Result<String, RepositoryError> {
     let bytes = run(repository.command().args(["cat-file", "blob", placed.blob.id.as_str()]))?;
     Ok(match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => label::shortened_lines(&text, LONGEST),
+        Ok(text) if !text.contains('\0') => text,
         Ok(text) => format!("{} bytes", text.len()),
         Err(error) => format!("{} bytes", error.into_bytes().len()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {
+        Sides { base: base.map(str::to_owned), source: Some(source.to_owned()), target: Some(target.to_owned()) }
+    }
+
+    #[test]
+    fn of_a_long_text_that_is_told_which_is_not_the_same() {
+        let text = |line: &str| format!("1\n2\n3\n4\n{line}6\n7\n8\n");
+        let told = shortened(sides(Some(&text("old\n")), &text("one\ntwo\n"), &text("")));
+        assert_eq!(told, sides(Some("…\nold\n…"), "…\none\ntwo\n…", "…\n…"));
+        let told = shortened(sides(None, &text("x\n"), &format!("{}more\n", text("x\n"))));
+        assert_eq!(told, sides(None, "…", "…\nmore"));
+    }
+
+    #[test]
+    fn a_short_text_and_one_that_only_one_side_has_are_told_whole() {
+        let short = sides(Some("a\nb"), "a\nc", "a\nd\n");
+        assert_eq!(shortened(short.clone()), short);
+        let alone = Sides { base: None, source: Some("line\n".repeat(20)), target: None };
+        assert_eq!(shortened(alone.clone()), alone);
+    }
 }

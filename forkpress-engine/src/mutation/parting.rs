@@ -343,9 +343,10 @@ fn read_record(path: &Path) -> Result<Option<BranchRecord>, DiskError> {
     step("read", path, || BranchRecord::read(path).map_err(std::io::Error::other))
 }
 
-/// The partings that a branch has once an operation on its files is taken back: not those that it got by that.
+/// The partings that a branch has once an operation on its files is taken back: not those that it got by that, but those that it
+/// lost, where that was to take back something itself.
 fn without(now: &Partings, operation: u64, before: &Partings) -> Partings {
-    now.newest_first().filter(|id| *id > operation || before.contains(*id)).collect()
+    now.newest_first().filter(|id| *id > operation).chain(before.newest_first()).collect()
 }
 
 /// Which partings some pair of branches needs: the newest that both have, and that is there.
@@ -412,5 +413,6 @@ mod tests {
     #[test]
     fn an_operation_that_is_taken_back_takes_its_partings_along() {
         assert_eq!(without(&partings("2,3,5,7"), 5, &partings("2")), partings("2,7"));
+        assert_eq!(without(&partings("2,7"), 8, &partings("2,5,7")), partings("2,5,7"), "and brings them back");
     }
 }
