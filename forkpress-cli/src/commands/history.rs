@@ -96,7 +96,7 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
         if is_of_merge(&History::read(site.layout.cow())?, undone) {
             let id = report.operation.id;
             output::note(format_args!(
-                "forkpress: its database, too: what was written there since comes back with forkpress undo {id}"
+                "forkpress: what was written since into what the merge changed comes back with forkpress undo {id}"
             ));
         }
         branch::tell_ready(&site, &branch::wait_for(&site, &args.ready, &args.wait, &report)?)?;
