@@ -93,25 +93,16 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
             1 => output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' is {now}"))?,
             many => output::line(format_args!("forkpress: undid operation {undone}: {many} branches are {now}"))?,
         }
-        if is_of_merge(&History::read(site.layout.cow())?, undone) {
-            let id = report.operation.id;
+        if History::read(site.layout.cow())?.get(undone).is_some_and(|undone| undone.operation == Operation::Merge) {
+            let again = report.operation.id;
             output::note(format_args!(
-                "forkpress: what was written since into what the merge changed comes back with forkpress undo {id}"
+                "forkpress: what was written to '{name}' since the merge is kept: forkpress undo {again} brings it back"
             ));
         }
         branch::tell_ready(&site, &branch::wait_for(&site, &args.ready, &args.wait, &report)?)?;
     }
     clean::in_background(&site);
     Ok(())
-}
-
-/// Whether an operation is a merge, or undid one.
-fn is_of_merge(history: &History, id: u64) -> bool {
-    let entry = history.entries.iter().find(|entry| entry.id == id);
-    entry.is_some_and(|entry| match entry.undoes {
-        Some(undone) => is_of_merge(history, undone),
-        None => entry.operation == Operation::Merge,
-    })
 }
 
 /// Frees what is kept beyond the site's bounds.
