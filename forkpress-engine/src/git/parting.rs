@@ -50,6 +50,12 @@ pub enum PartingError {
     /// A step on the disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The repository that had the files was removed.
+    #[error("the repository that had the files of parting {id} is gone")]
+    Lost {
+        /// The parting.
+        id: u64,
+    },
     /// What is noted of the files makes no sense.
     #[error("{path} cannot be understood")]
     Invalid {
@@ -95,7 +101,11 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
         read_ahead(site, &repository, &main);
     }
     for id in &ids {
-        if make_commit(&repository, *id)? == Made::WithNews
+        let made = match make_commit(&repository, *id) {
+            Err(PartingError::Lost { .. }) => continue,
+            made => made?,
+        };
+        if made == Made::WithNews
             && let Ok(from) = fs::read_to_string(from_in(&cow.parting(*id)))
             && let Ok(from) = from.parse()
         {
@@ -141,6 +151,10 @@ fn make_commit(repository: &Repository, id: u64) -> Result<Made, PartingError> {
         return Ok(Made::Before);
     }
     let files = Files::read(repository, &folder)?;
+    // A branch has files: these were noted until there was a commit of them.
+    if files.0.is_empty() {
+        return Err(PartingError::Lost { id });
+    }
     let failed = |source| PartingError::Git { id, source };
     let read = files.read_news(repository, &folder).map_err(failed)?;
     let mut lines = Vec::new();

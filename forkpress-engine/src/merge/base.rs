@@ -50,6 +50,9 @@ impl Advice for BaseError {
                  forkpress branch reset {source_branch} --from {target}"
             )),
             Self::Branch(error) => error.hint(),
+            Self::Parting(PartingError::Lost { .. }) => Some(
+                "name a branch that is as both were: --base BRANCH; or begin anew: forkpress branch reset".to_owned(),
+            ),
             Self::Parting(_) => None,
         }
     }
