@@ -8,7 +8,7 @@ use super::rules::Rules;
 use super::{Row, Sides, Value, schema};
 use crate::database::DatabaseReader;
 use crate::git::merge::{FileConflict, Placed};
-use crate::git::redact::TableSecrets;
+use crate::git::redact::{PLACEHOLDER, TableSecrets};
 use crate::git::repository::{Repository, RepositoryError, run};
 use rusqlite::Connection;
 
@@ -69,7 +69,8 @@ impl OpenConflict {
         let connections = readers.map(DatabaseReader::connection);
         let place = &conflict.place;
         let what = words(conflict, connections, rules)?;
-        let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row));
+        let is_secret = is_secret_cell(conflict, connections)?;
+        let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row, is_secret));
         let Sides { base, source, target } = shortened(conflict.sides.as_ref().map(told));
         Ok(Self {
             id: conflict.id.to_string(),
@@ -222,18 +223,15 @@ impl rusqlite::ToSql for ToSql<'_> {
     }
 }
 
-/// What a side has, in words.
-fn told(conflict: &Conflict, row: &Row) -> String {
-    let text = |value: &Value| label::told(&label::text(value.as_ref()));
+/// What a side has, in words. `cell`: of a conflict of one cell, whether that holds a secret.
+fn told(conflict: &Conflict, row: &Row, cell: bool) -> String {
+    let text = |is_secret: bool, value: &Value| match is_secret {
+        true => PLACEHOLDER.to_owned(),
+        false => label::told(&label::text(value.as_ref())),
+    };
     if conflict.columns.is_empty() {
-        if let Some(column) = &conflict.place.column
-            && TableSecrets::of([column.as_str()].into_iter()).hides_texts(0)
-        {
-            return crate::git::redact::PLACEHOLDER.to_owned();
-        }
-        return row.iter().flatten().map(text).collect::<Vec<_>>().join("\n");
+        return row.iter().flatten().map(|value| text(cell, value)).collect::<Vec<_>>().join("\n");
     }
-    let secrets = TableSecrets::of(conflict.columns.iter().map(String::as_str));
     let other = [&conflict.sides.base, &conflict.sides.source, &conflict.sides.target];
     let differs = |number: usize| {
         let mut cells = other.iter().filter_map(|row| row.as_ref()).map(|row| &row[number]);
@@ -243,14 +241,33 @@ fn told(conflict: &Conflict, row: &Row) -> String {
     let alone = other.iter().filter(|row| row.is_some()).count() == 1;
     let lines = conflict.columns.iter().zip(row).enumerate().filter_map(|(number, (column, cell))| {
         let value = cell.as_ref().filter(|_| alone || differs(number))?;
-        let value = if secrets.hides_texts(number) {
-            crate::git::redact::PLACEHOLDER.to_owned()
-        } else {
-            label::shortened_lines(&text(value), LONGEST)
-        };
+        let value = label::shortened_lines(&text(is_secret(&conflict.columns, row, number), value), LONGEST);
         (!value.is_empty()).then(|| format!("{column}: {value}"))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a cell of a row holds a secret.
+fn is_secret(columns: &[String], row: &Row, column: usize) -> bool {
+    let secrets = TableSecrets::of(columns.iter().map(String::as_str));
+    let text = |number: usize| match row.get(number) {
+        Some(Some(Value::Text(text))) => Some(&text[..]),
+        _ => None,
+    };
+    secrets.hides_texts(column) || secrets.is_named(column) && secrets.names_a_secret(text)
+}
+
+/// Whether a conflict is about one cell that holds a secret.
+fn is_secret_cell(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Result<bool> {
+    let place = &conflict.place;
+    let Some(column) = &place.column else { return Ok(false) };
+    let (columns, row) = find(connections.target, &place.table, &place.key)?;
+    let number = columns.iter().position(|name| name.eq_ignore_ascii_case(column));
+    // Of a column that only the other side has, its own name tells.
+    Ok(number.map_or_else(
+        || is_secret(std::slice::from_ref(column), &Vec::new(), 0),
+        |number| is_secret(&columns, &row, number),
+    ))
 }
 
 /// The text of a file; of another one what it is.
@@ -278,6 +295,16 @@ mod tests {
         assert_eq!(told, sides(Some("…\nold\n…"), "…\none\ntwo\n…", "…\n…"));
         let told = shortened(sides(None, &text("x\n"), &format!("{}more\n", text("x\n"))));
         assert_eq!(told, sides(None, "…", "…\nmore"));
+    }
+
+    #[test]
+    fn what_a_column_or_the_name_beside_it_says_is_secret_is_not_told() {
+        let names = |columns: &[&str]| columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let row = |cells: &[&str]| cells.iter().map(|text| Some(Value::Text(text.as_bytes().to_vec()))).collect();
+        let options = names(&["option_name", "option_value"]);
+        assert!(is_secret(&options, &row(&["mailserver_pass", "x"]), 1));
+        assert!(!is_secret(&options, &row(&["blogname", "x"]), 1));
+        assert!(is_secret(&names(&["ID", "user_pass"]), &row(&["1", "x"]), 1));
     }
 
     #[test]
