@@ -65,7 +65,7 @@ final class Person {
 	}
 
 	/**
-	 * Fills in the form of a page that has all of some fields, sends it, and fails unless that leads on.
+	 * Fills in the form of a page that has all of some fields, sends it, and goes where that leads: it must lead on.
 	 *
 	 * @param string   $page   The request target of the page.
 	 * @param string[] $fields What is filled in.
@@ -79,7 +79,10 @@ final class Person {
 			default                                                 => $folder . $action,
 		};
 		$answer = $this->send( $target, array( ...$values, ...$fields ) );
-		same( 302, $answer->status, "sending the form of $page on $this->branch: " . substr( strip_tags( $answer->body ), 0, 1000 ) . ': status' );
+		$said   = trim( strip_tags( preg_replace( '~<(script|style).*?</\1>~s', '', $answer->body ) ) );
+		same( 302, $answer->status, "sending the form of $page on $this->branch: " . substr( $said, 0, 1000 ) . ': status' );
+		$next = $answer->headers['location'];
+		$this->open( str_contains( $next, '/' ) ? $next : $folder . $next );
 	}
 
 	/**

@@ -157,6 +157,7 @@ test(
 				'main',
 				'$crons = _get_cron_array(); $next = wp_next_scheduled( "{$given}_event", array( $given ) );
 				$crons[ time() - 1 ]["{$given}_event"] = $crons[ $next ]["{$given}_event"]; unset( $crons[ $next ]["{$given}_event"] );
+				ksort( $crons );
 				_set_cron_array( array_filter( $crons ) ); delete_transient( "doing_cron" );',
 				$plugin
 			);
