@@ -517,6 +517,30 @@ test(
 );
 
 test(
+	'a merge brings its files and says how the database follows',
+	function () use ( $site, $remote, $main ) {
+		$site->done( 'branch', 'create', 'rows' );
+		put( "$site->dir/rows/from-rows.php", 'rows' );
+		$site->database( 'rows' )->exec( "UPDATE wp_posts SET post_title = 'from rows' WHERE ID = 1" );
+		$checkout = new Checkout( $remote );
+		$line     = 'forkpress: a push brings no database; to merge it, too: forkpress branch merge rows --into main';
+		$checkout->commit( array( 'ordinary.php' => 'x' ) );
+		$checkout->git( 'push' );
+		$checkout->git( 'fetch', '--quiet' );
+		$checkout->git( 'merge', '--quiet', '--no-edit', 'origin/rows' );
+		$outcome = $checkout->run( 'push' );
+		same( array( 0, 1 ), array( $outcome->status, substr_count( $outcome->errors, $line ) ), "it is said once: $outcome->errors" );
+		same( 'rows', file_get_contents( "$main/from-rows.php" ), 'the file' );
+		same( 0, (int) $site->database( 'main' )->query( "SELECT count(*) FROM wp_posts WHERE post_title = 'from rows'" )->fetchColumn(), 'posts that came' );
+		$checkout->git( 'pull', '--quiet', '--no-rebase' );
+		$checkout->commit( array( 'ordinary.php' => 'y' ) );
+		$outcome = $checkout->run( 'push' );
+		same( array( 0, 0 ), array( $outcome->status, substr_count( $outcome->errors, 'database' ) ), "an ordinary push: $outcome->errors" );
+		$site->done( 'branch', 'delete', 'rows' );
+	}
+);
+
+test(
 	'of two pushes at once to one branch both are in it or one is refused, and two to two branches both are there',
 	function () use ( $site, $remote, $main ) {
 		foreach ( array( 'x', 'y' ) as $branch ) {

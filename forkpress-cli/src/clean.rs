@@ -1,5 +1,5 @@
-//! Removes what a command left to be removed, and looks at what it left to be looked at once more, in a process of its own:
-//! nobody waits for that.
+//! Removes what a command left to be removed, looks at what it left to be looked at once more, and has Git read what was new to
+//! it, in a process of its own: nobody waits for that.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
+use forkpress_engine::git;
 use forkpress_engine::mutation::{self, RecoverError, StepError};
 use forkpress_engine::priority;
 use forkpress_engine::site::Site;
@@ -46,7 +47,8 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     // The sooner it looks, the less has changed since for other reasons. What it can't see, it can't tell.
     let _ = mutation::late::look(&site);
     match mutation::gc::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
-        Err(RecoverError::Step(StepError::Lock(_))) | Ok(()) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(RecoverError::Step(StepError::Lock(_))) | Ok(()) => {}
+        Err(error) => return Err(error.into()),
     }
+    Ok(git::parting::tidy(&site)?)
 }

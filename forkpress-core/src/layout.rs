@@ -245,6 +245,24 @@ impl CowLayout {
         self.kept_tree(slot).join(name.as_str())
     }
 
+    /// What two branches once had in common, each by the number of the operation at which they did.
+    #[must_use]
+    pub fn partings_dir(&self) -> PathBuf {
+        self.trees.join("partings")
+    }
+
+    /// One of them.
+    #[must_use]
+    pub fn parting(&self, id: u64) -> PathBuf {
+        self.partings_dir().join(id.to_string())
+    }
+
+    /// One that is being made for a mutation of the branch `name`. No branch's name has a dot.
+    #[must_use]
+    pub fn staged_parting(&self, name: &BranchName) -> PathBuf {
+        self.staging_dir().join(format!("{name}.parting"))
+    }
+
     /// A note for each branch whose clone is yet to be compared with its source.
     #[must_use]
     pub fn unchecked_dir(&self) -> PathBuf {
@@ -285,6 +303,12 @@ impl CowLayout {
     #[must_use]
     pub fn git_index(&self, name: &BranchName) -> PathBuf {
         self.git_snapshots_dir().join(format!("{name}.index"))
+    }
+
+    /// Which object the `wp-config.php` of the branch `name` is in Git.
+    #[must_use]
+    pub fn git_config(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.config"))
     }
 
     /// What the last snapshot of the branch `name` was made from.

@@ -22,6 +22,7 @@ pub mod network;
 pub mod own;
 pub mod pace;
 pub mod panic;
+pub mod partings;
 pub mod process;
 pub mod record;
 pub mod reserved;

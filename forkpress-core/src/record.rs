@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::name::BranchName;
 use crate::own;
+use crate::partings::Partings;
 
 /// When and from what a branch was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct BranchRecord {
     /// that did not write it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<u64>,
+    /// The partings of which it is one side. None in a record of a version that kept none.
+    #[serde(default, skip_serializing_if = "Partings::is_empty")]
+    pub partings: Partings,
 }
 
 /// Why a record can't be used.
@@ -52,7 +56,13 @@ impl BranchRecord {
     /// A record of a tree that is published now.
     #[must_use]
     pub fn now(from: Option<BranchName>, generation: u64) -> Self {
-        Self { created_at: rfc3339(SystemTime::now()), from, generation, operation: None }
+        Self {
+            created_at: rfc3339(SystemTime::now()),
+            from,
+            generation,
+            operation: None,
+            partings: Partings::default(),
+        }
     }
 
     /// Reads the record at `path`; none where there is no such file.
@@ -119,7 +129,8 @@ mod tests {
             fs::write(&path, record.to_toml()).unwrap();
             assert_eq!(BranchRecord::read(&path).unwrap(), Some(record));
         }
-        let written = BranchRecord { operation: Some(9), ..BranchRecord::now(None, 7) };
+        let written =
+            BranchRecord { operation: Some(9), partings: "3,5-9".parse().unwrap(), ..BranchRecord::now(None, 7) };
         fs::write(&path, written.to_toml()).unwrap();
         assert_eq!(BranchRecord::read(&path).unwrap(), Some(written));
         fs::write(&path, "created_at = 'x'\ngeneration = 1\n").unwrap();

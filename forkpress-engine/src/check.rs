@@ -17,11 +17,24 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
     let mut folders = vec![layout.work_dir().to_owned()];
     if let Some(image) = layout.image() {
         // What is mounted is not in the work folder's own file system.
-        folders.extend([cow.staging_dir(), cow.spares_dir(), cow.kept_dir(), cow.trash_dir(), image.branches_dir()]);
+        folders.extend([
+            cow.staging_dir(),
+            cow.spares_dir(),
+            cow.kept_dir(),
+            cow.partings_dir(),
+            cow.trash_dir(),
+            image.branches_dir(),
+        ]);
     }
     // In each of these is one folder for each tree, or for each beginning of an object's name.
-    let trees =
-        [cow.staging_dir(), cow.spares_dir(), cow.kept_dir(), layout.branches_dir(), cow.git_dir().join("objects")];
+    let trees = [
+        cow.staging_dir(),
+        cow.spares_dir(),
+        cow.kept_dir(),
+        cow.partings_dir(),
+        layout.branches_dir(),
+        cow.git_dir().join("objects"),
+    ];
     let mounts = ImageKind::ALL.map(|kind| ImageLayout::new(layout.work_dir(), kind).mount());
     let of_others = [cow.trash_dir(), layout.conversion_trees("")];
     while let Some(folder) = folders.pop() {
@@ -83,6 +96,8 @@ mod tests {
             cow.staged_files(&main),
             cow.kept_dir(),
             cow.kept_tree(1),
+            cow.partings_dir(),
+            cow.parting(1),
             cow.spares_dir(),
             cow.spare(1),
             cow.log_dir(),

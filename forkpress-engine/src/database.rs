@@ -109,6 +109,23 @@ pub fn check(tree: &Path) -> Result<(), DatabaseError> {
     SourceDatabase::open(tree)?.map_or(Ok(()), |source| source.check())
 }
 
+/// The same of a database that is no tree's, and in nobody's use.
+pub(crate) fn check_file(path: &Path) -> Result<(), DatabaseError> {
+    let failed = |source| sqlite_error(path, source);
+    let connection = Connection::open(path).map_err(failed)?;
+    let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if finding == "ok" { Ok(()) } else { Err(DatabaseError::Damaged { path: path.to_owned(), finding }) }
+}
+
+/// Writes what is in the log of a database, which is in nobody's use, into the database, and does away with the log.
+pub(crate) fn fold(path: &Path) -> Result<(), DatabaseError> {
+    disk::step_of_library("write the log into the database", path)?;
+    let failed = |source| sqlite_error(path, source);
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+    connection.close().map_err(|(_, error)| failed(error))
+}
+
 /// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
 #[derive(Debug)]
 pub(crate) struct DatabaseReader(SourceDatabase);
@@ -125,6 +142,13 @@ impl DatabaseReader {
     /// What it reads with.
     pub(crate) fn connection(&self) -> &Connection {
         &self.0.connection
+    }
+
+    /// Copies what it sees to `to`, where nothing is, in WAL mode and durably.
+    pub(crate) fn copy_to(&self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
+        self.0.copy_in_transaction(to, progress)?;
+        into_wal_mode(to)?;
+        self.0.finish(to)
     }
 
     /// What failed as it read.
@@ -190,6 +214,19 @@ impl Snapshot {
             }
         }
         Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
+    }
+
+    /// Gives the staged tree, whose copy may have gone since, the database as it is now, as [`Self::take`] does.
+    pub(crate) fn take_anew(&mut self, timeout: Duration) -> Result<(), DatabaseError> {
+        if let Some(source) = &mut self.source {
+            source.copied = None;
+        }
+        self.take(timeout)
+    }
+
+    /// Whether the database is what it was when the staged tree got it.
+    pub(crate) fn is_taken(&self) -> Result<bool, DatabaseError> {
+        Ok(self.is_current()? && self.source.as_ref().map_or(Ok(true), SourceDatabase::is_copied)?)
     }
 
     /// Gives the staged tree the database as it is now, in WAL mode and durable. Waits for a writer for no longer than `timeout`.
@@ -326,9 +363,13 @@ impl SourceDatabase {
     }
 
     /// Clones the database and its log to `to` while nobody can write.
-    fn clone_to(&self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
+    fn clone_to(&mut self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
         let is_wal = self.is_wal()?;
-        self.while_nobody_writes(deadline, || self.clone_files(view, to, is_wal))?;
+        let version = self.while_nobody_writes(deadline, || {
+            self.clone_files(view, to, is_wal)?;
+            self.version()
+        })?;
+        self.copied = Some(version);
         if !is_wal {
             into_wal_mode(to)?;
         }

@@ -15,7 +15,7 @@ pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
 mod ioctl;
-mod merge;
+pub mod merge;
 pub mod mutation;
 mod noise;
 pub mod priority;

@@ -160,6 +160,7 @@ pub fn create_folders(layout: &SiteLayout) -> Result<(), SiteError> {
         cow.spares_dir(),
         cow.trash_dir(),
         cow.kept_dir(),
+        cow.partings_dir(),
         cow.log_dir(),
         cow.journal_dir(),
         cow.requests_dir(),
@@ -188,6 +189,45 @@ fn resolve(path: &Path) -> Result<PathBuf, SiteError> {
         io::ErrorKind::NotFound => SiteError::NotASite { path: path.to_owned() },
         _ => SiteError::Look { path: path.to_owned(), source },
     })
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::fs;
+    use std::path::Path;
+
+    use forkpress_core::layout::SiteLayout;
+    use forkpress_core::name::BranchName;
+    use forkpress_core::record::BranchRecord;
+
+    use super::{Site, create_folders};
+    use crate::config::{FileView, Keep, SiteConfig, Strategy};
+
+    /// A site in a folder, without a branch.
+    pub(crate) fn site(dir: &Path) -> Site {
+        let layout = SiteLayout::at(&fs::canonicalize(dir).unwrap());
+        create_folders(&layout).unwrap();
+        let config = SiteConfig {
+            version: 1,
+            strategy: Strategy::Cow,
+            file_view: FileView::FileCopy,
+            root_host: "wp.localhost".to_owned(),
+            port: 1,
+            keep: Keep::default(),
+            spares: 0,
+            links: Vec::new(),
+        };
+        Site { layout, config }
+    }
+
+    /// An empty branch of it.
+    pub(crate) fn branch(site: &Site, name: &str, from: Option<&str>) -> BranchName {
+        let name: BranchName = name.parse().unwrap();
+        fs::create_dir(site.layout.branch(&name)).unwrap();
+        let record = BranchRecord::now(from.map(|from| from.parse().unwrap()), 1);
+        fs::write(site.layout.cow().record(&name), record.to_toml()).unwrap();
+        name
+    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,16 @@
 
 mod dump;
 pub mod http;
+pub(crate) mod known;
+pub(crate) mod merge;
+mod objects;
+pub mod overlay;
+pub mod parting;
 pub mod push;
 pub mod receive;
 pub mod redact;
 pub mod repository;
 pub mod snapshot;
-mod view;
+#[cfg(test)]
+mod testing;
+pub(crate) mod view;

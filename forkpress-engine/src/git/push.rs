@@ -191,6 +191,29 @@ pub enum EntryMode {
     Submodule,
 }
 
+impl EntryMode {
+    /// Reads the mode of an entry of a tree; none where it is no file's.
+    pub(super) fn parse(mode: u32) -> Option<Self> {
+        match mode & 0o170_000 {
+            0o100_000 if mode & 0o100 != 0 => Some(Self::Program),
+            0o100_000 => Some(Self::File),
+            0o120_000 => Some(Self::Symlink),
+            0o160_000 => Some(Self::Submodule),
+            _ => None,
+        }
+    }
+
+    /// As Git writes it.
+    pub(crate) fn octal(self) -> &'static str {
+        match self {
+            Self::File => "100644",
+            Self::Program => "100755",
+            Self::Symlink => "120000",
+            Self::Submodule => "160000",
+        }
+    }
+}
+
 /// A path in which two trees differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -213,16 +236,10 @@ pub fn parse_difference(line: &[u8], path: &[u8]) -> Option<Difference> {
 }
 
 fn parse_blob(mode: &str, id: &str) -> Option<Option<Blob>> {
-    let mode = u32::from_str_radix(mode, 8).ok()?;
-    let mode = match mode & 0o170_000 {
-        0 => return Some(None),
-        0o100_000 if mode & 0o100 != 0 => EntryMode::Program,
-        0o100_000 => EntryMode::File,
-        0o120_000 => EntryMode::Symlink,
-        0o160_000 => EntryMode::Submodule,
-        _ => return None,
-    };
-    Some(Some(Blob { mode, id: ObjectId::parse(id)? }))
+    match u32::from_str_radix(mode, 8).ok()? {
+        0 => Some(None),
+        mode => Some(Some(Blob { mode: EntryMode::parse(mode)?, id: ObjectId::parse(id)? })),
+    }
 }
 
 /// Where in a branch a path of a pushed tree lies; none where the path is no part of the branch's files: then a push

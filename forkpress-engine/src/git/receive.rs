@@ -6,31 +6,23 @@
 //!
 //! What the pusher saw is compared with what there is while the branch's mutation lock is held, so no other push comes between.
 
-use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::push::{
-    self, Blob, Difference, EntryMode, FILES_DIR, ObjectId, PushRefusal, PushRequest, Update, parse_difference, place,
-    stays_inside,
-};
-use super::redact;
-use super::repository::{Repository, RepositoryError, run, run_with};
+use super::objects::{Contents, differences, hear};
+use super::overlay::{Edit, EditError, Edits, loads};
+use super::push::{self, FILES_DIR, ObjectId, PushRefusal, PushRequest, Update};
+use super::repository::{Repository, RepositoryError, run};
 use super::snapshot::{self, RefLock, SnapshotError};
-use super::view::CONFIG_FILE;
-use crate::bounds::{Counter, Load, MOST_ENTRIES, Room, TooMuch};
+use crate::bounds::{MOST_ENTRIES, TooMuch};
 use crate::branch::{self, BranchError};
 use crate::disk::DiskError;
-use crate::mutation::files::{After, Overlay, PathChange};
+use crate::mutation::files::{Overlay, PathChange};
 use crate::mutation::{self, ChangeError, DeleteError, PutError, StepError};
 use crate::progress::Progress;
 use crate::site::Site;
@@ -82,6 +74,18 @@ pub enum PushError {
 impl From<TooMuch> for PushError {
     fn from(why: TooMuch) -> Self {
         Self::Refused(PushRefusal::TooMuch(why))
+    }
+}
+
+impl From<EditError> for PushError {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Refused(refusal) => refusal.into(),
+            EditError::TooMuch(why) => why.into(),
+            EditError::Git(error) => error.into(),
+            EditError::Disk(error) => error.into(),
+            EditError::Read(error) => error.into(),
+        }
     }
 }
 
@@ -154,7 +158,7 @@ pub fn check(site: &Site, repository: &Repository, updates: &[Update]) -> Result
         None => reference(&put.nearest_branch()?),
     };
     let edits = put.git.edits_between(&from, put.new.as_str())?;
-    for load in put.git.loads(&edits)? {
+    for load in loads(repository, &edits)? {
         load.check()?;
     }
     Ok(())
@@ -185,20 +189,24 @@ pub fn receive(
         PushRequest::Put { name, old, new } => {
             let put = PushedCommit { site, git: Git(repository), name, new };
             put.check_commit()?;
-            match (settled(site, &put.name, || branch::show(site, &put.name)), old) {
+            let had = match (settled(site, &put.name, || branch::show(site, &put.name)), old) {
                 (Ok(_), Some(old)) => {
                     check_readable(site, repository, &put.name)?;
                     put.change_branch(&old, patience, progress)?;
+                    old.as_str().to_owned()
                 }
                 (Ok(_), None) => return Err(PushRefusal::Exists.into()),
-                (Err(BranchError::Missing { .. }), None) => put.create_branch(patience, progress)?,
+                (Err(BranchError::Missing { .. }), None) => reference(&put.create_branch(patience, progress)?),
                 (Err(BranchError::Missing { .. }), Some(_)) => return Err(PushRefusal::Deleted.into()),
                 (Err(error), _) => return Err(PushError::Change(error.into())),
-            }
+            };
             put.move_reference().map_err(|error| PushError::RefBehind(Box::new(error)))?;
             // Branch and ref have what was pushed, whatever becomes of this.
             if let Err(error) = snapshot::refresh(site, repository, std::slice::from_ref(&put.name)) {
                 progress.note(&format!("the ref of branch '{}' has what was pushed and no more: {error}", put.name));
+            }
+            if let Ok(Some(line)) = put.database_left_out(&had) {
+                progress.note(&line);
             }
         }
     }
@@ -309,7 +317,8 @@ impl PushedCommit<'_> {
         Ok(())
     }
 
-    fn create_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<(), PushError> {
+    /// Makes the branch, and says from which one.
+    fn create_branch(&self, patience: &mut Patience<'_>, progress: &dyn Progress) -> Result<BranchName, PushError> {
         let from = self.nearest_branch()?;
         let edits = || {
             snapshot::refresh(self.site, self.git.0, std::slice::from_ref(&from))?;
@@ -318,7 +327,26 @@ impl PushedCommit<'_> {
         let source = self.site.layout.branch(&from);
         let mut overlay = Pushed::new(self.site, self.git.0, &source, edits);
         mutation::create_with(self.site, &self.name, &from, &mut overlay, self.new.short(), patience, progress)?;
-        Ok(())
+        Ok(from)
+    }
+
+    /// What the pusher should know where the pushed commits have another database than the commit `had` that they began from,
+    /// or another branch with a database that has changed: how that follows. None for all other commits.
+    fn database_left_out(&self, had: &str) -> Result<Option<String>, RepositoryError> {
+        let base = self.git.merge_base(had, self.new.as_str())?;
+        let merged = self.git.branch_merged(&base, self.new.as_str(), &self.name)?;
+        let is_changed = self.git.changes_database(&base, self.new.as_str())?
+            || match &merged {
+                Some(name) => {
+                    let tip = format!("refs/heads/{name}");
+                    self.git.changes_database(&self.git.merge_base(&base, &tip)?, &tip)?
+                }
+                None => false,
+            };
+        let line = |source: &str| {
+            format!("a push brings no database; to merge it, too: forkpress branch merge {source} --into {}", self.name)
+        };
+        Ok(is_changed.then(|| line(merged.as_deref().unwrap_or("BRANCH"))))
     }
 
     /// The branch from which the commit has gone on the least: `main` where several are as near.
@@ -401,6 +429,25 @@ impl Git<'_> {
         self.says_yes(&["merge-base", one, other])
     }
 
+    fn merge_base(self, one: &str, other: &str) -> Result<String, RepositoryError> {
+        let id = self.run(&["merge-base", one, other])?;
+        Ok(String::from_utf8_lossy(&id).trim().to_owned())
+    }
+
+    /// The branch other than `but` that is in one commit and not in the one before, the last that was changed of several.
+    fn branch_merged(self, before: &str, commit: &str, but: &BranchName) -> Result<Option<String>, RepositoryError> {
+        let (merged, not_merged) = (format!("--merged={commit}"), format!("--no-merged={before}"));
+        let format = "--format=%(refname:lstrip=2)";
+        let arguments = ["for-each-ref", &merged, &not_merged, "--sort=-committerdate", format, "refs/heads"];
+        let names = String::from_utf8_lossy(&self.run(&arguments)?).into_owned();
+        Ok(names.lines().find(|name| *name != but.as_str()).map(str::to_owned))
+    }
+
+    fn changes_database(self, before: &str, commit: &str) -> Result<bool, RepositoryError> {
+        let database = |commit: &str| self.resolve(&format!("{commit}:database.sql"));
+        Ok(database(before)? != database(commit)?)
+    }
+
     /// A commit with the tree of `tree` and both as its parents, the pushed one first, as in a merge of what was there.
     fn merge(self, tree: &ObjectId, pushed: &ObjectId) -> Result<ObjectId, PushError> {
         let tree_of = format!("{}^{{tree}}", tree.as_str());
@@ -412,14 +459,10 @@ impl Git<'_> {
 
     /// What a branch gets of the difference between two commits.
     fn edits_between(self, old: &str, new: &str) -> Result<Vec<Edit>, PushError> {
-        let arguments = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new];
-        let mut contents = Contents { repository: self.0, reader: None };
-        let mut edits = Vec::new();
-        self.hear(&arguments, |line, output| {
-            let path = read_field(output)?.ok_or(io::Error::from(io::ErrorKind::UnexpectedEof))?;
-            let difference = parse_difference(&line, &path).ok_or(io::Error::from(io::ErrorKind::InvalidData))?;
-            edits.extend(edit_of(&mut contents, difference)?);
-            Ok(())
+        let (mut contents, mut edits) = (Contents::new(self.0), Vec::new());
+        differences(self.0, old, new, |difference| {
+            edits.extend(Edit::of(&mut contents, difference)?);
+            Ok::<_, PushError>(())
         })?;
         Ok(edits)
     }
@@ -428,168 +471,23 @@ impl Git<'_> {
     /// has no end in sight: so that is counted as it comes, and before anything is asked that Git answers as a whole.
     fn check_count(self, commit: &str) -> Result<(), PushError> {
         let mut entries = 0;
-        self.hear(&["ls-tree", "-r", "-t", "-z", "--name-only", commit], |_, _| {
+        hear(self.0, &["ls-tree", "-r", "-t", "-z", "--name-only", commit], |_, _| {
             entries += 1;
             if entries > MOST_ENTRIES { Err(TooMuch::Entries.into()) } else { Ok(()) }
         })
     }
-
-    /// Hands what Git says to `each`, field by field, until that has heard enough.
-    fn hear(
-        self,
-        arguments: &[&str],
-        mut each: impl FnMut(Vec<u8>, &mut dyn BufRead) -> Result<(), PushError>,
-    ) -> Result<(), PushError> {
-        let mut command = self.0.command();
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut git = Killed(command.spawn()?);
-        let mut output = BufReader::new(git.0.stdout.take().ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?);
-        while let Some(field) = read_field(&mut output)? {
-            each(field, &mut output)?;
-        }
-        let status = git.0.wait()?;
-        if status.success() {
-            return Ok(());
-        }
-        let mut said = String::new();
-        git.0.stderr.take().map_or(Ok(0), |mut errors| errors.read_to_string(&mut said))?;
-        let said = if said.is_empty() { status.to_string() } else { said.trim().to_owned() };
-        let command = arguments.first().copied().unwrap_or_default().to_owned();
-        Err(RepositoryError::Git { command, said }.into())
-    }
-
-    /// What the files of these edits weigh: each blob for itself, and all of them together, last.
-    fn loads(self, edits: &[Edit]) -> Result<Vec<Load>, PushError> {
-        let blobs = || edits.iter().filter_map(|edit| edit.after.as_ref()).map(|blob| blob.id.as_str());
-        let distinct: Vec<&str> = blobs().collect::<BTreeSet<_>>().into_iter().collect();
-        let weights = self.weigh(&distinct)?;
-        // What is told by its difference to another one is packed in that one as well.
-        let bases: Vec<&str> = weights.iter().filter_map(|weight| weight.base.as_ref()).map(ObjectId::as_str).collect();
-        let mut of_bases = self.weigh(&bases)?.into_iter();
-        let mut loads = HashMap::new();
-        for (id, weight) in distinct.iter().zip(&weights) {
-            let base = weight.base.as_ref().and_then(|_| of_bases.next()).map_or(0, |base| base.bytes);
-            let packed_bytes = weight.packed_bytes.saturating_add(base);
-            loads.insert(*id, Load { entries: 1, bytes: weight.bytes, packed_bytes });
-        }
-        let sum = |all: u64, one: u64| all.saturating_add(one);
-        let mut counter = Counter::default();
-        edits.iter().try_for_each(|edit| counter.add(edit.change.path.as_os_str().as_bytes()))?;
-        let all = Load {
-            entries: counter.entries,
-            bytes: blobs().map(|id| loads[id].bytes).fold(0, sum),
-            packed_bytes: loads.values().map(|load| load.packed_bytes).fold(0, sum),
-        };
-        Ok(loads.into_values().chain([all]).collect())
-    }
-
-    fn weigh(self, ids: &[&str]) -> Result<Vec<Weight>, PushError> {
-        const FORMAT: &str = "--batch-check=%(objectsize) %(objectsize:disk) %(deltabase)";
-        let asked = ids.iter().fold(String::new(), |asked, id| asked + id + "\n");
-        let said = run_with(self.0.command().args(["cat-file", FORMAT]), asked.as_bytes())?;
-        let parse = |line: &str| {
-            let [bytes, packed_bytes, base] = *line.split(' ').collect::<Vec<_>>() else { return None };
-            let (bytes, packed_bytes) = (bytes.parse().ok()?, packed_bytes.parse().ok()?);
-            Some(Weight { bytes, packed_bytes, base: ObjectId::parse(base) })
-        };
-        let weights = String::from_utf8_lossy(&said).lines().map(parse).collect::<Option<Vec<_>>>();
-        weights.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData).into())
-    }
 }
 
-/// What a branch gets of a difference; none where that is in no branch.
-fn edit_of(
-    contents: &mut Contents<'_>,
-    Difference { path, before, after }: Difference,
-) -> Result<Option<Edit>, PushError> {
-    let Some(inside) = place(&path)? else { return Ok(None) };
-    let to = match &after {
-        None => After::Gone,
-        Some(Blob { mode: EntryMode::File, .. }) => After::File { executable: false },
-        Some(Blob { mode: EntryMode::Program, .. }) => After::File { executable: true },
-        Some(Blob { mode: EntryMode::Submodule, .. }) => {
-            return Err(PushRefusal::Submodule(path.display().to_string()).into());
-        }
-        Some(Blob { mode: EntryMode::Symlink, id }) => {
-            // A longer one, no system has.
-            const MOST_BYTES: u64 = 4096;
-            let mut target = Vec::new();
-            contents.with(id, |bytes, _| bytes.take(MOST_BYTES + 1).read_to_end(&mut target))?;
-            if target.len() as u64 > MOST_BYTES || !stays_inside(&inside, &target) {
-                return Err(PushRefusal::Symlink(path.display().to_string()).into());
-            }
-            After::Symlink(OsString::from_vec(target).into())
-        }
-    };
-    Ok(Some(Edit { change: PathChange { path: inside, after: to }, before, after }))
-}
-
-/// The bytes of an object.
-struct Weight {
-    bytes: u64,
-    /// On the disk.
-    packed_bytes: u64,
-    /// The object from which it differs so little that only the difference is on the disk.
-    base: Option<ObjectId>,
-}
-
-/// A `git` that is ended when nobody wants to hear more of it.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Reads up to a NUL, which is left out; none where there is no more. A path is never as long as is read here.
-fn read_field(from: &mut dyn BufRead) -> io::Result<Option<Vec<u8>>> {
-    const MOST_BYTES: u64 = 16 * 1024;
-    let mut field = Vec::new();
-    from.take(MOST_BYTES).read_until(0, &mut field)?;
-    match field.pop() {
-        None => Ok(None),
-        Some(0) => Ok(Some(field)),
-        Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a path in what was pushed is too long")),
-    }
-}
-
-/// A path of a branch that a push changes.
-#[derive(Clone)]
-struct Edit {
-    change: PathChange,
-    /// What the pusher saw there.
-    before: Option<Blob>,
-    /// What is to be there.
-    after: Option<Blob>,
-}
-
-/// The edits of a push, with their bytes.
+/// The edits of a push, found while nobody else can change the branch.
 struct Pushed<'a, F> {
-    site: &'a Site,
     find: F,
-    edits: Vec<Edit>,
-    contents: Contents<'a>,
-    /// Where the branch is whose secrets the pushed files get back.
-    branch: &'a Path,
+    edits: Edits<'a>,
 }
 
 impl<'a, F: FnMut() -> Result<Vec<Edit>, PushError>> Pushed<'a, F> {
+    /// `branch`: where the branch is whose secrets the pushed files get back.
     fn new(site: &'a Site, repository: &'a Repository, branch: &'a Path, find: F) -> Self {
-        Self { site, find, edits: Vec::new(), contents: Contents { repository, reader: None }, branch }
-    }
-
-    /// Refuses what the disk has no room for.
-    fn check_room(&self, edits: &[Edit]) -> Result<(), PushError> {
-        let layout = &self.site.layout;
-        let room = Room::at(&layout.storage_root())?;
-        // An image lies on a disk that may have less left than the image.
-        let room = layout.image().map_or(Ok(room), |image| Ok::<_, DiskError>(room.and(Room::at(image.dir())?)))?;
-        if let Some(all) = Git(self.contents.repository).loads(edits)?.last() {
-            all.check_room(room)?;
-        }
-        Ok(())
+        Self { find, edits: Edits::new(site, repository, vec![branch]) }
     }
 }
 
@@ -597,139 +495,18 @@ impl<F: FnMut() -> Result<Vec<Edit>, PushError>> Overlay for Pushed<'_, F> {
     fn changes(&mut self) -> io::Result<Vec<PathChange>> {
         let edits = (self.find)().map_err(io::Error::other)?;
         // What is kept of former operations may make room.
-        self.check_room(&edits).map_err(|error| io::Error::new(io::ErrorKind::StorageFull, error))?;
-        self.edits = edits;
-        Ok(self.edits.iter().map(|edit| edit.change.clone()).collect())
+        let full = |error: EditError| io::Error::new(io::ErrorKind::StorageFull, PushError::from(error));
+        self.edits.put(edits).map_err(full)?;
+        self.edits.changes()
     }
 
     fn is_expected(&mut self, number: usize, before: Option<&Path>) -> io::Result<bool> {
-        let Edit { change, before: expected, .. } = &self.edits[number];
-        let (Some(path), Some(expected)) = (before, expected) else {
-            return Ok(before.is_none() && expected.is_none());
-        };
-        let metadata = fs::symlink_metadata(path)?;
-        let mode = match metadata.mode() & 0o100 {
-            _ if metadata.is_symlink() => EntryMode::Symlink,
-            0 => EntryMode::File,
-            _ => EntryMode::Program,
-        };
-        if mode != expected.mode {
-            return Ok(false);
-        }
-        if mode == EntryMode::Symlink {
-            return self.contents.are(&expected.id, &mut fs::read_link(path)?.as_os_str().as_bytes());
-        }
-        if change.path == Path::new(CONFIG_FILE) {
-            return self.contents.are(&expected.id, &mut &*redact::config(&fs::read(path)?));
-        }
-        self.contents.are(&expected.id, &mut BufReader::new(File::open(path)?))
+        self.edits.is_expected(number, before)
     }
 
     fn write(&mut self, number: usize, file: &mut File) -> io::Result<()> {
-        let Edit { change, after, .. } = &self.edits[number];
-        let Some(after) = after else { return Err(io::ErrorKind::InvalidInput.into()) };
-        if change.path != Path::new(CONFIG_FILE) {
-            return self.contents.copy(&after.id, file);
-        }
-        let mut pushed = Vec::new();
-        self.contents.copy(&after.id, &mut pushed)?;
-        let current = match fs::read(self.branch.join(CONFIG_FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            current => current?,
-        };
-        file.write_all(&redact::restore(&pushed, &current))
+        self.edits.write(number, file)
     }
-}
-
-/// The bytes of objects, one after the other, none of them as a whole in memory.
-struct Contents<'a> {
-    repository: &'a Repository,
-    /// None before the first object, and after one that was not read to its end: what follows it is not known then.
-    reader: Option<ObjectReader>,
-}
-
-impl Contents<'_> {
-    /// Does something with the bytes of a blob, of which there are so many. It reads all of them or fails.
-    fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
-        let mut reader = self.reader.take().map_or_else(|| ObjectReader::start(self.repository), Ok)?;
-        let done = reader.with(id, action)?;
-        self.reader = Some(reader);
-        Ok(done)
-    }
-
-    fn copy(&mut self, id: &ObjectId, to: &mut dyn Write) -> io::Result<()> {
-        self.with(id, |bytes, size| match io::copy(bytes, to)? {
-            copied if copied == size => Ok(()),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        })
-    }
-
-    /// Whether the bytes are those of a blob.
-    fn are(&mut self, id: &ObjectId, other: &mut dyn Read) -> io::Result<bool> {
-        const CHUNK_BYTES: usize = 64 * 1024;
-        self.with(id, |bytes, _| {
-            let (mut one, mut two) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
-            loop {
-                let (read, other_read) = (fill(bytes, &mut one)?, fill(other, &mut two)?);
-                if one[..read] != two[..other_read] {
-                    return Ok(false);
-                }
-                if read == 0 {
-                    return Ok(true);
-                }
-            }
-        })
-    }
-}
-
-/// A `git cat-file` that is asked for one object after the other.
-struct ObjectReader {
-    /// It may be in the middle of an answer when nobody wants that any more.
-    _git: Killed,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl ObjectReader {
-    fn start(repository: &Repository) -> io::Result<Self> {
-        // From this size on Git does not inflate an object as a whole, either.
-        let arguments = ["-c", "core.bigFileThreshold=1m", "cat-file", "--batch"];
-        let mut command = repository.command();
-        let mut git = Killed(command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-        let (Some(input), Some(output)) = (git.0.stdin.take(), git.0.stdout.take()) else {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        };
-        Ok(Self { _git: git, input, output: BufReader::new(output) })
-    }
-
-    fn with<T>(&mut self, id: &ObjectId, action: impl FnOnce(&mut dyn Read, u64) -> io::Result<T>) -> io::Result<T> {
-        writeln!(self.input, "{}", id.as_str())?;
-        let mut header = String::new();
-        self.output.read_line(&mut header)?;
-        let size = match *header.trim_end().split(' ').collect::<Vec<_>>() {
-            [_, "blob", size] => size.parse().map_err(io::Error::other)?,
-            _ => return Err(io::Error::other(format!("git cat-file: {}", header.trim_end()))),
-        };
-        let mut bytes = (&mut self.output).take(size);
-        let done = action(&mut bytes, size)?;
-        io::copy(&mut bytes, &mut io::sink())?;
-        self.output.read_exact(&mut [0])?;
-        Ok(done)
-    }
-}
-
-/// Reads until the buffer is full or there is no more.
-fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// Talks, as Git's hook of this name, to the `git receive-pack` at the other end of `input` and `output`: hears which
@@ -810,30 +587,18 @@ fn write_line(output: &mut dyn Write, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::{FileView, Keep, SiteConfig, Strategy};
-    use forkpress_core::layout::SiteLayout;
+    use std::fs;
 
-    fn site(dir: &tempfile::TempDir) -> Site {
-        let layout = SiteLayout::at(&fs::canonicalize(dir.path()).unwrap());
-        crate::site::create_folders(&layout).unwrap();
-        let config = SiteConfig {
-            version: 1,
-            strategy: Strategy::Cow,
-            file_view: FileView::FileCopy,
-            root_host: "wp.localhost".to_owned(),
-            port: 1,
-            keep: Keep::default(),
-            spares: 0,
-            links: Vec::new(),
-        };
-        Site { layout, config }
-    }
+    use super::super::push::{Blob, Difference, EntryMode};
+    use super::super::repository::run_with;
+    use super::super::testing::add;
+    use super::*;
+    use crate::site::testing::site;
 
     #[test]
     fn a_branch_whose_record_is_aside_is_looked_at_until_it_is_back() {
         let dir = tempfile::tempdir().unwrap();
-        let site = site(&dir);
+        let site = site(dir.path());
         let name = BranchName::main();
         let aside = site.layout.cow().record_aside(&name);
         fs::write(&aside, "").unwrap();
@@ -859,21 +624,18 @@ mod tests {
     #[test]
     fn a_blob_that_could_not_be_written_is_whole_when_it_is_tried_again() {
         let dir = tempfile::tempdir().unwrap();
-        let site = site(&dir);
+        let site = site(dir.path());
         let repository = Repository::open(&site).unwrap();
-        let add = |bytes: &[u8]| {
-            let id = run_with(repository.command().args(["hash-object", "-w", "--stdin"]), bytes).unwrap();
-            ObjectId::parse(String::from_utf8_lossy(&id).trim()).unwrap()
-        };
         // More than a pipe holds, so that the rest of it waits there.
         let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
-        let (large, small) = (add(&bytes), add(b"small"));
-        let edit = |path: &str, id: &ObjectId| Edit {
-            change: PathChange { path: path.into(), after: After::File { executable: false } },
-            before: None,
-            after: Some(Blob { mode: EntryMode::File, id: id.clone() }),
+        let (large, small) = (add(&repository, &bytes), add(&repository, b"small"));
+        let ids = [large, small];
+        let edit = |path: &str, id: &ObjectId| {
+            let after = Some(Blob { mode: EntryMode::File, id: id.clone() });
+            let difference = Difference { path: Path::new(FILES_DIR).join(path), before: None, after };
+            Edit::of(&mut Contents::new(&repository), difference).unwrap().unwrap()
         };
-        let edits = vec![edit("large", &large), edit("small", &small)];
+        let edits = vec![edit("large", &ids[0]), edit("small", &ids[1])];
         let mut pushed = Pushed::new(&site, &repository, dir.path(), || Ok(edits.clone()));
         assert_eq!(pushed.changes().unwrap().len(), 2);
         for _ in 0..2 {
@@ -883,9 +645,50 @@ mod tests {
                 let path = dir.path().join(number.to_string());
                 pushed.write(number, &mut File::create(&path).unwrap()).unwrap();
                 assert!(fs::read(&path).unwrap() == expected, "{number}");
-                assert!(pushed.contents.are(&edits[number].after.as_ref().unwrap().id, &mut &*expected).unwrap());
+                assert!(Contents::new(&repository).are(&ids[number], &mut &*expected).unwrap());
             }
         }
+    }
+
+    #[test]
+    fn a_merge_in_a_checkout_is_told_how_the_database_follows_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let repository = Repository::open(&site).unwrap();
+        let git = Git(&repository);
+        let id = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        let commit = |database: Option<&str>, parents: &[&str]| {
+            let entry = database
+                .map(|text| format!("100644 blob {}\tdatabase.sql\n", add(&repository, text.as_bytes()).as_str()));
+            let tree = id(run_with(repository.command().arg("mktree"), entry.unwrap_or_default().as_bytes()).unwrap());
+            let parents = parents.iter().flat_map(|parent| ["-p", parent]);
+            id(run(repository.command().args(["commit-tree", &tree, "-m", "x"]).args(parents)).unwrap())
+        };
+        let put = |name: &str, commit: &str| git.run(&["update-ref", &format!("refs/heads/{name}"), commit]).unwrap();
+        let root = commit(Some("1"), &[]);
+        let (main, feature) = (commit(Some("2"), &[&root]), commit(Some("3"), &[&root]));
+        put("feature", &feature);
+        let said = |had: &str, new: &str| {
+            put("main", new);
+            let new = ObjectId::parse(new).unwrap();
+            let pushed = PushedCommit { site: &site, git, name: BranchName::main(), new };
+            pushed.database_left_out(had).unwrap()
+        };
+        let line = |source: &str| {
+            Some(format!("a push brings no database; to merge it, too: forkpress branch merge {source} --into main"))
+        };
+        let edited = commit(Some("2"), &[&main]);
+        assert_eq!(said(&main, &edited), None);
+        for database in [Some("3"), Some("both"), None] {
+            assert_eq!(said(&main, &commit(database, &[&edited, &feature])), line("feature"));
+        }
+        assert_eq!(said(&main, &commit(Some("2"), &[&main, &feature])), line("feature"), "its own stays");
+        put("visited", &commit(Some("2"), &[&main]));
+        let visited = git.resolve("refs/heads/visited").unwrap().unwrap();
+        assert_eq!(said(&main, &commit(Some("2"), &[&main, visited.as_str()])), None);
+        assert_eq!(said(&main, &commit(Some("by hand"), &[&main])), line("BRANCH"));
+        // A new branch that begins before what its source has by now.
+        assert_eq!(said(&main, &commit(Some("1"), &[&root])), None);
     }
 
     #[test]

@@ -233,6 +233,16 @@ pub(super) fn run(command: &mut Command) -> Result<Vec<u8>, RepositoryError> {
     succeeded(command, command_output)
 }
 
+/// The same for a command that may end with a number of conflicts: none then.
+pub(super) fn run_merging(command: &mut Command) -> Result<Option<Vec<u8>>, RepositoryError> {
+    const MOST_CONFLICTS: i32 = 127;
+    let output = finished(command, command_output)?;
+    match output.status.code() {
+        Some(1..=MOST_CONFLICTS) => Ok(None),
+        _ => checked(command, output).map(Some),
+    }
+}
+
 fn command_output(command: &mut Command) -> io::Result<Output> {
     command.stdin(Stdio::null()).output()
 }
@@ -266,7 +276,14 @@ fn succeeded(
     command: &mut Command,
     output: impl FnOnce(&mut Command) -> io::Result<Output>,
 ) -> Result<Vec<u8>, RepositoryError> {
-    let name = command.get_args().next().unwrap_or_default().to_string_lossy().into_owned();
+    let output = finished(command, output)?;
+    checked(command, output)
+}
+
+fn finished(
+    command: &mut Command,
+    output: impl FnOnce(&mut Command) -> io::Result<Output>,
+) -> Result<Output, RepositoryError> {
     let began = Instant::now();
     let output = output(command);
     tracing::debug!(
@@ -275,14 +292,18 @@ fn succeeded(
         "{}",
         command::ending(&output)
     );
-    let output = match output {
-        Ok(output) => output,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RepositoryError::NoGit),
-        Err(source) => return Err(RepositoryError::Disk { path: "git".into(), source }),
-    };
+    output.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => RepositoryError::NoGit,
+        _ => RepositoryError::Disk { path: "git".into(), source: error },
+    })
+}
+
+/// What a command wrote that succeeded.
+fn checked(command: &Command, output: Output) -> Result<Vec<u8>, RepositoryError> {
     if output.status.success() {
         return Ok(output.stdout);
     }
+    let name = command.get_args().next().unwrap_or_default().to_string_lossy().into_owned();
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(RepositoryError::Git { command: name, said: if said.is_empty() { output.status.to_string() } else { said } })
 }

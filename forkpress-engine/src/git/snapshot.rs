@@ -183,6 +183,26 @@ pub fn check(site: &Site, repository: &Repository, name: &BranchName) -> Result<
     BranchSnapshot { site, repository, files: None, name }.try_often(BranchSnapshot::read_ahead)
 }
 
+/// A branch as it was at one moment, between two mutations.
+#[derive(Debug)]
+pub(crate) struct BranchState {
+    /// The Git tree of its files, as `wordpress/` of the view has them.
+    pub(crate) files: String,
+    /// Reads the database of the same moment; none where the branch has none.
+    pub(crate) database: Option<DatabaseReader>,
+}
+
+/// Reads the files of a branch as [`refresh`] does, and begins to read its database, both at one moment under the shared
+/// lock. The ref stays where it is, and the database is not written as text. What was read of the files is not read again
+/// by the next snapshot.
+///
+/// # Errors
+/// [`SnapshotError`] when the branch is missing, busy or can't be read, or Git failed.
+pub(crate) fn look_at(site: &Site, repository: &Repository, name: &BranchName) -> Result<BranchState, SnapshotError> {
+    let files = Arc::new(OperationsFiles::open(site.layout.cow())?);
+    BranchSnapshot { site, repository, files: Some(&files), name }.try_often(BranchSnapshot::state)
+}
+
 /// Whether the ref of a branch was brought up to date since the last mutation of it. What is written into the branch by
 /// others is left out of account.
 pub fn has_seen(repository: &Repository, branch: &Branch) -> bool {
@@ -314,6 +334,14 @@ enum Database {
     Changed(Option<DatabaseReader>),
 }
 
+/// When the database is read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// Where it is not what is remembered.
+    WhereChanged,
+    Always,
+}
+
 impl BranchSnapshot<'_> {
     /// Says whether a commit was made.
     fn take(&self) -> Result<bool, SnapshotError> {
@@ -382,11 +410,35 @@ impl BranchSnapshot<'_> {
         }
     }
 
+    fn state(&self, _lock: &RefLock<'_>) -> Result<BranchState, SnapshotError> {
+        let memory = Memory::read(&self.repository.cow().git_snapshot(self.name));
+        let branch = self.site.layout.branch(self.name);
+        let Some(BranchChanges { look, database, .. }) = self.look(&branch, &memory, Reading::Always)? else {
+            return Err(BranchError::Missing { name: self.name.clone() }.into());
+        };
+        let database = match database {
+            Database::Changed(reader) => reader,
+            Database::Unchanged => unreachable!("it is always read"),
+        };
+        let is_kept = self.reference().is_some_and(|reference| reference == memory.commit);
+        if look.is_none() && is_kept {
+            return Ok(BranchState { files: memory.wordpress, database });
+        }
+        // Also where nothing has changed: Git drops objects that no ref leads to, and says here whether it still has them.
+        let wordpress = self.git(self.index(&branch).write_tree())?;
+        if let Some(look) = look {
+            let (version, files, commit) = (VERSION, look.fingerprint, String::new());
+            // The ref has not followed, and what is remembered of the database is as true as it was.
+            self.remember(&Memory { version, files, wordpress: wordpress.clone(), commit, ..memory })?;
+        }
+        Ok(BranchState { files: wordpress, database })
+    }
+
     /// Reads what of the branch differs from what is remembered. `reference`: the commit that its ref names.
     fn read(&self, reference: Option<&str>) -> Result<Content, SnapshotError> {
         let memory = Memory::read(&self.repository.cow().git_snapshot(self.name));
         let branch = self.site.layout.branch(self.name);
-        let Some(changes) = self.look(&branch, &memory)? else { return Ok(Content::Gone) };
+        let Some(changes) = self.look(&branch, &memory, Reading::WhereChanged)? else { return Ok(Content::Gone) };
         let generation = Some(changes.generation);
         let is_remembered = reference.is_some_and(|reference| *reference == memory.commit);
         if is_remembered && changes.look.is_none() && matches!(changes.database, Database::Unchanged) {
@@ -435,7 +487,7 @@ impl BranchSnapshot<'_> {
     }
 
     /// Looks at the branch between two mutations; none where there is no such branch.
-    fn look(&self, branch: &Path, memory: &Memory) -> Result<Option<BranchChanges>, SnapshotError> {
+    fn look(&self, branch: &Path, memory: &Memory, reading: Reading) -> Result<Option<BranchChanges>, SnapshotError> {
         let disk = |source| SnapshotError::Disk { name: self.name.clone(), source };
         let database_error = |source| SnapshotError::Database { name: self.name.clone(), source };
         let deadline = Deadline::after(TIMEOUT);
@@ -464,7 +516,7 @@ impl BranchSnapshot<'_> {
             // Before the database is read: what is written later shows.
             let stamp = stamp(branch).map_err(disk)?;
             let is_same = stamp.is_some() && stamp == memory.database && !memory.tree.is_empty();
-            let database = if is_same {
+            let database = if is_same && matches!(reading, Reading::WhereChanged) {
                 Database::Unchanged
             } else {
                 Database::Changed(DatabaseReader::begin(branch, deadline).map_err(database_error)?)
@@ -558,6 +610,7 @@ impl BranchSnapshot<'_> {
     fn forget(&self) -> io::Result<()> {
         let cow = self.repository.cow();
         remove_file(&cow.git_snapshot(self.name))?;
+        remove_file(&cow.git_config(self.name))?;
         remove_file(&cow.git_index(self.name))
     }
 
@@ -653,4 +706,70 @@ fn remove_file(path: &Path) -> io::Result<()> {
 /// What a command wrote in one line.
 fn text(output: &[u8]) -> String {
     String::from_utf8_lossy(output).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::site::testing::{branch, site};
+
+    fn git(repository: &Repository, arguments: &[&str]) -> String {
+        text(&run(repository.command().args(arguments)).unwrap())
+    }
+
+    fn count(state: &BranchState) -> i64 {
+        let connection = state.database.as_ref().unwrap().connection();
+        connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_branch_is_looked_at_without_its_ref_and_the_next_snapshot_has_what_was_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let main = branch(&site, "main", None);
+        let repository = Repository::open(&site).unwrap();
+        let missing = look_at(&site, &repository, &"none".parse().unwrap()).unwrap_err();
+        assert!(matches!(missing, SnapshotError::Branch(BranchError::Missing { .. })));
+
+        let folder = site.layout.branch(&main);
+        fs::write(folder.join("a.php"), "a").unwrap();
+        let first = look_at(&site, &repository, &main).unwrap();
+        assert!(first.database.is_none());
+        assert_eq!(git(&repository, &["ls-tree", "--name-only", &first.files]), "a.php");
+        assert!(!repository.cow().git_ref(&main).exists());
+
+        let database = database_of(&folder);
+        fs::create_dir_all(database.parent().unwrap()).unwrap();
+        let writer = Connection::open(&database).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+        let second = look_at(&site, &repository, &main).unwrap();
+        writer.execute_batch("INSERT INTO t VALUES (2)").unwrap();
+        assert_eq!((second.files.as_str(), count(&second)), (first.files.as_str(), 1));
+
+        refresh(&site, &repository, std::slice::from_ref(&main)).unwrap();
+        assert_eq!(git(&repository, &["rev-parse", "main:wordpress"]), first.files);
+        assert!(git(&repository, &["show", "main:database.sql"]).contains("VALUES(2)"));
+        fs::write(folder.join("b.php"), "b").unwrap();
+        let third = look_at(&site, &repository, &main).unwrap();
+        assert_eq!(count(&third), 2);
+        assert_eq!(git(&repository, &["rev-parse", "main:wordpress"]), first.files, "the ref is where it was");
+        assert!(refresh(&site, &repository, std::slice::from_ref(&main)).unwrap());
+        assert_eq!(git(&repository, &["rev-parse", "main:wordpress"]), third.files);
+        assert!(git(&repository, &["show", "main:database.sql"]).contains("VALUES(2)"));
+    }
+
+    #[test]
+    fn what_is_remembered_of_files_that_git_has_dropped_is_read_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let main = branch(&site, "main", None);
+        let repository = Repository::open(&site).unwrap();
+        fs::write(site.layout.branch(&main).join("a.php"), "a").unwrap();
+        let files = look_at(&site, &repository, &main).unwrap().files;
+        git(&repository, &["prune", "--expire=now"]);
+        assert_eq!(look_at(&site, &repository, &main).unwrap().files, files);
+        assert_eq!(git(&repository, &["show", &format!("{files}:a.php")]), "a");
+    }
 }

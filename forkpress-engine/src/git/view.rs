@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::known::{ConfigObject, IndexFile, Stat};
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use crate::disk::DiskError;
@@ -22,13 +23,16 @@ use forkpress_core::reserved;
 /// The file whose secrets are not in the view.
 pub(super) const CONFIG_FILE: &str = "wp-config.php";
 
+/// What `git update-index --index-info` takes before a path that is to go.
+const REMOVE: &[u8] = b"0 0000000000000000000000000000000000000000\t";
+
 /// What a branch's folder has for Git at one moment.
 #[derive(Debug)]
 pub(super) struct Look {
     /// What is in the view but for `wp-config.php`, in Git's order.
-    paths: Vec<PathBuf>,
-    /// Whether there is a `wp-config.php` that is a file, and whether it is executable.
-    config: Option<bool>,
+    files: Vec<SeenFile>,
+    /// The `wp-config.php` that is a file, and whether it is executable.
+    config: Option<(SeenFile, bool)>,
     /// Tells this state from every other one; none where a file may yet change without a trace.
     pub(super) fingerprint: Option<String>,
     /// How many files may have contents that the repository has not: an estimate, from which nothing follows but how they are
@@ -36,10 +40,19 @@ pub(super) struct Look {
     new: usize,
 }
 
+/// A file or a symlink, as it was seen.
+#[derive(Debug)]
+struct SeenFile {
+    path: PathBuf,
+    stat: Stat,
+    /// Whether it may have changed afterwards without a trace.
+    is_racy: bool,
+}
+
 /// From how many new files on their contents are put into one pack, which is some ten times faster than a file for each.
 /// Below that it would only leave many small packs. What the repository has already is compressed all the same on the way to
 /// a pack, which takes five times as long as to read it.
-const MANY: usize = 100;
+pub(super) const MANY: usize = 100;
 
 impl Look {
     /// Walks the folder of a branch. `origin`: the folder of a branch that Git has, and that this one may have been cloned from.
@@ -47,7 +60,7 @@ impl Look {
         let tree = Tree::walk(branch)?;
         let mut changed = Vec::new();
         let mut hasher = DefaultHasher::new();
-        let (mut paths, mut config, mut is_racy) = (Vec::new(), None, false);
+        let (mut files, mut config, mut is_racy) = (Vec::new(), None, false);
         for entry in &tree.entries {
             if !is_in_view(&entry.path) {
                 continue;
@@ -63,13 +76,14 @@ impl Look {
                 changed.push(entry);
             }
             (entry.size_bytes, entry.attributes.mode, entry.attributes.modified).hash(&mut hasher);
+            let seen = SeenFile { path: entry.path.clone(), stat: Stat::of(entry), is_racy: tree.is_racy(entry) };
             if entry.path == Path::new(CONFIG_FILE) && entry.kind == Kind::File {
-                config = Some(entry.attributes.mode & 0o100 != 0);
+                config = Some((seen, entry.attributes.mode & 0o100 != 0));
             } else {
-                paths.push(entry.path.clone());
+                files.push(seen);
             }
         }
-        let fingerprint = (!is_racy).then(|| format!("{:016x} {}", hasher.finish(), paths.len()));
+        let fingerprint = (!is_racy).then(|| format!("{:016x} {}", hasher.finish(), files.len()));
         if let Some(origin) = origin.filter(|_| changed.len() >= MANY) {
             let origin = Tree::walk(origin)?;
             let looks_like = |entry: &Entry, other: &Entry| {
@@ -77,12 +91,18 @@ impl Look {
             };
             changed.retain(|entry| !origin.get(&entry.path).is_some_and(|other| looks_like(entry, other)));
         }
-        Ok(Self { paths, config, fingerprint, new: changed.len() })
+        Ok(Self { files, config, fingerprint, new: changed.len() })
+    }
+
+    /// What was seen at a path, `wp-config.php` left out.
+    fn find(&self, path: &[u8]) -> Option<&SeenFile> {
+        let found = self.files.binary_search_by(|seen| seen.path.as_os_str().as_bytes().cmp(path)).ok()?;
+        Some(&self.files[found])
     }
 }
 
 /// Whether a path of a branch is in its view.
-pub(super) fn is_in_view(path: &Path) -> bool {
+pub(crate) fn is_in_view(path: &Path) -> bool {
     let bytes = path.as_os_str().as_bytes();
     let is_database = bytes.len() >= DATABASE_DIR.len()
         && bytes[..DATABASE_DIR.len()].eq_ignore_ascii_case(DATABASE_DIR.as_bytes())
@@ -157,11 +177,21 @@ impl Index<'_> {
     }
 
     /// Brings the index to what is in the folder now. What `look` does not have is not in it then.
+    ///
+    /// Git takes a file for unchanged where only the nanoseconds of its times differ, and where it was written twice within a
+    /// tick. So whatever does not look as it was seen, to the nanosecond, Git is made to read; and it is made to forget how
+    /// a file looked that may yet change without a trace.
     pub(super) fn update(&self, look: &Look) -> Result<(), RepositoryError> {
-        let gone = self.gone(look)?;
-        if !gone.is_empty() {
-            run_with(&mut self.command(&["update-index", "-z", "--force-remove", "--stdin"]), &gone)?;
+        let mut outdated = Vec::new();
+        for entry in self.file()?.iter() {
+            match look.find(entry.path()) {
+                _ if look.config.is_some() && entry.path() == CONFIG_FILE.as_bytes() => {}
+                Some(seen) if entry.stat() == seen.stat || entry.stat() == Stat::UNKNOWN => {}
+                Some(_) => outdated.extend(entry.without_stat()),
+                None => outdated.extend([REMOVE, entry.path(), b"\0"].concat()),
+            }
         }
+        self.put_info(&outdated)?;
         let config = self.config(look)?;
         let mut arguments = Vec::new();
         if look.new >= MANY {
@@ -172,7 +202,30 @@ impl Index<'_> {
             arguments.extend(["--cacheinfo", config]);
         }
         arguments.extend(["-z", "--stdin"]);
-        run_with(&mut self.command(&arguments), &joined(&look.paths))?;
+        run_with(&mut self.command(&arguments), &joined(&look.files))?;
+        let mut unsure = Vec::new();
+        for entry in self.file()?.iter().filter(|entry| entry.stat() != Stat::UNKNOWN) {
+            if look.find(entry.path()).is_none_or(|seen| seen.is_racy || seen.stat != entry.stat()) {
+                unsure.extend(entry.without_stat());
+            }
+        }
+        self.put_info(&unsure)
+    }
+
+    /// What is in the index. One that can't be read is removed.
+    fn file(&self) -> Result<IndexFile, RepositoryError> {
+        let path = self.repository.cow().git_index(self.name);
+        let read = || match IndexFile::read(&path)? {
+            Some(file) => Ok(file),
+            None => fs::remove_file(&path).map(|()| IndexFile::default()),
+        };
+        read().map_err(|source| RepositoryError::Disk { path: path.clone(), source })
+    }
+
+    fn put_info(&self, info: &[u8]) -> Result<(), RepositoryError> {
+        if !info.is_empty() {
+            run_with(&mut self.command(&["update-index", "-z", "--index-info"]), info)?;
+        }
         Ok(())
     }
 
@@ -182,25 +235,9 @@ impl Index<'_> {
         Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 
-    /// What the index has and the folder has not, each followed by NUL.
-    fn gone(&self, look: &Look) -> Result<Vec<u8>, RepositoryError> {
-        let indexed = run(&mut self.command(&["ls-files", "-z"]))?;
-        let mut gone = Vec::new();
-        for path in indexed.split_inclusive(|byte| *byte == 0) {
-            let name = Path::new(OsStr::from_bytes(&path[..path.len() - 1]));
-            let is_config = look.config.is_some() && name == Path::new(CONFIG_FILE);
-            let find =
-                look.paths.binary_search_by(|found| found.as_os_str().as_bytes().cmp(name.as_os_str().as_bytes()));
-            if find.is_err() && !is_config {
-                gone.extend_from_slice(path);
-            }
-        }
-        Ok(gone)
-    }
-
-    /// The entry of `wp-config.php`, as `--cacheinfo` takes it.
+    /// The entry of `wp-config.php`, as `--cacheinfo` takes it. Writes down which object it is.
     fn config(&self, look: &Look) -> Result<Option<String>, RepositoryError> {
-        let Some(is_executable) = look.config else { return Ok(None) };
+        let Some((seen, is_executable)) = &look.config else { return Ok(None) };
         let path = self.branch.join(CONFIG_FILE);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -208,8 +245,15 @@ impl Index<'_> {
             Err(source) => return Err(RepositoryError::Disk { path, source }),
         };
         let id = run_with(&mut self.command(&["hash-object", "-w", "--stdin"]), &redact::config(&text))?;
-        let mode = if is_executable { "100755" } else { "100644" };
-        Ok(Some(format!("{mode},{},{CONFIG_FILE}", String::from_utf8_lossy(&id).trim())))
+        let id = String::from_utf8_lossy(&id).trim().to_owned();
+        let mode = if *is_executable { "100755" } else { "100644" };
+        let entry = format!("{mode},{id},{CONFIG_FILE}");
+        let stat = if seen.is_racy { Stat::UNKNOWN } else { seen.stat };
+        let path = self.repository.cow().git_config(self.name);
+        ConfigObject::new(*is_executable, id, stat)
+            .write(&path)
+            .map_err(|source| RepositoryError::Disk { path, source })?;
+        Ok(Some(entry))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -223,10 +267,10 @@ impl Index<'_> {
     }
 }
 
-fn joined(paths: &[PathBuf]) -> Vec<u8> {
-    let mut joined = Vec::with_capacity(paths.iter().map(|path| path.as_os_str().len() + 1).sum());
-    for path in paths {
-        joined.extend_from_slice(path.as_os_str().as_bytes());
+fn joined(files: &[SeenFile]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(files.iter().map(|seen| seen.path.as_os_str().len() + 1).sum());
+    for seen in files {
+        joined.extend_from_slice(seen.path.as_os_str().as_bytes());
         joined.push(0);
     }
     joined

@@ -52,6 +52,8 @@ pub(crate) struct Conflict {
     /// What each side has there: one cell, a whole row, a number of copies, or all that a schema is made of. None where a
     /// side has nothing.
     pub(crate) sides: Sides<Option<Row>>,
+    /// Of an object or a table: the places of all rows that are not the same on both sides, which the answer is for as well.
+    pub(crate) inside: Vec<Place>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +66,12 @@ pub(crate) enum ConflictKind {
     Id,
     /// Both changed how many copies there are of a row that has no key.
     Copies,
-    /// Both changed one table's schema.
+    /// Both changed one table's schema, or one did and the other changed rows that then can't be kept.
     Schema,
+    /// One removed or trashed an object, the other changed it or what it owns.
+    Object,
+    /// Two things of a name that may be there once.
+    Name,
 }
 
 /// Where a conflict is.
@@ -97,6 +103,8 @@ impl ConflictKind {
             Self::Id => "id",
             Self::Copies => "copies",
             Self::Schema => "schema",
+            Self::Object => "object",
+            Self::Name => "name",
         }
     }
 }
@@ -104,16 +112,42 @@ impl ConflictKind {
 impl Conflict {
     /// A conflict with the id of what it is about.
     pub(crate) fn new(kind: ConflictKind, place: Place, sides: Sides<Option<Row>>) -> Self {
+        Self::with_inside(kind, place, sides, Vec::new())
+    }
+
+    /// A conflict that is about rows of other places as well: what each side has there is a part of the id.
+    pub(crate) fn with_inside(
+        kind: ConflictKind,
+        place: Place,
+        sides: Sides<Option<Row>>,
+        inside: Vec<(Place, Sides<Option<&Row>>)>,
+    ) -> Self {
+        let id = ConflictId::new(kind.name(), &place, &sides, &inside);
+        let inside = inside.into_iter().map(|(place, _)| place).collect();
+        Self { id, kind, place, sides, inside }
+    }
+}
+
+impl ConflictId {
+    /// The id of a conflict of this kind at a place, where each side has this, and that at the places inside of it.
+    pub(crate) fn new(
+        kind: &str,
+        place: &Place,
+        sides: &Sides<Option<Row>>,
+        inside: &[(Place, Sides<Option<&Row>>)],
+    ) -> Self {
         let mut hash = Hash(Sha256::new());
-        hash.bytes(kind.name().as_bytes());
-        hash.bytes(place.table.as_bytes());
-        hash.row(Some(&place.key.iter().cloned().map(Some).collect()));
-        hash.bytes(place.column.as_deref().unwrap_or_default().as_bytes());
+        hash.bytes(kind.as_bytes());
+        hash.place(place);
         sides.as_ref().array().into_iter().for_each(|row| hash.row(row.as_ref()));
+        for (place, rows) in inside {
+            hash.place(place);
+            rows.array().into_iter().for_each(|row| hash.row(row));
+        }
         let digest = hash.0.finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
-        Self { id: ConflictId(id), kind, place, sides }
+        Self(id)
     }
 }
 
@@ -124,6 +158,12 @@ impl Hash {
     fn bytes(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+    }
+
+    fn place(&mut self, place: &Place) {
+        self.bytes(place.table.as_bytes());
+        self.row(Some(&place.key.iter().cloned().map(Some).collect()));
+        self.bytes(place.column.as_deref().unwrap_or_default().as_bytes());
     }
 
     fn row(&mut self, row: Option<&Row>) {

@@ -8,7 +8,9 @@
 //! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name: rules of
 //!    WordPress look at its conflicts afterwards.
 //!
-//! Everything here reads, or is pure. Nothing writes into a database.
+//! 4. [`plan`] is what a merge is going to do, and [`apply`] does it to a copy of the target.
+//!
+//! All but [`apply`] reads, or is pure.
 //!
 //! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
 //! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
@@ -36,11 +38,18 @@
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
 )]
 
+pub(crate) mod apply;
+pub mod base;
 pub(crate) mod decide;
+pub(crate) mod declared;
+pub(crate) mod hosts;
 pub(crate) mod plan;
 pub(crate) mod rows;
+pub(crate) mod rules;
 pub(crate) mod schema;
 pub(crate) mod value;
+
+use std::hash::{Hash, Hasher};
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
@@ -69,6 +78,18 @@ impl Value {
 
     fn text(text: &str) -> Self {
         Self::Text(text.as_bytes().to_vec())
+    }
+}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        match self {
+            Self::Null => 0.hash(hasher),
+            Self::Integer(number) => (1, number).hash(hasher),
+            Self::Real(number) => (2, number.to_bits()).hash(hasher),
+            Self::Text(text) => (3, text).hash(hasher),
+            Self::Blob(bytes) => (4, bytes).hash(hasher),
+        }
     }
 }
 
@@ -103,6 +124,15 @@ fn is_same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
     }
 }
 
+/// One of the two branches of a merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The target.
+    Ours,
+    /// The source.
+    Theirs,
+}
+
 /// A value in a row; none where the table of that side has no such column.
 pub(crate) type Cell = Option<Value>;
 
@@ -110,7 +140,7 @@ pub(crate) type Cell = Option<Value>;
 pub(crate) type Row = Vec<Cell>;
 
 /// The same of the three databases of a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sides<T> {
     /// What both branches had.
     pub(crate) base: T,

@@ -44,7 +44,7 @@ pub(crate) enum ScanError {
 }
 
 /// How the rows of a table are read, the same for all sides.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) table: String,
     /// The columns of all sides, those of the key first.

@@ -18,10 +18,10 @@ use super::{Cell, Change, Sides, Value};
 const DRIVER_PREFIX: &str = "_wp_sqlite_";
 
 /// What the names of those begin with in which it notes MySQL's view of the others.
-const INFORMATION_PREFIX: &str = "_wp_sqlite_mysql_information_schema_";
+pub(super) const INFORMATION_PREFIX: &str = "_wp_sqlite_mysql_information_schema_";
 
 /// When something happened to a table in this database: no part of its schema.
-const TIMES: [&str; 3] = ["CREATE_TIME", "UPDATE_TIME", "CHECK_TIME"];
+pub(super) const TIMES: [&str; 3] = ["CREATE_TIME", "UPDATE_TIME", "CHECK_TIME"];
 
 /// Why the tables of a database are not known.
 #[derive(Debug, Error)]
@@ -155,7 +155,8 @@ pub(crate) fn read(connection: &Connection) -> Result<Schema, SchemaError> {
     Ok(schema)
 }
 
-fn columns_and_key(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Column>, Key)> {
+/// The columns of a table that hold values, and its key; no columns where there is no such table.
+pub(super) fn columns_and_key(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Column>, Key)> {
     let mut statement =
         connection.prepare("SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?) WHERE hidden = 0")?;
     let mut rows = statement.query([table])?;
@@ -200,18 +201,25 @@ fn attached(connection: &Connection, table: &str) -> rusqlite::Result<BTreeMap<(
     rows.collect()
 }
 
-/// The driver's rows by the name in lower case of the table that they are of.
-fn noted_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Vec<NotedRow>>> {
-    let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
+/// A table of the driver's in which it notes something of others.
+pub(super) struct InformationTable {
+    pub(super) name: String,
+    pub(super) columns: Vec<String>,
+    /// An expression: the name of the table that its row `t` is of. NULL where that one is gone.
+    pub(super) owner: String,
+}
+
+/// The driver's tables with notes of other tables; what is said of the whole database is in none of these.
+pub(super) fn information_tables(connection: &Connection) -> rusqlite::Result<Vec<InformationTable>> {
+    let mut found = Vec::new();
     let mut statement = connection.prepare(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, length(?1)) = ?1 ORDER BY name",
     )?;
     let tables: Vec<String> = statement.query_map([INFORMATION_PREFIX], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut statement = connection.prepare("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0")?;
-    for table in &tables {
-        let columns: Vec<String> = statement.query_map([table], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let has_table_name = columns.iter().any(|column| column == "TABLE_NAME");
-        let owner = if has_table_name {
+    for name in tables {
+        let columns: Vec<String> = statement.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let owner = if columns.iter().any(|column| column == "TABLE_NAME") {
             "t.\"TABLE_NAME\"".to_owned()
         } else if columns.iter().any(|column| column == "CHECK_CLAUSE") {
             // A check is named, and the table of the constraints says whose it is.
@@ -220,9 +228,17 @@ fn noted_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Vec<
                  AND c.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME = t.CONSTRAINT_NAME)"
             )
         } else {
-            // What is said of the whole database.
             continue;
         };
+        found.push(InformationTable { name, columns, owner });
+    }
+    Ok(found)
+}
+
+/// The driver's rows by the name in lower case of the table that they are of.
+fn noted_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Vec<NotedRow>>> {
+    let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for InformationTable { name: table, columns, owner } in information_tables(connection)? {
         let list: Vec<_> = columns
             .iter()
             .filter(|name| !TIMES.contains(&name.as_str()))
@@ -232,7 +248,7 @@ fn noted_rows(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Vec<
         let mut statement = connection.prepare(&format!(
             "SELECT {owner}, {} FROM {} AS t ORDER BY {}",
             list.join(","),
-            quoted(table),
+            quoted(&table),
             order.join(",")
         ))?;
         let mut rows = statement.query([])?;
@@ -265,8 +281,20 @@ pub(crate) fn decide(tables: Sides<Option<&Table>>) -> SchemaDecision {
 }
 
 impl Table {
+    /// The columns that the driver's triggers set at each update.
+    pub(super) fn stamped(&self) -> Vec<String> {
+        let is_of = |column: &&Column, trigger: &str| {
+            trigger.eq_ignore_ascii_case(&format!("{DRIVER_PREFIX}{}_{}_on_update", self.name, column.name))
+        };
+        let triggers = self.attached.keys().filter(|(kind, _)| kind == "trigger");
+        triggers
+            .filter_map(|(_, trigger)| self.columns.iter().find(|column| is_of(column, trigger)))
+            .map(|column| column.name.clone())
+            .collect()
+    }
+
     /// All that is compared of it, one after the other, for the id of a conflict.
-    fn cells(&self) -> Vec<Cell> {
+    pub(super) fn cells(&self) -> Vec<Cell> {
         let attached =
             self.attached.iter().flat_map(|((kind, name), sql)| [kind, name, sql]).map(|text| Value::text(text));
         let noted = self

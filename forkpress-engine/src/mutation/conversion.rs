@@ -61,14 +61,26 @@ impl Conversion {
 pub(super) struct IncomingFolders {
     pub(super) branches: PathBuf,
     pub(super) kept: PathBuf,
+    pub(super) partings: PathBuf,
 }
 
 impl IncomingFolders {
     pub(super) fn of(new: &SiteLayout) -> Self {
         match new.image() {
-            Some(_) => Self { branches: new.branches_dir(), kept: new.cow().kept_dir() },
-            None => Self { branches: new.conversion_trees("branches"), kept: new.conversion_trees("kept") },
+            Some(_) => {
+                Self { branches: new.branches_dir(), kept: new.cow().kept_dir(), partings: new.cow().partings_dir() }
+            }
+            None => Self {
+                branches: new.conversion_trees("branches"),
+                kept: new.conversion_trees("kept"),
+                partings: new.conversion_trees("partings"),
+            },
         }
+    }
+
+    /// What comes that no branch has, and where it is to be.
+    pub(super) fn at_rest(&self, new: &CowLayout) -> [(&PathBuf, PathBuf); 2] {
+        [(&self.kept, new.kept_dir()), (&self.partings, new.partings_dir())]
     }
 }
 
@@ -103,10 +115,12 @@ pub(super) fn switch(site: &Site, conversion: Conversion, generation: u64) -> Re
     }
     if new.image().is_none() {
         create_folders(&new).map_err(StorageError::Site)?;
-        for tree in disk::list(&incoming.kept)? {
-            disk::rename(&tree, &new.cow().kept_dir().join(name_of(&tree)))?;
+        for (folder, place) in incoming.at_rest(new.cow()) {
+            for tree in disk::list(folder)? {
+                disk::rename(&tree, &place.join(name_of(&tree)))?;
+            }
+            disk::sync(&place)?;
         }
-        disk::sync(&new.cow().kept_dir())?;
     }
     disk::sync(site.layout.public_root())?;
     write_view(site, &new, conversion.to)?;
@@ -169,7 +183,7 @@ pub(super) fn clean_up(layout: &SiteLayout, conversion: Conversion) -> Result<()
     if let Some(image) = old.image() {
         storage::remove(image)?;
     } else {
-        for folder in [old.cow().kept_dir(), old.cow().spares_dir()] {
+        for folder in [old.cow().kept_dir(), old.cow().partings_dir(), old.cow().spares_dir()] {
             disk::list(&folder)?.iter().try_for_each(|tree| disk::remove(tree))?;
         }
     }

@@ -114,13 +114,15 @@ fn move_all(
     }
     let incoming = IncomingFolders::of(&new);
     let copied = Copied(site.layout.conversion_trees("copied"));
-    for folder in [&incoming.branches, &incoming.kept, &copied.0] {
+    for folder in [&incoming.branches, &incoming.kept, &incoming.partings, &copied.0] {
         step("make the folder", folder, || fs::create_dir_all(folder))?;
     }
     let mut staged = Vec::new();
     let kept = disk::list(&site.layout.cow().kept_dir())?;
-    for tree in &kept {
-        let target = incoming.kept.join(name_of(tree));
+    let partings = disk::list(&site.layout.cow().partings_dir())?;
+    let to_kept = kept.iter().map(|tree| (tree, &incoming.kept));
+    for (tree, folder) in to_kept.chain(partings.iter().map(|parting| (parting, &incoming.partings))) {
+        let target = folder.join(name_of(tree));
         // Nobody writes into these: copied once, they are copied.
         if copied.walk_of(&target)?.is_none() {
             let mut copy = stage(conversion.to, tree, target, &copied, patience, progress)?;

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::new_database::EditError;
 use super::refusal::{Refusal, Refused};
 use crate::branch::BranchError;
 use crate::config::{ConfigError, FileView};
@@ -192,6 +193,12 @@ pub enum PutError {
         /// Their paths inside the branch.
         paths: Vec<PathBuf>,
     },
+    /// Somebody has written into the database since what it is to be was made from it. That is then made anew.
+    #[error("the database has changed meanwhile")]
+    DatabaseChanged,
+    /// The database can't be what it is to be.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// The file system would refuse to change this path, so nothing was changed.
     #[error("cannot change {}", path.display())]
     Refused {

@@ -14,16 +14,20 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::error::{ChangeError, PutError, RecoverError};
+use super::new_database::{DatabaseEdit, NewDatabase, Restore};
 use super::refusal::{self, Ground, Refusal, There};
 use super::scratch::Scratch;
 use crate::config::FileView;
+use crate::database::DatabaseError;
 use crate::disk::{self, Attributes, DiskError, step};
+use crate::progress::Progress;
 use crate::site::Site;
 use crate::tree;
-use forkpress_core::layout::DATABASE_DIR;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::{DATABASE_DIR, database_of};
 use forkpress_core::name::BranchName;
 
 /// From how many touched folders on the whole file system is synced instead of each of them.
@@ -83,8 +87,10 @@ pub(super) struct Files {
     folder: Scratch,
     list: List,
     view: FileView,
-    /// What each path was when its copy was made.
+    /// What each path was when its copy was made, but for the database.
     seen: Vec<Place>,
+    /// The last of the touched paths, where it is the database that is to be another.
+    database: Option<NewDatabase>,
 }
 
 /// Which paths are touched, and how.
@@ -145,7 +151,8 @@ impl Files {
             disk::create_folder(path)?;
         }
         let mut ground = Ground::new(branch, folder.path())?;
-        let mut files = Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), folder };
+        let mut files =
+            Self { list: List::default(), view: site.config.file_view, seen: Vec::new(), database: None, folder };
         let (mut stale, mut looks) = (Vec::new(), Looks::at(branch));
         for (number, change) in changes.iter().enumerate() {
             let refused = |refusal| PutError::from((change.path.clone(), refusal));
@@ -177,10 +184,62 @@ impl Files {
         }
         files.list.made = files.folders_to_make(&mut looks)?;
         files.try_out(&mut looks)?;
-        let list = files.folder.path().join(LIST);
-        step("write", &list, || fs::write(&list, files.list.to_bytes()))?;
-        disk::sync_file_system(files.folder.path())?;
+        files.write_list()?;
         Ok(files)
+    }
+
+    fn write_list(&self) -> Result<(), DiskError> {
+        let list = self.folder.path().join(LIST);
+        step("write", &list, || fs::write(&list, self.list.to_bytes()))?;
+        disk::sync_file_system(self.folder.path())
+    }
+
+    /// Stages, durably, what is to become of the database of the branch at `branch`, which has one.
+    pub(super) fn add_database(
+        &mut self,
+        branch: &Path,
+        edit: Box<dyn DatabaseEdit>,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<(), ChangeError> {
+        let (folder, number) = (self.folder.path(), self.list.touched.len().to_string());
+        let places = [old_dir(folder).join(&number), new_dir(folder).join(&number)];
+        let database =
+            NewDatabase::prepare(self.view, branch, folder.join("database"), places, edit, deadline, progress)?;
+        let path = database_of(Path::new(""));
+        // The log, and what belongs to it, goes with the database that it is of.
+        let beside = ["-wal", "-shm"].map(|suffix| {
+            let mut beside = path.clone().into_os_string();
+            beside.push(suffix);
+            Touched { path: beside.into(), had: false, has: false }
+        });
+        self.list.touched.push(Touched { path, had: true, has: true });
+        self.list.touched.extend(beside);
+        self.database = Some(database);
+        Ok(self.write_list()?)
+    }
+
+    /// Sees to it, while no request runs, that the database that waits is made from what the branch has. Says whether it is:
+    /// otherwise it is to be made anew beside requests first.
+    pub(super) fn follow_database(&mut self, timeout: Duration) -> Result<bool, ChangeError> {
+        let Some(database) = &mut self.database else { return Ok(true) };
+        if database.is_current()? {
+            return Ok(true);
+        }
+        if database.try_again() {
+            return Ok(false);
+        }
+        database.renew(timeout).map(|()| true)
+    }
+
+    /// Makes the database that waits anew, beside requests.
+    pub(super) fn renew_database(&mut self, deadline: Deadline) -> Result<(), ChangeError> {
+        self.database.as_mut().map_or(Ok(()), |database| database.renew(deadline.remaining()))
+    }
+
+    /// Waits until no foreign program writes into the branch's database, where that is to be another.
+    pub(super) fn wait_for_database(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.database.as_ref().map_or(Ok(()), |database| database.wait_for_turn(deadline))
     }
 
     /// Sees to it that what is to be made can be, and that there is room for it: after all else is staged.
@@ -215,7 +274,7 @@ impl Files {
     /// The files whose folder a dead process left: they may be the only copies, so it stays.
     pub(super) fn open(view: FileView, folder: PathBuf) -> Result<Self, DiskError> {
         let list = List::read(&folder)?;
-        Ok(Self { folder: Scratch::left(folder), list, view, seen: Vec::new() })
+        Ok(Self { folder: Scratch::left(folder), list, view, seen: Vec::new(), database: None })
     }
 
     /// Leaves the folder alone from now on.
@@ -505,6 +564,13 @@ impl Reverse {
     pub(super) fn of(slot: PathBuf) -> Result<Self, DiskError> {
         Ok(Self { list: List::read(&slot)?, slot })
     }
+
+    /// The database that the slot keeps; none where the operation left that alone.
+    pub(super) fn database(&self, view: FileView) -> Option<Box<dyn DatabaseEdit>> {
+        let database = database_of(Path::new(""));
+        let number = self.list.touched.iter().position(|touched| touched.path == database)?;
+        Some(Box::new(Restore { view, from: old_dir(&self.slot).join(number.to_string()) }))
+    }
 }
 
 impl Overlay for Reverse {
@@ -518,7 +584,9 @@ impl Overlay for Reverse {
             };
             Ok(PathChange { path: touched.path.clone(), after })
         };
-        self.list.touched.iter().enumerate().map(change).collect()
+        // The database, which is the last of them, is no file among others.
+        let files = self.list.touched.iter().take_while(|touched| !touched.path.starts_with(DATABASE_DIR));
+        files.enumerate().map(change).collect()
     }
 
     /// What a branch has now is kept in turn, whatever it is.

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::RecoverError;
 use super::history::History;
 use super::keep::{Surplus, empty_trash, find_surplus, log, surplus};
+use super::parting;
 use super::transaction::Begun;
 use crate::disk::{self, DiskError};
 use crate::progress::{Progress, Silent};
@@ -52,6 +53,7 @@ fn drop_trees(
         disk::remove(&cow.kept_bytes(entry.slot))?;
         disk::remove(&cow.log_entry(entry.id))?;
     }
+    parting::drop_needless(site)?;
     Ok(surplus)
 }
 

@@ -34,6 +34,8 @@ pub enum Operation {
     Delete,
     /// It has other files at some of its paths.
     Apply,
+    /// It has what another branch changed, in its files and its database.
+    Merge,
     /// It is what it was before another operation.
     Undo,
 }
@@ -167,6 +169,12 @@ impl LogEntry {
         std::iter::once((&self.name, self.before.as_ref())).chain(siblings)
     }
 
+    /// The same, to be changed.
+    pub(super) fn befores_mut(&mut self) -> impl Iterator<Item = (&BranchName, Option<&mut BranchRecord>)> {
+        let siblings = self.also.iter_mut().map(|sibling| (&sibling.name, sibling.before.as_mut()));
+        std::iter::once((&self.name, self.before.as_mut())).chain(siblings)
+    }
+
     /// When it began, in UTC, as RFC 3339 has it.
     #[must_use]
     pub fn began(&self) -> String {
@@ -194,6 +202,10 @@ impl fmt::Display for LogEntry {
             (Operation::Reset, _) => write!(f, "reset {name}")?,
             (Operation::Delete, _) => write!(f, "delete {name}")?,
             (Operation::Apply, _) => write!(f, "apply to {name}")?,
+            (Operation::Merge, _) => {
+                let from = from.map(BranchName::as_str).unwrap_or_default();
+                return write!(f, "merge {from} into {name}");
+            }
             (Operation::Undo, undone) => write!(f, "undo {} of {name}", undone.unwrap_or_default())?,
         }
         from.map_or(Ok(()), |from| write!(f, " from {from}"))?;

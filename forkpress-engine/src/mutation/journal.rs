@@ -211,6 +211,14 @@ impl Intent {
         }
     }
 
+    /// The same, to be read.
+    pub(super) fn records(&self) -> Vec<&BranchRecord> {
+        match &self.change {
+            Change::Files(files) => vec![&files.record],
+            Change::Moves(moves) => moves.iter().filter_map(|one| Some(&one.arrival()?.record)).collect(),
+        }
+    }
+
     /// Writes the intent durably.
     pub(super) fn write(&self, cow: &CowLayout) -> Result<(), DiskError> {
         let text = toml::to_string(self).expect("an intent is plain values");

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use super::disk_room::DiskRoom;
 use super::error::{NeedsRoom, StepError};
 use super::history::{self, History, LogEntry};
-use super::spare;
+use super::{parting, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::site::Site;
@@ -184,7 +184,7 @@ fn make_room(site: &Site, drop: &mut dyn FnMut() -> Result<bool, StepError>) -> 
 /// there is nothing left.
 pub(super) fn drop_something(site: &Site) -> Result<bool, StepError> {
     let cow = site.layout.cow();
-    if spare::drop_all(site)? {
+    if spare::drop_all(site)? || !parting::drop_needless(site)?.is_empty() {
         return Ok(true);
     }
     let history = History::read(cow)?;

@@ -25,7 +25,10 @@ pub mod history;
 mod journal;
 pub mod keep;
 pub mod late;
+pub(crate) mod merge;
 mod moves;
+pub mod new_database;
+pub(crate) mod parting;
 mod publish;
 mod recover;
 pub mod refusal;
@@ -156,7 +159,7 @@ pub fn create_with<'a>(
 ) -> Result<Report, ChangeError> {
     let from = from.into();
     while_source_changes(patience, progress, |patience| {
-        let put = Put { overlay: &mut *overlay, word: word.to_owned() };
+        let put = Put { overlay: &mut *overlay, database: None, word: word.to_owned() };
         transaction::create(site, name, from, Some(put), patience, progress)?.publish(patience)
     })
 }
@@ -192,7 +195,7 @@ pub fn prepare_apply<'site>(
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Prepared<'site>, ChangeError> {
-    transaction::apply(site, name, Put { overlay, word: word.to_owned() }, patience, progress)
+    transaction::apply(site, name, Put { overlay, database: None, word: word.to_owned() }, patience, progress)
 }
 
 /// Gives the branch `name` the files and the database that the branch `from` has when this publishes.

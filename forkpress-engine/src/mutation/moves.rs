@@ -8,6 +8,7 @@ use super::error::RecoverError;
 use super::files::{self, Files};
 use super::history::LogEntry;
 use super::journal::{Change, Intent, Move, Waiting, Way};
+use super::parting;
 use crate::disk::{self, DiskError};
 use crate::file::Replacement;
 use crate::site::Site;
@@ -148,10 +149,11 @@ pub(super) fn settle(site: &Site, intent: &mut Intent, records: Vec<Replacement>
 }
 
 /// Does what follows a publish, while requests go on: makes records durable, puts what was taken away into the slot, and
-/// writes the log. The intent goes last, so that all of it is done again by whoever finds the intent.
+/// writes the log, after the branch that was taken from has its parting. The intent goes last, so that all of it is done again by whoever finds the intent.
 pub(super) fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
     let (cow, entry) = (site.layout.cow(), &intent.entry);
     disk::sync(&cow.records_dir())?;
+    parting::join_source(cow, intent)?;
     match &intent.change {
         Change::Files(_) => {
             disk::remove(&cow.record_aside(&entry.name))?;

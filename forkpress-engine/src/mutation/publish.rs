@@ -12,6 +12,7 @@ use super::history::{History, LogEntry};
 use super::journal::{Arrival, Change, Intent, Move, Waiting};
 use super::keep;
 use super::moves::{conclude, forget, move_trees, place_records, prepare_records, put_aside, settle, take_back};
+use super::parting::{self, StagedParting};
 use super::scratch::Scratch;
 use super::work::{Incoming, NewTree, Work, current};
 use crate::disk::{self, DiskError};
@@ -41,6 +42,7 @@ pub(super) struct Publication<'a> {
     pub(super) site: &'a Site,
     pub(super) entry: &'a mut LogEntry,
     pub(super) work: &'a mut Work,
+    pub(super) parting: &'a mut Option<StagedParting>,
     pub(super) done: &'a mut Published,
     pub(super) since: Instant,
 }
@@ -53,9 +55,12 @@ impl Publication<'_> {
         patience: &mut Patience<'_>,
         tries: &mut Tries<'_>,
     ) -> Result<bool, ChangeError> {
-        let Self { site, entry, work, done, since } = self;
+        let Self { site, entry, work, parting, done, since } = self;
         let cow = site.layout.cow();
+        parting::renew(cow, entry)?;
         let mut intent = intend(site, entry, work)?;
+        parting::inherit(cow, &mut intent, parting.is_some())?;
+        parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
             prepare_records(cow, &mut intent, generation).map_err(StepError::from)
@@ -66,7 +71,7 @@ impl Publication<'_> {
         let published = match mutation.try_publish(&owned(entry, work), patience, tries) {
             Ok(Some(publish)) => {
                 let timeout = patience.deadline().remaining().min(GATE_HOLD);
-                let retaken = publish_now(site, &mut intent, work, &mut records, &publish, timeout);
+                let retaken = publish_now(site, &mut intent, work, parting, &mut records, &publish, timeout);
                 done.held += publish.held_for();
                 done.generation = publish.generation();
                 retaken.map(Some)
@@ -90,6 +95,7 @@ impl Publication<'_> {
             failed => {
                 // An intent that stays is harmless: it ends the way that it ended now.
                 let _ = forget(cow, &intent);
+                parting.as_mut().map_or(Ok(()), |parting| parting.take_back(cow, &entry.name))?;
                 failed.map(|_| false)
             }
         }
@@ -151,13 +157,16 @@ fn publish_now(
     site: &Site,
     intent: &mut Intent,
     work: &mut Work,
+    parting: &mut Option<StagedParting>,
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<u64, ChangeError> {
     match work {
-        Work::Moves(moves) => publish_moves(site, intent, moves, records, publish, timeout),
-        Work::Files(change, files) => publish_files(site, intent, change.tree, files, records, publish).map(|()| 0),
+        Work::Moves(moves) => publish_moves(site, intent, moves, parting, records, publish, timeout),
+        Work::Files(change, files) => {
+            publish_files(site, intent, change.tree, files, parting, records, publish, timeout).map(|()| 0)
+        }
     }
 }
 
@@ -166,6 +175,7 @@ fn publish_moves(
     site: &Site,
     intent: &mut Intent,
     moves: &mut [Move<Incoming>],
+    parting: &mut Option<StagedParting>,
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
     timeout: Duration,
@@ -175,7 +185,7 @@ fn publish_moves(
         check_branch(site, &intent.entry, &one.name, one.old())?;
         let branch = site.layout.branch(&one.name);
         if let Some(Incoming { tree: NewTree::Cloned(cloned), .. }) = one.arrival_mut() {
-            retaken += cloned.refresh(site, timeout)?;
+            retaken += cloned.refresh(site, parting.as_mut(), timeout)?;
             let tree = cloned.staged.path();
             let refused = |error| refused_in(tree, &branch, error);
             cloned.files.as_ref().map_or(Ok(()), |files| files.put_in_place(tree)).map_err(refused)?;
@@ -191,12 +201,14 @@ fn publish_moves(
     };
     // From here on what is staged may be the tree that a branch had, or one that recovery needs.
     staged(moves, Scratch::keep);
+    parting.iter_mut().for_each(StagedParting::keep);
     let Change::Moves(intended) = &intent.change else { unreachable!("trees are moved") };
     if let Err((source, is_as_before)) = move_trees(site, &intent.entry, intended) {
         if !is_as_before {
             return Err(unfinished(intent, source));
         }
         staged(moves, Scratch::let_go);
+        parting.iter_mut().for_each(StagedParting::let_go);
         return Err(source.into());
     }
     settle(site, intent, std::mem::take(records)).map_err(|source| unfinished(intent, source))?;
@@ -230,8 +242,10 @@ fn publish_files(
     intent: &mut Intent,
     tree: u64,
     files: &mut Files,
+    parting: &mut Option<StagedParting>,
     records: &mut Vec<Replacement>,
     publish: &Publish<'_>,
+    timeout: Duration,
 ) -> Result<(), ChangeError> {
     let (cow, name) = (site.layout.cow(), intent.entry.name.clone());
     let branch = site.layout.branch(&name);
@@ -240,9 +254,13 @@ fn publish_files(
     if !stale.is_empty() {
         return Err(PutError::Stale { paths: stale }.into());
     }
+    if !files.follow_database(timeout)? {
+        return Err(PutError::DatabaseChanged.into());
+    }
     renew_records(site, intent, records, publish)?;
     // From here on they are the only way back.
     files.keep();
+    parting.iter_mut().for_each(StagedParting::keep);
     let mut put = || {
         put_aside(cow, &name)?;
         disk::sync(&cow.records_dir())?;
@@ -252,6 +270,7 @@ fn publish_files(
     put().map_err(|source| match take_back(site, &intent.entry, files) {
         Ok(()) => {
             files.let_go();
+            parting.iter_mut().for_each(StagedParting::let_go);
             source.into()
         }
         Err(way_back) => ChangeError::Halfway { name: name.clone(), cause: source, way_back: Box::new(way_back) },

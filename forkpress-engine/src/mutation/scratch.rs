@@ -35,6 +35,11 @@ impl Scratch {
         &self.path
     }
 
+    /// Follows the folder to where it was moved.
+    pub(super) fn moved(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     /// Leaves the folder alone from now on.
     pub(super) fn keep(&mut self) {
         self.is_kept = true;
@@ -79,7 +84,9 @@ pub(super) fn sweep(site: &Site, preparation: Option<&Preparation>) -> Result<bo
 pub(super) fn count_left(site: &Site) -> Result<usize, StepError> {
     let cow = site.layout.cow();
     let mut count = 0;
-    for path in disk::list(&cow.staging_dir())? {
+    // What a tree has in common with another is no tree.
+    let is_tree = |path: &PathBuf| path.extension().is_none_or(|kind| kind != "parting");
+    for path in disk::list(&cow.staging_dir())?.into_iter().filter(is_tree) {
         let is_left = match owner(&path) {
             Some(name) => Unprepared::try_lock(cow, &name)?.is_some(),
             None => true,

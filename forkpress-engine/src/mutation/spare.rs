@@ -23,6 +23,7 @@ use crate::site::Site;
 use crate::tree::{self, Tree, Watch};
 use crate::view;
 use forkpress_core::name::BranchName;
+use forkpress_core::partings::Partings;
 
 /// One in how many entries may differ from those of `main`, before a new clone is the better spare.
 const DRIFT: usize = 4;
@@ -123,8 +124,10 @@ fn make(site: &Site, progress: &dyn Progress) -> Result<bool, StepError> {
 ///
 /// A publish moves the tree first and the record, which has another number then, a moment later.
 fn state_of_main(site: &Site) -> Result<(Branch, Option<u64>), StepError> {
-    let main = branch::show(site, &BranchName::main())?;
+    let mut main = branch::show(site, &BranchName::main())?;
     let identity = disk::identity(&main.path)?;
+    // Those it gets as others are made from it.
+    main.record.partings = Partings::default();
     Ok((main, identity))
 }
 

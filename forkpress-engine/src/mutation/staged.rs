@@ -15,7 +15,7 @@ use crate::database::{self, DatabaseError, Snapshot};
 use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
-use crate::tree::{self, Glimpse, Listening, Tree, Watch};
+use crate::tree::{self, Entry, Glimpse, Listening, Tree, Watch};
 use crate::view;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{DATABASE_DIR, SiteLayout};
@@ -32,6 +32,8 @@ pub(super) struct Staged {
     database: Snapshot,
     /// Whether requests of the source run while the tree is refreshed.
     beside: bool,
+    /// The paths that were taken again, or went, since somebody asked.
+    changed: Vec<PathBuf>,
 }
 
 /// How the files of a branch are taken.
@@ -118,7 +120,7 @@ impl Staged {
             }
             None => Taking::WholeTree,
         };
-        Ok(Self { folder, source: source.to_owned(), files, of: None, database, beside: false })
+        Ok(Self { folder, source: source.to_owned(), files, of: None, database, beside: false, changed: Vec::new() })
     }
 
     /// Where the tree is or will be.
@@ -134,6 +136,24 @@ impl Staged {
         }
     }
 
+    /// What the tree has at a path, as it was in the source; none where its files were not looked at.
+    pub(super) fn entry(&self, path: &Path) -> Option<&Entry> {
+        let Taking::OneByOne { seen, news, .. } = &self.files else { return None };
+        match news {
+            Some(news) if news.before.get(path).is_some() || news.after.get(path).is_some() => news.after.get(path),
+            _ => seen.get(path),
+        }
+    }
+
+    /// The paths that [`Self::refresh`] took again, or removed, since this was last asked; none where the files were not looked
+    /// at.
+    pub(super) fn take_changes(&mut self) -> Option<Vec<PathBuf>> {
+        match &self.files {
+            Taking::OneByOne { .. } => Some(std::mem::take(&mut self.changed)),
+            Taking::WholeTree => None,
+        }
+    }
+
     /// The files and folders of the tree; zero where they were not looked at.
     pub(super) fn entries(&self) -> u64 {
         let Taking::OneByOne { seen, news, .. } = &self.files else { return 0 };
@@ -145,6 +165,7 @@ impl Staged {
     /// again for that. Beside requests, a file that one of them writes just now may be taken half written. Waits for a
     /// foreign writer of the database for no longer than `timeout`. May be called again after an error.
     pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, StepError> {
+        let changed = &mut self.changed;
         match &mut self.files {
             Taking::OneByOne { view, seen, watch, news } => {
                 let path = self.folder.path();
@@ -154,13 +175,17 @@ impl Staged {
                 let moment = tree::now();
                 let named = watch.as_ref().map(|watch| watch.look(seen, &self.source)).transpose()?.flatten();
                 let (now, retaken) = if let Some(glimpse) = named {
+                    changed.extend(tree::changed_paths(&glimpse.before, &glimpse.after));
                     let retaken = tree::retake(*view, &glimpse.before, &glimpse.after, &self.source, path)?;
                     (&news.insert(Box::new(glimpse)).after, retaken)
                 } else if self.beside {
+                    let before = seen.clone();
                     let retaken = tree::retake_until_whole(*view, seen, &self.source, path)?;
+                    changed.extend(tree::changed_paths(&before, seen));
                     (&*seen, retaken)
                 } else {
                     let now = seen.walk_again(&self.source)?;
+                    changed.extend(tree::changed_paths(seen, &now));
                     let retaken = tree::retake(*view, seen, &now, &self.source, path)?;
                     *seen = now;
                     (&*seen, retaken)

@@ -7,10 +7,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::error::{ChangeError, NeedsRoom, RecoverError, StepError};
+use super::error::{ChangeError, NeedsRoom, PutError, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
 use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Way};
+use super::new_database::DatabaseEdit;
+use super::parting::StagedParting;
 use super::publish::{self, Publication, Published};
 use super::report::{Recovered, Report, Source};
 use super::scratch::Scratch;
@@ -31,12 +33,16 @@ pub struct Prepared<'site> {
     pub(super) site: &'site Site,
     pub(super) entry: LogEntry,
     pub(super) work: Work,
+    /// What the branches that come will have in common with the one that they are from; none where that is nothing new.
+    pub(super) parting: Option<StagedParting>,
     pub(super) begun: Begun,
 }
 
 /// Files to put into a tree.
 pub(super) struct Put<'a> {
     pub(super) overlay: &'a mut dyn Overlay,
+    /// What is to become of the branch's database.
+    pub(super) database: Option<Box<dyn DatabaseEdit>>,
     /// What the log calls them.
     pub(super) word: String,
 }
@@ -110,9 +116,9 @@ pub(super) fn create<'site>(
         entry.with = Some(put.word);
         put.overlay
     });
-    let incoming = clone(site, &begun, &entry, put, patience, progress)?.incoming();
-    let moves = vec![Move { name: name.clone(), way: Way::Come(incoming) }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    let (cloned, parting) = clone(site, &begun, &entry, put, patience, progress)?;
+    let moves = vec![Move { name: name.clone(), way: Way::Come(cloned.incoming()) }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting, begun })
 }
 
 /// Prepares several new branches: one as [`create`] does, and the others as clones of that one, which nobody uses. So,
@@ -133,8 +139,8 @@ pub(super) fn create_all<'site>(
         current(site, Operation::Create, name)?;
     }
     entry.also = others.iter().map(|name| Sibling { name: name.clone(), before: None }).collect();
-    let mut cloned = clone(site, &begun, &entry, None, patience, progress)?;
-    let refreshed = refresh(site, &begun, &mut cloned, entry.beside, patience)?;
+    let (mut cloned, mut parting) = clone(site, &begun, &entry, None, patience, progress)?;
+    let refreshed = refresh(site, &begun, &mut cloned, &mut parting, entry.beside, patience)?;
     let record = cloned.record();
     let cow = site.layout.cow();
     let paths: Vec<_> = others.iter().map(|name| cow.staged_tree(name)).collect();
@@ -147,7 +153,7 @@ pub(super) fn create_all<'site>(
     let trees = std::iter::once(cloned.staged.into_scratch()).chain(copies).map(NewTree::Ready);
     let incoming = |tree| Way::Come(Incoming { record: record.clone(), tree });
     let moves = names.into_iter().zip(trees).map(|(name, tree)| Move { name, way: incoming(tree) }).collect();
-    Ok((Prepared { site, entry, work: Work::Moves(moves), begun }, refreshed))
+    Ok((Prepared { site, entry, work: Work::Moves(moves), parting, begun }, refreshed))
 }
 
 /// Prepares another tree for a branch.
@@ -162,9 +168,9 @@ pub(super) fn reset<'site>(
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let entry = draft(site, Operation::Reset, name, Some(source))?;
     let old = identity(site, name)?;
-    let arrival = clone(site, &begun, &entry, None, patience, progress)?.incoming();
-    let moves = vec![Move { name: name.clone(), way: Way::Exchange { old, arrival } }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    let (cloned, parting) = clone(site, &begun, &entry, None, patience, progress)?;
+    let moves = vec![Move { name: name.clone(), way: Way::Exchange { old, arrival: cloned.incoming() } }];
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting, begun })
 }
 
 /// Prepares to take a branch away. With `purge` nothing is kept of it.
@@ -179,7 +185,7 @@ pub(super) fn delete<'site>(
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let entry = draft(site, Operation::Delete, name, None)?;
     let moves = vec![Move { name: name.clone(), way: Way::Go { old: identity(site, name)?, purge } }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
 }
 
 /// Prepares to put files into the tree that a branch has.
@@ -194,7 +200,7 @@ pub(super) fn apply<'site>(
     let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
     let mut entry = draft(site, Operation::Apply, name, None)?;
     entry.with = Some(put.word);
-    files(site, begun, entry, put.overlay, patience)
+    files(site, begun, entry, put.overlay, put.database, patience, progress)
 }
 
 /// Prepares files that are put into the tree that the entry's branch has.
@@ -203,16 +209,21 @@ pub(super) fn files<'site>(
     begun: Begun,
     mut entry: LogEntry,
     overlay: &mut dyn Overlay,
+    database: Option<Box<dyn DatabaseEdit>>,
     patience: &mut Patience<'_>,
+    progress: &dyn Progress,
 ) -> Result<Prepared<'site>, ChangeError> {
     let (branch, folder) = (site.layout.branch(&entry.name), site.layout.cow().staged_files(&entry.name));
     let missing = || BranchError::Missing { name: entry.name.clone() };
     let change = FilesChange { tree: identity(site, &entry.name)?, record: entry.before.clone().ok_or_else(missing)? };
     begun.keep_disk_free(site, patience)?;
-    let files = begun
+    let mut files = begun
         .with_room(site, patience, || Files::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply))?;
+    if let Some(edit) = database {
+        files.add_database(&branch, edit, patience.deadline(), progress)?;
+    }
     entry.files = true;
-    Ok(Prepared { site, entry, work: Work::Files(change, files), begun })
+    Ok(Prepared { site, entry, work: Work::Files(change, files), parting: None, begun })
 }
 
 /// Prepares a tree that is ready, and in nobody's use, to become the first `main`.
@@ -233,10 +244,10 @@ pub(super) fn adopt<'site>(
     let incoming = Incoming { record: BranchRecord::now(None, 0), tree: NewTree::Adopted };
     let begun = Begun { since, recovered: None, preparation, words: "init".to_owned() };
     let moves = vec![Move { name: main, way: Way::Come(incoming) }];
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
 }
 
-/// Takes the tree of the branch that an operation is from, while requests go on.
+/// Takes the tree of the branch that an operation is from, while requests go on, and what both will have had in common.
 fn clone(
     site: &Site,
     begun: &Begun,
@@ -244,7 +255,7 @@ fn clone(
     put: Option<&mut dyn Overlay>,
     patience: &mut Patience<'_>,
     progress: &dyn Progress,
-) -> Result<Cloned, ChangeError> {
+) -> Result<(Cloned, Option<StagedParting>), ChangeError> {
     let (name, from) = (&entry.name, entry.from.clone().unwrap_or_else(BranchName::main));
     let source = branch::show(site, &from).map_err(|source| ChangeError::Source { name: from.clone(), source })?;
     let identity = disk::identity(&source.path)?;
@@ -258,7 +269,16 @@ fn clone(
             Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
         })
     });
-    Ok(Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } })
+    let parting = match StagedParting::prepare(site, name, &from, &staged) {
+        // A branch without is better than none, and than one for which others are given up.
+        Err(error) if error.is_disk_full() => {
+            progress
+                .note(&format!("no room to keep what '{name}' and '{from}' have in common: a merge will not know it"));
+            None
+        }
+        prepared => Some(prepared?),
+    };
+    Ok((Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } }, parting))
 }
 
 /// What an operation is as far as it is known at once. Refuses what can't be done to the branch as it is.
@@ -282,6 +302,7 @@ fn refresh(
     site: &Site,
     begun: &Begun,
     clone: &mut Cloned,
+    parting: &mut Option<StagedParting>,
     beside: bool,
     patience: &mut Patience<'_>,
 ) -> Result<Published, ChangeError> {
@@ -290,7 +311,7 @@ fn refresh(
     loop {
         let timeout = patience.deadline().remaining().min(GATE_HOLD);
         let refreshed = if beside {
-            clone.refresh(site, timeout)
+            clone.refresh(site, parting.as_mut(), timeout)
         } else {
             let mut mutation = begun.preparation.mutation(patience)?;
             let from = std::slice::from_ref(&clone.source.name);
@@ -299,7 +320,7 @@ fn refresh(
                 tries.rest(patience)?;
                 continue;
             };
-            let refreshed = clone.refresh(site, timeout);
+            let refreshed = clone.refresh(site, parting.as_mut(), timeout);
             done.held += publish.held_for();
             refreshed
         };
@@ -323,7 +344,7 @@ impl Prepared<'_> {
     /// until the end of the patience.
     pub fn publish(self, patience: &mut Patience<'_>) -> Result<Report, ChangeError> {
         // Dropped last to first: what the drop of a staged tree removes is removed under the locks.
-        let Self { mut begun, site, mut entry, mut work } = self;
+        let Self { mut begun, site, mut entry, mut work, mut parting } = self;
         let words = begun.words.clone();
         publish::trace("prepared", &entry, begun.since);
         let mut tries = Tries::new(&words);
@@ -335,7 +356,8 @@ impl Prepared<'_> {
                 begun.recovered = Some(Recovered { finished: Some(finished) });
             }
             entry.number(site.layout.cow())?;
-            let tried = Publication { site, entry: &mut entry, work: &mut work, done: &mut done, since: begun.since }
+            let (work, since) = (&mut work, begun.since);
+            let tried = Publication { site, entry: &mut entry, work, parting: &mut parting, done: &mut done, since }
                 .publish(&mut mutation, patience, &mut tries);
             drop(mutation);
             match tried {
@@ -354,6 +376,7 @@ impl Prepared<'_> {
                 Err(error) if error.is_foreign_writer() && !patience.deadline().has_passed() => {
                     work.wait_for_database(patience)?;
                 }
+                Err(ChangeError::Put(PutError::DatabaseChanged)) => work.renew_database(patience)?,
                 Err(error) => return Err(error),
             }
         }

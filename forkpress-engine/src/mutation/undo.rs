@@ -38,7 +38,7 @@ pub(super) fn undo<'site>(
         if !history.is_kept(cow, undone) {
             return Err(ChangeError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) }.into());
         }
-        return Ok(prepare(site, undone, begun, patience)?);
+        return Ok(prepare(site, undone, begun, patience, progress)?);
     }
 }
 
@@ -47,11 +47,13 @@ fn prepare<'site>(
     undone: &LogEntry,
     begun: Begun,
     patience: &mut Patience<'_>,
+    progress: &dyn Progress,
 ) -> Result<Prepared<'site>, ChangeError> {
     if undone.files {
         let mut reverse = Reverse::of(site.layout.cow().kept_tree(undone.slot))?;
         let entry = backward(site, undone, &undone.name, Vec::new())?;
-        return files(site, begun, entry, &mut reverse, patience);
+        let database = reverse.database(site.config.file_view);
+        return files(site, begun, entry, &mut reverse, database, patience, progress);
     }
     let mut moves = Vec::new();
     for (name, before) in undone.befores() {
@@ -61,7 +63,7 @@ fn prepare<'site>(
         return Err(BranchError::Missing { name: undone.name.clone() }.into());
     };
     let entry = backward(site, undone, &first.name, others.iter().map(|other| other.name.clone()).collect())?;
-    Ok(Prepared { site, entry, work: Work::Moves(moves), begun })
+    Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
 }
 
 /// What is to become of a branch; none where an operation made it, with others, and it has been deleted since.

@@ -6,6 +6,7 @@ use super::error::{ChangeError, StepError};
 use super::files::Files;
 use super::history::Operation;
 use super::journal::{FilesChange, Move, Waiting};
+use super::parting::StagedParting;
 use super::scratch::Scratch;
 use super::staged::Staged;
 use crate::branch::{self, Branch, BranchError};
@@ -92,9 +93,20 @@ impl Work {
         moves.iter().map(entries).sum()
     }
 
-    /// Waits until no foreign program writes into the databases that trees are taken from.
+    /// Makes a database that is to be put in place anew, since the branch's own has changed.
+    pub(super) fn renew_database(&mut self, patience: &Patience<'_>) -> Result<(), ChangeError> {
+        match self {
+            Self::Files(_, files) => files.renew_database(patience.deadline()),
+            Self::Moves(_) => Ok(()),
+        }
+    }
+
+    /// Waits until no foreign program writes into the databases that are taken.
     pub(super) fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), DatabaseError> {
-        let Self::Moves(moves) = self else { return Ok(()) };
+        let moves = match self {
+            Self::Moves(moves) => moves,
+            Self::Files(_, files) => return files.wait_for_database(patience.deadline()),
+        };
         for one in moves {
             if let Some(Incoming { tree: NewTree::Cloned(clone), .. }) = one.arrival() {
                 clone.staged.wait_for_database(patience.deadline())?;
@@ -116,13 +128,20 @@ impl Cloned {
 
     /// Makes the tree what its source is now, if that still is what it was taken from, and says how many entries it took
     /// again.
-    pub(super) fn refresh(&mut self, site: &Site, timeout: Duration) -> Result<u64, ChangeError> {
+    pub(super) fn refresh(
+        &mut self,
+        site: &Site,
+        parting: Option<&mut StagedParting>,
+        timeout: Duration,
+    ) -> Result<u64, ChangeError> {
         let name = &self.source.name;
         branch::show(site, name).map_err(|source| ChangeError::Source { name: name.clone(), source })?;
         if disk::identity(&site.layout.branch(name))? != self.source.identity {
             return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
-        Ok(self.staged.refresh(timeout)?)
+        let retaken = self.staged.refresh(timeout)?;
+        parting.map_or(Ok(()), |parting| parting.complete(&mut self.staged))?;
+        Ok(retaken)
     }
 }
 

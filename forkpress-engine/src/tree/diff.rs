@@ -65,6 +65,14 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// The paths that are to be removed from, or taken into, a clone of the tree of one walk to make it one of the next. What is
+/// below a folder that goes is among them.
+pub(crate) fn changed_paths(before: &Tree, after: &Tree) -> Vec<PathBuf> {
+    let changes = Changes::between(before, after);
+    let taken = changes.taken.iter().map(|entry| &*entry.path);
+    changes.removed.iter().copied().chain(taken).map(Path::to_owned).collect()
+}
+
 /// How many entries must be removed from, or taken into, a clone of the tree of one walk to make it one of the next.
 pub(crate) fn count_changes(before: &Tree, after: &Tree) -> usize {
     let changes = Changes::between(before, after);

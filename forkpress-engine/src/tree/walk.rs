@@ -27,7 +27,7 @@ const WHOLE_SECONDS: Duration = Duration::from_secs(2);
 ///
 /// Sockets, FIFOs and devices are not part of it: they belong to the process or the machine that made them. Nor is the
 /// database, which is snapshot as a database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tree {
     /// By path, so that a folder comes before what is in it.
     pub(crate) entries: Vec<Entry>,

@@ -191,13 +191,24 @@ type TreeState = (BTreeMap<String, String>, Vec<String>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
     branches: BTreeMap<String, (TreeState, Option<BranchName>)>,
+    /// What each two of them had in common.
+    partings: BTreeMap<(String, String), Option<TreeState>>,
     kept: Vec<TreeState>,
     log: Vec<(Operation, String)>,
 }
 
 impl State {
     fn of(site: &Site) -> Self {
-        let branches = branch::list(site).unwrap().into_iter().map(|branch| {
+        let list = branch::list(site).unwrap();
+        let mut partings = BTreeMap::new();
+        for (number, one) in list.iter().enumerate() {
+            for other in &list[number + 1..] {
+                let common = one.record.partings.common(&other.record.partings).next();
+                let parting = common.map(|id| parting_state(&site.layout.cow().parting(id)));
+                partings.insert((one.name.to_string(), other.name.to_string()), parting);
+            }
+        }
+        let branches = list.into_iter().map(|branch| {
             let state = tree_state(&branch.path);
             (branch.name.to_string(), (state, branch.record.from))
         });
@@ -210,6 +221,7 @@ impl State {
         kept.sort();
         Self {
             branches: branches.collect(),
+            partings,
             kept,
             log: history.entries.iter().map(|entry| (entry.operation, entry.name.to_string())).collect(),
         }
@@ -221,6 +233,28 @@ fn trees_in(slot: &Path) -> Vec<PathBuf> {
     let inner: Vec<_> = fs::read_dir(slot).unwrap().map(|entry| entry.unwrap().path()).collect();
     let is_tree = |path: &PathBuf| forkpress_core::layout::database_of(path).exists();
     if !inner.is_empty() && inner.iter().all(is_tree) { inner } else { vec![slot.to_owned()] }
+}
+
+/// Looks at a parting of which Git has read nothing yet, which has to be whole.
+fn parting_state(parting: &Path) -> TreeState {
+    let (_, posts) = tree_state(&parting.join("tree"));
+    let Ok(list) = fs::read_to_string(parting.join("files")) else {
+        // A snapshot of the whole tree.
+        return (files(&parting.join("tree")), posts);
+    };
+    let mut files = BTreeMap::new();
+    for line in list.split('\0').filter(|line| !line.is_empty()) {
+        let (what, path) = line.split_once('\t').unwrap();
+        match what.split_once(" new:") {
+            Some((mode, number)) => {
+                let bytes = fs::read(parting.join("news").join(number)).unwrap();
+                files.insert(path.to_owned(), format!("{mode} {}", String::from_utf8(bytes).unwrap()));
+            }
+            None => assert!(what == "gone" && files.remove(path).is_some(), "{line}"),
+        }
+    }
+    assert!(files.contains_key("index.php"), "{list:?}");
+    (files, posts)
 }
 
 /// Looks at a tree, which has to be whole.
@@ -285,8 +319,9 @@ impl Template {
             attach(&site);
             return Copy { site, _dir: dir };
         }
-        let kept = self.world.site.layout.cow().kept_dir();
-        let kept = fs::read_dir(kept).unwrap().map(|tree| tree.unwrap().path());
+        let cow = self.world.site.layout.cow();
+        let in_folder = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|tree| tree.unwrap().path());
+        let kept = in_folder(cow.kept_dir()).chain(in_folder(cow.partings_dir()).map(|parting| parting.join("tree")));
         for tree in ["main", "x", "y"].map(|branch| root.join(branch)).into_iter().chain(kept) {
             let copy = dir.path().join(tree.strip_prefix(root).unwrap());
             if self.view == FileView::BtrfsSnapshot {

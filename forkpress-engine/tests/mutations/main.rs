@@ -1,6 +1,7 @@
 //! Mutations on real file systems. Needs root for all but the plain folder; says `SKIPPED:` where a mount is not to be had.
 
 mod beside;
+mod partings;
 #[allow(dead_code, reason = "the crash tests need more of it")]
 mod place;
 mod world;
@@ -29,6 +30,7 @@ use forkpress_engine::mutation::{
 use forkpress_engine::progress::Silent;
 use forkpress_engine::{storage, usage, view};
 
+use partings::a_parting_is_what_both_branches_had_at_the_publish;
 use place::{Kind, Place};
 use world::{Edits, Other, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
 
@@ -67,6 +69,7 @@ macro_rules! conformance {
                 a_branch_made_from_a_spare_is_like_its_source
                 each_kind_of_change_after_a_spare_was_taken_is_in_the_branch
                 a_spare_of_a_main_that_changed_much_is_not_used_and_goes
+                a_parting_is_what_both_branches_had_at_the_publish
             );
         }
     )* };
@@ -1987,6 +1990,8 @@ fn a_create_that_needs_room_takes_it_from_the_spares() {
     let Some(place) = Place::of(Kind::Tiny) else { return };
     let world = World::new(place, FileView::FileCopy, |main| fs::write(main.join("file"), vec![1; 1_100_000]).unwrap());
     world.create("x").unwrap();
+    // Git needs less room for the file than the parting, which is rid of it then.
+    forkpress_engine::git::parting::tidy(&world.site).unwrap();
     assert_eq!(world.keep_spares(), (1, 0));
     // Of another branch, so that the spare is of no other use.
     mutation::create(&world.site, &name("y"), &name("x"), &mut patience(), &Silent).unwrap();

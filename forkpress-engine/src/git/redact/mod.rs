@@ -130,7 +130,7 @@ mod tests {
             let told = String::from_utf8(config(text.as_bytes())).unwrap();
             assert!(!told.contains(&number.to_string()), "{round}: {text}\n{told}");
             assert_eq!(config(told.as_bytes()), told.as_bytes(), "{round}: twice is once");
-            assert_eq!(String::from_utf8(restore(told.as_bytes(), text.as_bytes())).unwrap(), text, "{round}");
+            assert_eq!(String::from_utf8(restore(told.as_bytes(), &[text.clone().into()])).unwrap(), text, "{round}");
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
                 })
                 .collect();
             let _ = value(false, text.as_bytes());
-            assert_eq!(String::from_utf8(restore(&config(text.as_bytes()), text.as_bytes())).unwrap(), text);
+            assert_eq!(String::from_utf8(restore(&config(text.as_bytes()), &[text.clone().into()])).unwrap(), text);
         }
     }
 }

@@ -24,26 +24,28 @@ pub fn config(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What a pushed `wp-config.php` is to be in a branch: each placeholder becomes what the branch has there now. It becomes an
-/// empty string, for which WordPress makes keys of its own, where the branch has nothing, and where the secret would be told
-/// to whoever fetches next: a placeholder stays under the name of a secret.
+/// What a `wp-config.php` from Git is to be in a branch: each placeholder becomes what the first of `owners` that has the secret
+/// has there now. It becomes an empty string, for which WordPress makes keys of its own, where none has it, and where the
+/// secret would be told to whoever fetches next: a placeholder stays under the name of a secret.
 #[must_use]
-pub fn restore(pushed: &[u8], current: &[u8]) -> Vec<u8> {
-    let own = secrets(current);
+pub fn restore(pushed: &[u8], owners: &[Vec<u8>]) -> Vec<u8> {
+    let own: Vec<_> = owners.iter().flat_map(|text| secrets(text).into_iter().map(move |own| (own, text))).collect();
     let mut restored = Vec::with_capacity(pushed.len());
     let mut back = Vec::new();
     let mut rest = pushed;
     while let Some((before, placeholder, after)) = next_placeholder(rest) {
         restored.extend_from_slice(before);
         rest = after;
-        let Some(own) = own.iter().find(|own| own.placeholder().as_bytes() == placeholder) else { continue };
+        let Some((own, text)) = own.iter().find(|(own, _)| own.placeholder().as_bytes() == placeholder) else {
+            continue;
+        };
         if own.is_bare && matches!((before.last(), rest.first()), (Some(b'\''), Some(b'\'')) | (Some(b'"'), Some(b'"')))
         {
             restored.pop();
             rest = &rest[1..];
         }
         let start = restored.len();
-        restored.extend_from_slice(&current[own.range.clone()]);
+        restored.extend_from_slice(&text[own.range.clone()]);
         back.push((start..restored.len(), own.is_bare));
     }
     restored.extend_from_slice(rest);
@@ -369,13 +371,13 @@ $table_prefix = 'wp_';
     #[test]
     fn placeholders_become_the_branchs_own_secrets_again() {
         let current = CONFIG.as_bytes();
-        assert_eq!(restore(&config(current), current), current);
+        assert_eq!(restore(&config(current), &[current.into()]), current);
         let edited = String::from_utf8(config(current)).unwrap();
         let edited =
             edited.replace("'wordpress'", "'other'").replace("[redacted by ForkPress: smtp_pass]", "new") + "// end\n";
         let expected = CONFIG.replace("'wordpress'", "'other'").replace("'p'", "'new'") + "// end\n";
-        assert_eq!(String::from_utf8(restore(edited.as_bytes(), current)).unwrap(), expected);
-        let emptied = restore(&config(current), b"<?php\n");
+        assert_eq!(String::from_utf8(restore(edited.as_bytes(), &[current.into()])).unwrap(), expected);
+        let emptied = restore(&config(current), &[b"<?php\n".into()]);
         assert!(!String::from_utf8(emptied).unwrap().contains("redacted"), "a salt that everybody knows is none");
     }
 
@@ -427,7 +429,7 @@ E ); */
             assert_eq!(lines, Vec::<&str>::new());
         }
         assert_eq!(String::from_utf8(config(text.as_bytes())).unwrap(), text, "twice is once");
-        assert_eq!(String::from_utf8(restore(text.as_bytes(), LEAKS.as_bytes())).unwrap(), LEAKS);
+        assert_eq!(String::from_utf8(restore(text.as_bytes(), &[LEAKS.into()])).unwrap(), LEAKS);
     }
 
     #[test]
@@ -452,10 +454,18 @@ defined( 'AUTH_KEY' ) || exit( 1 );
         let current = b"<?php define( 'A_KEY', 'hunter2' ); define( 'PIN_SECRET', 77001 );";
         let pushed = String::from_utf8(config(current)).unwrap();
         let moved = pushed.replace("'A_KEY'", "'A'").replace("'PIN_SECRET'", "'PIN'");
-        let restored = restore(moved.as_bytes(), current);
+        let restored = restore(moved.as_bytes(), &[current.into()]);
         assert_eq!(String::from_utf8(restored).unwrap(), "<?php define( 'A', '' ); define( 'PIN', '' );");
         let renamed = pushed.replace("'PIN_SECRET', '", "'OTP', \"").replace("PIN_SECRET]'", "PIN_SECRET]\"");
-        let restored = restore(renamed.as_bytes(), current);
+        let restored = restore(renamed.as_bytes(), &[current.into()]);
         assert_eq!(String::from_utf8(restored).unwrap(), "<?php define( 'A_KEY', 'hunter2' ); define( 'OTP', 77001 );");
+    }
+
+    #[test]
+    fn a_secret_that_the_first_owner_has_not_is_the_next_ones() {
+        let (first, next) =
+            ("<?php define( 'A_KEY', 'one' );", "<?php define( 'A_KEY', 'two' ); define( 'B_KEY', 'b' );");
+        let restored = restore(&config(next.as_bytes()), &[first.into(), next.into()]);
+        assert_eq!(String::from_utf8(restored).unwrap(), "<?php define( 'A_KEY', 'one' ); define( 'B_KEY', 'b' );");
     }
 }

@@ -6,18 +6,18 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::tree::{Format, Member, Value, read};
-use super::{Outcome, Sides, number, php, whole};
+use super::{Outcome, Side, Sides, number, php, whole};
 
 /// Adds and removes the events that the source added and removed. Those that both have are due when the target says.
-pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
+pub(super) fn merge(sides: Sides<&[u8]>, prefer: Option<Side>) -> Outcome {
     let read = |side| read(side).filter(|(format, _)| *format == Format::Php).map(|(_, value)| value);
     let merged = || {
         let (source, target) = (read(sides.source)?, read(sides.target)?);
         let base = sides.base.map(|base| read(base).ok_or(())).transpose().ok()?;
         let base = base.as_ref().map_or(Some(Schedule::default()), Schedule::of)?;
-        Some(Schedule::of(&target)?.with(&base, &Schedule::of(&source)?))
+        Some(Schedule::of(&target)?.with(&base, &Schedule::of(&source)?, prefer))
     };
-    merged().unwrap_or_else(|| whole(sides))
+    merged().unwrap_or_else(|| whole(sides, prefer))
 }
 
 /// The events in the order of their times, and what else the option has: the number of its version.
@@ -70,7 +70,7 @@ impl<'v> Schedule<'v> {
         self.events.iter().map(|event| (event.identity(), event.written)).collect()
     }
 
-    fn with(mut self, base: &Self, source: &Self) -> Outcome {
+    fn with(mut self, base: &Self, source: &Self, prefer: Option<Side>) -> Outcome {
         let (before, here, there) = (base.by_identity(), source.by_identity(), self.by_identity());
         let (mut added, mut changed, mut conflicts) = (HashSet::new(), HashMap::new(), BTreeSet::new());
         for identity in before.keys().chain(here.keys()) {
@@ -78,9 +78,11 @@ impl<'v> Schedule<'v> {
             if here == before || here == there {
                 continue;
             }
-            if there != before {
-                conflicts.insert(vec![identity.0.to_vec(), identity.1.to_vec()]);
-            } else if before.is_none() {
+            if there != before && prefer != Some(Side::Theirs) {
+                if prefer.is_none() {
+                    conflicts.insert(vec![identity.0.to_vec(), identity.1.to_vec()]);
+                }
+            } else if there.is_none() {
                 added.insert(*identity);
             } else {
                 changed.insert(*identity, here);

@@ -3,27 +3,28 @@
 use std::collections::{HashMap, HashSet};
 
 use super::tree::{Format, Member, Shape, Value, read};
-use super::{Outcome, Path, Sides, whole};
+use super::{Outcome, Path, Side, Sides, Ways, whole};
 use crate::structure::MAX_DEPTH;
 
 /// Merges maps so many levels deep; what is further inside, and what is no map, is taken as a whole.
-pub(super) fn merge(sides: Sides<&[u8]>, levels: usize) -> Outcome {
-    let mut merging = Merging { path: Path::new(), texts: 0, conflicts: Vec::new() };
+pub(super) fn merge(sides: Sides<&[u8]>, levels: usize, ways: Ways<'_>) -> Outcome {
+    let mut merging = Merging { path: Path::new(), texts: 0, conflicts: Vec::new(), ways };
     match merging.text(sides, levels) {
         Some(merged) if merging.conflicts.is_empty() => Outcome::Merged(merged),
         Some(_) => Outcome::Conflict(merging.conflicts),
-        None => whole(sides),
+        None => whole(sides, ways.prefer),
     }
 }
 
-struct Merging {
+struct Merging<'w> {
     path: Path,
     /// How many texts that are structures the value is in.
     texts: usize,
     conflicts: Vec<Path>,
+    ways: Ways<'w>,
 }
 
-impl Merging {
+impl Merging<'_> {
     /// Merges texts that are structures of one kind; none where they aren't, or have nothing to be merged in.
     fn text(&mut self, sides: Sides<&[u8]>, levels: usize) -> Option<Vec<u8>> {
         let (format, source) = read(sides.source)?;
@@ -43,20 +44,29 @@ impl Merging {
         levels: usize,
     ) -> Option<Vec<u8>> {
         let [in_base, in_source, in_target] = [base, source, target].map(|value| value.map(|value| value.written));
-        if in_source == in_target || in_source == in_base {
+        let is_same = |one: Option<&[u8]>, other: Option<&[u8]>| match (one, other) {
+            (Some(one), Some(other)) => (self.ways.is_same)(one, other),
+            (one, other) => one == other,
+        };
+        if is_same(in_source, in_target) || is_same(in_source, in_base) {
             return in_target.map(<[u8]>::to_vec);
         }
-        if in_target == in_base {
+        if is_same(in_target, in_base) {
             return in_source.map(<[u8]>::to_vec);
         }
         let merged = match (source, target) {
             (Some(source), Some(target)) => self.inside(format, Sides { base, source, target }, levels),
             _ => None,
         };
-        if merged.is_none() {
-            self.conflicts.push(self.path.clone());
+        match self.ways.prefer {
+            _ if merged.is_some() => merged,
+            Some(Side::Ours) => in_target.map(<[u8]>::to_vec),
+            Some(Side::Theirs) => in_source.map(<[u8]>::to_vec),
+            None => {
+                self.conflicts.push(self.path.clone());
+                None
+            }
         }
-        merged
     }
 
     /// Merges what is inside of values that all differ; none where that can't be.

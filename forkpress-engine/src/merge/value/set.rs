@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::tree::{Member, Shape, Value, read};
-use super::{Outcome, Sides, number, whole};
+use super::{Outcome, Side, Sides, number, whole};
 
 /// Merges sets: arrays with numbers as keys by their values, others by their keys, of which the target's values stay.
 /// What is no array is merged as a whole.
-pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
+pub(super) fn merge(sides: Sides<&[u8]>, prefer: Option<Side>) -> Outcome {
     let merged = || {
         let (format, source) = read(sides.source)?;
         let (target_format, target) = read(sides.target)?;
@@ -27,7 +27,7 @@ pub(super) fn merge(sides: Sides<&[u8]>) -> Outcome {
             }
         }
     };
-    merged().map_or_else(|| whole(sides), Outcome::Merged)
+    merged().map_or_else(|| whole(sides, prefer), Outcome::Merged)
 }
 
 /// What tells an element apart, its key or its value, and its value, as they are written.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::rules::{How, Place, WORDPRESS, how};
 use super::tree::{Member, Shape, Value};
 use super::*;
+use crate::merge::declared::Declared;
+use crate::merge::rules::{Place, Rules};
 
 /// Numbers that look random and are the same in every run.
 pub(super) struct Random(u64);
@@ -49,15 +50,16 @@ fn texts(members: &[(&str, &str)]) -> String {
 }
 
 fn merge_how(how: How, base: &str, source: &str, target: &str) -> Outcome {
-    merge(how, Sides { base: Some(base.as_bytes()), source: source.as_bytes(), target: target.as_bytes() })
+    let sides = Sides { base: Some(base.as_bytes()), source: source.as_bytes(), target: target.as_bytes() };
+    merge(how, sides, Ways::PLAIN)
 }
 
 fn merge_in(table: &str, column: &str, key: &str, [base, source, target]: [&str; 3]) -> Outcome {
-    merge_how(how(WORDPRESS, &Place { table, column, key: key.as_bytes() }), base, source, target)
+    merge_how(Rules::wordpress().how(&Place { table, column, key: key.as_bytes() }), base, source, target)
 }
 
 fn option(name: &str, sides: [&str; 3]) -> Outcome {
-    merge_in("wp_options", "option_value", name, sides)
+    merge_in("options", "option_value", name, sides)
 }
 
 fn merged(text: impl AsRef<str>) -> Outcome {
@@ -89,7 +91,7 @@ fn a_set_has_what_either_added_without_what_either_removed() {
 fn a_set_that_both_made_has_what_is_in_either() {
     let (source, target) = (list(&["a", "b"]), list(&["b", "c"]));
     let sides = Sides { base: None, source: source.as_bytes(), target: target.as_bytes() };
-    assert_eq!(merge(How::Set, sides), merged(list(&["b", "c", "a"])));
+    assert_eq!(merge(How::Set, sides, Ways::PLAIN), merged(list(&["b", "c", "a"])));
 }
 
 #[test]
@@ -99,12 +101,12 @@ fn plugins_of_a_network_are_a_set_of_their_names_with_times() {
     let source = map(&[("a.php", time(7)), ("s.php", time(3))]);
     let target = map(&[("a.php", time(8)), ("b.php", time(2)), ("t.php", time(4))]);
     assert_eq!(
-        merge_in("wp_sitemeta", "meta_value", "active_sitewide_plugins", [&base, &source, &target]),
+        merge_in("sitemeta", "meta_value", "active_sitewide_plugins", [&base, &source, &target]),
         merged(map(&[("a.php", time(8)), ("t.php", time(4)), ("s.php", time(3))]))
     );
     let all = [map(&[]), source.clone(), map(&[("t.php", time(4))])];
     assert_eq!(
-        merge_in("wp_sitemeta", "meta_value", "active_sitewide_plugins", [&all[0], &all[1], &all[2]]),
+        merge_in("sitemeta", "meta_value", "active_sitewide_plugins", [&all[0], &all[1], &all[2]]),
         merged(map(&[("t.php", time(4)), ("a.php", time(7)), ("s.php", time(3))]))
     );
 }
@@ -186,12 +188,12 @@ fn arrays_are_merged_by_key() {
     };
     let sides = [settings("1", "2", "red"), settings("100001", "2", "green"), settings("1", "100002", "red")];
     for (table, column, key) in [
-        ("wp_options", "option_value", "theme_mods_twentytwentyfive"),
+        ("options", "option_value", "theme_mods_twentytwentyfive"),
         ("x_options", "option_value", "x_user_roles"),
-        ("wp_options", "option_value", "widget_text"),
-        ("wp_options", "option_value", "nav_menu_options"),
-        ("wp_options", "option_value", "a_plugins_settings"),
-        ("wp_postmeta", "meta_value", "_wp_attachment_metadata"),
+        ("options", "option_value", "widget_text"),
+        ("options", "option_value", "nav_menu_options"),
+        ("options", "option_value", "a_plugins_settings"),
+        ("postmeta", "meta_value", "_wp_attachment_metadata"),
         ("wp_plugin_things", "data", ""),
     ] {
         let outcome = merge_in(table, column, key, [&sides[0], &sides[1], &sides[2]]);
@@ -282,7 +284,7 @@ fn a_sidebar_is_one_value() {
 #[test]
 fn json_is_merged_by_key_and_its_numbers_stay_as_they_are_written() {
     let outcome = merge_in(
-        "wp_posts",
+        "posts",
         "post_content",
         "",
         [
@@ -314,7 +316,7 @@ fn what_both_made_is_merged_where_it_does_not_stand_against_each_other() {
     let sides = |source: &str, target: &str| {
         let (source, target) = (texts(&[("a", source)]), texts(&[("a", target), ("b", "1")]));
         let sides = Sides { base: None, source: source.as_bytes(), target: target.as_bytes() };
-        merge(How::ByKey { levels: usize::MAX }, sides)
+        merge(How::ByKey { levels: usize::MAX }, sides, Ways::PLAIN)
     };
     assert_eq!(sides("1", "1"), merged(texts(&[("a", "1"), ("b", "1")])));
     assert_eq!(sides("1", "2"), conflict(&[&["a"]]));
@@ -323,10 +325,10 @@ fn what_both_made_is_merged_where_it_does_not_stand_against_each_other() {
 #[test]
 fn a_counter_counts_what_both_added() {
     for (table, column, key) in [
-        ("wp_options", "option_value", "user_count"),
-        ("wp_sitemeta", "meta_value", "user_count"),
-        ("wp_posts", "comment_count", ""),
-        ("wp_term_taxonomy", "count", ""),
+        ("options", "option_value", "user_count"),
+        ("sitemeta", "meta_value", "user_count"),
+        ("posts", "comment_count", ""),
+        ("term_taxonomy", "count", ""),
     ] {
         assert_eq!(merge_in(table, column, key, ["1", "2", "2"]), merged("3"), "{table}");
         assert_eq!(merge_in(table, column, key, ["5", "4", "7"]), merged("6"), "{table}");
@@ -335,7 +337,7 @@ fn a_counter_counts_what_both_added() {
         assert_eq!(merge_in(table, column, key, ["x", "2", "1"]), conflict(&[&[]]), "{table}");
     }
     let both_made = |source: &str, target: &str| {
-        merge(How::Counter, Sides { base: None, source: source.as_bytes(), target: target.as_bytes() })
+        merge(How::Counter, Sides { base: None, source: source.as_bytes(), target: target.as_bytes() }, Ways::PLAIN)
     };
     assert_eq!(both_made("2", "2"), merged("2"));
     assert_eq!(both_made("2", "3"), conflict(&[&[]]));
@@ -345,9 +347,9 @@ fn a_counter_counts_what_both_added() {
 fn the_later_time_stays() {
     let (early, middle, late) = ("0000-00-00 00:00:00", "2026-11-27 09:00:00", "2026-11-27 10:00:00");
     for column in ["post_modified", "post_modified_gmt"] {
-        assert_eq!(merge_in("wp_posts", column, "", [early, late, middle]), merged(late));
-        assert_eq!(merge_in("wp_posts", column, "", [early, middle, late]), merged(late));
-        assert_eq!(merge_in("wp_posts", column, "", [middle, early, middle]), merged(middle));
+        assert_eq!(merge_in("posts", column, "", [early, late, middle]), merged(late));
+        assert_eq!(merge_in("posts", column, "", [early, middle, late]), merged(late));
+        assert_eq!(merge_in("posts", column, "", [middle, early, middle]), merged(middle));
     }
     assert_eq!(merge_how(How::Later, "1", "10", "9"), merged("10"));
 }
@@ -355,11 +357,9 @@ fn the_later_time_stays() {
 #[test]
 fn what_is_the_targets_own_stays() {
     for (table, column, key) in [
-        ("wp_postmeta", "meta_value", "_edit_lock"),
-        ("wp_postmeta", "meta_value", "_edit_last"),
-        ("wp_usermeta", "meta_value", "session_tokens"),
-        ("_wp_sqlite_global_variables", "value", ""),
-        ("_wp_sqlite_mysql_information_schema_tables", "CREATE_TIME", ""),
+        ("postmeta", "meta_value", "_edit_lock"),
+        ("postmeta", "meta_value", "_edit_last"),
+        ("usermeta", "meta_value", "session_tokens"),
     ] {
         assert_eq!(merge_in(table, column, key, ["1", "2", "1"]), merged("1"), "{table} {key}");
     }
@@ -368,12 +368,12 @@ fn what_is_the_targets_own_stays() {
 #[test]
 fn what_page_views_write_stays_as_it_is_in_the_target() {
     for (table, column, key) in [
-        ("wp_options", "option_value", "_transient_x"),
-        ("wp_options", "option_value", "recovery_keys"),
-        ("wp_2_options", "option_value", "x.lock"),
-        ("wp_usermeta", "meta_value", "wp_user-settings"),
-        ("wp_actionscheduler_actions", "status", ""),
-        ("wp_woocommerce_sessions", "session_value", ""),
+        ("options", "option_value", "_transient_x"),
+        ("options", "option_value", "recovery_keys"),
+        ("options", "option_value", "x.lock"),
+        ("usermeta", "meta_value", "wp_user-settings"),
+        ("actionscheduler_actions", "status", ""),
+        ("woocommerce_sessions", "session_value", ""),
     ] {
         assert_eq!(merge_in(table, column, key, ["1", "2", "1"]), merged("1"), "{table} {key}");
     }
@@ -395,16 +395,55 @@ fn what_wordpress_makes_again_is_dropped_where_the_source_changed_it() {
 }
 
 #[test]
-fn rules_of_others_come_before_and_fit_by_the_end_of_the_table() {
-    let own = rules::Rule { table: "shop_settings", column: "set*", key: "*_list", how: How::Set };
-    let rules: Vec<_> = [own].iter().chain(WORDPRESS).copied().collect();
-    let how_in = |table, column, key: &str| how(&rules, &Place { table, column, key: key.as_bytes() });
-    let other = How::ByKey { levels: usize::MAX };
-    assert_eq!(how_in("WP_Shop_Settings", "Setting", "a_list"), How::Set);
-    assert_eq!(how_in("wp_shop_settings", "value", "a_list"), other);
-    assert_eq!(how_in("wp_shop_settings", "setting", "list"), other);
-    assert_eq!(how_in("wp_shop", "setting", "a_list"), other);
-    assert_eq!(how_in("wp_options", "option_value", "cron"), How::Cron);
+fn what_is_made_from_other_things_is_the_sources_only_where_the_target_made_nothing() {
+    assert_eq!(merge_how(How::Derived, "1", "2", "1"), merged("2"));
+    assert_eq!(merge_how(How::Derived, "1", "2", "3"), merged("3"));
+}
+
+#[test]
+fn a_side_that_is_preferred_wins_only_where_both_changed_the_same() {
+    let base = texts(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    let source = texts(&[("a", "s"), ("b", "s"), ("c", "3")]);
+    let target = texts(&[("a", "t"), ("b", "2"), ("c", "t")]);
+    let of = |prefer| {
+        let sides = Sides { base: Some(base.as_bytes()), source: source.as_bytes(), target: target.as_bytes() };
+        merge(How::ByKey { levels: usize::MAX }, sides, Ways { prefer: Some(prefer), ..Ways::PLAIN })
+    };
+    assert_eq!(of(Side::Theirs), merged(texts(&[("a", "s"), ("b", "s"), ("c", "t")])));
+    assert_eq!(of(Side::Ours), merged(texts(&[("a", "t"), ("b", "s"), ("c", "t")])));
+    let whole = Sides { base: Some(&b"a"[..]), source: b"s", target: b"t" };
+    assert_eq!(merge(How::Set, whole, Ways { prefer: Some(Side::Theirs), ..Ways::PLAIN }), merged("s"));
+    let [once, weekly] = ["once", "weekly"].map(|often| cron(&[("1", "h", "x", often)]));
+    let more = cron(&[("1", "h", "x", "daily"), ("2", "own", "x", "daily")]);
+    let events = Sides { base: Some(once.as_bytes()), source: weekly.as_bytes(), target: more.as_bytes() };
+    let theirs = cron(&[("1", "h", "x", "weekly"), ("2", "own", "x", "daily")]);
+    let of = |prefer| merge(How::Cron, events, Ways { prefer: Some(prefer), ..Ways::PLAIN });
+    assert_eq!(of(Side::Theirs), merged(theirs));
+    assert_eq!(of(Side::Ours), merged(more.clone()));
+}
+
+#[test]
+fn what_counts_as_the_same_inside_of_a_structure_is_no_change() {
+    let base = texts(&[("a", "http://x/"), ("b", "2")]);
+    let source = texts(&[("a", "http://s/"), ("b", "s")]);
+    let target = texts(&[("a", "http://t/"), ("b", "2"), ("c", "t")]);
+    let is_same = |one: &[u8], other: &[u8]| {
+        one == other || one.starts_with(b"s:9:\"http://") && other.starts_with(b"s:9:\"http://")
+    };
+    let sides = Sides { base: Some(base.as_bytes()), source: source.as_bytes(), target: target.as_bytes() };
+    let found = merge(How::ByKey { levels: usize::MAX }, sides, Ways { prefer: None, is_same: &is_same });
+    assert_eq!(found, merged(texts(&[("a", "http://t/"), ("b", "s"), ("c", "t")])));
+}
+
+#[test]
+fn a_plugins_sets_come_before_wordpresss_rules() {
+    let declared: Declared = serde_json::from_str(r#"{"sets": {"options": ["*_list"]}}"#).unwrap();
+    let mut rules = Rules::wordpress();
+    rules.with_plugins(vec![declared]);
+    let how = |key: &str| rules.how(&Place { table: "options", column: "Option_Value", key: key.as_bytes() });
+    assert_eq!(how("a_list"), How::Set);
+    assert_eq!(how("list"), How::ByKey { levels: usize::MAX });
+    assert_eq!(how("cron"), How::Cron);
 }
 
 #[test]

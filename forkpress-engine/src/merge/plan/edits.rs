@@ -1,0 +1,154 @@
+//! What changes in the target, of all that was decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::{Row, Value};
+use super::tables::MergedTable;
+use super::{After, CellEdit, Merge, MergedRow, PlanError, Recounts, RowEdit, TableEdits};
+
+/// What is to be counted anew, by the prefix of the site.
+#[derive(Default)]
+struct Counted {
+    comments_of: BTreeSet<i64>,
+    terms: BTreeSet<i64>,
+    users: bool,
+}
+
+impl Merge<'_> {
+    /// Whether anything changes that does not merely follow from other changes.
+    pub(super) fn has_changes(&self) -> Result<bool, PlanError> {
+        let counted = self.counted()?;
+        Ok(self.tables.list.iter().any(|table| {
+            !self.copies(table).is_empty()
+                || table.rows.iter().any(|row| !row.follows && self.edit(table, row, &counted).is_some())
+        }))
+    }
+
+    /// All that changes.
+    pub(super) fn edits(&self) -> Result<(Vec<TableEdits>, Recounts), PlanError> {
+        let mut counted = self.counted()?;
+        let mut tables = Vec::new();
+        for table in &self.tables.list {
+            let mut rows: Vec<_> = table.rows.iter().filter_map(|row| self.edit(table, row, &counted)).collect();
+            rows.extend(self.copies(table));
+            // A row whose number SQLite gives must not take one that another row brings.
+            rows.sort_by_key(|row| match row {
+                RowEdit::Remove { .. } => 0,
+                RowEdit::Update { .. } | RowEdit::Copies { .. } => 1,
+                RowEdit::Insert(row) if row[..table.layout.key_columns].iter().all(Option::is_some) => 2,
+                RowEdit::Insert(_) => 3,
+            });
+            if !rows.is_empty() {
+                tables.push(TableEdits {
+                    table: table.layout.table.clone(),
+                    columns: table.layout.columns.clone(),
+                    key_columns: table.layout.key_columns,
+                    rows,
+                });
+            }
+        }
+        let Counted { comments_of, terms, users } = counted.remove(self.tables.prefixes.main()).unwrap_or_default();
+        let recounts =
+            Recounts { comments_of: comments_of.into_iter().collect(), terms: terms.into_iter().collect(), users };
+        Ok((tables, recounts))
+    }
+
+    /// What becomes of a row; none where nothing does.
+    fn edit(&self, table: &MergedTable<'_>, row: &MergedRow, counted: &BTreeMap<String, Counted>) -> Option<RowEdit> {
+        let becomes = table.becomes?;
+        let is_kept = |column: usize| {
+            becomes.columns.iter().any(|own| own.name.eq_ignore_ascii_case(&table.layout.columns[column]))
+        };
+        match (&row.after, &row.stored) {
+            (After::Stored, _) | (After::Gone, None) => None,
+            (After::Gone, Some(before)) => Some(RowEdit::Remove { before: before.clone() }),
+            (After::Row(after), None) => {
+                let cell = |column: usize| after[column].clone().filter(|_| is_kept(column));
+                Some(RowEdit::Insert((0..after.len()).map(cell).collect()))
+            }
+            (After::Row(after), Some(before)) => {
+                let is_counted = |column: usize| row.counted.contains(&column) && !is_counted(table, before, counted);
+                let changes = |column: &usize| {
+                    after[*column].is_some()
+                        && after[*column] != before[*column]
+                        && is_kept(*column)
+                        && !is_counted(*column)
+                };
+                let cells: Vec<_> = (table.layout.key_columns..after.len())
+                    .filter(changes)
+                    .map(|column| CellEdit { column, before: before[column].clone(), after: after[column].clone() })
+                    .collect();
+                (!cells.is_empty()).then(|| RowEdit::Update { key: table.key(before), cells })
+            }
+        }
+    }
+
+    fn copies(&self, table: &MergedTable<'_>) -> Vec<RowEdit> {
+        let changed = table.copies.iter().filter(|(_, copies)| copies.source != copies.target);
+        let edit = |(row, copies): &(Row, super::super::Sides<u64>)| RowEdit::Copies {
+            row: row.clone(),
+            before: copies.target,
+            after: copies.source,
+        };
+        changed.map(edit).collect()
+    }
+
+    /// What has to be counted, by the rows that come, go or change.
+    fn counted(&self) -> Result<BTreeMap<String, Counted>, PlanError> {
+        let mut counted: BTreeMap<String, Counted> = BTreeMap::new();
+        for table in &self.tables.list {
+            let numbers = |row: &MergedRow, column: &str| -> Vec<i64> {
+                let after = if let After::Row(after) = &row.after { Some(after) } else { None };
+                let column = table.column(column);
+                let cell = |row: &Row| match column.and_then(|column| row[column].clone()) {
+                    Some(Value::Integer(number)) => Some(number),
+                    _ => None,
+                };
+                row.stored.iter().chain(after).filter_map(cell).collect()
+            };
+            let none = BTreeMap::new();
+            let rows = table.rows.iter().filter(|row| self.edit(table, row, &none).is_some());
+            for row in rows {
+                let counted = counted.entry(table.prefix.clone()).or_default();
+                match &*table.local {
+                    "comments" => counted.comments_of.extend(numbers(row, "comment_post_id")),
+                    "term_relationships" => counted.terms.extend(numbers(row, "term_taxonomy_id")),
+                    "users" => counted.users = counted.users || row.stored.is_none() || row.after == After::Gone,
+                    // A category counts what is published in it.
+                    "posts" if self.changes_status(table, row) => {
+                        for post in numbers(row, "id") {
+                            let terms = format!("{}term_relationships", table.prefix);
+                            let by = Value::Integer(post);
+                            let found =
+                                self.lookups.target.rows(&terms, &["term_taxonomy_id"], &[("object_id", &by)])?;
+                            counted.terms.extend(found.into_iter().flatten().filter_map(|cell| match cell {
+                                Some(Value::Integer(number)) => Some(number),
+                                _ => None,
+                            }));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(counted)
+    }
+
+    fn changes_status(&self, table: &MergedTable<'_>, row: &MergedRow) -> bool {
+        match (table.column("post_status"), &row.stored, &row.after) {
+            (Some(status), Some(stored), After::Row(after)) => stored[status] != after[status],
+            _ => false,
+        }
+    }
+}
+
+/// Whether what a row counts is counted anew.
+fn is_counted(table: &MergedTable<'_>, row: &Row, counted: &BTreeMap<String, Counted>) -> bool {
+    let Some(counted) = counted.get(&table.prefix) else { return false };
+    let is_in = |numbers: &BTreeSet<i64>| matches!(row[0], Some(Value::Integer(number)) if numbers.contains(&number));
+    match &*table.local {
+        "posts" => is_in(&counted.comments_of),
+        "term_taxonomy" => is_in(&counted.terms),
+        _ => counted.users,
+    }
+}

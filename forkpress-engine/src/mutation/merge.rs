@@ -1,0 +1,80 @@
+//! A merge as a mutation: files and a database for a branch, and a parting of it and the branch that came home.
+
+use std::path::Path;
+
+use super::error::ChangeError;
+use super::files::Overlay;
+use super::history::Operation;
+use super::new_database::DatabaseEdit;
+use super::parting::StagedParting;
+use super::transaction::{Begun, Prepared, draft, files};
+use crate::database::DatabaseReader;
+use crate::progress::Progress;
+use crate::site::Site;
+use forkpress_core::lock::Patience;
+use forkpress_core::name::BranchName;
+
+/// A merge that has begun: nobody else changes the target, or its files, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Merge<'site> {
+    site: &'site Site,
+    source: BranchName,
+    target: BranchName,
+    begun: Begun,
+}
+
+/// What the source was when it was merged.
+pub(crate) struct Merged<'a> {
+    /// Its files, as `git ls-tree -r -z` lists them.
+    pub(crate) files: &'a [u8],
+    pub(crate) database: Option<&'a DatabaseReader>,
+}
+
+impl<'site> Merge<'site> {
+    /// Begins to merge `source` into `target`.
+    pub(crate) fn begin(
+        site: &'site Site,
+        source: &BranchName,
+        target: &BranchName,
+        patience: &mut Patience<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self, ChangeError> {
+        let words = format!("branch merge {source} --into {target}");
+        let begun = Begun::begin(site, std::slice::from_ref(target), &words, patience, progress)?;
+        Ok(Self { site, source: source.clone(), target: target.clone(), begun })
+    }
+
+    /// Stages what the target gets, and what both will have had in common.
+    pub(crate) fn prepare(
+        self,
+        overlay: &mut dyn Overlay,
+        database: Option<Box<dyn DatabaseEdit>>,
+        merged: &Merged<'_>,
+        patience: &mut Patience<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Prepared<'site>, ChangeError> {
+        let Self { site, source, target, begun } = self;
+        let mut entry = draft(site, Operation::Merge, &target, None)?;
+        entry.from = Some(source.clone());
+        let parting = StagedParting::of_branch(site, &target, &source, merged, progress)?;
+        let mut prepared = files(site, begun, entry, overlay, database, patience, progress)?;
+        prepared.parting = Some(parting);
+        Ok(prepared)
+    }
+
+    /// Where the target's files are.
+    pub(crate) fn target(&self) -> &BranchName {
+        &self.target
+    }
+}
+
+/// Lists of `git ls-tree -r -z`, a file each: how it is read and where it stands.
+pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
+    use std::os::unix::ffi::OsStrExt as _;
+    list.split(|byte| *byte == 0).filter_map(|line| {
+        let tab = line.iter().position(|byte| *byte == b'\t')?;
+        let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
+        let (mode, kind, object) = (words.next()?, words.next()?, words.next()?);
+        (kind == "blob").then_some((mode, object, Path::new(std::ffi::OsStr::from_bytes(&line[tab + 1..]))))
+    })
+}

@@ -1,0 +1,152 @@
+//! Another database for a branch, put in place together with files.
+//!
+//! In the folder of staged files, `old/N` is a copy of what the branch has, and `new/N` that copy as it is to be. Both are whole
+//! files without a log. The branch's own database stays open meanwhile, since only so SQLite tells whether anybody has
+//! written into it since: then both are made anew.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::error::{ChangeError, PutError};
+use crate::config::FileView;
+use crate::database::{self, DatabaseError, Snapshot};
+use crate::disk::{self, step};
+use crate::progress::Progress;
+use forkpress_core::advice::Advice;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::database_of;
+
+/// What is to become of a branch's database.
+pub trait DatabaseEdit: fmt::Debug {
+    /// Makes the database at `path` what it is to be: a copy of the branch's, which nobody uses and which has no log. It is called
+    /// again, with a new copy, where the branch's own has changed meanwhile.
+    ///
+    /// # Errors
+    /// [`EditError`]; the copy is thrown away then.
+    fn edit(&mut self, path: &Path) -> Result<(), EditError>;
+}
+
+/// Why a database can't be what it is to be.
+#[derive(Debug, Error)]
+pub enum EditError {
+    /// What was to be changed is not what it was any more.
+    #[error("changed in the database meanwhile: {0}")]
+    Stale(String),
+    /// It can't be changed so.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Advice for EditError {
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Stale(_))
+    }
+}
+
+/// How often it is made anew beside requests before that is done while they wait.
+const ATTEMPTS: u32 = 2;
+
+/// A database that waits to be put in place.
+#[derive(Debug)]
+pub(super) struct NewDatabase {
+    view: FileView,
+    snapshot: Snapshot,
+    edit: Box<dyn DatabaseEdit>,
+    /// The tree that the copy is made in.
+    tree: PathBuf,
+    old: PathBuf,
+    new: PathBuf,
+    attempts: u32,
+}
+
+impl NewDatabase {
+    /// Makes `old` and `new`, durably, for the branch at `branch`.
+    pub(super) fn prepare(
+        view: FileView,
+        branch: &Path,
+        tree: PathBuf,
+        [old, new]: [PathBuf; 2],
+        edit: Box<dyn DatabaseEdit>,
+        deadline: Deadline,
+        progress: &dyn Progress,
+    ) -> Result<Self, ChangeError> {
+        let folder = database_of(&tree);
+        let folder = folder.parent().unwrap_or(&tree);
+        step("make the folder", folder, || fs::create_dir_all(folder))?;
+        let snapshot = Snapshot::prepare(view, branch, &tree, deadline, progress)?;
+        let mut database = Self { view, snapshot, edit, tree, old, new, attempts: 0 };
+        if !database.snapshot.is_taken()? {
+            database.snapshot.take_anew(deadline.remaining())?;
+        }
+        database.make()?;
+        progress.begin("check the merged database", None);
+        database::check_file(&database.new)?;
+        progress.end();
+        Ok(database)
+    }
+
+    /// Whether nobody has written into the branch's database since the copy was made.
+    pub(super) fn is_current(&self) -> Result<bool, DatabaseError> {
+        self.snapshot.is_taken()
+    }
+
+    /// Whether it is to be made anew beside requests once more, rather than while they wait.
+    pub(super) fn try_again(&mut self) -> bool {
+        self.attempts += 1;
+        self.attempts <= ATTEMPTS
+    }
+
+    /// Makes both anew, durably. Waits for a foreign writer for no longer than `timeout`.
+    pub(super) fn renew(&mut self, timeout: Duration) -> Result<(), ChangeError> {
+        self.snapshot.take_anew(timeout)?;
+        self.make()
+    }
+
+    /// Waits until no foreign program writes into the branch's database.
+    pub(super) fn wait_for_turn(&self, deadline: Deadline) -> Result<(), DatabaseError> {
+        self.snapshot.wait_for_turn(deadline)
+    }
+
+    fn make(&mut self) -> Result<(), ChangeError> {
+        let copy = database_of(&self.tree);
+        database::fold(&copy)?;
+        for path in [&self.old, &self.new] {
+            disk::remove(path)?;
+        }
+        step("rename to", &self.old, || fs::rename(&copy, &self.old))?;
+        let attributes = {
+            let Some(file) = disk::open_file(&self.old)? else { return Ok(()) };
+            disk::clone_file(self.view, &file, &self.new)?;
+            step("look at", &self.old, || Ok(disk::Attributes::of(&file.metadata()?)))?
+        };
+        self.edit.edit(&self.new).map_err(PutError::Edit)?;
+        disk::set_attributes(&self.new, &attributes)?;
+        Ok([&self.old, &self.new].into_iter().try_for_each(|path| disk::sync(path))?)
+    }
+}
+
+/// Gives a branch the database back that it had.
+#[derive(Debug)]
+pub(super) struct Restore {
+    pub(super) view: FileView,
+    pub(super) from: PathBuf,
+}
+
+impl DatabaseEdit for Restore {
+    fn edit(&mut self, path: &Path) -> Result<(), EditError> {
+        let restore = || {
+            disk::remove(path)?;
+            let file = step("read", &self.from, || fs::File::open(&self.from))?;
+            disk::clone_file(self.view, &file, path)
+        };
+        restore().map_err(|error| EditError::Failed(Box::new(error)))
+    }
+}

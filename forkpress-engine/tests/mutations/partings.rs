@@ -1,0 +1,177 @@
+//! What two branches had in common: made with a create or a reset, found by pairs, and gone once no pair needs it.
+
+use std::fs;
+use std::path::Path;
+
+use forkpress_core::name::BranchName;
+use forkpress_engine::branch;
+use forkpress_engine::config::FileView;
+use forkpress_engine::git::parting;
+use forkpress_engine::git::repository::Repository;
+use forkpress_engine::merge::base::{self, Base, BaseError};
+use forkpress_engine::mutation::{self, gc};
+use forkpress_engine::progress::Silent;
+
+use super::place::{Kind, Place};
+use super::plain_world;
+use super::world::{Edits, World, ask, name, patience};
+
+fn base(world: &World, one: &str, other: &str) -> Base {
+    let repository = Repository::open(&world.site).unwrap();
+    base::of(&world.site, &repository, &name(one), &name(other)).unwrap()
+}
+
+fn partings(world: &World, branch: &str) -> String {
+    branch::show(&world.site, &name(branch)).unwrap().record.partings.to_string()
+}
+
+/// The files of a Git tree, each with its bytes.
+fn files(world: &World, tree: &str) -> Vec<(String, String)> {
+    let git = |arguments: &[&str]| {
+        let output = Repository::open(&world.site).unwrap().command().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let names = git(&["ls-tree", "-r", "-z", "--name-only", tree]);
+    let names = names.split('\0').filter(|name| !name.is_empty());
+    names.map(|name| (name.to_owned(), git(&["cat-file", "blob", &format!("{tree}:{name}")]))).collect()
+}
+
+fn texts(files: &[(&str, &str)]) -> Vec<(String, String)> {
+    files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+}
+
+fn titles(base: &Base) -> String {
+    ask(&base.tree, "SELECT group_concat(title) FROM posts")
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+    fs::write(folder.join(file), text).unwrap();
+}
+
+pub fn a_parting_is_what_both_branches_had_at_the_publish(place: Place, _: Kind, view: FileView) {
+    let world = World::new(place, view, |main| {
+        for (file, text) in [("stays", "s"), ("changes", "1"), ("goes/away", "g"), ("goes/too", "t")] {
+            write(main, file, text);
+        }
+    });
+    let main = world.path("main");
+    // What Git has read is known, and what it has not is kept until it does.
+    let repository = Repository::open(&world.site).unwrap();
+    parting::read_ahead(&world.site, &repository, &BranchName::main());
+    write(&main, "unread", "u");
+    let prepared = world.prepare_create("x");
+    write(&main, "changes", "2");
+    write(&main, "comes", "c");
+    fs::remove_dir_all(main.join("goes")).unwrap();
+    world.add_post("main", "before");
+    let id = prepared.publish(&mut patience()).unwrap().operation.id;
+    write(&main, "changes", "3");
+    write(&main, "unread", "main's");
+    world.add_post("main", "after");
+    write(&world.path("x"), "unread", "x's");
+    world.add_post("x", "on x");
+
+    assert_eq!([partings(&world, "main"), partings(&world, "x")], [id.to_string(), id.to_string()]);
+    let base = base(&world, "x", "main");
+    assert_eq!((base.parting, titles(&base).as_str()), (id, "hello,before"));
+    let expected = texts(&[("changes", "2"), ("comes", "c"), ("index.php", "<?php"), ("stays", "s"), ("unread", "u")]);
+    assert_eq!(files(&world, &base.files), expected);
+    parting::tidy(&world.site).unwrap();
+    assert_eq!(files(&world, &base.files), expected, "and stays so");
+    assert!(!world.site.layout.cow().parting(id).join("news").exists(), "Git has it now");
+}
+
+#[test]
+fn a_pair_has_the_newest_parting_that_both_share() {
+    let world = plain_world();
+    let x = world.create("x").unwrap().operation.id;
+    let y = world.create("y").unwrap().operation.id;
+    let of_x = |branch: &str| {
+        mutation::create(&world.site, &name(branch), &name("x"), &mut patience(), &Silent).unwrap().operation.id
+    };
+    let z = of_x("z");
+    for (one, other, id) in
+        [("x", "main", x), ("y", "main", y), ("x", "y", x), ("z", "x", z), ("z", "main", x), ("z", "y", x)]
+    {
+        assert_eq!((base(&world, one, other).parting, base(&world, other, one).parting), (id, id), "{one} {other}");
+    }
+    let reset = world.reset("z", "main", false).unwrap().operation.id;
+    assert_eq!(base(&world, "z", "main").parting, reset);
+    assert_eq!(base(&world, "z", "x").parting, x, "by way of main");
+    world.undo(None).unwrap();
+    assert_eq!((base(&world, "z", "x").parting, base(&world, "z", "main").parting), (z, x), "as it was");
+    let together = world.create_all(&["a", "b"]).unwrap().operation.id;
+    assert_eq!(
+        [("a", "b"), ("a", "main"), ("b", "main")].map(|(one, other)| base(&world, one, other).parting),
+        [together; 3]
+    );
+}
+
+#[test]
+fn a_push_changes_no_partings_nor_does_its_undo() {
+    let world = plain_world();
+    let x = world.create("x").unwrap().operation.id;
+    let push = world.apply("main", &mut Edits::of(&[("new", None, Some("n"))])).unwrap().operation.id;
+    let y = world.create("y").unwrap().operation.id;
+    assert_eq!(partings(&world, "main"), format!("{x},{y}"));
+    world.undo(Some(push)).unwrap();
+    assert_eq!(partings(&world, "main"), format!("{x},{y}"));
+    assert_eq!(base(&world, "y", "main").parting, y);
+    assert_eq!(base(&world, "x", "main").parting, x);
+}
+
+#[test]
+fn a_branch_created_with_files_parts_from_its_source_without_them() {
+    let world = plain_world();
+    world
+        .create_with("x", &mut Edits::of(&[("index.php", Some("<?php"), Some("other")), ("new", None, Some("n"))]))
+        .unwrap();
+    assert_eq!(files(&world, &base(&world, "x", "main").files), texts(&[("index.php", "<?php")]));
+}
+
+#[test]
+fn partings_go_once_no_pair_of_branches_that_are_there_or_kept_needs_them() {
+    let mut world = plain_world();
+    let x = world.create("x").unwrap().operation.id;
+    let y = world.create("y").unwrap().operation.id;
+    let there = |world: &World| {
+        gc::clean(&world.site, &mut patience()).unwrap();
+        parting::tidy(&world.site).unwrap();
+        let mut found: Vec<u64> = fs::read_dir(world.site.layout.cow().partings_dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+            .collect();
+        found.sort_unstable();
+        let refs = world.site.layout.cow().git_dir().join("refs/forkpress/partings");
+        assert_eq!(fs::read_dir(refs).map_or(0, Iterator::count), found.len(), "a ref for each");
+        found
+    };
+    assert_eq!(there(&world), [x, y]);
+    let again = world.reset("y", "main", false).unwrap().operation.id;
+    assert_eq!(there(&world), [x, y, again], "the tree that y had can be had back");
+    world.delete("x").unwrap();
+    assert_eq!(there(&world), [x, y, again]);
+    world.site.config.keep.trees = 0;
+    assert_eq!(there(&world), [again]);
+    mutation::delete(&world.site, &name("y"), true, &mut patience(), &Silent).unwrap();
+    assert_eq!(there(&world), [0_u64; 0]);
+}
+
+#[test]
+fn branches_that_share_nothing_say_how_to_get_something() {
+    use forkpress_core::advice::Advice as _;
+    let world = plain_world();
+    world.create("x").unwrap();
+    let record = world.site.layout.cow().record(&name("x"));
+    let text = fs::read_to_string(&record).unwrap();
+    let former: Vec<_> = text.lines().filter(|line| !line.starts_with("partings")).collect();
+    fs::write(&record, former.join("\n")).unwrap();
+    let repository = Repository::open(&world.site).unwrap();
+    let error = base::of(&world.site, &repository, &name("x"), &BranchName::main()).unwrap_err();
+    assert!(matches!(error, BaseError::NoParting { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("forkpress branch reset x --from main"));
+    let id = world.reset("x", "main", false).unwrap().operation.id;
+    assert_eq!(base(&world, "x", "main").parting, id);
+}
