@@ -417,6 +417,21 @@ So with more than 20 branches it does so only with --bytes.
         /// The branch
         name: Option<BranchName>,
     },
+    /// Show what a branch changed since it parted from another one: files, content, tables
+    #[command(after_help = "Examples:
+  forkpress branch diff marketing                       since it parted from the branch it came from
+  forkpress branch diff marketing staging               since the two had something in common last
+  forkpress branch diff marketing --stat                only how much
+  forkpress branch diff marketing --patch -- posts      the texts of posts, line by line
+  forkpress branch diff marketing -- wp-content/themes wp_options
+  forkpress branch diff marketing --base main           compared with main as it is now
+  forkpress branch diff marketing --json | jq -r '.objects[].text'
+
+'+' is new, '~' is changed, '-' is gone. Files have Git's letters: A, M, D, R.
+Page views write, too: sessions, caches, locks, empty drafts. Such rows are counted, not shown.
+Secrets are shown as [redacted]. Nobody has to wait meanwhile.
+The exit status is 0 whether anything changed or not.")]
+    Diff(DiffArgs),
     /// Create branches, with the files and the database of another one
     #[command(after_help = "Examples:
   forkpress branch create marketing
@@ -486,6 +501,35 @@ Several branches are created all or not at all. 'forkpress undo' undoes them all
         #[command(flatten)]
         wait: WaitArgs,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The branch
+    pub name: BranchName,
+
+    /// The branch that it parted from [default: the one that it came from]
+    pub target: Option<BranchName>,
+
+    /// Compare with this branch as it is now instead
+    #[arg(long, value_name = "BRANCH", conflicts_with = "target")]
+    pub base: Option<BranchName>,
+
+    /// Show only how much changed
+    #[arg(long, conflicts_with = "patch")]
+    pub stat: bool,
+
+    /// Show the changes of files, and of texts in the database, line by line
+    #[arg(long, short)]
+    pub patch: bool,
+
+    /// Show the rows that page views write as well
+    #[arg(long)]
+    pub all: bool,
+
+    /// Only these files, folders and tables; a table with or without the prefix 'wp_'
+    #[arg(last = true, value_name = "PATH|TABLE")]
+    pub only: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -970,6 +1014,21 @@ mod tests {
     }
 
     #[test]
+    fn a_diff_is_of_a_branch_and_perhaps_of_some_files_and_tables() {
+        let parse = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Branch(BranchCommand::Diff(args)) => args,
+            other => panic!("{other:?}"),
+        };
+        let args = parse("forkpress branch diff marketing -- wp-content/themes posts");
+        assert_eq!((args.name.as_str(), args.target), ("marketing", None));
+        assert_eq!(args.only, ["wp-content/themes", "posts"]);
+        let args = parse("forkpress branch diff marketing staging --patch --all");
+        assert_eq!(args.target.unwrap().as_str(), "staging");
+        assert!(args.patch && args.all && !args.stat && args.only.is_empty());
+        assert_eq!(parse("forkpress branch diff a --base b").base.unwrap().as_str(), "b");
+    }
+
+    #[test]
     fn old_names_of_commands_mean_the_same() {
         let parse = |line: &str| format!("{:?}", Cli::try_parse_from(line.split(' ')).unwrap());
         assert_eq!(parse("forkpress branch rm x"), parse("forkpress branch delete x"));
@@ -1012,6 +1071,10 @@ mod tests {
             "forkpress branch create Main",
             "forkpress branch create www",
             "forkpress branch reset x",
+            "forkpress branch diff",
+            "forkpress branch diff x y z",
+            "forkpress branch diff x y --base z",
+            "forkpress branch diff x --stat --patch",
             "forkpress branch delete x --timeout -1",
             "forkpress branch delete x --timeout soon",
             "forkpress exec main",

@@ -9,6 +9,8 @@ use forkpress_core::lock::LockError;
 use forkpress_engine::branch::BranchError;
 use forkpress_engine::config::ConfigError;
 use forkpress_engine::git::receive::PushError;
+use forkpress_engine::merge::base::BaseError;
+use forkpress_engine::merge::diff::DiffError;
 use forkpress_engine::mutation::convert::ConvertError;
 use forkpress_engine::mutation::{
     ChangeError, CreateError, DeleteError, RecoverError, ResetError, StepError, UndoError,
@@ -122,13 +124,15 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 16] = [
+const KNOWN: [AsAdvice; 18] = [
+    known::<BaseError>,
     known::<BranchError>,
     known::<ChangeError>,
     known::<ConfigError>,
     known::<ConvertError>,
     known::<CreateError>,
     known::<DeleteError>,
+    known::<DiffError>,
     known::<LockError>,
     known::<PushError>,
     known::<RecoverError>,
@@ -190,13 +194,17 @@ mod tests {
         let newer = || ConfigError::Newer { path: "site.toml".into(), found: 2 };
         let trust = || TrustError::Config { path: "config.toml".into(), source: "x".into() };
         let exists = || ChangeError::Exists { name: "x".parse().unwrap() };
+        let parted = || BaseError::NoParting { source_branch: "x".parse().unwrap(), target: "main".parse().unwrap() };
+        let unknown = || DiffError::Unknown { name: "y".to_owned() };
         let hints: [(Failure, &str); KNOWN.len()] = [
+            (parted().into(), "forkpress branch reset x --from main"),
             (missing().into(), "forkpress branch list"),
             (exists().into(), "forkpress branch reset x --from BRANCH, or choose another name"),
             (newer().into(), "use the forkpress that made this site, or a newer one"),
             (ConvertError::Same(FileView::FileCopy).into(), "forkpress doctor storage says what works here"),
             (CreateError::from(exists()).into(), "forkpress branch reset x --from BRANCH, or choose another name"),
             (DeleteError::Main.into(), "forkpress branch reset main --from BRANCH --force"),
+            (unknown().into(), "name a file or a folder as the branch has it, or a table"),
             (timeout().into(), "try again when it has ended, or wait longer with --timeout SECONDS"),
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),
             (RecoverError::Converted.into(), "type the command again"),

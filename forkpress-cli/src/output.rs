@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use console::Style;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 
@@ -18,6 +19,11 @@ use crate::harmless;
 /// Writes a line to standard output.
 pub fn line(line: impl Display) -> io::Result<()> {
     write_line(&harmless::line(&line.to_string()))
+}
+
+/// Writes a line to standard output, in colour where that is a terminal.
+pub fn styled(style: &Style, line: impl Display) -> io::Result<()> {
+    write_line(&style.apply_to(harmless::line(&line.to_string())).to_string())
 }
 
 /// Writes text of several lines to standard output.

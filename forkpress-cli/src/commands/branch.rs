@@ -1,4 +1,4 @@
-//! `forkpress branch`: list, show, create, reset, delete.
+//! `forkpress branch`: list, show, create, reset, delete. What a branch changed is in [`diff`].
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{BesideArgs, BranchCommand, ReadyArgs, WaitArgs};
-use crate::commands::doctor;
+use crate::commands::{diff, doctor};
 use crate::failure::Failure;
 use crate::git::Checkout;
 use crate::ready::{self, Ready};
@@ -28,7 +28,10 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
     let site = site::open(work_dir)?;
     act(&site, command, as_json)?;
     match command {
-        BranchCommand::List { .. } | BranchCommand::Show { .. } | BranchCommand::Status { .. } => {}
+        BranchCommand::List { .. }
+        | BranchCommand::Show { .. }
+        | BranchCommand::Status { .. }
+        | BranchCommand::Diff(_) => {}
         BranchCommand::Create { .. } | BranchCommand::Reset { .. } | BranchCommand::Delete { .. } => {
             clean::in_background(&site);
         }
@@ -52,6 +55,7 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             Some(name) => show(site, &name, as_json),
             None => list(site, false, as_json),
         },
+        BranchCommand::Diff(args) => diff::run(site, args, as_json),
         BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, beside, ready, wait } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));

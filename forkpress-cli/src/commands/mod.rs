@@ -3,6 +3,7 @@
 mod agents;
 mod branch;
 mod checkout;
+mod diff;
 mod doctor;
 mod exec;
 mod git;

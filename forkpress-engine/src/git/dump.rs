@@ -11,7 +11,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use thiserror::Error;
 
-use super::redact;
+use super::redact::{self, TableSecrets};
 use crate::noise;
 
 /// Why there is no dump.
@@ -70,9 +70,8 @@ struct DatabaseTable {
 
 struct Column {
     name: String,
-    is_secret: bool,
-    /// Whether the numbers in it are secrets, too: those that rows are told apart by, that count or that date something are none.
-    hides_numbers: bool,
+    /// Whether rows are told apart by it: a number in it is no secret.
+    is_key: bool,
     /// Whether no two rows may have the same in it.
     is_unique: bool,
 }
@@ -96,20 +95,20 @@ impl DatabaseTable {
         let start = format!("INSERT INTO {}({list}) VALUES(", quoted(&self.name));
         let mut number_of_row = 0_u64;
         while let Some(row) = rows.next()? {
-            if told.leaves_out(row)? {
+            if told.leaves_out(row) {
                 continue;
             }
-            let is_secret_row = told.is_secret(row)?;
+            let is_secret_row = told.secrets.names_a_secret(|column| text_in(row, column));
             number_of_row += 1;
             out.write_all(start.as_bytes())?;
             for (number, column) in columns.iter().enumerate() {
                 if number > 0 {
                     out.write_all(b",")?;
                 }
-                let is_named = is_secret_row && told.named.contains(&number);
+                let is_named = is_secret_row && told.secrets.is_named(number);
                 let secrecy = Secrecy {
-                    texts: column.is_secret || is_named,
-                    numbers: column.hides_numbers || is_named && !column.is_unique,
+                    texts: told.secrets.hides_texts(number) || is_named,
+                    numbers: told.secrets.hides_numbers(number) && !column.is_key || is_named && !column.is_unique,
                     number: if self.is_strict { "0" } else { "'[redacted]'" },
                     row: column.is_unique.then_some(number_of_row),
                 };
@@ -135,9 +134,7 @@ impl DatabaseTable {
             if is_key {
                 key.push((place, quoted(&name)));
             }
-            let is_secret = redact::is_secret_name(name.as_bytes());
-            let hides_numbers = is_secret && !is_key && !redact::is_counted(name.as_bytes());
-            columns.push(Column { name, is_secret, hides_numbers, is_unique: is_key });
+            columns.push(Column { name, is_key, is_unique: is_key });
         }
         let mut statement = connection.prepare(
             "SELECT c.name FROM pragma_index_list(?) AS i, pragma_index_info(i.name) AS c WHERE i.\"unique\" AND c.name IS NOT NULL",
@@ -156,11 +153,7 @@ impl DatabaseTable {
 struct Rows {
     name: Option<usize>,
     status: Option<usize>,
-    /// The columns that hold the name of what is in those.
-    naming: Vec<usize>,
-    named: Vec<usize>,
-    /// Whether whatever is named is a value: then its name may be any text.
-    is_plain: bool,
+    secrets: TableSecrets,
 }
 
 impl Rows {
@@ -170,44 +163,25 @@ impl Rows {
         };
         let name = find(&["option_name", "meta_key", "name", "key"]);
         let value = find(&["option_value", "meta_value", "value"]);
-        let all = |is: fn(&[u8]) -> bool| {
-            (0..columns.len()).filter(|number| is(columns[*number].name.as_bytes())).collect::<Vec<_>>()
-        };
         Self {
             name: name.filter(|_| value.is_some()),
             status: find(&["post_status"]),
-            naming: all(redact::is_naming),
-            named: all(redact::is_named),
-            is_plain: value.is_some(),
+            secrets: TableSecrets::of(columns.iter().map(|column| column.name.as_str())),
         }
     }
 
     /// Whether a row is one that page views make, change and remove: transients, sessions, the schedule, rewrite rules, edit
     /// locks, and the empty drafts that the dashboard makes.
-    fn leaves_out(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
-        let text = |column: Option<usize>| -> rusqlite::Result<&[u8]> {
-            Ok(match column.map(|column| row.get_ref(column)).transpose()? {
-                Some(ValueRef::Text(text)) => text,
-                _ => b"",
-            })
-        };
-        Ok(noise::is_status(text(self.status)?) || noise::is_name(text(self.name)?))
+    fn leaves_out(&self, row: &Row<'_>) -> bool {
+        let text = |column: Option<usize>| column.and_then(|column| text_in(row, column)).unwrap_or_default();
+        noise::is_status(text(self.status)) || noise::is_name(text(self.name))
     }
+}
 
-    /// Whether a row names a secret, and so what is beside its name is one.
-    fn is_secret(&self, row: &Row<'_>) -> rusqlite::Result<bool> {
-        if self.named.is_empty() {
-            return Ok(false);
-        }
-        let is_secret = if self.is_plain { redact::is_secret_name } else { redact::is_secret_identifier };
-        for number in &self.naming {
-            if let ValueRef::Text(name) = row.get_ref(*number)?
-                && is_secret(name)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+fn text_in<'r>(row: &'r Row<'_>, column: usize) -> Option<&'r [u8]> {
+    match row.get_ref(column) {
+        Ok(ValueRef::Text(text)) => Some(text),
+        _ => None,
     }
 }
 

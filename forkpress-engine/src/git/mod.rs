@@ -3,6 +3,7 @@
 //! Git is a view and a transport. The branch's folder is the truth. A ref is brought up to date from it when somebody
 //! asks for refs, and what is in the repository can be rebuilt from the folders.
 
+pub mod changes;
 mod dump;
 pub mod http;
 pub(crate) mod known;

@@ -338,7 +338,7 @@ fn attributes_in_a_site_change_nothing_and_run_nothing() {
 #[test]
 fn a_branch_gets_what_came_home_unless_it_has_changed() {
     let fixture = Fixture::new();
-    let site = site(&fixture.dir);
+    let site = site(fixture.dir.path());
     let [source_branch, target_branch] = ["s", "t"].map(|name| fixture.dir.path().join(name));
     for (branch, config) in [(&source_branch, "'A_KEY', 's' ); define( 'B_KEY', 'b'"), (&target_branch, "'A_KEY', 't'")]
     {

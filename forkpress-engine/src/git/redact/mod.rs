@@ -9,10 +9,11 @@ mod lexer;
 mod php;
 mod rules;
 mod shape;
+mod table;
 mod value;
 
 pub use php::{config, restore};
-pub use rules::{is_counted, is_named, is_naming, is_secret_identifier, is_secret_name};
+pub(crate) use table::TableSecrets;
 pub use value::{PLACEHOLDER, value};
 
 #[cfg(test)]

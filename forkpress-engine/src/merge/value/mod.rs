@@ -20,6 +20,7 @@ mod json;
 mod keys;
 mod php;
 mod set;
+pub(crate) mod shown;
 mod tree;
 
 use super::Side;

@@ -30,6 +30,11 @@ pub(super) fn merge(sides: Sides<&[u8]>, prefer: Option<Side>) -> Outcome {
     merged().map_or_else(|| whole(sides, prefer), Outcome::Merged)
 }
 
+/// Whether all keys are numbers: then it is the values that are in a set.
+pub(super) fn is_counted(members: &[Member<'_>]) -> bool {
+    members.iter().all(|member| number(&member.name).is_some())
+}
+
 /// What tells an element apart, its key or its value, and its value, as they are written.
 type Element<'v> = (&'v [u8], &'v [u8]);
 
@@ -38,9 +43,8 @@ fn elements<'v>(value: &'v Value<'_>, by_value: bool) -> Option<Vec<Element<'v>>
     match &value.shape {
         Shape::List(values) if by_value => Some(values.iter().map(|value| (value.written, value.written)).collect()),
         Shape::Map(members) if by_value => {
-            let element =
-                |member: &'v Member<'_>| number(&member.name).map(|_| (member.value.written, member.value.written));
-            members.iter().map(element).collect()
+            let element = |member: &'v Member<'_>| (member.value.written, member.value.written);
+            is_counted(members).then(|| members.iter().map(element).collect())
         }
         _ => Some(value.members()?.iter().map(|member| (member.key, member.value.written)).collect()),
     }

@@ -1,0 +1,791 @@
+//! What a branch changed: files, objects of WordPress, and tables.
+//!
+//! The files are compared by Git, in the view that Git has of them. The databases are read once each, side by side
+//! ([`rows::scan`](super::rows::scan)). A row that differs is told as a change of the object that it belongs to
+//! ([`objects`]), or counted in its table ([`tables`]). What mere page views write is only counted.
+//!
+//! Secrets are compared, but never told: what is here may be shown.
+
+mod cells;
+mod objects;
+mod patch;
+mod tables;
+
+use std::fmt;
+use std::time::Duration;
+
+use forkpress_core::advice::Advice;
+use forkpress_core::deadline::Deadline;
+use forkpress_core::name::BranchName;
+use rusqlite::Connection;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::base::{self, BaseError};
+use super::declared::DeclaredError;
+use super::label;
+pub use super::label::Label;
+use super::rows::{self, ScanError, SideTable};
+use super::rules::Rules;
+use super::schema::{self, Schema, Table};
+use crate::database::{DatabaseError, DatabaseReader};
+use crate::git::changes::{self, FileChange};
+use crate::git::repository::{Repository, RepositoryError};
+use crate::git::snapshot::{self, BranchState, SnapshotError};
+use crate::site::Site;
+use cells::TableCells;
+use objects::Objects;
+use tables::TableRows;
+
+/// How long another program may keep a database that is only kept.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is asked for.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// With patches of files, and of texts in the database.
+    pub patch: bool,
+    /// With the rows that page views write.
+    pub all: bool,
+    /// Only these files, folders and tables, the last with or without the site's prefix; everything if there are none.
+    pub only: Vec<String>,
+}
+
+/// What a branch is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// What it had in common with this branch last.
+    Parting(BranchName),
+    /// This branch as it is now.
+    Branch(BranchName),
+}
+
+/// Why a branch can't be compared.
+#[derive(Debug, Error)]
+pub enum DiffError {
+    /// There is nothing to compare it with.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// What is kept of the database that it is compared with can't be read.
+    #[error("cannot read the database that is compared with")]
+    Kept(#[from] DatabaseError),
+    /// The branch can't be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The files can't be compared.
+    #[error("cannot compare the files")]
+    Repository(#[from] RepositoryError),
+    /// The databases can't be compared.
+    #[error("cannot compare the databases")]
+    Database(#[from] ContentError),
+    /// A plugin's rules can't be understood.
+    #[error(transparent)]
+    Rules(#[from] DeclaredError),
+    /// What was asked for is there in neither of the two.
+    #[error("there is neither a file nor a table '{name}'")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+}
+
+impl Advice for DiffError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { .. } => Some("name a file or a folder as the branch has it, or a table".to_owned()),
+            Self::Base(error) => error.hint(),
+            Self::Kept(_) | Self::Snapshot(_) | Self::Repository(_) | Self::Database(_) | Self::Rules(_) => None,
+        }
+    }
+}
+
+/// Why databases can't be compared. What it is stays in this program.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub struct ContentError(#[from] ContentErrorKind);
+
+#[derive(Debug, Error)]
+enum ContentErrorKind {
+    #[error(transparent)]
+    Schema(#[from] schema::SchemaError),
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+    #[error("cannot read the database")]
+    Read(#[from] rusqlite::Error),
+}
+
+/// What a branch changed.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct Diff {
+    /// Files, by their paths.
+    pub files: Vec<FileChange>,
+    /// What is in the database.
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What is not the same in two databases.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Content {
+    /// Posts, comments, terms, users, options.
+    pub objects: Vec<ObjectChange>,
+    /// Tables that came, went or were altered, and those of plugins in which rows changed.
+    pub tables: Vec<TableChange>,
+    /// How many rows differ in nothing but what page views write, and are in none of the others.
+    pub left_out_rows: u64,
+}
+
+impl Diff {
+    /// Whether nothing changed but what page views write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.content.objects.is_empty() && self.content.tables.is_empty()
+    }
+}
+
+/// What became of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// It is another.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+impl Change {
+    /// `+`, `~` or `-`.
+    #[must_use]
+    pub fn sign(self) -> char {
+        match self {
+            Self::Added => '+',
+            Self::Changed => '~',
+            Self::Removed => '-',
+        }
+    }
+
+    /// What became of something that is in one of two places, or in both.
+    fn of(is_before: bool, is_after: bool) -> Self {
+        match (is_before, is_after) {
+            (false, _) => Self::Added,
+            (true, false) => Self::Removed,
+            (true, true) => Self::Changed,
+        }
+    }
+}
+
+/// A change of an object.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct ObjectChange {
+    /// What became of it.
+    pub change: Change,
+    /// What it is called.
+    pub object: Label,
+    /// What of it changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<Detail>,
+    /// Its texts as patches, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<Patch>,
+}
+
+impl fmt::Display for ObjectChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.change.sign(), self.object)?;
+        listed(f, &self.details, None)
+    }
+}
+
+/// Writes what changed of something: names beside each other, then all that is more than a name.
+fn listed(f: &mut fmt::Formatter<'_>, details: &[Detail], last: Option<String>) -> fmt::Result {
+    let (plain, others): (Vec<_>, Vec<_>) = details.iter().partition(|detail| detail.is_plain());
+    let texts = |details: Vec<&Detail>| details.into_iter().map(Detail::to_string).collect::<Vec<_>>();
+    let mut groups = texts(others);
+    if !plain.is_empty() {
+        groups.insert(0, texts(plain).join(", "));
+    }
+    groups.extend(last);
+    if groups.is_empty() { Ok(()) } else { write!(f, ": {}", groups.join("; ")) }
+}
+
+/// A part of an object, or of a table's definition, that changed.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Detail {
+    /// `title`, `content`, `value`, `meta`, `terms`, `revision`.
+    pub name: String,
+    /// How many of these there are, where they have no names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// What it was and is, where that is short and worth telling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values: Option<(String, String)>,
+    /// What in it came.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
+    /// What in it changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// What in it went.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
+}
+
+impl Detail {
+    fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Whether there is nothing to say of it but its name.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.count.is_none()
+            && self.values.is_none()
+            && self.added.is_empty()
+            && self.changed.is_empty()
+            && self.removed.is_empty()
+    }
+}
+
+/// How many names a line has at most of those that came, changed or went.
+const NAMES_IN_LINE: usize = 8;
+
+impl fmt::Display for Detail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(count) = self.count {
+            return write!(f, "{count} {}{}", self.name, if count == 1 { "" } else { "s" });
+        }
+        // An option is nothing but its value.
+        let is_value = self.name == objects::VALUE;
+        if !is_value {
+            f.write_str(&self.name)?;
+        }
+        if self.is_plain() {
+            return f.write_str(if is_value { "changed" } else { "" });
+        }
+        let colon = if is_value { "" } else { ": " };
+        if let Some((before, after)) = &self.values {
+            return if is_value {
+                write!(f, "\"{before}\" -> \"{after}\"")
+            } else {
+                write!(f, "{colon}{before} -> {after}")
+            };
+        }
+        let signed = |change: Change, names: &[String]| -> Vec<String> {
+            names
+                .iter()
+                .map(|name| format!("{} {}", change.sign(), label::shortened(name, label::TITLE_LENGTH)))
+                .collect()
+        };
+        let mut names = signed(Change::Added, &self.added);
+        names.extend(signed(Change::Changed, &self.changed));
+        names.extend(signed(Change::Removed, &self.removed));
+        let more = names.len().saturating_sub(NAMES_IN_LINE);
+        names.truncate(NAMES_IN_LINE);
+        write!(f, "{colon}{}", names.join(", "))?;
+        if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+    }
+}
+
+/// A text of the database as a patch.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Patch {
+    /// What it is of: `post_content`, `meta _thumbnail_id`.
+    pub of: String,
+    /// Lines with a sign before them, in hunks.
+    pub patch: String,
+}
+
+/// A change of a table.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct TableChange {
+    /// What became of the table; none where only rows changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    /// Its name.
+    pub table: String,
+    /// What of its definition changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub definition: Vec<Detail>,
+    /// How many rows changed; none where it is not known which row was which, as the table's key is another.
+    pub rows: Option<RowCounts>,
+    /// The rows as patches, where that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub patches: Vec<Patch>,
+}
+
+impl fmt::Display for TableChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} table {}", self.change.unwrap_or(Change::Changed).sign(), self.table)?;
+        let rows = match self.rows {
+            None => Some("the rows can't be compared: the key is another one".to_owned()),
+            Some(rows) if rows.sum() == 0 => None,
+            Some(rows) => Some(rows.to_string()),
+        };
+        listed(f, &self.definition, rows)
+    }
+}
+
+/// How many rows of a table came, changed and went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Those that came.
+    pub added: u64,
+    /// Those that changed.
+    pub changed: u64,
+    /// Those that went.
+    pub removed: u64,
+}
+
+impl RowCounts {
+    /// All of them.
+    #[must_use]
+    pub fn sum(self) -> u64 {
+        self.added + self.changed + self.removed
+    }
+}
+
+impl fmt::Display for RowCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = [(self.added, "added"), (self.changed, "changed"), (self.removed, "removed")];
+        for (number, (count, what)) in counts.into_iter().filter(|(count, _)| *count > 0).enumerate() {
+            let rows = if count == 1 { "row" } else { "rows" };
+            match number {
+                0 => write!(f, "{count} {rows} {what}")?,
+                _ => write!(f, ", {count} {what}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says what a branch changed. Takes no lock that anybody waits for but who publishes: its files and its database are those of
+/// one moment.
+///
+/// # Errors
+/// [`DiffError`] when a branch is missing, busy or can't be read, when it is not known what two had in common, and when
+/// something is asked for that is not there.
+pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) -> Result<Diff, DiffError> {
+    let repository = Repository::open(site)?;
+    let base = match since {
+        Since::Parting(target) => {
+            let base = base::of(site, &repository, branch, target)?;
+            let database = DatabaseReader::begin(&base.tree, Deadline::after(TIMEOUT))?;
+            BranchState { files: base.files, database }
+        }
+        Since::Branch(name) => snapshot::look_at(site, &repository, name)?,
+    };
+    let state = snapshot::look_at(site, &repository, branch)?;
+    let databases = Databases::of(base.database.as_ref(), state.database.as_ref())?;
+    let schemas = databases.schemas()?;
+    let mut paths = Vec::new();
+    for name in options.only.iter().filter(|name| !schemas.have_table(name)) {
+        let is_in = |tree: &str| changes::has_path(&repository, tree, name);
+        if !is_in(&base.files)? && !is_in(&state.files)? {
+            return Err(DiffError::Unknown { name: name.clone() });
+        }
+        paths.push(name.clone());
+    }
+    let files = if paths.is_empty() && !options.only.is_empty() {
+        Vec::new()
+    } else {
+        changes::changes(&repository, &base.files, &state.files, &paths, options.patch)?
+    };
+    let mut rules = Rules::wordpress();
+    rules.with_plugins(Rules::read_plugins(&site.layout.branch(branch))?);
+    let content = content(&databases, &schemas, &rules, options)?;
+    Ok(Diff { files, content })
+}
+
+/// Two databases, each in a read transaction. One that there is not is an empty one.
+struct Databases<'a> {
+    base: Option<&'a Connection>,
+    source: Option<&'a Connection>,
+    empty: Connection,
+}
+
+impl<'a> Databases<'a> {
+    fn of(base: Option<&'a DatabaseReader>, source: Option<&'a DatabaseReader>) -> Result<Self, ContentError> {
+        let (base, source) = (base.map(DatabaseReader::connection), source.map(DatabaseReader::connection));
+        Ok(Self { base, source, empty: empty().map_err(ContentErrorKind::Read)? })
+    }
+
+    /// The base's and the source's.
+    fn both(&self) -> [&Connection; 2] {
+        [self.base, self.source].map(|connection| connection.unwrap_or(&self.empty))
+    }
+
+    fn schemas(&self) -> Result<Schemas, ContentError> {
+        let [base, source] = self.both().map(|connection| schema::read(connection).map_err(ContentErrorKind::Schema));
+        Ok(Schemas::of(base?, source?))
+    }
+}
+
+fn empty() -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
+    Ok(connection)
+}
+
+/// The tables of both.
+struct Schemas {
+    base: Schema,
+    source: Schema,
+    /// What the names of WordPress's tables begin with.
+    prefixes: Vec<String>,
+}
+
+impl Schemas {
+    fn of(base: Schema, source: Schema) -> Self {
+        let mut schemas = Self { base, source, prefixes: Vec::new() };
+        let names = schemas.names();
+        schemas.prefixes = label::prefixes(names.iter().map(String::as_str));
+        schemas
+    }
+
+    /// The names of all tables, in lower case.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.base.tables.keys().chain(self.source.tables.keys()).cloned().collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn have_table(&self, asked: &str) -> bool {
+        self.names().iter().any(|name| self.is_called(name, asked))
+    }
+
+    /// The name of a table without the site's prefix, where it has one.
+    fn without_prefix<'n>(&self, table: &'n str) -> &'n str {
+        self.prefixes.iter().find_map(|prefix| table.strip_prefix(prefix.as_str())).unwrap_or(table)
+    }
+
+    /// Whether a table is meant by what was asked for: its name with or without a prefix.
+    fn is_called(&self, table: &str, asked: &str) -> bool {
+        let asked = asked.to_ascii_lowercase();
+        table == asked
+            || self.prefixes.iter().any(|prefix| table.strip_prefix(prefix.as_str()).is_some_and(|name| name == asked))
+    }
+}
+
+/// Says what is not the same in two databases.
+fn content(
+    databases: &Databases<'_>,
+    schemas: &Schemas,
+    rules: &Rules,
+    options: &Options,
+) -> Result<Content, ContentError> {
+    let connections = databases.both();
+    let mut objects = Objects::new(connections, options);
+    let mut tables = Vec::new();
+    let mut left_out_rows = 0;
+    for name in schemas.names() {
+        if !options.only.is_empty() && !options.only.iter().any(|asked| schemas.is_called(&name, asked)) {
+            continue;
+        }
+        let sides = [schemas.base.tables.get(&name), schemas.source.tables.get(&name)];
+        let mut rows = TableRows::new(options.patch);
+        let is_matched = compare_table(schemas, rules, &name, sides, options, &mut objects, &mut rows)?;
+        let mut change = tables::of_definition(sides);
+        left_out_rows += rows.left_out;
+        if rules.is_noise_table(schemas.without_prefix(&name)) && !options.all {
+            left_out_rows += rows.counts.sum();
+            rows = TableRows::default();
+        }
+        change.rows = is_matched.then_some(rows.counts);
+        change.patches = rows.patches;
+        if change.change.is_some() || rows.counts.sum() > 0 {
+            tables.push(change);
+        }
+    }
+    left_out_rows += objects.left_out;
+    let objects = objects.finish().map_err(ContentErrorKind::Read)?;
+    Ok(Content { objects, tables, left_out_rows })
+}
+
+/// Gives the rows of a table that differ to the objects or, where it has none of these, to `rows`. Says whether it is known
+/// which row of one side is which of the other.
+fn compare_table(
+    schemas: &Schemas,
+    rules: &Rules,
+    name: &str,
+    sides: [Option<&Table>; 2],
+    options: &Options,
+    objects: &mut Objects<'_>,
+    rows: &mut TableRows,
+) -> Result<bool, ContentErrorKind> {
+    let connections = objects.connections();
+    let object = label::object_table(&schemas.prefixes, name);
+    let keyed = match object {
+        Some((_, object)) => objects::by_name(object, connections, sides)?,
+        None => [None, None],
+    };
+    let side = |side: usize| SideTable { connection: connections[side], table: keyed[side].as_ref().or(sides[side]) };
+    let mut cells: Option<TableCells<'_>> = None;
+    let scanned = rows::scan(side(0), side(1), None, |row| {
+        let cells =
+            cells.get_or_insert_with(|| TableCells::of(rules, schemas.without_prefix(name), row.layout, options.all));
+        match object.filter(|_| row.layout.key_columns > 0) {
+            Some((prefix, object)) => objects.add(prefix, object, cells, &row.found)?,
+            None => rows.add(cells, &row.found),
+        }
+        Ok(())
+    });
+    match scanned {
+        Ok(()) => Ok(true),
+        Err(ContentErrorKind::Scan(ScanError::OtherKey { .. } | ScanError::OtherColumns { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{make, read};
+    use super::*;
+
+    /// What differs between a small WordPress and the same after these statements.
+    fn compare(statements: &str, options: &Options) -> Content {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path(), "base", label::testing::WORDPRESS);
+        make(folder.path(), "source", &format!("{};{statements}", label::testing::WORDPRESS));
+        let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
+        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), options).unwrap()
+    }
+
+    fn lines(content: &Content) -> Vec<String> {
+        let objects = content.objects.iter().map(ToString::to_string);
+        objects.chain(content.tables.iter().map(ToString::to_string)).collect()
+    }
+
+    /// The lines, and how many rows were left out.
+    fn told(statements: &str) -> (Vec<String>, u64) {
+        let content = compare(statements, &Options::default());
+        (lines(&content), content.left_out_rows)
+    }
+
+    const VISITS: &str = r#"
+        INSERT INTO wp_posts (ID, post_title, post_status, post_type) VALUES (20, 'Auto Draft', 'auto-draft', 'post');
+        INSERT INTO wp_posts (ID, post_status, post_type, post_name, post_parent) VALUES
+            (21, 'inherit', 'revision', '1-autosave-v1', 1), (22, 'inherit', 'revision', '20-revision-v1', 20);
+        INSERT INTO wp_postmeta VALUES (20, 20, '_thumbnail_id', '1'), (21, 1, '_edit_lock', '1:1'), (22, 1, '_edit_last', '1');
+        INSERT INTO wp_term_relationships VALUES (20, 1, 0);
+        INSERT INTO wp_usermeta VALUES (20, 1, 'session_tokens', 'x');
+        INSERT INTO wp_options (option_name, option_value) VALUES ('_transient_x', '1'), ('category_children', 'a:0:{}');
+        UPDATE wp_options SET option_value = 'a:1:{i:0;i:1;}' WHERE option_name = 'cron';
+        UPDATE wp_options SET option_id = 77 WHERE option_name = 'blogname';
+        UPDATE wp_options SET option_value = '2' WHERE option_name = 'user_count';
+        UPDATE wp_posts SET post_modified = 'later', post_modified_gmt = 'later', comment_count = 9 WHERE ID = 5;
+        UPDATE wp_term_taxonomy SET count = 9;
+        CREATE TABLE wp_woocommerce_sessions (id INTEGER PRIMARY KEY);
+        DROP TABLE wp_woocommerce_sessions;
+    "#;
+
+    #[test]
+    fn what_page_views_write_is_counted_and_not_told() {
+        assert_eq!(told(""), (vec![], 0));
+        // The user's session, and a post's time and count are one row each; a term's count is in three.
+        assert_eq!(told(VISITS), (vec![], 17));
+        let all = compare(VISITS, &Options { all: true, ..Options::default() });
+        let lines = lines(&all);
+        assert!(lines.contains(&"+ option _transient_x".to_owned()), "{lines:#?}");
+        assert!(lines.contains(&"~ post 5 \"Old\": modified, comment_count".to_owned()), "{lines:#?}");
+        assert_eq!(all.left_out_rows, 0);
+    }
+
+    #[test]
+    fn rows_of_an_object_are_one_change_of_it() {
+        let (lines, left_out) = told(
+            r#"
+            UPDATE wp_posts SET post_content = 'x', post_title = 'Hello World!', post_modified = 'later', post_date = 'y',
+                post_date_gmt = 'z' WHERE ID = 1;
+            INSERT INTO wp_posts (ID, post_status, post_type, post_name, post_parent) VALUES
+                (30, 'inherit', 'revision', '1-revision-v1', 1), (31, 'inherit', 'revision', '1-revision-v1', 1);
+            INSERT INTO wp_postmeta VALUES (30, 1, '_thumbnail_id', '100001'), (31, 1, '_edit_lock', 'x');
+            UPDATE wp_postmeta SET meta_value = 'wide' WHERE post_id = 2;
+            INSERT INTO wp_term_relationships VALUES (1, 2, 0);
+            DELETE FROM wp_term_relationships WHERE object_id = 1 AND term_taxonomy_id = 1;
+            INSERT INTO wp_posts (ID, post_title, post_content, post_status, post_type) VALUES
+                (100002, 'About us', 'Text', 'publish', 'page'), (100003, 'pic', '', 'inherit', 'attachment');
+            INSERT INTO wp_postmeta VALUES (32, 100002, 'x', 'y');
+            INSERT INTO wp_comments VALUES (100007, 1, 'Ann', '', 'Hello', '1');
+            UPDATE wp_comments SET comment_approved = '0' WHERE comment_ID = 7;
+            INSERT INTO wp_users VALUES (3, 'ann', 'hash', 'ann@example.org', 'Ann');
+            INSERT INTO wp_usermeta VALUES (30, 3, 'wp_capabilities', 'x');
+            UPDATE wp_users SET user_pass = 'y', user_email = 'z' WHERE ID = 1;
+            UPDATE wp_terms SET name = 'Latest' WHERE term_id = 2;
+            "#,
+        );
+        assert_eq!(
+            lines,
+            [
+                "~ post 1 \"Hello World!\": title, content, date; meta: + _thumbnail_id; terms: + Latest, - Uncategorized; 2 revisions",
+                "~ page 2 \"Sample\": meta: ~ _wp_page_template",
+                "+ page 100002 \"About us\"",
+                "+ attachment 100003 \"pic\"",
+                "~ comment 7 on post 1 by Ann: approved: 1 -> 0",
+                "+ comment 100007 on post 1 by Ann",
+                "~ category 2 \"Latest\": name",
+                "~ user 1 admin: password, email",
+                "+ user 3 ann",
+            ]
+        );
+        assert_eq!(left_out, 1);
+    }
+
+    #[test]
+    fn an_object_that_goes_takes_its_parts_along() {
+        let (lines, _) = told(
+            "DELETE FROM wp_posts WHERE ID = 5; DELETE FROM wp_comments WHERE comment_post_ID = 5;
+             DELETE FROM wp_term_relationships WHERE object_id = 5;
+             DELETE FROM wp_terms WHERE term_id = 2; DELETE FROM wp_term_taxonomy WHERE term_id = 2;
+             DELETE FROM wp_links; UPDATE wp_posts SET post_status = 'trash' WHERE ID = 2",
+        );
+        assert_eq!(
+            lines,
+            [
+                "~ page 2 \"Sample\": status: publish -> trash",
+                "- post 5 \"Old\": 1 comment",
+                "- category 2 \"News\"",
+                "- link 3 \"WordPress\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_draft_of_the_dashboard_that_is_saved_is_a_new_post() {
+        let folder = tempfile::tempdir().unwrap();
+        let statements = format!("{}; {VISITS}", label::testing::WORDPRESS);
+        make(folder.path(), "base", &statements);
+        let saved = "UPDATE wp_posts SET post_title = 'New', post_status = 'publish' WHERE ID = 20";
+        make(folder.path(), "source", &format!("{statements}; {saved}"));
+        let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
+        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let content =
+            content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), &Options::default()).unwrap();
+        assert_eq!(lines(&content), ["+ post 20 \"New\""]);
+    }
+
+    #[test]
+    fn the_items_of_a_menu_are_its_parts() {
+        let (lines, _) = told(
+            "INSERT INTO wp_posts (ID, post_title, post_status, post_type) VALUES (40, '', 'publish', 'nav_menu_item'),
+                 (41, 'x', 'publish', 'nav_menu_item');
+             INSERT INTO wp_postmeta VALUES (40, 40, '_menu_item_type', 'custom');
+             INSERT INTO wp_term_relationships VALUES (40, 9, 0), (41, 9, 0);
+             UPDATE wp_postmeta SET meta_value = 'post_type' WHERE post_id = 6",
+        );
+        assert_eq!(lines, ["~ menu 4 \"Main\": 2 new items; 1 changed item"]);
+    }
+
+    #[test]
+    fn options_tell_what_in_them_changed() {
+        let (lines, _) = told(
+            r#"
+            UPDATE wp_options SET option_value = 'Shop', autoload = 'off' WHERE option_name = 'blogname';
+            UPDATE wp_options SET option_value = 'a:2:{i:0;s:19:"akismet/akismet.php";i:2;s:5:"b.php";}' WHERE option_name = 'active_plugins';
+            UPDATE wp_options SET option_value = 'a:2:{s:5:"width";i:4;s:12:"header_color";s:3:"red";}' WHERE option_name = 'theme_mods_x';
+            UPDATE wp_options SET option_value = 'hunter3' WHERE option_name = 'mailserver_pass';
+            DELETE FROM wp_options WHERE option_name = 'cron';
+            INSERT INTO wp_options (option_name, option_value) VALUES ('new', '1');
+            "#,
+        );
+        assert_eq!(
+            lines,
+            [
+                "~ option active_plugins: + akismet/akismet.php, + b.php, - hello.php",
+                "~ option blogname: \"Site\" -> \"Shop\"; autoload: on -> off",
+                "~ option mailserver_pass: changed",
+                "+ option new",
+                "~ option theme_mods_x: + header_color, ~ width",
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_of_plugins_are_counted_and_what_became_of_their_definition_is_told() {
+        let before = "CREATE TABLE wp_x_orders (id INTEGER PRIMARY KEY, total, note);
+            INSERT INTO wp_x_orders VALUES (1, 1, 'a note'), (2, 2, 'b'), (3, 3, 'c');
+            CREATE TABLE wp_y (a INTEGER PRIMARY KEY, b); INSERT INTO wp_y VALUES (1, 1);
+            CREATE TABLE wp_gone (a); CREATE TABLE wp_keyed (a PRIMARY KEY, b); CREATE TABLE wp_log (line);
+            INSERT INTO wp_log VALUES ('x'), ('x')";
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path(), "base", before);
+        make(
+            folder.path(),
+            "source",
+            &format!(
+                "{before}; DELETE FROM wp_x_orders WHERE id = 1; UPDATE wp_x_orders SET total = 3 WHERE id = 2;
+                 INSERT INTO wp_x_orders VALUES (4, 4, 'd'), (5, 5, 'e'); ALTER TABLE wp_y ADD COLUMN z DEFAULT 7;
+                 CREATE INDEX by_b ON wp_y (b); DROP TABLE wp_gone; CREATE TABLE wp_new (a); INSERT INTO wp_new VALUES (1);
+                 DROP TABLE wp_keyed; CREATE TABLE wp_keyed (a, b PRIMARY KEY); INSERT INTO wp_log VALUES ('x'), ('y')"
+            ),
+        );
+        let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
+        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let compare = |options: &Options| {
+            content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), options).unwrap()
+        };
+        assert_eq!(
+            lines(&compare(&Options::default())),
+            [
+                "- table wp_gone",
+                "~ table wp_keyed: definition; the rows can't be compared: the key is another one",
+                "~ table wp_log: 2 rows added",
+                "+ table wp_new: 1 row added",
+                "~ table wp_x_orders: 2 rows added, 1 changed, 1 removed",
+                "~ table wp_y: column: + z; index: + by_b",
+            ]
+        );
+        let only = Options { only: vec!["WP_X_Orders".to_owned()], patch: true, ..Options::default() };
+        let patches = compare(&only).tables.remove(0).patches;
+        let patches: Vec<_> = patches.iter().map(|patch| (patch.of.as_str(), patch.patch.as_str())).collect();
+        assert_eq!(patches, [("1 note", "@@ -1 +0,0 @@\n-a note\n"), ("2 total", "@@ -1 +1 @@\n-2\n+3\n")]);
+    }
+
+    #[test]
+    fn patches_are_of_texts_and_structures_and_tell_no_secret() {
+        let options = Options { patch: true, ..Options::default() };
+        let content = compare(
+            r#"
+            UPDATE wp_posts SET post_content = 'Welcome.' || char(10) || 'More.' WHERE ID = 1;
+            INSERT INTO wp_posts (ID, post_title, post_content, post_status, post_type) VALUES (90, 'New', 'Some text.', 'publish', 'page');
+            UPDATE wp_options SET option_value = 'a:2:{s:5:"width";i:4;s:4:"pass";s:6:"secret";}' WHERE option_name = 'theme_mods_x';
+            UPDATE wp_options SET option_value = 'hunter3' WHERE option_name = 'mailserver_pass';
+            UPDATE wp_users SET user_pass = 'other';
+            UPDATE wp_postmeta SET meta_value = 'wide' WHERE post_id = 2;
+            "#,
+            &options,
+        );
+        let patches: Vec<_> = content
+            .objects
+            .iter()
+            .flat_map(|object| &object.patches)
+            .map(|patch| (patch.of.as_str(), patch.patch.as_str()))
+            .collect();
+        assert_eq!(
+            patches,
+            [
+                ("post_content", "@@ -1 +1,2 @@\n Welcome.\n+More.\n"),
+                ("meta _wp_page_template", "@@ -1 +1 @@\n-default\n+wide\n"),
+                ("post_title", "@@ -0,0 +1 @@\n+New\n"),
+                ("post_content", "@@ -0,0 +1 @@\n+Some text.\n"),
+                ("user_pass", "-[redacted]\n+[redacted]\n"),
+                ("option_value", "-[redacted]\n+[redacted]\n"),
+                ("option_value", "@@ -1 +1,2 @@\n-width: 3\n+width: 4\n+pass: [redacted]\n"),
+            ]
+        );
+        assert!(!serde_json::to_string(&content).unwrap().contains("hunter"));
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_compared() {
+        let statements = "UPDATE wp_posts SET post_title = 'x' WHERE ID = 1; UPDATE wp_options SET option_value = 'x' WHERE option_name = 'blogname'";
+        let of =
+            |only: &str| lines(&compare(statements, &Options { only: vec![only.to_owned()], ..Options::default() }));
+        assert_eq!(of("posts"), ["~ post 1 \"x\": title"]);
+        assert_eq!(of("wp_options"), ["~ option blogname: \"Site\" -> \"x\""]);
+        assert!(of("postmeta").is_empty());
+    }
+}
