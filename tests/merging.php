@@ -29,6 +29,9 @@ final class Merging {
 				put( "{$this->site->dir}/main/wp-content/plugins/$plugin/$file", file_get_contents( "$plugins/$plugin/$file" ) );
 			}
 		}
+		// Two requests that write the list of events at once lose some, which is WordPress's. Here they run when they are asked for.
+		$config = "{$this->site->dir}/main/wp-config.php";
+		put( $config, str_replace( '// Add your own', "define( 'DISABLE_WP_CRON', true );\n\n// Add your own", file_get_contents( $config ) ) );
 		$this->site->serve( 4 );
 		$person = new Person( $this->site, 'main' );
 		$person->visit();
@@ -194,11 +197,20 @@ final class Merging {
 }
 
 /**
- * Returns conflicts of one kind.
+ * Returns where two values differ, a line for each place.
  *
- * @param array[] $conflicts The conflicts.
+ * @param mixed  $right The value that is right.
+ * @param mixed  $found The value that was found.
+ * @param string $place Where that is.
  * @return string[]
  */
-function kinds( array $conflicts ): array {
-	return array_column( $conflicts, 'kind' );
+function differences( mixed $right, mixed $found, string $place = '' ): array {
+	if ( is_array( $right ) && is_array( $found ) ) {
+		$lines = array();
+		foreach ( array_unique( array_merge( array_keys( $right ), array_keys( $found ) ) ) as $key ) {
+			$lines = array( ...$lines, ...differences( $right[ $key ] ?? null, $found[ $key ] ?? null, "$place/$key" ) );
+		}
+		return $lines;
+	}
+	return $right === $found ? array() : array( "$place: expected " . json_encode( $right ) . ', found ' . json_encode( $found ) );
 }

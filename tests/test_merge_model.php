@@ -13,32 +13,13 @@ declare( strict_types=1 );
 
 namespace ForkPress\Tests;
 
-require __DIR__ . '/site.php';
+require __DIR__ . '/merging.php';
 
 /** How many operations a sequence has. */
 const OPERATIONS = 200;
 
 /** How many seeds there are unless it is told. */
 const SEEDS = 50;
-
-/**
- * Returns where two values differ, a line for each place.
- *
- * @param mixed  $right The value that is right.
- * @param mixed  $found The value that was found.
- * @param string $place Where that is.
- * @return string[]
- */
-function differences( mixed $right, mixed $found, string $place = '' ): array {
-	if ( is_array( $right ) && is_array( $found ) && ! array_is_list( $right ) ) {
-		$lines = array();
-		foreach ( array_unique( array_merge( array_keys( $right ), array_keys( $found ) ) ) as $key ) {
-			$lines = array( ...$lines, ...differences( $right[ $key ] ?? null, $found[ $key ] ?? null, "$place/$key" ) );
-		}
-		return $lines;
-	}
-	return $right === $found ? array() : array( "$place: expected " . json_encode( $right ) . ', found ' . json_encode( $found ) );
-}
 
 $seeds    = (int) ( $argv[1] ?? SEEDS );
 $first    = (int) ( $argv[2] ?? 1 );
