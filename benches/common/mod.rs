@@ -26,6 +26,7 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         port: 18080,
         spares: 1,
         links: Vec::new(),
+        id_bands: true,
         keep: Keep::default(),
     };
     config.write(&layout.config()).unwrap();

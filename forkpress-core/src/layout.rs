@@ -148,6 +148,12 @@ impl CowLayout {
         self.dir.join("requests")
     }
 
+    /// What was found in the databases when ids were last looked for, so that it need not be read again.
+    #[must_use]
+    pub fn ids(&self) -> PathBuf {
+        self.dir.join("ids.json")
+    }
+
     /// What the server has warmed: the branches whose code is compiled.
     #[must_use]
     pub fn warm_state(&self) -> PathBuf {

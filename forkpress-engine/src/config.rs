@@ -112,6 +112,9 @@ pub struct SiteConfig {
     /// Folders outside of the branches from which files are served where a symlink in a branch leads into them. Absolute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<PathBuf>,
+    /// Whether each branch numbers what it makes by itself, so that no two things of two branches have one id.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub id_bands: bool,
     /// For how long what mutations took away can be had back.
     #[serde(default)]
     pub keep: Keep,
@@ -120,6 +123,14 @@ pub struct SiteConfig {
 /// Someone who creates branches by hand never waits for a clone.
 fn one_spare() -> usize {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(setting: &bool) -> bool {
+    *setting
 }
 
 /// The bounds of what `forkpress undo` can bring back. What exceeds any of them goes, oldest first.
@@ -245,6 +256,7 @@ mod tests {
             port: 18080,
             spares: 2,
             links: vec!["/srv/themes".into()],
+            id_bands: false,
             keep: Keep { days: 3, ..Keep::default() },
         }
     }
@@ -266,6 +278,18 @@ mod tests {
         assert_eq!(SiteConfig::read(&path).unwrap().keep, Keep::default());
         std::fs::write(&path, format!("{}[keep]\ntrees = 1\n", &text[..text.find("[keep]").unwrap()])).unwrap();
         assert_eq!(SiteConfig::read(&path).unwrap().keep, Keep { trees: 1, ..Keep::default() });
+    }
+
+    #[test]
+    fn branches_number_apart_unless_the_settings_say_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        SiteConfig { id_bands: true, ..config() }.write(&path).unwrap();
+        assert!(
+            !std::fs::read_to_string(&path).unwrap().contains("id_bands"),
+            "an older version reads the file as well"
+        );
+        assert!(SiteConfig::read(&path).unwrap().id_bands);
     }
 
     #[test]

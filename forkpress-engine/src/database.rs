@@ -17,19 +17,23 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
+use crate::bands::Starts;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
 use crate::progress::Progress;
+use crate::tree;
 use forkpress_core::advice::{self, Advice};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{database_of, wal_of};
@@ -43,6 +47,9 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// How long to wait between two attempts to become the writer. SQLite's own pauses grow to 100 milliseconds: beside a
 /// program that writes one transaction after the other, its turn may never come.
 const PAUSE: Duration = Duration::from_micros(200);
+
+/// How long a mere look at a database waits where another program keeps it locked.
+const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Why a database can't be snapshot.
 #[derive(Debug, Error)]
@@ -97,7 +104,7 @@ impl Advice for DatabaseError {
 /// [`DatabaseError::NotInTree`], [`DatabaseError::Busy`] when somebody keeps it locked until the deadline,
 /// [`DatabaseError::Sqlite`] and [`DatabaseError::Disk`] when a step fails; what was copied until then is left behind.
 pub fn copy(source: &Path, staged: &Path, deadline: Deadline, progress: &dyn Progress) -> Result<(), DatabaseError> {
-    Snapshot::prepare(FileView::FileCopy, source, staged, deadline, progress).map(drop)
+    Snapshot::prepare(FileView::FileCopy, source, staged, Starts::default(), deadline, progress).map(drop)
 }
 
 /// Checks the database of a tree, which may be in use. A tree without a database passes.
@@ -157,6 +164,76 @@ impl DatabaseReader {
     }
 }
 
+/// What the database of a tree was when it was looked at; none where it may yet change without a trace. A tree without one
+/// has "".
+pub(crate) fn stamp(tree: &Path) -> Result<Option<String>, DiskError> {
+    let looked = tree::now();
+    let database = database_of(tree);
+    let mut stamp = String::new();
+    for path in [wal_of(&database), database.clone()] {
+        let Some(found) = disk::step("look at", &path, || metadata_of(&path))? else { continue };
+        // Whoever reads a database makes an empty log.
+        if path != database && found.len() == 0 {
+            continue;
+        }
+        if tree::is_racy((found.ctime(), found.ctime_nsec()), looked) {
+            return Ok(None);
+        }
+        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
+        stamp += &format!("{} {} {} {times:?};", found.dev(), found.ino(), found.len());
+    }
+    Ok(Some(stamp))
+}
+
+/// Reads from the database of a tree, which may be in use, in one moment; none where the tree has no database. `stamp` is what
+/// [`stamp`] said before.
+///
+/// Leaves no trace where all is in the database file: that is read without locks, and the answer is good if the file is
+/// afterwards what it was before. Otherwise SQLite makes a `-shm`, and takes locks that stop no writer.
+pub(crate) fn read<T>(
+    tree: &Path,
+    stamp_before: Option<&str>,
+    action: impl Fn(&Connection) -> rusqlite::Result<T>,
+) -> Result<Option<T>, DatabaseError> {
+    let Some(path) = find(tree)? else { return Ok(None) };
+    let log = wal_of(&path);
+    let log_bytes = disk::step("look at", &log, || metadata_of(&log))?.map_or(0, |metadata| metadata.len());
+    if stamp_before.is_some()
+        && log_bytes == 0
+        && let Ok(read) = connect_at_rest(&path).and_then(|connection| action(&connection))
+        && stamp(tree)?.as_deref() == stamp_before
+    {
+        return Ok(Some(read));
+    }
+    let connection = connect(&path)?;
+    let read = || {
+        connection.busy_timeout(READ_TIMEOUT)?;
+        connection.execute_batch("PRAGMA query_only = 1; BEGIN")?;
+        action(&connection)
+    };
+    read().map(Some).map_err(|error| sqlite_error(&path, error))
+}
+
+/// Writes into the database of a tree, which may be in use, in one transaction; none where the tree has no database. Waits for
+/// another writer until the deadline. A power cut may take back what was written.
+pub(crate) fn write<T>(
+    tree: &Path,
+    deadline: Deadline,
+    action: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<Option<T>, DatabaseError> {
+    let Some(path) = find(tree)? else { return Ok(None) };
+    let connection = connect(&path)?;
+    let write = || {
+        // To fold the log in is for those who have the time.
+        connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0")?;
+        become_writer(&connection, deadline)?;
+        let written = action(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        Ok(written)
+    };
+    write().map(Some).map_err(|error| sqlite_error(&path, error))
+}
+
 /// Gives each of the trees the database of the tree `source`, which is in nobody's use. Does not make them durable.
 pub(crate) fn clone_at_rest(view: FileView, source: &Path, trees: &[PathBuf]) -> Result<(), DiskError> {
     let database = database_of(source);
@@ -180,6 +257,8 @@ pub(crate) struct Snapshot {
     staged_tree: PathBuf,
     /// None where the tree has no database.
     source: Option<SourceDatabase>,
+    /// The bands that the staged tree's database begins, as far as it has one.
+    starts: Starts,
 }
 
 #[derive(Debug)]
@@ -193,11 +272,13 @@ struct SourceDatabase {
 }
 
 impl Snapshot {
-    /// Checks the database of `source_tree` and does what can be done before the publish.
+    /// Checks the database of `source_tree` and does what can be done before the publish. `starts`: the bands that the copy
+    /// begins, as far as is known yet.
     pub(crate) fn prepare(
         view: FileView,
         source_tree: &Path,
         staged_tree: &Path,
+        starts: Starts,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, DatabaseError> {
@@ -210,10 +291,10 @@ impl Snapshot {
             if view.shares_blocks() {
                 source.wait_for_turn(deadline)?;
             } else {
-                source.copy(&database_of(staged_tree), progress)?;
+                source.copy(&database_of(staged_tree), &starts, progress)?;
             }
         }
-        Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source })
+        Ok(Self { view, source_tree: source_tree.to_owned(), staged_tree: staged_tree.to_owned(), source, starts })
     }
 
     /// Gives the staged tree, whose copy may have gone since, the database as it is now, as [`Self::take`] does.
@@ -221,7 +302,8 @@ impl Snapshot {
         if let Some(source) = &mut self.source {
             source.copied = None;
         }
-        self.take(timeout)
+        let starts = self.starts.clone();
+        self.take(&starts, timeout)
     }
 
     /// Whether the database is what it was when the staged tree got it.
@@ -229,26 +311,31 @@ impl Snapshot {
         Ok(self.is_current()? && self.source.as_ref().map_or(Ok(true), SourceDatabase::is_copied)?)
     }
 
-    /// Gives the staged tree the database as it is now, in WAL mode and durable. Waits for a writer for no longer than `timeout`.
-    pub(crate) fn take(&mut self, timeout: Duration) -> Result<(), DatabaseError> {
+    /// Gives the staged tree the database as it is now, but that it begins bands of its own, in WAL mode and durable. Waits for
+    /// a writer for no longer than `timeout`.
+    pub(crate) fn take(&mut self, starts: &Starts, timeout: Duration) -> Result<(), DatabaseError> {
         let deadline = Deadline::after(timeout);
         self.follow(deadline)?;
         let Some(source) = &mut self.source else { return Ok(()) };
         source.wait_until(deadline);
         let staged = database_of(&self.staged_tree);
         if self.view.shares_blocks() {
-            source.clone_to(self.view, &staged, deadline)
-        } else if source.is_copied()? {
-            Ok(())
-        } else {
-            source.copy(&staged, &crate::progress::Silent)
+            source.clone_to(self.view, &staged, starts, deadline)?;
+        } else if !source.is_copied()? {
+            source.copy(&staged, starts, &crate::progress::Silent)?;
+        } else if self.starts != *starts {
+            begin_bands(&staged, starts)?;
+            source.finish(&staged)?;
         }
+        self.starts = starts.clone();
+        Ok(())
     }
 
     /// Has `take_tree` make the staged tree with all that is in the source, database and log, in one instant, and sees to
     /// it that nobody writes into the database then. Waits for a writer for no longer than `timeout`.
     pub(crate) fn take_with_tree(
         &mut self,
+        starts: &Starts,
         timeout: Duration,
         take_tree: impl FnOnce() -> Result<(), DiskError>,
     ) -> Result<(), DatabaseError> {
@@ -261,12 +348,15 @@ impl Snapshot {
         };
         let is_wal = source.is_wal()?;
         source.while_nobody_writes(deadline, || Ok(take_tree()?))?;
-        if is_wal {
-            // `-shm` came along, and is rebuilt: SQLite trusts it only while somebody has the database open.
+        // `-shm` came along, and is rebuilt: SQLite trusts it only while somebody has the database open.
+        if is_wal && starts.is_empty() {
             return Ok(());
         }
         let to = database_of(&self.staged_tree);
-        into_wal_mode(&to)?;
+        if !is_wal {
+            into_wal_mode(&to)?;
+        }
+        begin_bands(&to, starts)?;
         source.finish(&to)
     }
 
@@ -277,7 +367,8 @@ impl Snapshot {
             let path = database_of(&self.staged_tree);
             disk::remove(&path)?;
             disk::remove(&wal_of(&path))?;
-            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, deadline, &crate::progress::Silent)?;
+            let (starts, progress) = (std::mem::take(&mut self.starts), &crate::progress::Silent);
+            *self = Self::prepare(self.view, &self.source_tree, &self.staged_tree, starts, deadline, progress)?;
         }
         Ok(())
     }
@@ -298,21 +389,9 @@ impl Snapshot {
 
 impl SourceDatabase {
     fn open(tree: &Path) -> Result<Option<Self>, DatabaseError> {
-        let path = database_of(tree);
-        let inside = path.ancestors().take_while(|ancestor| *ancestor != tree);
-        for place in inside.collect::<Vec<_>>().into_iter().rev() {
-            match disk::step("look at", place, || metadata_of(place))? {
-                None => return Ok(None),
-                Some(metadata) if metadata.is_dir() != (place == path) && !metadata.is_symlink() => {}
-                Some(_) => return Err(DatabaseError::NotInTree { path: place.to_owned() }),
-            }
-        }
+        let Some(path) = find(tree)? else { return Ok(None) };
         let Some(file) = disk::open_file(&path)? else { return Ok(None) };
-        let failed = |source| sqlite_error(&path, source);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
-        // To be the last to close the database must not change it.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+        let connection = connect(&path)?;
         Ok(Some(Self { connection, file, path, copied: None }))
     }
 
@@ -335,18 +414,9 @@ impl SourceDatabase {
 
     /// Begins a transaction that keeps every other writer out.
     fn become_writer(&self, deadline: Deadline) -> Result<(), DatabaseError> {
-        self.wait_until(Deadline::NOW);
-        loop {
-            match self.run("BEGIN IMMEDIATE") {
-                Err(DatabaseError::Busy { .. }) if !deadline.has_passed() => {
-                    thread::sleep(PAUSE.min(deadline.remaining()));
-                }
-                begun => {
-                    self.wait_until(deadline);
-                    return begun;
-                }
-            }
-        }
+        become_writer(&self.connection, deadline).map_err(|error| self.error(error))?;
+        self.wait_until(deadline);
+        Ok(())
     }
 
     /// Does something while nobody can write into the database.
@@ -363,7 +433,13 @@ impl SourceDatabase {
     }
 
     /// Clones the database and its log to `to` while nobody can write.
-    fn clone_to(&mut self, view: FileView, to: &Path, deadline: Deadline) -> Result<(), DatabaseError> {
+    fn clone_to(
+        &mut self,
+        view: FileView,
+        to: &Path,
+        starts: &Starts,
+        deadline: Deadline,
+    ) -> Result<(), DatabaseError> {
         let is_wal = self.is_wal()?;
         let version = self.while_nobody_writes(deadline, || {
             self.clone_files(view, to, is_wal)?;
@@ -373,6 +449,7 @@ impl SourceDatabase {
         if !is_wal {
             into_wal_mode(to)?;
         }
+        begin_bands(to, starts)?;
         self.finish(to)
     }
 
@@ -388,7 +465,7 @@ impl SourceDatabase {
     }
 
     /// Copies the database to `to` as it is in one moment.
-    fn copy(&mut self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
+    fn copy(&mut self, to: &Path, starts: &Starts, progress: &dyn Progress) -> Result<(), DatabaseError> {
         self.copied = None;
         disk::remove(to)?;
         disk::remove(&wal_of(to))?;
@@ -398,6 +475,7 @@ impl SourceDatabase {
         let version = copied?;
         rolled_back?;
         into_wal_mode(to)?;
+        begin_bands(to, starts)?;
         self.finish(to)?;
         self.copied = Some(version);
         Ok(())
@@ -475,6 +553,48 @@ impl SourceDatabase {
     }
 }
 
+/// The database of a tree; none where it has none.
+fn find(tree: &Path) -> Result<Option<PathBuf>, DatabaseError> {
+    let path = database_of(tree);
+    let inside = path.ancestors().take_while(|ancestor| *ancestor != tree);
+    for place in inside.collect::<Vec<_>>().into_iter().rev() {
+        match disk::step("look at", place, || metadata_of(place))? {
+            None => return Ok(None),
+            Some(metadata) if metadata.is_dir() != (place == path) && !metadata.is_symlink() => {}
+            Some(_) => return Err(DatabaseError::NotInTree { path: place.to_owned() }),
+        }
+    }
+    Ok(Some(path))
+}
+
+/// Opens a database that may be in use.
+fn connect(path: &Path) -> Result<Connection, DatabaseError> {
+    let failed = |source| sqlite_error(path, source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    // To be the last to close the database must not change it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Opens a database for reading in which nobody writes.
+fn connect_at_rest(path: &Path) -> rusqlite::Result<Connection> {
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{name}?immutable=1"), flags)
+}
+
+/// Begins a transaction that keeps every other writer out.
+fn become_writer(connection: &Connection, deadline: Deadline) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    loop {
+        match connection.execute_batch("BEGIN IMMEDIATE") {
+            Err(error) if is_busy(&error) && !deadline.has_passed() => thread::sleep(PAUSE.min(deadline.remaining())),
+            begun => return begun,
+        }
+    }
+}
+
 fn metadata_of(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -492,13 +612,45 @@ fn into_wal_mode(path: &Path) -> Result<(), DatabaseError> {
     connection.close().map_err(|(_, error)| failed(error))
 }
 
+/// Has a closed database, which is nobody else's yet, begin bands of ids. Does not make that durable.
+fn begin_bands(path: &Path, starts: &Starts) -> Result<(), DatabaseError> {
+    if starts.is_empty() { Ok(()) } else { write_at_rest(path, |connection| starts.write(connection)) }
+}
+
+/// Writes into a closed database, which is nobody else's yet, in one transaction: into its log, so that the file stays as it is
+/// for whoever has copied it. Does not make that durable.
+pub(crate) fn write_at_rest<T>(
+    path: &Path,
+    action: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, DatabaseError> {
+    disk::step_of_library("write into the database", path)?;
+    let connection = connect(path)?;
+    let write = || {
+        // Who has a database for itself needs no `-shm`. What a crash leaves of this one is thrown away.
+        connection.execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; BEGIN",
+        )?;
+        let written = action(&connection)?;
+        connection.execute_batch("COMMIT")?;
+        Ok(written)
+    };
+    let written = write().map_err(|error| sqlite_error(path, error))?;
+    disk::step_of_library("close the database", path)?;
+    connection.close().map_err(|(_, error)| sqlite_error(path, error))?;
+    Ok(written)
+}
+
 fn sqlite_error(path: &Path, source: rusqlite::Error) -> DatabaseError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy { path },
+        _ if is_busy(&source) => DatabaseError::Busy { path },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             DatabaseError::Damaged { path, finding: source.to_string() }
         }
         _ => DatabaseError::Sqlite { path, source },
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

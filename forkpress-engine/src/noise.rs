@@ -11,13 +11,14 @@ const TABLES: [&str; 5] = [
 
 /// Options and metadata by the beginning of their names: caches, sessions, locks, what WordPress notes once a page has
 /// failed, and which boxes of a page a user has open.
-const PREFIXES: [&[u8]; 8] = [
+const PREFIXES: [&[u8]; 9] = [
     b"_transient_",
     b"_site_transient_",
     b"_wp_session_",
     b"recovery_mode_",
     b"metaboxhidden_",
     b"_edit_lock",
+    b"_oembed_",
     b"community-events-location",
     b"wc_last_active",
 ];

@@ -216,6 +216,7 @@ pub(crate) mod testing {
             keep: Keep::default(),
             spares: 0,
             links: Vec::new(),
+            id_bands: true,
         };
         Site { layout, config }
     }
@@ -251,6 +252,7 @@ mod tests {
             port: 18080,
             spares: 1,
             links: Vec::new(),
+            id_bands: true,
             keep: Keep::default(),
         };
         config.write(&layout.config()).unwrap();

@@ -208,6 +208,7 @@ fn make(
         port: args.port,
         spares: 1,
         links: Vec::new(),
+        id_bands: true,
         keep: Keep::default(),
     };
     let site = Site { layout: layout.clone(), config };

@@ -1,13 +1,14 @@
 //! Cleans up after a killed command, so that nobody waits for the next one. A branch whose files were just being
-//! changed would answer 503 until then. Also reports requests in which PHP died.
+//! changed would answer 503 until then. Also reports requests in which PHP died, and gives branches the ids that they lack.
 
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
+use forkpress_engine::bands;
 use forkpress_engine::branch::BranchError;
 use forkpress_engine::mutation::{self, RecoverError, StepError, keep};
 use forkpress_engine::site::Site;
@@ -24,6 +25,12 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How long requests that run may keep it waiting, before it looks again.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often it looks whether each branch numbers what it makes by itself.
+const IDS: Duration = Duration::from_secs(2);
+
+/// How long a branch's requests, and other programs at its database, may keep it waiting then.
+const IDS_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Begins to look.
 pub(super) fn begin(work_dir: PathBuf) -> Result<(), Failure> {
     thread::Builder::new()
@@ -35,7 +42,7 @@ pub(super) fn begin(work_dir: PathBuf) -> Result<(), Failure> {
 
 /// Never returns: the thread ends with the server.
 fn run(work_dir: &Path) {
-    let (mut said, mut pause) = (None, LOOK);
+    let (mut said, mut pause, mut ids_at) = (None, LOOK, Instant::now());
     loop {
         thread::sleep(pause);
         let healed = heal(work_dir);
@@ -45,6 +52,14 @@ fn run(work_dir: &Path) {
             output::note(format_args!("forkpress: warning: cannot clean up after a command that died: {failure}"));
         }
         said = failed;
+        if ids_at.elapsed() >= IDS
+            && let Ok(site) = Site::open(work_dir)
+        {
+            ids_at = Instant::now();
+            for name in bands::heal(&site, Deadline::after(IDS_TIMEOUT)) {
+                tracing::info!(branch = name.as_str(), "gave it ids of its own");
+            }
+        }
     }
 }
 

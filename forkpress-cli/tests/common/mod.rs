@@ -96,6 +96,7 @@ impl Sandbox {
             keep: Keep::default(),
             spares: 0,
             links: Vec::new(),
+            id_bands: true,
         };
         config.write(&layout.config()).unwrap();
         layout

@@ -97,6 +97,7 @@ impl Edit {
     }
 
     /// The path of a branch gets the bytes of a file on the disk, whatever it has.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a merge has the database in a file"))]
     pub(crate) fn file(path: PathBuf, from: PathBuf) -> Self {
         let change = PathChange { path, after: After::File { executable: false } };
         Self { change, before: Before::Any, after: Some(Source::File(from)) }

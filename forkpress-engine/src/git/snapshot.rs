@@ -13,10 +13,9 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -25,12 +24,10 @@ use super::dump::{self, DumpError};
 use super::repository::{Repository, RepositoryError, run, run_holding, run_with};
 use super::view::{Index, Look};
 use crate::branch::{self, Branch, BranchError};
-use crate::database::{DatabaseError, DatabaseReader};
+use crate::database::{self, DatabaseError, DatabaseReader};
 use crate::disk::DiskError;
 use crate::site::Site;
-use crate::tree;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::{database_of, wal_of};
 use forkpress_core::lock::{BranchFiles, LockError, OperationsFiles, SharedBranch, SharedOperations};
 use forkpress_core::name::BranchName;
 
@@ -282,26 +279,6 @@ impl Memory {
     }
 }
 
-/// What a database file was when it was looked at; none where it may yet change without a trace. A branch without one has "".
-fn stamp(branch: &Path) -> Result<Option<String>, DiskError> {
-    let looked = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let database = database_of(branch);
-    let mut stamp = String::new();
-    for path in [wal_of(&database), database] {
-        let found = crate::disk::step("look at", &path, || match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            found => found.map(Some),
-        })?;
-        let Some(found) = found else { continue };
-        if tree::is_racy((found.ctime(), found.ctime_nsec()), looked) {
-            return Ok(None);
-        }
-        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
-        stamp += &format!("{} {} {} {times:?};", found.dev(), found.ino(), found.len());
-    }
-    Ok(Some(stamp))
-}
-
 struct BranchSnapshot<'a> {
     site: &'a Site,
     repository: &'a Repository,
@@ -514,7 +491,7 @@ impl BranchSnapshot<'_> {
                 self.git(self.index(branch).update(&look))?;
             }
             // Before the database is read: what is written later shows.
-            let stamp = stamp(branch).map_err(disk)?;
+            let stamp = database::stamp(branch).map_err(disk)?;
             let is_same = stamp.is_some() && stamp == memory.database && !memory.tree.is_empty();
             let database = if is_same && matches!(reading, Reading::WhereChanged) {
                 Database::Unchanged
@@ -714,6 +691,7 @@ mod tests {
 
     use super::*;
     use crate::site::testing::{branch, site};
+    use forkpress_core::layout::database_of;
 
     fn git(repository: &Repository, arguments: &[&str]) -> String {
         text(&run(repository.command().args(arguments)).unwrap())

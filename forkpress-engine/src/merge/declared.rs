@@ -25,7 +25,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// Why the rules of plugins are not known.
 #[derive(Debug, Error)]
-pub enum DeclaredError {
+pub(crate) enum DeclaredError {
     /// A file or a folder can't be read.
     #[error("cannot read {path}")]
     Read {

@@ -5,8 +5,10 @@
 //!
 //! 1. [`schema`] reads the tables of each and decides, table by table, whose schema the merge has.
 //! 2. [`rows`] reads a table of all three in the order of its key and gives the rows that are not the same in all.
-//! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name: rules of
-//!    WordPress look at its conflicts afterwards.
+//! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name.
+//! 4. [`plan`] puts these together: the rules of WordPress ([`rules`]) and of plugins ([`declared`]), the addresses of
+//!    branches ([`hosts`]), single values ([`value`]), and what people answered to conflicts. It gives all that a merge
+//!    changes in the target.
 //!
 //! 4. [`plan`] is what a merge is going to do, and [`apply`] does it to a copy of the target.
 //!
@@ -18,21 +20,16 @@
 //! # What whoever goes on has to know
 //!
 //! - Rows that differ only in the case of a `NOCASE` key are two rows here, and one row for the table's constraint. So all
-//!   removals are applied before all insertions. What still violates a constraint then is a conflict `id` as well: two
-//!   names of other case that were inserted on two sides, or one text twice in another unique index.
+//!   removals are applied before all insertions.
 //! - Where the columns of a table differ, a cell of a column that a side's table does not have is none ([`Cell`]), which is
 //!   something else than NULL. So a column that one side added or dropped makes each row of that side a changed one, and
 //!   the source's schema has to be in place before its cells are written.
-//! - A table that one side dropped is met twice: as its schema's change, and as the removal of each of its rows. Only the
-//!   second shows that the other side has changed one of them.
-//! - Where [`rows::scan`] can't match the rows (another key, or no key and other columns), the table can only be taken whole
-//!   from one side, and only if the other one has not touched it. Otherwise that is a conflict, too.
-//! - Rows that both sides inserted alike count as one row. Where branches number alike (no bands), they may still be two
-//!   things: the capabilities of two users, the relationships of two terms. The rules of objects have to look at these.
-//! - To match the rows of a table by something else than its key, options by their names say, give [`rows::scan`] clones of
+//! - Where [`rows::scan`] can't match the rows (another key, or no key and other columns), the table is taken whole from one
+//!   side: the plan drops it and takes it, in this order.
+//! - To match the rows of a table by something else than its key, options by their names say, [`rows::scan`] gets clones of
 //!   the [`schema::Table`]s with another [`schema::Key`]. No two rows of a side may have the same bytes there.
 //! - Not compared: `sqlite_sequence`, what the driver's tables say of the whole database, views and virtual tables
-//!   ([`schema::Schema::left_out`]). Rows that page views write are compared like all others: what is noise is a rule.
+//!   ([`schema::Schema::left_out`]).
 #![cfg_attr(
     not(test),
     expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")

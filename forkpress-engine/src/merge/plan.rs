@@ -222,6 +222,7 @@ pub(crate) fn make(
     merge.decide_objects(&mut asking)?;
     merge.decide_rows(&mut asking)?;
     let notes = merge.settle_names(&mut asking)?;
+    merge.sweep();
     let is_leading = |conflict: &Conflict| !asking.following.contains(&conflict.id);
     let has_changes = !schema.is_empty() || asking.open.iter().any(is_leading) || merge.has_changes()?;
     let (tables, recounts) = if has_changes { merge.edits()? } else { Default::default() };

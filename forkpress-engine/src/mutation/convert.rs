@@ -22,6 +22,7 @@ use super::moves::put_aside;
 use super::recover;
 use super::spare;
 use super::staged::Staged;
+use crate::bands::Starts;
 use crate::branch::{self, Branch};
 use crate::config::FileView;
 use crate::database::DatabaseError;
@@ -126,7 +127,7 @@ fn move_all(
         // Nobody writes into these: copied once, they are copied.
         if copied.walk_of(&target)?.is_none() {
             let mut copy = stage(conversion.to, tree, target, &copied, patience, progress)?;
-            copy.refresh(patience.deadline().remaining())?;
+            copy.refresh(&Starts::default(), patience.deadline().remaining())?;
             copied.note(&copy)?;
             copy.scratch_mut().keep();
         }
@@ -138,7 +139,7 @@ fn move_all(
     loop {
         let publish = mutation.publish_widely(patience)?;
         let timeout = patience.deadline().remaining().min(GATE_HOLD);
-        match staged.iter_mut().try_for_each(|copy| copy.refresh(timeout).map(drop)) {
+        match staged.iter_mut().try_for_each(|copy| copy.refresh(&Starts::default(), timeout).map(drop)) {
             Err(StepError::Database(DatabaseError::Busy { .. })) if !patience.deadline().has_passed() => {
                 drop(publish);
                 for copy in &staged {

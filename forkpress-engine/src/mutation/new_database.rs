@@ -12,6 +12,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::error::{ChangeError, PutError};
+use crate::bands::Starts;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
 use crate::disk::{self, step};
@@ -81,7 +82,7 @@ impl NewDatabase {
         let folder = database_of(&tree);
         let folder = folder.parent().unwrap_or(&tree);
         step("make the folder", folder, || fs::create_dir_all(folder))?;
-        let snapshot = Snapshot::prepare(view, branch, &tree, deadline, progress)?;
+        let snapshot = Snapshot::prepare(view, branch, &tree, Starts::default(), deadline, progress)?;
         let mut database = Self { view, snapshot, edit, tree, old, new, attempts: 0 };
         if !database.snapshot.is_taken()? {
             database.snapshot.take_anew(deadline.remaining())?;

@@ -15,6 +15,7 @@ use super::moves::{conclude, forget, move_trees, place_records, prepare_records,
 use super::parting::{self, StagedParting};
 use super::scratch::Scratch;
 use super::work::{Incoming, NewTree, Work, current};
+use crate::bands::Surroundings;
 use crate::disk::{self, DiskError};
 use crate::file::Replacement;
 use crate::site::Site;
@@ -58,6 +59,7 @@ impl Publication<'_> {
         let Self { site, entry, work, parting, done, since } = self;
         let cow = site.layout.cow();
         parting::renew(cow, entry)?;
+        keep::with_room_under_lock(site, || begin_bands(site, work))?;
         let mut intent = intend(site, entry, work)?;
         parting::inherit(cow, &mut intent, parting.is_some())?;
         parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
@@ -88,6 +90,10 @@ impl Publication<'_> {
                 intent.entry.held_us = u64::try_from(done.held.as_micros()).ok();
                 conclude(site, &intent).map_err(|source| unfinished(&intent, source))?;
                 *entry = intent.entry;
+                if work.purges() {
+                    // What a branch numbered returns with it. Where this fails, the next clean-up does it.
+                    let _ = parting::drop_needless(site);
+                }
                 trace("concluded", entry, since);
                 Ok(true)
             }
@@ -120,6 +126,22 @@ fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
         NewTree::Ready(_) | NewTree::Adopted | NewTree::Kept => None,
     });
     entry.names().chain(sources).cloned().collect()
+}
+
+/// Says which bands of ids the trees begin, and has those begin them that are there. Under `mutation.lock` nobody else gives out
+/// any.
+fn begin_bands(site: &Site, work: &mut Work) -> Result<(), StepError> {
+    let (Work::Moves(moves), Some(mut around)) = (work, Surroundings::look(site)) else { return Ok(()) };
+    let mut begun = None;
+    for one in moves {
+        let name = one.name.clone();
+        match one.arrival_mut().map(|incoming| &mut incoming.tree) {
+            Some(NewTree::Cloned(cloned)) => cloned.starts = around.copy(&cloned.source.name, &name),
+            Some(NewTree::Ready(scratch)) if around.begin_in(&name, scratch.path())? => begun = Some(scratch.path()),
+            Some(NewTree::Ready(_) | NewTree::Adopted | NewTree::Kept) | None => {}
+        }
+    }
+    Ok(begun.map_or(Ok(()), disk::sync_file_system)?)
 }
 
 /// What is about to be published, as far as it is there already.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::error::StepError;
 use super::scratch::Scratch;
 use super::{late, spare};
+use crate::bands::Starts;
 use crate::branch::Branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
@@ -55,12 +56,13 @@ enum Taking {
 
 impl Staged {
     /// Stages a tree for the branch `name`: does what can be done while whoever writes into `source` goes on, durably. Uses a
-    /// spare where there is one.
+    /// spare where there is one. `starts`: the bands that the branch begins, as far as is known yet.
     pub(super) fn prepare(
         site: &Site,
         source: &Branch,
         name: &BranchName,
         beside: bool,
+        starts: Starts,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, StepError> {
@@ -70,7 +72,7 @@ impl Staged {
         // Beside requests the last look is at all of the source, since that can't be had at one moment.
         let watch = if is_whole || beside { None } else { Watch::begin(&source.path) };
         let seen = if is_whole { None } else { spare::take(site, source, name, folder.path(), watch.as_ref())? };
-        let staged = Self::begin(view, &source.path, folder, seen, watch, deadline, progress)?;
+        let staged = Self::begin(view, &source.path, folder, seen, watch, starts, deadline, progress)?;
         Ok(Self { of: Some((site.layout.clone(), source.name.clone())), beside, ..staged })
     }
 
@@ -86,7 +88,7 @@ impl Staged {
     ) -> Result<Self, StepError> {
         // What was seen by a process that is dead, was watched by nobody since.
         let watch = if seen.is_none() { Watch::begin(source) } else { None };
-        Self::begin(view, source, Scratch::new(path), seen, watch, deadline, progress)
+        Self::begin(view, source, Scratch::new(path), seen, watch, Starts::default(), deadline, progress)
     }
 
     /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it, watched where there
@@ -97,6 +99,7 @@ impl Staged {
         folder: Scratch,
         seen: Option<Tree>,
         watch: Option<Watch>,
+        starts: Starts,
         deadline: Deadline,
         progress: &dyn Progress,
     ) -> Result<Self, StepError> {
@@ -112,7 +115,7 @@ impl Staged {
             tree::clone_tree(view, &mut seen, source, folder.path(), listening)?;
             Some(seen)
         };
-        let database = Snapshot::prepare(view, source, folder.path(), deadline, listening)?;
+        let database = Snapshot::prepare(view, source, folder.path(), starts, deadline, listening)?;
         let files = match seen {
             Some(seen) => {
                 let watch = watch.and_then(|watch| watch.on(&seen));
@@ -161,10 +164,10 @@ impl Staged {
         (seen.entries.len() - less + more) as u64
     }
 
-    /// Makes the tree, durably, what the source is now, while no request of that runs, and says how many entries it took
+    /// Makes the tree, durably, what the source is now, but that it begins bands of ids of its own, while no request of that runs, and says how many entries it took
     /// again for that. Beside requests, a file that one of them writes just now may be taken half written. Waits for a
     /// foreign writer of the database for no longer than `timeout`. May be called again after an error.
-    pub(super) fn refresh(&mut self, timeout: Duration) -> Result<u64, StepError> {
+    pub(super) fn refresh(&mut self, starts: &Starts, timeout: Duration) -> Result<u64, StepError> {
         let changed = &mut self.changed;
         match &mut self.files {
             Taking::OneByOne { view, seen, watch, news } => {
@@ -193,11 +196,11 @@ impl Staged {
                 if let Some(database_folder) = now.get(Path::new(DATABASE_DIR)) {
                     let path = path.join(DATABASE_DIR);
                     disk::open_up(&path)?;
-                    self.database.take(timeout)?;
+                    self.database.take(starts, timeout)?;
                     disk::set_attributes(&path, &database_folder.attributes)?;
                     disk::sync(&path)?;
                 } else {
-                    self.database.take(timeout)?;
+                    self.database.take(starts, timeout)?;
                 }
                 if let Some(watch) = watch.take() {
                     watch.end();
@@ -211,7 +214,7 @@ impl Staged {
                 let path = self.folder.path();
                 // An earlier attempt may have come that far.
                 disk::remove(path)?;
-                self.database.take_with_tree(timeout, || view::snapshot(&self.source, path))?;
+                self.database.take_with_tree(starts, timeout, || view::snapshot(&self.source, path))?;
                 Ok(0)
             }
         }

@@ -5,7 +5,7 @@
 //! prepares beside mutations of others; `mutation.lock` it holds only while it publishes.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::{ChangeError, NeedsRoom, PutError, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
@@ -19,13 +19,18 @@ use super::scratch::Scratch;
 use super::staged::Staged;
 use super::work::{Cloned, Incoming, NewTree, Origin, Work, current, identity};
 use super::{keep, recover};
+use crate::bands::{self, Surroundings};
 use crate::branch::{self, BranchError};
 use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
+use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{GATE_HOLD, Patience, Preparation, Tries};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
+
+/// How long other programs at a database may keep a mutation waiting that begins.
+const IDS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A mutation that is ready to be published. It holds the mutation locks of its branches; dropped, it leaves nothing behind.
 #[derive(Debug)]
@@ -74,6 +79,7 @@ impl Begun {
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
         }
+        bands::heal(site, Deadline::after(IDS_TIMEOUT));
         tracing::debug!(operation = words, after_ms = since.elapsed().as_millis(), "begun");
         Ok(Self { since, recovered, preparation, words: words.to_owned() })
     }
@@ -261,8 +267,10 @@ fn clone(
     let identity = disk::identity(&source.path)?;
     begun.keep_disk_free(site, patience)?;
     let deadline = patience.deadline();
-    let staged =
-        begun.with_room(site, patience, || Staged::prepare(site, &source, name, entry.beside, deadline, progress))?;
+    let starts = Surroundings::look(site).map(|mut around| around.copy(&from, name)).unwrap_or_default();
+    let staged = begun.with_room(site, patience, || {
+        Staged::prepare(site, &source, name, entry.beside, starts.clone(), deadline, progress)
+    })?;
     let folder = site.layout.cow().staged_files(name);
     let files = put.map(|overlay| {
         begun.with_room(site, patience, || {
@@ -278,7 +286,7 @@ fn clone(
         }
         prepared => Some(prepared?),
     };
-    Ok((Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity } }, parting))
+    Ok((Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity }, starts }, parting))
 }
 
 /// What an operation is as far as it is known at once. Refuses what can't be done to the branch as it is.

@@ -9,6 +9,7 @@ use super::journal::{FilesChange, Move, Waiting};
 use super::parting::StagedParting;
 use super::scratch::Scratch;
 use super::staged::Staged;
+use crate::bands::Starts;
 use crate::branch::{self, Branch, BranchError};
 use crate::database::DatabaseError;
 use crate::disk;
@@ -54,6 +55,8 @@ pub(super) struct Cloned {
     /// What it has otherwise than that branch.
     pub(super) files: Option<Files>,
     pub(super) source: Origin,
+    /// The bands of ids that it begins.
+    pub(super) starts: Starts,
 }
 
 /// A branch that is taken from: as the tree that it had then.
@@ -101,6 +104,11 @@ impl Work {
         }
     }
 
+    /// Whether nothing is kept of a branch that goes.
+    pub(super) fn purges(&self) -> bool {
+        matches!(self, Self::Moves(moves) if moves.iter().any(Move::purges))
+    }
+
     /// Waits until no foreign program writes into the databases that are taken.
     pub(super) fn wait_for_database(&self, patience: &Patience<'_>) -> Result<(), DatabaseError> {
         let moves = match self {
@@ -139,7 +147,7 @@ impl Cloned {
         if disk::identity(&site.layout.branch(name))? != self.source.identity {
             return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
-        let retaken = self.staged.refresh(timeout)?;
+        let retaken = self.staged.refresh(&self.starts, timeout)?;
         parting.map_or(Ok(()), |parting| parting.complete(&mut self.staged))?;
         Ok(retaken)
     }

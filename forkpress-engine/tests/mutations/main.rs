@@ -1,6 +1,7 @@
 //! Mutations on real file systems. Needs root for all but the plain folder; says `SKIPPED:` where a mount is not to be had.
 
 mod beside;
+mod ids;
 mod partings;
 #[allow(dead_code, reason = "the crash tests need more of it")]
 mod place;
@@ -30,6 +31,11 @@ use forkpress_engine::mutation::{
 use forkpress_engine::progress::Silent;
 use forkpress_engine::{storage, usage, view};
 
+use ids::{
+    a_branch_that_is_published_first_takes_the_band, a_site_may_do_without_bands,
+    a_table_that_comes_later_is_numbered_apart_from_the_next_mutation_on, bands_of_branches_that_are_purged_return,
+    branches_number_apart,
+};
 use partings::a_parting_is_what_both_branches_had_at_the_publish;
 use place::{Kind, Place};
 use world::{Edits, Other, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
@@ -70,6 +76,11 @@ macro_rules! conformance {
                 each_kind_of_change_after_a_spare_was_taken_is_in_the_branch
                 a_spare_of_a_main_that_changed_much_is_not_used_and_goes
                 a_parting_is_what_both_branches_had_at_the_publish
+                branches_number_apart
+                bands_of_branches_that_are_purged_return
+                a_branch_that_is_published_first_takes_the_band
+                a_table_that_comes_later_is_numbered_apart_from_the_next_mutation_on
+                a_site_may_do_without_bands
             );
         }
     )* };

@@ -64,6 +64,7 @@ impl World {
             port: 21000,
             spares: 1,
             links: Vec::new(),
+            id_bands: true,
             keep: Keep { free_bytes: 0, ..Keep::default() },
         };
         config.write(&layout.config()).unwrap();
@@ -176,7 +177,7 @@ pub fn make_database(tree: &Path, journal_mode: &str) {
     connection.pragma_update(None, "journal_mode", journal_mode).unwrap();
     connection
         .execute_batch(
-            "CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT);
+            "CREATE TABLE posts (id INTEGER PRIMARY KEY AUTOINCREMENT, title TEXT);
              CREATE TABLE counts (posts INTEGER);
              INSERT INTO posts (title) VALUES ('hello');
              INSERT INTO counts VALUES (1);",

@@ -29,7 +29,7 @@ impl Merge<'_> {
         if let Role::Options { value } | Role::Meta { value, .. } = table.role {
             let any = row.rows.as_ref().array().into_iter().flatten().next();
             let how = any.map(|any| self.how(table, any, value));
-            if let Some(How::Remade | How::Cron) = how {
+            if let Some(How::Remade | How::Cron | How::Target) = how {
                 self.tables.list[at.0].rows[at.1].follows = true;
             }
             if how == Some(How::Remade) {
@@ -63,6 +63,7 @@ impl Merge<'_> {
                 }
             }
             (None, Some(own), None) => self.put(at, own.clone())?,
+            (Some(_), _, _) if row.follows => After::Stored,
             (Some(base), None, Some(other)) | (Some(base), Some(other), None) if is_changed(base, other) => {
                 let found = Found::Keyed(row.rows.clone());
                 let decision = decide::decide(&RowChange { layout: &table.layout, found });
@@ -214,7 +215,9 @@ impl Merge<'_> {
     pub(super) fn put(&self, at: At, mut own: Row) -> Result<After, PlanError> {
         let table = &self.tables.list[at.0];
         let row = &table.rows[at.1];
-        if let (Role::Meta { .. }, None, Some(id)) = (table.role, &row.stored, &own[0]) {
+        if let (Role::Meta { .. }, None, Some(id)) = (table.role, &row.stored, &own[0])
+            && !table.is_replaced
+        {
             let key = &table.layout.columns[0];
             if self.lookups.target.row(&table.folded(), &[key], &[(key, id)])?.is_some() {
                 own[0] = None;

@@ -20,7 +20,7 @@ impl Merge<'_> {
         let counted = self.counted()?;
         Ok(self.tables.list.iter().any(|table| {
             !self.copies(table).is_empty()
-                || table.rows.iter().any(|row| !row.follows && self.edit(table, row, &counted).is_some())
+                || table.rows.iter().any(|row| !row.follows && self.is_edited(table, row, &counted))
         }))
     }
 
@@ -53,34 +53,58 @@ impl Merge<'_> {
         Ok((tables, recounts))
     }
 
+    /// The columns of a row that the target has and that get another value.
+    fn changing<'r>(
+        &self,
+        table: &'r MergedTable<'_>,
+        row: &'r MergedRow,
+        counted: &'r BTreeMap<String, Counted>,
+    ) -> impl Iterator<Item = usize> + use<'r> {
+        let rows = if let (After::Row(after), Some(before)) = (&row.after, &row.stored) {
+            Some((after, before))
+        } else {
+            None
+        };
+        let columns = table.layout.key_columns..table.layout.columns.len();
+        columns.filter(move |column| {
+            rows.is_some_and(|(after, before)| {
+                after[*column].is_some()
+                    && after[*column] != before[*column]
+                    && table.keeps(*column)
+                    && (!row.counted.contains(column) || is_counted(table, before, counted))
+            })
+        })
+    }
+
+    fn is_edited(&self, table: &MergedTable<'_>, row: &MergedRow, counted: &BTreeMap<String, Counted>) -> bool {
+        table.becomes.is_some()
+            && match (&row.after, &row.stored) {
+                (After::Stored, _) | (After::Gone, None) => false,
+                (After::Gone, Some(_)) | (After::Row(_), None) => true,
+                (After::Row(_), Some(_)) => self.changing(table, row, counted).next().is_some(),
+            }
+    }
+
     /// What becomes of a row; none where nothing does.
     fn edit(&self, table: &MergedTable<'_>, row: &MergedRow, counted: &BTreeMap<String, Counted>) -> Option<RowEdit> {
-        let becomes = table.becomes?;
-        let is_kept = |column: usize| {
-            becomes.columns.iter().any(|own| own.name.eq_ignore_ascii_case(&table.layout.columns[column]))
-        };
-        match (&row.after, &row.stored) {
-            (After::Stored, _) | (After::Gone, None) => None,
-            (After::Gone, Some(before)) => Some(RowEdit::Remove { before: before.clone() }),
+        if !self.is_edited(table, row, counted) {
+            return None;
+        }
+        Some(match (&row.after, &row.stored) {
             (After::Row(after), None) => {
-                let cell = |column: usize| after[column].clone().filter(|_| is_kept(column));
-                Some(RowEdit::Insert((0..after.len()).map(cell).collect()))
+                let cell = |column: usize| after[column].clone().filter(|_| table.keeps(column));
+                RowEdit::Insert((0..after.len()).map(cell).collect())
             }
             (After::Row(after), Some(before)) => {
-                let is_counted = |column: usize| row.counted.contains(&column) && !is_counted(table, before, counted);
-                let changes = |column: &usize| {
-                    after[*column].is_some()
-                        && after[*column] != before[*column]
-                        && is_kept(*column)
-                        && !is_counted(*column)
-                };
-                let cells: Vec<_> = (table.layout.key_columns..after.len())
-                    .filter(changes)
-                    .map(|column| CellEdit { column, before: before[column].clone(), after: after[column].clone() })
-                    .collect();
-                (!cells.is_empty()).then(|| RowEdit::Update { key: table.key(before), cells })
+                let cell =
+                    |column: usize| CellEdit { column, before: before[column].clone(), after: after[column].clone() };
+                RowEdit::Update {
+                    key: table.key(before),
+                    cells: self.changing(table, row, counted).map(cell).collect(),
+                }
             }
-        }
+            (_, before) => RowEdit::Remove { before: before.clone()? },
+        })
     }
 
     fn copies(&self, table: &MergedTable<'_>) -> Vec<RowEdit> {
@@ -107,7 +131,7 @@ impl Merge<'_> {
                 row.stored.iter().chain(after).filter_map(cell).collect()
             };
             let none = BTreeMap::new();
-            let rows = table.rows.iter().filter(|row| self.edit(table, row, &none).is_some());
+            let rows = table.rows.iter().filter(|row| self.is_edited(table, row, &none));
             for row in rows {
                 let counted = counted.entry(table.prefix.clone()).or_default();
                 match &*table.local {

@@ -67,15 +67,20 @@ impl Pairing {
         (row[self.owner].clone(), row[self.name].clone())
     }
 
-    /// Two rows of one number that each side inserted, of different things.
+    /// One number that the sides gave to values of different things.
     fn split(&self, table: &mut MergedTable<'_>) {
         let mut apart = Vec::new();
         for row in &mut table.rows {
-            if let (None, Some(source), Some(target)) = (&row.rows.base, &row.rows.source, &row.rows.target)
-                && self.identity(source) != self.identity(target)
-            {
+            let of = |row: &Option<Row>| row.as_ref().map(|row| self.identity(row));
+            let first = of(&row.rows.base).or_else(|| of(&row.stored)).or_else(|| of(&row.rows.source));
+            if row.rows.source.is_some() && of(&row.rows.source) != first {
                 let mut other = MergedRow::default();
                 other.rows.source = row.rows.source.take();
+                apart.push(other);
+            }
+            if row.stored.is_some() && of(&row.stored) != first {
+                let mut other = MergedRow { stored: row.stored.take(), ..MergedRow::default() };
+                other.rows.target = row.rows.target.take();
                 apart.push(other);
             }
         }

@@ -1,6 +1,6 @@
 //! Names that two things can't share: slugs get a number, as WordPress gives them one, and the rest is a conflict.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::super::decide::{Conflict, ConflictKind, Place};
 use super::super::rules::{USER_NAMES, is_by_code, is_first_post, is_one_of_a_name};
@@ -234,7 +234,9 @@ impl Merge<'_> {
     /// Other names that a table's indexes allow once: options that differ in their case, what plugins have.
     fn settle_unique(&mut self, number: usize, asking: &mut Asking<'_>) -> Result<(), PlanError> {
         let table = &self.tables.list[number];
-        let Some(becomes) = table.becomes.filter(|_| table.layout.key_columns > 0) else { return Ok(()) };
+        let Some(becomes) = table.becomes.filter(|_| table.layout.key_columns > 0 && !table.is_replaced) else {
+            return Ok(());
+        };
         if !table.rows.iter().any(|row| matches!(row.after, After::Row(_))) {
             return Ok(());
         }
@@ -500,8 +502,7 @@ impl Merge<'_> {
 
     /// Terms that code makes at a look come only with what is in them.
     fn leave_out_unused_terms(&mut self) {
-        let mut prefixes: Vec<String> = self.tables.list.iter().map(|table| table.prefix.clone()).collect();
-        prefixes.dedup();
+        let prefixes: BTreeSet<String> = self.tables.list.iter().map(|table| table.prefix.clone()).collect();
         for prefix in prefixes {
             let Some(taxonomies) = self.table_of(&prefix, "term_taxonomy") else { continue };
             let rows_after = |number: Option<usize>| {

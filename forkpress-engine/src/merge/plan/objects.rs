@@ -240,6 +240,28 @@ impl Merge<'_> {
         Ok(())
     }
 
+    /// What is noise goes with the object that it belongs to.
+    pub(super) fn sweep(&mut self) {
+        let belonging = self.belonging();
+        let is_gone = |object: &ObjectRef| {
+            let at = belonging.rows.get(object);
+            at.is_some_and(|at| self.tables.list[at.0].rows[at.1].after == After::Gone)
+        };
+        let mut swept = Vec::new();
+        for (number, table) in self.tables.list.iter().enumerate() {
+            for row in &table.noise {
+                let cell = |name: &str| row[table.column(name)?].clone();
+                if owning(self, &table.local, &table.prefix, cell).iter().any(is_gone) {
+                    swept.push((number, row.clone()));
+                }
+            }
+        }
+        for (number, row) in swept {
+            let row = MergedRow { stored: Some(row), after: After::Gone, ..MergedRow::default() };
+            self.tables.list[number].rows.push(row);
+        }
+    }
+
     /// Whether two rows differ in more than what is noise, counts other rows, or follows from them.
     pub(super) fn is_material(&self, table: &MergedTable<'_>, one: &Row, other: &Row) -> bool {
         let is_empty = |cell: &Cell| match cell {

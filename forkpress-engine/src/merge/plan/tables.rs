@@ -33,10 +33,14 @@ pub(super) struct MergedTable<'a> {
     /// Which table the target has once it is merged; none only while conflicts are open.
     pub(super) becomes: Option<&'a Table>,
     pub(super) rows: Vec<MergedRow>,
+    /// What the target has that is noise. It stays, unless what it belongs to goes.
+    pub(super) noise: Vec<Row>,
     /// Of a table without a key: a row, and how many of it each side has.
     pub(super) copies: Vec<(Row, Sides<u64>)>,
     /// Columns that the database sets at each update.
     pub(super) stamped: Vec<usize>,
+    /// Whether the target's own table makes place for the source's, with all its rows.
+    pub(super) is_replaced: bool,
 }
 
 /// The numbers of the databases.
@@ -74,6 +78,12 @@ impl MergedTable<'_> {
     /// The number of a column, given in lower case.
     pub(super) fn column(&self, name: &str) -> Option<usize> {
         self.layout.columns.iter().position(|column| column.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the target's table has a column once it is merged.
+    pub(super) fn keeps(&self, column: usize) -> bool {
+        let columns = self.becomes.map(|table| &table.columns[..]).unwrap_or_default();
+        columns.iter().any(|own| own.name.eq_ignore_ascii_case(&self.layout.columns[column]))
     }
 
     /// The key of a row.
@@ -207,7 +217,7 @@ impl<'a> Merge<'a> {
                     }
                     edits.push(take);
                     let found = self.scan(name, NEW)?;
-                    self.add(found, tables.source);
+                    self.add(found.map(|found| MergedTable { is_replaced: true, ..found }), tables.source);
                 }
             }
             Err(error) => return Err(error),
@@ -264,7 +274,7 @@ impl<'a> Merge<'a> {
     }
 
     fn add(&mut self, found: Option<MergedTable<'a>>, becomes: Option<&'a Table>) {
-        if let Some(table) = found.filter(MergedTable::has_rows) {
+        if let Some(table) = found.filter(|found| found.has_rows() || !found.noise.is_empty()) {
             self.tables.list.push(MergedTable { becomes, ..table });
         }
     }
@@ -303,8 +313,11 @@ impl<'a> Merge<'a> {
                     self.leave_out_noise(table, databases, &mut row)?;
                     self.make_hosts_one(&mut row.rows);
                     table.make_ids_one(&mut row.rows);
-                    if row.rows.change() != Change::None {
-                        table.rows.push(row);
+                    let is_changed = row.rows.change() != Change::None;
+                    match row.stored.take_if(|_| !is_changed && row.rows.target.is_none()) {
+                        Some(stored) if !is_by_name => table.noise.push(stored),
+                        _ if is_changed => table.rows.push(row),
+                        _ => {}
                     }
                 }
             }
@@ -427,8 +440,10 @@ impl<'a> MergedTable<'a> {
             role,
             becomes: None,
             rows: Vec::new(),
+            noise: Vec::new(),
             copies: Vec::new(),
             stamped: stamped.into_iter().collect(),
+            is_replaced: false,
             layout,
         }
     }

@@ -50,9 +50,11 @@ impl Case {
     /// The same, where the base has more than a site begins with.
     pub(super) fn from(base: &str, source: &str, target: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let base = format!("{WORDPRESS}{CONTENT}{base}");
-        for (name, more) in [("base", ""), ("source", source), ("target", target)] {
-            write(folder.path(), name, &format!("{base};{more}"));
+        let quick = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;";
+        write(folder.path(), "base", &format!("{quick}{WORDPRESS}{CONTENT}{base}"));
+        for (name, more) in [("source", source), ("target", target)] {
+            std::fs::copy(folder.path().join("base"), folder.path().join(name)).unwrap();
+            write(folder.path(), name, &format!("{quick}{more}"));
         }
         Self { folder, rules: Rules::wordpress(), hosts: Hosts::default(), answers: Answers::default() }
     }
@@ -84,6 +86,7 @@ impl Case {
         assert_eq!(self.plan(), plan, "the same gives the same");
         std::fs::copy(self.folder.path().join("target"), self.folder.path().join("merged")).unwrap();
         let connection = Connection::open(self.folder.path().join("merged")).unwrap();
+        connection.execute_batch("PRAGMA synchronous = OFF; BEGIN").unwrap();
         apply(&connection, &read(self.folder.path(), "source"), &plan);
         connection
     }

@@ -99,6 +99,18 @@ CREATE TABLE `wp_commentmeta` (
 ) STRICT;
 CREATE INDEX `wp_commentmeta__comment_id` ON `wp_commentmeta` (`comment_id`);
 CREATE INDEX `wp_commentmeta__meta_key` ON `wp_commentmeta` (`meta_key`);
+CREATE TABLE `wp_users` (
+  `ID` INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `user_login` TEXT COLLATE NOCASE NOT NULL DEFAULT '',
+  `user_pass` TEXT COLLATE NOCASE NOT NULL DEFAULT '',
+  `user_nicename` TEXT COLLATE NOCASE NOT NULL DEFAULT '',
+  `user_email` TEXT COLLATE NOCASE NOT NULL DEFAULT '',
+  `user_url` TEXT COLLATE NOCASE NOT NULL DEFAULT '',
+  `user_registered` TEXT COLLATE NOCASE NOT NULL DEFAULT '0000-00-00 00:00:00',
+  `user_activation_key` TEXT COLLATE NOCASE NOT NULL DEFAULT '',
+  `user_status` INTEGER NOT NULL DEFAULT '0',
+  `display_name` TEXT COLLATE NOCASE NOT NULL DEFAULT ''
+) STRICT;
 CREATE INDEX `wp_users__user_login_key` ON `wp_users` (`user_login`);
 CREATE INDEX `wp_users__user_nicename` ON `wp_users` (`user_nicename`);
 CREATE INDEX `wp_users__user_email` ON `wp_users` (`user_email`);

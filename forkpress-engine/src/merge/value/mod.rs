@@ -137,4 +137,4 @@ fn number(text: &[u8]) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,14 +8,14 @@ use crate::merge::declared::Declared;
 use crate::merge::rules::{Place, Rules};
 
 /// Numbers that look random and are the same in every run.
-pub(super) struct Random(u64);
+pub(in crate::merge) struct Random(u64);
 
 impl Random {
-    pub(super) fn new() -> Self {
+    pub(in crate::merge) fn new() -> Self {
         Self(0x9e37_79b9_7f4a_7c15)
     }
 
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(in crate::merge) fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
