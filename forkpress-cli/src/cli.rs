@@ -432,6 +432,28 @@ Page views write, too: sessions, caches, locks, empty drafts. Such rows are coun
 Secrets are shown as [redacted]. Nobody has to wait meanwhile.
 The exit status is 0 whether anything changed or not.")]
     Diff(DiffArgs),
+    /// Bring what a branch changed into another one: files, content, tables; 'forkpress undo' undoes it
+    #[command(after_help = "Examples:
+  forkpress branch merge marketing --into main
+  forkpress branch merge marketing --into main --dry-run     only say what would be done
+  forkpress branch merge marketing --into main --theirs      where both changed the same, marketing's counts
+  forkpress branch conflicts marketing --into main --json >answers.json
+  forkpress branch merge marketing --into main --resolve answers.json
+
+'ours' is the branch that is merged into, 'theirs' the one that comes.
+All of it is merged, or nothing: where both changed the same thing, the merge says so and changes
+nothing. What only page views write stays as it is. What merges how: docs/merging.md.
+The exit status is 0 where it was merged or there was nothing to merge, 1 where something is to be
+decided first, 75 where a lock stayed busy.")]
+    Merge(MergeArgs),
+    /// List what is to be decided before a branch can be merged into another one
+    #[command(after_help = "Examples:
+  forkpress branch conflicts marketing --into main
+  forkpress branch conflicts marketing --into main --json >answers.json
+
+The list of --json is a file for 'forkpress branch merge --resolve', once each \"take\" is ours,
+theirs or base, or has made room for a \"value\". Changes nothing.")]
+    Conflicts(ConflictsArgs),
     /// Create branches, with the files and the database of another one
     #[command(after_help = "Examples:
   forkpress branch create marketing
@@ -530,6 +552,61 @@ pub struct DiffArgs {
     /// Only these files, folders and tables; a table with or without the prefix 'wp_'
     #[arg(last = true, value_name = "PATH|TABLE")]
     pub only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    #[command(flatten)]
+    pub pair: PairArgs,
+
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Where both changed the same thing, take what the branch has that is merged into
+    #[arg(long, conflicts_with = "theirs")]
+    pub ours: bool,
+
+    /// Where both changed the same thing, take what the branch has that comes
+    #[arg(long)]
+    pub theirs: bool,
+
+    /// What each conflict gets: a list of 'forkpress branch conflicts --json', filled in; '-' is standard input
+    #[arg(long, value_name = "FILE")]
+    pub resolve: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub ready: ReadyArgs,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ConflictsArgs {
+    #[command(flatten)]
+    pub pair: PairArgs,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct PairArgs {
+    /// The branch that comes home
+    pub name: BranchName,
+
+    /// The branch that it comes home to
+    #[arg(long, value_name = "BRANCH")]
+    pub into: BranchName,
+
+    /// Take this branch, as it is now, for what both had in common
+    #[arg(long, value_name = "BRANCH")]
+    pub base: Option<BranchName>,
+
+    /// Leave this table as it is; with or without the prefix 'wp_'
+    #[arg(long, value_name = "TABLE")]
+    pub exclude: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -1026,6 +1103,21 @@ mod tests {
         assert_eq!(args.target.unwrap().as_str(), "staging");
         assert!(args.patch && args.all && !args.stat && args.only.is_empty());
         assert_eq!(parse("forkpress branch diff a --base b").base.unwrap().as_str(), "b");
+    }
+
+    #[test]
+    fn a_merge_is_of_a_branch_into_another() {
+        let parse = |line: &str| match Cli::try_parse_from(line.split(' ')).map(|cli| cli.command) {
+            Ok(Command::Branch(BranchCommand::Merge(args))) => Some(args),
+            _ => None,
+        };
+        let args = parse("forkpress branch merge a --into main --theirs --exclude orders --exclude wp_log").unwrap();
+        assert_eq!((args.pair.name.as_str(), args.pair.into.as_str()), ("a", "main"));
+        assert!(args.theirs && !args.ours && !args.dry_run);
+        assert_eq!(args.pair.exclude, ["orders", "wp_log"]);
+        for line in ["forkpress branch merge a", "forkpress branch merge a --into b --ours --theirs"] {
+            assert!(parse(line).is_none(), "{line}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use forkpress_engine::branch::BranchError;
 use forkpress_engine::config::ConfigError;
 use forkpress_engine::git::receive::PushError;
 use forkpress_engine::merge::base::BaseError;
+use forkpress_engine::merge::branches::MergeError;
 use forkpress_engine::merge::diff::DiffError;
 use forkpress_engine::mutation::convert::ConvertError;
 use forkpress_engine::mutation::{
@@ -41,12 +42,15 @@ pub struct Failure {
     /// Whether the reader of standard output is gone. Then there is nobody to tell, and nothing is printed.
     #[serde(skip)]
     pub unread: bool,
+    /// Whether all of it stands on standard output already.
+    #[serde(skip)]
+    pub told: bool,
 }
 
 impl Failure {
     /// A refusal, or a failure without a cause.
     pub fn new(error: impl Into<String>) -> Self {
-        Self { error: error.into(), causes: Vec::new(), hint: None, exit: FAILED, unread: false }
+        Self { error: error.into(), causes: Vec::new(), hint: None, exit: FAILED, unread: false, told: false }
     }
 
     /// The same with the next thing to type, in place of a general hint.
@@ -67,6 +71,12 @@ impl Failure {
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
         self
+    }
+
+    /// The same where all of it stands on standard output already.
+    #[must_use]
+    pub fn told(self) -> Self {
+        Self { told: true, ..self }
     }
 
     /// The same with another exit status.
@@ -104,7 +114,7 @@ impl Failure {
             error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
         let hint = advice.and_then(Advice::hint);
         let exit = if advice.is_some_and(Advice::is_passing) { BUSY } else { FAILED };
-        Self { error: error.to_string(), causes, hint, exit, unread }
+        Self { error: error.to_string(), causes, hint, exit, unread, told: false }
     }
 }
 
@@ -124,7 +134,7 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 18] = [
+const KNOWN: [AsAdvice; 19] = [
     known::<BaseError>,
     known::<BranchError>,
     known::<ChangeError>,
@@ -133,6 +143,7 @@ const KNOWN: [AsAdvice; 18] = [
     known::<CreateError>,
     known::<DeleteError>,
     known::<DiffError>,
+    known::<MergeError>,
     known::<LockError>,
     known::<PushError>,
     known::<RecoverError>,

@@ -57,6 +57,9 @@ pub fn fail(failure: &Failure, as_json: bool) -> ExitCode {
     if failure.unread {
         return ExitCode::SUCCESS;
     }
+    if failure.told {
+        return failure.exit_code();
+    }
     if as_json {
         // With nobody to read it, the exit status has to do.
         let _ = json(failure);

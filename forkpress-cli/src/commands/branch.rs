@@ -1,4 +1,4 @@
-//! `forkpress branch`: list, show, create, reset, delete. What a branch changed is in [`diff`].
+//! `forkpress branch`: list, show, create, reset, delete. What a branch changed is in [`diff`], how it comes home in [`merge`].
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{BesideArgs, BranchCommand, ReadyArgs, WaitArgs};
-use crate::commands::{diff, doctor};
+use crate::commands::{diff, doctor, merge};
 use crate::failure::Failure;
 use crate::git::Checkout;
 use crate::ready::{self, Ready};
@@ -31,8 +31,12 @@ pub fn run(work_dir: Option<&Path>, command: &BranchCommand, as_json: bool) -> R
         BranchCommand::List { .. }
         | BranchCommand::Show { .. }
         | BranchCommand::Status { .. }
-        | BranchCommand::Diff(_) => {}
-        BranchCommand::Create { .. } | BranchCommand::Reset { .. } | BranchCommand::Delete { .. } => {
+        | BranchCommand::Diff(_)
+        | BranchCommand::Conflicts(_) => {}
+        BranchCommand::Create { .. }
+        | BranchCommand::Reset { .. }
+        | BranchCommand::Delete { .. }
+        | BranchCommand::Merge(_) => {
             clean::in_background(&site);
         }
     }
@@ -56,6 +60,8 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
             None => list(site, false, as_json),
         },
         BranchCommand::Diff(args) => diff::run(site, args, as_json),
+        BranchCommand::Merge(args) => merge::run(site, args, as_json),
+        BranchCommand::Conflicts(args) => merge::conflicts(site, args, as_json),
         BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, beside, ready, wait } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));

@@ -11,6 +11,7 @@ mod git_hook;
 mod git_http;
 mod history;
 mod logs;
+mod merge;
 mod serve;
 mod stop;
 mod storage;

@@ -154,6 +154,11 @@ impl Surroundings {
         })
     }
 
+    /// The same of a branch that is about to have the database that the connection is open to.
+    pub(crate) fn begin_at(&mut self, name: &BranchName, connection: &Connection) -> rusqlite::Result<()> {
+        self.begin(&Survey::of(connection)?, name).write(connection)
+    }
+
     /// The same of a branch that is about to have this database.
     fn begin(&mut self, own: &Survey, name: &BranchName) -> Starts {
         let starts = decide(own, name, self);

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use thiserror::Error;
 
@@ -44,24 +44,10 @@ pub enum EditError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Edit {
     change: PathChange,
-    before: Before,
-    after: Option<Source>,
-}
-
-/// What a path has to have so that it may be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Before {
-    /// What Git has of it; nothing, where that has nothing.
-    Blob(Option<Blob>),
-    /// Whatever that is: somebody else sees to it.
-    Any,
-}
-
-/// Where the bytes of a file are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Source {
-    Blob(ObjectId),
-    File(PathBuf),
+    /// What the path has to have so that it may be changed; none where that is nothing.
+    before: Option<Blob>,
+    /// The bytes that it gets.
+    after: Option<ObjectId>,
 }
 
 impl Edit {
@@ -93,25 +79,13 @@ impl Edit {
             }
         };
         let change = PathChange { path: inside, after: to };
-        Ok(Some(Self { change, before: Before::Blob(before), after: after.map(|blob| Source::Blob(blob.id)) }))
-    }
-
-    /// The path of a branch gets the bytes of a file on the disk, whatever it has.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a merge has the database in a file"))]
-    pub(crate) fn file(path: PathBuf, from: PathBuf) -> Self {
-        let change = PathChange { path, after: After::File { executable: false } };
-        Self { change, before: Before::Any, after: Some(Source::File(from)) }
+        Ok(Some(Self { change, before, after: after.map(|blob| blob.id) }))
     }
 }
 
 /// What the files of these edits weigh: each blob for itself, and all of them together, last.
 pub(super) fn loads(repository: &Repository, edits: &[Edit]) -> Result<Vec<Load>, EditError> {
-    let blobs = || {
-        edits.iter().filter_map(|edit| match &edit.after {
-            Some(Source::Blob(id)) => Some(id.as_str()),
-            Some(Source::File(_)) | None => None,
-        })
-    };
+    let blobs = || edits.iter().filter_map(|edit| Some(edit.after.as_ref()?.as_str()));
     let distinct: Vec<&str> = blobs().collect::<BTreeSet<_>>().into_iter().collect();
     let weights = weigh::<EditError>(repository, &distinct)?;
     // What is told by its difference to another one is packed in that one as well.
@@ -126,15 +100,10 @@ pub(super) fn loads(repository: &Repository, edits: &[Edit]) -> Result<Vec<Load>
     let sum = |all: u64, one: u64| all.saturating_add(one);
     let mut counter = Counter::default();
     edits.iter().try_for_each(|edit| counter.add(edit.change.path.as_os_str().as_bytes()))?;
-    let files = edits.iter().filter_map(|edit| match &edit.after {
-        Some(Source::File(path)) => Some(fs::metadata(path).map(|found| found.len())),
-        Some(Source::Blob(_)) | None => None,
-    });
-    let files = files.collect::<io::Result<Vec<_>>>()?.into_iter().fold(0, sum);
     let all = Load {
         entries: counter.entries,
-        bytes: blobs().map(|id| loads[id].bytes).fold(files, sum),
-        packed_bytes: loads.values().map(|load| load.packed_bytes).fold(files, sum),
+        bytes: blobs().map(|id| loads[id].bytes).fold(0, sum),
+        packed_bytes: loads.values().map(|load| load.packed_bytes).fold(0, sum),
     };
     Ok(loads.into_values().chain([all]).collect())
 }
@@ -176,10 +145,6 @@ impl Overlay for Edits<'_> {
 
     fn is_expected(&mut self, number: usize, before: Option<&Path>) -> io::Result<bool> {
         let Edit { change, before: expected, .. } = &self.edits[number];
-        let expected = match expected {
-            Before::Blob(expected) => expected,
-            Before::Any => return Ok(true),
-        };
         let (Some(path), Some(expected)) = (before, expected) else {
             return Ok(before.is_none() && expected.is_none());
         };
@@ -203,11 +168,7 @@ impl Overlay for Edits<'_> {
 
     fn write(&mut self, number: usize, file: &mut File) -> io::Result<()> {
         let Edit { change, after, .. } = &self.edits[number];
-        let id = match after {
-            Some(Source::Blob(id)) => id,
-            Some(Source::File(path)) => return io::copy(&mut File::open(path)?, file).map(drop),
-            None => return Err(io::ErrorKind::InvalidInput.into()),
-        };
+        let Some(id) = after else { return Err(io::ErrorKind::InvalidInput.into()) };
         if change.path != Path::new(CONFIG_FILE) {
             return self.contents.copy(id, file);
         }

@@ -229,7 +229,7 @@ pub fn isolate(command: &mut Command) {
 }
 
 /// Runs a command of [`Repository::command`] that must succeed, and gives what it wrote to standard output.
-pub(super) fn run(command: &mut Command) -> Result<Vec<u8>, RepositoryError> {
+pub(crate) fn run(command: &mut Command) -> Result<Vec<u8>, RepositoryError> {
     succeeded(command, command_output)
 }
 

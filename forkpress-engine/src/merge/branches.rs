@@ -6,6 +6,7 @@
 //! 4. Else it is staged and published as an apply of files is, with the database among them. Where the target has changed
 //!    meanwhile, what was decided is applied to what it has now; where that does not fit any more, all begins anew.
 
+use std::fmt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -18,16 +19,16 @@ use super::base::{self, Base, BaseError};
 use super::conflict::OpenConflict;
 use super::declared::DeclaredError;
 use super::hosts::Hosts;
-use super::plan::{self, Plan, PlanError, RowEdit};
+use super::plan::{self, Plan, PlanError};
 use super::rules::Rules;
-use super::Sides;
-use crate::branch;
+use super::{Sides, label};
+use crate::bands::Surroundings;
 use crate::database::{DatabaseError, DatabaseReader};
-use crate::git::merge::merge_files;
+use crate::git::merge::{FileMerge, merge_files};
 use crate::git::overlay::{EditError as FileError, Edits};
-use crate::git::repository::{Repository, RepositoryError};
+use crate::git::repository::{Repository, RepositoryError, run};
 use crate::git::snapshot::{self, BranchState, SnapshotError};
-use crate::mutation::merge::{Merge, Merged};
+use crate::mutation::merge::Merge;
 use crate::mutation::new_database::{DatabaseEdit, EditError};
 use crate::mutation::{ChangeError, PutError, Report};
 use crate::progress::Progress;
@@ -101,10 +102,13 @@ pub enum MergeError {
     Files(#[from] FileError),
     /// A plugin's rules can't be understood.
     #[error(transparent)]
-    Rules(#[from] DeclaredError),
+    Rules(ContentError),
+    /// What was answered, no conflict asks any more.
+    #[error("{0}")]
+    UnknownAnswer(String),
     /// The databases can't be merged.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Content(ContentError),
     /// A database can't be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -121,15 +125,33 @@ pub enum MergeError {
     },
 }
 
+/// Why databases can't be merged. What it is stays in this program.
+type ContentError = Box<dyn std::error::Error + Send + Sync>;
+
+impl From<PlanError> for MergeError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::UnknownAnswer { .. } => Self::UnknownAnswer(error.to_string()),
+            error => Self::Content(Box::new(error)),
+        }
+    }
+}
+
+impl From<DeclaredError> for MergeError {
+    fn from(error: DeclaredError) -> Self {
+        Self::Rules(Box::new(error))
+    }
+}
+
 impl Advice for MergeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Base(error) => error.hint(),
             Self::Change(error) => error.hint(),
             Self::Database(error) => error.hint(),
-            Self::Plan(PlanError::UnknownAnswer { .. }) => {
-                Some("the branches have changed since: list the conflicts again with forkpress branch conflicts".to_owned())
-            }
+            Self::UnknownAnswer(_) => Some(
+                "the branches have changed since: list the conflicts again with forkpress branch conflicts".to_owned(),
+            ),
             Self::Restless { .. } => Some("type the command again".to_owned()),
             _ => None,
         }
@@ -194,19 +216,18 @@ fn attempt(
     let mutation = Merge::begin(site, source, target, patience, progress)?;
     progress.begin("compare", None);
     let states = States::look(site, repository, request)?;
-    let trees = Sides { base: &*states.base.files, source: &*states.source.files, target: &*states.target.files };
-    let files = merge_files(repository, trees, &|conflict| answers.of_file(conflict))?;
-    let rules = rules(site, source, target)?;
+    let answered = answers.of_files();
+    let files = merge_files(repository, states.trees(), &|conflict| answered.get(conflict))?;
     let plan = match states.databases() {
         Some(readers) => {
-            let connections = readers.map(DatabaseReader::connection);
-            plan::make(connections, &rules, &hosts(site)?, &answers.of_rows(&files))?
+            let rules = rules(site, [source, target])?;
+            plan::make(readers.map(DatabaseReader::connection), &rules, &Hosts::of(site), &answered.rest())?
         }
         None => Plan::default(),
     };
     progress.end();
     if !plan.conflicts.is_empty() || !files.conflicts.is_empty() {
-        return Ok(Outcome::Conflicts(OpenConflict::list(repository, &states, &plan.conflicts, &files.conflicts)?));
+        return Ok(Outcome::Conflicts(states.open(repository, &plan, &files)?));
     }
     if plan.is_empty() && files.differences.is_empty() {
         return Ok(Outcome::Nothing);
@@ -218,11 +239,137 @@ fn attempt(
     let (own, other) = (site.layout.branch(target), site.layout.branch(source));
     let mut overlay = Edits::new(site, repository, vec![&own, &other]);
     overlay.put(files.edits(repository)?)?;
-    let listed = repository.list_files(&states.source.files)?;
-    let merged = Merged { files: &listed, database: states.source.database.as_ref() };
-    let edit = states.databases().is_some() && !plan.is_empty();
-    let edit = edit.then(|| Edit::new(site, source, target, plan)).transpose()?;
-    let edit = edit.map(|edit| Box::new(edit) as Box<dyn DatabaseEdit>);
-    let report = mutation.prepare(&mut overlay, edit, &merged, patience, progress)?.publish(patience)?;
+    let listed = run(repository.command().args(["ls-tree", "-r", "-z", &states.source.files]))?;
+    let parting = mutation.part(&listed, states.source.database.as_ref(), progress)?;
+    let edit = match states.source.database {
+        Some(source) if !plan.is_empty() => Some(Box::new(PlanEdit {
+            site: site.clone(),
+            target: (*target).clone(),
+            plan,
+            source,
+            schema_version: None,
+        }) as Box<dyn DatabaseEdit>),
+        _ => None,
+    };
+    let report = mutation.prepare(&mut overlay, edit, parting, patience, progress)?.publish(patience)?;
     Ok(Outcome::Merged(Box::new(report), summary))
+}
+
+/// What the three sides are: each at one moment.
+struct States {
+    base: BranchState,
+    source: BranchState,
+    target: BranchState,
+}
+
+impl States {
+    fn look(site: &Site, repository: &Repository, request: &Request<'_>) -> Result<Self, MergeError> {
+        let base = match request.base {
+            Some(name) => snapshot::look_at(site, repository, name)?,
+            None => {
+                let Base { files, tree, .. } = base::of(site, repository, request.source, request.target)?;
+                BranchState { files, database: DatabaseReader::begin(&tree, Deadline::after(GATE_HOLD))? }
+            }
+        };
+        let source = snapshot::look_at(site, repository, request.source)?;
+        let target = snapshot::look_at(site, repository, request.target)?;
+        Ok(Self { base, source, target })
+    }
+
+    fn trees(&self) -> Sides<&str> {
+        Sides { base: &self.base.files, source: &self.source.files, target: &self.target.files }
+    }
+
+    /// None where one of them has no database: then only files are merged.
+    fn databases(&self) -> Option<Sides<&DatabaseReader>> {
+        let Self { base, source, target } = self;
+        Some(Sides {
+            base: base.database.as_ref()?,
+            source: source.database.as_ref()?,
+            target: target.database.as_ref()?,
+        })
+    }
+
+    /// What is to be decided.
+    fn open(&self, repository: &Repository, plan: &Plan, files: &FileMerge) -> Result<Vec<OpenConflict>, MergeError> {
+        let mut open: Vec<_> =
+            files.conflicts.iter().map(|one| OpenConflict::of_file(one, repository)).collect::<Result<_, _>>()?;
+        if let Some(readers) = self.databases() {
+            for conflict in &plan.conflicts {
+                open.push(OpenConflict::of_rows(conflict, readers).map_err(PlanError::from)?);
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// WordPress's rules, and those of the plugins of both branches.
+fn rules(site: &Site, branches: [&BranchName; 2]) -> Result<Rules, MergeError> {
+    let mut rules = Rules::wordpress();
+    for name in branches {
+        rules.with_plugins(Rules::read_plugins(&site.layout.branch(name))?);
+    }
+    Ok(rules)
+}
+
+fn summary(plan: &Plan, files: usize) -> Summary {
+    Summary {
+        files,
+        rows: plan.tables.iter().map(|table| table.rows.len()).sum(),
+        tables: plan.schema.len(),
+        notes: plan.notes.clone(),
+    }
+}
+
+/// Applies a plan to a copy of the target's database, and gives that ids of its own again.
+struct PlanEdit {
+    site: Site,
+    target: BranchName,
+    plan: Plan,
+    /// Sees the source as it was when the plan was made.
+    source: DatabaseReader,
+    /// Which schema the target had when the plan was applied last; none where it was not yet.
+    schema_version: Option<i64>,
+}
+
+impl fmt::Debug for PlanEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlanEdit").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl PlanEdit {
+    fn apply(&mut self, path: &Path) -> Result<(), ApplyError> {
+        let mut database = Connection::open(path)?;
+        // Whoever asks for this makes it durable.
+        database.execute_batch("PRAGMA synchronous = OFF")?;
+        let version: i64 = database.query_row("PRAGMA schema_version", [], |row| row.get(0))?;
+        let before = self.schema_version.replace(version);
+        // What a plan says of tables, it says of all rows that were in them.
+        if before.is_some_and(|before| before != version || !self.plan.schema.is_empty()) {
+            return Err(ApplyError::Stale { table: "sqlite_schema".to_owned(), key: Vec::new() });
+        }
+        let prefix = prefix_of(&database)?;
+        apply::apply(&mut database, self.source.connection(), &self.plan, &prefix)?;
+        if let Some(mut around) = Surroundings::look(&self.site) {
+            around.begin_at(&self.target, &database)?;
+        }
+        Ok(apply::fold(database)?)
+    }
+}
+
+impl DatabaseEdit for PlanEdit {
+    fn edit(&mut self, path: &Path) -> Result<(), EditError> {
+        self.apply(path).map_err(|error| match error {
+            ApplyError::Stale { .. } => EditError::Stale(error.to_string()),
+            error => EditError::Failed(Box::new(error)),
+        })
+    }
+}
+
+/// What the names of WordPress's tables begin with: of a network, those of its first site.
+fn prefix_of(database: &Connection) -> rusqlite::Result<String> {
+    let mut statement = database.prepare("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'")?;
+    let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(label::prefixes(names.iter().map(String::as_str)).pop().unwrap_or_default())
 }

@@ -13,6 +13,7 @@
 //! of which anything has changed since it was asked.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
@@ -54,6 +55,8 @@ pub(crate) struct Conflict {
     pub(crate) sides: Sides<Option<Row>>,
     /// Of an object or a table: the places of all rows that are not the same on both sides, which the answer is for as well.
     pub(crate) inside: Vec<Place>,
+    /// What the columns of whole rows are called; empty where it is about something else.
+    pub(crate) columns: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +90,20 @@ pub(crate) struct Place {
 /// A hash of all that a conflict is about. Shown as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConflictId([u8; 16]);
+
+impl FromStr for ConflictId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut id = [0; 16];
+        for (number, byte) in id.iter_mut().enumerate() {
+            let digits = text.get(2 * number..2 * number + 2).filter(|_| is_id).ok_or(())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| ())?;
+        }
+        Ok(Self(id))
+    }
+}
 
 impl fmt::Display for ConflictId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +141,14 @@ impl Conflict {
     ) -> Self {
         let id = ConflictId::new(kind.name(), &place, &sides, &inside);
         let inside = inside.into_iter().map(|(place, _)| place).collect();
-        Self { id, kind, place, sides, inside }
+        Self { id, kind, place, sides, inside, columns: Vec::new() }
+    }
+}
+
+impl Conflict {
+    /// The same with what the columns of its rows are called.
+    pub(crate) fn of_rows(self, columns: &[String]) -> Self {
+        Self { columns: columns.to_vec(), ..self }
     }
 }
 
@@ -231,8 +255,12 @@ pub(crate) fn decide(change: &RowChange<'_>) -> RowDecision {
                 let action = if updated.is_empty() { Action::Nothing } else { Action::Update(updated) };
                 RowDecision { action, conflicts }
             }
-            (_, Sides { base: None, .. }) => Conflict::new(ConflictKind::Id, place(None), rows.clone()).into(),
-            (_, _) => Conflict::new(ConflictKind::Removed, place(None), rows.clone()).into(),
+            (_, Sides { base: None, .. }) => {
+                Conflict::new(ConflictKind::Id, place(None), rows.clone()).of_rows(&change.layout.columns).into()
+            }
+            (_, _) => {
+                Conflict::new(ConflictKind::Removed, place(None), rows.clone()).of_rows(&change.layout.columns).into()
+            }
         },
     }
 }

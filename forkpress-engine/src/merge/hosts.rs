@@ -1,98 +1,46 @@
 //! The addresses that branches of one site have, as one: for comparing texts, never for what is stored.
 //!
 //! A branch is served at a host of its own, and WordPress writes whole addresses into content. So the same picture in the
-//! same post has another text in each branch. Here each address of a branch stands for the site's own one.
+//! same post has another text in each branch. Here each address that the site ever had is taken for that of `main`, by the same
+//! rules as in what is served ([`forkpress_core::address`]).
 
-use std::borrow::Cow;
+use std::fs;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use forkpress_core::address::{Addresses, Known, Own};
 
-/// All addresses that branches of a site are served at.
+use crate::site::Site;
+
+/// All addresses of a site.
 #[derive(Debug, Default)]
-pub(crate) struct Hosts {
-    /// None where there is none.
-    finder: Option<AhoCorasick>,
-}
-
-/// What stands for each address while texts are compared.
-const CANONICAL: &[u8] = b"//";
+pub(crate) struct Hosts(Option<(Known, Own)>);
 
 impl Hosts {
-    /// Addresses are hosts, with or without a port, as they stand in a URL.
-    pub(crate) fn new<'a>(authorities: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut patterns: Vec<String> = Vec::new();
-        for authority in authorities.into_iter().filter(|authority| !authority.is_empty()) {
-            patterns.push(authority.to_owned());
-            if authority.contains(':') {
-                patterns.push(authority.replace(':', "%3A"));
-            }
-        }
-        let build = || {
-            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).ascii_case_insensitive(true).build(&patterns)
-        };
-        // It fails for more patterns than memory has room for.
-        Self { finder: if patterns.is_empty() { None } else { build().ok() } }
+    /// Those that a site has and had.
+    pub(crate) fn of(site: &Site) -> Self {
+        let recorded = fs::read_to_string(site.layout.cow().addresses()).unwrap_or_default();
+        Self::new(Addresses::parse(&recorded), &site.config.root_host, site.config.port)
     }
 
-    /// Whether two texts are the same but for the addresses of branches in them, and for the lengths that PHP's
-    /// `serialize()` writes before texts.
+    /// The recorded ones, and those at a root host and a port.
+    pub(crate) fn new(mut addresses: Addresses, root_host: &str, port: u16) -> Self {
+        addresses.add_root(root_host);
+        addresses.add_port(port);
+        Self(Own::parse(&format!("http://{root_host}:{port}")).map(|own| (Known::new(&addresses), own)))
+    }
+
+    /// Whether two texts are the same but for the site's addresses in them, and for the lengths that PHP's `serialize()`
+    /// writes before texts.
     pub(crate) fn is_same(&self, one: &[u8], other: &[u8]) -> bool {
-        one == other
-            || match (self.mapped(one), self.mapped(other)) {
-                (None, None) => false,
-                (one_mapped, other_mapped) => {
-                    let one = one_mapped.map_or(Cow::Borrowed(one), Cow::Owned);
-                    let other = other_mapped.map_or(Cow::Borrowed(other), Cow::Owned);
-                    without_lengths(&one) == without_lengths(&other)
-                }
-            }
-    }
-
-    /// None where no address is in the text.
-    fn mapped(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let finder = self.finder.as_ref()?;
-        let (mut mapped, mut end) = (Vec::new(), 0);
-        for found in finder.find_iter(text) {
-            if !is_whole(text, found.start(), found.end()) {
-                continue;
-            }
-            mapped.extend(&text[end..found.start()]);
-            mapped.extend(CANONICAL);
-            end = found.end();
+        if one == other {
+            return true;
         }
-        (end > 0).then(|| [&mapped, &text[end..]].concat())
-    }
-}
-
-/// Whether an address begins and ends here: it is no part of a longer name, no other port follows, and it is no mailbox.
-fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(byte);
-    let (before, after) = (&text[..start], &text[end..]);
-    let is_encoded_slash = before.len() >= 3 && before[before.len() - 3..].eq_ignore_ascii_case(b"%2f");
-    let begins = is_encoded_slash || !before.last().is_some_and(is_of_name);
-    let ends = match after {
-        [byte, ..] if byte.is_ascii_alphanumeric() || *byte == b'-' => false,
-        [b'.' | b':', next, ..] => !next.is_ascii_alphanumeric(),
-        _ => true,
-    };
-    begins && ends
-}
-
-/// A text in which the lengths of PHP's texts are left out: `s:5:"` is `s:"`.
-fn without_lengths(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        out.push(*first);
-        rest = tail;
-        if *first == b's' && rest.first() == Some(&b':') {
-            let digits = rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if digits > 0 && rest.get(1 + digits) == Some(&b':') {
-                rest = &rest[1 + digits..];
-            }
+        let Self(Some((known, own))) = self else { return false };
+        let [one_mapped, other_mapped] = [one, other].map(|text| known.map(own, text, b""));
+        if one_mapped.is_none() && other_mapped.is_none() {
+            return false;
         }
+        one_mapped.as_deref().unwrap_or(one) == other_mapped.as_deref().unwrap_or(other)
     }
-    out
 }
 
 #[cfg(test)]
@@ -100,44 +48,41 @@ mod tests {
     use super::*;
 
     fn hosts() -> Hosts {
-        Hosts::new(["wp.localhost:8080", "x.wp.localhost:8080", "example.org", "x.example.org"])
+        let mut addresses = Addresses::default();
+        addresses.add_home("http://example.org");
+        Hosts::new(addresses, "wp.localhost", 8080)
     }
 
     #[test]
     fn addresses_of_branches_are_one() {
         for (one, other) in [
             ("<a href=\"http://wp.localhost:8080/a\">", "<a href=\"http://x.wp.localhost:8080/a\">"),
-            ("http://wp.localhost:8080", "http://X.example.ORG"),
+            ("http://wp.localhost:8080/", "http://Example.ORG/"),
             (r"http:\/\/wp.localhost:8080\/a", r"http:\/\/example.org\/a"),
             ("u=http%3A%2F%2Fwp.localhost%3A8080%2Fa", "u=http%3A%2F%2Fx.wp.localhost%3A8080%2Fa"),
-            ("wp.localhost:8080", "x.wp.localhost:8080"),
-            ("at http://example.org.", "at http://x.example.org."),
         ] {
             assert!(hosts().is_same(one.as_bytes(), other.as_bytes()), "{one} {other}");
         }
     }
 
     #[test]
-    fn other_hosts_ports_and_mailboxes_are_not() {
+    fn other_hosts_and_mailboxes_are_not() {
         for (one, other) in [
-            ("http://wp.localhost:8080/a", "http://x.wp.localhost:8080/b"),
-            ("http://wp.localhost:80801/", "http://x.wp.localhost:80801/"),
-            ("http://example.org:81/", "http://x.example.org:81/"),
-            ("http://example.org.uk/", "http://x.example.org.uk/"),
-            ("http://my-example.org/", "http://my-x.example.org/"),
-            ("a@example.org", "a@x.example.org"),
+            ("http://x.wp.localhost:8080/a", "http://y.wp.localhost:8080/b"),
+            ("http://example.org.uk/", "http://wp.localhost:8080.uk/"),
+            ("a@wp.localhost", "a@x.wp.localhost"),
             ("http://other.org", "http://example.org"),
             ("a", "b"),
         ] {
             assert!(!hosts().is_same(one.as_bytes(), other.as_bytes()), "{one} {other}");
         }
-        assert!(!Hosts::default().is_same(b"http://example.org", b"http://x.example.org"));
+        assert!(!Hosts::default().is_same(b"http://wp.localhost:8080", b"http://x.wp.localhost:8080"));
     }
 
     #[test]
     fn lengths_before_texts_follow_the_addresses() {
-        let one = r#"a:1:{s:1:"u";s:19:"http://example.org/";}"#;
-        let other = r#"a:1:{s:1:"u";s:21:"http://x.example.org/";}"#;
+        let one = r#"a:1:{s:1:"u";s:25:"http://wp.localhost:8080/";}"#;
+        let other = r#"a:1:{s:1:"u";s:27:"http://x.wp.localhost:8080/";}"#;
         assert!(hosts().is_same(one.as_bytes(), other.as_bytes()));
         assert!(!hosts().is_same(one.as_bytes(), other.replace("\"u\"", "\"v\"").as_bytes()));
     }

@@ -132,6 +132,14 @@ pub(crate) fn shortened(text: &str, length: usize) -> String {
     }
 }
 
+/// A text of so many characters at most, its lines as they are.
+pub(crate) fn shortened_lines(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// The prefixes of WordPress's tables among tables with these names: one, or one for each site of a network. The longest are
 /// the first. `names`: in lower case.
 pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {

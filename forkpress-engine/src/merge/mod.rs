@@ -30,13 +30,12 @@
 //!   the [`schema::Table`]s with another [`schema::Key`]. No two rows of a side may have the same bytes there.
 //! - Not compared: `sqlite_sequence`, what the driver's tables say of the whole database, views and virtual tables
 //!   ([`schema::Schema::left_out`]).
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the foundation of diff and merge: the commands are built on it next")
-)]
 
+pub mod answers;
 pub(crate) mod apply;
 pub mod base;
+pub mod branches;
+pub mod conflict;
 pub(crate) mod decide;
 pub(crate) mod declared;
 pub mod diff;
@@ -49,6 +48,8 @@ pub(crate) mod schema;
 pub(crate) mod value;
 
 use std::hash::{Hash, Hasher};
+
+pub use answers::Side;
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
@@ -121,15 +122,6 @@ fn is_same(one: ValueRef<'_>, other: ValueRef<'_>) -> bool {
         (ValueRef::Text(one), ValueRef::Text(other)) | (ValueRef::Blob(one), ValueRef::Blob(other)) => one == other,
         _ => false,
     }
-}
-
-/// One of the two branches of a merge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// The target.
-    Ours,
-    /// The source.
-    Theirs,
 }
 
 /// A value in a row; none where the table of that side has no such column.

@@ -26,17 +26,18 @@ mod names;
 mod objects;
 mod tables;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use rusqlite::Connection;
 use thiserror::Error;
 
+use super::answers::{Answers, Take};
 use super::decide::{Conflict, ConflictId, ConflictKind};
 use super::hosts::Hosts;
 use super::rows::ScanError;
 use super::rules::Rules;
 use super::schema::{self, Schema, SchemaError};
-use super::{Cell, Row, Side, Sides, Value};
+use super::{Cell, Row, Sides, Value};
 use lookup::Lookup;
 use tables::Tables;
 
@@ -113,39 +114,6 @@ impl Plan {
     /// Whether there is nothing to apply, and nothing to decide.
     pub(crate) fn is_empty(&self) -> bool {
         self.schema.is_empty() && self.tables.iter().all(|table| table.rows.is_empty()) && self.conflicts.is_empty()
-    }
-}
-
-/// What people have decided of a merge.
-#[derive(Debug, Default)]
-pub(crate) struct Answers {
-    /// What each conflict gets.
-    pub(crate) resolved: HashMap<ConflictId, Take>,
-    /// What all other conflicts get.
-    pub(crate) otherwise: Option<Side>,
-    /// Tables that are left as they are in the target, named with the site's prefix or without.
-    pub(crate) without_tables: Vec<String>,
-}
-
-/// What a conflict gets.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Take {
-    /// What the target has.
-    Ours,
-    /// What the source has.
-    Theirs,
-    /// What both had.
-    Base,
-    /// Something else: of a single cell only.
-    Value(serde_json::Value),
-}
-
-impl From<Side> for Take {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::Ours => Self::Ours,
-            Side::Theirs => Self::Theirs,
-        }
     }
 }
 

@@ -23,13 +23,6 @@ pub(crate) struct Merge<'site> {
     begun: Begun,
 }
 
-/// What the source was when it was merged.
-pub(crate) struct Merged<'a> {
-    /// Its files, as `git ls-tree -r -z` lists them.
-    pub(crate) files: &'a [u8],
-    pub(crate) database: Option<&'a DatabaseReader>,
-}
-
 impl<'site> Merge<'site> {
     /// Begins to merge `source` into `target`.
     pub(crate) fn begin(
@@ -44,27 +37,30 @@ impl<'site> Merge<'site> {
         Ok(Self { site, source: source.clone(), target: target.clone(), begun })
     }
 
-    /// Stages what the target gets, and what both will have had in common.
+    /// Stages what both will have had in common: the source as it is. `files`: as `git ls-tree -r -z` lists them.
+    pub(crate) fn part(
+        &self,
+        files: &[u8],
+        database: Option<&DatabaseReader>,
+        progress: &dyn Progress,
+    ) -> Result<StagedParting, ChangeError> {
+        Ok(StagedParting::of_branch(self.site, &self.target, &self.source, files, database, progress)?)
+    }
+
+    /// Stages what the target gets.
     pub(crate) fn prepare(
         self,
         overlay: &mut dyn Overlay,
         database: Option<Box<dyn DatabaseEdit>>,
-        merged: &Merged<'_>,
+        parting: StagedParting,
         patience: &mut Patience<'_>,
         progress: &dyn Progress,
     ) -> Result<Prepared<'site>, ChangeError> {
         let Self { site, source, target, begun } = self;
         let mut entry = draft(site, Operation::Merge, &target, None)?;
-        entry.from = Some(source.clone());
-        let parting = StagedParting::of_branch(site, &target, &source, merged, progress)?;
-        let mut prepared = files(site, begun, entry, overlay, database, patience, progress)?;
-        prepared.parting = Some(parting);
-        Ok(prepared)
-    }
-
-    /// Where the target's files are.
-    pub(crate) fn target(&self) -> &BranchName {
-        &self.target
+        entry.from = Some(source);
+        let prepared = files(site, begun, entry, overlay, database, patience, progress)?;
+        Ok(Prepared { parting: Some(parting), ..prepared })
     }
 }
 

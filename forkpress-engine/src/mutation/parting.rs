@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use super::error::StepError;
 use super::history::{History, LogEntry};
 use super::journal::{Change, Intent};
-use super::merge::{self, Merged};
+use super::merge::listed;
 use super::scratch::Scratch;
 use super::staged::Staged;
 use super::toml_file;
 use crate::branch;
 use crate::config::FileView;
-use crate::database;
+use crate::database::{self, DatabaseReader};
 use crate::disk::{self, DiskError, step};
 use crate::git::known::Known;
 use crate::git::push::EntryMode;
@@ -47,7 +47,7 @@ const SYNC_ALL_FROM: usize = 16;
 
 /// A parting in the making. Removed when dropped, unless it was published.
 #[derive(Debug)]
-pub(super) struct StagedParting {
+pub(crate) struct StagedParting {
     folder: Scratch,
     source: BranchName,
     view: FileView,
@@ -90,18 +90,19 @@ impl StagedParting {
         site: &Site,
         name: &BranchName,
         source: &BranchName,
-        merged: &Merged<'_>,
+        files: &[u8],
+        database: Option<&DatabaseReader>,
         progress: &dyn Progress,
     ) -> Result<Self, StepError> {
         let folder = Scratch::new(site.layout.cow().staged_parting(name));
         let parting = Self { folder, source: source.clone(), view: site.config.file_view, news: 0, database: None };
         parting.make_folders()?;
         let mut list = Vec::new();
-        for (mode, object, path) in merge::listed(merged.files) {
+        for (mode, object, path) in listed(files) {
             write_line(&mut list, format!("{mode} {object}").as_bytes(), path);
         }
         parting.write_list(&list)?;
-        if let Some(database) = merged.database {
+        if let Some(database) = database {
             let tree = tree_in(parting.folder.path());
             let folder = tree.join(DATABASE_DIR);
             step("make the folder", &folder, || fs::create_dir_all(&folder))?;

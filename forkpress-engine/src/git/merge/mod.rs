@@ -24,15 +24,15 @@ mod tests;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use self::decide::{Changes, Decision, Lines, Renames, Unit};
-pub(crate) use self::decide::{FileConflict, FileConflictKind, Take};
+pub(crate) use self::decide::{FileConflict, FileConflictKind, Placed, Take};
 use super::objects::{Contents, differences, hear, read_field};
 use super::overlay::{Edit, EditError};
 use super::push::{Difference, FILES_DIR, ObjectId};
-use super::repository::{Repository, RepositoryError, run, run_merging, run_with};
+use super::repository::{Repository, RepositoryError, run_merging, run_with};
 use crate::merge::Sides;
 
 /// Larger texts are not merged by their lines.
@@ -40,9 +40,6 @@ const MOST_TEXT_BYTES: u64 = 32 << 20;
 
 /// How many bytes of a file tell whether it is a text, as Git does it.
 const TOLD_BY_BYTES: usize = 8000;
-
-/// What is written of an entry of an index that is to go.
-const NO_ENTRY: &str = "0 0000000000000000000000000000000000000000";
 
 /// A merge of files.
 #[derive(Debug)]
@@ -100,30 +97,6 @@ impl FileMerge {
         };
         let edits = self.differences.iter().map(|difference| Edit::of(&mut contents, in_checkout(difference)));
         edits.filter_map(Result::transpose).collect()
-    }
-
-    /// Writes the tree that the target has afterwards, and gives its id.
-    pub(crate) fn tree(&self, repository: &Repository, target: &str) -> Result<String, EditError> {
-        let dir = tempfile::tempdir_in(repository.cow().git_snapshots_dir())?;
-        let command = |arguments: &[&str]| {
-            let mut command = repository.command();
-            command.args(arguments).env("GIT_INDEX_FILE", dir.path().join("index"));
-            command
-        };
-        run(&mut command(&["read-tree", target]))?;
-        let (gone, put): (Vec<_>, Vec<_>) = self.differences.iter().partition(|difference| difference.after.is_none());
-        let mut info = Vec::new();
-        // A file may come where a folder goes.
-        for Difference { path, after, .. } in gone.into_iter().chain(put) {
-            let entry = after.as_ref().map(|blob| format!("{} {} 0", blob.mode.octal(), blob.id.as_str()));
-            info.extend_from_slice(entry.as_deref().unwrap_or(NO_ENTRY).as_bytes());
-            info.push(b'\t');
-            info.extend_from_slice(path.as_os_str().as_bytes());
-            info.push(0);
-        }
-        run_with(&mut command(&["update-index", "-z", "--index-info"]), &info)?;
-        let id = run(&mut command(&["write-tree"]))?;
-        Ok(String::from_utf8_lossy(&id).trim().to_owned())
     }
 }
 

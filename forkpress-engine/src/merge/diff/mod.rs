@@ -22,7 +22,6 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::base::{self, BaseError};
-use super::declared::DeclaredError;
 use super::label;
 pub use super::label::Label;
 use super::rows::{self, ScanError, SideTable};
@@ -80,7 +79,7 @@ pub enum DiffError {
     Database(#[from] ContentError),
     /// A plugin's rules can't be understood.
     #[error(transparent)]
-    Rules(#[from] DeclaredError),
+    Rules(Box<dyn std::error::Error + Send + Sync>),
     /// What was asked for is there in neither of the two.
     #[error("there is neither a file nor a table '{name}'")]
     Unknown {
@@ -393,7 +392,9 @@ pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) 
         changes::changes(&repository, &base.files, &state.files, &paths, options.patch)?
     };
     let mut rules = Rules::wordpress();
-    rules.with_plugins(Rules::read_plugins(&site.layout.branch(branch))?);
+    rules.with_plugins(
+        Rules::read_plugins(&site.layout.branch(branch)).map_err(|error| DiffError::Rules(Box::new(error)))?,
+    );
     let content = content(&databases, &schemas, &rules, options)?;
     Ok(Diff { files, content })
 }

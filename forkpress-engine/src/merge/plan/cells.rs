@@ -59,6 +59,7 @@ impl Merge<'_> {
                 } else {
                     let sides = Sides { target: row.stored.clone(), ..row.rows.clone() };
                     let conflict = Conflict::new(ConflictKind::Id, table.place(row, None), sides);
+                    let conflict = conflict.of_rows(&table.layout.columns);
                     return self.ask_row(at, vec![conflict], asking);
                 }
             }

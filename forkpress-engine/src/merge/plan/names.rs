@@ -325,6 +325,7 @@ impl Merge<'_> {
             Sides { base: row.rows.base.clone(), source: row.rows.source.clone(), target: Some(holder.row.clone()) };
         let inside = vec![(other, Sides { base: None, source: None, target: Some(&holder.row) })];
         let conflict = Conflict::with_inside(ConflictKind::Name, table.place(row, column), sides, inside);
+        let conflict = conflict.of_rows(&table.layout.columns);
         let take = asking.ask(conflict)?;
         if matches!(take, Some(Take::Ours | Take::Base)) {
             self.withdraw(at, columns)?;

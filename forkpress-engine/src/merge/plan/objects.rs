@@ -215,7 +215,7 @@ impl Merge<'_> {
         if sides.target.is_none() && suspect.is_two {
             sides.target.clone_from(&row.stored);
         }
-        Conflict::with_inside(kind, table.place(row, None), sides, inside)
+        Conflict::with_inside(kind, table.place(row, None), sides, inside).of_rows(&table.layout.columns)
     }
 
     /// Decides a row that belongs to an object in conflict. Without an answer, nothing becomes of it.

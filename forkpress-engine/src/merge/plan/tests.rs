@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::super::schema::quoted;
 use super::super::testing::{make as write, read};
 use super::*;
+use crate::merge::Side;
 
 const WORDPRESS: &str = include_str!("wordpress.sql");
 

@@ -57,6 +57,7 @@ pub(crate) struct Ways<'a> {
 
 impl Ways<'_> {
     /// Values are the same by their bytes, and what both changed is a conflict.
+    #[cfg(test)]
     pub(crate) const PLAIN: Ways<'static> = Ways { prefer: None, is_same: &|one, other| one == other };
 }
 

@@ -771,7 +771,7 @@ fn addresses_of_branches_are_no_changes_and_what_is_stored_stays() {
     };
     let with_hosts = |source: &str, target: &str, base: &str| {
         let mut case = Case::from(base, source, target);
-        case.hosts = Hosts::new(["wp.localhost:8080", "s.wp.localhost:8080", "t.wp.localhost:8080"]);
+        case.hosts = Hosts::new(forkpress_core::address::Addresses::default(), "wp.localhost", 8080);
         case
     };
     let base = write("wp.localhost:8080", "");
