@@ -50,7 +50,7 @@ pub fn run(site: &Site, args: &MergeArgs, as_json: bool) -> Result<(), Failure> 
 /// Lists what is to be decided before a merge.
 pub fn conflicts(site: &Site, args: &ConflictsArgs, as_json: bool) -> Result<(), Failure> {
     let pair = &args.pair;
-    let answers = Answers { without_tables: pair.exclude.clone(), ..Answers::default() };
+    let answers = Answers::new(None, pair.exclude.clone());
     let (source, target) = (&pair.name, &pair.into);
     let request = Request { source, target, base: pair.base.as_ref(), answers, dry_run: true };
     let outcome = branches::merge(site, &request, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
@@ -70,7 +70,7 @@ fn answers(args: &MergeArgs) -> Result<Answers, Failure> {
         (_, true) => Some(Side::Theirs),
         _ => None,
     };
-    let mut answers = Answers { otherwise, without_tables: args.pair.exclude.clone(), ..Answers::default() };
+    let mut answers = Answers::new(otherwise, args.pair.exclude.clone());
     if let Some(path) = &args.resolve {
         let read = || -> io::Result<String> {
             if path.as_os_str() != "-" {

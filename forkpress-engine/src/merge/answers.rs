@@ -46,9 +46,9 @@ pub struct Answers {
     /// What each conflict gets.
     pub(crate) resolved: HashMap<ConflictId, Take>,
     /// What all other conflicts get.
-    pub otherwise: Option<Side>,
+    pub(crate) otherwise: Option<Side>,
     /// Tables that are left as they are in the target, named with the site's prefix or without.
-    pub without_tables: Vec<String>,
+    pub(crate) without_tables: Vec<String>,
 }
 
 /// Why a file of answers can't be used.
@@ -81,6 +81,13 @@ struct Entry {
 }
 
 impl Answers {
+    /// No conflict is decided for itself yet. `otherwise`: what each of them gets. `without_tables`: tables that are left as
+    /// they are, named with the site's prefix or without.
+    #[must_use]
+    pub fn new(otherwise: Option<Side>, without_tables: Vec<String>) -> Self {
+        Self { resolved: HashMap::new(), otherwise, without_tables }
+    }
+
     /// Reads what each conflict gets: a list as `branch conflicts --json` prints it, with `take` or `value` filled in. An entry
     /// with neither is no answer.
     ///
