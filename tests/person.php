@@ -45,7 +45,7 @@ final class Person {
 	 * @param string $target The request target.
 	 */
 	public function open( string $target ): string {
-		$page = $this->browser->request( $target );
+		$page = $this->browser->request( strtok( $target, '#' ) );
 		if ( 302 === $page->status ) {
 			return $this->open( $page->headers['location'] );
 		}

@@ -146,7 +146,12 @@ test(
 		$answers      = $merging->answers( 's', 'main', array( 'take' => 'theirs' ) );
 		$old          = json_decode( file_get_contents( $answers ), true )[0]['id'];
 		$main->edit( 1, array( 'title' => 'Another title of main' ) );
-		$conflicts = $merging->refused( 's', 'main', '--resolve', $answers );
+		$before  = array( $merging->contents( 'main' ), $merging->log(), $merging->generation() );
+		$outcome = $merging->site->run( 'branch', 'merge', 's', '--into', 'main', '--resolve', $answers );
+		same( 1, $outcome->status, "a merge with an old answer: {$outcome->text()}: exit status" );
+		holds( str_contains( $outcome->errors, $old ), "it says which answer fits nothing: {$outcome->text()}" );
+		same( $before, array( $merging->contents( 'main' ), $merging->log(), $merging->generation() ), 'main, the log and the generation' );
+		$conflicts = $merging->site->json( 'branch', 'conflicts', 's', '--into', 'main' );
 		same( 1, count( $conflicts ), 'conflicts' );
 		holds( $old !== $conflicts[0]['id'], 'its id is another one' );
 	}
