@@ -221,6 +221,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Removes what a command left to be removed
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
+    /// Has Git read what is new to it, in the background
+    #[command(name = "__read", hide = true)]
+    Read { work_dir: PathBuf },
     /// Makes spares for a server
     #[command(name = "__spares", hide = true)]
     Spares { work_dir: PathBuf },
@@ -245,7 +248,7 @@ pub enum GitHook {
 impl Command {
     /// Whether what this says on standard error is shown to nobody, or to somebody elsewhere.
     pub fn speaks_elsewhere(&self) -> bool {
-        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. })
+        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. })
     }
 }
 

@@ -143,8 +143,8 @@ fn show(pair: &PairArgs, conflicts: &[OpenConflict]) -> Result<(), Failure> {
     let (bold, dim) = (Style::new().bold(), Style::new().dim());
     let width = ["base".len(), pair.into.as_str().len(), pair.name.as_str().len()].into_iter().max().unwrap_or(0);
     for conflict in conflicts {
-        output::styled(&bold, &conflict.what)?;
-        output::styled(&dim, format_args!("  {} {}", conflict.kind, conflict.id))?;
+        output::marked(&bold, &conflict.what, "")?;
+        output::marked(&dim, &format!("  {} {}", conflict.kind, conflict.id), "")?;
         let sides =
             [("base", &conflict.base), (pair.into.as_str(), &conflict.ours), (pair.name.as_str(), &conflict.theirs)];
         for (side, text) in sides {
@@ -155,7 +155,7 @@ fn show(pair: &PairArgs, conflicts: &[OpenConflict]) -> Result<(), Failure> {
                 output::line(format_args!("  {side:width$}  {line}"))?;
             }
             if lines.len() > MOST_LINES {
-                output::styled(&dim, format_args!("  {:width$}  … {} lines more", "", lines.len() - MOST_LINES))?;
+                output::marked(&dim, &format!("  {:width$}  … {} lines more", "", lines.len() - MOST_LINES), "")?;
             }
         }
         output::line("")?;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::decide::{Conflict, ConflictKind};
-use super::label;
+use super::label::{self, Names};
+use super::rules::Rules;
 use super::{Row, Sides, Value, schema};
 use crate::database::DatabaseReader;
 use crate::git::merge::{FileConflict, Placed};
@@ -57,10 +58,14 @@ pub enum ConflictPlace {
 
 impl OpenConflict {
     /// A conflict of rows or of a schema.
-    pub(crate) fn of_rows(conflict: &Conflict, readers: Sides<&DatabaseReader>) -> rusqlite::Result<Self> {
+    pub(crate) fn of_rows(
+        conflict: &Conflict,
+        readers: Sides<&DatabaseReader>,
+        rules: &Rules,
+    ) -> rusqlite::Result<Self> {
         let connections = readers.map(DatabaseReader::connection);
         let place = &conflict.place;
-        let what = words(conflict, connections)?;
+        let what = words(conflict, connections, rules)?;
         let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row));
         let Sides { base, source, target } = conflict.sides.as_ref().map(told);
         Ok(Self {
@@ -96,7 +101,7 @@ impl OpenConflict {
 }
 
 /// What a conflict is about: `post 1 "Hello world!": post_title`.
-fn words(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Result<String> {
+fn words(conflict: &Conflict, connections: Sides<&Connection>, rules: &Rules) -> rusqlite::Result<String> {
     let place = &conflict.place;
     if conflict.kind == ConflictKind::Schema {
         return Ok(format!("table {}", place.table));
@@ -110,7 +115,7 @@ fn words(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Resu
         if row.is_none() && conflict.kind != ConflictKind::Cell {
             continue;
         }
-        let label = row_label(conflict, row.as_ref(), connection)?;
+        let label = row_label(conflict, row.as_ref(), connection, rules)?;
         if best.is_none() {
             best = Some(label);
         }
@@ -123,15 +128,20 @@ fn words(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Resu
     Ok(format!("{label}{}", place.column.as_ref().map(field).unwrap_or_default()))
 }
 
-fn row_label(conflict: &Conflict, row: Option<&Row>, connection: &Connection) -> rusqlite::Result<String> {
+fn row_label(
+    conflict: &Conflict,
+    row: Option<&Row>,
+    connection: &Connection,
+    rules: &Rules,
+) -> rusqlite::Result<String> {
     let place = &conflict.place;
     let names = schema_names(connection)?;
-    let prefixes = label::prefixes(names.iter().map(String::as_str));
+    let names = Names::of(names.iter().map(String::as_str), rules);
     if let Some(row) = row.filter(|_| !conflict.columns.is_empty()) {
-        return label::of_row(connection, &prefixes, &place.table, &conflict.columns, row);
+        return names.of_row(connection, &place.table, &conflict.columns, row);
     }
     let (columns, row) = find(connection, &place.table, &place.key)?;
-    label::of_row(connection, &prefixes, &place.table, &columns, &row)
+    names.of_row(connection, &place.table, &columns, &row)
 }
 
 fn schema_names(connection: &Connection) -> rusqlite::Result<Vec<String>> {

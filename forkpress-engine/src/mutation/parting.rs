@@ -374,7 +374,7 @@ pub(super) fn drop_needless(site: &Site) -> Result<Vec<u64>, StepError> {
         branches.push(branch?.record.partings);
     }
     let history = History::read(cow)?;
-    let kept = history.owners().filter(|entry| !entry.files && cow.kept_tree(entry.slot).exists());
+    let kept = history.owners().filter(|entry| cow.kept_tree(entry.slot).exists());
     branches.extend(kept.flat_map(|entry| entry.befores().filter_map(|(_, before)| Some(before?.partings.clone()))));
     branches.sort_unstable_by_key(ToString::to_string);
     let needed = needed(&branches, &there);

@@ -79,7 +79,10 @@ impl Begun {
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
         }
-        bands::heal(site, Deadline::after(IDS_TIMEOUT));
+        // What cleans up does so at the lowest priority, and with the settings of a while ago.
+        if !names.is_empty() {
+            bands::heal(site, Deadline::after(IDS_TIMEOUT));
+        }
         tracing::debug!(operation = words, after_ms = since.elapsed().as_millis(), "begun");
         Ok(Self { since, recovered, preparation, words: words.to_owned() })
     }
