@@ -185,6 +185,18 @@ test(
 );
 
 test(
+	'a post that came home in the trash has its comments and their number once it is restored',
+	function () use ( $merging ) {
+		list( $main, $person ) = $merging->part( 's' );
+		$person->remove( 1 );
+		$merging->merged( 's', 'main' );
+		$found = $merging->ask( 'main', 'wp_untrash_post( 1 ); wp_publish_post( 1 ); return array( get_post( 1 )->comment_count, get_comments( array( "post_id" => 1, "status" => "approve", "count" => true ) ) );' );
+		same( array( '1', 1 ), $found, 'the number of comments, and how many there are' );
+		holds( str_contains( $main->open( '/hello-world/' ), 'Hi, this is a comment' ), 'the page shows the comment' );
+	}
+);
+
+test(
 	'two pages of one name are two: what comes home gets another slug, and that is told',
 	function () use ( $merging ) {
 		list( $main, $person ) = $merging->part( 's' );
