@@ -207,6 +207,22 @@ test(
 );
 
 test(
+	'undo says that what was written since the merge is kept, and brings it back when it is asked to',
+	function () use ( $merging, $site ) {
+		list( $main, $person ) = $merging->part( 's' );
+		$person->edit( 1, array( 'title' => 'Of s' ) );
+		$merging->merged( 's', 'main' );
+		$post = $main->publish( 'post', array( 'title' => 'Written since' ) );
+		$undo = $site->run( 'undo' );
+		same( 0, $undo->status, $undo->text() );
+		holds( str_contains( $undo->text(), 'is kept' ), "it says so: {$undo->text()}" );
+		same( array( 'Hello world!', null ), array( ...$merging->post( 'main', 1, 'post_title' ), ...$merging->post( 'main', $post, 'post_title' ) ), 'the titles after undo' );
+		$site->done( 'undo', (string) $site->json( 'log', '-n', '1' )[0]['id'] );
+		same( array( 'Of s', 'Written since' ), array( ...$merging->post( 'main', 1, 'post_title' ), ...$merging->post( 'main', $post, 'post_title' ) ), 'the titles once that is undone' );
+	}
+);
+
+test(
 	'what was merged once does not come again, and ids go on without a clash',
 	function () use ( $merging ) {
 		list( $main, $person ) = $merging->part( 's' );
