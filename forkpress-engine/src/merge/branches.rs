@@ -1,7 +1,7 @@
 //! Merges a branch into another: files and rows, published together, or a list of what stands against what and nothing changed.
 //!
 //! 1. Under the target's mutation lock, so that nobody else changes its files: what both branches have now, and the base.
-//! 2. Files are merged by Git, rows and schema by [`super::plan`].
+//! 2. Files are merged by Git, rows and schema by `super::plan`.
 //! 3. Where something is left to decide, that is told, and nothing has changed.
 //! 4. Else it is staged and published as an apply of files is, with the database among them. Where the target has changed
 //!    meanwhile, what was decided is applied to what it has now; where that does not fit any more, all begins anew.
@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::answers::Answers;
 use super::apply::{self, ApplyError};
 use super::base::{self, Base, BaseError};
-use super::conflict::OpenConflict;
+use super::conflict::{OpenConflict, attachments_of};
 use super::declared::DeclaredError;
 use super::hosts::Hosts;
 use super::plan::{self, Plan, PlanError};
@@ -303,8 +303,16 @@ impl States {
         plan: &Plan,
         files: &FileMerge,
     ) -> Result<Vec<OpenConflict>, MergeError> {
-        let mut open: Vec<_> =
-            files.conflicts.iter().map(|one| OpenConflict::of_file(one, repository)).collect::<Result<_, _>>()?;
+        let mut open = Vec::new();
+        for file in &files.conflicts {
+            let mut attachments = Vec::new();
+            for state in [&self.target, &self.source] {
+                let Some(reader) = &state.database else { continue };
+                attachments.extend(attachments_of(&file.path, reader.connection(), rules).map_err(PlanError::from)?);
+            }
+            attachments.dedup();
+            open.push(OpenConflict::of_file(file, repository, &attachments)?);
+        }
         if let Some(readers) = self.databases() {
             for conflict in &plan.conflicts {
                 open.push(OpenConflict::of_rows(conflict, readers, rules).map_err(PlanError::from)?);

@@ -1,9 +1,11 @@
 //! Conflicts as people read them: what it is about, what it was, and what each side made of it. Secrets are not told.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::decide::{Conflict, ConflictKind};
-use super::label::{self, Names};
+use super::label::{self, Kind, Names, ObjectKey};
 use super::rules::Rules;
 use super::{Row, Sides, Value, schema};
 use crate::database::DatabaseReader;
@@ -87,8 +89,12 @@ impl OpenConflict {
         })
     }
 
-    /// A conflict of files.
-    pub(crate) fn of_file(conflict: &FileConflict, repository: &Repository) -> Result<Self, RepositoryError> {
+    /// A conflict of files. `attachments`: the uploads that the file belongs to, in words.
+    pub(crate) fn of_file(
+        conflict: &FileConflict,
+        repository: &Repository,
+        attachments: &[String],
+    ) -> Result<Self, RepositoryError> {
         let told = |placed: &Option<Placed>| placed.as_ref().map(|placed| text_of(repository, placed)).transpose();
         let Sides { base, source, target } = conflict.sides.as_ref();
         let sides = Sides { base: told(base)?, source: told(source)?, target: told(target)? };
@@ -97,7 +103,10 @@ impl OpenConflict {
         Ok(Self {
             id: conflict.id.to_string(),
             kind: conflict.kind.name(),
-            what: path.clone(),
+            what: match attachments {
+                [] => path.clone(),
+                attachments => format!("{path} ({})", attachments.join(", ")),
+            },
             place: ConflictPlace::File { path },
             base,
             ours: target,
@@ -128,6 +137,41 @@ fn shortened(sides: Sides<Option<String>>) -> Sides<Option<String>> {
         label::shortened_lines(&if before + after > 0 { shown.join("\n") } else { text }, LONGEST)
     };
     sides.map(|text| text.map(cut))
+}
+
+/// Where WordPress keeps what was uploaded.
+const UPLOADS: &str = "wp-content/uploads";
+
+/// The attachments that a file, or a smaller picture made of one, belongs to, each in words.
+pub(crate) fn attachments_of(path: &Path, connection: &Connection, rules: &Rules) -> rusqlite::Result<Vec<String>> {
+    let Some(file) = path.strip_prefix(UPLOADS).ok().and_then(Path::to_str) else { return Ok(Vec::new()) };
+    let tables = schema_names(connection)?;
+    let names = Names::of(tables.iter().map(String::as_str), rules);
+    let mut attachments = Vec::new();
+    for table in tables.iter().filter(|table| table.ends_with("postmeta")) {
+        let (prefix, _) = names.split(table);
+        let sql = format!(
+            "SELECT post_id FROM {} WHERE meta_key = '_wp_attached_file' AND meta_value IN (?1, ?2, ?3) ORDER BY 1",
+            schema::quoted(table)
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let ids = statement.query_map(originals(file), |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+        for id in ids {
+            attachments.push(names.of_object(connection, prefix, Kind::Post, &ObjectKey::Number(id))?.to_string());
+        }
+    }
+    Ok(attachments)
+}
+
+/// What a picture may be made of: itself, the one without its size in its name, and that as WordPress scales large ones.
+fn originals(file: &str) -> [String; 3] {
+    let (stem, suffix) = file.rsplit_once('.').map_or((file, String::new()), |(stem, end)| (stem, format!(".{end}")));
+    let is_size = |size: &str| {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        size.split_once('x').is_some_and(|(width, height)| is_number(width) && is_number(height))
+    };
+    let stem = stem.rsplit_once('-').filter(|(_, size)| is_size(size)).map_or(stem, |(stem, _)| stem);
+    [file.to_owned(), format!("{stem}{suffix}"), format!("{stem}-scaled{suffix}")]
 }
 
 /// What a conflict is about: `post 1 "Hello world!": post_title`.
@@ -295,6 +339,16 @@ mod tests {
         assert_eq!(told, sides(Some("…\nold\n…"), "…\none\ntwo\n…", "…\n…"));
         let told = shortened(sides(None, &text("x\n"), &format!("{}more\n", text("x\n"))));
         assert_eq!(told, sides(None, "…", "…\nmore"));
+    }
+
+    #[test]
+    fn a_smaller_picture_is_made_of_an_upload() {
+        assert_eq!(
+            originals("2026/11/pic-150x150.png"),
+            ["2026/11/pic-150x150.png", "2026/11/pic.png", "2026/11/pic-scaled.png"]
+        );
+        assert_eq!(originals("a-b.tar.gz")[1], "a-b.tar.gz");
+        assert_eq!(originals("noend"), ["noend", "noend", "noend-scaled"]);
     }
 
     #[test]
