@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::decide::{Conflict, ConflictKind};
 use super::label::{self, Names};
 use super::rules::Rules;
-use super::{Row, Sides, Value, schema};
+use super::{Cell, Row, Sides, Value, schema};
 use crate::database::DatabaseReader;
 use crate::git::merge::{FileConflict, Placed};
-use crate::git::redact::TableSecrets;
+use crate::git::redact::{PLACEHOLDER, TableSecrets};
 use crate::git::repository::{Repository, RepositoryError, run};
 use rusqlite::Connection;
 
@@ -69,7 +69,14 @@ impl OpenConflict {
         let connections = readers.map(DatabaseReader::connection);
         let place = &conflict.place;
         let what = words(conflict, connections, rules)?;
-        let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row));
+        let mut is_secret = false;
+        for connection in connections.array() {
+            is_secret = is_secret || is_secret_cell(conflict, connection)?;
+        }
+        let told = |row: &Option<Row>| {
+            let row = row.as_ref()?;
+            Some(if is_secret { PLACEHOLDER.to_owned() } else { told(conflict, row) })
+        };
         let Sides { base, source, target } = shortened(conflict.sides.as_ref().map(told));
         Ok(Self {
             id: conflict.id.to_string(),
@@ -77,7 +84,7 @@ impl OpenConflict {
             what,
             place: ConflictPlace::Row {
                 table: place.table.clone(),
-                key: place.key.iter().map(|value| label::text(value.as_ref())).collect(),
+                key: place.key.iter().map(|value| label::told(&label::text(value.as_ref()))).collect(),
                 column: place.column.clone(),
             },
             base,
@@ -222,18 +229,34 @@ impl rusqlite::ToSql for ToSql<'_> {
     }
 }
 
+/// Whether the single cell that a conflict is about has a secret, as far as a database tells what the cell is called.
+fn is_secret_cell(conflict: &Conflict, connection: &Connection) -> rusqlite::Result<bool> {
+    let Some(column) = conflict.place.column.as_ref().filter(|_| conflict.columns.is_empty()) else { return Ok(false) };
+    let (columns, mut row) = find(connection, &conflict.place.table, &conflict.place.key)?;
+    // Of a row that is not there, the key is known.
+    row.resize(columns.len(), None);
+    let number = columns.iter().position(|name| name.eq_ignore_ascii_case(column));
+    Ok(number.is_some_and(|number| is_secret(&columns, &row, number)))
+}
+
+/// Whether a cell has a secret, by what its column is called, or by what the row says that it is.
+fn is_secret(columns: &[String], row: &[Cell], number: usize) -> bool {
+    let secrets = TableSecrets::of(columns.iter().map(String::as_str));
+    let text = |column: usize| match &row[column] {
+        Some(Value::Text(text)) => Some(&**text),
+        _ => None,
+    };
+    let is_number = matches!(row[number], Some(Value::Integer(_) | Value::Real(_)));
+    let is_hidden = if is_number { secrets.hides_numbers(number) } else { secrets.hides_texts(number) };
+    is_hidden || secrets.is_named(number) && secrets.names_a_secret(text)
+}
+
 /// What a side has, in words.
 fn told(conflict: &Conflict, row: &Row) -> String {
     let text = |value: &Value| label::told(&label::text(value.as_ref()));
     if conflict.columns.is_empty() {
-        if let Some(column) = &conflict.place.column
-            && TableSecrets::of([column.as_str()].into_iter()).hides_texts(0)
-        {
-            return crate::git::redact::PLACEHOLDER.to_owned();
-        }
         return row.iter().flatten().map(text).collect::<Vec<_>>().join("\n");
     }
-    let secrets = TableSecrets::of(conflict.columns.iter().map(String::as_str));
     let other = [&conflict.sides.base, &conflict.sides.source, &conflict.sides.target];
     let differs = |number: usize| {
         let mut cells = other.iter().filter_map(|row| row.as_ref()).map(|row| &row[number]);
@@ -243,10 +266,9 @@ fn told(conflict: &Conflict, row: &Row) -> String {
     let alone = other.iter().filter(|row| row.is_some()).count() == 1;
     let lines = conflict.columns.iter().zip(row).enumerate().filter_map(|(number, (column, cell))| {
         let value = cell.as_ref().filter(|_| alone || differs(number))?;
-        let value = if secrets.hides_texts(number) {
-            crate::git::redact::PLACEHOLDER.to_owned()
-        } else {
-            label::shortened_lines(&text(value), LONGEST)
+        let value = match is_secret(&conflict.columns, row, number) {
+            true => PLACEHOLDER.to_owned(),
+            false => label::shortened_lines(&text(value), LONGEST),
         };
         (!value.is_empty()).then(|| format!("{column}: {value}"))
     });
@@ -265,6 +287,7 @@ fn text_of(repository: &Repository, placed: &Placed) -> Result<String, Repositor
 
 #[cfg(test)]
 mod tests {
+    use super::super::decide::Place;
     use super::*;
 
     fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {
@@ -278,6 +301,28 @@ mod tests {
         assert_eq!(told, sides(Some("…\nold\n…"), "…\none\ntwo\n…", "…\n…"));
         let told = shortened(sides(None, &text("x\n"), &format!("{}more\n", text("x\n"))));
         assert_eq!(told, sides(None, "…", "…\nmore"));
+    }
+
+    #[test]
+    fn the_value_of_what_has_the_name_of_a_secret_is_not_told() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE wp_options (option_id INTEGER PRIMARY KEY, option_name TEXT, option_value TEXT);
+            INSERT INTO wp_options VALUES (1, 'my_api_key', 'k'), (2, 'blogname', 'b');
+            CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id INTEGER, meta_key TEXT, meta_value TEXT);
+            INSERT INTO wp_usermeta VALUES (7, 1, 'shop_token', 't'), (8, 1, 'nickname', 'n');
+            CREATE TABLE wp_users (ID INTEGER PRIMARY KEY, user_pass TEXT, user_login TEXT);";
+        connection.execute_batch(tables).unwrap();
+        let is_secret = |table: &str, key: Value, column: &str| {
+            let place = Place { table: table.to_owned(), key: vec![key], column: Some(column.to_owned()) };
+            let conflict = Conflict::new(ConflictKind::Cell, place, Sides::default());
+            is_secret_cell(&conflict, &connection).unwrap()
+        };
+        assert!(is_secret("wp_options", Value::text("my_api_key"), "option_value"));
+        assert!(!is_secret("wp_options", Value::text("blogname"), "option_value"));
+        assert!(is_secret("wp_usermeta", Value::Integer(7), "meta_value"));
+        assert!(!is_secret("wp_usermeta", Value::Integer(8), "meta_value"));
+        assert!(is_secret("wp_users", Value::Integer(1), "user_pass"));
+        assert!(!is_secret("wp_users", Value::Integer(1), "user_login"));
     }
 
     #[test]
