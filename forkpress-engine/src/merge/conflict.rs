@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_what_has_the_name_of_a_secret_is_not_told() {
+    fn a_database_tells_whether_a_cell_has_the_name_of_a_secret() {
         let connection = Connection::open_in_memory().unwrap();
         let tables = "CREATE TABLE wp_options (option_id INTEGER PRIMARY KEY, option_name TEXT, option_value TEXT);
             INSERT INTO wp_options VALUES (1, 'my_api_key', 'k'), (2, 'blogname', 'b');
@@ -323,6 +323,16 @@ mod tests {
         assert!(!is_secret("wp_usermeta", Value::Integer(8), "meta_value"));
         assert!(is_secret("wp_users", Value::Integer(1), "user_pass"));
         assert!(!is_secret("wp_users", Value::Integer(1), "user_login"));
+    }
+
+    #[test]
+    fn what_a_column_or_the_name_beside_it_says_is_secret_is_not_told() {
+        let names = |columns: &[&str]| columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let row = |cells: &[&str]| cells.iter().map(|text| Some(Value::text(text))).collect::<Row>();
+        let options = names(&["option_name", "option_value"]);
+        assert!(is_secret(&options, &row(&["mailserver_pass", "x"]), 1));
+        assert!(!is_secret(&options, &row(&["blogname", "x"]), 1));
+        assert!(is_secret(&names(&["ID", "user_pass"]), &row(&["1", "x"]), 1));
     }
 
     #[test]
