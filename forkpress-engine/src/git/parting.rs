@@ -1,7 +1,7 @@
 //! The files of a parting as a commit of the repository, `refs/forkpress/partings/ID`.
 //!
 //! A mutation that makes a parting has no time for Git: it notes which objects the files are, and keeps what Git has not seen
-//! (see [`crate::mutation::parting`]). Here a commit is made of that: in the background or, at the latest, when somebody asks
+//! (see `mutation::parting`). Here a commit is made of that: in the background or, at the latest, when somebody asks
 //! for it. A process that dies meanwhile leaves the notes, and the next one begins anew.
 
 use std::collections::{BTreeMap, HashMap};

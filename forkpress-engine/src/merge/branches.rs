@@ -1,7 +1,7 @@
 //! Merges a branch into another: files and rows, published together, or a list of what stands against what and nothing changed.
 //!
 //! 1. Under the target's mutation lock, so that nobody else changes its files: what both branches have now, and the base.
-//! 2. Files are merged by Git, rows and schema by [`super::plan`].
+//! 2. Files are merged by Git, rows and schema by `plan`.
 //! 3. Where something is left to decide, that is told, and nothing has changed.
 //! 4. Else it is staged and published as an apply of files is, with the database among them. Where the target has changed
 //!    meanwhile, what was decided is applied to what it has now; where that does not fit any more, all begins anew.

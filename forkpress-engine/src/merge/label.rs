@@ -1,7 +1,7 @@
 //! What a person calls a row: `post 1 "Hello world!"`, `comment 7 on post 1 by Ann`, `option active_plugins`.
 //!
-//! [`TABLES`] says which of WordPress's tables have a row for each object, and which have rows that are parts of one. Those of
-//! plugins are in the [`Rules`]. What is shown of a row passes the rules for secrets, as what Git shows of it does.
+//! `TABLES` says which of WordPress's tables have a row for each object, and which have rows that are parts of one. Those of
+//! plugins are in the `Rules`. What is shown of a row passes the rules for secrets, as what Git shows of it does.
 
 use std::borrow::Cow;
 use std::fmt;

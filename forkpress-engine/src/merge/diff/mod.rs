@@ -1,8 +1,8 @@
 //! What a branch changed: files, objects of WordPress, and tables.
 //!
 //! The files are compared by Git, in the view that Git has of them. The databases are read once each, side by side
-//! ([`rows::scan`](super::rows::scan)). A row that differs is told as a change of the object that it belongs to
-//! ([`objects`]), or counted in its table ([`tables`]). What mere page views write is only counted.
+//! (`rows::scan`). A row that differs is told as a change of the object that it belongs to
+//! (`objects`), or counted in its table (`tables`). What mere page views write is only counted.
 //!
 //! Secrets are compared, but never told: what is here may be shown.
 
