@@ -232,7 +232,7 @@ pub(super) fn files<'site>(
         files.add_database(&branch, edit, patience.deadline(), progress)?;
     }
     entry.files = true;
-    Ok(Prepared { site, entry, work: Work::Files(change, files), parting: None, begun })
+    Ok(Prepared { site, entry, work: Work::Files(change, Box::new(files)), parting: None, begun })
 }
 
 /// Prepares a tree that is ready, and in nobody's use, to become the first `main`.
