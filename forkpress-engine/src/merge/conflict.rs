@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::decide::{Conflict, ConflictKind};
 use super::label::{self, Kind, Names, ObjectKey};
 use super::rules::Rules;
-use super::{Row, Sides, Value, schema};
+use super::{Cell, Row, Sides, Value, schema};
 use crate::database::DatabaseReader;
 use crate::git::merge::{FileConflict, Placed};
 use crate::git::redact::{PLACEHOLDER, TableSecrets};
@@ -71,8 +71,14 @@ impl OpenConflict {
         let connections = readers.map(DatabaseReader::connection);
         let place = &conflict.place;
         let what = words(conflict, connections, rules)?;
-        let is_secret = is_secret_cell(conflict, connections)?;
-        let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row, is_secret));
+        let mut is_secret = false;
+        for connection in connections.array() {
+            is_secret = is_secret || is_secret_cell(conflict, connection)?;
+        }
+        let told = |row: &Option<Row>| {
+            let row = row.as_ref()?;
+            Some(if is_secret { PLACEHOLDER.to_owned() } else { told(conflict, row) })
+        };
         let Sides { base, source, target } = shortened(conflict.sides.as_ref().map(told));
         Ok(Self {
             id: conflict.id.to_string(),
@@ -80,7 +86,7 @@ impl OpenConflict {
             what,
             place: ConflictPlace::Row {
                 table: place.table.clone(),
-                key: place.key.iter().map(|value| label::text(value.as_ref())).collect(),
+                key: place.key.iter().map(|value| label::told(&label::text(value.as_ref()))).collect(),
                 column: place.column.clone(),
             },
             base,
@@ -267,14 +273,33 @@ impl rusqlite::ToSql for ToSql<'_> {
     }
 }
 
-/// What a side has, in words. `cell`: of a conflict of one cell, whether that holds a secret.
-fn told(conflict: &Conflict, row: &Row, cell: bool) -> String {
-    let text = |is_secret: bool, value: &Value| match is_secret {
-        true => PLACEHOLDER.to_owned(),
-        false => label::told(&label::text(value.as_ref())),
+/// Whether the single cell that a conflict is about has a secret, as far as a database tells what the cell is called.
+fn is_secret_cell(conflict: &Conflict, connection: &Connection) -> rusqlite::Result<bool> {
+    let Some(column) = conflict.place.column.as_ref().filter(|_| conflict.columns.is_empty()) else { return Ok(false) };
+    let (columns, mut row) = find(connection, &conflict.place.table, &conflict.place.key)?;
+    // Of a row that is not there, the key is known.
+    row.resize(columns.len(), None);
+    let number = columns.iter().position(|name| name.eq_ignore_ascii_case(column));
+    Ok(number.is_some_and(|number| is_secret(&columns, &row, number)))
+}
+
+/// Whether a cell has a secret, by what its column is called, or by what the row says that it is.
+fn is_secret(columns: &[String], row: &[Cell], number: usize) -> bool {
+    let secrets = TableSecrets::of(columns.iter().map(String::as_str));
+    let text = |column: usize| match &row[column] {
+        Some(Value::Text(text)) => Some(&**text),
+        _ => None,
     };
+    let is_number = matches!(row[number], Some(Value::Integer(_) | Value::Real(_)));
+    let is_hidden = if is_number { secrets.hides_numbers(number) } else { secrets.hides_texts(number) };
+    is_hidden || secrets.is_named(number) && secrets.names_a_secret(text)
+}
+
+/// What a side has, in words.
+fn told(conflict: &Conflict, row: &Row) -> String {
+    let text = |value: &Value| label::told(&label::text(value.as_ref()));
     if conflict.columns.is_empty() {
-        return row.iter().flatten().map(|value| text(cell, value)).collect::<Vec<_>>().join("\n");
+        return row.iter().flatten().map(text).collect::<Vec<_>>().join("\n");
     }
     let other = [&conflict.sides.base, &conflict.sides.source, &conflict.sides.target];
     let differs = |number: usize| {
@@ -285,33 +310,13 @@ fn told(conflict: &Conflict, row: &Row, cell: bool) -> String {
     let alone = other.iter().filter(|row| row.is_some()).count() == 1;
     let lines = conflict.columns.iter().zip(row).enumerate().filter_map(|(number, (column, cell))| {
         let value = cell.as_ref().filter(|_| alone || differs(number))?;
-        let value = label::shortened_lines(&text(is_secret(&conflict.columns, row, number), value), LONGEST);
+        let value = match is_secret(&conflict.columns, row, number) {
+            true => PLACEHOLDER.to_owned(),
+            false => label::shortened_lines(&text(value), LONGEST),
+        };
         (!value.is_empty()).then(|| format!("{column}: {value}"))
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Whether a cell of a row holds a secret.
-fn is_secret(columns: &[String], row: &Row, column: usize) -> bool {
-    let secrets = TableSecrets::of(columns.iter().map(String::as_str));
-    let text = |number: usize| match row.get(number) {
-        Some(Some(Value::Text(text))) => Some(&text[..]),
-        _ => None,
-    };
-    secrets.hides_texts(column) || secrets.is_named(column) && secrets.names_a_secret(text)
-}
-
-/// Whether a conflict is about one cell that holds a secret.
-fn is_secret_cell(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Result<bool> {
-    let place = &conflict.place;
-    let Some(column) = &place.column else { return Ok(false) };
-    let (columns, row) = find(connections.target, &place.table, &place.key)?;
-    let number = columns.iter().position(|name| name.eq_ignore_ascii_case(column));
-    // Of a column that only the other side has, its own name tells.
-    Ok(number.map_or_else(
-        || is_secret(std::slice::from_ref(column), &Vec::new(), 0),
-        |number| is_secret(&columns, &row, number),
-    ))
 }
 
 /// The text of a file; of another one what it is.
@@ -326,6 +331,7 @@ fn text_of(repository: &Repository, placed: &Placed) -> Result<String, Repositor
 
 #[cfg(test)]
 mod tests {
+    use super::super::decide::Place;
     use super::*;
 
     fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {
@@ -352,9 +358,31 @@ mod tests {
     }
 
     #[test]
+    fn a_database_tells_whether_a_cell_has_the_name_of_a_secret() {
+        let connection = Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE wp_options (option_id INTEGER PRIMARY KEY, option_name TEXT, option_value TEXT);
+            INSERT INTO wp_options VALUES (1, 'my_api_key', 'k'), (2, 'blogname', 'b');
+            CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id INTEGER, meta_key TEXT, meta_value TEXT);
+            INSERT INTO wp_usermeta VALUES (7, 1, 'shop_token', 't'), (8, 1, 'nickname', 'n');
+            CREATE TABLE wp_users (ID INTEGER PRIMARY KEY, user_pass TEXT, user_login TEXT);";
+        connection.execute_batch(tables).unwrap();
+        let is_secret = |table: &str, key: Value, column: &str| {
+            let place = Place { table: table.to_owned(), key: vec![key], column: Some(column.to_owned()) };
+            let conflict = Conflict::new(ConflictKind::Cell, place, Sides::default());
+            is_secret_cell(&conflict, &connection).unwrap()
+        };
+        assert!(is_secret("wp_options", Value::text("my_api_key"), "option_value"));
+        assert!(!is_secret("wp_options", Value::text("blogname"), "option_value"));
+        assert!(is_secret("wp_usermeta", Value::Integer(7), "meta_value"));
+        assert!(!is_secret("wp_usermeta", Value::Integer(8), "meta_value"));
+        assert!(is_secret("wp_users", Value::Integer(1), "user_pass"));
+        assert!(!is_secret("wp_users", Value::Integer(1), "user_login"));
+    }
+
+    #[test]
     fn what_a_column_or_the_name_beside_it_says_is_secret_is_not_told() {
         let names = |columns: &[&str]| columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let row = |cells: &[&str]| cells.iter().map(|text| Some(Value::Text(text.as_bytes().to_vec()))).collect();
+        let row = |cells: &[&str]| cells.iter().map(|text| Some(Value::text(text))).collect::<Row>();
         let options = names(&["option_name", "option_value"]);
         assert!(is_secret(&options, &row(&["mailserver_pass", "x"]), 1));
         assert!(!is_secret(&options, &row(&["blogname", "x"]), 1));

@@ -9,8 +9,7 @@
 //! 4. `plan` puts these together: the rules of WordPress (`rules`) and of plugins (`declared`), the addresses of
 //!    branches (`hosts`), single values (`value`), and what people answered to conflicts. It gives all that a merge
 //!    changes in the target.
-//!
-//! 4. `plan` is what a merge is going to do, and `apply` does it to a copy of the target.
+//! 5. `apply` does that to a copy of the target.
 //!
 //! All but `apply` reads, or is pure.
 //!
