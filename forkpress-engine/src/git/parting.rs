@@ -4,7 +4,7 @@
 //! (see `crate::mutation::parting`). Here a commit is made of that: in the background or, at the latest, when somebody asks
 //! for it. A process that dies meanwhile leaves the notes, and the next one begins anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::known::Known;
+use super::known::{Inherited, Known};
 use super::push::EntryMode;
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
@@ -23,9 +23,10 @@ use super::snapshot;
 use super::view::{CONFIG_FILE, MANY, is_in_view};
 use crate::branch;
 use crate::disk::{self, DiskError, step};
-use crate::mutation::parting::{files_in, from_in, news_in, tree_in};
+use crate::mutation::merge::listed as listed_files;
+use crate::mutation::parting::{files_in, from_in, moment_in, news_in, tree_in};
 use crate::site::Site;
-use crate::tree::{Kind, Tree};
+use crate::tree::{self, Kind, Tree};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{Patience, Preparation};
 use forkpress_core::name::BranchName;
@@ -111,6 +112,7 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
         {
             read_ahead(site, &repository, &from);
         }
+        note_inherited(site, &repository, *id)?;
     }
     let refs = run(repository.command().args(["for-each-ref", "--format=%(refname)", REFS])).map_err(of)?;
     let is_gone = |reference: &&str| {
@@ -119,6 +121,43 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
     };
     for reference in text(&refs).lines().filter(is_gone) {
         run(repository.command().args(["update-ref", "-d", reference])).map_err(of)?;
+    }
+    Ok(())
+}
+
+/// Notes for the branches that an operation gave their trees which objects their files are, as far as those have not changed
+/// since: nothing has to be read for that.
+fn note_inherited(site: &Site, repository: &Repository, id: u64) -> Result<(), PartingError> {
+    let cow = site.layout.cow();
+    let moment = fs::read_to_string(moment_in(&cow.parting(id))).ok().and_then(|text| text.parse().ok());
+    let Some(moment) = moment.map(Duration::from_nanos) else { return Ok(()) };
+    let branches = branch::list_each(site).unwrap_or_default().into_iter().filter_map(|(_, branch)| branch.ok());
+    for branch in branches.filter(|branch| branch.record.operation == Some(id)) {
+        if Inherited::is_there(cow, &branch.name, id) {
+            continue;
+        }
+        let failed = |source| PartingError::Git { id, source };
+        let reference = format!("{REFS}{id}");
+        let listed = run(repository.command().args(["ls-tree", "-r", "-z", &reference])).map_err(failed)?;
+        let files: HashMap<&Path, (&str, &str)> =
+            listed_files(&listed).map(|(mode, object, path)| (path, (mode, object))).collect();
+        let mut inherited = Inherited::of(id);
+        // A folder that was moved here has files that have not changed for long.
+        let mut moved: HashSet<PathBuf> = HashSet::new();
+        for entry in Tree::walk(&branch.path)?.entries {
+            let parent = entry.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let is_moved = parent.is_some_and(|parent| moved.contains(parent));
+            let is_as_it_came = !is_moved && !tree::is_racy(entry.changed, moment);
+            if entry.kind == Kind::Folder {
+                if !is_as_it_came {
+                    moved.insert(entry.path);
+                }
+            } else if let Some((mode, object)) = files.get(&*entry.path).filter(|_| is_as_it_came) {
+                inherited.add(&entry, mode, object);
+            }
+        }
+        let path = cow.git_known(&branch.name);
+        step("write", &path, || inherited.write(cow, &branch.name))?;
     }
     Ok(())
 }

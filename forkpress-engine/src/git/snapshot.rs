@@ -588,6 +588,7 @@ impl BranchSnapshot<'_> {
         let cow = self.repository.cow();
         remove_file(&cow.git_snapshot(self.name))?;
         remove_file(&cow.git_config(self.name))?;
+        remove_file(&cow.git_known(self.name))?;
         remove_file(&cow.git_index(self.name))
     }
 

@@ -65,7 +65,7 @@ impl<'site> Merge<'site> {
 }
 
 /// Lists of `git ls-tree -r -z`, a file each: how it is read and where it stands.
-pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
+pub(crate) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
     use std::os::unix::ffi::OsStrExt as _;
     list.split(|byte| *byte == 0).filter_map(|line| {
         let tab = line.iter().position(|byte| *byte == b'\t')?;

@@ -35,7 +35,7 @@ use crate::git::push::EntryMode;
 use crate::git::view::is_in_view;
 use crate::progress::Progress;
 use crate::site::Site;
-use crate::tree::{Entry, Kind};
+use crate::tree::{self, Entry, Kind};
 use crate::view;
 use forkpress_core::layout::{CowLayout, DATABASE_DIR, database_of, wal_of};
 use forkpress_core::name::BranchName;
@@ -153,8 +153,12 @@ impl StagedParting {
 
     /// Makes it what the staged tree is, durably: that has just been refreshed, and nothing is put into it yet.
     pub(super) fn complete(&mut self, staged: &mut Staged) -> Result<(), StepError> {
-        let Some(changed) = staged.take_changes() else {
+        if staged.seen().is_none() {
             self.make_folders()?;
+        }
+        let note = moment_in(self.folder.path());
+        step("write", &note, || fs::write(&note, tree::now().as_nanos().to_string()))?;
+        let Some(changed) = staged.take_changes() else {
             let tree = tree_in(self.folder.path());
             disk::remove(&tree)?;
             return Ok(view::snapshot(staged.path(), &tree)?);
@@ -271,6 +275,12 @@ fn write_line(list: &mut Vec<u8>, what: &[u8], path: &Path) {
 /// Where a parting has the tree that its database is in.
 pub(crate) fn tree_in(parting: &Path) -> PathBuf {
     parting.join("tree")
+}
+
+/// Where a parting says when it was what both branches had: in nanoseconds since the epoch. Before that, nobody had the tree of
+/// the one that came.
+pub(crate) fn moment_in(parting: &Path) -> PathBuf {
+    parting.join("moment")
 }
 
 /// Where a parting has the name of the branch that was taken from.

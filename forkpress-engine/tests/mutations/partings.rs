@@ -191,3 +191,32 @@ fn files_that_a_removed_repository_had_are_not_taken_for_none() {
     parting::tidy(&world.site).unwrap();
     assert_eq!(base(&world, "x", "main").parting, id);
 }
+
+#[test]
+fn what_a_branch_got_with_its_tree_is_not_copied_for_one_that_is_made_from_it() {
+    let Some(place) = Place::of(Kind::Xfs) else { return };
+    let world = World::new(place, FileView::Reflink, |main| {
+        for (file, text) in [("folder/stays", "s"), ("folder/changes", "1"), ("moved/old", "o")] {
+            write(main, file, text);
+        }
+    });
+    let repository = Repository::open(&world.site).unwrap();
+    super::world::settle(&world.path("main"));
+    parting::read_ahead(&world.site, &repository, &BranchName::main());
+    world.create("x").unwrap();
+    super::world::settle(&world.path("x"));
+    parting::tidy(&world.site).unwrap();
+    let x = world.path("x");
+    write(&x, "folder/changes", "2");
+    // A folder that comes from elsewhere has files that have not changed for long.
+    fs::rename(x.join("moved"), x.join("away")).unwrap();
+    fs::rename(x.join("away"), x.join("moved")).unwrap();
+    let id = mutation::create(&world.site, &name("y"), &name("x"), &mut patience(), &Silent).unwrap().operation.id;
+    let news = world.site.layout.cow().parting(id).join("news");
+    let mut copied: Vec<_> =
+        fs::read_dir(news).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    copied.sort();
+    assert!(copied.contains(&"2".to_owned()) && !copied.contains(&"s".to_owned()), "{copied:?}");
+    let expected = texts(&[("folder/changes", "2"), ("folder/stays", "s"), ("index.php", "<?php"), ("moved/old", "o")]);
+    assert_eq!(files(&world, &base(&world, "y", "x").files), expected);
+}
