@@ -55,6 +55,58 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
     site
 }
 
+/// Gives a database so many posts of 2 KB, with nine rows of metadata each, as WordPress's tables have them: those are made where
+/// they are not there. 10,000 are 47 MB.
+#[allow(dead_code, reason = "not every benchmark needs it")]
+pub fn add_posts(database: &Path, posts: usize) {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    let has_tables: bool = connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'wp_posts')", [], |row| row.get(0))
+        .unwrap();
+    if !has_tables {
+        connection.execute_batch(include_str!("../../forkpress-engine/src/merge/plan/wordpress.sql")).unwrap();
+    }
+    connection
+        .execute_batch(&format!(
+            "PRAGMA synchronous = OFF; BEGIN;
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {posts})
+             INSERT INTO wp_posts (post_author, post_date, post_date_gmt, post_modified, post_modified_gmt, post_content,
+                 post_title, post_excerpt, post_name, to_ping, pinged, post_content_filtered, guid)
+             SELECT 1, '2026-01-01 12:00:00', '2026-01-01 12:00:00', '2026-01-01 12:00:00', '2026-01-01 12:00:00',
+                 hex(randomblob(800)), 'A post with the number ' || i, '', 'a-post-' || i, '', '', '',
+                 'http://wp.localhost/?p=' || i FROM n;
+             WITH k(k) AS (VALUES ('_thumbnail_id'), ('_wp_page_template'), ('a'), ('b'), ('c'), ('d'), ('e'), ('f'), ('g'))
+             INSERT INTO wp_postmeta (post_id, meta_key, meta_value)
+             SELECT ID, k, hex(randomblob(80)) FROM wp_posts, k WHERE post_name LIKE 'a-post-%' ORDER BY ID, k;
+             COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
+        ))
+        .unwrap();
+}
+
+/// Changes so many rows of such a database here and there, half of them posts. Another `turn` changes others.
+#[allow(dead_code, reason = "not every benchmark needs it")]
+pub fn change_posts(database: &Path, rows: usize, turn: usize) {
+    let connection = rusqlite::Connection::open(database).unwrap();
+    for (table, id, column, rows) in
+        [("wp_posts", "ID", "post_title", rows / 2), ("wp_postmeta", "meta_id", "meta_value", rows - rows / 2)]
+    {
+        let count: usize =
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
+        let step = count / rows;
+        let changed = connection
+            .execute(
+                &format!(
+                    "UPDATE {table} SET {column} = {column} || '.' WHERE {id} IN
+                     (SELECT {id} FROM {table} WHERE {id} % {step} = {} LIMIT {rows})",
+                    turn % step
+                ),
+                [],
+            )
+            .unwrap();
+        assert!(changed + 2 > rows, "{changed} rows of {table} changed");
+    }
+}
+
 /// Has the file system write down all that was done before, so that no row pays for the row before it: XFS writes for long after a
 /// `sync` what that has only put into its log.
 #[allow(dead_code, reason = "not every benchmark needs it")]

@@ -32,6 +32,7 @@ use thiserror::Error;
 use crate::bands::Starts;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
+use crate::merge::pages::Files;
 use crate::progress::Progress;
 use crate::tree;
 use forkpress_core::advice::{self, Advice};
@@ -124,18 +125,24 @@ pub(crate) fn check_file(path: &Path) -> Result<(), DatabaseError> {
     if finding == "ok" { Ok(()) } else { Err(DatabaseError::Damaged { path: path.to_owned(), finding }) }
 }
 
-/// Writes what is in the log of a database, which is in nobody's use, into the database, and does away with the log.
+/// Writes what is in the log of a database, which is in nobody's use, into the database, and does away with the log. Does not
+/// make that durable.
 pub(crate) fn fold(path: &Path) -> Result<(), DatabaseError> {
     disk::step_of_library("write the log into the database", path)?;
     let failed = |source| sqlite_error(path, source);
     let connection = Connection::open(path).map_err(failed)?;
+    connection.execute_batch("PRAGMA synchronous = OFF").map_err(failed)?;
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))
 }
 
 /// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
 #[derive(Debug)]
-pub(crate) struct DatabaseReader(SourceDatabase);
+pub(crate) struct DatabaseReader {
+    source: SourceDatabase,
+    /// The log that the transaction sees; none where the database has none.
+    log: Option<File>,
+}
 
 impl DatabaseReader {
     /// Begins it; none where the tree has no database.
@@ -143,24 +150,30 @@ impl DatabaseReader {
         let Some(source) = SourceDatabase::open(tree)? else { return Ok(None) };
         source.wait_until(deadline);
         source.run("PRAGMA query_only = 1; BEGIN; SELECT count(*) FROM sqlite_schema")?;
-        Ok(Some(Self(source)))
+        let log = disk::open_file(&wal_of(&source.path))?;
+        Ok(Some(Self { source, log }))
     }
 
     /// What it reads with.
     pub(crate) fn connection(&self) -> &Connection {
-        &self.0.connection
+        &self.source.connection
+    }
+
+    /// What it reads from.
+    pub(crate) fn files(&self) -> Files<'_> {
+        Files { database: &self.source.file, log: self.log.as_ref() }
     }
 
     /// Copies what it sees to `to`, where nothing is, in WAL mode and durably.
     pub(crate) fn copy_to(&self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
-        self.0.copy_in_transaction(to, progress)?;
+        self.source.copy_in_transaction(to, progress)?;
         into_wal_mode(to)?;
-        self.0.finish(to)
+        self.source.finish(to)
     }
 
     /// What failed as it read.
     pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
-        self.0.error(source)
+        self.source.error(source)
     }
 }
 

@@ -226,7 +226,8 @@ fn attempt(
     let rules = rules(site, [source, target])?;
     let plan = match states.databases() {
         Some(readers) => {
-            plan::make(readers.map(DatabaseReader::connection), &rules, &Hosts::of(site), &answered.rest())?
+            let pages = Some(readers.map(DatabaseReader::files));
+            plan::make(readers.map(DatabaseReader::connection), pages, &rules, &Hosts::of(site), &answered.rest())?
         }
         None => Plan::default(),
     };

@@ -4,7 +4,8 @@
 //! changes come home (*theirs* on the command line), and the **target**, which they come home to (*ours*).
 //!
 //! 1. `schema` reads the tables of each and decides, table by table, whose schema the merge has.
-//! 2. `rows` reads a table of all three in the order of its key and gives the rows that are not the same in all.
+//! 2. `rows` reads a table of all three in the order of its key and gives the rows that are not the same in all. `pages` says
+//!    where there can be some, so that little is read where little differs.
 //! 3. `decide` says of each such row what the target gets, and what is a conflict. It knows no table by name.
 //! 4. `plan` puts these together: the rules of WordPress (`rules`) and of plugins (`declared`), the addresses of
 //!    branches (`hosts`), single values (`value`), and what people answered to conflicts. It gives all that a merge
@@ -40,6 +41,7 @@ pub(crate) mod declared;
 pub mod diff;
 pub(crate) mod hosts;
 pub mod label;
+pub(crate) mod pages;
 pub(crate) mod plan;
 pub(crate) mod rows;
 pub(crate) mod rules;

@@ -34,6 +34,7 @@ use thiserror::Error;
 use super::answers::{Answers, Take};
 use super::decide::{Conflict, ConflictId, ConflictKind};
 use super::hosts::Hosts;
+use super::pages::{Database, Differing, Files};
 use super::rows::ScanError;
 use super::rules::Rules;
 use super::schema::{self, Schema, SchemaError};
@@ -165,7 +166,8 @@ fn listed(ids: &[ConflictId]) -> String {
     ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Decides a merge of the source into the target. Each connection is in a read transaction.
+/// Decides a merge of the source into the target. Each connection is in a read transaction. `files`: where they are known, only
+/// what may differ is read.
 ///
 /// The same databases, rules and answers give the same plan.
 ///
@@ -173,6 +175,7 @@ fn listed(ids: &[ConflictId]) -> String {
 /// [`PlanError`]; of answers that fit nothing, only once all conflicts are known.
 pub(crate) fn make(
     databases: Sides<&Connection>,
+    files: Option<Sides<Files<'_>>>,
     rules: &Rules,
     hosts: &Hosts,
     answers: &Answers,
@@ -183,7 +186,16 @@ pub(crate) fn make(
         target: schema::read(databases.target)?,
     };
     let mut asking = Asking { answers, asked: HashSet::new(), open: Vec::new(), following: HashSet::new() };
-    let mut merge = Merge::new(databases, &schemas, rules, hosts);
+    let differing = files.map_or_else(Differing::default, |files| {
+        let [base, source, target] = databases.array();
+        let [own, of_source, of_target] = schemas.as_ref().array();
+        let database = |connection, schema, files| Database { connection, schema, files };
+        Differing::between(
+            database(base, own, files.base),
+            &[database(source, of_source, files.source), database(target, of_target, files.target)],
+        )
+    });
+    let mut merge = Merge::new(databases, &schemas, &differing, rules, hosts);
     let mut schema = Vec::new();
     merge.read(&mut asking, &mut schema)?;
     merge.pair_metadata()?;
@@ -234,6 +246,7 @@ struct Merge<'a> {
     rules: &'a Rules,
     hosts: &'a Hosts,
     schemas: &'a Sides<Schema>,
+    differing: &'a Differing,
     lookups: Sides<Lookup<'a>>,
     tables: Tables<'a>,
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rayon::prelude::*;
 use thiserror::Error;
 
 use super::error::{ChangeError, PutError};
@@ -130,7 +131,7 @@ impl NewDatabase {
         };
         self.edit.edit(&self.new).map_err(PutError::Edit)?;
         disk::set_attributes(&self.new, &attributes)?;
-        Ok([&self.old, &self.new].into_iter().try_for_each(|path| disk::sync(path))?)
+        Ok([&self.old, &self.new].into_par_iter().try_for_each(|path| disk::sync(path))?)
     }
 }
 

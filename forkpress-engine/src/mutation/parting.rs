@@ -19,6 +19,8 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::error::StepError;
 use super::history::{History, LogEntry};
 use super::journal::{Change, Intent};
@@ -80,8 +82,10 @@ impl StagedParting {
                 parting.note(&mut list, entry, &known, staged.path())?;
             }
             parting.write_list(&list)?;
+            let database = tree_in(parting.folder.path()).join(DATABASE_DIR);
+            step("make the folder", &database, || fs::create_dir_all(&database))?;
             if !parting.view.shares_blocks() {
-                parting.take_database(staged.path())?;
+                parting.copy_database(staged.path())?;
             }
             disk::sync_file_system(parting.folder.path())?;
         }
@@ -153,6 +157,15 @@ impl StagedParting {
 
     /// Makes it what the staged tree is, durably: that has just been refreshed, and nothing is put into it yet.
     pub(super) fn complete(&mut self, staged: &mut Staged) -> Result<(), StepError> {
+        let completed = self.follow(staged);
+        if completed.is_err() {
+            // What was copied may not be durable.
+            self.database = None;
+        }
+        completed
+    }
+
+    fn follow(&mut self, staged: &mut Staged) -> Result<(), StepError> {
         if staged.seen().is_none() {
             self.make_folders()?;
         }
@@ -163,7 +176,7 @@ impl StagedParting {
             disk::remove(&tree)?;
             return Ok(view::snapshot(staged.path(), &tree)?);
         };
-        self.take_database(staged.path())?;
+        let mut written = self.copy_database(staged.path())?;
         let mut list = Vec::new();
         let first = self.news;
         for path in changed {
@@ -172,16 +185,17 @@ impl StagedParting {
                 None => write_line(&mut list, b"gone", &path),
             }
         }
-        if list.is_empty() {
-            return Ok(());
+        if !list.is_empty() {
+            self.write_list(&list)?;
+            if self.news - first >= SYNC_ALL_FROM {
+                return Ok(disk::sync_file_system(self.folder.path())?);
+            }
+            let news = news_in(self.folder.path());
+            written.extend((first..self.news).map(|number| news.join(number.to_string())));
+            written.extend([news, files_in(self.folder.path())]);
         }
-        self.write_list(&list)?;
-        if self.news - first >= SYNC_ALL_FROM {
-            return Ok(disk::sync_file_system(self.folder.path())?);
-        }
-        let news = news_in(self.folder.path());
-        (first..self.news).try_for_each(|number| disk::sync(&news.join(number.to_string())))?;
-        Ok(disk::sync(&news)?)
+        // Side by side, they are written down together.
+        Ok(written.par_iter().try_for_each(|path| disk::sync(path))?)
     }
 
     /// Leaves it where it is from now on: records are about to name it.
@@ -222,21 +236,21 @@ impl StagedParting {
         Ok(())
     }
 
+    /// Adds to what the files are. Does not make it durable.
     fn write_list(&self, list: &[u8]) -> Result<(), DiskError> {
         let path = files_in(self.folder.path());
         step("write", &path, || {
             let mut file = fs::File::options().append(true).create(true).open(&path)?;
-            file.write_all(list)?;
-            file.sync_data()
+            file.write_all(list)
         })
     }
 
-    /// Copies the staged database, unless it is the one that was copied.
-    fn take_database(&mut self, staged: &Path) -> Result<(), DiskError> {
+    /// Copies the staged database, unless it is the one that was copied, and gives what is to be made durable for that.
+    fn copy_database(&mut self, staged: &Path) -> Result<Vec<PathBuf>, DiskError> {
         let (database, tree) = (database_of(staged), tree_in(self.folder.path()));
         let signature = signature(&database)?;
         if signature.is_some() && signature == self.database {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.database = None;
         let folder = tree.join(DATABASE_DIR);
@@ -245,14 +259,14 @@ impl StagedParting {
             disk::remove(&path)?;
         }
         database::clone_at_rest(self.view, staged, std::slice::from_ref(&tree))?;
+        self.database = signature;
+        let mut written = vec![folder];
         for path in [database_of(&tree), wal_of(&database_of(&tree))] {
             if disk::inode(&path)?.is_some() {
-                disk::sync(&path)?;
+                written.push(path);
             }
         }
-        disk::sync(&folder)?;
-        self.database = signature;
-        Ok(())
+        Ok(written)
     }
 }
 

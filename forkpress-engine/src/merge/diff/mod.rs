@@ -25,6 +25,7 @@ use super::base::{self, BaseError};
 use super::declared::DeclaredError;
 pub use super::label::Label;
 use super::label::{self, Names};
+use super::pages::{Database, Differing, Files};
 use super::rows::{self, ScanError, SideTable};
 use super::rules::Rules;
 use super::schema::{self, Schema, Table};
@@ -425,13 +426,16 @@ pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) 
 struct Databases<'a> {
     base: Option<&'a Connection>,
     source: Option<&'a Connection>,
+    /// Where both are known, only what may differ is read.
+    files: Option<[Files<'a>; 2]>,
     empty: Connection,
 }
 
 impl<'a> Databases<'a> {
     fn of(base: Option<&'a DatabaseReader>, source: Option<&'a DatabaseReader>) -> Result<Self, ContentError> {
+        let files = base.zip(source).map(|(base, source)| [base.files(), source.files()]);
         let (base, source) = (base.map(DatabaseReader::connection), source.map(DatabaseReader::connection));
-        Ok(Self { base, source, empty: empty().map_err(ContentErrorKind::Read)? })
+        Ok(Self { base, source, files, empty: empty().map_err(ContentErrorKind::Read)? })
     }
 
     /// The base's and the source's.
@@ -441,7 +445,16 @@ impl<'a> Databases<'a> {
 
     fn schemas<'r>(&self, rules: &'r Rules) -> Result<Schemas<'r>, ContentError> {
         let [base, source] = self.both().map(|connection| schema::read(connection).map_err(ContentErrorKind::Schema));
-        Ok(Schemas::of(base?, source?, rules))
+        let mut schemas = Schemas::of(base?, source?, rules);
+        schemas.differing = self.differing(&schemas);
+        Ok(schemas)
+    }
+
+    fn differing(&self, schemas: &Schemas<'_>) -> Differing {
+        let Some([of_base, of_source]) = self.files else { return Differing::default() };
+        let [base, source] = self.both();
+        let base = Database { connection: base, schema: &schemas.base, files: of_base };
+        Differing::between(base, &[Database { connection: source, schema: &schemas.source, files: of_source }])
     }
 }
 
@@ -458,12 +471,13 @@ struct Schemas<'r> {
     rules: &'r Rules,
     /// What people call what is in them.
     names: Names<'r>,
+    differing: Differing,
 }
 
 impl<'r> Schemas<'r> {
     fn of(base: Schema, source: Schema, rules: &'r Rules) -> Self {
         let names = Names::of(base.tables.keys().chain(source.tables.keys()).map(String::as_str), rules);
-        Self { base, source, rules, names }
+        Self { base, source, rules, names, differing: Differing::default() }
     }
 
     /// The names of all tables, in lower case.
@@ -534,7 +548,7 @@ fn compare_table(
     let side = |side: usize| SideTable { connection: connections[side], table: keyed[side].as_ref().or(sides[side]) };
     let table = schemas.names.split(name).1;
     let mut cells: Option<TableCells<'_>> = None;
-    let scanned = rows::scan(side(0), side(1), None, |row| {
+    let scanned = rows::scan(side(0), side(1), None, schemas.differing.of(name), |row| {
         let cells = cells.get_or_insert_with(|| TableCells::of(schemas.rules, table, row.layout, options.all));
         match object.filter(|_| row.layout.key_columns > 0) {
             Some((prefix, object)) => objects.add(prefix, object, cells, &row.found)?,
@@ -565,7 +579,7 @@ mod tests {
         make(folder.path(), "base", label::testing::WORDPRESS);
         make(folder.path(), "source", &format!("{};{statements}", label::testing::WORDPRESS));
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         content(&databases, &databases.schemas(&Rules::wordpress()).unwrap(), options).unwrap()
     }
 
@@ -679,7 +693,7 @@ mod tests {
         let saved = "UPDATE wp_posts SET post_title = 'New', post_status = 'publish' WHERE ID = 20";
         make(folder.path(), "source", &format!("{statements}; {saved}"));
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         let content =
             content(&databases, &databases.schemas(&Rules::wordpress()).unwrap(), &Options::default()).unwrap();
         assert_eq!(lines(&content), ["+ post 20 \"New\""]);
@@ -741,7 +755,7 @@ mod tests {
             ),
         );
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         let compare =
             |options: &Options| content(&databases, &databases.schemas(&Rules::wordpress()).unwrap(), options).unwrap();
         assert_eq!(
@@ -776,7 +790,7 @@ mod tests {
         make(folder.path(), "base", &before);
         make(folder.path(), "source", &format!("{before}; {after}"));
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
-        let databases = Databases { base: Some(&base), source: Some(&source), empty: empty().unwrap() };
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         let mut rules = Rules::wordpress();
         let declared = r#"{"noise": {"tables": ["order_log"]}, "derived": [{"table": "orders", "column": "total"}],
             "objects": [{"table": "orders", "key": "id", "name": "title", "owned": [{"table": "items", "by": "order_id"}]}]}"#;

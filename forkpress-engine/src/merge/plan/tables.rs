@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::super::decide::{Conflict, ConflictKind, Place};
 use super::super::hosts::Hosts;
+use super::super::pages::Differing;
 use super::super::rows::{Found, Layout, RowChange, ScanError, SideTable, scan};
 use super::super::rules::{self, Prefixes, Rules};
 use super::super::schema::{self, Key, Schema, SchemaDecision, Table, quoted};
@@ -129,6 +130,7 @@ impl<'a> Merge<'a> {
     pub(super) fn new(
         databases: Sides<&'a Connection>,
         schemas: &'a Sides<Schema>,
+        differing: &'a Differing,
         rules: &'a Rules,
         hosts: &'a Hosts,
     ) -> Self {
@@ -141,7 +143,7 @@ impl<'a> Merge<'a> {
         let tables = schemas.as_ref().array().into_iter().flat_map(|schema| &schema.tables);
         let options = tables.filter(|(_, table)| has_names(table)).map(|(name, _)| name.as_str());
         let tables = Tables { prefixes: Prefixes::of(options), ..Tables::default() };
-        Self { rules, hosts, schemas, lookups, tables }
+        Self { rules, hosts, schemas, differing, lookups, tables }
     }
 
     /// Decides the schemas, and reads all rows that are not the same.
@@ -323,7 +325,9 @@ impl<'a> Merge<'a> {
             }
             Ok(())
         };
-        scan(side(0), side(1), Some(side(2)), found)?;
+        // What is known of it is compared with the base.
+        let numbers = databases[0].and_then(|_| self.differing.of(name));
+        scan(side(0), side(1), Some(side(2)), numbers, found)?;
         Ok(merged)
     }
 

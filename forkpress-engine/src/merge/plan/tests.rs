@@ -73,7 +73,14 @@ impl Case {
     pub(super) fn try_plan(&self) -> Result<Plan, PlanError> {
         let [base, source, target] = ["base", "source", "target"].map(|name| read(self.folder.path(), name));
         let databases = Sides { base: &base, source: &source, target: &target };
-        make(databases, &self.rules, &self.hosts, &self.answers)
+        // Of closed files the locks would go: these are open to the end.
+        let files =
+            ["base", "source", "target"].map(|name| std::fs::File::open(self.folder.path().join(name)).unwrap());
+        let [base, source, target] = files.each_ref().map(|database| Files { database, log: None });
+        let whole = make(databases, None, &self.rules, &self.hosts, &self.answers);
+        let of_parts = make(databases, Some(Sides { base, source, target }), &self.rules, &self.hosts, &self.answers);
+        assert_eq!(format!("{of_parts:?}"), format!("{whole:?}"), "what is not read is the same");
+        of_parts
     }
 
     pub(super) fn plan(&self) -> Plan {
