@@ -59,9 +59,14 @@ impl Publication<'_> {
         let Self { site, entry, work, parting, done, since } = self;
         let cow = site.layout.cow();
         parting::renew(cow, entry)?;
-        keep::with_room_under_lock(site, || begin_bands(site, work))?;
+        keep::with_room_under_lock(site, || begin_bands(site, &entry.name, work))?;
         let mut intent = intend(site, entry, work)?;
-        parting::inherit(cow, &mut intent, parting.is_some())?;
+        if let Some(parting) = parting.as_ref()
+            && parting.is_outdated(cow)?
+        {
+            return Err(ChangeError::SourceReplaced { name: parting.source().clone() });
+        }
+        parting::inherit(cow, &mut intent, parting.as_ref())?;
         parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
@@ -130,8 +135,12 @@ fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
 
 /// Says which bands of ids the trees begin, and has those begin them that are there. Under `mutation.lock` nobody else gives out
 /// any.
-fn begin_bands(site: &Site, work: &mut Work) -> Result<(), StepError> {
-    let (Work::Moves(moves), Some(mut around)) = (work, Surroundings::look(site)) else { return Ok(()) };
+fn begin_bands(site: &Site, name: &BranchName, work: &mut Work) -> Result<(), StepError> {
+    let Some(mut around) = Surroundings::look(site) else { return Ok(()) };
+    let moves = match work {
+        Work::Moves(moves) => moves,
+        Work::Files(_, files) => return files.begin_bands(name, &mut around),
+    };
     let mut begun = None;
     for one in moves {
         let name = one.name.clone();
@@ -187,7 +196,9 @@ fn publish_now(
     match work {
         Work::Moves(moves) => publish_moves(site, intent, moves, parting, records, publish, timeout),
         Work::Files(change, files) => {
-            publish_files(site, intent, change.tree, files, parting, records, publish, timeout).map(|()| 0)
+            let published = publish_files(site, intent, change.tree, files, parting, records, publish, timeout);
+            files.release_database();
+            published.map(|()| 0)
         }
     }
 }
@@ -276,7 +287,7 @@ fn publish_files(
     if !stale.is_empty() {
         return Err(PutError::Stale { paths: stale }.into());
     }
-    if !files.follow_database(timeout)? {
+    if !files.hold_database(timeout)? {
         return Err(PutError::DatabaseChanged.into());
     }
     renew_records(site, intent, records, publish)?;
