@@ -38,10 +38,8 @@ impl<'site> Merge<'site> {
     ) -> Result<Self, ChangeError> {
         let words = format!("branch merge {source} --into {target}");
         let begun = Begun::begin(site, std::slice::from_ref(target), &words, patience, progress)?;
-        let taken = branch::show(site, source).map_err(|source_error| ChangeError::Source {
-            name: source.clone(),
-            source: source_error,
-        })?;
+        let taken = branch::show(site, source)
+            .map_err(|source_error| ChangeError::Source { name: source.clone(), source: source_error })?;
         Ok(Self { site, source: source.clone(), target: target.clone(), taken: Some(taken.record), begun })
     }
 

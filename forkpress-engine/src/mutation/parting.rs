@@ -147,6 +147,9 @@ impl StagedParting {
     /// Takes it back to staging, where it waits for the next attempt: what no record names goes.
     pub(super) fn take_back(&mut self, cow: &CowLayout, name: &BranchName) -> Result<(), DiskError> {
         let staged = cow.staged_parting(name);
+        if self.folder.path() == staged {
+            return Ok(());
+        }
         disk::rename(self.folder.path(), &staged)?;
         self.folder.moved(staged);
         Ok(())
@@ -400,7 +403,14 @@ pub(super) fn drop_needless(site: &Site) -> Result<Vec<u64>, StepError> {
     }
     let history = History::read(cow)?;
     let kept = history.owners().filter(|entry| cow.kept_tree(entry.slot).exists());
-    branches.extend(kept.flat_map(|entry| entry.befores().filter_map(|(_, before)| Some(before?.partings.clone()))));
+    let befores = |entry: &LogEntry| -> Vec<Partings> {
+        entry.befores().filter_map(|(_, before)| Some(before?.partings.clone())).collect()
+    };
+    branches.extend(kept.flat_map(befores));
+    // The record of a branch whose files are being changed is aside.
+    if let Some(intent) = Intent::read(cow)? {
+        branches.extend(befores(&intent.entry));
+    }
     branches.sort_unstable_by_key(ToString::to_string);
     let needed = needed(&branches, &there);
     let mut dropped: Vec<u64> = there.difference(&needed).copied().collect();

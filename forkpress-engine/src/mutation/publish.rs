@@ -67,7 +67,6 @@ impl Publication<'_> {
             return Err(ChangeError::SourceReplaced { name: parting.source().clone() });
         }
         parting::inherit(cow, &mut intent, parting.as_ref())?;
-        parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
             prepare_records(cow, &mut intent, generation).map_err(StepError::from)
@@ -75,7 +74,12 @@ impl Publication<'_> {
         if is_complete(&intent) {
             keep::with_room_under_lock(site, || intent.write(cow).map_err(StepError::from))?;
         }
-        let published = match mutation.try_publish(&owned(entry, work), patience, tries) {
+        // After all that may have needed room: no record names it yet, and what makes room would take it for one too many.
+        let placed = parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id));
+        let begun = placed
+            .map_err(ChangeError::from)
+            .and_then(|()| Ok(mutation.try_publish(&owned(entry, work), patience, tries)?));
+        let published = match begun {
             Ok(Some(publish)) => {
                 let timeout = patience.deadline().remaining().min(GATE_HOLD);
                 let retaken = publish_now(site, &mut intent, work, parting, &mut records, &publish, timeout);
@@ -84,7 +88,7 @@ impl Publication<'_> {
                 retaken.map(Some)
             }
             Ok(None) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         trace(if matches!(published, Ok(Some(_))) { "published" } else { "not published" }, entry, since);
         match published {

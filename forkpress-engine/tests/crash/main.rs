@@ -18,8 +18,8 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use forkpress_core::deadline::Deadline;
@@ -550,9 +550,16 @@ fn reference(template: &Template, script: &[&str]) -> (Vec<State>, Vec<u64>) {
 ///
 /// How many steps an operation has differs a little from run to run: what changed shortly before is taken again.
 fn hit_every_step(template: &Template, script: &[&str], from: usize, fault: Fault) -> u64 {
+    hit_steps(template, script, from, 1, fault)
+}
+
+/// The same of one step in so many.
+fn hit_steps(template: &Template, script: &[&str], from: usize, one_in: usize, fault: Fault) -> u64 {
     let (states, steps) = reference(template, script);
     let first = steps[from] + 1;
-    for at in first.. {
+    // Others for each script.
+    let begin = first + script.concat().len() as u64 % one_in as u64;
+    for at in (begin..).step_by(one_in) {
         let copy = template.copy();
         let outcome = play(&copy.site, script, at, fault);
         if outcome.total.is_some_and(|total| total < at) {
@@ -741,19 +748,73 @@ fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or
     }
 }
 
-/// Says how many steps it has.
-fn hit_every_step_of_the_last(template: &Template, script: &[&str], fault: Fault) {
-    let begun = Instant::now();
-    let steps = hit_every_step(template, script, script.len() - 1, fault);
-    eprintln!("{script:?} with {fault:?}: {steps} steps, {:?}", begun.elapsed());
-    assert!(steps > 3, "{script:?}");
+/// A merge has many steps, and most of them read: of what comes in pairs, so many are left out where nobody has hours.
+const ONE_IN: usize = 6;
+
+/// Hits each script's last operation: each of its steps, or one in [`ONE_IN`].
+fn hit_merges(template: &Template, scripts: &[&[&str]], one_in: usize, fault: Fault) {
+    for script in scripts {
+        let begun = Instant::now();
+        let steps = hit_steps(template, script, script.len() - 1, one_in, fault);
+        eprintln!("{script:?} with {fault:?}: {steps} steps, one in {one_in}, {:?}", begun.elapsed());
+        assert!(steps > 3, "{script:?}");
+    }
 }
 
 #[test]
 fn a_process_killed_at_any_step_of_a_merge_leaves_the_state_before_or_after() {
     let template = in_memory();
-    for script in MERGES {
-        hit_every_step_of_the_last(&template, script, Fault::Death);
+    hit_merges(&template, &MERGES[..1], 1, Fault::Death);
+    hit_merges(&template, &MERGES[1..], ONE_IN, Fault::Death);
+}
+
+#[test]
+fn any_step_of_a_merge_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
+    let template = in_memory();
+    for fault in [Fault::Eio, Fault::Enospc, Fault::Eintr] {
+        hit_merges(&template, &MERGES[..1], ONE_IN, fault);
+    }
+    hit_merges(&template, &MERGES[1..3], ONE_IN, Fault::Eio);
+}
+
+#[test]
+fn steps_of_a_merge_that_fail_from_one_on_or_each_time_leave_what_recovery_needs() {
+    let template = in_memory();
+    for script in [MERGES[0], MERGES[2]] {
+        fail_from_every_step_on(&template, script, ONE_IN, Fault::Eio);
+        fail_at_every_place(&template, script, 2 * ONE_IN, Fault::Eio, Lasting::There);
+    }
+    fail_from_every_step_on(&template, MERGES[0], 2 * ONE_IN, Fault::Enospc);
+    fail_at_every_place(&template, MERGES[0], 4 * ONE_IN, Fault::Eio, Lasting::AtPath);
+}
+
+#[test]
+fn a_process_killed_at_a_step_of_a_merge_on_other_file_systems_leaves_the_state_before_or_after() {
+    for (kind, view) in [(Kind::Xfs, FileView::Reflink), (Kind::Btrfs, FileView::BtrfsSnapshot)] {
+        let Some(place) = Place::of(kind) else { continue };
+        let template = Template::new(place, view);
+        hit_merges(&template, &[MERGES[0], MERGES[2]], ONE_IN, Fault::Death);
+    }
+    if let Some(template) = Template::in_image(FileView::LinuxXfsLoop) {
+        hit_merges(&template, &MERGES[..1], 4 * ONE_IN, Fault::Death);
+    }
+}
+
+/// What `make soak` has the time for.
+#[test]
+#[ignore = "takes an hour"]
+fn a_merge_hit_at_each_of_its_steps_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for fault in [Fault::Death, Fault::Eio, Fault::Enospc] {
+        hit_merges(&template, &MERGES, 1, fault);
+    }
+    for script in [MERGES[0], MERGES[2]] {
+        fail_from_every_step_on(&template, script, 1, Fault::Eio);
+        fail_at_every_place(&template, script, 1, Fault::Eio, Lasting::There);
+    }
+    for (kind, view) in [(Kind::Xfs, FileView::Reflink), (Kind::Btrfs, FileView::BtrfsSnapshot)] {
+        let Some(place) = Place::of(kind) else { continue };
+        hit_merges(&Template::new(place, view), &MERGES, 1, Fault::Death);
     }
 }
 
@@ -772,10 +833,10 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
 
 /// Plays the script once for each step of its last operation, from which on all fail: of the disk, nothing is left that
 /// works. Once it works again, recovery must find all that it needs.
-fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
+fn fail_from_every_step_on(template: &Template, script: &[&str], one_in: usize, fault: Fault) {
     let from = script.len() - 1;
     let (states, steps) = reference(template, script);
-    for at in steps[from] + 1.. {
+    for at in (steps[from] + 1..).step_by(one_in) {
         let copy = template.copy();
         let outcome = play_lasting(&copy.site, script, at, fault, Lasting::FromThen);
         if outcome.total.is_some_and(|total| total < at) {
@@ -791,10 +852,10 @@ fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
 /// Plays the script once for each step of its last operation, which fails, as does each later step at the same path or, with
 /// [`Lasting::There`], that does the same there; and so do two recoveries. Once that can be done, the next must find all that
 /// it needs.
-fn fail_at_every_place(template: &Template, script: &[&str], fault: Fault, lasting: Lasting) {
+fn fail_at_every_place(template: &Template, script: &[&str], one_in: usize, fault: Fault, lasting: Lasting) {
     let from = script.len() - 1;
     let (states, steps) = reference(template, script);
-    for at in steps[from] + 1.. {
+    for at in (steps[from] + 1..).step_by(one_in) {
         let copy = template.copy();
         let outcome = play_lasting(&copy.site, script, at, fault, lasting);
         if outcome.total.is_some_and(|total| total < at) {
@@ -831,10 +892,10 @@ const LASTING_SCRIPTS: [&[&str]; 10] = [
 fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
     let template = in_memory();
     for script in LASTING_SCRIPTS {
-        fail_from_every_step_on(&template, script, Fault::Eio);
+        fail_from_every_step_on(&template, script, 1, Fault::Eio);
     }
     for script in &LASTING_SCRIPTS[..2] {
-        fail_from_every_step_on(&template, script, Fault::Enospc);
+        fail_from_every_step_on(&template, script, 1, Fault::Enospc);
     }
 }
 
@@ -842,11 +903,11 @@ fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
 fn a_step_that_fails_each_time_and_in_recovery_leaves_what_the_next_recovery_needs() {
     let template = in_memory();
     for script in LASTING_SCRIPTS {
-        fail_at_every_place(&template, script, Fault::Eio, Lasting::There);
+        fail_at_every_place(&template, script, 1, Fault::Eio, Lasting::There);
     }
     for script in &LASTING_SCRIPTS[..2] {
-        fail_at_every_place(&template, script, Fault::Enospc, Lasting::There);
-        fail_at_every_place(&template, script, Fault::Eio, Lasting::AtPath);
+        fail_at_every_place(&template, script, 1, Fault::Enospc, Lasting::There);
+        fail_at_every_place(&template, script, 1, Fault::Eio, Lasting::AtPath);
     }
 }
 
@@ -1055,32 +1116,40 @@ fn a_conversion_that_was_killed_goes_on_with_what_it_has_copied() {
 #[test]
 fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let template = in_memory();
+    for script in [MERGES[0], MERGES[2]] {
+        kill_recoveries(&template, script, 2 * ONE_IN);
+    }
     let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
     let scripts = scripts
         .chain([&["apply", "undo"][..]])
         .chain(BATCHES.into_iter().take(3))
         .chain([&["spare", "create-main"][..]]);
     for script in scripts {
-        let (states, steps) = reference(&template, script);
-        for at in steps[script.len() - 1] + 1.. {
-            let copy = template.copy();
-            let outcome = play(&copy.site, script, at, Fault::Death);
-            if outcome.total.is_some() {
-                break;
-            }
-            let cow = copy.site.layout.cow();
-            if !cow.intent().exists() && !cow.batch_intent().exists() {
-                continue;
-            }
-            let mut killed = 1;
-            // Each recovery goes on from where the last one was killed, a step further each time.
-            while play(&copy.site, &["recover"], killed, Fault::Death).steps.is_empty() {
-                killed += 1;
-            }
-            let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
-            let hit = outcome.steps.len();
-            recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
+        kill_recoveries(&template, script, 1);
+    }
+}
+
+/// Kills a process at one in so many steps of a script's last operation, and then each recovery.
+fn kill_recoveries(template: &Template, script: &[&str], one_in: usize) {
+    let (states, steps) = reference(template, script);
+    for at in (steps[script.len() - 1] + 1..).step_by(one_in) {
+        let copy = template.copy();
+        let outcome = play(&copy.site, script, at, Fault::Death);
+        if outcome.total.is_some() {
+            break;
         }
+        let cow = copy.site.layout.cow();
+        if !cow.intent().exists() && !cow.batch_intent().exists() {
+            continue;
+        }
+        let mut killed = 1;
+        // Each recovery goes on from where the last one was killed, a step further each time.
+        while play(&copy.site, &["recover"], killed, Fault::Death).steps.is_empty() {
+            killed += 1;
+        }
+        let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
+        let hit = outcome.steps.len();
+        recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{database_of, wal_of};
-use forkpress_core::lock::{OperationsFiles, Patience, SharedOperations};
+use forkpress_core::lock::{Lifecycle, OperationsFiles, Patience, SharedOperations};
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::FileView;
 use forkpress_engine::git::repository::Repository;
@@ -18,6 +18,7 @@ use forkpress_engine::merge::Side;
 use forkpress_engine::merge::answers::Answers;
 use forkpress_engine::merge::base;
 use forkpress_engine::merge::branches::{self, MergeError, Outcome, Request};
+use forkpress_engine::mutation::convert;
 use forkpress_engine::mutation::history::History;
 use forkpress_engine::mutation::{Report, UndoError};
 use forkpress_engine::progress::{Progress, Silent};
@@ -174,7 +175,11 @@ pub fn a_merge_brings_files_and_rows_together_and_its_undo_takes_both_back(place
     world.undo(Some(undone.id)).unwrap();
     reader.hears("looked");
     assert_eq!(files(&main), has.0);
-    assert_eq!(world.posts("main"), ["hello", "on main", "in the log", "on x", "since"], "what was written since is back");
+    assert_eq!(
+        world.posts("main"),
+        ["hello", "on main", "in the log", "on x", "since"],
+        "what was written since is back"
+    );
     assert_eq!(base(&world, "x", "main"), merged.id, "and what both have had since");
     drop(reader);
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
@@ -252,12 +257,17 @@ fn a_row_that_comes_into_a_table_that_is_altered_by_a_merge_is_there_afterwards(
     for when in [COMPARED, CHECKED] {
         let world = plain_world();
         world.create("x").unwrap();
-        open(&world.path("x")).execute_batch("ALTER TABLE posts ADD COLUMN author TEXT; UPDATE posts SET author = 'me'").unwrap();
+        open(&world.path("x"))
+            .execute_batch("ALTER TABLE posts ADD COLUMN author TEXT; UPDATE posts SET author = 'me'")
+            .unwrap();
         let progress = at(when, 1, || world.add_post("main", "meanwhile"));
         merge_beside(&world, "x", "main", &progress);
         assert_eq!(world.posts("main"), ["hello", "meanwhile"]);
         assert_eq!(ask::<String>(&world.path("main"), "SELECT author FROM posts WHERE id = 1"), "me");
-        assert_eq!(ask::<Option<String>>(&world.path("main"), "SELECT author FROM posts WHERE title = 'meanwhile'"), None);
+        assert_eq!(
+            ask::<Option<String>>(&world.path("main"), "SELECT author FROM posts WHERE title = 'meanwhile'"),
+            None
+        );
     }
 }
 
@@ -292,7 +302,10 @@ pub fn a_foreign_writer_that_does_not_end_keeps_a_merge_from_changing_anything(p
         let error = merge_with(&world.site, ["x", "main"], None, &mut short, &progress).unwrap_err();
         assert!(error.is_passing(), "{error:?}");
         assert!(!main.join("file").exists());
-        assert_eq!(History::read(world.site.layout.cow()).unwrap().entries.last().unwrap().to_string(), "create x from main");
+        assert_eq!(
+            History::read(world.site.layout.cow()).unwrap().entries.last().unwrap().to_string(),
+            "create x from main"
+        );
         let mut writer = writer.into_inner().unwrap().unwrap();
         writer.say("go on");
         writer.wait();
@@ -567,4 +580,34 @@ fn a_merge_waits_for_requests_of_its_target_and_for_no_others() {
     request.say("end");
     merge(&world, "x", "main");
     assert_eq!(world.posts("main"), ["hello", "x"]);
+}
+
+#[test]
+fn a_conversion_of_the_storage_keeps_what_branches_have_in_common_and_what_merges_took_away() {
+    let Some(place) = Place::xfs_in_memory() else { return };
+    let mut world = World::new(place, FileView::FileCopy, |_| ());
+    for branch in ["x", "y"] {
+        world.create(branch).unwrap();
+        world.add_post(branch, branch);
+        write(&world, branch, branch, "theirs");
+    }
+    let created = base(&world, "y", "main");
+    for view in [FileView::LinuxXfsLoop, FileView::FileCopy] {
+        // One parting that Git has read, and one that it has not.
+        let merged = merge(&world, "x", "main").operation.id;
+        let lifecycle = Lifecycle::lock(world.site.layout.cow(), "test", &mut patience()).unwrap();
+        convert::convert(&world.site, view, &lifecycle, &mut patience(), &Silent).unwrap();
+        drop(lifecycle);
+        world.site = Site::open(world.site.layout.work_dir()).unwrap();
+        assert_eq!(base(&world, "x", "main"), merged);
+        assert_eq!(base(&world, "y", "main"), created);
+        merge(&world, "y", "main");
+        assert_eq!(world.posts("main"), ["hello", "x", "y"]);
+        assert!(["x", "y"].iter().all(|file| files(&world.path("main"))[*file] == "theirs"));
+        world.undo(None).unwrap();
+        world.undo(None).unwrap();
+        assert_eq!(world.posts("main"), ["hello"]);
+        assert!(!world.path("main").join("x").exists());
+    }
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
