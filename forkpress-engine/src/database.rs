@@ -196,11 +196,13 @@ pub(crate) fn stamp(tree: &Path) -> Result<Option<String>, DiskError> {
         if path != database && found.len() == 0 {
             continue;
         }
-        if tree::is_racy((found.ctime(), found.ctime_nsec()), looked) {
+        let (modified, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+        // As root, SQLite sets the owner of the log each time it opens one.
+        let changed = if path == database { changed } else { modified };
+        if tree::is_racy(changed, looked) {
             return Ok(None);
         }
-        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
-        stamp += &format!("{} {} {} {times:?};", found.dev(), found.ino(), found.len());
+        stamp += &format!("{} {} {} {modified:?} {changed:?};", found.dev(), found.ino(), found.len());
     }
     Ok(Some(stamp))
 }

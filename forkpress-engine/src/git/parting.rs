@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -20,11 +21,17 @@ use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot;
 use super::view::{CONFIG_FILE, MANY, is_in_view};
+use crate::branch;
 use crate::disk::{self, DiskError, step};
 use crate::mutation::parting::{files_in, from_in, news_in, tree_in};
 use crate::site::Site;
 use crate::tree::{Kind, Tree};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::{Patience, Preparation};
 use forkpress_core::name::BranchName;
+
+/// How long a storage that is being detached is waited for before that is left to the next time.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the refs of partings are.
 const REFS: &str = "refs/forkpress/partings/";
@@ -43,6 +50,12 @@ pub enum PartingError {
     /// A step on the disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The repository that had the files was removed.
+    #[error("the repository that had the files of parting {id} is gone")]
+    Lost {
+        /// The parting.
+        id: u64,
+    },
     /// What is noted of the files makes no sense.
     #[error("{path} cannot be understood")]
     Invalid {
@@ -73,6 +86,12 @@ pub fn tidy(site: &Site) -> Result<(), PartingError> {
 
 fn tidy_all(site: &Site) -> Result<(), PartingError> {
     let cow = site.layout.cow();
+    // Whoever detaches the storage waits for that.
+    let mut patience = Patience::silent(Deadline::after(TIMEOUT));
+    let Ok(_preparation) = Preparation::lock(cow, &[], "reading files for Git", &mut patience) else { return Ok(()) };
+    if branch::check_storage(site).is_err() {
+        return Ok(());
+    }
     let partings = disk::list(&cow.partings_dir())?;
     let ids: Vec<u64> = partings.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
     let of = |source| PartingError::Git { id: 0, source };
@@ -82,7 +101,11 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
         read_ahead(site, &repository, &main);
     }
     for id in &ids {
-        if make_commit(&repository, *id)? == Made::WithNews
+        let made = match make_commit(&repository, *id) {
+            Err(PartingError::Lost { .. }) => continue,
+            made => made?,
+        };
+        if made == Made::WithNews
             && let Ok(from) = fs::read_to_string(from_in(&cow.parting(*id)))
             && let Ok(from) = from.parse()
         {
@@ -128,6 +151,10 @@ fn make_commit(repository: &Repository, id: u64) -> Result<Made, PartingError> {
         return Ok(Made::Before);
     }
     let files = Files::read(repository, &folder)?;
+    // A branch has files: these were noted until there was a commit of them.
+    if files.0.is_empty() {
+        return Err(PartingError::Lost { id });
+    }
     let failed = |source| PartingError::Git { id, source };
     let read = files.read_news(repository, &folder).map_err(failed)?;
     let mut lines = Vec::new();

@@ -23,6 +23,7 @@ use super::plan::{self, Plan, PlanError};
 use super::rules::Rules;
 use super::{Sides, label};
 use crate::bands::Surroundings;
+use crate::branch;
 use crate::database::{DatabaseError, DatabaseReader, Versions};
 use crate::git::merge::{FileMerge, merge_files};
 use crate::git::overlay::{EditError as FileError, Edits};
@@ -152,6 +153,7 @@ impl Advice for MergeError {
             Self::UnknownAnswer(_) => Some(
                 "the branches have changed since: list the conflicts again with forkpress branch conflicts".to_owned(),
             ),
+            Self::IntoItself => Some("name the branch that it is to come home to: --into BRANCH".to_owned()),
             Self::Restless { .. } => Some("type the command again".to_owned()),
             _ => None,
         }
@@ -179,6 +181,9 @@ pub fn merge(
 ) -> Result<Outcome, MergeError> {
     if request.source == request.target {
         return Err(MergeError::IntoItself);
+    }
+    for name in [request.source, request.target].into_iter().chain(request.base) {
+        branch::show(site, name).map_err(BaseError::from)?;
     }
     let repository = Repository::open(site)?;
     for _ in 1..MOST_STARTS {
@@ -220,16 +225,16 @@ fn attempt(
     let states = States::look(site, repository, request)?;
     let answered = answers.of_files();
     let files = merge_files(repository, states.trees(), &|conflict| answered.get(conflict))?;
+    let rules = rules(site, [source, target])?;
     let plan = match states.databases() {
         Some(readers) => {
-            let rules = rules(site, [source, target])?;
             plan::make(readers.map(DatabaseReader::connection), &rules, &Hosts::of(site), &answered.rest())?
         }
         None => Plan::default(),
     };
     progress.end();
     if !plan.conflicts.is_empty() || !files.conflicts.is_empty() {
-        return Ok(Outcome::Conflicts(states.open(repository, &plan, &files)?));
+        return Ok(Outcome::Conflicts(states.open(repository, &rules, &plan, &files)?));
     }
     if plan.is_empty() && files.differences.is_empty() {
         return Ok(Outcome::Nothing);
@@ -290,12 +295,18 @@ impl States {
     }
 
     /// What is to be decided.
-    fn open(&self, repository: &Repository, plan: &Plan, files: &FileMerge) -> Result<Vec<OpenConflict>, MergeError> {
+    fn open(
+        &self,
+        repository: &Repository,
+        rules: &Rules,
+        plan: &Plan,
+        files: &FileMerge,
+    ) -> Result<Vec<OpenConflict>, MergeError> {
         let mut open: Vec<_> =
             files.conflicts.iter().map(|one| OpenConflict::of_file(one, repository)).collect::<Result<_, _>>()?;
         if let Some(readers) = self.databases() {
             for conflict in &plan.conflicts {
-                open.push(OpenConflict::of_rows(conflict, readers).map_err(PlanError::from)?);
+                open.push(OpenConflict::of_rows(conflict, readers, rules).map_err(PlanError::from)?);
             }
         }
         Ok(open)

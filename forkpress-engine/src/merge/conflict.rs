@@ -3,16 +3,20 @@
 use serde::Serialize;
 
 use super::decide::{Conflict, ConflictKind};
-use super::label;
+use super::label::{self, Names};
+use super::rules::Rules;
 use super::{Row, Sides, Value, schema};
 use crate::database::DatabaseReader;
 use crate::git::merge::{FileConflict, Placed};
-use crate::git::redact::TableSecrets;
+use crate::git::redact::{PLACEHOLDER, TableSecrets};
 use crate::git::repository::{Repository, RepositoryError, run};
 use rusqlite::Connection;
 
 /// The most characters of a value that are told.
 const LONGEST: usize = 2000;
+
+/// Texts of no more lines are told whole.
+const WHOLE_LINES: usize = 6;
 
 /// What is to be decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,12 +61,17 @@ pub enum ConflictPlace {
 
 impl OpenConflict {
     /// A conflict of rows or of a schema.
-    pub(crate) fn of_rows(conflict: &Conflict, readers: Sides<&DatabaseReader>) -> rusqlite::Result<Self> {
+    pub(crate) fn of_rows(
+        conflict: &Conflict,
+        readers: Sides<&DatabaseReader>,
+        rules: &Rules,
+    ) -> rusqlite::Result<Self> {
         let connections = readers.map(DatabaseReader::connection);
         let place = &conflict.place;
-        let what = words(conflict, connections)?;
-        let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row));
-        let Sides { base, source, target } = conflict.sides.as_ref().map(told);
+        let what = words(conflict, connections, rules)?;
+        let is_secret = is_secret_cell(conflict, connections)?;
+        let told = |row: &Option<Row>| row.as_ref().map(|row| told(conflict, row, is_secret));
+        let Sides { base, source, target } = shortened(conflict.sides.as_ref().map(told));
         Ok(Self {
             id: conflict.id.to_string(),
             kind: conflict.kind.name(),
@@ -82,21 +91,47 @@ impl OpenConflict {
     pub(crate) fn of_file(conflict: &FileConflict, repository: &Repository) -> Result<Self, RepositoryError> {
         let told = |placed: &Option<Placed>| placed.as_ref().map(|placed| text_of(repository, placed)).transpose();
         let Sides { base, source, target } = conflict.sides.as_ref();
+        let sides = Sides { base: told(base)?, source: told(source)?, target: told(target)? };
+        let Sides { base, source, target } = shortened(sides);
         let path = conflict.path.display().to_string();
         Ok(Self {
             id: conflict.id.to_string(),
             kind: conflict.kind.name(),
             what: path.clone(),
             place: ConflictPlace::File { path },
-            base: told(base)?,
-            ours: told(target)?,
-            theirs: told(source)?,
+            base,
+            ours: target,
+            theirs: source,
         })
     }
 }
 
+/// Texts of which each shows where it is not as the others: of longer ones the lines are left out with which all of them
+/// begin or end.
+fn shortened(sides: Sides<Option<String>>) -> Sides<Option<String>> {
+    let texts: Vec<Vec<&str>> =
+        sides.as_ref().array().into_iter().flatten().map(|text| text.lines().collect()).collect();
+    let shortest = texts.iter().map(Vec::len).min().unwrap_or_default();
+    let is_long = texts.len() > 1 && texts.iter().any(|lines| lines.len() > WHOLE_LINES);
+    let all_have =
+        |at: &dyn Fn(&[&str]) -> usize| texts.iter().all(|lines| lines[at(lines)] == texts[0][at(&texts[0])]);
+    let (mut before, mut after) = (0, 0);
+    if is_long {
+        before = (0..shortest).take_while(|number| all_have(&|_| *number)).count();
+        after = (1..=shortest - before).take_while(|number| all_have(&|lines| lines.len() - number)).count();
+    }
+    let cut = |text: String| {
+        let lines: Vec<_> = text.lines().collect();
+        let left_out = |count: usize| (count > 0).then_some("…");
+        let shown = &lines[before.min(lines.len())..lines.len() - after.min(lines.len())];
+        let shown: Vec<_> = left_out(before).into_iter().chain(shown.iter().copied()).chain(left_out(after)).collect();
+        label::shortened_lines(&if before + after > 0 { shown.join("\n") } else { text }, LONGEST)
+    };
+    sides.map(|text| text.map(cut))
+}
+
 /// What a conflict is about: `post 1 "Hello world!": post_title`.
-fn words(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Result<String> {
+fn words(conflict: &Conflict, connections: Sides<&Connection>, rules: &Rules) -> rusqlite::Result<String> {
     let place = &conflict.place;
     if conflict.kind == ConflictKind::Schema {
         return Ok(format!("table {}", place.table));
@@ -110,7 +145,7 @@ fn words(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Resu
         if row.is_none() && conflict.kind != ConflictKind::Cell {
             continue;
         }
-        let label = row_label(conflict, row.as_ref(), connection)?;
+        let label = row_label(conflict, row.as_ref(), connection, rules)?;
         if best.is_none() {
             best = Some(label);
         }
@@ -123,15 +158,20 @@ fn words(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Resu
     Ok(format!("{label}{}", place.column.as_ref().map(field).unwrap_or_default()))
 }
 
-fn row_label(conflict: &Conflict, row: Option<&Row>, connection: &Connection) -> rusqlite::Result<String> {
+fn row_label(
+    conflict: &Conflict,
+    row: Option<&Row>,
+    connection: &Connection,
+    rules: &Rules,
+) -> rusqlite::Result<String> {
     let place = &conflict.place;
     let names = schema_names(connection)?;
-    let prefixes = label::prefixes(names.iter().map(String::as_str));
+    let names = Names::of(names.iter().map(String::as_str), rules);
     if let Some(row) = row.filter(|_| !conflict.columns.is_empty()) {
-        return label::of_row(connection, &prefixes, &place.table, &conflict.columns, row);
+        return names.of_row(connection, &place.table, &conflict.columns, row);
     }
     let (columns, row) = find(connection, &place.table, &place.key)?;
-    label::of_row(connection, &prefixes, &place.table, &columns, &row)
+    names.of_row(connection, &place.table, &columns, &row)
 }
 
 fn schema_names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
@@ -183,18 +223,15 @@ impl rusqlite::ToSql for ToSql<'_> {
     }
 }
 
-/// What a side has, in words.
-fn told(conflict: &Conflict, row: &Row) -> String {
-    let text = |value: &Value| label::shortened_lines(&label::told(&label::text(value.as_ref())), LONGEST);
+/// What a side has, in words. `cell`: of a conflict of one cell, whether that holds a secret.
+fn told(conflict: &Conflict, row: &Row, cell: bool) -> String {
+    let text = |is_secret: bool, value: &Value| match is_secret {
+        true => PLACEHOLDER.to_owned(),
+        false => label::told(&label::text(value.as_ref())),
+    };
     if conflict.columns.is_empty() {
-        if let Some(column) = &conflict.place.column
-            && TableSecrets::of([column.as_str()].into_iter()).hides_texts(0)
-        {
-            return crate::git::redact::PLACEHOLDER.to_owned();
-        }
-        return row.iter().flatten().map(text).collect::<Vec<_>>().join("\n");
+        return row.iter().flatten().map(|value| text(cell, value)).collect::<Vec<_>>().join("\n");
     }
-    let secrets = TableSecrets::of(conflict.columns.iter().map(String::as_str));
     let other = [&conflict.sides.base, &conflict.sides.source, &conflict.sides.target];
     let differs = |number: usize| {
         let mut cells = other.iter().filter_map(|row| row.as_ref()).map(|row| &row[number]);
@@ -204,18 +241,77 @@ fn told(conflict: &Conflict, row: &Row) -> String {
     let alone = other.iter().filter(|row| row.is_some()).count() == 1;
     let lines = conflict.columns.iter().zip(row).enumerate().filter_map(|(number, (column, cell))| {
         let value = cell.as_ref().filter(|_| alone || differs(number))?;
-        let value = if secrets.hides_texts(number) { crate::git::redact::PLACEHOLDER.to_owned() } else { text(value) };
+        let value = label::shortened_lines(&text(is_secret(&conflict.columns, row, number), value), LONGEST);
         (!value.is_empty()).then(|| format!("{column}: {value}"))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a cell of a row holds a secret.
+fn is_secret(columns: &[String], row: &Row, column: usize) -> bool {
+    let secrets = TableSecrets::of(columns.iter().map(String::as_str));
+    let text = |number: usize| match row.get(number) {
+        Some(Some(Value::Text(text))) => Some(&text[..]),
+        _ => None,
+    };
+    secrets.hides_texts(column) || secrets.is_named(column) && secrets.names_a_secret(text)
+}
+
+/// Whether a conflict is about one cell that holds a secret.
+fn is_secret_cell(conflict: &Conflict, connections: Sides<&Connection>) -> rusqlite::Result<bool> {
+    let place = &conflict.place;
+    let Some(column) = &place.column else { return Ok(false) };
+    let (columns, row) = find(connections.target, &place.table, &place.key)?;
+    let number = columns.iter().position(|name| name.eq_ignore_ascii_case(column));
+    // Of a column that only the other side has, its own name tells.
+    Ok(number.map_or_else(
+        || is_secret(std::slice::from_ref(column), &Vec::new(), 0),
+        |number| is_secret(&columns, &row, number),
+    ))
 }
 
 /// The text of a file; of another one what it is.
 fn text_of(repository: &Repository, placed: &Placed) -> Result<String, RepositoryError> {
     let bytes = run(repository.command().args(["cat-file", "blob", placed.blob.id.as_str()]))?;
     Ok(match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => label::shortened_lines(&text, LONGEST),
+        Ok(text) if !text.contains('\0') => text,
         Ok(text) => format!("{} bytes", text.len()),
         Err(error) => format!("{} bytes", error.into_bytes().len()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {
+        Sides { base: base.map(str::to_owned), source: Some(source.to_owned()), target: Some(target.to_owned()) }
+    }
+
+    #[test]
+    fn of_a_long_text_that_is_told_which_is_not_the_same() {
+        let text = |line: &str| format!("1\n2\n3\n4\n{line}6\n7\n8\n");
+        let told = shortened(sides(Some(&text("old\n")), &text("one\ntwo\n"), &text("")));
+        assert_eq!(told, sides(Some("…\nold\n…"), "…\none\ntwo\n…", "…\n…"));
+        let told = shortened(sides(None, &text("x\n"), &format!("{}more\n", text("x\n"))));
+        assert_eq!(told, sides(None, "…", "…\nmore"));
+    }
+
+    #[test]
+    fn what_a_column_or_the_name_beside_it_says_is_secret_is_not_told() {
+        let names = |columns: &[&str]| columns.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let row = |cells: &[&str]| cells.iter().map(|text| Some(Value::Text(text.as_bytes().to_vec()))).collect();
+        let options = names(&["option_name", "option_value"]);
+        assert!(is_secret(&options, &row(&["mailserver_pass", "x"]), 1));
+        assert!(!is_secret(&options, &row(&["blogname", "x"]), 1));
+        assert!(is_secret(&names(&["ID", "user_pass"]), &row(&["1", "x"]), 1));
+    }
+
+    #[test]
+    fn a_short_text_and_one_that_only_one_side_has_are_told_whole() {
+        let short = sides(Some("a\nb"), "a\nc", "a\nd\n");
+        assert_eq!(shortened(short.clone()), short);
+        let alone = Sides { base: None, source: Some("line\n".repeat(20)), target: None };
+        assert_eq!(shortened(alone.clone()), alone);
+    }
 }

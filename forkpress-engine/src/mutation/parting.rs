@@ -55,8 +55,11 @@ pub(crate) struct StagedParting {
     /// How many files are in `news/`.
     news: usize,
     /// Tells which staged database was copied; none where none was yet.
-    database: Option<(u64, (i64, i64))>,
+    database: Option<Signature>,
 }
+
+/// The inode of a file, and when it was changed: seconds and nanoseconds.
+type Signature = (u64, (i64, i64));
 
 impl StagedParting {
     /// Makes what can be made while requests of the branch `source` go on.
@@ -271,7 +274,7 @@ impl StagedParting {
 
 /// What tells a staged database from one that was copied in its place: that may have its inode, and has the time of the
 /// original, into which nothing need have been written but its log.
-fn signature(database: &Path) -> Result<Option<(u64, (i64, i64))>, DiskError> {
+fn signature(database: &Path) -> Result<Option<Signature>, DiskError> {
     use std::os::unix::fs::MetadataExt as _;
     step("look at", database, || match fs::symlink_metadata(database) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::error::{ChangeError, PutError, StepError};
 use super::files::Files;
 use super::history::{History, LogEntry};
-use super::journal::{Arrival, Change, Intent, Move, Waiting};
+use super::journal::{Arrival, Change, FilesChange, Intent, Move, Waiting};
 use super::keep;
 use super::moves::{conclude, forget, move_trees, place_records, prepare_records, put_aside, settle, take_back};
 use super::parting::{self, StagedParting};
@@ -82,7 +82,8 @@ impl Publication<'_> {
         let published = match begun {
             Ok(Some(publish)) => {
                 let timeout = patience.deadline().remaining().min(GATE_HOLD);
-                let retaken = publish_now(site, &mut intent, work, parting, &mut records, &publish, timeout);
+                let retaken =
+                    publish_now(site, &mut intent, work, Beside { parting, records: &mut records }, &publish, timeout);
                 done.held += publish.held_for();
                 done.generation = publish.generation();
                 retaken.map(Some)
@@ -186,21 +187,26 @@ fn is_complete(intent: &Intent) -> bool {
     moves.iter().filter_map(Move::arrival).all(|arrival| arrival.new != NONE_YET)
 }
 
+/// What goes to its place with trees or files: records, and a parting where one is made.
+struct Beside<'a> {
+    parting: &'a mut Option<StagedParting>,
+    records: &'a mut Vec<Replacement>,
+}
+
 /// The steps that no request may see one by one. Says how many entries were taken again. Waits for a foreign writer of a
 /// database for no longer than `timeout`.
 fn publish_now(
     site: &Site,
     intent: &mut Intent,
     work: &mut Work,
-    parting: &mut Option<StagedParting>,
-    records: &mut Vec<Replacement>,
+    beside: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<u64, ChangeError> {
     match work {
-        Work::Moves(moves) => publish_moves(site, intent, moves, parting, records, publish, timeout),
-        Work::Files(change, files) => {
-            let published = publish_files(site, intent, change.tree, files, parting, records, publish, timeout);
+        Work::Moves(moves) => publish_moves(site, intent, moves, beside, publish, timeout),
+        Work::Files(_, files) => {
+            let published = publish_files(site, intent, files, beside, publish, timeout);
             files.release_database();
             published.map(|()| 0)
         }
@@ -212,8 +218,7 @@ fn publish_moves(
     site: &Site,
     intent: &mut Intent,
     moves: &mut [Move<Incoming>],
-    parting: &mut Option<StagedParting>,
-    records: &mut Vec<Replacement>,
+    Beside { parting, records }: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<u64, ChangeError> {
@@ -277,16 +282,15 @@ fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> ChangeError {
 fn publish_files(
     site: &Site,
     intent: &mut Intent,
-    tree: u64,
     files: &mut Files,
-    parting: &mut Option<StagedParting>,
-    records: &mut Vec<Replacement>,
+    Beside { parting, records }: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<(), ChangeError> {
     let (cow, name) = (site.layout.cow(), intent.entry.name.clone());
     let branch = site.layout.branch(&name);
-    check_branch(site, &intent.entry, &name, Some(tree))?;
+    let Change::Files(FilesChange { tree, .. }) = &intent.change else { unreachable!("files are put into a tree") };
+    check_branch(site, &intent.entry, &name, Some(*tree))?;
     let stale = files.stale(&branch)?;
     if !stale.is_empty() {
         return Err(PutError::Stale { paths: stale }.into());

@@ -6,7 +6,7 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
-use forkpress_engine::git::parting;
+use forkpress_engine::git::parting::{self, PartingError};
 use forkpress_engine::git::repository::Repository;
 use forkpress_engine::merge::base::{self, Base, BaseError};
 use forkpress_engine::mutation::{self, gc};
@@ -173,5 +173,21 @@ fn branches_that_share_nothing_say_how_to_get_something() {
     assert!(matches!(error, BaseError::NoParting { .. }), "{error}");
     assert!(error.hint().unwrap().contains("forkpress branch reset x --from main"));
     let id = world.reset("x", "main", false).unwrap().operation.id;
+    assert_eq!(base(&world, "x", "main").parting, id);
+}
+
+#[test]
+fn files_that_a_removed_repository_had_are_not_taken_for_none() {
+    use forkpress_core::advice::Advice as _;
+    let world = plain_world();
+    world.create("x").unwrap();
+    parting::tidy(&world.site).unwrap();
+    fs::remove_dir_all(world.site.layout.cow().git_dir()).unwrap();
+    let repository = Repository::open(&world.site).unwrap();
+    let lost = || base::of(&world.site, &repository, &name("x"), &BranchName::main()).unwrap_err();
+    assert!(matches!(lost(), BaseError::Parting(PartingError::Lost { .. })), "{}", lost());
+    assert!(lost().hint().unwrap().contains("forkpress branch reset"));
+    let id = world.reset("x", "main", false).unwrap().operation.id;
+    parting::tidy(&world.site).unwrap();
     assert_eq!(base(&world, "x", "main").parting, id);
 }
