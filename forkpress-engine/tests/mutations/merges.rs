@@ -354,7 +354,8 @@ fn of_four_writing_processes_no_write_is_lost_or_doubled_by_merges() {
         expected.extend((0..count).map(|number| format!("{process} {number}")));
     }
     let mut posts = world.posts("main");
-    (expected.sort(), posts.sort());
+    expected.sort();
+    posts.sort();
     assert!(posts.len() > 7 + 7 * WRITERS, "they wrote between the merges");
     assert_eq!(posts, expected);
     assert_eq!(ask::<i64>(&world.path("main"), "SELECT posts FROM counts"), i64::try_from(posts.len()).unwrap() - 6);
