@@ -23,6 +23,8 @@ test-all: ## Run every test; the last line counts them
 
 soak: build ## Run traffic, mutations and kills for SECONDS (default 300); then SEEDS (default 100) random merges
 	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/soak.php $(SECONDS)
+	cargo test -p forkpress-engine --features faults --test crash -- --ignored --exact \
+		a_merge_hit_at_each_of_its_steps_leaves_the_state_before_or_after
 	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/test_merge_model.php $(SEEDS) $$(date +%s)
 
 bench: build ## Run the benchmarks and print their tables

@@ -144,10 +144,12 @@ impl Surroundings {
     /// Says whether there were any.
     pub(crate) fn begin_in(&mut self, name: &BranchName, tree: &Path) -> Result<bool, DatabaseError> {
         let path = database_of(tree);
-        if !path.exists() {
-            return Ok(false);
-        }
-        database::write_at_rest(&path, |connection| {
+        if path.exists() { self.begin_at_rest(name, &path) } else { Ok(false) }
+    }
+
+    /// The same of a branch that is about to have the database at `path`, which is in nobody's use.
+    pub(crate) fn begin_at_rest(&mut self, name: &BranchName, path: &Path) -> Result<bool, DatabaseError> {
+        database::write_at_rest(path, |connection| {
             let starts = self.begin(&Survey::of(connection)?, name);
             starts.write(connection)?;
             Ok(!starts.is_empty())

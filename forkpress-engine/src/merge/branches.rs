@@ -24,7 +24,7 @@ use super::rules::Rules;
 use super::{Sides, label};
 use crate::bands::Surroundings;
 use crate::branch;
-use crate::database::{DatabaseError, DatabaseReader};
+use crate::database::{DatabaseError, DatabaseReader, Versions};
 use crate::git::merge::{FileMerge, merge_files};
 use crate::git::overlay::{EditError as FileError, Edits};
 use crate::git::repository::{Repository, RepositoryError, run};
@@ -206,7 +206,9 @@ pub fn merge(
 fn has_moved(error: &ChangeError) -> bool {
     matches!(
         error,
-        ChangeError::Put(PutError::Stale { .. } | PutError::Edit(EditError::Stale(_))) | ChangeError::Replaced { .. }
+        ChangeError::Put(PutError::Stale { .. } | PutError::Edit(EditError::Stale(_)))
+            | ChangeError::Replaced { .. }
+            | ChangeError::SourceReplaced { .. }
     )
 }
 
@@ -247,14 +249,11 @@ fn attempt(
     overlay.put(files.edits(repository)?)?;
     let listed = run(repository.command().args(["ls-tree", "-r", "-z", &states.source.files]))?;
     let parting = mutation.part(&listed, states.source.database.as_ref(), progress)?;
-    let edit = match states.source.database {
-        Some(source) if !plan.is_empty() => Some(Box::new(PlanEdit {
-            site: site.clone(),
-            target: (*target).clone(),
-            plan,
-            source,
-            schema_version: None,
-        }) as Box<dyn DatabaseEdit>),
+    let edit = match (states.source.database, states.target.database) {
+        (Some(source), Some(seen)) if !plan.is_empty() => {
+            let edit = PlanEdit::new(site, target, plan, source, seen)?;
+            Some(Box::new(edit) as Box<dyn DatabaseEdit>)
+        }
         _ => None,
     };
     let report = mutation.prepare(&mut overlay, edit, parting, patience, progress)?.publish(patience)?;
@@ -348,8 +347,10 @@ struct PlanEdit {
     plan: Plan,
     /// Sees the source as it was when the plan was made.
     source: DatabaseReader,
-    /// Which schema the target had when the plan was applied last; none where it was not yet.
-    schema_version: Option<i64>,
+    /// Sees the target.
+    seen: DatabaseReader,
+    /// What the target was when the plan was made.
+    planned: Versions,
 }
 
 impl fmt::Debug for PlanEdit {
@@ -359,14 +360,32 @@ impl fmt::Debug for PlanEdit {
 }
 
 impl PlanEdit {
+    fn new(
+        site: &Site,
+        target: &BranchName,
+        plan: Plan,
+        source: DatabaseReader,
+        seen: DatabaseReader,
+    ) -> Result<Self, DatabaseError> {
+        let planned = seen.versions().map_err(|error| seen.error(error))?;
+        Ok(Self { site: site.clone(), target: target.clone(), plan, source, seen, planned })
+    }
+
+    /// Whether the plan says nothing of what the target has become. A copy of that does not tell: SQLite's backup gives it
+    /// another number.
+    fn is_outdated(&self) -> rusqlite::Result<bool> {
+        self.seen.see_anew()?;
+        let now = self.seen.versions()?;
+        // What a plan says of tables, it says of all rows that were in them.
+        let is_of_tables = !self.plan.schema.is_empty();
+        Ok(now.schema != self.planned.schema || (is_of_tables && now.data != self.planned.data))
+    }
+
     fn apply(&mut self, path: &Path) -> Result<(), ApplyError> {
         let mut database = Connection::open(path)?;
         // Whoever asks for this makes it durable.
         database.execute_batch("PRAGMA synchronous = OFF")?;
-        let version: i64 = database.query_row("PRAGMA schema_version", [], |row| row.get(0))?;
-        let before = self.schema_version.replace(version);
-        // What a plan says of tables, it says of all rows that were in them.
-        if before.is_some_and(|before| before != version || !self.plan.schema.is_empty()) {
+        if self.is_outdated()? {
             return Err(ApplyError::Stale { table: "sqlite_schema".to_owned(), key: Vec::new() });
         }
         let prefix = prefix_of(&database)?;

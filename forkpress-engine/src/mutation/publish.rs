@@ -59,10 +59,14 @@ impl Publication<'_> {
         let Self { site, entry, work, parting, done, since } = self;
         let cow = site.layout.cow();
         parting::renew(cow, entry)?;
-        keep::with_room_under_lock(site, || begin_bands(site, work))?;
+        keep::with_room_under_lock(site, || begin_bands(site, &entry.name, work))?;
         let mut intent = intend(site, entry, work)?;
-        parting::inherit(cow, &mut intent, parting.is_some())?;
-        parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
+        if let Some(parting) = parting.as_ref()
+            && parting.is_outdated(cow)?
+        {
+            return Err(ChangeError::SourceReplaced { name: parting.source().clone() });
+        }
+        parting::inherit(cow, &mut intent, parting.as_ref())?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
             prepare_records(cow, &mut intent, generation).map_err(StepError::from)
@@ -70,7 +74,12 @@ impl Publication<'_> {
         if is_complete(&intent) {
             keep::with_room_under_lock(site, || intent.write(cow).map_err(StepError::from))?;
         }
-        let published = match mutation.try_publish(&owned(entry, work), patience, tries) {
+        // After all that may have needed room: no record names it yet, and what makes room would take it for one too many.
+        let placed = parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id));
+        let begun = placed
+            .map_err(ChangeError::from)
+            .and_then(|()| Ok(mutation.try_publish(&owned(entry, work), patience, tries)?));
+        let published = match begun {
             Ok(Some(publish)) => {
                 let timeout = patience.deadline().remaining().min(GATE_HOLD);
                 let retaken =
@@ -80,7 +89,7 @@ impl Publication<'_> {
                 retaken.map(Some)
             }
             Ok(None) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         trace(if matches!(published, Ok(Some(_))) { "published" } else { "not published" }, entry, since);
         match published {
@@ -131,8 +140,12 @@ fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
 
 /// Says which bands of ids the trees begin, and has those begin them that are there. Under `mutation.lock` nobody else gives out
 /// any.
-fn begin_bands(site: &Site, work: &mut Work) -> Result<(), StepError> {
-    let (Work::Moves(moves), Some(mut around)) = (work, Surroundings::look(site)) else { return Ok(()) };
+fn begin_bands(site: &Site, name: &BranchName, work: &mut Work) -> Result<(), StepError> {
+    let Some(mut around) = Surroundings::look(site) else { return Ok(()) };
+    let moves = match work {
+        Work::Moves(moves) => moves,
+        Work::Files(_, files) => return files.begin_bands(name, &mut around),
+    };
     let mut begun = None;
     for one in moves {
         let name = one.name.clone();
@@ -192,7 +205,11 @@ fn publish_now(
 ) -> Result<u64, ChangeError> {
     match work {
         Work::Moves(moves) => publish_moves(site, intent, moves, beside, publish, timeout),
-        Work::Files(_, files) => publish_files(site, intent, files, beside, publish, timeout).map(|()| 0),
+        Work::Files(_, files) => {
+            let published = publish_files(site, intent, files, beside, publish, timeout);
+            files.release_database();
+            published.map(|()| 0)
+        }
     }
 }
 
@@ -278,7 +295,7 @@ fn publish_files(
     if !stale.is_empty() {
         return Err(PutError::Stale { paths: stale }.into());
     }
-    if !files.follow_database(timeout)? {
+    if !files.hold_database(timeout)? {
         return Err(PutError::DatabaseChanged.into());
     }
     renew_records(site, intent, records, publish)?;

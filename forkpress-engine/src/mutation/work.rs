@@ -148,7 +148,7 @@ impl Cloned {
             return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
         let retaken = self.staged.refresh(&self.starts, timeout)?;
-        parting.map_or(Ok(()), |parting| parting.complete(&mut self.staged))?;
+        parting.map_or(Ok(()), |parting| parting.complete(site.layout.cow(), &mut self.staged))?;
         Ok(retaken)
     }
 }
