@@ -169,7 +169,7 @@ fn is_without_git(error: &PartingError) -> bool {
 
 /// Has Git read the files of a branch, so that a parting finds them known. Where that can't be, the next one has more to copy.
 pub fn read_ahead(site: &Site, repository: &Repository, name: &BranchName) {
-    if let Err(error) = snapshot::look_at(site, repository, name) {
+    if let Err(error) = snapshot::read_files(site, repository, name) {
         tracing::debug!(branch = name.as_str(), "{error}");
     }
 }
