@@ -200,6 +200,18 @@ test(
 );
 
 test(
+	'an agent whose work was merged holds none, even where main has gone on',
+	function () use ( $site, $agents ) {
+		$last = 'agent-' . ( AGENTS + 2 );
+		( new Browser( $site, 'main' ) )->rest( 'POST', '/wp/v2/posts', array( 'title' => 'Of main', 'status' => 'draft' ), 201 );
+		$site->done( 'branch', 'merge', $last, '--into', 'main' );
+		$said = refusal( $site, 'agents', $agents, '--remove' );
+		holds( ! str_contains( $said, $last ), "$last is not among them: $said" );
+		holds( ! file_exists( "$agents/$last" ), 'its worktree is gone' );
+	}
+);
+
+test(
 	'a site that wants a token is not asked for one at a prompt',
 	function () use ( $site ) {
 		$site->stop();

@@ -142,7 +142,10 @@ test(
 	'site.toml turns it off',
 	static function () use ( $site, $run ): void {
 		$settings = "$site->dir/.forkpress/site.toml";
+		// It may be about to look with the settings of before.
+		$site->stop();
 		file_put_contents( $settings, "id_bands = false\n" . file_get_contents( $settings ) );
+		$site->serve( 2 );
 		$site->done( 'branch', 'create', 'alike' );
 		$post = 'return wp_insert_post( array( "post_title" => "Twin" ) );';
 		same( $run( 'main', $post ), $run( 'alike', $post ), 'ids' );

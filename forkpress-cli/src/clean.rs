@@ -21,9 +21,18 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts the removal. Where it can't be started, the next command's does it.
 pub fn in_background(site: &Site) {
+    start(site, "__clean");
+}
+
+/// Has Git read a new site, so that no branch waits for that.
+pub fn read_in_background(site: &Site) {
+    start(site, "__read");
+}
+
+fn start(site: &Site, command: &str) {
     let Ok(own) = std::env::current_exe() else { return };
     let _ = Command::new(own)
-        .arg("__clean")
+        .arg(command)
         .arg(site.layout.work_dir())
         .envs(trace::for_child())
         // Neither a terminal nor a folder, which could not be unmounted, is held on to.
@@ -33,6 +42,14 @@ pub fn in_background(site: &Site) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
+}
+
+/// In that process: has Git read what is new.
+pub fn read(work_dir: &Path) -> Result<(), Failure> {
+    priority::lower();
+    let site = Site::open(work_dir)?;
+    trace::begin_in_log(&site)?;
+    Ok(git::parting::tidy(&site)?)
 }
 
 /// In that process: removes.

@@ -221,6 +221,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Removes what a command left to be removed
     #[command(name = "__clean", hide = true)]
     Clean { work_dir: PathBuf },
+    /// Has Git read what is new to it, in the background
+    #[command(name = "__read", hide = true)]
+    Read { work_dir: PathBuf },
     /// Makes spares for a server
     #[command(name = "__spares", hide = true)]
     Spares { work_dir: PathBuf },
@@ -245,7 +248,7 @@ pub enum GitHook {
 impl Command {
     /// Whether what this says on standard error is shown to nobody, or to somebody elsewhere.
     pub fn speaks_elsewhere(&self) -> bool {
-        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. })
+        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. })
     }
 }
 
@@ -436,7 +439,7 @@ The exit status is 0 whether anything changed or not.")]
     #[command(after_help = "Examples:
   forkpress branch merge marketing --into main
   forkpress branch merge marketing --into main --dry-run     only say what would be done
-  forkpress branch merge marketing --into main --theirs      where both changed the same, marketing's counts
+  forkpress branch merge marketing --into main --theirs      of conflicts, take marketing's side
   forkpress branch conflicts marketing --into main --json >answers.json
   forkpress branch merge marketing --into main --resolve answers.json
 
@@ -563,11 +566,11 @@ pub struct MergeArgs {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Where both changed the same thing, take what the branch has that is merged into
+    /// In each conflict, take what the branch has that is merged into
     #[arg(long, conflicts_with = "theirs")]
     pub ours: bool,
 
-    /// Where both changed the same thing, take what the branch has that comes
+    /// In each conflict, take what the branch has that comes home
     #[arg(long)]
     pub theirs: bool,
 
@@ -600,7 +603,7 @@ pub struct PairArgs {
     #[arg(long, value_name = "BRANCH")]
     pub into: BranchName,
 
-    /// Take this branch, as it is now, for what both had in common
+    /// Take this branch, as it is now, for what both had in common: what it has otherwise counts as changed
     #[arg(long, value_name = "BRANCH")]
     pub base: Option<BranchName>,
 

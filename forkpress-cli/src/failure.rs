@@ -215,6 +215,7 @@ mod tests {
             (ConvertError::Same(FileView::FileCopy).into(), "forkpress doctor storage says what works here"),
             (CreateError::from(exists()).into(), "forkpress branch reset x --from BRANCH, or choose another name"),
             (DeleteError::Main.into(), "forkpress branch reset main --from BRANCH --force"),
+            (MergeError::IntoItself.into(), "name the branch that it is to come home to: --into BRANCH"),
             (unknown().into(), "name a file or a folder as the branch has it, or a table"),
             (timeout().into(), "try again when it has ended, or wait longer with --timeout SECONDS"),
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),

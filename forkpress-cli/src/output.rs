@@ -21,9 +21,9 @@ pub fn line(line: impl Display) -> io::Result<()> {
     write_line(&harmless::line(&line.to_string()))
 }
 
-/// Writes a line to standard output, in colour where that is a terminal.
-pub fn styled(style: &Style, line: impl Display) -> io::Result<()> {
-    write_line(&style.apply_to(harmless::line(&line.to_string())).to_string())
+/// Writes a line to standard output, its beginning in colour where that is a terminal.
+pub fn marked(style: &Style, mark: &str, rest: impl Display) -> io::Result<()> {
+    write_line(&format!("{}{}", style.apply_to(harmless::line(mark)), harmless::line(&rest.to_string())))
 }
 
 /// Writes text of several lines to standard output.

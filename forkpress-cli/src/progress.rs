@@ -50,17 +50,23 @@ impl Bar {
     }
 }
 
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant")
+}
+
 impl Progress for Bar {
     fn begin(&self, step: &str, total: Option<u64>) {
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        let template = if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{spinner} {msg} {pos}" };
-        bar.set_style(ProgressStyle::with_template(template).expect("the template is a constant"));
+        bar.set_style(style(if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{spinner} {msg}" }));
         bar.set_message(harmless::line(step).into_owned());
         self.replace(Some(bar));
     }
 
     fn advance(&self, by: u64) {
         if let Some(bar) = &*self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            if bar.length().is_none() && bar.position() == 0 {
+                bar.set_style(style("{spinner} {msg} {pos}"));
+            }
             bar.inc(by);
         }
     }

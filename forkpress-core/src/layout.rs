@@ -154,6 +154,12 @@ impl CowLayout {
         self.dir.join("ids.json")
     }
 
+    /// Which objects the files of a branch are that Git has not read itself, as they came with its tree.
+    #[must_use]
+    pub fn git_known(&self, name: &BranchName) -> PathBuf {
+        self.git_snapshots_dir().join(format!("{name}.known"))
+    }
+
     /// What the server has warmed: the branches whose code is compiled.
     #[must_use]
     pub fn warm_state(&self) -> PathBuf {

@@ -136,6 +136,15 @@ pub(crate) fn fold(path: &Path) -> Result<(), DatabaseError> {
     connection.close().map_err(|(_, error)| failed(error))
 }
 
+/// Tells a state of a database that somebody reads from the states before, and nothing of another database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Versions {
+    /// Another one when a table was made, altered or dropped.
+    pub(crate) schema: i64,
+    /// Another one when anything was written.
+    pub(crate) data: i64,
+}
+
 /// A read transaction that sees the database of a tree as it was when the transaction began. It stops nobody.
 #[derive(Debug)]
 pub(crate) struct DatabaseReader {
@@ -164,6 +173,17 @@ impl DatabaseReader {
         Files { database: &self.source.file, log: self.log.as_ref() }
     }
 
+    /// Tells what it sees from what it sees later.
+    pub(crate) fn versions(&self) -> rusqlite::Result<Versions> {
+        let ask = |version: &str| self.source.connection.query_row(version, [], |row| row.get(0));
+        Ok(Versions { schema: ask("PRAGMA schema_version")?, data: ask("PRAGMA data_version")? })
+    }
+
+    /// Sees the database as it is now, from now on.
+    pub(crate) fn see_anew(&self) -> rusqlite::Result<()> {
+        self.source.connection.execute_batch("COMMIT; BEGIN; SELECT count(*) FROM sqlite_schema")
+    }
+
     /// Copies what it sees to `to`, where nothing is, in WAL mode and durably.
     pub(crate) fn copy_to(&self, to: &Path, progress: &dyn Progress) -> Result<(), DatabaseError> {
         self.source.copy_in_transaction(to, progress)?;
@@ -189,11 +209,13 @@ pub(crate) fn stamp(tree: &Path) -> Result<Option<String>, DiskError> {
         if path != database && found.len() == 0 {
             continue;
         }
-        if tree::is_racy((found.ctime(), found.ctime_nsec()), looked) {
+        let (modified, changed) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
+        // As root, SQLite sets the owner of the log each time it opens one.
+        let changed = if path == database { changed } else { modified };
+        if tree::is_racy(changed, looked) {
             return Ok(None);
         }
-        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
-        stamp += &format!("{} {} {} {times:?};", found.dev(), found.ino(), found.len());
+        stamp += &format!("{} {} {} {modified:?} {changed:?};", found.dev(), found.ino(), found.len());
     }
     Ok(Some(stamp))
 }
@@ -391,8 +413,30 @@ impl Snapshot {
         self.source.as_ref().map_or(Ok(()), |source| source.wait_for_turn(deadline))
     }
 
+    /// Keeps everybody else from writing into the database, until [`Self::release`]. Waits for a writer for no longer than
+    /// `timeout`.
+    pub(crate) fn hold(&self, timeout: Duration) -> Result<(), DatabaseError> {
+        self.source.as_ref().map_or(Ok(()), |source| source.become_writer(Deadline::after(timeout)))
+    }
+
+    /// Lets others write again.
+    pub(crate) fn release(&self) {
+        if let Some(source) = &self.source
+            && let Err(error) = source.run("ROLLBACK")
+        {
+            // What was held is let go with the connection at the latest.
+            tracing::debug!("{error}");
+        }
+    }
+
+    /// Gives the staged tree the database as it is now, while others are kept from writing into it.
+    pub(crate) fn take_held(&mut self) -> Result<(), DatabaseError> {
+        let Some(source) = &mut self.source else { return Ok(()) };
+        source.clone_held(self.view, &database_of(&self.staged_tree), &self.starts)
+    }
+
     /// Whether the file that is open is still the tree's database.
-    fn is_current(&self) -> Result<bool, DatabaseError> {
+    pub(crate) fn is_current(&self) -> Result<bool, DatabaseError> {
         let path = database_of(&self.source_tree);
         let found = disk::inode(&path)?;
         let open = self.source.as_ref().map(|source| disk::step("look at", &path, || source.file.metadata()));
@@ -458,6 +502,17 @@ impl SourceDatabase {
             self.clone_files(view, to, is_wal)?;
             self.version()
         })?;
+        self.finish_clone(to, starts, is_wal, version)
+    }
+
+    /// The same while this connection is the writer already.
+    fn clone_held(&mut self, view: FileView, to: &Path, starts: &Starts) -> Result<(), DatabaseError> {
+        let is_wal = self.is_wal()?;
+        self.clone_files(view, to, is_wal)?;
+        self.finish_clone(to, starts, is_wal, self.version()?)
+    }
+
+    fn finish_clone(&mut self, to: &Path, starts: &Starts, is_wal: bool, version: i64) -> Result<(), DatabaseError> {
         self.copied = Some(version);
         if !is_wal {
             into_wal_mode(to)?;

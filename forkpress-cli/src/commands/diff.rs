@@ -1,6 +1,7 @@
 //! `forkpress branch diff`: what a branch changed, as lines for people, or as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 
 use console::Style;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::DiffArgs;
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, progress};
 
 /// From how many files on a folder that came or went as a whole is one line.
 const FOLDED: usize = 4;
@@ -25,7 +26,10 @@ const WIDEST_PATH: usize = 72;
 pub fn run(site: &Site, args: &DiffArgs, as_json: bool) -> Result<(), Failure> {
     let since = since(site, args)?;
     let options = Options { patch: args.patch, all: args.all, only: args.only.clone() };
+    let progress = progress::shown(as_json);
+    progress.begin("compare", None);
     let diff = diff::diff(site, &args.name, &since, &options)?;
+    progress.end();
     if as_json {
         output::json(&to_json(args, &since, &diff)?)?;
     } else if diff.is_empty() {
@@ -82,7 +86,8 @@ fn left_out(diff: &Diff) -> io::Result<()> {
     match diff.content.left_out_rows {
         0 => Ok(()),
         rows => {
-            output::styled(&Style::new().dim(), format_args!("left out: {} (--all shows them)", written_by_views(rows)))
+            let line = format!("left out: {} (--all shows them)", written_by_views(rows));
+            output::marked(&Style::new().dim(), &line, "")
         }
     }
 }
@@ -109,8 +114,15 @@ fn of_change(change: Change) -> Style {
     }
 }
 
+/// Writes a line that begins with the sign of a change.
+fn signed(change: Change, line: impl Display) -> io::Result<()> {
+    let line = line.to_string();
+    let (sign, rest) = line.split_at(1);
+    output::marked(&of_change(change), &format!("  {sign}"), rest)
+}
+
 fn heading(text: &str) -> io::Result<()> {
-    output::styled(&Style::new().bold(), text)
+    output::marked(&Style::new().bold(), text, "")
 }
 
 fn show(args: &DiffArgs, diff: &Diff) -> io::Result<()> {
@@ -122,7 +134,7 @@ fn show(args: &DiffArgs, diff: &Diff) -> io::Result<()> {
     if !diff.content.objects.is_empty() {
         heading("content")?;
         for object in &diff.content.objects {
-            output::styled(&of_change(object.change), format_args!("  {object}"))?;
+            signed(object.change, object)?;
             show_patches(&object.patches)?;
         }
         output::line("")?;
@@ -130,7 +142,7 @@ fn show(args: &DiffArgs, diff: &Diff) -> io::Result<()> {
     if !diff.content.tables.is_empty() {
         heading("tables")?;
         for table in &diff.content.tables {
-            output::styled(&of_change(table.change.unwrap_or(Change::Changed)), format_args!("  {table}"))?;
+            signed(table.change.unwrap_or(Change::Changed), table)?;
             show_patches(&table.patches)?;
         }
         output::line("")?;
@@ -161,8 +173,8 @@ fn show_files(args: &DiffArgs, files: &[FileChange]) -> io::Result<()> {
             FileStatus::Deleted => Change::Removed,
             FileStatus::Modified | FileStatus::Renamed | FileStatus::Retyped => Change::Changed,
         });
-        let line = format!("  {} {name:width$}  {size}", letter(*status));
-        output::styled(&style, line.trim_end())?;
+        let rest = format!(" {name:width$}  {size}");
+        output::marked(&style, &format!("  {}", letter(*status)), rest.trim_end())?;
     }
     Ok(())
 }
@@ -195,8 +207,12 @@ fn folded(files: &[FileChange], asked: &[String]) -> Vec<FileLine> {
                     Some(from) => format!("{from}/ -> {folder}/"),
                     None => format!("{folder}/"),
                 };
-                let size = format!("{}  {}", counts(sum), many(group.len() as u64, "file"));
-                lines.push(FileLine { status: file.status, name, size: size.trim_start().to_owned() });
+                let files = many(group.len() as u64, "file");
+                let size = match counts(sum) {
+                    counts if counts.is_empty() => files,
+                    counts => format!("{counts} in {files}"),
+                };
+                lines.push(FileLine { status: file.status, name, size });
             }
             None => lines.extend(group.iter().map(|file| FileLine {
                 status: file.status,
@@ -250,7 +266,7 @@ fn counts(lines: Lines) -> String {
 
 fn show_patches(patches: &[Patch]) -> io::Result<()> {
     for Patch { of, patch } in patches {
-        output::styled(&Style::new().bold(), format_args!("    {of}"))?;
+        output::marked(&Style::new().bold(), &format!("    {of}"), "")?;
         show_patch("    ", patch)?;
     }
     Ok(())
@@ -266,7 +282,7 @@ fn show_patch(indent: &str, patch: &str) -> io::Result<()> {
             [b' ', ..] | [] => Style::new(),
             _ => Style::new().bold(),
         };
-        output::styled(&style, format_args!("{indent}{line}"))?;
+        output::marked(&style, &format!("{indent}{line}"), "")?;
     }
     Ok(())
 }

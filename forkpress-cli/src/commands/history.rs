@@ -6,7 +6,7 @@ use std::time::Duration;
 use forkpress_core::name::BranchName;
 use forkpress_engine::mutation;
 use forkpress_engine::mutation::gc;
-use forkpress_engine::mutation::history::{History, LogEntry};
+use forkpress_engine::mutation::history::{History, LogEntry, Operation};
 use forkpress_engine::mutation::keep::{self, Surplus};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
@@ -92,6 +92,12 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
         match names.len() {
             1 => output::line(format_args!("forkpress: undid operation {undone}: branch '{name}' is {now}"))?,
             many => output::line(format_args!("forkpress: undid operation {undone}: {many} branches are {now}"))?,
+        }
+        if History::read(site.layout.cow())?.get(undone).is_some_and(|undone| undone.operation == Operation::Merge) {
+            let again = report.operation.id;
+            output::note(format_args!(
+                "forkpress: what was written to '{name}' since the merge is kept: forkpress undo {again} brings it back"
+            ));
         }
         branch::tell_ready(&site, &branch::wait_for(&site, &args.ready, &args.wait, &report)?)?;
     }

@@ -80,7 +80,10 @@ fn answers(args: &MergeArgs) -> Result<Answers, Failure> {
             io::stdin().read_to_string(&mut text)?;
             Ok(text)
         };
-        let what = || format!("cannot use {}", path.display());
+        let what = || match path.to_str() {
+            Some("-") => "cannot use standard input".to_owned(),
+            _ => format!("cannot use {}", path.display()),
+        };
         answers.read(&read().during(what)?).during(what)?;
     }
     Ok(answers)
@@ -91,9 +94,9 @@ fn refuse(pair: &PairArgs, conflicts: &[OpenConflict], as_json: bool) -> Result<
     let PairArgs { name, into, .. } = pair;
     let count = if conflicts.len() == 1 { "1 conflict".to_owned() } else { format!("{} conflicts", conflicts.len()) };
     let failure = Failure::new(format!("{count}: '{into}' is as it was")).hint(format!(
-        "--ours or --theirs decides all of them; to decide each: \
-         forkpress branch conflicts {name} --into {into} --json >answers.json, fill in \"take\", \
-         then forkpress branch merge {name} --into {into} --resolve answers.json"
+        "--ours or --theirs decides all of them; or fill in each \"take\" of a file:\n  \
+         forkpress branch conflicts {name} --into {into} --json >answers.json\n  \
+         forkpress branch merge {name} --into {into} --resolve answers.json"
     ));
     if !as_json {
         show(pair, conflicts)?;
@@ -143,8 +146,8 @@ fn show(pair: &PairArgs, conflicts: &[OpenConflict]) -> Result<(), Failure> {
     let (bold, dim) = (Style::new().bold(), Style::new().dim());
     let width = ["base".len(), pair.into.as_str().len(), pair.name.as_str().len()].into_iter().max().unwrap_or(0);
     for conflict in conflicts {
-        output::styled(&bold, &conflict.what)?;
-        output::styled(&dim, format_args!("  {} {}", conflict.kind, conflict.id))?;
+        output::marked(&bold, &conflict.what, "")?;
+        output::marked(&dim, &format!("  {} {}", conflict.kind, conflict.id), "")?;
         let sides =
             [("base", &conflict.base), (pair.into.as_str(), &conflict.ours), (pair.name.as_str(), &conflict.theirs)];
         for (side, text) in sides {
@@ -155,7 +158,7 @@ fn show(pair: &PairArgs, conflicts: &[OpenConflict]) -> Result<(), Failure> {
                 output::line(format_args!("  {side:width$}  {line}"))?;
             }
             if lines.len() > MOST_LINES {
-                output::styled(&dim, format_args!("  {:width$}  … {} lines more", "", lines.len() - MOST_LINES))?;
+                output::marked(&dim, &format!("  {:width$}  … {} lines more", "", lines.len() - MOST_LINES), "")?;
             }
         }
         output::line("")?;

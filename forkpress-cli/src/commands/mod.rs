@@ -73,6 +73,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::GitHook { hook: GitHook::PreReceive } => return git_hook::check(work_dir),
         Command::GitHook { hook: GitHook::ProcReceive } => git_hook::run(work_dir)?,
         Command::Clean { work_dir } => clean::run(work_dir)?,
+        Command::Read { work_dir } => clean::read(work_dir)?,
         Command::Spares { work_dir } => crate::server::keep_spares(work_dir)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }

@@ -66,8 +66,7 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let made = make(&claim, &layout, args, password.as_deref(), &interrupt, &*progress::shown(as_json))?;
     claim.finish();
     folders.keep();
-    // Git reads the files for the first time, so that no branch waits for that.
-    clean::in_background(&Site::open(layout.work_dir())?);
+    clean::read_in_background(&Site::open(layout.work_dir())?);
     if as_json {
         output::json(&made)?
     } else {

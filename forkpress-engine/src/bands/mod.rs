@@ -1,7 +1,7 @@
 //! Bands of ids: what is made in two branches has different ids, so that it can meet in one of them.
 //!
 //! SQLite numbers the rows of a table with `AUTOINCREMENT` by one more than the highest id that the table ever had. All ids
-//! below [`SIZE`] are a band, and so are those from there to twice as much. **A band of a table belongs to the one branch
+//! below `SIZE` are a band, and so are those from there to twice as much. **A band of a table belongs to the one branch
 //! whose next id lies in it**; the first belongs to `main`. Nothing else says so: no file of counters can be lost, and the bands
 //! of a branch that is gone for good are free.
 //!
@@ -10,9 +10,9 @@
 //! ids of the branch it came from; to a target of a merge that brought higher ids; to a table whose counter the driver
 //! has lost (`ALTER TABLE`, `TRUNCATE`), or that is new; to a branch that has used its band up.
 //!
-//! - [`Survey::of`] reads a database, [`Surroundings::look`] all others, [`decide`] says what a branch gets, and
-//!   [`Starts::write`] writes it. A branch that is staged gets it before it is published, under `mutation.lock`.
-//! - [`heal`] gives live branches what they lack.
+//! - `Survey::of` reads a database, `Surroundings::look` all others, `decide` says what a branch gets, and
+//!   `Starts::write` writes it. A branch that is staged gets it before it is published, under `mutation.lock`.
+//! - `heal` gives live branches what they lack.
 //!
 //! What can't be read is left out of account: two branches may number alike then, and what they made is a conflict of a merge.
 //! No mutation fails of it.
@@ -144,10 +144,12 @@ impl Surroundings {
     /// Says whether there were any.
     pub(crate) fn begin_in(&mut self, name: &BranchName, tree: &Path) -> Result<bool, DatabaseError> {
         let path = database_of(tree);
-        if !path.exists() {
-            return Ok(false);
-        }
-        database::write_at_rest(&path, |connection| {
+        if path.exists() { self.begin_at_rest(name, &path) } else { Ok(false) }
+    }
+
+    /// The same of a branch that is about to have the database at `path`, which is in nobody's use.
+    pub(crate) fn begin_at_rest(&mut self, name: &BranchName, path: &Path) -> Result<bool, DatabaseError> {
+        database::write_at_rest(path, |connection| {
             let starts = self.begin(&Survey::of(connection)?, name);
             starts.write(connection)?;
             Ok(!starts.is_empty())

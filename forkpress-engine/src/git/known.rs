@@ -4,6 +4,8 @@
 //! to the nanosecond, which Git does not do, and what may have changed without a trace the index of a branch
 //! [does not vouch for](super::view::Index::update).
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -168,18 +170,75 @@ impl ConfigObject {
     }
 }
 
-/// The objects of files that Git has read.
+/// The objects of files that Git has read, or that a branch got with its tree.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     index: IndexFile,
     config: Option<ConfigObject>,
+    inherited: HashMap<PathBuf, (Stat, Blob)>,
+}
+
+/// What a branch got with its tree, until Git has read that: written down as what it was in the branch that was taken from.
+#[derive(Debug)]
+pub(super) struct Inherited {
+    /// The operation that gave the branch its tree.
+    operation: u64,
+    lines: Vec<u8>,
+}
+
+impl Inherited {
+    pub(super) fn of(operation: u64) -> Self {
+        Self { operation, lines: Vec::new() }
+    }
+
+    /// Whether what is written down for a branch is of this operation.
+    pub(super) fn is_there(cow: &CowLayout, name: &BranchName, operation: u64) -> bool {
+        fs::read(cow.git_known(name)).is_ok_and(|bytes| bytes.starts_with(&head(operation)))
+    }
+
+    pub(super) fn add(&mut self, entry: &Entry, mode: &str, object: &str) {
+        let Stat(numbers) = Stat::of(entry);
+        let numbers: Vec<_> = numbers.iter().map(u32::to_string).collect();
+        self.lines.extend_from_slice(format!("{mode} {object} {}\t", numbers.join(" ")).as_bytes());
+        self.lines.extend_from_slice(entry.path.as_os_str().as_bytes());
+        self.lines.push(0);
+    }
+
+    /// Writes it down. It is not durable.
+    pub(super) fn write(&self, cow: &CowLayout, name: &BranchName) -> io::Result<()> {
+        let path = cow.git_known(name);
+        let temporary = path.with_extension("known.tmp");
+        fs::write(&temporary, [&head(self.operation)[..], &self.lines].concat())?;
+        fs::rename(&temporary, path)
+    }
+
+    /// What was written down; nothing, where that can't be understood.
+    fn read(path: &Path) -> HashMap<PathBuf, (Stat, Blob)> {
+        let bytes = fs::read(path).unwrap_or_default();
+        bytes.split(|byte| *byte == 0).skip(1).filter_map(inherited).collect()
+    }
+}
+
+fn head(operation: u64) -> Vec<u8> {
+    format!("1 {operation}\0").into_bytes()
+}
+
+fn inherited(line: &[u8]) -> Option<(PathBuf, (Stat, Blob))> {
+    let tab = line.iter().position(|byte| *byte == b'\t')?;
+    let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
+    let mode = EntryMode::parse(u32::from_str_radix(words.next()?, 8).ok()?)?;
+    let id = ObjectId::parse(words.next()?)?;
+    let numbers: Vec<u32> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
+    let path = OsStr::from_bytes(&line[tab + 1..]).into();
+    Some((path, (Stat(numbers.try_into().ok()?), Blob { mode, id })))
 }
 
 impl Known {
     /// What is known of a branch: nothing, where what is known can't be read.
     pub(crate) fn read(cow: &CowLayout, name: &BranchName) -> Self {
         let index = IndexFile::read(&cow.git_index(name)).ok().flatten().unwrap_or_default();
-        Self { index, config: ConfigObject::read(cow.git_config(name)) }
+        let inherited = Inherited::read(&cow.git_known(name));
+        Self { index, config: ConfigObject::read(cow.git_config(name)), inherited }
     }
 
     /// What the view of the branch has at an entry of a walk; none where Git has not read it as it is. Of `wp-config.php` that
@@ -192,20 +251,27 @@ impl Known {
             let mode = if config.is_executable { EntryMode::Program } else { EntryMode::File };
             return Some(Blob { mode, id: ObjectId::parse(&config.object)? });
         }
-        self.index.get(&entry.path).filter(|found| found.stat() == stat)?.blob()
+        let read = self.index.get(&entry.path).filter(|found| found.stat() == stat);
+        read.and_then(IndexEntry::blob).or_else(|| {
+            let (known, blob) = self.inherited.get(&entry.path)?;
+            (*known == stat).then(|| blob.clone())
+        })
     }
 
     /// The same for a walk of a snapshot of the branch's folder, which has another device.
     pub(crate) fn object_elsewhere(&self, entry: &Entry) -> Option<Blob> {
         let stat = Stat::of(entry).without_device();
-        let found = self.index.get(&entry.path).filter(|found| found.stat().without_device() == stat)?;
-        if entry.path == Path::new(CONFIG_FILE) { None } else { found.blob() }
+        let read = self.index.get(&entry.path).filter(|found| found.stat().without_device() == stat);
+        let read = read.filter(|_| entry.path != Path::new(CONFIG_FILE));
+        read.and_then(IndexEntry::blob).or_else(|| {
+            let (known, blob) = self.inherited.get(&entry.path)?;
+            (known.without_device() == stat).then(|| blob.clone())
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::fs::{File, FileTimes, Permissions};
     use std::os::unix::fs::PermissionsExt;
     use std::time::{Duration, SystemTime};
@@ -295,6 +361,31 @@ mod tests {
         assert_eq!(["plain", "program", "folder/c"].map(|path| branch.known(path)), [None, None, None]);
         fs::remove_file(branch.repository.cow().git_index(&branch.name)).unwrap();
         assert_eq!(branch.known("link"), None);
+    }
+
+    #[test]
+    fn what_a_branch_got_with_its_tree_is_known_until_it_changes() {
+        let branch = Branch::new();
+        let strange = OsStr::from_bytes(b"folder/a\nb \xff");
+        for path in [OsStr::new("plain"), strange] {
+            fs::write(branch.path(path), path.as_bytes()).unwrap();
+        }
+        let id = add(&branch.repository, b"plain");
+        let tree = Tree::walk(&branch.path("")).unwrap();
+        let mut inherited = Inherited::of(7);
+        for path in [Path::new("plain"), Path::new(strange)] {
+            inherited.add(tree.get(path).unwrap(), "100644", id.as_str());
+        }
+        fs::create_dir_all(branch.repository.cow().git_snapshots_dir()).unwrap();
+        inherited.write(branch.repository.cow(), &branch.name).unwrap();
+        assert!(Inherited::is_there(branch.repository.cow(), &branch.name, 7));
+        assert!(!Inherited::is_there(branch.repository.cow(), &branch.name, 8));
+        let blob = Blob { mode: EntryMode::File, id };
+        assert_eq!(branch.known("plain"), Some(blob.clone()));
+        let known = Known::read(branch.repository.cow(), &branch.name);
+        assert_eq!(known.object(tree.get(Path::new(strange)).unwrap()), Some(blob));
+        fs::write(branch.path("plain"), "other").unwrap();
+        assert_eq!(branch.known("plain"), None);
     }
 
     #[test]

@@ -1,30 +1,38 @@
 //! The files of a parting as a commit of the repository, `refs/forkpress/partings/ID`.
 //!
 //! A mutation that makes a parting has no time for Git: it notes which objects the files are, and keeps what Git has not seen
-//! (see [`crate::mutation::parting`]). Here a commit is made of that: in the background or, at the latest, when somebody asks
+//! (see `crate::mutation::parting`). Here a commit is made of that: in the background or, at the latest, when somebody asks
 //! for it. A process that dies meanwhile leaves the notes, and the next one begins anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use thiserror::Error;
 
-use super::known::Known;
+use super::known::{Inherited, Known};
 use super::push::EntryMode;
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot;
 use super::view::{CONFIG_FILE, MANY, is_in_view};
+use crate::branch;
 use crate::disk::{self, DiskError, step};
-use crate::mutation::parting::{files_in, from_in, news_in, tree_in};
+use crate::mutation::merge::listed as listed_files;
+use crate::mutation::parting::{files_in, from_in, moment_in, news_in, tree_in};
 use crate::site::Site;
-use crate::tree::{Kind, Tree};
+use crate::tree::{self, Kind, Tree};
+use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::{Patience, Preparation};
 use forkpress_core::name::BranchName;
+
+/// How long a storage that is being detached is waited for before that is left to the next time.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the refs of partings are.
 const REFS: &str = "refs/forkpress/partings/";
@@ -43,6 +51,12 @@ pub enum PartingError {
     /// A step on the disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The repository that had the files was removed.
+    #[error("the repository that had the files of parting {id} is gone")]
+    Lost {
+        /// The parting.
+        id: u64,
+    },
     /// What is noted of the files makes no sense.
     #[error("{path} cannot be understood")]
     Invalid {
@@ -73,6 +87,12 @@ pub fn tidy(site: &Site) -> Result<(), PartingError> {
 
 fn tidy_all(site: &Site) -> Result<(), PartingError> {
     let cow = site.layout.cow();
+    // Whoever detaches the storage waits for that.
+    let mut patience = Patience::silent(Deadline::after(TIMEOUT));
+    let Ok(_preparation) = Preparation::lock(cow, &[], "reading files for Git", &mut patience) else { return Ok(()) };
+    if branch::check_storage(site).is_err() {
+        return Ok(());
+    }
     let partings = disk::list(&cow.partings_dir())?;
     let ids: Vec<u64> = partings.iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).collect();
     let of = |source| PartingError::Git { id: 0, source };
@@ -82,12 +102,17 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
         read_ahead(site, &repository, &main);
     }
     for id in &ids {
-        if make_commit(&repository, *id)? == Made::WithNews
+        let made = match make_commit(&repository, *id) {
+            Err(PartingError::Lost { .. }) => continue,
+            made => made?,
+        };
+        if made == Made::WithNews
             && let Ok(from) = fs::read_to_string(from_in(&cow.parting(*id)))
             && let Ok(from) = from.parse()
         {
             read_ahead(site, &repository, &from);
         }
+        note_inherited(site, &repository, *id)?;
     }
     let refs = run(repository.command().args(["for-each-ref", "--format=%(refname)", REFS])).map_err(of)?;
     let is_gone = |reference: &&str| {
@@ -100,6 +125,43 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
     Ok(())
 }
 
+/// Notes for the branches that an operation gave their trees which objects their files are, as far as those have not changed
+/// since: nothing has to be read for that.
+fn note_inherited(site: &Site, repository: &Repository, id: u64) -> Result<(), PartingError> {
+    let cow = site.layout.cow();
+    let moment = fs::read_to_string(moment_in(&cow.parting(id))).ok().and_then(|text| text.parse().ok());
+    let Some(moment) = moment.map(Duration::from_nanos) else { return Ok(()) };
+    let branches = branch::list_each(site).unwrap_or_default().into_iter().filter_map(|(_, branch)| branch.ok());
+    for branch in branches.filter(|branch| branch.record.operation == Some(id)) {
+        if Inherited::is_there(cow, &branch.name, id) {
+            continue;
+        }
+        let failed = |source| PartingError::Git { id, source };
+        let reference = format!("{REFS}{id}");
+        let listed = run(repository.command().args(["ls-tree", "-r", "-z", &reference])).map_err(failed)?;
+        let files: HashMap<&Path, (&str, &str)> =
+            listed_files(&listed).map(|(mode, object, path)| (path, (mode, object))).collect();
+        let mut inherited = Inherited::of(id);
+        // A folder that was moved here has files that have not changed for long.
+        let mut moved: HashSet<PathBuf> = HashSet::new();
+        for entry in Tree::walk(&branch.path)?.entries {
+            let parent = entry.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let is_moved = parent.is_some_and(|parent| moved.contains(parent));
+            let is_as_it_came = !is_moved && !tree::is_racy(entry.changed, moment);
+            if entry.kind == Kind::Folder {
+                if !is_as_it_came {
+                    moved.insert(entry.path);
+                }
+            } else if let Some((mode, object)) = files.get(&*entry.path).filter(|_| is_as_it_came) {
+                inherited.add(&entry, mode, object);
+            }
+        }
+        let path = cow.git_known(&branch.name);
+        step("write", &path, || inherited.write(cow, &branch.name))?;
+    }
+    Ok(())
+}
+
 /// Whether Git is not there, without which nothing can be merged.
 fn is_without_git(error: &PartingError) -> bool {
     matches!(error, PartingError::Git { source: RepositoryError::NoGit, .. })
@@ -107,7 +169,7 @@ fn is_without_git(error: &PartingError) -> bool {
 
 /// Has Git read the files of a branch, so that a parting finds them known. Where that can't be, the next one has more to copy.
 pub fn read_ahead(site: &Site, repository: &Repository, name: &BranchName) {
-    if let Err(error) = snapshot::look_at(site, repository, name) {
+    if let Err(error) = snapshot::read_files(site, repository, name) {
         tracing::debug!(branch = name.as_str(), "{error}");
     }
 }
@@ -128,6 +190,10 @@ fn make_commit(repository: &Repository, id: u64) -> Result<Made, PartingError> {
         return Ok(Made::Before);
     }
     let files = Files::read(repository, &folder)?;
+    // A branch has files: these were noted until there was a commit of them.
+    if files.0.is_empty() {
+        return Err(PartingError::Lost { id });
+    }
     let failed = |source| PartingError::Git { id, source };
     let read = files.read_news(repository, &folder).map_err(failed)?;
     let mut lines = Vec::new();

@@ -26,6 +26,7 @@ use forkpress_core::layout::CowLayout;
 /// - `receive.fsckObjects`: what is broken never gets into the history. `zeroPaddedFilemode`: a fault of old programs that harms
 ///   nobody, and that a history can't be rid of.
 /// - `receive.procReceiveRefs`: the hook moves the refs.
+/// - `transfer.hideRefs`: partings are nobody's branches.
 /// - `uploadpack.*`: partial clones, which ask for single objects later.
 const CONFIG: &str = "\
 [core]
@@ -59,6 +60,8 @@ const CONFIG: &str = "\
 \tdenyDeletes = false
 [receive \"fsck\"]
 \tzeroPaddedFilemode = ignore
+[transfer]
+\thideRefs = refs/forkpress
 [http]
 \treceivepack = true
 [uploadpack]

@@ -200,6 +200,15 @@ pub(crate) fn look_at(site: &Site, repository: &Repository, name: &BranchName) -
     BranchSnapshot { site, repository, files: Some(&files), name }.try_often(BranchSnapshot::state)
 }
 
+/// Reads the files of a branch as [`look_at`] does, but takes no lock and waits for nobody: what a mutation changes meanwhile is
+/// read again by who needs it.
+///
+/// # Errors
+/// As [`look_at`].
+pub(crate) fn read_files(site: &Site, repository: &Repository, name: &BranchName) -> Result<(), SnapshotError> {
+    BranchSnapshot { site, repository, files: None, name }.try_often(BranchSnapshot::state).map(drop)
+}
+
 /// Whether the ref of a branch was brought up to date since the last mutation of it. What is written into the branch by
 /// others is left out of account.
 pub fn has_seen(repository: &Repository, branch: &Branch) -> bool {
@@ -588,6 +597,7 @@ impl BranchSnapshot<'_> {
         let cow = self.repository.cow();
         remove_file(&cow.git_snapshot(self.name))?;
         remove_file(&cow.git_config(self.name))?;
+        remove_file(&cow.git_known(self.name))?;
         remove_file(&cow.git_index(self.name))
     }
 

@@ -49,7 +49,11 @@ impl Advice for BaseError {
                 "name a branch that is as both were: --base BRANCH; or begin anew: \
                  forkpress branch reset {source_branch} --from {target}"
             )),
-            Self::Branch(_) | Self::Parting(_) => None,
+            Self::Branch(error) => error.hint(),
+            Self::Parting(PartingError::Lost { .. }) => Some(
+                "name a branch that is as both were: --base BRANCH; or begin anew: forkpress branch reset".to_owned(),
+            ),
+            Self::Parting(_) => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Merges a branch into another: files and rows, published together, or a list of what stands against what and nothing changed.
 //!
 //! 1. Under the target's mutation lock, so that nobody else changes its files: what both branches have now, and the base.
-//! 2. Files are merged by Git, rows and schema by [`super::plan`].
+//! 2. Files are merged by Git, rows and schema by `super::plan`.
 //! 3. Where something is left to decide, that is told, and nothing has changed.
 //! 4. Else it is staged and published as an apply of files is, with the database among them. Where the target has changed
 //!    meanwhile, what was decided is applied to what it has now; where that does not fit any more, all begins anew.
@@ -16,14 +16,15 @@ use thiserror::Error;
 use super::answers::Answers;
 use super::apply::{self, ApplyError};
 use super::base::{self, Base, BaseError};
-use super::conflict::OpenConflict;
+use super::conflict::{OpenConflict, attachments_of};
 use super::declared::DeclaredError;
 use super::hosts::Hosts;
 use super::plan::{self, Plan, PlanError};
 use super::rules::Rules;
 use super::{Sides, label};
 use crate::bands::Surroundings;
-use crate::database::{DatabaseError, DatabaseReader};
+use crate::branch;
+use crate::database::{DatabaseError, DatabaseReader, Versions};
 use crate::git::merge::{FileMerge, merge_files};
 use crate::git::overlay::{EditError as FileError, Edits};
 use crate::git::repository::{Repository, RepositoryError, run};
@@ -152,6 +153,7 @@ impl Advice for MergeError {
             Self::UnknownAnswer(_) => Some(
                 "the branches have changed since: list the conflicts again with forkpress branch conflicts".to_owned(),
             ),
+            Self::IntoItself => Some("name the branch that it is to come home to: --into BRANCH".to_owned()),
             Self::Restless { .. } => Some("type the command again".to_owned()),
             _ => None,
         }
@@ -180,6 +182,9 @@ pub fn merge(
     if request.source == request.target {
         return Err(MergeError::IntoItself);
     }
+    for name in [request.source, request.target].into_iter().chain(request.base) {
+        branch::show(site, name).map_err(BaseError::from)?;
+    }
     let repository = Repository::open(site)?;
     for _ in 1..MOST_STARTS {
         match attempt(site, &repository, request, patience, progress) {
@@ -201,7 +206,9 @@ pub fn merge(
 fn has_moved(error: &ChangeError) -> bool {
     matches!(
         error,
-        ChangeError::Put(PutError::Stale { .. } | PutError::Edit(EditError::Stale(_))) | ChangeError::Replaced { .. }
+        ChangeError::Put(PutError::Stale { .. } | PutError::Edit(EditError::Stale(_)))
+            | ChangeError::Replaced { .. }
+            | ChangeError::SourceReplaced { .. }
     )
 }
 
@@ -218,17 +225,17 @@ fn attempt(
     let states = States::look(site, repository, request)?;
     let answered = answers.of_files();
     let files = merge_files(repository, states.trees(), &|conflict| answered.get(conflict))?;
+    let rules = rules(site, [source, target])?;
     let plan = match states.databases() {
         Some(readers) => {
-            let rules = rules(site, [source, target])?;
-            let files = Some(readers.map(DatabaseReader::files));
-            plan::make(readers.map(DatabaseReader::connection), files, &rules, &Hosts::of(site), &answered.rest())?
+            let pages = Some(readers.map(DatabaseReader::files));
+            plan::make(readers.map(DatabaseReader::connection), pages, &rules, &Hosts::of(site), &answered.rest())?
         }
         None => Plan::default(),
     };
     progress.end();
     if !plan.conflicts.is_empty() || !files.conflicts.is_empty() {
-        return Ok(Outcome::Conflicts(states.open(repository, &plan, &files)?));
+        return Ok(Outcome::Conflicts(states.open(repository, &rules, &plan, &files)?));
     }
     if plan.is_empty() && files.differences.is_empty() {
         return Ok(Outcome::Nothing);
@@ -242,14 +249,11 @@ fn attempt(
     overlay.put(files.edits(repository)?)?;
     let listed = run(repository.command().args(["ls-tree", "-r", "-z", &states.source.files]))?;
     let parting = mutation.part(&listed, states.source.database.as_ref(), progress)?;
-    let edit = match states.source.database {
-        Some(source) if !plan.is_empty() => Some(Box::new(PlanEdit {
-            site: site.clone(),
-            target: (*target).clone(),
-            plan,
-            source,
-            schema_version: None,
-        }) as Box<dyn DatabaseEdit>),
+    let edit = match (states.source.database, states.target.database) {
+        (Some(source), Some(seen)) if !plan.is_empty() => {
+            let edit = PlanEdit::new(site, target, plan, source, seen)?;
+            Some(Box::new(edit) as Box<dyn DatabaseEdit>)
+        }
         _ => None,
     };
     let report = mutation.prepare(&mut overlay, edit, parting, patience, progress)?.publish(patience)?;
@@ -292,12 +296,26 @@ impl States {
     }
 
     /// What is to be decided.
-    fn open(&self, repository: &Repository, plan: &Plan, files: &FileMerge) -> Result<Vec<OpenConflict>, MergeError> {
-        let mut open: Vec<_> =
-            files.conflicts.iter().map(|one| OpenConflict::of_file(one, repository)).collect::<Result<_, _>>()?;
+    fn open(
+        &self,
+        repository: &Repository,
+        rules: &Rules,
+        plan: &Plan,
+        files: &FileMerge,
+    ) -> Result<Vec<OpenConflict>, MergeError> {
+        let mut open = Vec::new();
+        for file in &files.conflicts {
+            let mut attachments = Vec::new();
+            for state in [&self.target, &self.source] {
+                let Some(reader) = &state.database else { continue };
+                attachments.extend(attachments_of(&file.path, reader.connection(), rules).map_err(PlanError::from)?);
+            }
+            attachments.dedup();
+            open.push(OpenConflict::of_file(file, repository, &attachments)?);
+        }
         if let Some(readers) = self.databases() {
             for conflict in &plan.conflicts {
-                open.push(OpenConflict::of_rows(conflict, readers).map_err(PlanError::from)?);
+                open.push(OpenConflict::of_rows(conflict, readers, rules).map_err(PlanError::from)?);
             }
         }
         Ok(open)
@@ -329,8 +347,10 @@ struct PlanEdit {
     plan: Plan,
     /// Sees the source as it was when the plan was made.
     source: DatabaseReader,
-    /// Which schema the target had when the plan was applied last; none where it was not yet.
-    schema_version: Option<i64>,
+    /// Sees the target.
+    seen: DatabaseReader,
+    /// What the target was when the plan was made.
+    planned: Versions,
 }
 
 impl fmt::Debug for PlanEdit {
@@ -340,14 +360,32 @@ impl fmt::Debug for PlanEdit {
 }
 
 impl PlanEdit {
+    fn new(
+        site: &Site,
+        target: &BranchName,
+        plan: Plan,
+        source: DatabaseReader,
+        seen: DatabaseReader,
+    ) -> Result<Self, DatabaseError> {
+        let planned = seen.versions().map_err(|error| seen.error(error))?;
+        Ok(Self { site: site.clone(), target: target.clone(), plan, source, seen, planned })
+    }
+
+    /// Whether the plan says nothing of what the target has become. A copy of that does not tell: SQLite's backup gives it
+    /// another number.
+    fn is_outdated(&self) -> rusqlite::Result<bool> {
+        self.seen.see_anew()?;
+        let now = self.seen.versions()?;
+        // What a plan says of tables, it says of all rows that were in them.
+        let is_of_tables = !self.plan.schema.is_empty();
+        Ok(now.schema != self.planned.schema || (is_of_tables && now.data != self.planned.data))
+    }
+
     fn apply(&mut self, path: &Path) -> Result<(), ApplyError> {
         let mut database = Connection::open(path)?;
         // Whoever asks for this makes it durable.
         database.execute_batch("PRAGMA synchronous = OFF")?;
-        let version: i64 = database.query_row("PRAGMA schema_version", [], |row| row.get(0))?;
-        let before = self.schema_version.replace(version);
-        // What a plan says of tables, it says of all rows that were in them.
-        if before.is_some_and(|before| before != version || !self.plan.schema.is_empty()) {
+        if self.is_outdated()? {
             return Err(ApplyError::Stale { table: "sqlite_schema".to_owned(), key: Vec::new() });
         }
         let prefix = prefix_of(&database)?;

@@ -1,14 +1,16 @@
 //! What a person calls a row: `post 1 "Hello world!"`, `comment 7 on post 1 by Ann`, `option active_plugins`.
 //!
-//! [`TABLES`] says which of WordPress's tables have a row for each object, and which have rows that are parts of one. What is
-//! shown of a row passes the rules for secrets, as what Git shows of it does.
+//! `TABLES` says which of WordPress's tables have a row for each object, and which have rows that are parts of one. Those of
+//! plugins are in the `Rules`. What is shown of a row passes the rules for secrets, as what Git shows of it does.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, ToSql};
 use serde::Serialize;
 
+use super::rules::{Object, Rules};
 use super::schema::quoted;
 use super::{Row, Value};
 use crate::git::redact;
@@ -25,26 +27,28 @@ pub(crate) enum Kind {
     User,
     Link,
     Option,
+    /// One of a plugin, by its number among the objects in the rules.
+    Declared(usize),
 }
 
 /// A table that objects are made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ObjectTable {
     /// Its name without the site's prefix.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) kind: Kind,
     /// The column that says which object a row is, or is a part of.
-    pub(crate) id: &'static str,
+    pub(crate) id: Cow<'static, str>,
     /// Whether each row is an object, not only a part of one.
     pub(crate) is_main: bool,
 }
 
 const fn main(name: &'static str, kind: Kind, id: &'static str) -> ObjectTable {
-    ObjectTable { name, kind, id, is_main: true }
+    ObjectTable { name: Cow::Borrowed(name), kind, id: Cow::Borrowed(id), is_main: true }
 }
 
 const fn part(name: &'static str, kind: Kind, id: &'static str) -> ObjectTable {
-    ObjectTable { name, kind, id, is_main: false }
+    ObjectTable { name: Cow::Borrowed(name), kind, id: Cow::Borrowed(id), is_main: false }
 }
 
 const TABLES: [ObjectTable; 12] = [
@@ -140,6 +144,55 @@ pub(crate) fn shortened_lines(text: &str, length: usize) -> String {
     }
 }
 
+/// Which tables have objects in them, and what people call those.
+#[derive(Debug)]
+pub(crate) struct Names<'r> {
+    /// What the names of WordPress's tables begin with, the longest first.
+    prefixes: Vec<String>,
+    tables: Vec<ObjectTable>,
+    objects: &'r [Object],
+}
+
+impl<'r> Names<'r> {
+    /// Those of databases that have tables with these names in lower case.
+    pub(crate) fn of<'a>(tables: impl Iterator<Item = &'a str> + Clone, rules: &'r Rules) -> Self {
+        let mut names = Self { prefixes: prefixes(tables), tables: TABLES.to_vec(), objects: &rules.objects };
+        for (number, object) in names.objects.iter().enumerate() {
+            let kind = Kind::Declared(number);
+            if !names.add(ObjectTable { name: object.table.clone(), kind, id: object.key.clone(), is_main: true }) {
+                // One of WordPress's.
+                continue;
+            }
+            for owned in &*object.owned {
+                names.add(ObjectTable { name: owned.table.clone(), kind, id: owned.by.clone(), is_main: false });
+            }
+        }
+        names
+    }
+
+    /// Says whether nobody else had the table.
+    fn add(&mut self, table: ObjectTable) -> bool {
+        let is_new = self.tables.iter().all(|known| known.name != table.name);
+        if is_new {
+            self.tables.push(table);
+        }
+        is_new
+    }
+
+    /// The prefix of a table's name in lower case, and the rest of it.
+    pub(crate) fn split<'t>(&self, table: &'t str) -> (&'t str, &'t str) {
+        let prefix = self.prefixes.iter().find(|prefix| table.starts_with(prefix.as_str()));
+        table.split_at(prefix.map_or(0, String::len))
+    }
+
+    /// The prefix of a table, and what objects have in it; none where it has nothing of any.
+    pub(crate) fn object_table<'t>(&self, table: &'t str) -> Option<(&'t str, &ObjectTable)> {
+        let (prefix, name) = self.split(table);
+        let is_of_wordpress = self.prefixes.iter().any(|known| known == prefix);
+        Some((prefix, self.tables.iter().find(|object| is_of_wordpress && object.name == name)?))
+    }
+}
+
 /// The prefixes of WordPress's tables among tables with these names: one, or one for each site of a network. The longest are
 /// the first. `names`: in lower case.
 pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
@@ -152,15 +205,6 @@ pub(crate) fn prefixes<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<
         .collect();
     prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
     prefixes
-}
-
-/// The prefix of a table, and what objects have in it; none of a table that is none of WordPress's.
-pub(crate) fn object_table<'p>(prefixes: &'p [String], table: &str) -> Option<(&'p str, &'static ObjectTable)> {
-    let table = table.to_ascii_lowercase();
-    prefixes.iter().find_map(|prefix| {
-        let name = table.strip_prefix(prefix.as_str())?;
-        Some((prefix.as_str(), TABLES.iter().find(|object| object.name == name)?))
-    })
 }
 
 /// Which object a row is, or is a part of: its number, or its name.
@@ -181,106 +225,144 @@ impl ObjectKey {
     }
 }
 
-/// What a person calls a row, as far as the database that the connection is open to knows: it need not have the row.
-///
-/// # Errors
-/// When the database can't be read.
-pub(crate) fn of_row(
-    connection: &Connection,
-    prefixes: &[String],
-    table: &str,
-    columns: &[String],
-    row: &Row,
-) -> rusqlite::Result<String> {
-    let value = |name: &str| {
-        let number = columns.iter().position(|column| column.eq_ignore_ascii_case(name))?;
-        row.get(number)?.as_ref()
-    };
-    let keyed = object_table(prefixes, table).and_then(|(prefix, object)| {
-        let key = value(object.id).and_then(ObjectKey::of)?;
-        Some((prefix, object, key))
-    });
-    let Some((prefix, object, key)) = keyed else {
-        let key: Vec<_> = row.iter().take(1).flatten().map(|value| shortened(&shown(value), TITLE_LENGTH)).collect();
-        return Ok(format!("row {} of {table}", key.join(" ")));
-    };
-    let label = of_object(connection, prefix, object.kind, &key)?;
-    if let Some(meta_key) = value("meta_key") {
-        return Ok(format!("meta {} of {label}", shown(meta_key)));
+impl Names<'_> {
+    /// What a person calls a row, as far as the database that the connection is open to knows: it need not have the row.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(crate) fn of_row(
+        &self,
+        connection: &Connection,
+        table: &str,
+        columns: &[String],
+        row: &Row,
+    ) -> rusqlite::Result<String> {
+        let value = |name: &str| {
+            let number = columns.iter().position(|column| column.eq_ignore_ascii_case(name))?;
+            row.get(number)?.as_ref()
+        };
+        let folded = table.to_ascii_lowercase();
+        let keyed = self.object_table(&folded).and_then(|(prefix, object)| {
+            let key = value(&object.id).and_then(ObjectKey::of)?;
+            Some((prefix, object, key))
+        });
+        let Some((prefix, object, key)) = keyed else {
+            let key: Vec<_> =
+                row.iter().take(1).flatten().map(|value| shortened(&shown(value), TITLE_LENGTH)).collect();
+            return Ok(format!("row {} of {table}", key.join(" ")));
+        };
+        let label = self.of_object(connection, prefix, object.kind, &key)?;
+        if let Some(meta_key) = value("meta_key") {
+            return Ok(format!("meta {} of {label}", shown(meta_key)));
+        }
+        if let Some(Value::Integer(taxonomy)) = value("term_taxonomy_id")
+            && object.kind == Kind::Post
+            && let Some((_, term)) = self.term_of(connection, prefix, *taxonomy)?
+        {
+            return Ok(format!("{label} in {term}"));
+        }
+        Ok(label.to_string())
     }
-    if let Some(Value::Integer(taxonomy)) = value("term_taxonomy_id")
-        && object.kind == Kind::Post
-        && let Some((_, term)) = term_of(connection, prefix, *taxonomy)?
-    {
-        return Ok(format!("{label} in {term}"));
-    }
-    Ok(label.to_string())
-}
 
-/// What a person calls an object.
-///
-/// # Errors
-/// When the database can't be read.
-pub(crate) fn of_object(connection: &Connection, prefix: &str, kind: Kind, key: &ObjectKey) -> rusqlite::Result<Label> {
-    let id = match key {
-        ObjectKey::Number(id) => *id,
-        ObjectKey::Name(name) => {
-            return Ok(Label { kind: word(kind).to_owned(), id: None, title: None, name: Some(told(name)) });
+    /// What a person calls an object.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(crate) fn of_object(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+        kind: Kind,
+        key: &ObjectKey,
+    ) -> rusqlite::Result<Label> {
+        if let Kind::Declared(number) = kind {
+            return self.of_declared(connection, prefix, &self.objects[number], key);
         }
-    };
-    let label = |kind: String, title, name| Label { kind, id: Some(id), title, name };
-    let plain = label(word(kind).to_owned(), None, None);
-    let prefix_in_name = prefix.replace('"', "\"\"");
-    let find = |sql: &str| texts(connection, &sql.replace('@', &prefix_in_name), &[&id]);
-    Ok(match kind {
-        Kind::Post => match find("SELECT post_type, post_title FROM \"@posts\" WHERE ID = ?")?.as_deref() {
-            Some([kind, title]) => label(called(&POST_TYPES, kind.clone()), Some(told(title)), None),
-            _ => plain,
-        },
-        Kind::Comment => {
-            let found = find("SELECT comment_author, comment_post_ID FROM \"@comments\" WHERE comment_ID = ?")?;
-            let Some([author, post]) = found.as_deref() else { return Ok(plain) };
-            let post = of_object(connection, prefix, Kind::Post, &ObjectKey::Number(post.parse().unwrap_or_default()))?;
-            let id = post.id.unwrap_or_default();
-            let author = if author.is_empty() { "somebody".to_owned() } else { shortened(&told(author), TITLE_LENGTH) };
-            label(plain.kind, None, Some(format!("on {} {id} by {author}", post.kind)))
-        }
-        Kind::Term => {
-            let found = find(
-                "SELECT t.name, x.taxonomy FROM \"@terms\" AS t LEFT JOIN \"@term_taxonomy\" AS x ON x.term_id = t.term_id \
-                 WHERE t.term_id = ?",
-            )?;
-            match found.as_deref() {
-                Some([name, taxonomy]) if taxonomy.is_empty() => label(plain.kind, Some(told(name)), None),
-                Some([name, taxonomy]) => label(called(&TAXONOMIES, taxonomy.clone()), Some(told(name)), None),
-                _ => plain,
+        let id = match key {
+            ObjectKey::Number(id) => *id,
+            ObjectKey::Name(name) => {
+                return Ok(Label { kind: word(kind).to_owned(), id: None, title: None, name: Some(told(name)) });
             }
-        }
-        Kind::User => match find("SELECT user_login FROM \"@users\" WHERE ID = ?")?.as_deref() {
-            Some([login]) => label(plain.kind, None, Some(told(login))),
-            _ => plain,
-        },
-        Kind::Link => match find("SELECT link_name FROM \"@links\" WHERE link_id = ?")?.as_deref() {
-            Some([name]) => label(plain.kind, Some(told(name)), None),
-            _ => plain,
-        },
-        Kind::Option => plain,
-    })
-}
+        };
+        let label = |kind: String, title, name| Label { kind, id: Some(id), title, name };
+        let plain = label(word(kind).to_owned(), None, None);
+        let prefix_in_name = prefix.replace('"', "\"\"");
+        let find = |sql: &str| texts(connection, &sql.replace('@', &prefix_in_name), &[&id]);
+        Ok(match kind {
+            Kind::Post => match find("SELECT post_type, post_title FROM \"@posts\" WHERE ID = ?")?.as_deref() {
+                Some([kind, title]) => label(called(&POST_TYPES, kind.clone()), Some(told(title)), None),
+                _ => plain,
+            },
+            Kind::Comment => {
+                let found = find("SELECT comment_author, comment_post_ID FROM \"@comments\" WHERE comment_ID = ?")?;
+                let Some([author, post]) = found.as_deref() else { return Ok(plain) };
+                let post = self.of_object(
+                    connection,
+                    prefix,
+                    Kind::Post,
+                    &ObjectKey::Number(post.parse().unwrap_or_default()),
+                )?;
+                let id = post.id.unwrap_or_default();
+                let author =
+                    if author.is_empty() { "somebody".to_owned() } else { shortened(&told(author), TITLE_LENGTH) };
+                label(plain.kind, None, Some(format!("on {} {id} by {author}", post.kind)))
+            }
+            Kind::Term => {
+                let found = find(
+                    "SELECT t.name, x.taxonomy FROM \"@terms\" AS t LEFT JOIN \"@term_taxonomy\" AS x ON x.term_id = t.term_id \
+                 WHERE t.term_id = ?",
+                )?;
+                match found.as_deref() {
+                    Some([name, taxonomy]) if taxonomy.is_empty() => label(plain.kind, Some(told(name)), None),
+                    Some([name, taxonomy]) => label(called(&TAXONOMIES, taxonomy.clone()), Some(told(name)), None),
+                    _ => plain,
+                }
+            }
+            Kind::User => match find("SELECT user_login FROM \"@users\" WHERE ID = ?")?.as_deref() {
+                Some([login]) => label(plain.kind, None, Some(told(login))),
+                _ => plain,
+            },
+            Kind::Link => match find("SELECT link_name FROM \"@links\" WHERE link_id = ?")?.as_deref() {
+                Some([name]) => label(plain.kind, Some(told(name)), None),
+                _ => plain,
+            },
+            Kind::Option | Kind::Declared(_) => plain,
+        })
+    }
 
-/// The number of the term that a row of `term_taxonomy` is of, and what it is called.
-///
-/// # Errors
-/// When the database can't be read.
-pub(crate) fn term_of(
-    connection: &Connection,
-    prefix: &str,
-    term_taxonomy_id: i64,
-) -> rusqlite::Result<Option<(i64, Label)>> {
-    let sql = format!("SELECT term_id FROM {} WHERE term_taxonomy_id = ?", quoted(&format!("{prefix}term_taxonomy")));
-    let found: Option<i64> = connection.query_row(&sql, [term_taxonomy_id], |row| row.get(0)).optional()?;
-    let Some(id) = found else { return Ok(None) };
-    Ok(Some((id, of_object(connection, prefix, Kind::Term, &ObjectKey::Number(id))?)))
+    fn of_declared(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+        object: &Object,
+        key: &ObjectKey,
+    ) -> rusqlite::Result<Label> {
+        let (table, column) = (quoted(&format!("{prefix}{}", object.table)), quoted(&object.key));
+        let sql = format!("SELECT {} FROM {table} WHERE {column} = ?", quoted(&object.name));
+        let (id, name, parameter): (_, _, &dyn ToSql) = match key {
+            ObjectKey::Number(id) => (Some(*id), None, id),
+            ObjectKey::Name(name) => (None, Some(told(name)), name),
+        };
+        let title = texts(connection, &sql, &[parameter])?.map(|found| told(&found[0]));
+        Ok(Label { kind: object.noun.clone().into_owned(), id, title, name })
+    }
+
+    /// The number of the term that a row of `term_taxonomy` is of, and what it is called.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(crate) fn term_of(
+        &self,
+        connection: &Connection,
+        prefix: &str,
+        term_taxonomy_id: i64,
+    ) -> rusqlite::Result<Option<(i64, Label)>> {
+        let sql =
+            format!("SELECT term_id FROM {} WHERE term_taxonomy_id = ?", quoted(&format!("{prefix}term_taxonomy")));
+        let found: Option<i64> = connection.query_row(&sql, [term_taxonomy_id], |row| row.get(0)).optional()?;
+        let Some(id) = found else { return Ok(None) };
+        Ok(Some((id, self.of_object(connection, prefix, Kind::Term, &ObjectKey::Number(id))?)))
+    }
 }
 
 /// The first row of a query, as texts; what is null is empty.
@@ -323,6 +405,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::User => "user",
         Kind::Link => "link",
         Kind::Option => "option",
+        Kind::Declared(_) => "row",
     }
 }
 
@@ -366,16 +449,31 @@ pub(crate) mod testing {
 mod tests {
     use super::*;
 
-    fn wordpress() -> (Connection, Vec<String>) {
+    fn wordpress() -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(testing::WORDPRESS).unwrap();
-        (connection, vec!["wp_".to_owned()])
+        connection
+            .execute_batch(
+                "CREATE TABLE wp_x_orders (id INTEGER PRIMARY KEY, title); INSERT INTO wp_x_orders VALUES (3, 'Tea')",
+            )
+            .unwrap();
+        connection
     }
+
+    fn rules() -> Rules {
+        let declared = r#"{"objects": [{"table": "x_orders", "key": "id", "name": "title", "owned": [{"table": "x_items", "by": "order_id"}]}]}"#;
+        let mut rules = Rules::wordpress();
+        rules.with_plugins(vec![serde_json::from_str(declared).unwrap()]);
+        rules
+    }
+
+    const TABLES: [&str; 4] = ["wp_options", "wp_posts", "wp_terms", "wp_term_taxonomy"];
 
     #[test]
     fn an_object_is_called_what_a_person_calls_it() {
-        let (connection, _) = wordpress();
-        let label = |kind, id| of_object(&connection, "wp_", kind, &ObjectKey::Number(id)).unwrap().to_string();
+        let (connection, rules) = (wordpress(), rules());
+        let names = Names::of(TABLES.into_iter(), &rules);
+        let label = |kind, id| names.of_object(&connection, "wp_", kind, &ObjectKey::Number(id)).unwrap().to_string();
         assert_eq!(label(Kind::Post, 1), "post 1 \"Hello world!\"");
         assert_eq!(label(Kind::Post, 2), "page 2 \"Sample\"");
         assert_eq!(label(Kind::Post, 6), "menu item 6 (no title)");
@@ -387,15 +485,16 @@ mod tests {
         assert_eq!(label(Kind::User, 1), "user 1 admin");
         assert_eq!(label(Kind::Link, 3), "link 3 \"WordPress\"");
         let name = ObjectKey::Name("blogname".to_owned());
-        assert_eq!(of_object(&connection, "wp_", Kind::Option, &name).unwrap().to_string(), "option blogname");
+        assert_eq!(names.of_object(&connection, "wp_", Kind::Option, &name).unwrap().to_string(), "option blogname");
     }
 
     #[test]
     fn a_title_is_one_short_line_without_secrets() {
-        let (connection, _) = wordpress();
+        let (connection, rules) = (wordpress(), Rules::wordpress());
+        let names = Names::of(TABLES.into_iter(), &rules);
         let title = |text: &str| {
             connection.execute("UPDATE wp_posts SET post_title = ? WHERE ID = 1", [text]).unwrap();
-            of_object(&connection, "wp_", Kind::Post, &ObjectKey::Number(1)).unwrap().to_string()
+            names.of_object(&connection, "wp_", Kind::Post, &ObjectKey::Number(1)).unwrap().to_string()
         };
         assert_eq!(title("two\n lines"), "post 1 \"two lines\"");
         assert_eq!(title(&"long ".repeat(20)), format!("post 1 \"{}…\"", "long ".repeat(12).trim_end()));
@@ -404,11 +503,12 @@ mod tests {
 
     #[test]
     fn a_row_is_called_after_the_object_that_it_is_a_part_of() {
-        let (connection, prefixes) = wordpress();
+        let (connection, rules) = (wordpress(), rules());
+        let names = Names::of(TABLES.into_iter(), &rules);
         let label = |table: &str, cells: &[(&str, Value)]| {
             let columns: Vec<_> = cells.iter().map(|(name, _)| (*name).to_owned()).collect();
             let row: Row = cells.iter().map(|(_, value)| Some(value.clone())).collect();
-            of_row(&connection, &prefixes, table, &columns, &row).unwrap()
+            names.of_row(&connection, table, &columns, &row).unwrap()
         };
         let number = Value::Integer;
         let key = Value::text("_thumbnail_id");
@@ -427,15 +527,18 @@ mod tests {
         );
         assert_eq!(label("wp_options", &[("option_name", Value::text("cron"))]), "option cron");
         assert_eq!(label("wp_orders", &[("id", number(12))]), "row 12 of wp_orders");
+        assert_eq!(label("wp_x_orders", &[("id", number(3))]), "x_orders 3 \"Tea\"");
+        assert_eq!(label("wp_x_items", &[("id", number(9)), ("order_id", number(3))]), "x_orders 3 \"Tea\"");
     }
 
     #[test]
     fn the_tables_of_each_site_have_its_prefix() {
         let of = |prefix: &str| LANDMARKS.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
         let names = [of("wp_"), of("wp_2_"), vec!["x_options".to_owned(), "wp_users".to_owned()]].concat();
-        let prefixes = prefixes(names.iter().map(String::as_str));
-        assert_eq!(prefixes, ["wp_2_", "wp_"]);
-        let found = |table: &str| object_table(&prefixes, table).map(|(prefix, table)| (prefix, table.name));
+        let rules = Rules::wordpress();
+        let names = Names::of(names.iter().map(String::as_str), &rules);
+        assert_eq!(names.prefixes, ["wp_2_", "wp_"]);
+        let found = |table| names.object_table(table).map(|(prefix, table)| (prefix, &*table.name));
         assert_eq!(found("wp_2_posts"), Some(("wp_2_", "posts")));
         assert_eq!(found("wp_usermeta"), Some(("wp_", "usermeta")));
         assert_eq!(found("wp_orders"), None);

@@ -3,17 +3,16 @@
 //! Three databases have a part in it: the **base**, which both branches had when they parted, the **source**, whose
 //! changes come home (*theirs* on the command line), and the **target**, which they come home to (*ours*).
 //!
-//! 1. [`schema`] reads the tables of each and decides, table by table, whose schema the merge has.
-//! 2. [`rows`] reads a table of all three in the order of its key and gives the rows that are not the same in all. [`pages`] says
+//! 1. `schema` reads the tables of each and decides, table by table, whose schema the merge has.
+//! 2. `rows` reads a table of all three in the order of its key and gives the rows that are not the same in all. `pages` says
 //!    where there can be some, so that little is read where little differs.
-//! 3. [`decide`] says of each such row what the target gets, and what is a conflict. It knows no table by name.
-//! 4. [`plan`] puts these together: the rules of WordPress ([`rules`]) and of plugins ([`declared`]), the addresses of
-//!    branches ([`hosts`]), single values ([`value`]), and what people answered to conflicts. It gives all that a merge
+//! 3. `decide` says of each such row what the target gets, and what is a conflict. It knows no table by name.
+//! 4. `plan` puts these together: the rules of WordPress (`rules`) and of plugins (`declared`), the addresses of
+//!    branches (`hosts`), single values (`value`), and what people answered to conflicts. It gives all that a merge
 //!    changes in the target.
+//! 5. `apply` does that to a copy of the target.
 //!
-//! 4. [`plan`] is what a merge is going to do, and [`apply`] does it to a copy of the target.
-//!
-//! All but [`apply`] reads, or is pure.
+//! All but `apply` reads, or is pure.
 //!
 //! **Bytes are compared, never collations.** The driver makes nearly every text column `NOCASE`: SQLite's own comparisons
 //! would not notice a change of case. Two cells are the same if they are of one type and have the same bytes.
@@ -22,15 +21,15 @@
 //!
 //! - Rows that differ only in the case of a `NOCASE` key are two rows here, and one row for the table's constraint. So all
 //!   removals are applied before all insertions.
-//! - Where the columns of a table differ, a cell of a column that a side's table does not have is none ([`Cell`]), which is
+//! - Where the columns of a table differ, a cell of a column that a side's table does not have is none (`Cell`), which is
 //!   something else than NULL. So a column that one side added or dropped makes each row of that side a changed one, and
 //!   the source's schema has to be in place before its cells are written.
-//! - Where [`rows::scan`] can't match the rows (another key, or no key and other columns), the table is taken whole from one
+//! - Where `rows::scan` can't match the rows (another key, or no key and other columns), the table is taken whole from one
 //!   side: the plan drops it and takes it, in this order.
-//! - To match the rows of a table by something else than its key, options by their names say, [`rows::scan`] gets clones of
-//!   the [`schema::Table`]s with another [`schema::Key`]. No two rows of a side may have the same bytes there.
+//! - To match the rows of a table by something else than its key, options by their names say, `rows::scan` gets clones of
+//!   the `schema::Table`s with another `schema::Key`. No two rows of a side may have the same bytes there.
 //! - Not compared: `sqlite_sequence`, what the driver's tables say of the whole database, views and virtual tables
-//!   ([`schema::Schema::left_out`]).
+//!   (`schema::Schema::left_out`).
 
 pub mod answers;
 pub(crate) mod apply;

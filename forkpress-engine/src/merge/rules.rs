@@ -200,10 +200,21 @@ impl Rules {
                 let (table, column) = (place.table.to_ascii_lowercase(), place.column.to_ascii_lowercase());
                 rule(table.into(), column.into(), "*".into(), How::Derived)
             }));
-            self.objects.extend(objects.into_iter().map(Object::from));
+            objects.into_iter().map(Object::from).for_each(|object| self.add(object));
         }
         values.append(&mut self.values);
         self.values = values;
+    }
+
+    /// Adds an object. Of a table that has one already, as both branches have the same plugin, it is that one, which owns more.
+    fn add(&mut self, object: Object) {
+        match self.objects.iter_mut().find(|known| known.table == object.table) {
+            None => self.objects.push(object),
+            Some(known) => {
+                let more: Vec<_> = object.owned.iter().filter(|owned| !known.owned.contains(owned)).cloned().collect();
+                known.owned.to_mut().extend(more);
+            }
+        }
     }
 
     /// How the value in a place is merged.
@@ -335,6 +346,23 @@ mod tests {
         assert!(rules.is_noise_table("x_log") && !rules.is_noise_table("x_orders"));
         assert!(rules.is_noise_name(b"_x_seen") && rules.is_noise_name(b"_transient_x"));
         assert_eq!(rules.objects.last().unwrap().noun, "x_orders");
+    }
+
+    #[test]
+    fn a_table_has_one_object_which_owns_what_anybody_says() {
+        let declared = |table: &str, owned: &str| {
+            let text = format!(
+                r#"{{"objects": [{{"table": "{table}", "key": "id", "name": "n", "owned": [{{"table": "{owned}", "by": "b"}}]}}]}}"#
+            );
+            serde_json::from_str::<Declared>(&text).unwrap()
+        };
+        let mut rules = Rules::wordpress();
+        let count = rules.objects.len();
+        rules.with_plugins(vec![declared("x", "one"), declared("Posts", "notes")]);
+        rules.with_plugins(vec![declared("x", "one"), declared("x", "two")]);
+        assert_eq!(rules.objects.len(), count + 1);
+        let owned = |table: &str| rules.objects.iter().find(|object| object.table == table).unwrap().owned.len();
+        assert_eq!((owned("x"), owned("posts")), (2, POST_OWNED.len() + 1));
     }
 
     #[test]

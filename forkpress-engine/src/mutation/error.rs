@@ -90,6 +90,14 @@ pub enum UndoError {
     /// The operation created `main`, which always exists.
     #[error("cannot delete the main branch")]
     MadeMain,
+    /// The operation is a merge, and the branch has had another database since.
+    #[error("operation {id} is a merge, and operation {by} has changed the branch's database after it")]
+    Followed {
+        /// The operation that was to be undone.
+        id: u64,
+        /// The one that is to be undone first.
+        by: u64,
+    },
     /// What may keep any branch from being changed.
     #[error(transparent)]
     Change(ChangeError),
@@ -434,6 +442,7 @@ impl Advice for UndoError {
         match self {
             Self::NothingToUndo | Self::NoOperation { .. } => Some("forkpress log".to_owned()),
             Self::Undone { by, .. } => Some(format!("forkpress undo {by} redoes it")),
+            Self::Followed { by, .. } => Some(format!("undo that one first: forkpress undo {by}")),
             Self::MadeMain => Some(RESET_MAIN.to_owned()),
             Self::Change(error) => error.hint(),
         }

@@ -16,10 +16,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::error::{ChangeError, PutError, RecoverError};
+use super::error::{ChangeError, PutError, RecoverError, StepError};
 use super::new_database::{DatabaseEdit, NewDatabase, Restore};
 use super::refusal::{self, Ground, Refusal, There};
 use super::scratch::Scratch;
+use crate::bands::Surroundings;
 use crate::config::FileView;
 use crate::database::DatabaseError;
 use crate::disk::{self, Attributes, DiskError, step};
@@ -219,17 +220,20 @@ impl Files {
         Ok(self.write_list()?)
     }
 
-    /// Sees to it, while no request runs, that the database that waits is made from what the branch has. Says whether it is:
-    /// otherwise it is to be made anew beside requests first.
-    pub(super) fn follow_database(&mut self, timeout: Duration) -> Result<bool, ChangeError> {
-        let Some(database) = &mut self.database else { return Ok(true) };
-        if database.is_current()? {
-            return Ok(true);
-        }
-        if database.try_again() {
-            return Ok(false);
-        }
-        database.renew(timeout).map(|()| true)
+    /// Sees to it, while no request runs, that the database that waits is made from what the branch has, and that no other
+    /// program writes into that any more. Says whether it is so: otherwise it is to be made anew beside requests first.
+    pub(super) fn hold_database(&mut self, timeout: Duration) -> Result<bool, ChangeError> {
+        self.database.as_mut().map_or(Ok(true), |database| database.hold(timeout))
+    }
+
+    /// Lets other programs write into the database again that the branch had.
+    pub(super) fn release_database(&self) {
+        self.database.iter().for_each(NewDatabase::release);
+    }
+
+    /// Has the database that waits begin bands of ids for the branch, durably.
+    pub(super) fn begin_bands(&self, name: &BranchName, around: &mut Surroundings) -> Result<(), StepError> {
+        self.database.as_ref().map_or(Ok(()), |database| database.begin_bands(name, around))
     }
 
     /// Makes the database that waits anew, beside requests.

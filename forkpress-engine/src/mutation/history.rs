@@ -292,6 +292,25 @@ impl History {
         entry.undoes.is_some_and(|undone| self.get(undone).is_none_or(|undone| !self.is_backward(undone)))
     }
 
+    /// What an operation is in the end: an undo is a way back from an operation, or again to it.
+    fn root<'a>(&'a self, entry: &'a LogEntry) -> &'a LogEntry {
+        entry.undoes.and_then(|undone| self.get(undone)).map_or(entry, |undone| self.root(undone))
+    }
+
+    /// Whether the operation is a merge, or takes one back, or makes one again.
+    pub(super) fn is_of_merge(&self, entry: &LogEntry) -> bool {
+        self.root(entry).operation == Operation::Merge
+    }
+
+    /// The newest operation since a merge that has given its branch another database, and is in force. As long as it is, the
+    /// merge can't be taken back: that would take back what the later one did as well.
+    pub(super) fn since_merge(&self, merge: &LogEntry) -> Option<u64> {
+        let is_net = |entry: &LogEntry| !(self.is_backward(entry) && self.root(entry).id > merge.id);
+        let later = self.owners().filter(|entry| entry.id > merge.id && entry.names().any(|name| *name == merge.name));
+        let later = later.filter(|entry| (!entry.files || self.is_of_merge(entry)) && is_net(entry));
+        later.last().filter(|_| self.is_of_merge(merge)).map(|entry| entry.id)
+    }
+
     /// The last operation to use each slot, oldest first: those whose trees are in the slots.
     pub(super) fn owners(&self) -> impl Iterator<Item = &LogEntry> {
         self.entries.iter().filter(|entry| self.undone_by(entry.id).is_none())
@@ -358,6 +377,33 @@ mod tests {
         assert!(undone(&[(1, None), (2, Some(1))], None).is_err());
         assert!(undone(&[(1, None), (2, Some(1))], Some(1)).is_err());
         assert!(undone(&[(1, None)], Some(2)).is_err());
+    }
+
+    #[test]
+    fn a_merge_is_not_taken_back_from_under_what_came_after_it() {
+        // The second and the third word of each: what it undoes, and whether it puts files.
+        let since = |operations: &[(u64, Operation, u64)], merge| {
+            let entry = |&(id, operation, undoes): &(u64, Operation, u64)| LogEntry {
+                undoes: (undoes > 0).then_some(undoes),
+                files: matches!(operation, Operation::Merge | Operation::Apply)
+                    || operations.iter().any(|other| other.0 == undoes && other.1 != Operation::Reset),
+                ..LogEntry::sample(id, operation)
+            };
+            let history = History { entries: operations.iter().map(entry).collect() };
+            history.since_merge(history.get(merge).unwrap())
+        };
+        use Operation::{Apply, Merge, Reset, Undo};
+        assert_eq!(since(&[(1, Merge, 0), (2, Apply, 0)], 1), None);
+        assert_eq!(since(&[(1, Merge, 0), (2, Merge, 0)], 1), Some(2));
+        assert_eq!(since(&[(1, Merge, 0), (2, Merge, 0)], 2), None);
+        assert_eq!(since(&[(1, Merge, 0), (2, Merge, 0), (3, Undo, 2)], 1), None, "as if it had never been");
+        assert_eq!(since(&[(1, Merge, 0), (2, Reset, 0)], 1), Some(2));
+        assert_eq!(since(&[(1, Merge, 0), (2, Reset, 0), (3, Undo, 2)], 1), None);
+        assert_eq!(since(&[(1, Merge, 0), (2, Undo, 1)], 2), None);
+        assert_eq!(since(&[(1, Merge, 0), (2, Undo, 1), (3, Merge, 0)], 2), Some(3), "to make it again is one as well");
+        assert_eq!(since(&[(1, Merge, 0), (2, Merge, 0), (3, Undo, 2), (4, Undo, 3)], 1), Some(4), "made again");
+        assert_eq!(since(&[(1, Reset, 0), (2, Merge, 0), (3, Undo, 1)], 2), Some(3), "the tree before is back");
+        assert_eq!(since(&[(1, Apply, 0), (2, Merge, 0)], 1), None);
     }
 
     #[test]

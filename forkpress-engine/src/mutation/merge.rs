@@ -8,11 +8,13 @@ use super::history::Operation;
 use super::new_database::DatabaseEdit;
 use super::parting::StagedParting;
 use super::transaction::{Begun, Prepared, draft, files};
+use crate::branch;
 use crate::database::DatabaseReader;
 use crate::progress::Progress;
 use crate::site::Site;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
+use forkpress_core::record::BranchRecord;
 
 /// A merge that has begun: nobody else changes the target, or its files, until it is dropped.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Merge<'site> {
     site: &'site Site,
     source: BranchName,
     target: BranchName,
+    /// What the source's record was before anything of it was read.
+    taken: Option<BranchRecord>,
     begun: Begun,
 }
 
@@ -34,7 +38,9 @@ impl<'site> Merge<'site> {
     ) -> Result<Self, ChangeError> {
         let words = format!("branch merge {source} --into {target}");
         let begun = Begun::begin(site, std::slice::from_ref(target), &words, patience, progress)?;
-        Ok(Self { site, source: source.clone(), target: target.clone(), begun })
+        let taken = branch::show(site, source)
+            .map_err(|source_error| ChangeError::Source { name: source.clone(), source: source_error })?;
+        Ok(Self { site, source: source.clone(), target: target.clone(), taken: Some(taken.record), begun })
     }
 
     /// Stages what both will have had in common: the source as it is. `files`: as `git ls-tree -r -z` lists them.
@@ -44,7 +50,15 @@ impl<'site> Merge<'site> {
         database: Option<&DatabaseReader>,
         progress: &dyn Progress,
     ) -> Result<StagedParting, ChangeError> {
-        Ok(StagedParting::of_branch(self.site, &self.target, &self.source, files, database, progress)?)
+        Ok(StagedParting::of_branch(
+            self.site,
+            &self.target,
+            &self.source,
+            self.taken.clone(),
+            files,
+            database,
+            progress,
+        )?)
     }
 
     /// Stages what the target gets.
@@ -56,7 +70,7 @@ impl<'site> Merge<'site> {
         patience: &mut Patience<'_>,
         progress: &dyn Progress,
     ) -> Result<Prepared<'site>, ChangeError> {
-        let Self { site, source, target, begun } = self;
+        let Self { site, source, target, begun, .. } = self;
         let mut entry = draft(site, Operation::Merge, &target, None)?;
         entry.from = Some(source);
         let prepared = files(site, begun, entry, overlay, database, patience, progress)?;
@@ -65,7 +79,7 @@ impl<'site> Merge<'site> {
 }
 
 /// Lists of `git ls-tree -r -z`, a file each: how it is read and where it stands.
-pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
+pub(crate) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
     use std::os::unix::ffi::OsStrExt as _;
     list.split(|byte| *byte == 0).filter_map(|line| {
         let tab = line.iter().position(|byte| *byte == b'\t')?;

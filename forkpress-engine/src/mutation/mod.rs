@@ -287,7 +287,8 @@ pub fn prepare_delete<'site>(
 ///
 /// # Errors
 /// [`UndoError::NothingToUndo`], [`UndoError::NoOperation`], [`UndoError::Undone`] and [`UndoError::MadeMain`] where that can't be
-/// taken back; [`ChangeError::NotKept`] where what it took away has gone; [`ChangeError::Exists`] and [`ChangeError::InTheWay`]
+/// taken back; [`UndoError::Followed`] where it is a merge and another operation is to be undone first;
+/// [`ChangeError::NotKept`] where what it took away has gone; [`ChangeError::Exists`] and [`ChangeError::InTheWay`]
 /// where something else has its place by now; else as [`reset`] or, of files, as [`apply()`].
 pub fn undo(
     site: &Site,

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rayon::prelude::*;
 use thiserror::Error;
 
-use super::error::{ChangeError, PutError};
-use crate::bands::Starts;
+use super::error::{ChangeError, PutError, StepError};
+use crate::bands::{Starts, Surroundings};
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
 use crate::disk::{self, step};
@@ -21,6 +21,7 @@ use crate::progress::Progress;
 use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::database_of;
+use forkpress_core::name::BranchName;
 
 /// What is to become of a branch's database.
 pub trait DatabaseEdit: fmt::Debug {
@@ -95,15 +96,44 @@ impl NewDatabase {
         Ok(database)
     }
 
-    /// Whether nobody has written into the branch's database since the copy was made.
-    pub(super) fn is_current(&self) -> Result<bool, DatabaseError> {
-        self.snapshot.is_taken()
+    /// Keeps other programs from writing into the branch's database, until [`Self::release`], and sees to it that the copy is
+    /// what that has. Waits for a writer for no longer than `timeout`. Otherwise says false, and keeps nobody from anything.
+    pub(super) fn hold(&mut self, timeout: Duration) -> Result<bool, ChangeError> {
+        self.snapshot.hold(timeout)?;
+        let held = self.follow();
+        if !matches!(held, Ok(true)) {
+            self.release();
+        }
+        held
     }
 
-    /// Whether it is to be made anew beside requests once more, rather than while they wait.
-    pub(super) fn try_again(&mut self) -> bool {
+    /// Makes the copy anew where it is outdated, unless that can be done beside requests.
+    fn follow(&mut self) -> Result<bool, ChangeError> {
+        if self.snapshot.is_taken()? {
+            return Ok(true);
+        }
         self.attempts += 1;
-        self.attempts <= ATTEMPTS
+        if self.attempts <= ATTEMPTS || !self.snapshot.is_current()? {
+            return Ok(false);
+        }
+        self.snapshot.take_held()?;
+        self.make().map(|()| true)
+    }
+
+    /// Lets other programs write again.
+    pub(super) fn release(&self) {
+        self.snapshot.release();
+    }
+
+    /// Has the new one begin bands of ids, durably.
+    pub(super) fn begin_bands(&self, name: &BranchName, around: &mut Surroundings) -> Result<(), StepError> {
+        let attributes = step("look at", &self.new, || Ok(disk::Attributes::of(&fs::symlink_metadata(&self.new)?)))?;
+        if around.begin_at_rest(name, &self.new)? {
+            database::fold(&self.new)?;
+            disk::set_attributes(&self.new, &attributes)?;
+            disk::sync(&self.new)?;
+        }
+        Ok(())
     }
 
     /// Makes both anew, durably. Waits for a foreign writer for no longer than `timeout`.

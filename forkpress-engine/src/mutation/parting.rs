@@ -27,7 +27,6 @@ use super::journal::{Change, Intent};
 use super::merge::listed;
 use super::scratch::Scratch;
 use super::staged::Staged;
-use super::toml_file;
 use crate::branch;
 use crate::config::FileView;
 use crate::database::{self, DatabaseReader};
@@ -37,7 +36,7 @@ use crate::git::push::EntryMode;
 use crate::git::view::is_in_view;
 use crate::progress::Progress;
 use crate::site::Site;
-use crate::tree::{Entry, Kind};
+use crate::tree::{self, Entry, Kind};
 use crate::view;
 use forkpress_core::layout::{CowLayout, DATABASE_DIR, database_of, wal_of};
 use forkpress_core::name::BranchName;
@@ -52,12 +51,17 @@ const SYNC_ALL_FROM: usize = 16;
 pub(crate) struct StagedParting {
     folder: Scratch,
     source: BranchName,
+    /// The record that the source had when it was taken.
+    taken: Option<BranchRecord>,
     view: FileView,
     /// How many files are in `news/`.
     news: usize,
     /// Tells which staged database was copied; none where none was yet.
-    database: Option<(u64, (i64, i64))>,
+    database: Option<Signature>,
 }
+
+/// The inode of a file, and when it was changed: seconds and nanoseconds.
+type Signature = (u64, (i64, i64));
 
 impl StagedParting {
     /// Makes what can be made while requests of the branch `source` go on.
@@ -70,7 +74,7 @@ impl StagedParting {
         let cow = site.layout.cow();
         let folder = Scratch::new(cow.staged_parting(name));
         let view = site.config.file_view;
-        let mut parting = Self { folder, source: source.clone(), view, news: 0, database: None };
+        let mut parting = Self { folder, source: source.clone(), taken: None, view, news: 0, database: None };
         if let Some(seen) = staged.seen() {
             parting.make_folders()?;
             let known = Known::read(cow, source);
@@ -89,17 +93,20 @@ impl StagedParting {
         Ok(parting)
     }
 
-    /// Makes one of a branch as it was when it came home, for a merge into the branch `name`.
+    /// Makes one of a branch as it was when it came home, for a merge into the branch `name`. `taken`: the record that it had
+    /// before anything of it was read.
     pub(super) fn of_branch(
         site: &Site,
         name: &BranchName,
         source: &BranchName,
+        taken: Option<BranchRecord>,
         files: &[u8],
         database: Option<&DatabaseReader>,
         progress: &dyn Progress,
     ) -> Result<Self, StepError> {
         let folder = Scratch::new(site.layout.cow().staged_parting(name));
-        let parting = Self { folder, source: source.clone(), view: site.config.file_view, news: 0, database: None };
+        let view = site.config.file_view;
+        let parting = Self { folder, source: source.clone(), taken, view, news: 0, database: None };
         parting.make_folders()?;
         let mut list = Vec::new();
         for (mode, object, path) in listed(files) {
@@ -147,13 +154,17 @@ impl StagedParting {
     /// Takes it back to staging, where it waits for the next attempt: what no record names goes.
     pub(super) fn take_back(&mut self, cow: &CowLayout, name: &BranchName) -> Result<(), DiskError> {
         let staged = cow.staged_parting(name);
+        if self.folder.path() == staged {
+            return Ok(());
+        }
         disk::rename(self.folder.path(), &staged)?;
         self.folder.moved(staged);
         Ok(())
     }
 
     /// Makes it what the staged tree is, durably: that has just been refreshed, and nothing is put into it yet.
-    pub(super) fn complete(&mut self, staged: &mut Staged) -> Result<(), StepError> {
+    pub(super) fn complete(&mut self, cow: &CowLayout, staged: &mut Staged) -> Result<(), StepError> {
+        self.taken = read_record(&cow.record(&self.source))?;
         let completed = self.follow(staged);
         if completed.is_err() {
             // What was copied may not be durable.
@@ -163,8 +174,12 @@ impl StagedParting {
     }
 
     fn follow(&mut self, staged: &mut Staged) -> Result<(), StepError> {
-        let Some(changed) = staged.take_changes() else {
+        if staged.seen().is_none() {
             self.make_folders()?;
+        }
+        let note = moment_in(self.folder.path());
+        step("write", &note, || fs::write(&note, tree::now().as_nanos().to_string()))?;
+        let Some(changed) = staged.take_changes() else {
             let tree = tree_in(self.folder.path());
             disk::remove(&tree)?;
             return Ok(view::snapshot(staged.path(), &tree)?);
@@ -189,6 +204,18 @@ impl StagedParting {
         }
         // Side by side, they are written down together.
         Ok(written.par_iter().try_for_each(|path| disk::sync(path))?)
+    }
+
+    /// The branch that was taken from.
+    pub(super) fn source(&self) -> &BranchName {
+        &self.source
+    }
+
+    /// Whether another operation has changed the source since it was taken.
+    pub(super) fn is_outdated(&self, cow: &CowLayout) -> Result<bool, DiskError> {
+        let Some(taken) = &self.taken else { return Ok(false) };
+        let now = read_record(&cow.record(&self.source))?;
+        Ok(now.is_none_or(|now| now.operation != taken.operation))
     }
 
     /// Leaves it where it is from now on: records are about to name it.
@@ -263,12 +290,13 @@ impl StagedParting {
     }
 }
 
-/// What tells a staged database from one that was copied in its place.
-fn signature(database: &Path) -> Result<Option<(u64, (i64, i64))>, DiskError> {
+/// What tells a staged database from one that was copied in its place: that may have its inode, and has the time of the
+/// original, into which nothing need have been written but its log.
+fn signature(database: &Path) -> Result<Option<Signature>, DiskError> {
     use std::os::unix::fs::MetadataExt as _;
     step("look at", database, || match fs::symlink_metadata(database) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        found => found.map(|found| Some((found.ino(), (found.mtime(), found.mtime_nsec())))),
+        found => found.map(|found| Some((found.ino(), (found.ctime(), found.ctime_nsec())))),
     })
 }
 
@@ -282,6 +310,12 @@ fn write_line(list: &mut Vec<u8>, what: &[u8], path: &Path) {
 /// Where a parting has the tree that its database is in.
 pub(crate) fn tree_in(parting: &Path) -> PathBuf {
     parting.join("tree")
+}
+
+/// Where a parting says when it was what both branches had: in nanoseconds since the epoch. Before that, nobody had the tree of
+/// the one that came.
+pub(crate) fn moment_in(parting: &Path) -> PathBuf {
+    parting.join("moment")
 }
 
 /// Where a parting has the name of the branch that was taken from.
@@ -309,26 +343,32 @@ pub(super) fn renew(cow: &CowLayout, entry: &mut LogEntry) -> Result<(), DiskErr
     Ok(())
 }
 
-/// Says which partings the branches will have. `is_new`: whether the operation makes one of them and the branch that it is
-/// from.
-pub(super) fn inherit(cow: &CowLayout, intent: &mut Intent, is_new: bool) -> Result<(), DiskError> {
+/// Says which partings the branches will have. `new`: what the operation makes of them and the branch that it is from.
+pub(super) fn inherit(cow: &CowLayout, intent: &mut Intent, new: Option<&StagedParting>) -> Result<(), StepError> {
     let entry = &intent.entry;
     let own = entry.before.as_ref().map(|before| before.partings.clone()).unwrap_or_default();
-    let partings = match (&entry.from, &intent.change) {
-        (Some(from), change) if is_new => {
+    let partings = match (new, &intent.change) {
+        (Some(parting), change) => {
             // A merge adds to what the branch has; a clone has what its source has.
             let own = matches!(change, Change::Files(_)).then(|| own.newest_first()).into_iter().flatten();
-            partings_of(cow, from)?.newest_first().chain(own).chain([entry.id]).collect()
+            // What the source got since it was taken, the branch does not have.
+            let source = match &parting.taken {
+                Some(taken) => taken.partings.clone(),
+                None => partings_of(cow, &parting.source)?,
+            };
+            source.newest_first().chain(own).chain([entry.id]).collect()
         }
-        (_, Change::Files(_)) => match entry.undoes {
-            Some(undone) => {
-                let before = toml_file::read::<LogEntry>(&cow.log_entry(undone)).ok().flatten();
-                let before = before.and_then(|undone| Some(undone.before?.partings)).unwrap_or_default();
-                without(&own, undone, &before)
+        (None, Change::Files(_)) => {
+            let history = History::read(cow)?;
+            match entry.undoes.and_then(|undone| history.get(undone)).filter(|undone| history.is_of_merge(undone)) {
+                Some(undone) => {
+                    let before = undone.before.as_ref().map(|before| before.partings.clone()).unwrap_or_default();
+                    as_before(&own, undone.id, &before)
+                }
+                None => own,
             }
-            None => own,
-        },
-        (_, Change::Moves(_)) => return Ok(()),
+        }
+        (None, Change::Moves(_)) => return Ok(()),
     };
     intent.records_mut().into_iter().for_each(|(_, record)| record.partings = partings.clone());
     Ok(())
@@ -357,9 +397,10 @@ fn read_record(path: &Path) -> Result<Option<BranchRecord>, DiskError> {
     step("read", path, || BranchRecord::read(path).map_err(std::io::Error::other))
 }
 
-/// The partings that a branch has once an operation on its files is taken back: not those that it got by that.
-fn without(now: &Partings, operation: u64, before: &Partings) -> Partings {
-    now.newest_first().filter(|id| *id > operation || before.contains(*id)).collect()
+/// The partings that a branch has once a merge into it is taken back, or made again: those that it had before that, and those
+/// that others have had of it since.
+fn as_before(now: &Partings, operation: u64, before: &Partings) -> Partings {
+    now.newest_first().filter(|id| *id > operation).chain(before.newest_first()).collect()
 }
 
 /// Which partings some pair of branches needs: the newest that both have, and that is there.
@@ -389,7 +430,14 @@ pub(super) fn drop_needless(site: &Site) -> Result<Vec<u64>, StepError> {
     }
     let history = History::read(cow)?;
     let kept = history.owners().filter(|entry| cow.kept_tree(entry.slot).exists());
-    branches.extend(kept.flat_map(|entry| entry.befores().filter_map(|(_, before)| Some(before?.partings.clone()))));
+    let befores = |entry: &LogEntry| -> Vec<Partings> {
+        entry.befores().filter_map(|(_, before)| Some(before?.partings.clone())).collect()
+    };
+    branches.extend(kept.flat_map(befores));
+    // The record of a branch whose files are being changed is aside.
+    if let Some(intent) = Intent::read(cow)? {
+        branches.extend(befores(&intent.entry));
+    }
     branches.sort_unstable_by_key(ToString::to_string);
     let needed = needed(&branches, &there);
     let mut dropped: Vec<u64> = there.difference(&needed).copied().collect();
@@ -424,7 +472,8 @@ mod tests {
     }
 
     #[test]
-    fn an_operation_that_is_taken_back_takes_its_partings_along() {
-        assert_eq!(without(&partings("2,3,5,7"), 5, &partings("2")), partings("2,7"));
+    fn a_merge_that_is_taken_back_takes_its_partings_along_and_brings_them_again() {
+        assert_eq!(as_before(&partings("2,3,5,7"), 5, &partings("2")), partings("2,7"));
+        assert_eq!(as_before(&partings("2,7,9"), 8, &partings("2-3,5,7")), partings("2-3,5,7,9"));
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::error::{ChangeError, PutError, StepError};
 use super::files::Files;
 use super::history::{History, LogEntry};
-use super::journal::{Arrival, Change, Intent, Move, Waiting};
+use super::journal::{Arrival, Change, FilesChange, Intent, Move, Waiting};
 use super::keep;
 use super::moves::{conclude, forget, move_trees, place_records, prepare_records, put_aside, settle, take_back};
 use super::parting::{self, StagedParting};
@@ -59,10 +59,14 @@ impl Publication<'_> {
         let Self { site, entry, work, parting, done, since } = self;
         let cow = site.layout.cow();
         parting::renew(cow, entry)?;
-        keep::with_room_under_lock(site, || begin_bands(site, work))?;
+        keep::with_room_under_lock(site, || begin_bands(site, &entry.name, work))?;
         let mut intent = intend(site, entry, work)?;
-        parting::inherit(cow, &mut intent, parting.is_some())?;
-        parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id))?;
+        if let Some(parting) = parting.as_ref()
+            && parting.is_outdated(cow)?
+        {
+            return Err(ChangeError::SourceReplaced { name: parting.source().clone() });
+        }
+        parting::inherit(cow, &mut intent, parting.as_ref())?;
         let generation = lock::generation(cow)? + 1;
         let mut records = keep::with_room_under_lock(site, || {
             prepare_records(cow, &mut intent, generation).map_err(StepError::from)
@@ -70,16 +74,22 @@ impl Publication<'_> {
         if is_complete(&intent) {
             keep::with_room_under_lock(site, || intent.write(cow).map_err(StepError::from))?;
         }
-        let published = match mutation.try_publish(&owned(entry, work), patience, tries) {
+        // After all that may have needed room: no record names it yet, and what makes room would take it for one too many.
+        let placed = parting.as_mut().map_or(Ok(()), |parting| parting.place(cow, entry.id));
+        let begun = placed
+            .map_err(ChangeError::from)
+            .and_then(|()| Ok(mutation.try_publish(&owned(entry, work), patience, tries)?));
+        let published = match begun {
             Ok(Some(publish)) => {
                 let timeout = patience.deadline().remaining().min(GATE_HOLD);
-                let retaken = publish_now(site, &mut intent, work, parting, &mut records, &publish, timeout);
+                let retaken =
+                    publish_now(site, &mut intent, work, Beside { parting, records: &mut records }, &publish, timeout);
                 done.held += publish.held_for();
                 done.generation = publish.generation();
                 retaken.map(Some)
             }
             Ok(None) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         trace(if matches!(published, Ok(Some(_))) { "published" } else { "not published" }, entry, since);
         match published {
@@ -130,8 +140,12 @@ fn owned(entry: &LogEntry, work: &Work) -> Vec<BranchName> {
 
 /// Says which bands of ids the trees begin, and has those begin them that are there. Under `mutation.lock` nobody else gives out
 /// any.
-fn begin_bands(site: &Site, work: &mut Work) -> Result<(), StepError> {
-    let (Work::Moves(moves), Some(mut around)) = (work, Surroundings::look(site)) else { return Ok(()) };
+fn begin_bands(site: &Site, name: &BranchName, work: &mut Work) -> Result<(), StepError> {
+    let Some(mut around) = Surroundings::look(site) else { return Ok(()) };
+    let moves = match work {
+        Work::Moves(moves) => moves,
+        Work::Files(_, files) => return files.begin_bands(name, &mut around),
+    };
     let mut begun = None;
     for one in moves {
         let name = one.name.clone();
@@ -173,21 +187,28 @@ fn is_complete(intent: &Intent) -> bool {
     moves.iter().filter_map(Move::arrival).all(|arrival| arrival.new != NONE_YET)
 }
 
+/// What goes to its place with trees or files: records, and a parting where one is made.
+struct Beside<'a> {
+    parting: &'a mut Option<StagedParting>,
+    records: &'a mut Vec<Replacement>,
+}
+
 /// The steps that no request may see one by one. Says how many entries were taken again. Waits for a foreign writer of a
 /// database for no longer than `timeout`.
 fn publish_now(
     site: &Site,
     intent: &mut Intent,
     work: &mut Work,
-    parting: &mut Option<StagedParting>,
-    records: &mut Vec<Replacement>,
+    beside: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<u64, ChangeError> {
     match work {
-        Work::Moves(moves) => publish_moves(site, intent, moves, parting, records, publish, timeout),
-        Work::Files(change, files) => {
-            publish_files(site, intent, change.tree, files, parting, records, publish, timeout).map(|()| 0)
+        Work::Moves(moves) => publish_moves(site, intent, moves, beside, publish, timeout),
+        Work::Files(_, files) => {
+            let published = publish_files(site, intent, files, beside, publish, timeout);
+            files.release_database();
+            published.map(|()| 0)
         }
     }
 }
@@ -197,8 +218,7 @@ fn publish_moves(
     site: &Site,
     intent: &mut Intent,
     moves: &mut [Move<Incoming>],
-    parting: &mut Option<StagedParting>,
-    records: &mut Vec<Replacement>,
+    Beside { parting, records }: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<u64, ChangeError> {
@@ -262,21 +282,20 @@ fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> ChangeError {
 fn publish_files(
     site: &Site,
     intent: &mut Intent,
-    tree: u64,
     files: &mut Files,
-    parting: &mut Option<StagedParting>,
-    records: &mut Vec<Replacement>,
+    Beside { parting, records }: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,
 ) -> Result<(), ChangeError> {
     let (cow, name) = (site.layout.cow(), intent.entry.name.clone());
     let branch = site.layout.branch(&name);
-    check_branch(site, &intent.entry, &name, Some(tree))?;
+    let Change::Files(FilesChange { tree, .. }) = &intent.change else { unreachable!("files are put into a tree") };
+    check_branch(site, &intent.entry, &name, Some(*tree))?;
     let stale = files.stale(&branch)?;
     if !stale.is_empty() {
         return Err(PutError::Stale { paths: stale }.into());
     }
-    if !files.follow_database(timeout)? {
+    if !files.hold_database(timeout)? {
         return Err(PutError::DatabaseChanged.into());
     }
     renew_records(site, intent, records, publish)?;

@@ -72,7 +72,7 @@ impl Staged {
         // Beside requests the last look is at all of the source, since that can't be had at one moment.
         let watch = if is_whole || beside { None } else { Watch::begin(&source.path) };
         let seen = if is_whole { None } else { spare::take(site, source, name, folder.path(), watch.as_ref())? };
-        let staged = Self::begin(view, &source.path, folder, seen, watch, starts, deadline, progress)?;
+        let staged = Self::begin(view, &source.path, folder, (seen, watch), starts, deadline, progress)?;
         Ok(Self { of: Some((site.layout.clone(), source.name.clone())), beside, ..staged })
     }
 
@@ -88,7 +88,7 @@ impl Staged {
     ) -> Result<Self, StepError> {
         // What was seen by a process that is dead, was watched by nobody since.
         let watch = if seen.is_none() { Watch::begin(source) } else { None };
-        Self::begin(view, source, Scratch::new(path), seen, watch, Starts::default(), deadline, progress)
+        Self::begin(view, source, Scratch::new(path), (seen, watch), Starts::default(), deadline, progress)
     }
 
     /// `seen`: what the source looked like when the tree that is in the folder already was cloned from it, watched where there
@@ -97,8 +97,7 @@ impl Staged {
         view: FileView,
         source: &Path,
         folder: Scratch,
-        seen: Option<Tree>,
-        watch: Option<Watch>,
+        (seen, watch): (Option<Tree>, Option<Watch>),
         starts: Starts,
         deadline: Deadline,
         progress: &dyn Progress,

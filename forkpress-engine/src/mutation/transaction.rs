@@ -79,7 +79,10 @@ impl Begun {
         if let Some(recovered) = &recovered {
             progress.note(&recovered.to_string());
         }
-        bands::heal(site, Deadline::after(IDS_TIMEOUT));
+        // What cleans up does so at the lowest priority, and with the settings of a while ago.
+        if !names.is_empty() {
+            bands::heal(site, Deadline::after(IDS_TIMEOUT));
+        }
         tracing::debug!(operation = words, after_ms = since.elapsed().as_millis(), "begun");
         Ok(Self { since, recovered, preparation, words: words.to_owned() })
     }
@@ -229,7 +232,7 @@ pub(super) fn files<'site>(
         files.add_database(&branch, edit, patience.deadline(), progress)?;
     }
     entry.files = true;
-    Ok(Prepared { site, entry, work: Work::Files(change, files), parting: None, begun })
+    Ok(Prepared { site, entry, work: Work::Files(change, Box::new(files)), parting: None, begun })
 }
 
 /// Prepares a tree that is ready, and in nobody's use, to become the first `main`.

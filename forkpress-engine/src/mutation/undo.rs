@@ -35,6 +35,9 @@ pub(super) fn undo<'site>(
         if undone.before.is_none() && undone.name.is_main() {
             return Err(UndoError::MadeMain);
         }
+        if let Some(by) = history.since_merge(undone) {
+            return Err(UndoError::Followed { id: undone.id, by });
+        }
         if !history.is_kept(cow, undone) {
             return Err(ChangeError::NotKept { id: undone.id, newest_undoable: history.newest_undoable(cow) }.into());
         }

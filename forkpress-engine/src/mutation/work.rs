@@ -24,7 +24,7 @@ pub(super) enum Work {
     /// Trees are moved, one for each of the entry's names, in their order: all of them or none.
     Moves(Vec<Move<Incoming>>),
     /// Files are put into the tree that a branch has.
-    Files(FilesChange, Files),
+    Files(FilesChange, Box<Files>),
 }
 
 /// A tree that is to become a branch's.
@@ -148,7 +148,7 @@ impl Cloned {
             return Err(ChangeError::SourceReplaced { name: name.clone() });
         }
         let retaken = self.staged.refresh(&self.starts, timeout)?;
-        parting.map_or(Ok(()), |parting| parting.complete(&mut self.staged))?;
+        parting.map_or(Ok(()), |parting| parting.complete(site.layout.cow(), &mut self.staged))?;
         Ok(retaken)
     }
 }

@@ -18,9 +18,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{ImageKind, ImageLayout};
@@ -30,6 +30,10 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::disk::fault::{self, Fault, Lasting};
+use forkpress_engine::git::repository::Repository;
+use forkpress_engine::merge::Side;
+use forkpress_engine::merge::answers::Answers;
+use forkpress_engine::merge::branches::{self, Request};
 use forkpress_engine::mutation::convert;
 use forkpress_engine::mutation::history::{History, LogEntry, Operation};
 use forkpress_engine::mutation::{
@@ -84,6 +88,26 @@ const SPARES: [&[&str]; 5] = [
 /// Operations, and what comes before them, of which only the last is hit.
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
+/// Scripts with a merge, of `y` into `x` or of `x` into `main`, of which only the last operation is hit.
+const MERGES: [&[&str]; 16] = [
+    &["merge"],
+    &["rename-merge"],
+    &["merge", "undo"],
+    &["merge", "undo", "redo"],
+    &["merge", "undo", "merge"],
+    &["merge", "post", "merge"],
+    &["merge", "merge-home"],
+    &["create", "merge"],
+    &["apply", "merge"],
+    &["undo", "merge"],
+    &["reset", "merge"],
+    &["merge", "apply"],
+    &["merge", "reset"],
+    &["merge", "gc"],
+    &["merge", "delete"],
+    &["merge", "purge"],
+];
+
 /// Does one operation of a script.
 fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
     let (patience, progress) = (&mut patience(), &Silent);
@@ -134,10 +158,13 @@ fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
             std::mem::forget(other);
         }
         // Where a file system can't exchange two folders.
-        "rename-reset" | "rename-undo" => {
+        "rename-reset" | "rename-undo" | "rename-merge" => {
             fault::refuse_exchange();
             act(site, &operation["rename-".len()..])?;
         }
+        "merge" => merge(site, "y", "x")?,
+        "merge-home" => merge(site, "x", "main")?,
+        "post" => world::add_post(&site.layout.branch(&name("y")), "another"),
         "reset" => mutation::reset(site, &name("x"), &BranchName::main(), false, patience, progress).map(drop)?,
         "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop)?,
         "purge" => mutation::delete(site, &name("y"), true, patience, progress).map(drop)?,
@@ -167,6 +194,17 @@ fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
         _ => panic!("unknown operation {operation}"),
     }
     Ok(())
+}
+
+/// Merges a branch into another; what both have changed is taken from the first.
+fn merge(site: &Site, source: &str, target: &str) -> Result<(), Box<dyn Error>> {
+    let (source, target) = (&name(source), &name(target));
+    let answers = Answers::new(Some(Side::Theirs), Vec::new());
+    let request = Request { source, target, base: None, answers, dry_run: false };
+    match branches::merge(site, &request, &mut patience(), &Silent)? {
+        branches::Outcome::Merged(..) => Ok(()),
+        other => panic!("{source} into {target}: {other:?}"),
+    }
 }
 
 /// Files of every kind to put into a tree; they go again where they are there.
@@ -204,7 +242,7 @@ impl State {
         for (number, one) in list.iter().enumerate() {
             for other in &list[number + 1..] {
                 let common = one.record.partings.common(&other.record.partings).next();
-                let parting = common.map(|id| parting_state(&site.layout.cow().parting(id)));
+                let parting = common.map(|id| parting_state(site, id));
                 partings.insert((one.name.to_string(), other.name.to_string()), parting);
             }
         }
@@ -235,26 +273,65 @@ fn trees_in(slot: &Path) -> Vec<PathBuf> {
     if !inner.is_empty() && inner.iter().all(is_tree) { inner } else { vec![slot.to_owned()] }
 }
 
-/// Looks at a parting of which Git has read nothing yet, which has to be whole.
-fn parting_state(parting: &Path) -> TreeState {
+/// Looks at a parting, which has to be whole, whether Git has read it or not.
+fn parting_state(site: &Site, id: u64) -> TreeState {
+    let parting = site.layout.cow().parting(id);
     let (_, posts) = tree_state(&parting.join("tree"));
-    let Ok(list) = fs::read_to_string(parting.join("files")) else {
-        // A snapshot of the whole tree.
-        return (files(&parting.join("tree")), posts);
+    let list = match git(site, &["ls-tree", "-r", "-z", &format!("refs/forkpress/partings/{id}")]) {
+        Some(tree) => tree.replace(" blob ", " "),
+        None => fs::read_to_string(parting.join("files")).unwrap_or_else(|_| list_of(&parting.join("tree"))),
     };
     let mut files = BTreeMap::new();
     for line in list.split('\0').filter(|line| !line.is_empty()) {
         let (what, path) = line.split_once('\t').unwrap();
-        match what.split_once(" new:") {
-            Some((mode, number)) => {
-                let bytes = fs::read(parting.join("news").join(number)).unwrap();
-                files.insert(path.to_owned(), format!("{mode} {}", String::from_utf8(bytes).unwrap()));
-            }
-            None => assert!(what == "gone" && files.remove(path).is_some(), "{line}"),
+        if what == "gone" {
+            assert!(files.remove(path).is_some(), "{line}");
+            continue;
         }
+        let (mode, object) = what.split_once(' ').unwrap();
+        let text = match (object.strip_prefix("new:"), object.strip_prefix("text:")) {
+            (Some(number), _) => fs::read_to_string(parting.join("news").join(number)).unwrap(),
+            (_, Some(text)) => text.to_owned(),
+            _ => object_text(site, object),
+        };
+        files.insert(path.to_owned(), format!("{mode} {text}"));
     }
     assert!(files.contains_key("index.php"), "{list:?}");
     (files, posts)
+}
+
+/// The files of a snapshot of a whole tree, as a parting lists files.
+fn list_of(tree: &Path) -> String {
+    let line = |(path, text): (String, String)| match text.strip_prefix("->") {
+        Some(target) => format!("120000 text:{target}\t{path}\0"),
+        None => {
+            let is_program = fs::metadata(tree.join(&path)).unwrap().mode() & 0o100 != 0;
+            format!("{} text:{text}\t{path}\0", if is_program { 100_755 } else { 100_644 })
+        }
+    };
+    files(tree).into_iter().map(line).collect()
+}
+
+/// The text of an object, which is the same in each copy of a site.
+fn object_text(site: &Site, object: &str) -> String {
+    static KNOWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    if let Some(text) = KNOWN.lock().unwrap().get(object) {
+        // That it can be had is not only believed.
+        assert!(git(site, &["cat-file", "-e", object]).is_some(), "{object} is not there");
+        return text.clone();
+    }
+    let text = git(site, &["cat-file", "blob", object]).unwrap();
+    KNOWN.lock().unwrap().insert(object.to_owned(), text.clone());
+    text
+}
+
+/// What Git says; none where it refuses.
+fn git(site: &Site, arguments: &[&str]) -> Option<String> {
+    if !site.layout.cow().git_dir().exists() {
+        return None;
+    }
+    let output = Repository::open(site).unwrap().command().args(arguments).output().unwrap();
+    output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
 /// Looks at a tree, which has to be whole.
@@ -473,9 +550,16 @@ fn reference(template: &Template, script: &[&str]) -> (Vec<State>, Vec<u64>) {
 ///
 /// How many steps an operation has differs a little from run to run: what changed shortly before is taken again.
 fn hit_every_step(template: &Template, script: &[&str], from: usize, fault: Fault) -> u64 {
+    hit_steps(template, script, from, 1, fault)
+}
+
+/// The same of one step in so many.
+fn hit_steps(template: &Template, script: &[&str], from: usize, one_in: usize, fault: Fault) -> u64 {
     let (states, steps) = reference(template, script);
     let first = steps[from] + 1;
-    for at in first.. {
+    // Others for each script.
+    let begin = first + script.concat().len() as u64 % one_in as u64;
+    for at in (begin..).step_by(one_in) {
         let copy = template.copy();
         let outcome = play(&copy.site, script, at, fault);
         if outcome.total.is_some_and(|total| total < at) {
@@ -510,7 +594,9 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         let may_keep_less = fault == Fault::Enospc || operation == "gc";
         let kept =
             now.kept == expected.kept || may_keep_less && now.kept.iter().all(|tree| expected.kept.contains(tree));
-        now.branches == expected.branches && now.log == expected.log && kept
+        // Where there is no room for one, a branch goes without.
+        let partings = now.partings == expected.partings || fault == Fault::Enospc;
+        now.branches == expected.branches && partings && now.log == expected.log && kept
     };
     let (before, after) = (&states[0], states.last().filter(|_| states.len() > 1));
     match &outcome.error {
@@ -528,6 +614,11 @@ fn recover_and_check(copy: &Copy, states: &[State], operation: &str, fault: Faul
         Some(_) => assert!(is(before), "{what}: {now:#?} is not\n{before:#?}"),
     }
     check_links(site, what);
+    if operation == "merge" && after.is_some_and(is) {
+        mutation::undo(site, None, &mut patience(), &Silent).unwrap();
+        let State { branches, partings, .. } = State::of(site);
+        assert_eq!((&branches, &partings), (&before.branches, &before.partings), "{what}, and undone");
+    }
     // From a spare, where one was made.
     mutation::create(site, &name("another"), &BranchName::main(), &mut patience(), &Silent).unwrap();
     assert_eq!(tree_state(&site.layout.branch(&name("another"))), tree_state(&site.layout.branch(&BranchName::main())));
@@ -657,6 +748,76 @@ fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or
     }
 }
 
+/// A merge has many steps, and most of them read: of what comes in pairs, so many are left out where nobody has hours.
+const ONE_IN: usize = 6;
+
+/// Hits each script's last operation: each of its steps, or one in [`ONE_IN`].
+fn hit_merges(template: &Template, scripts: &[&[&str]], one_in: usize, fault: Fault) {
+    for script in scripts {
+        let begun = Instant::now();
+        let steps = hit_steps(template, script, script.len() - 1, one_in, fault);
+        eprintln!("{script:?} with {fault:?}: {steps} steps, one in {one_in}, {:?}", begun.elapsed());
+        assert!(steps > 3, "{script:?}");
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_step_of_a_merge_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    hit_merges(&template, &MERGES[..1], 1, Fault::Death);
+    hit_merges(&template, &MERGES[1..], ONE_IN, Fault::Death);
+}
+
+#[test]
+fn any_step_of_a_merge_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
+    let template = in_memory();
+    for fault in [Fault::Eio, Fault::Enospc, Fault::Eintr] {
+        hit_merges(&template, &MERGES[..1], ONE_IN, fault);
+    }
+    hit_merges(&template, &MERGES[1..3], ONE_IN, Fault::Eio);
+}
+
+#[test]
+fn steps_of_a_merge_that_fail_from_one_on_or_each_time_leave_what_recovery_needs() {
+    let template = in_memory();
+    for script in [MERGES[0], MERGES[2]] {
+        fail_from_every_step_on(&template, script, ONE_IN, Fault::Eio);
+        fail_at_every_place(&template, script, 2 * ONE_IN, Fault::Eio, Lasting::There);
+    }
+    fail_from_every_step_on(&template, MERGES[0], 2 * ONE_IN, Fault::Enospc);
+    fail_at_every_place(&template, MERGES[0], 4 * ONE_IN, Fault::Eio, Lasting::AtPath);
+}
+
+#[test]
+fn a_process_killed_at_a_step_of_a_merge_on_other_file_systems_leaves_the_state_before_or_after() {
+    for (kind, view) in [(Kind::Xfs, FileView::Reflink), (Kind::Btrfs, FileView::BtrfsSnapshot)] {
+        let Some(place) = Place::of(kind) else { continue };
+        let template = Template::new(place, view);
+        hit_merges(&template, &[MERGES[0], MERGES[2]], ONE_IN, Fault::Death);
+    }
+    if let Some(template) = Template::in_image(FileView::LinuxXfsLoop) {
+        hit_merges(&template, &MERGES[..1], 4 * ONE_IN, Fault::Death);
+    }
+}
+
+/// What `make soak` has the time for.
+#[test]
+#[ignore = "takes an hour"]
+fn a_merge_hit_at_each_of_its_steps_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    for fault in [Fault::Death, Fault::Eio, Fault::Enospc] {
+        hit_merges(&template, &MERGES, 1, fault);
+    }
+    for script in [MERGES[0], MERGES[2]] {
+        fail_from_every_step_on(&template, script, 1, Fault::Eio);
+        fail_at_every_place(&template, script, 1, Fault::Eio, Lasting::There);
+    }
+    for (kind, view) in [(Kind::Xfs, FileView::Reflink), (Kind::Btrfs, FileView::BtrfsSnapshot)] {
+        let Some(place) = Place::of(kind) else { continue };
+        hit_merges(&Template::new(place, view), &MERGES, 1, Fault::Death);
+    }
+}
+
 #[test]
 fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
     let template = in_memory();
@@ -672,10 +833,10 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
 
 /// Plays the script once for each step of its last operation, from which on all fail: of the disk, nothing is left that
 /// works. Once it works again, recovery must find all that it needs.
-fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
+fn fail_from_every_step_on(template: &Template, script: &[&str], one_in: usize, fault: Fault) {
     let from = script.len() - 1;
     let (states, steps) = reference(template, script);
-    for at in steps[from] + 1.. {
+    for at in (steps[from] + 1..).step_by(one_in) {
         let copy = template.copy();
         let outcome = play_lasting(&copy.site, script, at, fault, Lasting::FromThen);
         if outcome.total.is_some_and(|total| total < at) {
@@ -691,10 +852,10 @@ fn fail_from_every_step_on(template: &Template, script: &[&str], fault: Fault) {
 /// Plays the script once for each step of its last operation, which fails, as does each later step at the same path or, with
 /// [`Lasting::There`], that does the same there; and so do two recoveries. Once that can be done, the next must find all that
 /// it needs.
-fn fail_at_every_place(template: &Template, script: &[&str], fault: Fault, lasting: Lasting) {
+fn fail_at_every_place(template: &Template, script: &[&str], one_in: usize, fault: Fault, lasting: Lasting) {
     let from = script.len() - 1;
     let (states, steps) = reference(template, script);
-    for at in steps[from] + 1.. {
+    for at in (steps[from] + 1..).step_by(one_in) {
         let copy = template.copy();
         let outcome = play_lasting(&copy.site, script, at, fault, lasting);
         if outcome.total.is_some_and(|total| total < at) {
@@ -731,10 +892,10 @@ const LASTING_SCRIPTS: [&[&str]; 10] = [
 fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
     let template = in_memory();
     for script in LASTING_SCRIPTS {
-        fail_from_every_step_on(&template, script, Fault::Eio);
+        fail_from_every_step_on(&template, script, 1, Fault::Eio);
     }
     for script in &LASTING_SCRIPTS[..2] {
-        fail_from_every_step_on(&template, script, Fault::Enospc);
+        fail_from_every_step_on(&template, script, 1, Fault::Enospc);
     }
 }
 
@@ -742,11 +903,11 @@ fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
 fn a_step_that_fails_each_time_and_in_recovery_leaves_what_the_next_recovery_needs() {
     let template = in_memory();
     for script in LASTING_SCRIPTS {
-        fail_at_every_place(&template, script, Fault::Eio, Lasting::There);
+        fail_at_every_place(&template, script, 1, Fault::Eio, Lasting::There);
     }
     for script in &LASTING_SCRIPTS[..2] {
-        fail_at_every_place(&template, script, Fault::Enospc, Lasting::There);
-        fail_at_every_place(&template, script, Fault::Eio, Lasting::AtPath);
+        fail_at_every_place(&template, script, 1, Fault::Enospc, Lasting::There);
+        fail_at_every_place(&template, script, 1, Fault::Eio, Lasting::AtPath);
     }
 }
 
@@ -955,32 +1116,40 @@ fn a_conversion_that_was_killed_goes_on_with_what_it_has_copied() {
 #[test]
 fn a_recovery_killed_at_any_step_is_finished_by_the_next() {
     let template = in_memory();
+    for script in [MERGES[0], MERGES[2]] {
+        kill_recoveries(&template, script, 2 * ONE_IN);
+    }
     let scripts = OPERATIONS.iter().chain(&FILES).map(std::slice::from_ref).chain(RENAMES);
     let scripts = scripts
         .chain([&["apply", "undo"][..]])
         .chain(BATCHES.into_iter().take(3))
         .chain([&["spare", "create-main"][..]]);
     for script in scripts {
-        let (states, steps) = reference(&template, script);
-        for at in steps[script.len() - 1] + 1.. {
-            let copy = template.copy();
-            let outcome = play(&copy.site, script, at, Fault::Death);
-            if outcome.total.is_some() {
-                break;
-            }
-            let cow = copy.site.layout.cow();
-            if !cow.intent().exists() && !cow.batch_intent().exists() {
-                continue;
-            }
-            let mut killed = 1;
-            // Each recovery goes on from where the last one was killed, a step further each time.
-            while play(&copy.site, &["recover"], killed, Fault::Death).steps.is_empty() {
-                killed += 1;
-            }
-            let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
-            let hit = outcome.steps.len();
-            recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
+        kill_recoveries(&template, script, 1);
+    }
+}
+
+/// Kills a process at one in so many steps of a script's last operation, and then each recovery.
+fn kill_recoveries(template: &Template, script: &[&str], one_in: usize) {
+    let (states, steps) = reference(template, script);
+    for at in (steps[script.len() - 1] + 1..).step_by(one_in) {
+        let copy = template.copy();
+        let outcome = play(&copy.site, script, at, Fault::Death);
+        if outcome.total.is_some() {
+            break;
         }
+        let cow = copy.site.layout.cow();
+        if !cow.intent().exists() && !cow.batch_intent().exists() {
+            continue;
+        }
+        let mut killed = 1;
+        // Each recovery goes on from where the last one was killed, a step further each time.
+        while play(&copy.site, &["recover"], killed, Fault::Death).steps.is_empty() {
+            killed += 1;
+        }
+        let what = format!("{script:?} killed at step {at}, and recoveries at up to {killed}");
+        let hit = outcome.steps.len();
+        recover_and_check(&copy, &states[hit..], script[hit], Fault::Death, &outcome, &what);
     }
 }
 

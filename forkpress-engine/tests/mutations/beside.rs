@@ -32,14 +32,14 @@ fn world() -> World {
     })
 }
 
-fn other(world: &World) -> Other {
+pub fn other(world: &World) -> Other {
     let mut other = Other::start(ROLE, world.site.layout.work_dir());
     other.hears("ready");
     other
 }
 
 impl Other {
-    fn does(&mut self, line: &str) {
+    pub fn does(&mut self, line: &str) {
         self.say(line);
         self.hears("done");
     }

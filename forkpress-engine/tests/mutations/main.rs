@@ -2,6 +2,7 @@
 
 mod beside;
 mod ids;
+mod merges;
 mod partings;
 #[allow(dead_code, reason = "the crash tests need more of it")]
 mod place;
@@ -35,6 +36,11 @@ use ids::{
     a_branch_that_is_published_first_takes_the_band, a_site_may_do_without_bands,
     a_table_that_comes_later_is_numbered_apart_from_the_next_mutation_on, bands_of_branches_that_are_purged_return,
     branches_number_apart,
+};
+use merges::{
+    a_foreign_writer_that_does_not_end_keeps_a_merge_from_changing_anything,
+    a_merge_brings_files_and_rows_together_and_its_undo_takes_both_back,
+    what_is_written_into_the_target_during_a_merge_is_there_afterwards,
 };
 use partings::a_parting_is_what_both_branches_had_at_the_publish;
 use place::{Kind, Place};
@@ -81,6 +87,9 @@ macro_rules! conformance {
                 a_branch_that_is_published_first_takes_the_band
                 a_table_that_comes_later_is_numbered_apart_from_the_next_mutation_on
                 a_site_may_do_without_bands
+                a_merge_brings_files_and_rows_together_and_its_undo_takes_both_back
+                what_is_written_into_the_target_during_a_merge_is_there_afterwards
+                a_foreign_writer_that_does_not_end_keeps_a_merge_from_changing_anything
             );
         }
     )* };

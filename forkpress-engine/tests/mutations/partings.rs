@@ -6,7 +6,7 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
-use forkpress_engine::git::parting;
+use forkpress_engine::git::parting::{self, PartingError};
 use forkpress_engine::git::repository::Repository;
 use forkpress_engine::merge::base::{self, Base, BaseError};
 use forkpress_engine::mutation::{self, gc};
@@ -174,4 +174,49 @@ fn branches_that_share_nothing_say_how_to_get_something() {
     assert!(error.hint().unwrap().contains("forkpress branch reset x --from main"));
     let id = world.reset("x", "main", false).unwrap().operation.id;
     assert_eq!(base(&world, "x", "main").parting, id);
+}
+
+#[test]
+fn files_that_a_removed_repository_had_are_not_taken_for_none() {
+    use forkpress_core::advice::Advice as _;
+    let world = plain_world();
+    world.create("x").unwrap();
+    parting::tidy(&world.site).unwrap();
+    fs::remove_dir_all(world.site.layout.cow().git_dir()).unwrap();
+    let repository = Repository::open(&world.site).unwrap();
+    let lost = || base::of(&world.site, &repository, &name("x"), &BranchName::main()).unwrap_err();
+    assert!(matches!(lost(), BaseError::Parting(PartingError::Lost { .. })), "{}", lost());
+    assert!(lost().hint().unwrap().contains("forkpress branch reset"));
+    let id = world.reset("x", "main", false).unwrap().operation.id;
+    parting::tidy(&world.site).unwrap();
+    assert_eq!(base(&world, "x", "main").parting, id);
+}
+
+#[test]
+fn what_a_branch_got_with_its_tree_is_not_copied_for_one_that_is_made_from_it() {
+    let Some(place) = Place::of(Kind::Xfs) else { return };
+    let world = World::new(place, FileView::Reflink, |main| {
+        for (file, text) in [("folder/stays", "s"), ("folder/changes", "1"), ("moved/old", "o")] {
+            write(main, file, text);
+        }
+    });
+    let repository = Repository::open(&world.site).unwrap();
+    super::world::settle(&world.path("main"));
+    parting::read_ahead(&world.site, &repository, &BranchName::main());
+    world.create("x").unwrap();
+    super::world::settle(&world.path("x"));
+    parting::tidy(&world.site).unwrap();
+    let x = world.path("x");
+    write(&x, "folder/changes", "2");
+    // A folder that comes from elsewhere has files that have not changed for long.
+    fs::rename(x.join("moved"), x.join("away")).unwrap();
+    fs::rename(x.join("away"), x.join("moved")).unwrap();
+    let id = mutation::create(&world.site, &name("y"), &name("x"), &mut patience(), &Silent).unwrap().operation.id;
+    let news = world.site.layout.cow().parting(id).join("news");
+    let mut copied: Vec<_> =
+        fs::read_dir(news).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+    copied.sort();
+    assert!(copied.contains(&"2".to_owned()) && !copied.contains(&"s".to_owned()), "{copied:?}");
+    let expected = texts(&[("folder/changes", "2"), ("folder/stays", "s"), ("index.php", "<?php"), ("moved/old", "o")]);
+    assert_eq!(files(&world, &base(&world, "y", "x").files), expected);
 }

@@ -148,7 +148,7 @@ impl World {
     }
 
     pub fn add_post(&self, branch: &str, title: &str) {
-        open(&self.path(branch)).execute("INSERT INTO posts (title) VALUES (?1)", [title]).unwrap();
+        add_post(&self.path(branch), title);
     }
 
     pub fn posts(&self, branch: &str) -> Vec<String> {
@@ -156,6 +156,10 @@ impl World {
         let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
+}
+
+pub fn add_post(tree: &Path, title: &str) {
+    open(tree).execute("INSERT INTO posts (title) VALUES (?1)", [title]).unwrap();
 }
 
 /// Waits until no file of a tree has changed so shortly before that it counts as changed for ever.
@@ -261,11 +265,22 @@ pub fn files(tree: &Path) -> BTreeMap<String, String> {
         .map(|entry| {
             let text = match fs::read_link(entry.path()) {
                 Ok(target) => format!("->{}", target.display()),
-                Err(_) => fs::read_to_string(entry.path()).unwrap(),
+                Err(_) => text_of(entry.path()),
             };
             (entry.path().strip_prefix(tree).unwrap().to_str().unwrap().to_owned(), text)
         })
         .collect()
+}
+
+/// The text of a file; of a database at rest, which posts it has.
+fn text_of(file: &Path) -> String {
+    let bytes = fs::read(file).unwrap();
+    if !bytes.starts_with(b"SQLite format 3\0") {
+        return String::from_utf8(bytes).unwrap();
+    }
+    let database = Connection::open(format!("file:{}?immutable=1", file.display())).unwrap();
+    let posts = "SELECT coalesce(group_concat(title), '') FROM (SELECT title FROM posts ORDER BY id)";
+    database.query_row(posts, [], |row| row.get(0)).unwrap()
 }
 
 /// A process of its own that runs one of the ignored tests of this file, and shakes hands in lines.

@@ -6,6 +6,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
+use forkpress_engine::merge::diff::{self, Options, Since};
 use forkpress_engine::mutation::{self, ChangeError, CreateError};
 use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::registry::Server;
@@ -121,6 +122,14 @@ impl Reach {
                 git::push(&home.checkout, &home.origin, &format!(":refs/heads/{name}"), options)
             }
         }
+    }
+
+    /// Whether it is known that nothing has changed in a branch since it was merged into `main`, or made from that. Commits do not
+    /// tell: the database is one text in them, and `main` has changed as well.
+    pub fn main_has_all_of(&self, name: &BranchName) -> bool {
+        let Self::Here(site) = self else { return false };
+        let since = Since::Parting(BranchName::main());
+        diff::diff(site, name, &since, &Options::default()).is_ok_and(|diff| diff.is_empty())
     }
 
     /// Starts the removal of what mutations left.

@@ -32,7 +32,7 @@ pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failu
 
     let (mut removed, mut kept) = (Vec::new(), Vec::new());
     for name in &names {
-        let gone = match work_in(home, name, is_on_site(name)) {
+        let gone = match work_in(home, &place, name, is_on_site(name)) {
             Ok(None) => remove_one(home, &place, name, is_on_site(name)),
             Ok(Some(work)) => Err(work),
             Err(failure) => Err(failure.to_string()),
@@ -54,7 +54,7 @@ pub fn remove(home: &Home, args: &AgentsArgs, as_json: bool) -> Result<(), Failu
         }
         let failure = Failure::new(format!("{} of {} agents hold work, and stay", kept.len(), names.len()));
         return Err(kept.into_iter().fold(failure, Failure::because).hint(
-            "merge the work into main, or throw it away: git -C WORKTREE stash, git -C WORKTREE reset --hard, forkpress branch delete BRANCH; then repeat",
+            "bring the work home: forkpress branch merge BRANCH --into main; or throw it away: git -C WORKTREE stash, git -C WORKTREE reset --hard, forkpress branch delete BRANCH; then repeat",
         ));
     }
     if as_json {
@@ -81,7 +81,7 @@ pub fn agents(home: &Home, prefix: &str) -> Result<Vec<BranchName>, Failure> {
 }
 
 /// What would be lost with an agent, in words.
-fn work_in(home: &Home, name: &BranchName, is_on_site: bool) -> Result<Option<String>, Failure> {
+fn work_in(home: &Home, place: &Reach, name: &BranchName, is_on_site: bool) -> Result<Option<String>, Failure> {
     let path = home.worktree(name);
     let git = |arguments: &[&str]| home.checkout.git(arguments);
     let tracking = home.tracking(name);
@@ -114,7 +114,7 @@ fn work_in(home: &Home, name: &BranchName, is_on_site: bool) -> Result<Option<St
     }
     if is_on_site {
         let paths = not_in_main(home, &tracking, &main)?;
-        if !paths.is_empty() {
+        if !paths.is_empty() && !place.main_has_all_of(name) {
             return Ok(Some(format!("its branch on the site has changes that main has not: {}", git::listed(&paths))));
         }
     }

@@ -1,6 +1,7 @@
 //! Counts that WordPress keeps beside what it counts, made anew as WordPress makes them.
 //!
-//! - `comment_count`: the approved comments of a post, without the notes that WordPress 6.9 has among them.
+//! - `comment_count`: the approved comments of a post, without the notes that WordPress 6.9 has among them. In the trash its
+//!   comments are none that are approved, and WordPress leaves the number as it was.
 //! - `count` of a term: the published posts in it, of any type, and the attachments that are published by their parent.
 //!   WordPress looks only at types of posts that are registered for the taxonomy, and counts attachments only where they
 //!   are; the database does not say which these are. A post of another type has no such term.
@@ -22,7 +23,7 @@ pub(super) fn recount(target: &Connection, prefix: &str, recounts: &Recounts) ->
         let mut statement = target.prepare(&format!(
             "UPDATE {posts} SET comment_count = \
              (SELECT count(*) FROM {} WHERE comment_post_ID = ?1 AND comment_approved = '1' AND comment_type <> 'note') \
-             WHERE ID = ?1",
+             WHERE ID = ?1 AND post_status <> 'trash'",
             table("comments")
         ))?;
         for post in &recounts.comments_of {

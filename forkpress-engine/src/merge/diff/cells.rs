@@ -3,25 +3,24 @@
 use std::borrow::Cow;
 
 use super::super::rows::Layout;
-use super::super::rules::{self, Place, Rules};
-use super::super::value::How;
-use super::super::value::shown;
+use super::super::rules::{Place, Rules, is_first_option};
+use super::super::value::{How, shown};
 use super::super::{Cell, Value, label};
 use super::Patch;
 use super::patch::patch;
 use crate::git::redact::{self, TableSecrets};
 
 /// The columns of a table, as the rows have them.
-pub(super) struct TableCells<'a> {
-    rules: &'a Rules,
-    /// The table's name without the site's prefix.
+pub(super) struct TableCells<'r> {
+    rules: &'r Rules,
+    /// Its name without the site's prefix, in lower case.
     table: String,
     pub(super) columns: Vec<String>,
     pub(super) key_columns: usize,
     secrets: TableSecrets,
     /// The column with the name of what is in another one.
     name: Option<usize>,
-    status: Option<usize>,
+    value: Option<usize>,
     /// Whether what page views write counts as well.
     all: bool,
 }
@@ -36,28 +35,27 @@ pub(super) enum Compared {
     In(Vec<usize>),
 }
 
-impl<'a> TableCells<'a> {
-    /// `table`: its name in lower case, without the site's prefix.
-    pub(super) fn of(rules: &'a Rules, table: &str, layout: &Layout, all: bool) -> Self {
+impl<'r> TableCells<'r> {
+    pub(super) fn of(rules: &'r Rules, table: &str, layout: &Layout, all: bool) -> Self {
         let columns = layout.columns.clone();
         let find = |names: &[&str]| {
             columns.iter().position(|column| names.iter().any(|name| column.eq_ignore_ascii_case(name)))
         };
-        let has_value = find(&["option_value", "meta_value", "value"]).is_some();
+        let value = find(&["option_value", "meta_value", "value"]);
         Self {
             rules,
             table: table.to_owned(),
             key_columns: layout.key_columns,
             secrets: TableSecrets::of(columns.iter().map(String::as_str)),
-            name: find(&["option_name", "meta_key", "name", "key"]).filter(|_| has_value),
-            status: find(&["post_status"]),
+            name: find(&["option_name", "meta_key", "name", "key"]).filter(|_| value.is_some()),
+            value,
             columns,
             all,
         }
     }
 
     /// What a row has in a column.
-    pub(super) fn value<'r>(&self, row: &'r [Cell], column: &str) -> Option<&'r Value> {
+    pub(super) fn value<'c>(&self, row: &'c [Cell], column: &str) -> Option<&'c Value> {
         let number = self.columns.iter().position(|name| name.eq_ignore_ascii_case(column))?;
         row[number].as_ref()
     }
@@ -67,20 +65,18 @@ impl<'a> TableCells<'a> {
         if self.all {
             return false;
         }
-        let is_made_anew = |name: &[u8]| {
-            let is_value = |column: &String| column.ends_with("_value") || column == "value";
-            self.columns.iter().any(|column| is_value(column) && self.is_derived(column, name))
-        };
-        let name = self.name.map(|column| bytes(row, column)).unwrap_or_default();
-        let text = |column: &str| match self.value(row, column) {
-            Some(Value::Text(text)) => text,
-            _ => &[][..],
-        };
-        let is_noise_post =
-            || rules::is_noise_post(text("post_status"), text("post_type"), text("post_name"), text("post_content"));
-        let is_first_option = || self.table == "options" && rules::is_first_option(name, text("option_value"));
-        self.status.is_some() && is_noise_post()
-            || !name.is_empty() && (self.rules.is_noise_name(name) || is_made_anew(name) || is_first_option())
+        let (Some(name), Some(value)) = (self.name, self.value) else { return false };
+        let name = bytes(row, name);
+        !name.is_empty() && (self.rules.is_noise_name(name) || self.is_derived(&self.columns[value], name))
+    }
+
+    /// Whether a row is an option as WordPress makes it when somebody only looks. One that somebody has changed since is no new
+    /// one.
+    pub(super) fn is_first(&self, row: &[Cell]) -> bool {
+        let is_first = |name, value| is_first_option(bytes(row, name), bytes(row, value));
+        !self.all
+            && self.table == "options"
+            && self.name.zip(self.value).is_some_and(|(name, value)| is_first(name, value))
     }
 
     pub(super) fn compare(&self, before: &[Cell], after: &[Cell]) -> Compared {
@@ -97,6 +93,7 @@ impl<'a> TableCells<'a> {
                 differ.push(number);
             }
         }
+        differ.sort_by_key(|column| !self.is_title(*column));
         match differ.is_empty() {
             false => Compared::In(differ),
             true if is_left_out => Compared::LeftOut,
@@ -104,14 +101,16 @@ impl<'a> TableCells<'a> {
         }
     }
 
+    fn is_title(&self, column: usize) -> bool {
+        self.columns[column].ends_with("_title")
+    }
+
     /// Whether a value follows from others, or from when somebody worked.
     fn is_derived(&self, column: &str, key: &[u8]) -> bool {
-        // The number of an option is nobody's: its name tells it from others.
-        column.eq_ignore_ascii_case("option_id")
-            || matches!(
-                self.how(column, key),
-                How::Target | How::Derived | How::Later | How::Counter | How::Remade | How::Cron
-            )
+        matches!(
+            self.how(column, key),
+            How::Target | How::Derived | How::Later | How::Counter | How::Remade | How::Cron
+        )
     }
 
     fn how(&self, column: &str, key: &[u8]) -> How {
@@ -188,15 +187,14 @@ impl<'a> TableCells<'a> {
 
     /// The columns of a row that came or went which hold what somebody wrote, a title first.
     pub(super) fn written(&self, row: &[Cell]) -> Vec<usize> {
-        let is_title = |column: &usize| self.columns[*column].ends_with("_title");
         let is_written = |column: &usize| {
             let text = bytes(row, *column);
             // A time has blanks, too.
             let has_words = text.contains(&b' ') && text.iter().any(|byte| !b"0123456789-: .".contains(byte));
-            is_title(column) || self.columns[*column] == "option_value" || has_words
+            self.is_title(*column) || self.columns[*column] == "option_value" || has_words
         };
         let mut columns: Vec<_> = (self.key_columns..row.len()).filter(is_written).collect();
-        columns.sort_by_key(|column| !is_title(column));
+        columns.sort_by_key(|column| !self.is_title(*column));
         columns
     }
 }

@@ -1,8 +1,8 @@
 //! What a branch changed: files, objects of WordPress, and tables.
 //!
 //! The files are compared by Git, in the view that Git has of them. The databases are read once each, side by side
-//! ([`rows::scan`](super::rows::scan)). A row that differs is told as a change of the object that it belongs to
-//! ([`objects`]), or counted in its table ([`tables`]). What mere page views write is only counted.
+//! (`rows::scan`). A row that differs is told as a change of the object that it belongs to
+//! (`objects`), or counted in its table (`tables`). What mere page views write is only counted.
 //!
 //! Secrets are compared, but never told: what is here may be shown.
 
@@ -22,8 +22,9 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::base::{self, BaseError};
-use super::label;
+use super::declared::DeclaredError;
 pub use super::label::Label;
+use super::label::{self, Names};
 use super::pages::{Database, Differing, Files};
 use super::rows::{self, ScanError, SideTable};
 use super::rules::Rules;
@@ -78,9 +79,6 @@ pub enum DiffError {
     /// The databases can't be compared.
     #[error("cannot compare the databases")]
     Database(#[from] ContentError),
-    /// A plugin's rules can't be understood.
-    #[error(transparent)]
-    Rules(Box<dyn std::error::Error + Send + Sync>),
     /// What was asked for is there in neither of the two.
     #[error("there is neither a file nor a table '{name}'")]
     Unknown {
@@ -94,7 +92,7 @@ impl Advice for DiffError {
         match self {
             Self::Unknown { .. } => Some("name a file or a folder as the branch has it, or a table".to_owned()),
             Self::Base(error) => error.hint(),
-            Self::Kept(_) | Self::Snapshot(_) | Self::Repository(_) | Self::Database(_) | Self::Rules(_) => None,
+            Self::Kept(_) | Self::Snapshot(_) | Self::Repository(_) | Self::Database(_) => None,
         }
     }
 }
@@ -112,6 +110,8 @@ enum ContentErrorKind {
     Scan(#[from] ScanError),
     #[error("cannot read the database")]
     Read(#[from] rusqlite::Error),
+    #[error("cannot read the rules of plugins")]
+    Rules(#[from] DeclaredError),
 }
 
 /// What a branch changed.
@@ -194,19 +194,16 @@ pub struct ObjectChange {
 impl fmt::Display for ObjectChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.change.sign(), self.object)?;
-        listed(f, &self.details, None)
+        listed(f, &self.details.iter().map(|detail| (detail.is_plain(), detail.to_string())).collect::<Vec<_>>())
     }
 }
 
-/// Writes what changed of something: names beside each other, then all that is more than a name.
-fn listed(f: &mut fmt::Formatter<'_>, details: &[Detail], last: Option<String>) -> fmt::Result {
-    let (plain, others): (Vec<_>, Vec<_>) = details.iter().partition(|detail| detail.is_plain());
-    let texts = |details: Vec<&Detail>| details.into_iter().map(Detail::to_string).collect::<Vec<_>>();
-    let mut groups = texts(others);
-    if !plain.is_empty() {
-        groups.insert(0, texts(plain).join(", "));
-    }
-    groups.extend(last);
+/// Writes what changed of something: names beside each other, then each that is more than a name.
+fn listed(f: &mut fmt::Formatter<'_>, texts: &[(bool, String)]) -> fmt::Result {
+    let texts_of =
+        |is_plain: bool| texts.iter().filter(move |(plain, _)| *plain == is_plain).map(|(_, text)| text.clone());
+    let names = texts_of(true).collect::<Vec<_>>().join(", ");
+    let groups: Vec<_> = Some(names).filter(|names| !names.is_empty()).into_iter().chain(texts_of(false)).collect();
     if groups.is_empty() { Ok(()) } else { write!(f, ": {}", groups.join("; ")) }
 }
 
@@ -218,6 +215,9 @@ pub struct Detail {
     /// How many of these there are, where they have no names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// How many rows of another table there are, where it has its parts there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowCounts>,
     /// What it was and is, where that is short and worth telling.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub values: Option<(String, String)>,
@@ -241,6 +241,7 @@ impl Detail {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.count.is_none()
+            && self.rows.is_none()
             && self.values.is_none()
             && self.added.is_empty()
             && self.changed.is_empty()
@@ -255,6 +256,9 @@ impl fmt::Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(count) = self.count {
             return write!(f, "{count} {}{}", self.name, if count == 1 { "" } else { "s" });
+        }
+        if let Some(rows) = self.rows {
+            return write!(f, "{}: {rows}", self.name);
         }
         // An option is nothing but its value.
         let is_value = self.name == objects::VALUE;
@@ -318,12 +322,23 @@ pub struct TableChange {
 impl fmt::Display for TableChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} table {}", self.change.unwrap_or(Change::Changed).sign(), self.table)?;
-        let rows = match self.rows {
-            None => Some("the rows can't be compared: the key is another one".to_owned()),
-            Some(rows) if rows.sum() == 0 => None,
-            Some(rows) => Some(rows.to_string()),
-        };
-        listed(f, &self.definition, rows)
+        let mut texts = Vec::new();
+        for Detail { name, added, changed, removed, .. } in &self.definition {
+            let sides = [(Change::Added, added), (Change::Changed, changed), (Change::Removed, removed)];
+            for (change, found) in sides.iter().flat_map(|(change, names)| names.iter().map(move |name| (change, name)))
+            {
+                texts.push((true, format!("{} {name} {found}", change.sign())));
+            }
+        }
+        if texts.is_empty() && !self.definition.is_empty() {
+            texts.push((true, "altered".to_owned()));
+        }
+        match self.rows {
+            None => texts.push((false, "the rows can't be compared, as the key is another one".to_owned())),
+            Some(rows) if rows.sum() == 0 => {}
+            Some(rows) => texts.push((false, rows.to_string())),
+        }
+        listed(f, &texts)
     }
 }
 
@@ -339,6 +354,14 @@ pub struct RowCounts {
 }
 
 impl RowCounts {
+    fn count(&mut self, change: Change) {
+        *match change {
+            Change::Added => &mut self.added,
+            Change::Changed => &mut self.changed,
+            Change::Removed => &mut self.removed,
+        } += 1;
+    }
+
     /// All of them.
     #[must_use]
     pub fn sum(self) -> u64 {
@@ -377,8 +400,11 @@ pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) 
         Since::Branch(name) => snapshot::look_at(site, &repository, name)?,
     };
     let state = snapshot::look_at(site, &repository, branch)?;
+    let mut rules = Rules::wordpress();
+    let plugins = Rules::read_plugins(&site.layout.branch(branch)).map_err(ContentErrorKind::Rules);
+    rules.with_plugins(plugins.map_err(ContentError::from)?);
     let databases = Databases::of(base.database.as_ref(), state.database.as_ref())?;
-    let schemas = databases.schemas()?;
+    let schemas = databases.schemas(&rules)?;
     let mut paths = Vec::new();
     for name in options.only.iter().filter(|name| !schemas.have_table(name)) {
         let is_in = |tree: &str| changes::has_path(&repository, tree, name);
@@ -392,11 +418,7 @@ pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) 
     } else {
         changes::changes(&repository, &base.files, &state.files, &paths, options.patch)?
     };
-    let mut rules = Rules::wordpress();
-    rules.with_plugins(
-        Rules::read_plugins(&site.layout.branch(branch)).map_err(|error| DiffError::Rules(Box::new(error)))?,
-    );
-    let content = content(&databases, &schemas, &rules, options)?;
+    let content = content(&databases, &schemas, options)?;
     Ok(Diff { files, content })
 }
 
@@ -421,14 +443,14 @@ impl<'a> Databases<'a> {
         [self.base, self.source].map(|connection| connection.unwrap_or(&self.empty))
     }
 
-    fn schemas(&self) -> Result<Schemas, ContentError> {
+    fn schemas<'r>(&self, rules: &'r Rules) -> Result<Schemas<'r>, ContentError> {
         let [base, source] = self.both().map(|connection| schema::read(connection).map_err(ContentErrorKind::Schema));
-        let mut schemas = Schemas::of(base?, source?);
+        let mut schemas = Schemas::of(base?, source?, rules);
         schemas.differing = self.differing(&schemas);
         Ok(schemas)
     }
 
-    fn differing(&self, schemas: &Schemas) -> Differing {
+    fn differing(&self, schemas: &Schemas<'_>) -> Differing {
         let Some([of_base, of_source]) = self.files else { return Differing::default() };
         let [base, source] = self.both();
         let base = Database { connection: base, schema: &schemas.base, files: of_base };
@@ -443,24 +465,23 @@ fn empty() -> rusqlite::Result<Connection> {
 }
 
 /// The tables of both.
-struct Schemas {
+struct Schemas<'r> {
     base: Schema,
     source: Schema,
-    /// What the names of WordPress's tables begin with.
-    prefixes: Vec<String>,
+    rules: &'r Rules,
+    /// What people call what is in them.
+    names: Names<'r>,
     differing: Differing,
 }
 
-impl Schemas {
-    fn of(base: Schema, source: Schema) -> Self {
-        let mut schemas = Self { base, source, prefixes: Vec::new(), differing: Differing::default() };
-        let names = schemas.names();
-        schemas.prefixes = label::prefixes(names.iter().map(String::as_str));
-        schemas
+impl<'r> Schemas<'r> {
+    fn of(base: Schema, source: Schema, rules: &'r Rules) -> Self {
+        let names = Names::of(base.tables.keys().chain(source.tables.keys()).map(String::as_str), rules);
+        Self { base, source, rules, names, differing: Differing::default() }
     }
 
     /// The names of all tables, in lower case.
-    fn names(&self) -> Vec<String> {
+    fn tables(&self) -> Vec<String> {
         let mut names: Vec<_> = self.base.tables.keys().chain(self.source.tables.keys()).cloned().collect();
         names.sort_unstable();
         names.dedup();
@@ -468,43 +489,32 @@ impl Schemas {
     }
 
     fn have_table(&self, asked: &str) -> bool {
-        self.names().iter().any(|name| self.is_called(name, asked))
-    }
-
-    /// The name of a table without the site's prefix, where it has one.
-    fn without_prefix<'n>(&self, table: &'n str) -> &'n str {
-        self.prefixes.iter().find_map(|prefix| table.strip_prefix(prefix.as_str())).unwrap_or(table)
+        self.tables().iter().any(|name| self.is_called(name, asked))
     }
 
     /// Whether a table is meant by what was asked for: its name with or without a prefix.
     fn is_called(&self, table: &str, asked: &str) -> bool {
         let asked = asked.to_ascii_lowercase();
-        table == asked
-            || self.prefixes.iter().any(|prefix| table.strip_prefix(prefix.as_str()).is_some_and(|name| name == asked))
+        table == asked || self.names.split(table).1 == asked
     }
 }
 
 /// Says what is not the same in two databases.
-fn content(
-    databases: &Databases<'_>,
-    schemas: &Schemas,
-    rules: &Rules,
-    options: &Options,
-) -> Result<Content, ContentError> {
+fn content(databases: &Databases<'_>, schemas: &Schemas<'_>, options: &Options) -> Result<Content, ContentError> {
     let connections = databases.both();
-    let mut objects = Objects::new(connections, options);
+    let mut objects = Objects::new(connections, &schemas.names, options);
     let mut tables = Vec::new();
     let mut left_out_rows = 0;
-    for name in schemas.names() {
+    for name in schemas.tables() {
         if !options.only.is_empty() && !options.only.iter().any(|asked| schemas.is_called(&name, asked)) {
             continue;
         }
         let sides = [schemas.base.tables.get(&name), schemas.source.tables.get(&name)];
         let mut rows = TableRows::new(options.patch);
-        let is_matched = compare_table(schemas, rules, &name, sides, options, &mut objects, &mut rows)?;
+        let is_matched = compare_table(schemas, &name, sides, options, &mut objects, &mut rows)?;
         let mut change = tables::of_definition(sides);
         left_out_rows += rows.left_out;
-        if rules.is_noise_table(schemas.without_prefix(&name)) && !options.all {
+        if schemas.rules.is_noise_table(schemas.names.split(&name).1) && !options.all {
             left_out_rows += rows.counts.sum();
             rows = TableRows::default();
         }
@@ -522,8 +532,7 @@ fn content(
 /// Gives the rows of a table that differ to the objects or, where it has none of these, to `rows`. Says whether it is known
 /// which row of one side is which of the other.
 fn compare_table(
-    schemas: &Schemas,
-    rules: &Rules,
+    schemas: &Schemas<'_>,
     name: &str,
     sides: [Option<&Table>; 2],
     options: &Options,
@@ -531,16 +540,16 @@ fn compare_table(
     rows: &mut TableRows,
 ) -> Result<bool, ContentErrorKind> {
     let connections = objects.connections();
-    let object = label::object_table(&schemas.prefixes, name);
+    let object = schemas.names.object_table(name);
     let keyed = match object {
         Some((_, object)) => objects::by_name(object, connections, sides)?,
         None => [None, None],
     };
     let side = |side: usize| SideTable { connection: connections[side], table: keyed[side].as_ref().or(sides[side]) };
+    let table = schemas.names.split(name).1;
     let mut cells: Option<TableCells<'_>> = None;
     let scanned = rows::scan(side(0), side(1), None, schemas.differing.of(name), |row| {
-        let cells =
-            cells.get_or_insert_with(|| TableCells::of(rules, schemas.without_prefix(name), row.layout, options.all));
+        let cells = cells.get_or_insert_with(|| TableCells::of(schemas.rules, table, row.layout, options.all));
         match object.filter(|_| row.layout.key_columns > 0) {
             Some((prefix, object)) => objects.add(prefix, object, cells, &row.found)?,
             None => rows.add(cells, &row.found),
@@ -556,8 +565,13 @@ fn compare_table(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use forkpress_core::layout::database_of;
+
     use super::super::testing::{make, read};
     use super::*;
+    use crate::site::testing::{branch, site};
 
     /// What differs between a small WordPress and the same after these statements.
     fn compare(statements: &str, options: &Options) -> Content {
@@ -566,7 +580,7 @@ mod tests {
         make(folder.path(), "source", &format!("{};{statements}", label::testing::WORDPRESS));
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
         let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
-        content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), options).unwrap()
+        content(&databases, &databases.schemas(&Rules::wordpress()).unwrap(), options).unwrap()
     }
 
     fn lines(content: &Content) -> Vec<String> {
@@ -587,7 +601,10 @@ mod tests {
         INSERT INTO wp_postmeta VALUES (20, 20, '_thumbnail_id', '1'), (21, 1, '_edit_lock', '1:1'), (22, 1, '_edit_last', '1');
         INSERT INTO wp_term_relationships VALUES (20, 1, 0);
         INSERT INTO wp_usermeta VALUES (20, 1, 'session_tokens', 'x');
-        INSERT INTO wp_options (option_name, option_value) VALUES ('_transient_x', '1'), ('category_children', 'a:0:{}');
+        INSERT INTO wp_posts (ID, post_title, post_content, post_status, post_type) VALUES
+            (23, 'Navigation', '<!-- wp:page-list /-->', 'publish', 'wp_navigation');
+        INSERT INTO wp_options (option_name, option_value) VALUES ('_transient_x', '1'), ('category_children', 'a:0:{}'),
+            ('widget_meta', 'a:1:{s:12:"_multiwidget";i:1;}');
         UPDATE wp_options SET option_value = 'a:1:{i:0;i:1;}' WHERE option_name = 'cron';
         UPDATE wp_options SET option_id = 77 WHERE option_name = 'blogname';
         UPDATE wp_options SET option_value = '2' WHERE option_name = 'user_count';
@@ -601,7 +618,7 @@ mod tests {
     fn what_page_views_write_is_counted_and_not_told() {
         assert_eq!(told(""), (vec![], 0));
         // The user's session, and a post's time and count are one row each; a term's count is in three.
-        assert_eq!(told(VISITS), (vec![], 17));
+        assert_eq!(told(VISITS), (vec![], 19));
         let all = compare(VISITS, &Options { all: true, ..Options::default() });
         let lines = lines(&all);
         assert!(lines.contains(&"+ option _transient_x".to_owned()), "{lines:#?}");
@@ -678,7 +695,7 @@ mod tests {
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
         let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
         let content =
-            content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), &Options::default()).unwrap();
+            content(&databases, &databases.schemas(&Rules::wordpress()).unwrap(), &Options::default()).unwrap();
         assert_eq!(lines(&content), ["+ post 20 \"New\""]);
     }
 
@@ -739,24 +756,51 @@ mod tests {
         );
         let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
         let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
-        let compare = |options: &Options| {
-            content(&databases, &databases.schemas().unwrap(), &Rules::wordpress(), options).unwrap()
-        };
+        let compare =
+            |options: &Options| content(&databases, &databases.schemas(&Rules::wordpress()).unwrap(), options).unwrap();
         assert_eq!(
             lines(&compare(&Options::default())),
             [
                 "- table wp_gone",
-                "~ table wp_keyed: definition; the rows can't be compared: the key is another one",
+                "~ table wp_keyed: altered; the rows can't be compared, as the key is another one",
                 "~ table wp_log: 2 rows added",
                 "+ table wp_new: 1 row added",
                 "~ table wp_x_orders: 2 rows added, 1 changed, 1 removed",
-                "~ table wp_y: column: + z; index: + by_b",
+                "~ table wp_y: + column z, + index by_b",
             ]
         );
         let only = Options { only: vec!["WP_X_Orders".to_owned()], patch: true, ..Options::default() };
         let patches = compare(&only).tables.remove(0).patches;
         let patches: Vec<_> = patches.iter().map(|patch| (patch.of.as_str(), patch.patch.as_str())).collect();
         assert_eq!(patches, [("1 note", "@@ -1 +0,0 @@\n-a note\n"), ("2 total", "@@ -1 +1 @@\n-2\n+3\n")]);
+    }
+
+    #[test]
+    fn what_a_plugin_declares_are_objects_sets_and_noise() {
+        let before = format!(
+            "{}; CREATE TABLE wp_orders (id INTEGER PRIMARY KEY, title, total); CREATE TABLE wp_items (id INTEGER PRIMARY KEY, order_id, what);
+             CREATE TABLE wp_order_log (line); INSERT INTO wp_orders VALUES (1, 'Tea', 2), (2, 'Milk', 1);
+             INSERT INTO wp_items VALUES (1, 1, 'tea')",
+            label::testing::WORDPRESS
+        );
+        let after = "INSERT INTO wp_items VALUES (2, 1, 'sugar'); UPDATE wp_orders SET total = 3 WHERE id = 1;
+             UPDATE wp_orders SET title = 'Cream' WHERE id = 2; INSERT INTO wp_orders VALUES (3, 'Cake', 5);
+             INSERT INTO wp_items VALUES (3, 3, 'cake'); INSERT INTO wp_order_log VALUES ('x'), ('y')";
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path(), "base", &before);
+        make(folder.path(), "source", &format!("{before}; {after}"));
+        let [base, source] = ["base", "source"].map(|name| read(folder.path(), name));
+        let databases = Databases { base: Some(&base), source: Some(&source), files: None, empty: empty().unwrap() };
+        let mut rules = Rules::wordpress();
+        let declared = r#"{"noise": {"tables": ["order_log"]}, "derived": [{"table": "orders", "column": "total"}],
+            "objects": [{"table": "orders", "key": "id", "name": "title", "owned": [{"table": "items", "by": "order_id"}]}]}"#;
+        rules.with_plugins(vec![serde_json::from_str(declared).unwrap()]);
+        let content = content(&databases, &databases.schemas(&rules).unwrap(), &Options::default()).unwrap();
+        assert_eq!(
+            lines(&content),
+            ["~ orders 1 \"Tea\": items: 1 row added", "~ orders 2 \"Cream\": title", "+ orders 3 \"Cake\""]
+        );
+        assert_eq!(content.left_out_rows, 3);
     }
 
     #[test]
@@ -802,5 +846,38 @@ mod tests {
         assert_eq!(of("posts"), ["~ post 1 \"x\": title"]);
         assert_eq!(of("wp_options"), ["~ option blogname: \"Site\" -> \"x\""]);
         assert!(of("postmeta").is_empty());
+    }
+
+    #[test]
+    fn a_branch_is_compared_with_its_files_and_with_a_database_that_the_other_may_not_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = site(dir.path());
+        let (main, s) = (branch(&site, "main", None), branch(&site, "s", Some("main")));
+        let since = Since::Branch(main.clone());
+        let put = |name: &BranchName, path: &str, text: &str| {
+            let path = site.layout.branch(name).join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put(&main, "a.php", "one\n");
+        put(&s, "a.php", "two\n");
+        put(&s, "wp-content/x.css", "x\n");
+        let database = database_of(&site.layout.branch(&s));
+        fs::create_dir_all(database.parent().unwrap()).unwrap();
+        Connection::open(&database).unwrap().execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+        let told = |only: &[&str]| {
+            let only = only.iter().map(|name| (*name).to_owned()).collect();
+            let diff = diff(&site, &s, &since, &Options { only, ..Options::default() })?;
+            let files = diff.files.iter().map(|file| file.path.clone());
+            Ok::<_, DiffError>(files.chain(lines(&diff.content)).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&[]).unwrap(), ["a.php", "wp-content/x.css", "+ table t: 1 row added"]);
+        assert_eq!(told(&["wp-content/"]).unwrap(), ["wp-content/x.css"]);
+        assert_eq!(told(&["T"]).unwrap(), ["+ table t: 1 row added"]);
+        assert_eq!(told(&["a.php", "t"]).unwrap(), ["a.php", "+ table t: 1 row added"]);
+        assert!(matches!(told(&["b.php"]), Err(DiffError::Unknown { name }) if name == "b.php"));
+        assert!(diff(&site, &s, &Since::Branch(s.clone()), &Options::default()).unwrap().is_empty());
+        let none = diff(&site, &s, &Since::Parting(main.clone()), &Options::default()).unwrap_err();
+        assert!(matches!(none, DiffError::Base(BaseError::NoParting { .. })));
     }
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::label::{self, Kind, ObjectKey, ObjectTable};
+use super::super::label::{self, Kind, Names, ObjectKey, ObjectTable};
 use super::super::rows::Found;
 use super::super::rules::is_noise_post;
 use super::super::schema::{Key, Table, quoted};
 use super::super::{Cell, Row, Value, value};
 use super::cells::{Compared, TableCells, bytes};
-use super::{Change, ContentErrorKind, Detail, ObjectChange, Options, Patch};
+use super::{Change, ContentErrorKind, Detail, ObjectChange, Options, Patch, RowCounts};
 
 /// What the value of an option is called as a part of it.
 pub(super) const VALUE: &str = "value";
@@ -36,6 +36,9 @@ enum Role {
     Item(i64),
 }
 
+/// Which object a row is of, and what it is of that.
+type Owner = (ObjectId, Role);
+
 /// What is known of an object's change so far.
 #[derive(Default)]
 struct Gathered {
@@ -47,6 +50,8 @@ struct Gathered {
     meta: BTreeMap<String, [Vec<Vec<u8>>; 2]>,
     /// Terms that it got, changed its place in, or lost.
     terms: Detail,
+    /// Rows of other tables of a plugin's object.
+    parts: BTreeMap<String, RowCounts>,
     revisions: u64,
     comments: u64,
     /// What became of the items of a menu, by their numbers.
@@ -58,10 +63,11 @@ struct Gathered {
 pub(super) struct Objects<'a> {
     /// To the base and the source.
     connections: [&'a Connection; 2],
+    names: &'a Names<'a>,
     options: &'a Options,
     gathered: BTreeMap<ObjectId, Gathered>,
     /// Of which object a post is on each side, and as what; none of one that only the dashboard made.
-    posts: [HashMap<(String, i64), Option<(ObjectId, Role)>>; 2],
+    posts: [HashMap<(String, i64), Option<Owner>>; 2],
     /// How many rows page views write, or differ in nothing but what they do.
     pub(super) left_out: u64,
 }
@@ -78,21 +84,21 @@ pub(super) fn by_name(
     }
     for (connection, table) in connections.into_iter().zip(sides) {
         let Some(table) = table else { continue };
-        let (name, column) = (quoted(&table.name), quoted(object.id));
+        let (name, column) = (quoted(&table.name), quoted(&object.id));
         let sql = format!("SELECT count(*) = count(DISTINCT {column} COLLATE BINARY) FROM {name}");
-        if !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(object.id))
+        if !table.columns.iter().any(|column| column.name.eq_ignore_ascii_case(&object.id))
             || !connection.query_row(&sql, [], |row| row.get::<_, bool>(0))?
         {
             return Ok([None, None]);
         }
     }
-    let key = Key::Columns { columns: vec![object.id.to_owned()], is_nullable: false };
+    let key = Key::Columns { columns: vec![object.id.clone().into_owned()], is_nullable: false };
     Ok(sides.map(|table| table.map(|table| Table { key: key.clone(), ..table.clone() })))
 }
 
 impl<'a> Objects<'a> {
-    pub(super) fn new(connections: [&'a Connection; 2], options: &'a Options) -> Self {
-        Self { connections, options, gathered: BTreeMap::new(), posts: Default::default(), left_out: 0 }
+    pub(super) fn new(connections: [&'a Connection; 2], names: &'a Names<'a>, options: &'a Options) -> Self {
+        Self { connections, names, options, gathered: BTreeMap::new(), posts: Default::default(), left_out: 0 }
     }
 
     /// To the base and the source.
@@ -128,6 +134,10 @@ impl<'a> Objects<'a> {
         };
         let [before, after] = sides;
         let differ = match (before, after) {
+            (Some(row), None) | (None, Some(row)) if cells.is_first(row) => {
+                self.left_out += 1;
+                return Ok(());
+            }
             (Some(before), Some(after)) => match cells.compare(before, after) {
                 Compared::Same => return Ok(()),
                 Compared::LeftOut => {
@@ -170,8 +180,11 @@ impl<'a> Objects<'a> {
                     gathered.meta.entry(name).or_default()[side].push(value);
                 }
             }
-            Role::Own if change == Change::Changed => {
+            Role::Own if change == Change::Changed && !matches!(table.kind, Kind::Declared(_)) => {
                 gathered.fields.extend(fields(table, cells, before, after, &differ));
+            }
+            Role::Own if matches!(table.kind, Kind::Declared(_)) => {
+                gathered.parts.entry(table.name.clone().into_owned()).or_default().count(change);
             }
             // A term's taxonomy comes and goes with it.
             Role::Own => {}
@@ -198,8 +211,8 @@ impl<'a> Objects<'a> {
         table: &ObjectTable,
         cells: &TableCells<'_>,
         row: &[Cell],
-    ) -> Result<Option<(ObjectId, Role)>, ContentErrorKind> {
-        let Some(key) = cells.value(row, table.id).and_then(ObjectKey::of) else { return Ok(None) };
+    ) -> Result<Option<Owner>, ContentErrorKind> {
+        let Some(key) = cells.value(row, &table.id).and_then(ObjectKey::of) else { return Ok(None) };
         match (table.kind, &key) {
             (Kind::Post, ObjectKey::Number(id)) if !self.is_of_a_link(side, prefix, table, cells, row)? => {
                 Ok(self.post(side, prefix, *id)?)
@@ -229,7 +242,7 @@ impl<'a> Objects<'a> {
     }
 
     /// The same of a post.
-    fn post(&mut self, side: usize, prefix: &str, id: i64) -> rusqlite::Result<Option<(ObjectId, Role)>> {
+    fn post(&mut self, side: usize, prefix: &str, id: i64) -> rusqlite::Result<Option<Owner>> {
         let cached = (prefix.to_owned(), id);
         if let Some(known) = self.posts[side].get(&cached) {
             return Ok(known.clone());
@@ -280,7 +293,7 @@ impl<'a> Objects<'a> {
     fn term(&self, prefix: &str, cells: &TableCells<'_>, row: &[Cell]) -> rusqlite::Result<Option<String>> {
         let Some(Value::Integer(id)) = cells.value(row, "term_taxonomy_id") else { return Ok(None) };
         for connection in self.connections.iter().rev() {
-            if let Some((_, label)) = label::term_of(connection, prefix, *id)? {
+            if let Some((_, label)) = self.names.term_of(connection, prefix, *id)? {
                 return Ok(Some(label.title.clone().unwrap_or_else(|| label.to_string())));
             }
         }
@@ -299,7 +312,7 @@ impl<'a> Objects<'a> {
                 continue;
             }
             let connection = self.connections[usize::from(change != Change::Removed)];
-            let object = label::of_object(connection, &prefix, kind, &key)?;
+            let object = self.names.of_object(connection, &prefix, kind, &key)?;
             changes.push(ObjectChange { change, object, details, patches });
         }
         Ok(changes)
@@ -352,6 +365,8 @@ impl Gathered {
             details.extend(counted(name, count));
         }
         if change == Change::Changed {
+            let parts = self.parts.into_iter().map(|(name, rows)| Detail { rows: Some(rows), ..Detail::named(name) });
+            details.extend(parts);
             details.extend(counted("revision", self.revisions));
         }
         details.extend(counted("comment", self.comments));
@@ -417,7 +432,7 @@ fn field(table: &ObjectTable, cells: &TableCells<'_>, before: &Row, after: &Row,
                 Kind::Comment => "comment_",
                 Kind::User => "user_",
                 Kind::Link => "link_",
-                Kind::Term | Kind::Option => "",
+                Kind::Term | Kind::Option | Kind::Declared(_) => "",
             };
             name.strip_prefix(prefix).unwrap_or(name)
         }
@@ -435,7 +450,8 @@ fn field(table: &ObjectTable, cells: &TableCells<'_>, before: &Row, after: &Row,
                 && !matches!(text, [b'a' | b'O', b':', ..] | [b'{' | b'[', ..])
         };
         let told = [before, after].map(|row| cells.told(row, column));
-        if is_short(before) && is_short(after) && told[0] != told[1] {
+        let is_secret = [before, after].into_iter().any(|row| cells.is_secret(row, column));
+        if !is_secret && is_short(before) && is_short(after) && told[0] != told[1] {
             let [before, after] = told;
             detail.values = Some((before, after));
         }

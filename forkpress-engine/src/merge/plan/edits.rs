@@ -134,12 +134,20 @@ impl Merge<'_> {
             let rows = table.rows.iter().filter(|row| self.is_edited(table, row, &none));
             for row in rows {
                 let counted = counted.entry(table.prefix.clone()).or_default();
+                // What is counted may be left out of the merge.
+                match &*table.local {
+                    "posts" if changes(table, row, "comment_count") => counted.comments_of.extend(numbers(row, "id")),
+                    "term_taxonomy" if changes(table, row, "count") => {
+                        counted.terms.extend(numbers(row, "term_taxonomy_id"));
+                    }
+                    _ => {}
+                }
                 match &*table.local {
                     "comments" => counted.comments_of.extend(numbers(row, "comment_post_id")),
                     "term_relationships" => counted.terms.extend(numbers(row, "term_taxonomy_id")),
                     "users" => counted.users = counted.users || row.stored.is_none() || row.after == After::Gone,
                     // A category counts what is published in it.
-                    "posts" if self.changes_status(table, row) => {
+                    "posts" if changes(table, row, "post_status") => {
                         for post in numbers(row, "id") {
                             let terms = format!("{}term_relationships", table.prefix);
                             let by = Value::Integer(post);
@@ -157,12 +165,13 @@ impl Merge<'_> {
         }
         Ok(counted)
     }
+}
 
-    fn changes_status(&self, table: &MergedTable<'_>, row: &MergedRow) -> bool {
-        match (table.column("post_status"), &row.stored, &row.after) {
-            (Some(status), Some(stored), After::Row(after)) => stored[status] != after[status],
-            _ => false,
-        }
+/// Whether a row that stays gets another value in a column.
+fn changes(table: &MergedTable<'_>, row: &MergedRow, column: &str) -> bool {
+    match (table.column(column), &row.stored, &row.after) {
+        (Some(column), Some(stored), After::Row(after)) => stored[column] != after[column],
+        _ => false,
     }
 }
 
