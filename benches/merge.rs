@@ -30,7 +30,7 @@ use rusqlite::{Connection, OpenFlags};
 
 mod common;
 
-use common::{add_posts, change_posts, make_site, median, run, settle, timed};
+use common::{add_posts, change_posts, make_site, median, run, settle, timed, unmount};
 
 /// Of the site of 47 MB. Each has nine rows of metadata.
 const POSTS: usize = 10_000;
@@ -65,7 +65,7 @@ fn main() {
         run(Command::new(mkfs).arg(force).arg(&image));
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mount));
         measure_holds(&mount, &mkfs[5..]);
-        run(Command::new("umount").arg(&mount));
+        unmount(&mount);
     }
 }
 

@@ -18,7 +18,7 @@ use forkpress_engine::site::Site;
 
 mod common;
 
-use common::{add_posts, median, run, settle, timed};
+use common::{add_posts, median, run, settle, timed, unmount};
 
 const POSTS: usize = 10_000;
 const ROUNDS: usize = 11;
@@ -63,7 +63,7 @@ fn main() {
             }
             println!();
         }
-        run(Command::new("umount").arg(&mount));
+        unmount(&mount);
     }
 }
 

@@ -16,6 +16,7 @@ use forkpress_engine::view;
 
 /// A site whose `main` has so many files of so many bytes, every hundredth a hundred times as large, and a database.
 #[allow(dead_code, reason = "not all benches make a site")]
+#[allow(dead_code, reason = "not every benchmark needs it")]
 pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
     let layout = SiteLayout::at(root);
     site::create_folders(&layout).unwrap();
@@ -115,6 +116,19 @@ pub fn settle(root: &Path) {
     for what in ["--freeze", "--unfreeze"] {
         run(Command::new("fsfreeze").arg(what).arg(root));
     }
+}
+
+/// Takes a file system away, once what cleans up after a command has left it.
+#[allow(dead_code, reason = "not every benchmark needs it")]
+pub fn unmount(mount: &Path) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
+        if Command::new("umount").arg(mount).stderr(Stdio::null()).status().unwrap().success() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    run(Command::new("umount").arg(mount));
 }
 
 /// How long something takes.
