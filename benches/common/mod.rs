@@ -15,7 +15,6 @@ use forkpress_engine::site::{self, Site};
 use forkpress_engine::view;
 
 /// A site whose `main` has so many files of so many bytes, every hundredth a hundred times as large, and a database.
-#[allow(dead_code, reason = "not all benches make a site")]
 #[allow(dead_code, reason = "not every benchmark needs it")]
 pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
     let layout = SiteLayout::at(root);
