@@ -19,7 +19,7 @@ require __DIR__ . '/merging.php';
 const OPERATIONS = 200;
 
 /** How many seeds there are unless it is told. */
-const SEEDS = 20;
+const SEEDS = 10;
 
 $seeds    = (int) ( $argv[1] ?? SEEDS );
 $first    = (int) ( $argv[2] ?? 1 );
