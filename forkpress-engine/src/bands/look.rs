@@ -118,28 +118,13 @@ pub(super) mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::config::{FileView, Keep, SiteConfig, Strategy};
-    use crate::site::create_folders;
-    use forkpress_core::layout::{SiteLayout, wal_of};
+    use forkpress_core::layout::wal_of;
 
     /// A site without branches, in a folder whose name needs care in a URI.
     pub(in crate::bands) fn site(dir: &Path) -> Site {
         let root = dir.join("a %41?#b");
         fs::create_dir(&root).unwrap();
-        let layout = SiteLayout::at(&root);
-        create_folders(&layout).unwrap();
-        let config = SiteConfig {
-            version: crate::config::VERSION,
-            strategy: Strategy::Cow,
-            file_view: FileView::FileCopy,
-            root_host: "wp.localhost".to_owned(),
-            port: 18080,
-            spares: 1,
-            links: Vec::new(),
-            id_bands: true,
-            keep: Keep::default(),
-        };
-        Site { layout, config }
+        crate::site::testing::site(&root)
     }
 
     /// Makes a tree with a database in WAL mode that has posts up to `highest`, all of it in the database file.

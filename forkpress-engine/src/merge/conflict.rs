@@ -188,19 +188,12 @@ fn words(conflict: &Conflict, connections: Sides<&Connection>, rules: &Rules) ->
     }
     // The side that has the object names it.
     let Sides { base, source, target } = connections;
-    let mut best = None;
-    for (connection, row) in
-        [(target, &conflict.sides.target), (source, &conflict.sides.source), (base, &conflict.sides.base)]
-    {
-        if row.is_none() && conflict.kind != ConflictKind::Cell {
-            continue;
-        }
-        let label = row_label(conflict, row.as_ref(), connection, rules)?;
-        if best.is_none() {
-            best = Some(label);
-        }
-    }
-    let label = best.unwrap_or_else(|| place.table.clone());
+    let sides = [(target, &conflict.sides.target), (source, &conflict.sides.source), (base, &conflict.sides.base)];
+    let first = sides.into_iter().find(|(_, row)| row.is_some() || conflict.kind == ConflictKind::Cell);
+    let label = match first {
+        Some((connection, row)) => row_label(conflict, row.as_ref(), connection, rules)?,
+        None => place.table.clone(),
+    };
     let field = |column: &String| {
         // The value of an option, or of metadata, is the thing itself.
         if column.ends_with("_value") { String::new() } else { format!(": {}", column.trim_start_matches("post_")) }
