@@ -435,6 +435,24 @@ impl Snapshot {
         source.clone_held(self.view, &database_of(&self.staged_tree), &self.starts)
     }
 
+    /// What keeps others from writing, while it does; none where the tree has no database.
+    pub(crate) fn holder(&self) -> Option<&Connection> {
+        self.source.as_ref().map(|source| &source.connection)
+    }
+
+    /// What failed as it was read.
+    pub(crate) fn error(&self, source: rusqlite::Error) -> DatabaseError {
+        sqlite_error(&database_of(&self.source_tree), source)
+    }
+
+    /// Says that what was taken is not what the database has, or, after that, that it has been brought up to it.
+    pub(crate) fn set_taken(&mut self, is_taken: bool) -> Result<(), DatabaseError> {
+        if let Some(source) = &mut self.source {
+            source.copied = is_taken.then(|| source.version()).transpose()?;
+        }
+        Ok(())
+    }
+
     /// Whether the file that is open is still the tree's database.
     pub(crate) fn is_current(&self) -> Result<bool, DatabaseError> {
         let path = database_of(&self.source_tree);

@@ -13,7 +13,7 @@
 //! Whatever is not as it should be makes a table one that is read whole. A file is never opened here: to close it would drop
 //! the locks that SQLite has on it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
@@ -122,10 +122,7 @@ impl<'a> Pages<'a> {
         if !read_at(files.database, &mut header, 0)? || !header.starts_with(MAGIC) {
             return Ok(None);
         }
-        let page_bytes = match u16::from_be_bytes([header[16], header[17]]) {
-            1 => 65_536,
-            bytes => usize::from(bytes),
-        };
+        let page_bytes = page_bytes(&header);
         let usable_bytes = page_bytes.saturating_sub(header[20].into());
         if usable_bytes < 480 {
             return Ok(None);
@@ -332,6 +329,45 @@ fn logged(log: &File, page_bytes: usize) -> io::Result<Option<HashSet<u32>>> {
         at += FRAME_HEADER_BYTES + page_bytes as u64;
     }
     Ok(Some(logged))
+}
+
+/// How many bytes a page has, as the first 18 bytes of a database say.
+pub(crate) fn page_bytes(header: &[u8]) -> usize {
+    match be_u16(header, 16).unwrap_or_default() {
+        1 => 65_536,
+        bytes => usize::from(bytes),
+    }
+}
+
+/// What was written to a log since it began anew.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) page_bytes: u64,
+    /// The numbers of the pages, from 1.
+    pub(crate) pages: BTreeSet<u32>,
+}
+
+/// The pages that have a frame in the log which is not of before the log last began anew. None where there is no such log.
+/// Nobody may write meanwhile.
+pub(crate) fn changed(files: Files<'_>) -> io::Result<Option<Changed>> {
+    let Some(log) = files.log else { return Ok(None) };
+    let (mut header, mut log_header, mut frame) = ([0; 18], [0; LOG_HEADER_BYTES as usize], [0; 16]);
+    if !read_at(files.database, &mut header, 0)? || !header.starts_with(MAGIC) {
+        return Ok(None);
+    }
+    let page_bytes = page_bytes(&header) as u64;
+    let mut pages = BTreeSet::new();
+    if read_at(log, &mut log_header, 0)? {
+        if be_u32(&log_header, 8).map(u64::from) != Some(page_bytes) {
+            return Ok(None);
+        }
+        let mut at = LOG_HEADER_BYTES;
+        while read_at(log, &mut frame, at)? && frame[8..] == log_header[16..24] {
+            pages.extend(be_u32(&frame, 0));
+            at += FRAME_HEADER_BYTES + page_bytes;
+        }
+    }
+    Ok(Some(Changed { page_bytes, pages }))
 }
 
 /// Where the tree of a table begins.

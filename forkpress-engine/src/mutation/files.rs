@@ -232,8 +232,8 @@ impl Files {
     }
 
     /// Has the database that waits begin bands of ids for the branch, durably.
-    pub(super) fn begin_bands(&self, name: &BranchName, around: &mut Surroundings) -> Result<(), StepError> {
-        self.database.as_ref().map_or(Ok(()), |database| database.begin_bands(name, around))
+    pub(super) fn begin_bands(&mut self, name: &BranchName, around: &mut Surroundings) -> Result<(), StepError> {
+        self.database.as_mut().map_or(Ok(()), |database| database.begin_bands(name, around))
     }
 
     /// Makes the database that waits anew, beside requests.

@@ -15,6 +15,7 @@
 //!
 //! What a mutation takes away is kept for a while, and [`undo()`] brings it back: see [`history`] and [`keep`].
 
+mod carry;
 mod conversion;
 pub mod convert;
 mod disk_room;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 use thiserror::Error;
 
+use super::carry::{Numbers, Pages, Pin, differing};
 use super::error::{ChangeError, PutError, StepError};
 use crate::bands::{Starts, Surroundings};
 use crate::config::FileView;
@@ -67,6 +68,12 @@ pub(super) struct NewDatabase {
     tree: PathBuf,
     old: PathBuf,
     new: PathBuf,
+    /// The branch.
+    branch: PathBuf,
+    /// From before the copy was taken; none where the database has no log.
+    pin: Option<Pin>,
+    /// The pages in which `old` and `new` differ, once they are known.
+    touched: Option<Numbers>,
     attempts: u32,
 }
 
@@ -84,8 +91,10 @@ impl NewDatabase {
         let folder = database_of(&tree);
         let folder = folder.parent().unwrap_or(&tree);
         step("make the folder", folder, || fs::create_dir_all(folder))?;
+        let pin = Pin::begin(branch, deadline)?;
         let snapshot = Snapshot::prepare(view, branch, &tree, Starts::default(), deadline, progress)?;
-        let mut database = Self { view, snapshot, edit, tree, old, new, attempts: 0 };
+        let (branch, touched) = (branch.to_owned(), None);
+        let mut database = Self { view, snapshot, edit, tree, old, new, branch, pin, touched, attempts: 0 };
         if !database.snapshot.is_taken()? {
             database.snapshot.take_anew(deadline.remaining())?;
         }
@@ -107,17 +116,40 @@ impl NewDatabase {
         held
     }
 
-    /// Makes the copy anew where it is outdated, unless that can be done beside requests.
+    /// Brings both up to date where they are not, unless that takes long and can be done beside requests.
     fn follow(&mut self) -> Result<bool, ChangeError> {
         if self.snapshot.is_taken()? {
             return Ok(true);
         }
+        let is_current = self.snapshot.is_current()?;
+        if is_current && self.carry()? {
+            return Ok(true);
+        }
         self.attempts += 1;
-        if self.attempts <= ATTEMPTS || !self.snapshot.is_current()? {
+        if self.attempts <= ATTEMPTS || !is_current {
             return Ok(false);
         }
         self.snapshot.take_held()?;
         self.make().map(|()| true)
+    }
+
+    /// Brings both up to what the branch has by the pages that have changed since; false where that can't be done, or is much.
+    fn carry(&mut self) -> Result<bool, ChangeError> {
+        let (Some(pin), Some(holder), Some(touched)) = (&self.pin, self.snapshot.holder(), &self.touched) else {
+            return Ok(false);
+        };
+        let Some(changed) = step("read the log of the database of", &self.branch, || pin.changed())? else {
+            return Ok(false);
+        };
+        let pages = Pages::read(holder, &changed).map_err(|error| self.snapshot.error(error))?;
+        let Some(pages) = pages else { return Ok(false) };
+        self.snapshot.set_taken(false)?;
+        let attributes = step("look at", &self.new, || Ok(disk::Attributes::of(&fs::symlink_metadata(&self.new)?)))?;
+        pages.write(&self.old, &self.new, touched)?;
+        self.touched = None;
+        self.complete(&attributes)?;
+        self.snapshot.set_taken(true)?;
+        Ok(true)
     }
 
     /// Lets other programs write again.
@@ -126,18 +158,20 @@ impl NewDatabase {
     }
 
     /// Has the new one begin bands of ids, durably.
-    pub(super) fn begin_bands(&self, name: &BranchName, around: &mut Surroundings) -> Result<(), StepError> {
+    pub(super) fn begin_bands(&mut self, name: &BranchName, around: &mut Surroundings) -> Result<(), StepError> {
         let attributes = step("look at", &self.new, || Ok(disk::Attributes::of(&fs::symlink_metadata(&self.new)?)))?;
         if around.begin_at_rest(name, &self.new)? {
             database::fold(&self.new)?;
             disk::set_attributes(&self.new, &attributes)?;
             disk::sync(&self.new)?;
+            self.touched = Some(differing([&self.old, &self.new])?);
         }
         Ok(())
     }
 
     /// Makes both anew, durably. Waits for a foreign writer for no longer than `timeout`.
     pub(super) fn renew(&mut self, timeout: Duration) -> Result<(), ChangeError> {
+        self.pin = Pin::begin(&self.branch, Deadline::after(timeout))?;
         self.snapshot.take_anew(timeout)?;
         self.make()
     }
@@ -148,6 +182,7 @@ impl NewDatabase {
     }
 
     fn make(&mut self) -> Result<(), ChangeError> {
+        self.touched = None;
         let copy = database_of(&self.tree);
         database::fold(&copy)?;
         for path in [&self.old, &self.new] {
@@ -159,8 +194,15 @@ impl NewDatabase {
             disk::clone_file(self.view, &file, &self.new)?;
             step("look at", &self.old, || Ok(disk::Attributes::of(&file.metadata()?)))?
         };
+        self.complete(&attributes)?;
+        self.touched = Some(differing([&self.old, &self.new])?);
+        Ok(())
+    }
+
+    /// Makes `new`, which is what `old` is, what it is to be, and both durable.
+    fn complete(&mut self, attributes: &disk::Attributes) -> Result<(), ChangeError> {
         self.edit.edit(&self.new).map_err(PutError::Edit)?;
-        disk::set_attributes(&self.new, &attributes)?;
+        disk::set_attributes(&self.new, attributes)?;
         Ok([&self.old, &self.new].into_par_iter().try_for_each(|path| disk::sync(path))?)
     }
 }

@@ -223,6 +223,29 @@ pub fn what_is_written_into_the_target_during_a_merge_is_there_afterwards(place:
 }
 
 #[test]
+fn a_merged_database_is_not_made_anew_when_the_target_is_written_into() {
+    let world = plain_world();
+    world.create("x").unwrap();
+    world.add_post("x", "on x");
+    let staged = std::sync::Mutex::new(None);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let progress = at(CHECKED, 1, || {
+        let files =
+            walkdir::WalkDir::new(world.site.layout.cow().staging_dir()).into_iter().map(|entry| entry.unwrap());
+        let new = files.filter(|entry| entry.path().parent().is_some_and(|parent| parent.ends_with("new")));
+        let new: Vec<_> = new.map(|entry| inode(entry.path())).collect();
+        assert_eq!(new.len(), 1);
+        *staged.lock().unwrap() = new.first().copied();
+        world.add_post("main", "meanwhile");
+    });
+    merge_beside(&world, "x", "main", &progress);
+    assert_eq!(Some(inode(&database_of(&world.path("main")))), *staged.lock().unwrap());
+    assert_eq!(world.posts("main"), ["hello", "meanwhile", "on x"]);
+    world.undo(None).unwrap();
+    assert_eq!(world.posts("main"), ["hello", "meanwhile"]);
+}
+
+#[test]
 fn a_row_that_the_target_changes_as_well_during_a_merge_is_merged_again_and_a_conflict() {
     for when in [COMPARED, CHECKED] {
         let world = plain_world();
