@@ -19,7 +19,7 @@ require __DIR__ . '/merging.php';
 const OPERATIONS = 200;
 
 /** How many seeds there are unless it is told. */
-const SEEDS = 10;
+const SEEDS = 50;
 
 $seeds    = (int) ( $argv[1] ?? SEEDS );
 $first    = (int) ( $argv[2] ?? 1 );
