@@ -120,8 +120,9 @@ pub(crate) fn nested_subvolumes(subvolume: &File) -> io::Result<usize> {
 #[repr(C)]
 pub(crate) struct Extent {
     /// Where it begins in the file.
-    logical: u64,
-    physical: u64,
+    pub(crate) logical: u64,
+    /// Where it begins on the disk.
+    pub(crate) physical: u64,
     pub(crate) length_bytes: u64,
     reserved64: [u64; 2],
     flags: u32,
@@ -139,6 +140,11 @@ impl Extent {
         self.flags & 0x200 != 0
     }
 
+    /// Whether its bytes are at its place on the disk, as they are in the file: not compressed, or still to be written.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.flags & !(0x1 | 0x1000 | 0x2000) == 0
+    }
+
     /// Whether another file, or another place in this one, has the same bytes of the disk.
     pub(crate) fn is_shared(&self) -> bool {
         self.flags & 0x2000 != 0
@@ -146,6 +152,9 @@ impl Extent {
 }
 
 const EXTENTS_AT_ONCE: usize = 64;
+
+/// `FIEMAP_FLAG_SYNC`.
+const SYNC: u32 = 1;
 
 /// `struct fiemap` without its extents, which the request's number does not count.
 #[repr(C)]
@@ -169,11 +178,20 @@ const MAP: Opcode = opcode::read_write::<MapHeader>(b'f', 11);
 const _: () = assert!(size_of::<MapHeader>() == 32 && size_of::<Extent>() == 56);
 
 /// Hands out all extents of a file, as far as they are known without waiting for a disk.
-pub(crate) fn extents(file: &File, mut each: impl FnMut(Extent)) -> io::Result<()> {
+pub(crate) fn extents(file: &File, each: impl FnMut(Extent)) -> io::Result<()> {
+    map(file, 0, each)
+}
+
+/// Hands out all extents of a file after what was written into it has got a place on the disk.
+pub(crate) fn settled_extents(file: &File, each: impl FnMut(Extent)) -> io::Result<()> {
+    map(file, SYNC, each)
+}
+
+fn map(file: &File, flags: u32, mut each: impl FnMut(Extent)) -> io::Result<()> {
     let mut start = 0;
     loop {
         let room = EXTENTS_AT_ONCE as u32;
-        let header = MapHeader { start, length_bytes: u64::MAX - start, flags: 0, mapped: 0, room, reserved: 0 };
+        let header = MapHeader { start, length_bytes: u64::MAX - start, flags, mapped: 0, room, reserved: 0 };
         let mut map = Map { header, extents: [Extent::default(); EXTENTS_AT_ONCE] };
         // SAFETY: the request reads and writes one header and, behind it, at most `room` extents, for which there is room.
         // Every value of them is valid.

@@ -3,7 +3,7 @@
 //! A table whose key is the row's number is a tree of pages (see SQLite's *Database File Format*): inner ones say below which
 //! page which numbers are, and a leaf has the rows themselves, the ends of long ones in chains of other pages. A leaf that is a
 //! leaf of the table in both databases, at the same place and with the same bytes, chains and all, has the same rows in both.
-//! So all that differs is in the ranges of the other leaves.
+//! So all that differs is in the ranges of the other leaves. Which pages have the same bytes, [`same`] says.
 //!
 //! **The files are read past SQLite, and yet what a transaction sees.** Of a page that has no frame in the log, that is what
 //! the file has: whoever moves pages from the log into the file moves none that are newer than what some reader sees, and
@@ -19,9 +19,14 @@ use std::io::{self, ErrorKind};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 
+use rayon::prelude::*;
 use rusqlite::Connection;
 
+use same::Same;
+
 use super::schema::{Key, Schema};
+
+mod same;
 
 /// Numbers of rows, in ascending ranges that do not touch.
 pub(crate) type Numbers = Vec<RangeInclusive<i64>>;
@@ -66,7 +71,8 @@ impl Differing {
         for other in others {
             match Pages::read(other.files)? {
                 Some(other) if other.page_bytes == own.page_bytes && other.usable_bytes == own.usable_bytes => {
-                    pages.push(other);
+                    let same = Same::between(&own, &other)?;
+                    pages.push((other, same));
                 }
                 _ => return Ok(Self::default()),
             }
@@ -136,21 +142,16 @@ impl<'a> Pages<'a> {
         &self,
         base: Database<'_>,
         others: &[Database<'_>],
-        pages: &[Pages<'_>],
+        pages: &[(Pages<'_>, Same)],
         table: &str,
     ) -> io::Result<Option<Numbers>> {
         let Some(own) = self.parts(root(base.connection, table)?)? else { return Ok(None) };
         let mut differing = Vec::new();
-        for (other, pages) in others.iter().zip(pages) {
+        for (other, (pages, same)) in others.iter().zip(pages) {
             let Some(parts) = pages.parts(root(other.connection, table)?)? else { return Ok(None) };
             let leaves: HashSet<u32> = parts.iter().filter_map(|part| part.leaf).collect();
-            let mut same = HashSet::new();
-            let mut comparison = Comparison::of([self, pages]);
-            for leaf in own.iter().filter_map(|part| part.leaf).filter(|leaf| leaves.contains(leaf)) {
-                if comparison.is_same_leaf(leaf)? {
-                    same.insert(leaf);
-                }
-            }
+            let of_both = own.iter().filter_map(|part| part.leaf).filter(|leaf| leaves.contains(leaf)).collect();
+            let same = same_leaves(self, same, of_both)?;
             let is_same = |part: &&Part| part.leaf.is_some_and(|leaf| same.contains(&leaf));
             let changed = own.iter().chain(&parts).filter(|part| !is_same(part));
             differing.extend(changed.map(|part| part.numbers.clone()));
@@ -210,46 +211,36 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Two databases whose pages are compared.
-struct Comparison<'a> {
-    pages: [&'a Pages<'a>; 2],
-    buffers: [Vec<u8>; 2],
+/// Which of the leaves that both have at the same places have the same rows in both.
+fn same_leaves(base: &Pages<'_>, same: &Same, leaves: Vec<u32>) -> io::Result<HashSet<u32>> {
+    let leaves = leaves.into_iter().filter(|leaf| same.has(*leaf));
+    if !same.may_overflow_differ() {
+        return Ok(leaves.collect());
+    }
+    let leaves: Vec<u32> = leaves.collect();
+    let check = |leaf: u32| Ok(has_same_chains(base, same, leaf)?.then_some(leaf));
+    let checked: io::Result<Vec<Option<u32>>> = leaves.into_par_iter().map(check).collect();
+    Ok(checked?.into_iter().flatten().collect())
 }
 
-impl<'a> Comparison<'a> {
-    fn of(pages: [&'a Pages<'a>; 2]) -> Self {
-        Self { pages, buffers: pages.map(|pages| vec![0; pages.page_bytes]) }
+/// Whether the overflow pages of a leaf, which has the same bytes in both, have the same, too.
+fn has_same_chains(base: &Pages<'_>, same: &Same, leaf: u32) -> io::Result<bool> {
+    let mut page = vec![0; base.page_bytes];
+    if !base.page(leaf, &mut page)? {
+        return Ok(false);
     }
-
-    /// Whether both have the same bytes in a page, and none of it in the log.
-    fn is_same(&mut self, number: u32) -> io::Result<bool> {
-        for (pages, buffer) in self.pages.iter().zip(&mut self.buffers) {
-            if pages.logged.contains(&number) || !pages.page(number, buffer)? {
+    let Some(chains) = chains(&page, base.usable_bytes) else { return Ok(false) };
+    for Chain { first, bytes } in chains {
+        let (mut number, mut left) = (first, bytes);
+        while left > 0 {
+            if !same.has(number) || !base.page(number, &mut page)? {
                 return Ok(false);
             }
+            number = be_u32(&page, 0).unwrap_or_default();
+            left = left.saturating_sub(base.usable_bytes - 4);
         }
-        Ok(self.buffers[0] == self.buffers[1])
     }
-
-    /// Whether both have the same rows in a page that is a leaf in both.
-    fn is_same_leaf(&mut self, number: u32) -> io::Result<bool> {
-        if !self.is_same(number)? {
-            return Ok(false);
-        }
-        let usable_bytes = self.pages[0].usable_bytes;
-        let Some(chains) = chains(&self.buffers[0], usable_bytes) else { return Ok(false) };
-        for Chain { first, bytes } in chains {
-            let (mut number, mut left) = (first, bytes);
-            while left > 0 {
-                if !self.is_same(number)? {
-                    return Ok(false);
-                }
-                number = be_u32(&self.buffers[0], 0).unwrap_or_default();
-                left = left.saturating_sub(usable_bytes - 4);
-            }
-        }
-        Ok(true)
-    }
+    Ok(true)
 }
 
 /// The pages below an inner page, each with the highest number that may be there: none of the last, which has all that are higher.

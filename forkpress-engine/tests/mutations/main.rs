@@ -40,6 +40,7 @@ use ids::{
 use merges::{
     a_foreign_writer_that_does_not_end_keeps_a_merge_from_changing_anything,
     a_merge_brings_files_and_rows_together_and_its_undo_takes_both_back,
+    rows_of_many_pages_that_changed_in_place_come_home,
     what_is_written_into_the_target_during_a_merge_is_there_afterwards,
 };
 use partings::a_parting_is_what_both_branches_had_at_the_publish;
@@ -89,6 +90,7 @@ macro_rules! conformance {
                 a_site_may_do_without_bands
                 a_merge_brings_files_and_rows_together_and_its_undo_takes_both_back
                 what_is_written_into_the_target_during_a_merge_is_there_afterwards
+                rows_of_many_pages_that_changed_in_place_come_home
                 a_foreign_writer_that_does_not_end_keeps_a_merge_from_changing_anything
             );
         }

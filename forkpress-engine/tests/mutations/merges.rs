@@ -222,6 +222,39 @@ pub fn what_is_written_into_the_target_during_a_merge_is_there_afterwards(place:
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
 }
 
+pub fn rows_of_many_pages_that_changed_in_place_come_home(place: Place, _: Kind, view: FileView) {
+    const ROWS: i64 = 300;
+    let world = World::new(place, view, |_| ());
+    // Longer and shorter than a page, and much longer.
+    let text =
+        |id: i64, end: &str| format!("{}{end}", "x".repeat([100, 5_000, 30_000][usize::try_from(id % 3).unwrap()]));
+    let write = |branch: &str, rows: &mut dyn Iterator<Item = (i64, String)>| {
+        let connection = open(&world.path(branch));
+        connection.execute_batch("BEGIN").unwrap();
+        for (id, title) in rows {
+            connection.execute("INSERT OR REPLACE INTO posts VALUES (?1, ?2)", (id, title)).unwrap();
+        }
+        connection.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    };
+    write("main", &mut (2..ROWS).map(|id| (id, text(id, "a"))));
+    world.create("x").unwrap();
+    let connection = open(&world.path("x"));
+    for (step, id) in (2..ROWS).filter(|id| id % 17 == 0).enumerate() {
+        connection.execute("UPDATE posts SET title = ?2 WHERE id = ?1", (id, text(id, "b"))).unwrap();
+        // What is in the log, and what is in the file.
+        if step % 5 == 0 {
+            connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)").unwrap();
+        }
+    }
+    drop(connection);
+    write("main", &mut (2..ROWS).filter(|id| id % 17 == 1).map(|id| (id, text(id, "c"))));
+    merge(&world, "x", "main");
+    let right = (2..ROWS).map(|id| text(id, ["b", "c"].get(usize::try_from(id % 17).unwrap()).unwrap_or(&"a")));
+    assert!(
+        world.posts("main")[1..].iter().map(String::as_str).eq(right.collect::<Vec<_>>().iter().map(String::as_str))
+    );
+}
+
 #[test]
 fn a_merged_database_is_not_made_anew_when_the_target_is_written_into() {
     let world = plain_world();
