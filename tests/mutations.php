@@ -23,6 +23,9 @@ final class Mutations {
 	/** @var int[] How many mutations there were, by what became of them. */
 	public array $done = array( 'finished' => 0, 'killed' => 0 );
 
+	/** How many things were made on branches to be merged into `main`. */
+	private int $made = 0;
+
 	/** @var float[] How long the last mutation of each kind took that was let finish, in microseconds. */
 	private array $took = array();
 
@@ -55,10 +58,54 @@ final class Mutations {
 		if ( ! in_array( $name, $this->exist, true ) ) {
 			return array( array( 'branch', 'create', $name ), $this->with( $name ), $name );
 		}
+		if ( 0 === mt_rand( 0, 2 ) ) {
+			$this->make_something( $name );
+			return array( array( 'branch', 'merge', $name, '--into', 'main' ), $this->exist, 'main' );
+		}
 		if ( 0 === mt_rand( 0, 1 ) ) {
 			return array( array( 'branch', 'reset', $name, '--from', 'main' ), $this->exist, $name );
 		}
 		return array( array( 'branch', 'delete', $name ), $this->without( $name ), $name );
+	}
+
+	/**
+	 * Makes a post and a file on a branch.
+	 *
+	 * @param string $branch The branch.
+	 */
+	private function make_something( string $branch ): void {
+		$title = 'home-' . ++$this->made;
+		$code  = "require 'wp-load.php'; file_put_contents( 'wp-content/$title', '' );"
+			. "exit( (int) ! wp_insert_post( array( 'post_title' => '$title', 'post_status' => 'publish' ) ) );";
+		$this->site->done( 'exec', $branch, '--', PHP_BINARY, '-r', $code );
+	}
+
+	/**
+	 * Fails unless all that came to main by merges came with its post and its file.
+	 *
+	 * @param string|null $branch A branch of which everything came.
+	 */
+	private function comes_home_whole( ?string $branch ): void {
+		$main  = $this->homes( 'main' );
+		$files = array_map( 'basename', glob( "{$this->site->dir}/main/wp-content/home-*" ) );
+		sort( $files );
+		same( $main, $files, 'posts and files on main that came by merges' );
+		if ( null !== $branch ) {
+			same( array(), array_diff( $this->homes( $branch ), $main ), "posts of $branch, which was merged, that are not on main" );
+		}
+	}
+
+	/**
+	 * Returns the posts on a branch that were made to be merged.
+	 *
+	 * @param string $branch The branch.
+	 * @return string[]
+	 */
+	private function homes( string $branch ): array {
+		$query  = "SELECT post_title FROM wp_posts WHERE post_title LIKE 'home-%' AND post_type = 'post'";
+		$titles = $this->site->database( $branch )->query( $query )->fetchAll( \PDO::FETCH_COLUMN );
+		sort( $titles );
+		return $titles;
 	}
 
 	/** Returns the operation that `forkpress undo` takes back, if there is one and it can. */
@@ -94,6 +141,7 @@ final class Mutations {
 		same( $then, $this->found(), 'branches after ' . implode( ' ', $command ) );
 		$this->exist = $then;
 		++$this->done['finished'];
+		$this->comes_home_whole( 'merge' === self::kind( $command ) ? $command[2] : null );
 		if ( in_array( self::kind( $command ), array( 'create', 'reset' ), true ) ) {
 			$this->is_sound( $name, $before );
 		}
@@ -115,6 +163,7 @@ final class Mutations {
 		$found = $this->found();
 		holds( $found === $this->exist || $found === $then, implode( ' ', $command ) . ' was killed, and the branches are as before or as after: ' . implode( ', ', $found ) );
 		$this->exist = $found;
+		$this->comes_home_whole( null );
 		// A look at a whole branch takes longer than most mutations, and the end has one at each.
 		if ( in_array( $name, $found, true ) && 0 === mt_rand( 0, 2 ) ) {
 			$this->is_sound( $name );
