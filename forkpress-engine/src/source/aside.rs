@@ -45,7 +45,7 @@ pub struct Aside {
 use Why::{Backup, Cache, Configuration, Database, Host, Log};
 
 /// Patterns of paths in a WordPress, without regard to case. `*` does not go beyond a name.
-const RULES: [(&str, &str, Why); 131] = [
+const RULES: [(&str, &str, Why); 132] = [
     ("wp-content/object-cache.php", "the drop-in of an object cache", Host),
     ("wp-content/advanced-cache.php", "the drop-in of a page cache", Host),
     (DB_DROP_IN, "the drop-in of a database", Host),
@@ -131,6 +131,7 @@ const RULES: [(&str, &str, Why); 131] = [
     ("php5.ini", "PHP's settings of the old host", Host),
     ("wordfence-waf.php", "what Wordfence has PHP load before WordPress", Host),
     ("cgi-bin", "the old host's folder", Host),
+    ("__MACOSX", "what macOS adds to archives", Host),
     (".well-known/acme-challenge", "the old host's folder", Host),
     (".well-known/pki-validation", "the old host's folder", Host),
     // Caches, and settings of page caches
@@ -275,7 +276,9 @@ mod tests {
 
     fn sorted(paths: &[&str], has_sqlite: bool) -> Vec<(String, Why)> {
         let mut sorter = Sorter::new(has_sqlite);
-        paths.iter().for_each(|path| drop(sorter.sets_aside(Path::new(path))));
+        for path in paths {
+            sorter.sets_aside(Path::new(path));
+        }
         sorter.finish().into_iter().map(|aside| (aside.path.display().to_string(), aside.why)).collect()
     }
 

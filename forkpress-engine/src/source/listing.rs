@@ -208,7 +208,7 @@ const OF_A_SITE: [&str; 52] = [
 ];
 
 /// So much of another file is looked at.
-const GLANCE_BYTES: u64 = 1 << 10;
+const GLANCE_BYTES: u64 = 8 << 10;
 
 /// What a file begins with, where that may tell something.
 fn read_head(path: &Path, entry: &Entry, content: &mut dyn Content) -> Option<Head> {

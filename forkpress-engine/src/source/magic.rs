@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
 
 use super::stream::{self, Packing};
 
@@ -139,43 +142,32 @@ fn is_wxr(head: &[u8]) -> bool {
         && text.contains("wp:wxr_version")
 }
 
-/// Words that a statement of a dump begins with.
-const STATEMENTS: [&str; 14] = [
-    "create",
-    "insert",
-    "replace",
-    "drop",
-    "set",
-    "lock",
-    "use",
-    "alter",
-    "start",
-    "begin",
-    "delimiter",
-    "truncate",
-    "delete",
-    "flush",
-];
+/// How a statement of a dump begins, with enough of it that no prose does.
+static STATEMENT: LazyLock<Regex> = LazyLock::new(|| {
+    let statement = r"(?i-u)^(create\s+(table|database|schema|temporary|or|view|definer|algorithm|sequence)\b\
+        |insert\s+(into|ignore|low_priority|delayed|high_priority)\b|replace\s+into\b|drop\s+(table|database|schema|view|trigger|procedure|function|event)\b\
+        |set\s+(names\s|@|session\s|global\s|[a-z_.]+\s*=)|lock\s+tables?\s|use\s+`?[\w$-]+`?\s*;|alter\s+(table|database|schema)\b|start\s+transaction\b\
+        |begin\s*;|delimiter\s|truncate\s+(table\s|`)|delete\s+from\s|flush\s+(tables|privileges)\b|/\*!\d|/\*M!\d)";
+    Regex::new(&statement.replace("\\\n        ", "")).expect("it is a pattern")
+});
 
-/// Whether a text is a dump of MySQL or MariaDB: after comments comes a statement.
+/// Whether a text is a dump of MySQL or MariaDB: after comments comes a statement. A head may end in its comments.
 pub(super) fn is_dump(head: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(head);
-    let mut rest = text.trim_start_matches('\u{feff}').trim_start();
-    let mut has_comment = false;
-    loop {
-        let after = match rest {
-            _ if rest.starts_with("/*!") || rest.starts_with("/*M!") => return true,
-            _ if rest.starts_with("/*") => rest.split_once("*/").map(|(_, after)| after),
-            _ if rest.starts_with("--") || rest.starts_with('#') => rest.split_once('\n').map(|(_, after)| after),
-            _ => break,
+    let mut rest = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    while !STATEMENT.is_match(rest) {
+        let end: &[u8] = match rest {
+            [b'/', b'*', ..] => b"*/",
+            [b'-', b'-', ..] | [b'#', ..] => b"\n",
+            _ => return false,
         };
-        has_comment = true;
-        let Some(after) = after else { return rest.starts_with("-- ") };
-        rest = after.trim_start();
+        let Some(at) = rest.windows(end.len()).position(|part| part == end) else {
+            return ["MySQL", "MariaDB", "Dump"]
+                .iter()
+                .any(|word| head.windows(word.len()).any(|part| part == word.as_bytes()));
+        };
+        rest = rest[at + end.len()..].trim_ascii_start();
     }
-    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
-    let is_followed = rest[word.len()..].starts_with(|c: char| c.is_whitespace() || c == ';' || c == '`');
-    STATEMENTS.contains(&word.as_str()) && is_followed && (has_comment || rest.contains(';') || rest.contains('`'))
+    true
 }
 
 #[cfg(test)]
@@ -191,6 +183,9 @@ mod tests {
             "/* c */ SET NAMES utf8mb4;\n",
             "insert into t values (1);",
             "CREATE TABLE t (\n a int);",
+            "-- MariaDB dump\n-- Host: loc",
+            "#\n# MySQL database backup",
+            "USE `a`;\n",
         ] {
             assert_eq!(Form::of_head(Packing::Gzip, text.as_bytes()), Form::Dump(Packing::Gzip), "{text}");
         }

@@ -276,8 +276,18 @@ fn decide(
         listing: Arc::new(listing),
     };
     found.sort();
+    if found.root.is_some() && found.dumps.is_empty() && found.database.is_none() {
+        found.notes.push(NO_DATABASE.to_owned());
+    }
+    // They have said what they had to say.
+    if let Some(listing) = Arc::get_mut(&mut found.listing) {
+        listing.heads.clear();
+    }
     Ok(found)
 }
+
+const NO_DATABASE: &str =
+    "no database was found: neither an SQL dump (plain, .gz, .zst, .bz2) nor an SQLite database in wp-content/database";
 
 fn choose_root(
     mut found: Vec<Root>,

@@ -70,7 +70,7 @@ impl Tar {
         };
         let kind = match found.header().entry_type() {
             _ if name.ends_with(b"/") => EntryKind::Folder,
-            EntryType::Regular | EntryType::Continuous => EntryKind::File,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => EntryKind::File,
             EntryType::Directory => EntryKind::Folder,
             EntryType::Symlink => EntryKind::Symlink(target()),
             EntryType::Link => EntryKind::HardLink(target()),

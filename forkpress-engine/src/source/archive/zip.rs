@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use zip::ZipArchive;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::{Content, Entry, EntryKind, Visit, bad_name};
 use crate::bounds::{Load, MOST_ENTRIES, TooMuch};
@@ -17,6 +17,15 @@ use crate::source::path::clean_windows;
 pub(in crate::source) struct Zip {
     path: PathBuf,
 }
+
+/// What entries may be packed by.
+const METHODS: [CompressionMethod; 5] = [
+    CompressionMethod::Stored,
+    CompressionMethod::Deflated,
+    CompressionMethod::Deflate64,
+    CompressionMethod::Bzip2,
+    CompressionMethod::Zstd,
+];
 
 type Reader = ZipArchive<BufReader<File>>;
 
@@ -38,12 +47,22 @@ impl Zip {
             let entry = reader.by_index_raw(index).map_err(|error| zip.broken(None, error))?;
             let load = Load { entries: 1, bytes: entry.size(), packed_bytes: entry.compressed_size() };
             load.check().map_err(too_much)?;
+            let refused = |what: &str, hint: &str| SourceError::Refused {
+                path: path.to_owned(),
+                what: what.to_owned(),
+                hint: hint.to_owned(),
+            };
             if entry.encrypted() {
-                return Err(SourceError::Refused {
-                    path: path.to_owned(),
-                    what: "a ZIP file with a password".to_owned(),
-                    hint: "unpack it with unzip, which asks for the password, and import the folder".to_owned(),
-                });
+                return Err(refused(
+                    "a ZIP file with a password",
+                    "unpack it with unzip, which asks for the password, and import the folder",
+                ));
+            }
+            if !METHODS.contains(&entry.compression()) {
+                return Err(refused(
+                    "a ZIP file that is packed in a rare way",
+                    "unpack it with '7z x FILE', and import the folder",
+                ));
             }
             all.entries += 1;
             all.bytes = all.bytes.saturating_add(load.bytes);
