@@ -1,0 +1,400 @@
+//! What a site can be brought in from: found out by looking into it, whatever it is called.
+//!
+//! [`look`] opens a source, goes through all of it once, and tells who made it and what of a WordPress is in it ([`Found`]). What is
+//! found is then [unpacked](Found::unpack) into a folder and [read](Found::dump) as a stream of SQL.
+//!
+//! Everything in a source may be hostile: names lead nowhere, links are not followed, and what is packed becomes no more than there is
+//! room for. Nothing of it is run.
+
+mod archive;
+mod aside;
+pub mod config;
+pub mod core;
+mod database;
+mod dumps;
+mod error;
+mod exclude;
+mod facts;
+mod kind;
+mod listing;
+mod magic;
+mod path;
+mod roots;
+mod sql;
+mod stream;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod unpack;
+mod updraft;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+pub use aside::{Aside, Why};
+pub use dumps::Dump;
+pub use error::{PASSWORD_VARIABLE, SourceError};
+pub use exclude::{Excluded, PatternError};
+pub use facts::{Facts, Network};
+pub use kind::Kind;
+pub use path::BadName;
+pub use roots::Root;
+pub use sql::DumpReader;
+pub use stream::Packing;
+pub use unpack::Unpacked;
+
+use archive::{Archive, Daf, EntryKind, Folder, Tar, Wpress, Zip};
+use aside::Sorter;
+use kind::Recognised;
+use listing::{Listing, Volume};
+use magic::Form;
+
+use crate::progress::Progress;
+use crate::site::Site;
+use forkpress_core::layout::WORK_DIR;
+use forkpress_core::name::BranchName;
+
+/// How a source is looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Which of several: paths in the source of a folder with a WordPress, of a dump, or of a backup. `.` is the source itself.
+    pub inside: Vec<PathBuf>,
+    /// What an encrypted source was encrypted with.
+    pub password: Option<String>,
+    /// The branch of another ForkPress site; `main` where there is none.
+    pub branch: Option<BranchName>,
+}
+
+/// What was found in a source.
+#[derive(Debug, Serialize)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Who made it.
+    pub kind: Kind,
+    /// What it says of the site.
+    pub facts: Facts,
+    /// Where in it the files of WordPress are; none where it has none.
+    pub root: Option<Root>,
+    /// How many files come into the site.
+    pub files: u64,
+    /// As many bytes as the source says, which may be packed ones.
+    pub bytes: u64,
+    /// The dump of the database, in the order in which its parts are read; empty where there is none.
+    pub dumps: Vec<Dump>,
+    /// Where in the source the SQLite database is; none where there is none.
+    pub database: Option<PathBuf>,
+    /// Where exports of contents (WXR) are, where the source has nothing else.
+    pub contents: Vec<PathBuf>,
+    /// What does not come into the site.
+    pub aside: Vec<Aside>,
+    /// What else should be known.
+    pub notes: Vec<String>,
+    #[serde(skip)]
+    config: Option<Vec<u8>>,
+    #[serde(skip)]
+    listing: Arc<Listing>,
+}
+
+impl Found {
+    /// The `wp-config.php` that came along.
+    #[must_use]
+    pub fn config(&self) -> Option<&[u8]> {
+        self.config.as_deref()
+    }
+
+    /// Where a file of the source is, if the source is a folder or that very file.
+    #[must_use]
+    pub fn place(&self, path: &Path) -> Option<PathBuf> {
+        let item = self.listing.get(path)?;
+        match self.listing.archive_of(item) {
+            Archive::Folder(folder) | Archive::Single(folder) => Some(folder.place(&item.entry.path)),
+            _ => None,
+        }
+    }
+}
+
+/// Finds out what a source is and what is in it. Reads packed archives to their end once.
+///
+/// # Errors
+/// [`SourceError::Unknown`] where it is nothing that is known; [`SourceError::Several`] where it can't be told which of several
+/// is meant; [`SourceError::Refused`] and [`SourceError::Password`] where it can't be read as it is; others where it is damaged, hostile
+/// or not readable.
+pub fn look(path: &Path, options: &Options, progress: &dyn Progress) -> Result<Found, SourceError> {
+    let options = Options { inside: options.inside.iter().map(|inside| tidy(inside)).collect(), ..options.clone() };
+    let metadata = fs::metadata(path).map_err(SourceError::read(path))?;
+    if metadata.is_dir() && path.join(WORK_DIR).join("site.toml").is_file() {
+        return look_at_site(path, &options, progress);
+    }
+    let is_site = metadata.is_dir() && path.join(roots::CONTENT).is_dir();
+    if !is_site && let Some(volumes) = updraft::volumes(path, &options.inside)? {
+        let recognised = Recognised { kind: Kind::Updraft, roots: None, dumps: None, facts: Facts::default() };
+        return decide(path, Listing::read(volumes, progress)?, Some(recognised), &options);
+    }
+    if metadata.is_dir() {
+        let listing = Listing::read(vec![Volume::new(Archive::Folder(Folder::open(path)?))], progress)?;
+        let listing = with_archive(listing, path, &options, progress)?;
+        return decide(path, listing, None, &options);
+    }
+    let archive = match open_archive(path, options.password.as_deref())? {
+        Some(archive) => archive,
+        None => Archive::Single(Folder::of_file(path)?),
+    };
+    decide(path, Listing::read(vec![Volume::new(archive)], progress)?, None, &options)
+}
+
+/// A path as it is in a listing.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
+}
+
+/// Opens a file that is an archive; none where it is a dump, a database or an export of contents.
+fn open_archive(path: &Path, password: Option<&str>) -> Result<Option<Archive>, SourceError> {
+    let form = Form::of(path).map_err(SourceError::read(path))?;
+    Ok(Some(match form {
+        Form::Zip => Archive::Zip(Zip::open(path)?),
+        Form::Tar(packing) => Archive::Tar(Tar::new(path, packing)),
+        Form::Wpress => Archive::Wpress(Wpress::open(path, password)?),
+        Form::Daf => Archive::Daf(Daf::new(path)),
+        Form::Dump(_) | Form::Sqlite | Form::Wxr(_) => return Ok(None),
+        Form::Unusable(what, hint) => {
+            return Err(SourceError::Refused { path: path.to_owned(), what: what.to_owned(), hint: hint.to_owned() });
+        }
+        Form::Unknown(seen) => return Err(SourceError::Unknown { path: path.to_owned(), seen: seen.to_owned() }),
+    }))
+}
+
+/// Looks at a branch of another ForkPress site.
+fn look_at_site(path: &Path, options: &Options, progress: &dyn Progress) -> Result<Found, SourceError> {
+    let site = Site::open(&path.join(WORK_DIR))?;
+    let branch = options.branch.clone().unwrap_or_else(BranchName::main);
+    let tree = site.layout.branch(&branch);
+    if !site.layout.cow().record(&branch).is_file() || !tree.is_dir() {
+        let is_mounted = tree.parent().is_some_and(Path::is_dir);
+        return Err(SourceError::Refused {
+            path: path.to_owned(),
+            what: format!("a ForkPress site, in which the branch '{branch}' is not to be had"),
+            hint: if is_mounted {
+                "'forkpress branch list' there says which branches there are; --from-branch NAME takes another one"
+                    .to_owned()
+            } else {
+                "its storage is not mounted: 'forkpress storage attach' there does that".to_owned()
+            },
+        });
+    }
+    let listing = Listing::read(vec![Volume::new(Archive::Folder(Folder::open(&tree)?))], progress)?;
+    let mut found = decide(&tree, listing, None, options)?;
+    found.kind = Kind::ForkPressSite;
+    Ok(found)
+}
+
+/// The listing of a folder, with what is in the archive that it has where it has no WordPress itself.
+fn with_archive(
+    listing: Listing,
+    path: &Path,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Listing, SourceError> {
+    if !roots::find(&listing).is_empty() {
+        return Ok(listing);
+    }
+    let is_archive = |form: &Form| matches!(form, Form::Zip | Form::Tar(_) | Form::Wpress | Form::Daf);
+    let mut archives = Vec::new();
+    for item in
+        listing.items.iter().filter(|item| item.entry.kind == EntryKind::File && item.path.components().count() == 1)
+    {
+        let place = path.join(&item.path);
+        if is_archive(&Form::of(&place).map_err(SourceError::read(&place))?) {
+            archives.push(item.path.clone());
+        }
+    }
+    let is_chosen = |archive: &PathBuf| options.inside.iter().any(|inside| inside.starts_with(archive));
+    if archives.iter().any(is_chosen) {
+        archives.retain(is_chosen);
+    }
+    match archives.as_slice() {
+        [] => Ok(listing),
+        [name] => {
+            let archive = open_archive(&path.join(name), options.password.as_deref())?;
+            let mut volumes = listing.volumes;
+            volumes.extend(archive.map(|archive| Volume { archive, mount: name.clone(), strip: PathBuf::new() }));
+            Listing::read(volumes, progress)
+        }
+        _ => Err(SourceError::Several { path: path.to_owned(), what: "archives", choices: archives }),
+    }
+}
+
+/// Says what of a listing is what.
+fn decide(
+    source: &Path,
+    listing: Listing,
+    recognised: Option<Recognised>,
+    options: &Options,
+) -> Result<Found, SourceError> {
+    let recognised = match recognised {
+        Some(recognised) => recognised,
+        None => kind::recognise(&listing, source)?,
+    };
+    let Recognised { mut kind, roots: own_roots, dumps: dumps_at, facts } = recognised;
+    let root = choose_root(own_roots.unwrap_or_else(|| roots::find(&listing)), source, kind, &options.inside)?;
+    let config_path =
+        root.as_ref().and_then(|root| roots::config(&listing, root)).or_else(|| duplicators_config(&listing));
+    let config = config_path.and_then(|path| listing.heads.get(&path)).map(|head| head.bytes.clone());
+    let name = config.as_deref().and_then(|config| config::Config::read(config).text_of("DB_NAME"));
+    let database = database::find(&listing, source, root.as_ref(), &options.inside)?;
+    let dumps = match &database {
+        Some(_) => Vec::new(),
+        None => dumps::choose(&listing, source, dumps_at.as_deref(), root.as_ref(), name.as_deref(), &options.inside)?,
+    };
+    let contents = contents(&listing, root.as_ref(), &dumps);
+    check_inside(&listing, source, options, kind)?;
+    kind = match kind {
+        Kind::WordPress if root.is_some() && database.is_some() => Kind::WordPressSqlite,
+        Kind::WordPress if root.is_none() && database.is_some() => Kind::Sqlite,
+        Kind::WordPress if root.is_none() && !dumps.is_empty() => Kind::Dump,
+        Kind::WordPress if root.is_none() && !contents.is_empty() => Kind::Wxr,
+        Kind::WordPress if root.is_none() => return Err(unknown(&listing, source)),
+        kind => kind,
+    };
+    let mut found = Found {
+        path: source.to_owned(),
+        kind,
+        facts: gather(&listing, root.as_ref(), config.as_deref(), &dumps, facts),
+        root,
+        files: 0,
+        bytes: 0,
+        notes: dumps::notes(&dumps),
+        dumps,
+        database,
+        contents,
+        aside: Vec::new(),
+        config,
+        listing: Arc::new(listing),
+    };
+    found.sort();
+    if found.root.is_some() && found.dumps.is_empty() && found.database.is_none() {
+        found.notes.push(NO_DATABASE.to_owned());
+    }
+    // They have said what they had to say.
+    if let Some(listing) = Arc::get_mut(&mut found.listing) {
+        listing.heads.clear();
+    }
+    Ok(found)
+}
+
+const NO_DATABASE: &str =
+    "no database was found: neither an SQL dump (plain, .gz, .zst, .bz2) nor an SQLite database in wp-content/database";
+
+fn choose_root(
+    mut found: Vec<Root>,
+    source: &Path,
+    kind: Kind,
+    inside: &[PathBuf],
+) -> Result<Option<Root>, SourceError> {
+    if found.len() > 1 {
+        let exact: Vec<_> = found.iter().filter(|root| inside.contains(&root.folder)).cloned().collect();
+        let below =
+            |root: &Root| inside.iter().any(|inside| !inside.as_os_str().is_empty() && root.folder.starts_with(inside));
+        if !exact.is_empty() {
+            found = exact;
+        } else if found.iter().any(below) {
+            found.retain(below);
+        }
+    }
+    if found.len() > 1 {
+        let what = if kind == Kind::Cpanel { "sites" } else { "WordPress folders" };
+        let choices = found.into_iter().map(|root| root.folder).collect();
+        return Err(SourceError::Several { path: source.to_owned(), what, choices });
+    }
+    Ok(found.pop())
+}
+
+/// Refuses a choice that chooses nothing.
+fn check_inside(listing: &Listing, source: &Path, options: &Options, kind: Kind) -> Result<(), SourceError> {
+    let is_there =
+        |inside: &PathBuf| kind == Kind::Updraft || inside.as_os_str().is_empty() || !listing.below(inside).is_empty();
+    match options.inside.iter().find(|inside| !is_there(inside)) {
+        Some(inside) => Err(SourceError::NotInside { path: source.to_owned(), inside: inside.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// The `wp-config.php` that Duplicator puts into its own folder.
+fn duplicators_config(listing: &Listing) -> Option<PathBuf> {
+    let is_one = |path: &&PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"dup-wp-config-arc__"))
+    };
+    listing.heads.keys().find(is_one).cloned()
+}
+
+/// Exports of contents, where there is nothing else.
+fn contents(listing: &Listing, root: Option<&Root>, dumps: &[Dump]) -> Vec<PathBuf> {
+    if root.is_some() || !dumps.is_empty() {
+        return Vec::new();
+    }
+    let exports = listing.heads.iter().filter(|(_, head)| matches!(head.form, Form::Wxr(_)));
+    exports.map(|(path, _)| path.clone()).collect()
+}
+
+fn gather(listing: &Listing, root: Option<&Root>, config: Option<&[u8]>, dumps: &[Dump], of_kind: Facts) -> Facts {
+    let of_dump =
+        dumps.first().and_then(|dump| listing.text(&dump.path)).map(|text| Facts::of_dump(&text)).unwrap_or_default();
+    let of_config = config.map(Facts::of_config).unwrap_or_default();
+    let of_files = root.map(|root| Facts::of_files(listing, root)).unwrap_or_default();
+    // What tables are called in the dump is what counts, but where something stands for it.
+    let prefix = if of_kind.prefix_placeholder.is_some() { None } else { of_dump.prefix.clone() };
+    let mut facts = of_files.or(of_kind).or(of_config).or(of_dump);
+    if prefix.is_some() {
+        facts.prefix = prefix;
+    }
+    facts
+}
+
+fn unknown(listing: &Listing, source: &Path) -> SourceError {
+    let files = listing.items.iter().filter(|item| item.entry.kind == EntryKind::File).count();
+    let unusable = listing.heads.iter().find_map(|(path, head)| match head.form {
+        Form::Unusable(what, hint) => Some((path, what, hint)),
+        _ => None,
+    });
+    if let Some((path, what, hint)) = unusable {
+        return SourceError::Refused { path: source.join(path), what: what.to_owned(), hint: hint.to_owned() };
+    }
+    let seen = match files {
+        0 => "it is empty".to_owned(),
+        1 => "its only file is neither of a WordPress nor a dump".to_owned(),
+        _ => format!("none of its {files} files is of a WordPress or a dump"),
+    };
+    SourceError::Unknown { path: source.to_owned(), seen }
+}
+
+impl Found {
+    /// Notes what is set aside, and counts the rest.
+    fn sort(&mut self) {
+        let Some(root) = &self.root else { return };
+        let mut sorter = Sorter::new(self.database.is_some());
+        let dumps: Vec<_> = dumps::all(&self.listing)
+            .into_iter()
+            .filter(|dump| !roots::is_code(&dump.path))
+            .map(|dump| dump.path)
+            .collect();
+        for item in &self.listing.items {
+            let Some(place) = root.place(&item.path) else { continue };
+            if place.as_os_str().is_empty() || sorter.sets_aside(&place) {
+                continue;
+            }
+            if dumps.binary_search(&item.path).is_ok() {
+                sorter.add(&place, "a dump of a database", Why::Database);
+            } else if item.entry.kind == EntryKind::Special {
+                sorter.add(&place, "a socket or a device", Why::Special);
+            } else if item.entry.kind != EntryKind::Folder {
+                self.files += 1;
+                self.bytes += item.entry.bytes;
+            }
+        }
+        self.aside = sorter.finish();
+    }
+}

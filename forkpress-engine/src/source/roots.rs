@@ -1,0 +1,177 @@
+//! Where in a source a WordPress is, or what of one there is. Pure.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::listing::Listing;
+
+/// Where the files are.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Root {
+    /// The folder in the source; empty for the source itself.
+    pub folder: PathBuf,
+    /// What that folder is in a WordPress: empty, or `wp-content`.
+    pub is: PathBuf,
+    /// Whether WordPress itself is in it, or parts of it.
+    pub has_core: bool,
+}
+
+impl Root {
+    /// Where in a WordPress a path of the source is; none where it is not of it.
+    pub(super) fn place(&self, path: &Path) -> Option<PathBuf> {
+        let place = self.is.join(path.strip_prefix(&self.folder).ok()?);
+        (self.has_core || place.starts_with(CONTENT)).then_some(place)
+    }
+
+    /// Where in the source a path of a WordPress is.
+    pub(super) fn at(&self, path: &str) -> PathBuf {
+        let path = Path::new(path);
+        self.folder.join(path.strip_prefix(&self.is).unwrap_or(path))
+    }
+}
+
+/// The folder of plugins, themes and uploads.
+pub(super) const CONTENT: &str = "wp-content";
+
+/// Folders whose contents are no site's own: parts of a WordPress, and what others bring along.
+const NOT_A_SITE: [&str; 10] = [
+    "wp-content",
+    "wp-includes",
+    "wp-admin",
+    "vendor",
+    "node_modules",
+    ".git",
+    "__MACOSX",
+    "dup-installer",
+    "wp-snapshots",
+    ".trash",
+];
+
+/// Folders of a `wp-content`.
+const OF_CONTENT: [&str; 6] = ["plugins", "themes", "uploads", "mu-plugins", "languages", "database"];
+
+/// Files that tell the folder of WordPress itself.
+const OF_CORE: [&str; 3] = ["wp-load.php", "wp-settings.php", "wp-blog-header.php"];
+
+/// Whether a path is in code, where a dump is a sample.
+pub(super) fn is_code(path: &Path) -> bool {
+    let names: Vec<_> = path.iter().collect();
+    let is_in = |name: &str| names[..names.len().saturating_sub(1)].iter().any(|found| *found == name);
+    ["wp-includes", "wp-admin", "node_modules", "vendor", ".git", "__MACOSX"].iter().any(|name| is_in(name))
+        || names.windows(2).any(|pair| {
+            pair[0] == CONTENT && ["plugins", "themes", "mu-plugins", "languages"].iter().any(|name| pair[1] == *name)
+        })
+}
+
+/// Every folder that may be the root of a WordPress.
+pub(super) fn find(listing: &Listing) -> Vec<Root> {
+    let mut folders = BTreeSet::new();
+    for item in &listing.items {
+        let path = &item.path;
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if path.file_name().is_some_and(|name| OF_CORE.iter().any(|core| name == *core))
+            || path.ends_with("wp-includes/version.php")
+        {
+            let is_version = path.ends_with("wp-includes/version.php");
+            folders.insert(if is_version { parent.parent().unwrap_or(parent) } else { parent }.to_owned());
+        }
+        if let Some(content) = path.ancestors().filter(|folder| folder.ends_with(CONTENT)).last() {
+            folders.insert(content.parent().unwrap_or(Path::new("")).to_owned());
+        }
+    }
+    let roots: Vec<_> = folders
+        .into_iter()
+        .filter(|folder| !folder.iter().any(|name| NOT_A_SITE.iter().any(|not| name == *not)))
+        .map(|folder| Root { has_core: has_core(listing, &folder), is: PathBuf::new(), folder })
+        .filter(|root| root.has_core || has_content(listing, &root.folder.join(CONTENT)))
+        .collect();
+    if roots.is_empty() { bare_contents(listing) } else { roots }
+}
+
+fn has_core(listing: &Listing, folder: &Path) -> bool {
+    OF_CORE.iter().any(|name| listing.has_file(&folder.join(name))) || listing.has_folder(&folder.join("wp-includes"))
+}
+
+fn has_content(listing: &Listing, content: &Path) -> bool {
+    OF_CONTENT.iter().any(|name| listing.has_folder(&content.join(name)))
+}
+
+/// Folders that are a `wp-content` by another name: they have plugins and themes, or one of them and uploads.
+fn bare_contents(listing: &Listing) -> Vec<Root> {
+    let is_of_content = |name: &std::ffi::OsStr| OF_CONTENT[..3].iter().any(|content| name == *content);
+    let mut folders = BTreeSet::new();
+    for item in &listing.items {
+        let content = item.path.ancestors().filter(|folder| folder.file_name().is_some_and(is_of_content)).last();
+        folders.extend(content.and_then(Path::parent).map(Path::to_owned));
+    }
+    let has_two =
+        |folder: &PathBuf| OF_CONTENT[..3].iter().filter(|name| listing.has_folder(&folder.join(name))).count() >= 2;
+    let roots = folders.into_iter().filter(has_two);
+    roots.map(|folder| Root { folder, is: CONTENT.into(), has_core: false }).collect()
+}
+
+/// The `wp-config.php` of a WordPress: beside it, or in the folder above, where WordPress looks next.
+pub(super) fn config(listing: &Listing, root: &Root) -> Option<PathBuf> {
+    const CONFIG: &str = "wp-config.php";
+    let above = root.folder.parent().map(|above| above.join(CONFIG));
+    let beside = if root.is.as_os_str().is_empty() { root.folder.join(CONFIG) } else { above.clone()? };
+    if listing.has_file(&beside) {
+        return Some(beside);
+    }
+    let above = above?;
+    let is_of_another = listing.has_file(&above.with_file_name("wp-settings.php"));
+    (listing.has_file(&above) && !is_of_another).then_some(above)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::listing;
+    use super::*;
+
+    fn found(paths: &[&str]) -> Vec<(String, bool)> {
+        let roots = find(&listing(paths));
+        roots
+            .into_iter()
+            .map(|root| (format!("{}={}", root.folder.display(), root.is.display()), root.has_core))
+            .collect()
+    }
+
+    #[test]
+    fn a_root_is_found_at_any_depth_and_not_in_a_copy_inside_of_it() {
+        assert_eq!(found(&["x/site/wp-load.php", "x/site/wp-content/index.php"]), [("x/site=".into(), true)]);
+        assert_eq!(found(&["site/wp-content/themes/a/style.css", "site/dump.sql"]), [("site=".into(), false)]);
+        assert_eq!(
+            found(&["wp-load.php", "wp-content/backup/wp-load.php", "wp-content/plugins/x/wp-content/plugins/y.php"]),
+            [("=".into(), true)]
+        );
+        assert_eq!(found(&["vendor/wp/wp-load.php", "a/wp-content/readme.txt"]), []);
+        assert_eq!(found(&["a/wp-load.php", "b/wp-includes/version.php"]), [("a=".into(), true), ("b=".into(), true)]);
+    }
+
+    #[test]
+    fn a_content_folder_by_another_name_is_one() {
+        assert_eq!(found(&["x/themes/a/style.css", "x/plugins/b/b.php"]), [("x=wp-content".into(), false)]);
+        assert_eq!(found(&["themes/a/style.css", "uploads/2026/a.jpg"]), [("=wp-content".into(), false)]);
+        assert_eq!(found(&["themes/a/style.css"]), []);
+    }
+
+    #[test]
+    fn of_a_content_folder_alone_nothing_beside_it_is_taken() {
+        let root = Root { folder: "x".into(), is: "".into(), has_core: false };
+        assert_eq!(root.place(Path::new("x/wp-content/a")), Some("wp-content/a".into()));
+        assert_eq!(root.place(Path::new("x/secret.txt")), None);
+        let root = Root { folder: "x/app".into(), is: "wp-content".into(), has_core: false };
+        assert_eq!(root.place(Path::new("x/app/plugins/a")), Some("wp-content/plugins/a".into()));
+        assert_eq!(root.at("wp-content/plugins"), Path::new("x/app/plugins"));
+    }
+
+    #[test]
+    fn the_configuration_may_be_in_the_folder_above() {
+        let list = listing(&["site/wp-config.php", "site/public/wp-load.php"]);
+        let roots = find(&list);
+        assert_eq!(config(&list, &roots[0]), Some("site/wp-config.php".into()));
+        let list = listing(&["site/wp-config.php", "site/wp-settings.php", "site/blog/wp-load.php"]);
+        let blog = find(&list).into_iter().find(|root| root.folder.ends_with("blog")).unwrap();
+        assert_eq!(config(&list, &blog), None);
+    }
+}
