@@ -213,9 +213,17 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self, out: &mut Vec<u8>) -> Result<(), Trouble> {
         loop {
-            let ahead = self.input.some()?;
-            let length = ahead.iter().take_while(|byte| is_of_word(**byte)).count();
-            let is_over = length < ahead.len() || length == 0;
+            let ahead = self.input.ahead(self.delimiter.len() + 1)?;
+            let mut length = ahead.iter().take_while(|byte| is_of_word(**byte)).count();
+            let mut is_over = length < ahead.len() || ahead.len() <= self.delimiter.len();
+            // `END$$` is a word and a delimiter.
+            if is_of_word(self.delimiter[0]) {
+                let at = ahead[..length].windows(self.delimiter.len()).position(|bytes| bytes == self.delimiter);
+                is_over |= at.is_some();
+                // The delimiter may begin with the last bytes that are there.
+                let rest = if is_over { 0 } else { self.delimiter.len() - 1 };
+                length = at.unwrap_or(length - rest);
+            }
             out.extend_from_slice(&ahead[..length]);
             self.input.skip(length);
             if is_over {
@@ -437,6 +445,11 @@ mod tests {
         let kinds: Vec<_> = found.iter().map(|(kind, _)| *kind).collect();
         let semicolon = Kind::Sign(b';');
         assert_eq!(kinds, [Kind::Word, semicolon, Kind::Word, Kind::End, Kind::Word, semicolon]);
+        for window in 10..30 {
+            let found = tokens_in(b"BEGIN a$; END$$ x", window, |lexer| lexer.delimiter = b"$$".to_vec());
+            let kinds: Vec<_> = found.iter().map(|(kind, _)| *kind).collect();
+            assert_eq!(kinds, [Kind::Word, Kind::Word, semicolon, Kind::Word, Kind::End, Kind::Word]);
+        }
     }
 
     #[test]
