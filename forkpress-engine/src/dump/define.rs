@@ -1,0 +1,601 @@
+//! Reads definitions of tables: `CREATE TABLE`, and `ALTER TABLE` as far as dumps have it.
+
+use super::lexer::Kind;
+use super::table::{Check, Column, DefaultValue, ForeignKey, Key, KeyKind, KeyPart, Table, quote_name, quote_text};
+
+/// A token with its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) text: String,
+}
+
+/// What is wrong with a definition.
+pub(super) type Wrong = String;
+
+/// Tokens that are read one after the other.
+#[derive(Clone)]
+pub(super) struct Cursor<'t> {
+    tokens: &'t [Token],
+}
+
+impl Token {
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
+    }
+
+    fn is_sign(&self, sign: u8) -> bool {
+        self.kind == Kind::Sign(sign)
+    }
+
+    /// As MySQL writes it.
+    fn sql(&self) -> String {
+        match self.kind {
+            Kind::Name => quote_name(&self.text),
+            Kind::Text(_) => quote_text(&self.text),
+            Kind::Hex if self.text.is_empty() => "''".to_owned(),
+            Kind::Hex => format!("0x{}", self.text),
+            Kind::Bits => format!("b'{}'", self.text),
+            Kind::Sign(sign) => char::from(sign).to_string(),
+            _ => self.text.clone(),
+        }
+    }
+}
+
+impl<'t> Cursor<'t> {
+    pub(super) fn new(tokens: &'t [Token]) -> Self {
+        Self { tokens }
+    }
+
+    /// The tokens that are left.
+    pub(super) fn tokens(&self) -> &'t [Token] {
+        self.tokens
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    fn peek(&self) -> Option<&'t Token> {
+        self.tokens.first()
+    }
+
+    fn next(&mut self) -> Option<&'t Token> {
+        let (first, rest) = self.tokens.split_first()?;
+        self.tokens = rest;
+        Some(first)
+    }
+
+    fn is(&self, word: &str) -> bool {
+        self.peek().is_some_and(|token| token.is_word(word))
+    }
+
+    fn is_any(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is(word))
+    }
+
+    /// Goes over these words, if they are next.
+    pub(super) fn take(&mut self, words: &[&str]) -> bool {
+        let are_next =
+            self.tokens.len() >= words.len() && words.iter().zip(self.tokens).all(|(word, t)| t.is_word(word));
+        if are_next {
+            self.tokens = &self.tokens[words.len()..];
+        }
+        are_next
+    }
+
+    pub(super) fn take_sign(&mut self, sign: u8) -> bool {
+        let is_next = self.peek().is_some_and(|token| token.is_sign(sign));
+        if is_next {
+            self.next();
+        }
+        is_next
+    }
+
+    /// A name; of `a.b` the last one.
+    pub(super) fn name(&mut self) -> Result<String, Wrong> {
+        let name = match self.next() {
+            Some(token) if matches!(token.kind, Kind::Name | Kind::Word | Kind::Text(_)) => token.text.clone(),
+            other => return Err(format!("a name is missing {}", before(other))),
+        };
+        if self.take_sign(b'.') { self.name() } else { Ok(name) }
+    }
+
+    fn text(&mut self) -> Result<String, Wrong> {
+        match self.next() {
+            Some(token) if matches!(token.kind, Kind::Text(_)) => Ok(token.text.clone()),
+            other => Err(format!("a text is missing {}", before(other))),
+        }
+    }
+
+    /// What is between parentheses.
+    fn within(&mut self) -> Result<Cursor<'t>, Wrong> {
+        if !self.take_sign(b'(') {
+            return Err(format!("a ( is missing {}", before(self.peek())));
+        }
+        let mut depth = 1;
+        for (at, token) in self.tokens.iter().enumerate() {
+            depth += usize::from(token.is_sign(b'('));
+            depth -= usize::from(token.is_sign(b')'));
+            if depth == 0 {
+                let inside = Self { tokens: &self.tokens[..at] };
+                self.tokens = &self.tokens[at + 1..];
+                return Ok(inside);
+            }
+        }
+        Err("a ) is missing".to_owned())
+    }
+
+    /// What is between commas.
+    pub(super) fn items(&self) -> Vec<Cursor<'t>> {
+        let mut depth = 0_usize;
+        let mut items = Vec::new();
+        for item in self.tokens.split(|token| {
+            depth += usize::from(token.is_sign(b'('));
+            depth = depth.saturating_sub(usize::from(token.is_sign(b')')));
+            depth == 0 && token.is_sign(b',')
+        }) {
+            items.push(Self { tokens: item });
+        }
+        items
+    }
+
+    /// All of it, as MySQL writes it.
+    fn sql(&self) -> String {
+        let mut sql = String::new();
+        let mut last: Option<&Token> = None;
+        for (at, token) in self.tokens.iter().enumerate() {
+            let is_introducer = token.kind == Kind::Word
+                && token.text.starts_with('_')
+                && self.tokens.get(at + 1).is_some_and(|next| matches!(next.kind, Kind::Text(_)));
+            if is_introducer {
+                continue;
+            }
+            let is_close = match (last.map(|last| last.kind), token.kind) {
+                (None, _) | (Some(Kind::Word), Kind::Sign(b'(')) | (_, Kind::Sign(b')')) => true,
+                (Some(Kind::Sign(last)), Kind::Sign(sign)) => last != b'-' || sign != b'-',
+                (Some(Kind::Sign(b'(' | b'-')), _) => true,
+                _ => false,
+            };
+            if !is_close {
+                sql.push(' ');
+            }
+            sql.push_str(&token.sql());
+            last = Some(token);
+        }
+        sql
+    }
+}
+
+fn before(token: Option<&Token>) -> String {
+    token.map_or("at the end".to_owned(), |token| format!("before {}", token.sql()))
+}
+
+/// Reads `CREATE TABLE`, from after the name on.
+pub(super) fn create(name: String, mut rest: Cursor<'_>) -> Result<Table, Wrong> {
+    let mut table = Table { name, ..Table::default() };
+    if !rest.peek().is_some_and(|token| token.is_sign(b'(')) {
+        return Err(format!("the table {} is defined by another one or by a query, which no dump does", table.name));
+    }
+    for mut item in rest.within()?.items() {
+        if !element(&mut table, &mut item)? {
+            let column = column(&mut table, &mut item)?;
+            table.columns.push(column);
+        }
+    }
+    if table.columns.is_empty() {
+        return Err(format!("the table {} has no column", table.name));
+    }
+    options(&mut table, &mut rest)?;
+    Ok(table)
+}
+
+/// Does what `ALTER TABLE` says, from after the name on.
+pub(super) fn alter(table: &mut Table, rest: &Cursor<'_>) -> Result<(), Wrong> {
+    for mut item in rest.items() {
+        change(table, &mut item)?;
+    }
+    Ok(())
+}
+
+fn change(table: &mut Table, item: &mut Cursor<'_>) -> Result<(), Wrong> {
+    if item.take(&["add"]) {
+        if element(table, item)? {
+            return Ok(());
+        }
+        item.take(&["column"]);
+        item.take(&["if", "not", "exists"]);
+        let added = column(table, item)?;
+        let at = place(table, item)?.unwrap_or(table.columns.len());
+        table.columns.insert(at, added);
+    } else if item.take(&["modify"]) || item.is("change") {
+        let is_change = item.take(&["change"]);
+        item.take(&["column"]);
+        let old = if is_change { item.name()? } else { item.clone().name()? };
+        let new = column(table, item)?;
+        let at = position(table, &old)?;
+        table.columns[at] = new;
+        if let Some(to) = place(table, item)? {
+            let moved = table.columns.remove(at);
+            table.columns.insert(if to > at { to - 1 } else { to }, moved);
+        }
+    } else if item.take(&["drop"]) {
+        drop_from(table, item)?;
+    } else if item.take(&["convert", "to"]) {
+        (table.charset, table.collation) = (None, None);
+        options(table, item)?;
+        for column in table.columns.iter_mut().filter(|column| column.is_text()) {
+            (column.charset, column.collation) = (None, None);
+        }
+    } else if !item.is_any(&["disable", "enable", "order", "force", "partition", "algorithm", "lock"]) {
+        if item.is_any(&["rename", "alter", "discard", "import", "exchange", "truncate"]) {
+            return Err(format!("a dump does not alter a table so: {}", item.sql()));
+        }
+        options(table, item)?;
+    }
+    Ok(())
+}
+
+fn drop_from(table: &mut Table, item: &mut Cursor<'_>) -> Result<(), Wrong> {
+    let is_key = |key: &Key, name: &str| key.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
+    if item.take(&["primary", "key"]) {
+        table.keys.retain(|key| key.kind != KeyKind::Primary);
+    } else if item.take(&["foreign", "key"]) || item.take(&["constraint"]) || item.take(&["check"]) {
+        item.take(&["if", "exists"]);
+        let name = Some(item.name()?);
+        table.foreign_keys.retain(|key| key.name != name);
+        table.checks.retain(|check| check.name != name);
+    } else if item.take(&["key"]) || item.take(&["index"]) {
+        item.take(&["if", "exists"]);
+        let name = item.name()?;
+        table.keys.retain(|key| !is_key(key, &name));
+    } else {
+        item.take(&["column"]);
+        item.take(&["if", "exists"]);
+        let at = position(table, &item.name()?)?;
+        table.columns.remove(at);
+    }
+    Ok(())
+}
+
+fn position(table: &Table, column: &str) -> Result<usize, Wrong> {
+    let at = table.columns.iter().position(|own| own.name.eq_ignore_ascii_case(column));
+    at.ok_or_else(|| format!("{} has no column {column}", table.name))
+}
+
+/// Where a column is to be put, if that is said.
+fn place(table: &Table, item: &mut Cursor<'_>) -> Result<Option<usize>, Wrong> {
+    if item.take(&["first"]) {
+        return Ok(Some(0));
+    }
+    if item.take(&["after"]) { position(table, &item.name()?).map(|at| Some(at + 1)) } else { Ok(None) }
+}
+
+/// Reads a key or a constraint; says false where it is neither.
+fn element(table: &mut Table, item: &mut Cursor<'_>) -> Result<bool, Wrong> {
+    let mut name = None;
+    if item.take(&["constraint"]) && !item.is_any(&["primary", "unique", "foreign", "check"]) {
+        name = Some(item.name()?);
+    }
+    if item.take(&["check"]) {
+        let check = check(name, item)?;
+        table.checks.push(check);
+    } else if item.take(&["foreign", "key"]) {
+        item.take(&["if", "not", "exists"]);
+        if !item.peek().is_some_and(|token| token.is_sign(b'(')) {
+            let index = item.name()?;
+            name.get_or_insert(index);
+        }
+        let columns = names(item.within()?)?;
+        let (referenced_table, referenced, actions) = references(item)?;
+        table.foreign_keys.push(ForeignKey { name, columns, table: referenced_table, referenced, actions });
+    } else if item.take(&["period", "for"]) {
+        table.left_out.push("its versions".to_owned());
+    } else if let Some(kind) = key_kind(item) {
+        key(table, kind, name, item)?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Goes over what begins a key; none where a column begins.
+fn key_kind(item: &mut Cursor<'_>) -> Option<KeyKind> {
+    if item.take(&["primary", "key"]) {
+        return Some(KeyKind::Primary);
+    }
+    let kind = if item.take(&["unique"]) {
+        KeyKind::Unique
+    } else if item.take(&["fulltext"]) {
+        KeyKind::Fulltext
+    } else if item.take(&["spatial"]) {
+        KeyKind::Spatial
+    } else if item.is_any(&["key", "index"]) {
+        KeyKind::Plain
+    } else {
+        return None;
+    };
+    let _ = item.take(&["key"]) || item.take(&["index"]);
+    Some(kind)
+}
+
+fn key(table: &mut Table, kind: KeyKind, name: Option<String>, item: &mut Cursor<'_>) -> Result<(), Wrong> {
+    item.take(&["if", "not", "exists"]);
+    let mut key = Key { kind, name, parts: Vec::new(), comment: String::new() };
+    while !item.peek().is_some_and(|token| token.is_sign(b'(')) {
+        if item.take(&["using"]) {
+            item.next();
+        } else {
+            key.name = Some(item.name()?);
+        }
+    }
+    let parts = item.within()?;
+    for mut part in parts.items() {
+        if part.peek().is_some_and(|token| token.is_sign(b'(')) {
+            // The driver's SQLite has no keys on expressions.
+            table.left_out.push(format!("the key {} on an expression", key.name.as_deref().unwrap_or_default()));
+            return Ok(());
+        }
+        let column = part.name()?;
+        let length =
+            if part.peek().is_some_and(|token| token.is_sign(b'(')) { Some(part.within()?.sql()) } else { None };
+        key.parts.push(KeyPart { column, length, is_descending: part.take(&["desc"]) });
+    }
+    while !item.is_over() {
+        if item.take(&["comment"]) {
+            key.comment = item.text()?;
+        } else {
+            item.next();
+        }
+    }
+    table.keys.push(key);
+    Ok(())
+}
+
+fn names(list: Cursor<'_>) -> Result<Vec<String>, Wrong> {
+    list.items().into_iter().map(|mut item| item.name()).collect()
+}
+
+fn check(name: Option<String>, item: &mut Cursor<'_>) -> Result<Check, Wrong> {
+    let expression = item.within()?.sql();
+    let is_enforced = !item.take(&["not", "enforced"]);
+    item.take(&["enforced"]);
+    Ok(Check { name, expression, is_enforced })
+}
+
+fn references(item: &mut Cursor<'_>) -> Result<(String, Vec<String>, String), Wrong> {
+    if !item.take(&["references"]) {
+        return Err(format!("REFERENCES is missing {}", before(item.peek())));
+    }
+    let table = item.name()?;
+    let columns = names(item.within()?)?;
+    let mut actions = String::new();
+    loop {
+        if item.take(&["match"]) {
+            item.next();
+        } else if item.is("on") && !item.clone().take(&["on", "update", "current_timestamp"]) {
+            item.next();
+            let event = item.next().map(|token| token.text.to_ascii_uppercase()).unwrap_or_default();
+            let words = usize::from(item.is_any(&["set", "no"])) + 1;
+            let action: Vec<_> = (0..words).filter_map(|_| item.next()).map(|t| t.text.to_ascii_uppercase()).collect();
+            actions += &format!(" ON {event} {}", action.join(" "));
+        } else {
+            return Ok((table, columns, actions));
+        }
+    }
+}
+
+/// Reads a column, from its name on.
+fn column(table: &mut Table, item: &mut Cursor<'_>) -> Result<Column, Wrong> {
+    let mut column = Column { name: item.name()?, ..Column::default() };
+    column_type(&mut column, item)?;
+    while let Some(token) = item.peek() {
+        if item.is_any(&["first", "after"]) {
+            break;
+        }
+        attribute(table, &mut column, item).map_err(|what| format!("{what}, at {} of {}", token.sql(), column.name))?;
+    }
+    Ok(column)
+}
+
+fn column_type(column: &mut Column, item: &mut Cursor<'_>) -> Result<(), Wrong> {
+    let word = |token: Option<&Token>| token.map(|token| token.text.to_ascii_lowercase()).unwrap_or_default();
+    let mut name = word(item.next());
+    item.take(&["precision"]);
+    if ["national", "long", "character"].contains(&name.as_str())
+        && item.is_any(&["char", "varchar", "varbinary", "character"])
+    {
+        let second = word(item.next());
+        name = match (name.as_str(), second.as_str()) {
+            ("long", "varbinary") => "mediumblob".to_owned(),
+            ("long", _) => "mediumtext".to_owned(),
+            (_, "character") => "char".to_owned(),
+            _ => second,
+        };
+    }
+    if item.take(&["varying"]) {
+        name = "varchar".to_owned();
+    } else if item.take(&["byte"]) {
+        name = "binary".to_owned();
+    }
+    let is_given = item.peek().is_some_and(|token| token.is_sign(b'('));
+    let length = if is_given {
+        format!("({})", item.within()?.items().iter().map(Cursor::sql).collect::<Vec<_>>().join(","))
+    } else {
+        String::new()
+    };
+    column.column_type = match name.as_str() {
+        "" => return Err(format!("the column {} has no type", column.name)),
+        "character" => format!("char{length}"),
+        "long" => "mediumtext".to_owned(),
+        // What only MariaDB has, or MySQL 9.
+        "uuid" => "char(36)".to_owned(),
+        "inet4" => "varchar(15)".to_owned(),
+        "inet6" => "varchar(39)".to_owned(),
+        "vector" => "longblob".to_owned(),
+        _ => name + &length,
+    };
+    Ok(())
+}
+
+fn attribute(table: &mut Table, column: &mut Column, item: &mut Cursor<'_>) -> Result<(), Wrong> {
+    if item.take(&["unsigned"]) {
+        column.column_type += " unsigned";
+    } else if item.take(&["zerofill"]) {
+        column.column_type += " zerofill";
+    } else if item.take(&["character", "set"]) || item.take(&["charset"]) {
+        column.charset = Some(item.name()?.to_ascii_lowercase());
+    } else if item.take(&["collate"]) {
+        column.collation = Some(item.name()?.to_ascii_lowercase());
+    } else if item.take(&["not", "null"]) {
+        column.is_not_null = true;
+    } else if item.take(&["default"]) {
+        column.default = default(item)?;
+    } else if item.take(&["on", "update"]) {
+        item.next();
+        parameters(item)?;
+        column.is_updated = true;
+    } else if item.take(&["auto_increment"]) {
+        column.is_auto_increment = true;
+    } else if item.take(&["primary", "key"]) || item.take(&["primary"]) {
+        column.is_not_null = true;
+        table.keys.push(inline_key(KeyKind::Primary, column));
+    } else if item.take(&["unique"]) {
+        item.take(&["key"]);
+        table.keys.push(inline_key(KeyKind::Unique, column));
+    } else if item.take(&["key"]) {
+        column.is_not_null = true;
+        table.keys.push(inline_key(KeyKind::Primary, column));
+    } else if item.take(&["comment"]) {
+        column.comment = item.text()?;
+    } else if item.take(&["generated", "always", "as"]) || item.take(&["as"]) {
+        if item.take(&["row"]) {
+            item.next();
+        } else {
+            item.within()?;
+        }
+        column.is_generated = true;
+    } else if item.is_any(&["check", "constraint"]) {
+        let name = if item.take(&["constraint"]) && !item.is("check") { Some(item.name()?) } else { None };
+        item.next();
+        let check = check(name, item)?;
+        table.checks.push(check);
+    } else if item.is("references") {
+        // MySQL takes no notice of these.
+        references(item)?;
+    } else if item.is_any(&[
+        "column_format",
+        "storage",
+        "srid",
+        "ref_system_id",
+        "engine_attribute",
+        "secondary_engine_attribute",
+    ]) {
+        item.next();
+        item.take_sign(b'=');
+        item.next();
+    } else if item.is_any(&["with", "without"]) {
+        item.next();
+        item.take(&["system", "versioning"]);
+    } else if item.take(&["compressed"]) {
+        if item.take_sign(b'=') {
+            item.next();
+        }
+    } else if item.take(&["serial", "default", "value"]) {
+        (column.is_not_null, column.is_auto_increment) = (true, true);
+        table.keys.push(inline_key(KeyKind::Unique, column));
+    } else if item.is_any(&[
+        "null",
+        "signed",
+        "binary",
+        "ascii",
+        "unicode",
+        "virtual",
+        "stored",
+        "persistent",
+        "visible",
+        "invisible",
+    ]) {
+        item.next();
+    } else {
+        return Err("the definition of a column cannot be read".to_owned());
+    }
+    Ok(())
+}
+
+fn inline_key(kind: KeyKind, column: &Column) -> Key {
+    let part = KeyPart { column: column.name.clone(), length: None, is_descending: false };
+    Key { kind, name: None, parts: vec![part], comment: String::new() }
+}
+
+/// Goes over `()` or `(6)` after the name of a function.
+fn parameters(item: &mut Cursor<'_>) -> Result<(), Wrong> {
+    if item.peek().is_some_and(|token| token.is_sign(b'(')) {
+        item.within()?;
+    }
+    Ok(())
+}
+
+fn default(item: &mut Cursor<'_>) -> Result<Option<DefaultValue>, Wrong> {
+    const NOW: [&str; 5] = ["current_timestamp", "now", "localtime", "localtimestamp", "utc_timestamp"];
+    if item.take(&["null"]) {
+        return Ok(None);
+    }
+    if item.is_any(&NOW) {
+        item.next();
+        parameters(item)?;
+        return Ok(Some(DefaultValue::Now));
+    }
+    if item.peek().is_some_and(|token| token.is_sign(b'(')) {
+        let inside = item.within()?;
+        let mut bare = inside.clone();
+        let is_now = bare.is_any(&NOW) && bare.next().is_some() && parameters(&mut bare).is_ok() && bare.is_over();
+        return Ok(Some(if is_now { DefaultValue::Now } else { DefaultValue::Expression(inside.sql()) }));
+    }
+    let sign = if item.take_sign(b'-') { "-" } else { "" };
+    item.take_sign(b'+');
+    let token = item.next().ok_or("a default is missing")?;
+    let is_introducer =
+        token.text.starts_with('_') && item.peek().is_some_and(|next| matches!(next.kind, Kind::Text(_)));
+    if is_introducer {
+        return Ok(item.next().map(|text| DefaultValue::Literal(text.sql())));
+    }
+    if token.kind == Kind::Word && item.peek().is_some_and(|next| next.is_sign(b'(')) {
+        // MariaDB writes no parentheses around a function.
+        return Ok(Some(DefaultValue::Expression(format!("{}({})", token.text, item.within()?.sql()))));
+    }
+    Ok(Some(DefaultValue::Literal(format!("{sign}{}", token.sql()))))
+}
+
+/// Reads options of a table, of which few matter.
+fn options(table: &mut Table, rest: &mut Cursor<'_>) -> Result<(), Wrong> {
+    while let Some(token) = rest.peek() {
+        if rest.is("partition") {
+            table.left_out.push("its partitions".to_owned());
+            return Ok(());
+        }
+        if rest.is_any(&["select", "like", "as", "ignore", "replace"]) {
+            return Err(format!("the table {} is filled by a query, which no dump does", table.name));
+        }
+        let is_charset = rest.take(&["character", "set"]);
+        if !is_charset {
+            rest.next();
+        }
+        let has_sign = rest.take_sign(b'=');
+        let name = if is_charset { "charset".to_owned() } else { token.text.to_ascii_lowercase() };
+        match name.as_str() {
+            "engine" | "type" => {
+                table.engine =
+                    Some(rest.name()?).filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+            }
+            "charset" => table.charset = Some(rest.name()?.to_ascii_lowercase()),
+            "collate" => table.collation = Some(rest.name()?.to_ascii_lowercase()),
+            "comment" => table.comment = rest.text()?,
+            "auto_increment" => table.auto_increment = rest.next().and_then(|number| number.text.parse().ok()),
+            _ if has_sign && rest.peek().is_some_and(|next| next.is_sign(b'(')) => drop(rest.within()?),
+            _ if has_sign => drop(rest.next()),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,589 @@
+//! Reads the statements of a dump, one after the other, and says what they mean for a new database.
+
+use std::collections::HashMap;
+use std::sync::mpsc::SyncSender;
+
+use super::batch::{Alteration, Batch, Event, LeftOut, Mode};
+use super::charset::Charset;
+use super::define::{self, Cursor, Token};
+use super::error::{DumpError, Place};
+use super::input::Input;
+use super::lexer::{Kind, Lexer, Trouble};
+use super::options::Options;
+use crate::progress::Progress;
+
+/// A definition is no longer than this.
+const LONGEST_DEFINITION: usize = 16 * 1024 * 1024;
+
+/// Databases of the server's own.
+const SYSTEM: [&str; 5] = ["mysql", "sys", "information_schema", "performance_schema", "phpmyadmin"];
+
+/// What statements begin with that change nothing here.
+const WITHOUT_EFFECT: [&str; 15] = [
+    "select",
+    "do",
+    "show",
+    "analyze",
+    "optimize",
+    "check",
+    "repair",
+    "flush",
+    "change",
+    "purge",
+    "reset",
+    "prepare",
+    "execute",
+    "deallocate",
+    "help",
+];
+
+/// Why the reader ended before the dump did.
+pub(super) enum Stop {
+    Error(DumpError),
+    /// Nobody listens any more.
+    Alone,
+}
+
+/// A dump that is being read.
+pub(super) struct Reader<'r, 'a> {
+    lexer: Lexer<'r>,
+    options: &'a Options,
+    events: &'a SyncSender<Event>,
+    pub(super) file: Option<String>,
+    /// The text of the token that was read last by [`Self::next`].
+    text: Vec<u8>,
+    /// Where in its buffer the text of the last token begins.
+    pub(super) token_start: usize,
+    /// The line that the last token ends on.
+    token_line: u64,
+    pub(super) pending: Option<Batch>,
+    /// What `SET NAMES` said.
+    names: Charset,
+    saved_charsets: HashMap<String, Charset>,
+    /// The database that is in use, and the one that has the tables.
+    database: Option<String>,
+    database_with_tables: Option<String>,
+    is_locked: bool,
+    is_in_transaction: bool,
+    is_alone: bool,
+    pub(super) charsets: Vec<String>,
+}
+
+impl<'r, 'a> Reader<'r, 'a> {
+    /// Reads a whole file.
+    pub(super) fn read(
+        read: &'r mut dyn std::io::Read,
+        file: Option<String>,
+        options: &'a Options,
+        events: &'a SyncSender<Event>,
+        progress: &'r dyn Progress,
+    ) -> Result<Vec<String>, Stop> {
+        let mut reader = Reader {
+            lexer: Lexer::new(Input::new(read, progress)),
+            options,
+            events,
+            file,
+            text: Vec::new(),
+            token_start: 0,
+            token_line: 1,
+            pending: None,
+            names: Charset::Utf8,
+            saved_charsets: HashMap::new(),
+            database: None,
+            database_with_tables: None,
+            is_locked: false,
+            is_in_transaction: false,
+            is_alone: false,
+            charsets: Vec::new(),
+        };
+        match reader.run() {
+            _ if reader.is_alone => Err(Stop::Alone),
+            Ok(()) => Ok(reader.charsets),
+            Err(error) => Err(Stop::Error(error)),
+        }
+    }
+
+    fn run(&mut self) -> Result<(), DumpError> {
+        self.start()?;
+        while self.statement()? {}
+        self.flush()?;
+        if self.is_locked {
+            return Err(self.cut_off("before UNLOCK TABLES"));
+        }
+        if self.is_in_transaction {
+            return Err(self.cut_off("before COMMIT"));
+        }
+        let marks = self.lexer.marks;
+        if marks.is_by_dump && !marks.is_completed {
+            let of = self.file.as_ref().map(|file| format!(" of {file}")).unwrap_or_default();
+            self.send(Event::Note(format!("the last line{of} is not the usual \"-- Dump completed\"")))?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<(), DumpError> {
+        let ahead = self.lexer.input.ahead(4).map_err(Trouble::Read);
+        let ahead = ahead.map_err(|trouble| trouble_at(Place { file: self.file.clone(), line: 1 }, trouble))?;
+        let what = match ahead {
+            [0xef, 0xbb, 0xbf, ..] => {
+                self.lexer.input.skip(3);
+                return Ok(());
+            }
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                "this is UTF-16, as PowerShell's > writes it: make the dump with mysqldump --result-file=FILE"
+            }
+            [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd] | [b'B', b'Z', b'h', _] | [b'P', b'K', 3, 4] => {
+                "this is compressed"
+            }
+            [b'<', ..] => "this is no SQL",
+            _ => return Ok(()),
+        };
+        Err(self.wrong(what))
+    }
+
+    /// Reads one statement; says false where there is none.
+    fn statement(&mut self) -> Result<bool, DumpError> {
+        let kind = self.next()?;
+        let word = match kind {
+            Kind::Over => return Ok(false),
+            Kind::End => return Ok(true),
+            Kind::Word => self.lower(),
+            _ => return Err(self.wrong("what begins no statement")),
+        };
+        if word == "use" {
+            let name = self.next()?;
+            let (name, end) = self.qualified_name(name)?;
+            self.database = Some(name);
+            return self.ended(end).map(|()| true);
+        }
+        let is_system = self.database.as_ref().is_some_and(|name| SYSTEM.contains(&name.to_lowercase().as_str()));
+        match word.as_str() {
+            "delimiter" => self.delimiter()?,
+            "mysqldump" | "mariadb" => self.complaint()?,
+            "set" => self.set()?,
+            "lock" => self.mark(|reader| reader.is_locked = true)?,
+            "unlock" => self.mark(|reader| reader.is_locked = false)?,
+            "start" | "begin" => self.mark(|reader| reader.is_in_transaction = true)?,
+            "commit" => self.mark(|reader| reader.is_in_transaction = false)?,
+            _ if is_system => self.skip_to_end()?,
+            "insert" => self.insert(Mode::Refuse)?,
+            "replace" => self.insert(Mode::Replace)?,
+            "create" => self.create()?,
+            "drop" => self.drop_object()?,
+            "alter" => self.alter()?,
+            "truncate" | "delete" => self.truncate()?,
+            "grant" | "revoke" => {
+                self.left_out("right", String::new())?;
+                self.skip_to_end()?;
+            }
+            word if WITHOUT_EFFECT.contains(&word) => self.skip_to_end()?,
+            word => return Err(self.wrong(&format!("{} is no statement that dumps have", word.to_uppercase()))),
+        }
+        Ok(true)
+    }
+
+    /// Reads a statement to its end, which may be the dump's, and takes a note of it.
+    fn mark(&mut self, note: impl FnOnce(&mut Self)) -> Result<(), DumpError> {
+        note(self);
+        while !matches!(self.next()?, Kind::End | Kind::Over) {}
+        Ok(())
+    }
+
+    fn delimiter(&mut self) -> Result<(), DumpError> {
+        let line = self.lexer.rest_of_line().map_err(|trouble| self.trouble(trouble))?;
+        let delimiter = line.trim_ascii().to_vec();
+        if delimiter.is_empty() || delimiter.len() > 16 {
+            return Err(self.wrong("DELIMITER without one"));
+        }
+        self.lexer.delimiter = delimiter;
+        Ok(())
+    }
+
+    /// What the tool that made the dump wrote into it, since its errors went there too.
+    fn complaint(&mut self) -> Result<(), DumpError> {
+        let line = self.lexer.rest_of_line().map_err(|trouble| self.trouble(trouble))?;
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        if line.contains("[Warning]") || line.contains("Deprecated program name") {
+            return Ok(());
+        }
+        Err(self.wrong(&format!("the tool that made the dump failed: {}", line.trim_start_matches([':', ' ']))))
+    }
+
+    fn set(&mut self) -> Result<(), DumpError> {
+        let (tokens, _) = self.rest()?;
+        for item in Cursor::new(&tokens).items() {
+            self.set_variable(item.tokens())?;
+        }
+        Ok(())
+    }
+
+    fn set_variable(&mut self, item: &[Token]) -> Result<(), DumpError> {
+        let words: Vec<_> = item
+            .iter()
+            .filter(|t| !matches!(t.kind, Kind::Sign(_)))
+            .map(|token| token.text.to_ascii_lowercase())
+            .collect();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let is_saving = item.first().is_some_and(|token| token.kind == Kind::Sign(b'@'))
+            && item.get(1).is_some_and(|token| token.kind != Kind::Sign(b'@'));
+        let words = match words.as_slice() {
+            ["session" | "local" | "global", rest @ ..] => rest,
+            all => all,
+        };
+        match words {
+            [saved, variable, ..] if is_saving && variable.starts_with("character_set") => {
+                self.saved_charsets.insert((*saved).to_owned(), self.lexer.charset);
+            }
+            _ if is_saving => {}
+            ["names", "default", ..] => self.set_charset("utf8mb4", true)?,
+            ["names", name, ..] | ["character", "set", name, ..] | ["charset", name, ..] => {
+                self.set_charset(name, true)?
+            }
+            ["character_set_client", name, ..] => match self.saved_charsets.get(*name).copied() {
+                Some(charset) => self.lexer.charset = charset,
+                None if item.iter().filter(|token| token.kind == Kind::Sign(b'@')).count() > 0 => {
+                    self.lexer.charset = self.names;
+                }
+                None => self.set_charset(name, false)?,
+            },
+            ["sql_mode", modes @ ..] => {
+                let has = |mode: &str| modes.iter().any(|modes| modes.split(',').any(|own| own.trim() == mode));
+                self.lexer.has_no_escapes = has("no_backslash_escapes");
+                self.lexer.has_ansi_quotes =
+                    ["ansi_quotes", "ansi", "db2", "maxdb", "mssql", "oracle", "postgresql"].into_iter().any(has);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn set_charset(&mut self, name: &str, is_names: bool) -> Result<(), DumpError> {
+        let charset = Charset::of(name).ok_or_else(|| self.wrong(&format!("the character set {name} is not known")))?;
+        self.lexer.charset = charset;
+        if is_names {
+            self.names = charset;
+            if !self.charsets.iter().any(|known| known == name) {
+                self.charsets.push(name.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&mut self) -> Result<(), DumpError> {
+        const KINDS: [&str; 14] = [
+            "view",
+            "trigger",
+            "procedure",
+            "function",
+            "event",
+            "sequence",
+            "user",
+            "role",
+            "server",
+            "package",
+            "tablespace",
+            "logfile",
+            "spatial",
+            "aggregate",
+        ];
+        let place = self.place();
+        let mut is_unique = None;
+        for _ in 0..32 {
+            let kind = self.next()?;
+            if kind == Kind::Over {
+                return Err(self.cut_off("after CREATE"));
+            }
+            let word = if kind == Kind::Word { self.lower() } else { String::new() };
+            match word.as_str() {
+                "table" => return self.create_table(place),
+                "temporary" => return Err(self.wrong("a temporary table, which no dump has")),
+                "database" | "schema" => return self.skip_to_end(),
+                "unique" | "fulltext" | "spatial" => is_unique = Some(word),
+                "index" => return self.create_index(is_unique.as_deref().unwrap_or_default(), place),
+                kind if KINDS.contains(&kind) => {
+                    let (tokens, _) = self.rest()?;
+                    let mut name = Cursor::new(&tokens);
+                    name.take(&["body"]);
+                    name.take(&["if", "not", "exists"]);
+                    let name = name.name().unwrap_or_default();
+                    if kind == "view" {
+                        // What stood for it until now.
+                        self.send(Event::Drop { table: self.own_name(name.clone()) })?;
+                    }
+                    return self.send(Event::LeftOut(LeftOut { kind: word, name, place }));
+                }
+                _ => {}
+            }
+        }
+        Err(self.wrong("CREATE of what dumps do not create"))
+    }
+
+    fn create_table(&mut self, place: Place) -> Result<(), DumpError> {
+        let (tokens, place) = (self.rest()?.0, place);
+        let mut cursor = Cursor::new(&tokens);
+        let is_if_missing = cursor.take(&["if", "not", "exists"]);
+        let name = cursor.name().map_err(|what| wrong_at(&place, what))?;
+        let name = self.own_name(name);
+        if !self.is_wanted(&name) {
+            return Ok(());
+        }
+        match &self.database_with_tables {
+            Some(other) if self.database.as_ref().is_some_and(|database| database != other) => {
+                let what = format!(
+                    "the dump has tables of two databases, {other} and {}; dump the site's alone",
+                    self.database.as_deref().unwrap_or_default()
+                );
+                return Err(wrong_at(&place, what));
+            }
+            _ => self.database_with_tables.clone_from(&self.database),
+        }
+        let mut table = define::create(name, cursor).map_err(|what| wrong_at(&place, what))?;
+        for key in &mut table.foreign_keys {
+            key.table = self.own_name(std::mem::take(&mut key.table));
+        }
+        self.send(Event::Create { table: Box::new(table), is_if_missing, place })
+    }
+
+    /// `CREATE INDEX a ON t (b)` is `ALTER TABLE t ADD INDEX a (b)`.
+    fn create_index(&mut self, kind: &str, place: Place) -> Result<(), DumpError> {
+        let (tokens, _) = self.rest()?;
+        let on = tokens.iter().position(|token| token.is_word("on"));
+        let (name, rest) = tokens.split_at(on.ok_or_else(|| wrong_at(&place, "an index on no table".to_owned()))?);
+        let mut rest = Cursor::new(&rest[1..]);
+        let table = rest.name().map_err(|what| wrong_at(&place, what))?;
+        let word = |text: &str| Token { kind: Kind::Word, text: text.to_owned() };
+        let mut change = vec![word("add")];
+        change.extend((!kind.is_empty()).then(|| word(kind)));
+        change.push(word("key"));
+        change.extend(name.iter().cloned());
+        change.extend(rest.tokens().iter().cloned());
+        self.alteration(table, change, place)
+    }
+
+    fn alteration(&mut self, table: String, change: Vec<Token>, place: Place) -> Result<(), DumpError> {
+        let table = self.own_name(table);
+        if !self.is_wanted(&table) {
+            return Ok(());
+        }
+        self.send(Event::Alter { table, change: Alteration(change), place })
+    }
+
+    fn alter(&mut self) -> Result<(), DumpError> {
+        let place = self.place();
+        if self.next()? != Kind::Word || self.lower() != "table" {
+            return self.skip_to_end();
+        }
+        let (tokens, _) = self.rest()?;
+        let mut cursor = Cursor::new(&tokens);
+        cursor.take(&["if", "exists"]);
+        let table = cursor.name().map_err(|what| wrong_at(&place, what))?;
+        self.alteration(table, cursor.tokens().to_vec(), place)
+    }
+
+    fn drop_object(&mut self) -> Result<(), DumpError> {
+        let place = self.place();
+        let (tokens, _) = self.rest()?;
+        let mut cursor = Cursor::new(&tokens);
+        if cursor.take(&["temporary"]) || !(cursor.take(&["table"]) || cursor.take(&["tables"])) {
+            return Ok(());
+        }
+        cursor.take(&["if", "exists"]);
+        for mut item in cursor.items() {
+            let table = item.name().map_err(|what| wrong_at(&place, what))?;
+            let table = self.own_name(table);
+            self.send(Event::Drop { table })?;
+        }
+        Ok(())
+    }
+
+    /// `TRUNCATE t`, or `DELETE FROM t`.
+    fn truncate(&mut self) -> Result<(), DumpError> {
+        let place = self.place();
+        let (tokens, _) = self.rest()?;
+        let mut cursor = Cursor::new(&tokens);
+        let _ = cursor.take(&["table"]) || cursor.take(&["from"]);
+        let table = cursor.name().map_err(|what| wrong_at(&place, what))?;
+        if !cursor.is_over() {
+            return Err(wrong_at(&place, format!("only some rows of {table} are deleted, which no dump does")));
+        }
+        let table = self.own_name(table);
+        if self.is_wanted(&table) { self.send(Event::Truncate { table, place }) } else { Ok(()) }
+    }
+
+    fn left_out(&mut self, kind: &str, name: String) -> Result<(), DumpError> {
+        let place = self.place();
+        self.send(Event::LeftOut(LeftOut { kind: kind.to_owned(), name, place }))
+    }
+
+    /// The tokens of the statement that are left.
+    fn rest(&mut self) -> Result<(Vec<Token>, Place), DumpError> {
+        let place = self.place();
+        let mut tokens = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let kind = self.next()?;
+            bytes += self.text.len() + size_of::<Token>();
+            if bytes > LONGEST_DEFINITION {
+                return Err(self.wrong("a definition of more than 16 MB"));
+            }
+            let text = match kind {
+                Kind::End => return Ok((tokens, place)),
+                Kind::Over => return Err(self.cut_off("in a statement")),
+                Kind::Hex => self.text.iter().map(|byte| format!("{byte:02x}")).collect(),
+                Kind::Bits => {
+                    let bits: String = self.text.iter().map(|byte| format!("{byte:08b}")).collect();
+                    let bits = bits.trim_start_matches('0');
+                    if bits.is_empty() { "0".to_owned() } else { bits.to_owned() }
+                }
+                _ => self.decoded(),
+            };
+            // Names in double quotes.
+            let kind = if kind == Kind::Text(b'"') && self.lexer.has_ansi_quotes { Kind::Name } else { kind };
+            tokens.push(Token { kind, text });
+        }
+    }
+
+    /// Goes over the rest of the statement.
+    pub(super) fn skip_to_end(&mut self) -> Result<(), DumpError> {
+        loop {
+            match self.next()? {
+                Kind::End => return Ok(()),
+                Kind::Over => return Err(self.cut_off("in a statement")),
+                _ => {}
+            }
+        }
+    }
+
+    fn ended(&mut self, kind: Kind) -> Result<(), DumpError> {
+        if matches!(kind, Kind::End | Kind::Over) { Ok(()) } else { self.skip_to_end() }
+    }
+
+    /// A name that begins with the last token, and what follows; of `a.b` it is the last one.
+    pub(super) fn qualified_name(&mut self, first: Kind) -> Result<(String, Kind), DumpError> {
+        let mut kind = first;
+        loop {
+            if !matches!(kind, Kind::Name | Kind::Word | Kind::Text(_)) {
+                return Err(if kind == Kind::Over {
+                    self.cut_off("in a statement")
+                } else {
+                    self.wrong("a name is missing")
+                });
+            }
+            let name = self.decoded();
+            kind = self.next()?;
+            if kind != Kind::Sign(b'.') {
+                return Ok((self.own_name(name), kind));
+            }
+            kind = self.next()?;
+        }
+    }
+
+    /// The name that a table has here.
+    fn own_name(&self, name: String) -> String {
+        self.options.placeholder.as_ref().and_then(|placeholder| placeholder.replaced(&name)).unwrap_or(name)
+    }
+
+    pub(super) fn is_wanted(&self, table: &str) -> bool {
+        !self.options.left_out_tables.iter().any(|name| name.eq_ignore_ascii_case(table))
+    }
+
+    /// The next token; its text is kept.
+    pub(super) fn next(&mut self) -> Result<Kind, DumpError> {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let kind = self.token(&mut text);
+        self.text = text;
+        kind
+    }
+
+    /// The next token, its text added to a buffer.
+    #[inline]
+    pub(super) fn token(&mut self, out: &mut Vec<u8>) -> Result<Kind, DumpError> {
+        self.token_start = out.len();
+        self.lexer.next(out).map_err(|trouble| self.trouble(trouble))
+    }
+
+    pub(super) fn expect(&mut self, expected: Kind) -> Result<(), DumpError> {
+        match self.next()? {
+            kind if kind == expected => Ok(()),
+            Kind::Over => Err(self.cut_off("in a row")),
+            _ => Err(self.wrong("a value that is not known")),
+        }
+    }
+
+    /// Whether a text in quotes is next, but for blanks.
+    pub(super) fn is_quote_next(&mut self) -> Result<bool, DumpError> {
+        let ahead = self.lexer.input.ahead(64).map_err(|error| Trouble::Read(error));
+        let ahead = match ahead {
+            Ok(ahead) => ahead,
+            Err(trouble) => return Err(self.trouble(trouble)),
+        };
+        Ok(ahead.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| matches!(byte, b'\'' | b'"')))
+    }
+
+    pub(super) fn charset(&self) -> Charset {
+        self.lexer.charset
+    }
+
+    /// The text of the last token, in lower case.
+    pub(super) fn lower(&self) -> String {
+        String::from_utf8_lossy(&self.text).to_ascii_lowercase()
+    }
+
+    fn decoded(&self) -> String {
+        String::from_utf8_lossy(&self.lexer.charset.decode(&self.text).0).into_owned()
+    }
+
+    /// Hands over the rows that were read.
+    pub(super) fn flush(&mut self) -> Result<(), DumpError> {
+        match self.pending.take() {
+            Some(batch) if !batch.rows.is_empty() => self.send_now(Event::Rows(batch)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn send(&mut self, event: Event) -> Result<(), DumpError> {
+        self.flush()?;
+        self.send_now(event)
+    }
+
+    fn send_now(&mut self, event: Event) -> Result<(), DumpError> {
+        self.events.send(event).map_err(|_| {
+            self.is_alone = true;
+            self.wrong("the database is not written on")
+        })
+    }
+
+    pub(super) fn line(&mut self) -> u64 {
+        self.token_line = self.lexer.input.line();
+        self.token_line
+    }
+
+    pub(super) fn place(&mut self) -> Place {
+        Place { file: self.file.clone(), line: self.line() }
+    }
+
+    pub(super) fn wrong(&mut self, what: &str) -> DumpError {
+        wrong_at(&self.place(), what.to_owned())
+    }
+
+    pub(super) fn cut_off(&mut self, within: &str) -> DumpError {
+        DumpError::CutOff { place: self.place(), within: within.to_owned() }
+    }
+
+    fn trouble(&mut self, trouble: Trouble) -> DumpError {
+        trouble_at(self.place(), trouble)
+    }
+}
+
+fn trouble_at(place: Place, trouble: Trouble) -> DumpError {
+    match trouble {
+        Trouble::Read(source) => DumpError::Read { place, source },
+        Trouble::CutOff(within) => DumpError::CutOff { place, within: within.to_owned() },
+        Trouble::Wrong(what) => wrong_at(&place, what.to_owned()),
+    }
+}
+
+fn wrong_at(place: &Place, what: String) -> DumpError {
+    DumpError::Wrong { place: place.clone(), what }
+}

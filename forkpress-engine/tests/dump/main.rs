@@ -1,0 +1,7 @@
+//! Dumps of MySQL and MariaDB are loaded, with the real driver and PHP.
+
+mod real;
+mod refusals;
+mod server;
+mod styles;
+mod world;

@@ -1,0 +1,186 @@
+//! Dumps as tools write them, by hand.
+
+use forkpress_engine::dump::{Options, Placeholder};
+
+use crate::world::World;
+
+const PHPMYADMIN: &str = r#"-- phpMyAdmin SQL Dump
+SET SQL_MODE = "NO_AUTO_VALUE_ON_ZERO";
+START TRANSACTION;
+SET time_zone = "+00:00";
+/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;
+/*!40101 SET NAMES utf8mb4 */;
+CREATE DATABASE IF NOT EXISTS `site` DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;
+USE `site`;
+CREATE TABLE `wp_options` (
+  `option_id` bigint(20) UNSIGNED NOT NULL,
+  `option_name` varchar(191) NOT NULL DEFAULT '',
+  `option_value` longtext NOT NULL,
+  `autoload` varchar(20) NOT NULL DEFAULT 'yes'
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci;
+
+INSERT INTO `wp_options` (`option_id`, `option_name`, `option_value`, `autoload`) VALUES
+(1, 'siteurl', 'https://example.com', 'yes'),
+(2, 'text', 'a\r\n''b''; -- \\c', 'yes');
+INSERT INTO `wp_options` (`option_id`, `option_name`, `option_value`, `autoload`) VALUES
+(7, 'grin', '😀', 'no');
+CREATE TABLE `wp_users` (`ID` bigint(20) UNSIGNED NOT NULL, `boss` bigint(20) UNSIGNED DEFAULT NULL) ENGINE=InnoDB;
+INSERT INTO `wp_users` VALUES (3, NULL), (4, 3);
+--
+-- Stand-in structure for view `v`
+--
+CREATE TABLE IF NOT EXISTS `v` (`a` int);
+DELIMITER $$
+CREATE DEFINER=`root`@`localhost` PROCEDURE `p` () BEGIN SELECT 1; SELECT ';'; END$$
+DELIMITER ;
+DROP TABLE IF EXISTS `v`;
+CREATE ALGORITHM=UNDEFINED DEFINER=`root`@`localhost` SQL SECURITY DEFINER VIEW `v` AS SELECT 1 AS `a`  ;
+ALTER TABLE `wp_options`
+  ADD PRIMARY KEY (`option_id`),
+  ADD UNIQUE KEY `option_name` (`option_name`),
+  ADD KEY `autoload` (`autoload`);
+ALTER TABLE `wp_users`
+  ADD PRIMARY KEY (`ID`), ADD KEY `boss` (`boss`);
+ALTER TABLE `wp_options`
+  MODIFY `option_id` bigint(20) UNSIGNED NOT NULL AUTO_INCREMENT, AUTO_INCREMENT=12;
+ALTER TABLE `wp_users`
+  ADD CONSTRAINT `boss_of` FOREIGN KEY (`boss`) REFERENCES `wp_users` (`ID`) ON DELETE SET NULL;
+COMMIT;
+/*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;
+"#;
+
+#[test]
+fn keys_that_phpmyadmin_adds_after_the_rows_are_there() {
+    let world = World::new();
+    let loaded = world.load(PHPMYADMIN).unwrap();
+    let left_out: Vec<_> = loaded.left_out.iter().map(|left| (left.kind.as_str(), left.name.as_str(), left.place.line)).collect();
+    assert_eq!(left_out, [("procedure", "p", 28), ("view", "v", 31)]);
+    assert_eq!(loaded.prefix.as_deref(), Some("wp_"));
+    assert_eq!(loaded.rows(), 5);
+    assert_eq!(loaded.notes, [""; 0]);
+    assert_eq!(
+        world.show_create("wp_options"),
+        "CREATE TABLE `wp_options` (\n  `option_id` bigint(20) unsigned NOT NULL AUTO_INCREMENT,\n  \
+         `option_name` varchar(191) NOT NULL DEFAULT '',\n  `option_value` longtext NOT NULL,\n  \
+         `autoload` varchar(20) NOT NULL DEFAULT 'yes',\n  PRIMARY KEY (`option_id`),\n  \
+         UNIQUE KEY `option_name` (`option_name`),\n  KEY `autoload` (`autoload`)\n) ENGINE=InnoDB AUTO_INCREMENT=12 \
+         DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_520_ci"
+    );
+    assert_eq!(world.said("SELECT * FROM wp_options WHERE option_id = 2"), "2|text|a\r\n'b'; -- \\c|yes");
+    assert_eq!(world.said("SELECT option_value FROM wp_options WHERE option_name = 'GRIN'"), "\u{1f600}");
+    assert_eq!(world.said("SELECT * FROM wp_users"), "3|NULL;4|3");
+    assert!(world.show_create("wp_users").contains("CONSTRAINT `boss_of` FOREIGN KEY (`boss`)"));
+    assert_eq!(world.said("PRAGMA journal_mode"), "wal");
+    assert_eq!(world.said("PRAGMA integrity_check"), "ok");
+    let parts = "SELECT name FROM sqlite_schema WHERE name LIKE '%forkpress%' OR name = 'v'";
+    assert_eq!(world.said(parts), "");
+}
+
+#[test]
+fn dumps_of_adminer_heidisql_wp_cli_and_mysql_8_are_taken() {
+    let adminer = "-- Adminer 4.8.1 MySQL 8.0.30 dump\n\nSET NAMES utf8;\nSET time_zone = '+00:00';\nSET foreign_key_checks = 0;\n\
+        SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO';\nUSE `x`;\nSET NAMES utf8mb4;\nDROP TABLE IF EXISTS `t`;\n\
+        CREATE TABLE `t` (\n  `a` int NOT NULL AUTO_INCREMENT,\n  `b` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci DEFAULT NULL,\n  \
+        PRIMARY KEY (`a`)\n) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci;\n\
+        DELIMITER ;;\nCREATE TRIGGER `t_bi` BEFORE INSERT ON `t` FOR EACH ROW SET NEW.b = 'x;y';;\nDELIMITER ;\n\
+        INSERT INTO `t` (`a`, `b`) VALUES\n(1,\t'x'),\n(2,\tNULL);\n-- 2026-01-01 00:00:00\n";
+    let heidi = "/*!40101 SET @OLD_CHARACTER_SET_CLIENT=@@CHARACTER_SET_CLIENT */;\n/*!50503 SET NAMES utf8mb4 */;\n\
+        CREATE DATABASE IF NOT EXISTS `x` /*!40100 DEFAULT CHARACTER SET latin1 */;\nUSE `x`;\n\
+        CREATE TABLE IF NOT EXISTS `t` (\n  `a` int(11) NOT NULL AUTO_INCREMENT,\n  `b` varchar(9) DEFAULT NULL,\n  PRIMARY KEY (`a`)\n) \
+        ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci;\n\
+        /*!40000 ALTER TABLE `t` DISABLE KEYS */;\nINSERT INTO `t` (`a`, `b`) VALUES\n\t(1, 'x'),\n\t(2, NULL);\n\
+        /*!40000 ALTER TABLE `t` ENABLE KEYS */;\n/*!40101 SET CHARACTER_SET_CLIENT=IFNULL(@OLD_CHARACTER_SET_CLIENT, 'utf8') */;\n";
+    let mysql_8 = "mysqldump: [Warning] Using a password on the command line interface can be insecure.\n\
+        -- MySQL dump 10.13  Distrib 8.0.36, for Linux (x86_64)\n\
+        /*!50503 SET NAMES utf8mb4 */;\nSET @@SESSION.SQL_LOG_BIN= 0;\nSET @@GLOBAL.GTID_PURGED=/*!80000 '+'*/ 'a-b:1-2';\n\
+        DROP TABLE IF EXISTS `t`;\n/*!40101 SET @saved_cs_client     = @@character_set_client */;\n\
+        /*!50503 SET character_set_client = utf8mb4 */;\nCREATE TABLE `t` (\n  `a` int NOT NULL AUTO_INCREMENT,\n  \
+        `b` varchar(9) DEFAULT NULL /*!80023 INVISIBLE */,\n  PRIMARY KEY (`a`)\n) ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=utf8mb4 \
+        COLLATE=utf8mb4_0900_ai_ci\n/*!50100 PARTITION BY HASH (`a`)\nPARTITIONS 4 */;\n\
+        /*!40101 SET character_set_client = @saved_cs_client */;\nLOCK TABLES `t` WRITE;\n\
+        INSERT INTO `t` (`a`, `b`) VALUES (1,_binary 'x'),(2,NULL);\nUNLOCK TABLES;\n\
+        /*!50001 DROP VIEW IF EXISTS `v`*/;\n/*!50001 CREATE ALGORITHM=UNDEFINED */\n/*!50013 DEFINER=`a`@`%` SQL SECURITY DEFINER */\n\
+        /*!50001 VIEW `v` AS select 1 AS `1` */;\n-- Dump completed on 2026-01-01\n";
+    let wp_cli = "/*M!999999\\- enable the sandbox mode */ \n-- MariaDB dump 10.19\n/*!40101 SET NAMES utf8 */;\n\
+        DROP TABLE IF EXISTS `t`;\nCREATE TABLE `t` (\n  `a` int(11) NOT NULL AUTO_INCREMENT,\n  `b` varchar(9) DEFAULT NULL,\n  \
+        PRIMARY KEY (`a`)\n) ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci;\n\
+        INSERT INTO `t` VALUES (1,'x'),\n(2,NULL);\n-- Dump completed\n";
+    for (tool, dump) in [("Adminer", adminer), ("HeidiSQL", heidi), ("MySQL 8", mysql_8), ("WP-CLI", wp_cli)] {
+        let world = World::new();
+        world.load(dump).unwrap_or_else(|error| panic!("{tool}: {error}"));
+        assert_eq!(world.said("SELECT * FROM t"), "1|x;2|NULL", "{tool}");
+        let shown = world.show_create("t").replace("int(11)", "int");
+        assert_eq!(
+            shown,
+            "CREATE TABLE `t` (\n  `a` int NOT NULL AUTO_INCREMENT,\n  `b` varchar(9) DEFAULT NULL,\n  PRIMARY KEY (`a`)\n) \
+             ENGINE=InnoDB AUTO_INCREMENT=3 DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_0900_ai_ci",
+            "{tool}"
+        );
+    }
+}
+
+#[test]
+fn the_placeholder_of_a_backup_is_replaced_in_names_and_nowhere_else() {
+    let dump = "CREATE TABLE `SERVMASK_PREFIX_options` (option_id int primary key auto_increment, option_name varchar(191), \
+        option_value longtext, blob_value blob);\nINSERT INTO `SERVMASK_PREFIX_options` VALUES (1,'SERVMASK_PREFIX_user_roles',\
+        'SERVMASK_PREFIX_x',0x);\nCREATE TABLE SERVMASK_PREFIX_usermeta (umeta_id int primary key, meta_key varchar(9), meta_value text);\n\
+        INSERT INTO SERVMASK_PREFIX_usermeta VALUES (1,'SERVMASK_PREFIX_capabilities','SERVMASK_PREFIX_'),(2,'a','b');\n\
+        CREATE TABLE `left` (a int);\nINSERT INTO `left` VALUES (1);\nALTER TABLE `left` ADD KEY (a);\n";
+    let world = World::new();
+    let placeholder = Placeholder { mark: "SERVMASK_PREFIX_".to_owned(), prefix: "wp9_".to_owned() };
+    let options =
+        Options { placeholder: Some(placeholder), left_out_tables: vec!["left".to_owned()], ..Options::default() };
+    let loaded = world.load_files(&[("a.sql", dump.as_bytes())], &options).unwrap();
+    assert_eq!(loaded.prefix.as_deref(), Some("wp9_"));
+    assert_eq!(loaded.tables.len(), 2);
+    assert_eq!(world.said("SELECT * FROM wp9_options"), "1|wp9_user_roles|SERVMASK_PREFIX_x|x");
+    assert_eq!(world.said("SELECT * FROM wp9_usermeta"), "1|wp9_capabilities|SERVMASK_PREFIX_;2|a|b");
+}
+
+#[test]
+fn a_dump_may_be_in_several_files_and_a_table_in_it_twice() {
+    let world = World::new();
+    let files: [(&str, &[u8]); 3] = [
+        ("structure.sql", b"SET NAMES latin1; CREATE TABLE t (a int primary key, b varchar(9));\nCREATE TABLE u (a int);"),
+        ("rows.sql", b"INSERT INTO t (b, a) VALUES ('\xc3\xa9', 1);\nINSERT INTO u VALUES (1);"),
+        ("again.sql", b"CREATE TABLE u (b text);\nINSERT INTO u VALUES ('z');\nCREATE TABLE IF NOT EXISTS t (c int);"),
+    ];
+    let loaded = world.load_files(&files, &Options::default()).unwrap();
+    assert_eq!(world.said("SELECT * FROM t"), "1|\u{e9}", "a file begins with no charset of the one before");
+    assert_eq!(world.said("SELECT * FROM u"), "z");
+    assert_eq!(loaded.notes, ["u comes twice: the later one was taken"]);
+    let world = World::new();
+    let error = world.load_files(&files[1..], &Options::default()).unwrap_err();
+    assert_eq!(error.to_string(), "rows.sql, line 1: the table t is not made before, so this is no whole dump");
+}
+
+#[test]
+fn texts_become_utf_8_whatever_the_dump_says_that_they_are() {
+    let world = World::new();
+    let dump = b"SET NAMES latin1;\nCREATE TABLE t (a int, b text, c varchar(5) character set cp1251, d blob) default charset=latin1;\n\
+        INSERT INTO t VALUES (1, '\xe9\x80', '\xe9', '\xe9'), (2, _utf8mb4'\xc3\xa9', _cp1251'\xe9', _binary'\xe9'), (3, 0xe9, 0xe9, 0xe9);\n\
+        SET NAMES binary;\nINSERT INTO t VALUES (4, '\xe9', '\xe9', '\xe9');\nSET NAMES utf8mb4;\nINSERT INTO t VALUES (5, 'a\xe9b', 'x', 'y');\n\
+        SET NAMES sjis; INSERT INTO t VALUES (6, '\x95\x5c', '', '');\n";
+    let loaded = world.load(dump).unwrap();
+    let rows = "1|\u{e9}\u{20ac}|\u{e9}|xe9;2|\u{e9}|\u{439}|xe9;3|\u{e9}|\u{439}|xe9;4|\u{e9}|\u{439}|xe9;5|a\u{e9}b|x|x79;6|\u{8868}||x";
+    assert_eq!(world.said("SELECT * FROM t ORDER BY a"), rows);
+    assert_eq!(loaded.charsets, ["latin1", "binary", "utf8mb4", "sjis"]);
+    assert_eq!(loaded.notes.len(), 1);
+    assert!(loaded.notes[0].contains("the first at line 7"), "{}", loaded.notes[0]);
+}
+
+#[test]
+fn rows_may_be_ignored_replaced_or_have_defaults() {
+    let world = World::new();
+    let dump = "CREATE TABLE t (a int primary key auto_increment, b varchar(9) not null default 'd', c int not null, unique key (b));\n\
+        INSERT INTO t VALUES (0, DEFAULT, 1), (DEFAULT, 'x', -1);\nINSERT IGNORE INTO t VALUES (9, 'X', 2), (10, 'y', NULL);\n\
+        REPLACE INTO t (a, b) VALUES (20, 'd');\nINSERT INTO t SET a = 30, b = 'q' 'r';\nINSERT INTO t () VALUES ();\n\
+        CREATE TABLE u (a int, b int);\nINSERT IGNORE INTO u VALUES (1, 1), (1, 1);\nALTER TABLE u ADD PRIMARY KEY (a);\n";
+    let error = world.refused(dump);
+    assert!(error.starts_with("line 6: t has two rows with the same b"), "{error}");
+    let dump = dump.replace("INSERT INTO t () VALUES ();\n", "");
+    let loaded = world.load(dump).unwrap();
+    assert_eq!(world.said("SELECT * FROM t ORDER BY a"), "1|x|-1;10|y|0;20|d|0;30|qr|0");
+    assert_eq!(world.said("SELECT * FROM u"), "1|1");
+    assert_eq!(loaded.tables.iter().map(|table| table.rows).collect::<Vec<_>>(), [4, 1]);
+}
