@@ -4,6 +4,7 @@
 //! into every PHP process, does without it.
 #![deny(unsafe_code)]
 
+pub mod addresses;
 pub mod bands;
 pub mod bounds;
 pub mod branch;
@@ -12,6 +13,7 @@ pub mod command;
 pub mod config;
 pub mod database;
 pub mod disk;
+pub mod export;
 pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
@@ -26,6 +28,8 @@ pub mod site;
 pub mod storage;
 mod structure;
 mod subvolume;
+#[cfg(test)]
+mod testing;
 mod tree;
 pub mod trust;
 pub mod usage;

@@ -61,11 +61,17 @@ impl FormerHome {
             None => (authority, None),
         };
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
         let path = path.trim_end_matches('/');
         let is_path = path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"'<>\\&".contains(&b));
         let port = port.filter(|port| !is_default(*port));
         (is_host && is_path).then(|| Self { host, port, path: path.to_owned() })
+    }
+
+    /// The host, in small letters.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 }
 
@@ -128,6 +134,11 @@ impl Addresses {
             return self.homes.insert(home);
         }
         home.port.is_some_and(|port| self.add_port(port))
+    }
+
+    /// The root hosts, and the hosts of other places.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.roots.iter().map(String::as_str).chain(self.homes.iter().map(FormerHome::host))
     }
 
     /// Whether an address of the site has, or had, this host name.

@@ -151,14 +151,14 @@ impl Known {
         Some(Mapped { text: mapped, addresses })
     }
 
-    /// The address of the site of which the name from `start` to `end` is the host, or its end.
+    /// The address of the site of which the name from `start` to `name_end` is the host, or its end.
     fn address_around<'k>(
         &self,
         host: &'k Host,
         text: &[u8],
         before: &[u8],
         start: usize,
-        end: usize,
+        name_end: usize,
     ) -> Option<FoundAddress<'k>> {
         let authority = begin_of_host(host, text, start)?;
         let second = begin_of(text, authority, '/')?;
@@ -177,7 +177,7 @@ impl Known {
             }
         };
 
-        let mut at = end;
+        let mut at = name_end;
         if text.get(at) == Some(&b'.') && char_at(text, at + 1).is_some_and(|(c, _)| "/:?#".contains(c)) {
             at += 1;
         }
@@ -195,25 +195,20 @@ impl Known {
 
         let is_own_host = (host.is_root && (port.is_none() || self.has(port)))
             || (host.is_loopback && authority == start && self.has(Some(port.unwrap_or(80))));
-        let mut source = Source::Served;
-        if !is_own_host {
-            if authority != start {
-                return None;
-            }
+        let (source, end) = if is_own_host {
+            (Source::Served, Some(at).filter(|&at| is_end(text, at, false))?)
+        } else if authority == start {
             let slash = &text[second..authority];
-            let (home, after) = host
-                .homes
-                .iter()
-                .filter(|home| home.port == port)
-                .find_map(|home| Some((home, end_of_path(text, at, &home.path, slash)?)))?;
-            source = Source::Home(home);
-            at = after;
-        }
-        if !is_end(text, at, matches!(source, Source::Home(home) if !home.path.is_empty())) {
+            let mut homes = host.homes.iter().filter(|home| home.port == port);
+            homes.find_map(|home| {
+                let end = end_of_path(text, at, &home.path, slash)?;
+                is_end(text, end, !home.path.is_empty()).then_some((Source::Home(home), end))
+            })?
+        } else {
             return None;
-        }
-        let kept = (host.is_root && text[start..end] == *host.kept.as_bytes()).then_some((start, end));
-        Some(FoundAddress { source, start: begin, colon, slashes: (first, authority), port_colon, end: at, kept })
+        };
+        let kept = (host.is_root && text[start..name_end] == *host.kept.as_bytes()).then_some((start, name_end));
+        Some(FoundAddress { source, start: begin, colon, slashes: (first, authority), port_colon, end, kept })
     }
 
     fn has(&self, port: Option<u16>) -> bool {
@@ -298,7 +293,9 @@ fn edit(own: &Own, text: &[u8], found: &FoundAddress<'_>) -> Option<Splice> {
     let slashes = &text[found.slashes.0..found.slashes.1];
     let slash = &slashes[..slashes.len() / 2];
     let has_dashes = own.host.contains("--") || own.path.contains("--");
-    let dashed = |part: &str| if has_dashes && is_in_block(text, start) { part.replace("--", r"\u002d\u002d") } else { part.to_owned() };
+    let dashed = |part: &str| {
+        if has_dashes && is_in_block(text, start) { part.replace("--", r"\u002d\u002d") } else { part.to_owned() }
+    };
     with.extend_from_slice(slashes);
     with.extend_from_slice(dashed(&own.host).as_bytes());
     if let Some(port) = own.port {
@@ -491,7 +488,8 @@ mod tests {
         let mut addresses = Addresses::default();
         let homes = ["http://a.example", "http://a.example/b", "http://b.example"];
         homes.iter().for_each(|home| drop(addresses.add_home(home)));
-        let targets = ["https://b.example", "https://c.example", "http://a.example"].map(|url| Own::parse(url).unwrap());
+        let targets =
+            ["https://b.example", "https://c.example", "http://a.example"].map(|url| Own::parse(url).unwrap());
         let target = |source: Source<'_>| {
             let Source::Home(found) = source else { return None };
             homes.iter().position(|home| FormerHome::parse(home).as_ref() == Some(found)).map(|at| &targets[at])

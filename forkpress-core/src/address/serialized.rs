@@ -147,10 +147,7 @@ mod tests {
                 "s:21:&quot;&amp;http://wp.localhost/&quot;;",
                 "s:37:&quot;&amp;http://marketing.wp.localhost:18080/&quot;;",
             ),
-            (
-                r#"s:28:"http%3A%2F%2Fwp.localhost%2F";"#,
-                r#"s:46:"http%3A%2F%2Fmarketing.wp.localhost%3A18080%2F";"#,
-            ),
+            (r#"s:28:"http%3A%2F%2Fwp.localhost%2F";"#, r#"s:46:"http%3A%2F%2Fmarketing.wp.localhost%3A18080%2F";"#),
             (
                 r#""s:26:\"http%3A%2F%2Fwp.localhost\/\";""#,
                 r#""s:44:\"http%3A%2F%2Fmarketing.wp.localhost%3A18080\/\";""#,
