@@ -21,6 +21,7 @@ mod ioctl;
 pub mod merge;
 pub mod mutation;
 mod noise;
+mod php_tokens;
 pub mod priority;
 pub mod progress;
 pub mod registry;

@@ -136,6 +136,12 @@ impl Addresses {
         home.port.is_some_and(|port| self.add_port(port))
     }
 
+    /// Only those that branches are served at.
+    #[must_use]
+    pub fn served(&self) -> Self {
+        Self { homes: BTreeSet::new(), ..self.clone() }
+    }
+
     /// The root hosts, and the hosts of other places.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.roots.iter().map(String::as_str).chain(self.homes.iter().map(FormerHome::host))

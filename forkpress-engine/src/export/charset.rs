@@ -20,10 +20,31 @@ pub(super) enum Charset {
 
 /// The collations of Unicode that both know, but for those of MySQL 8 and of MariaDB 10.10 on.
 const UNICODE: [&str; 25] = [
-    "bin", "croatian_ci", "czech_ci", "danish_ci", "esperanto_ci", "estonian_ci", "general_ci", "german2_ci",
-    "hungarian_ci", "icelandic_ci", "latvian_ci", "lithuanian_ci", "persian_ci", "polish_ci", "roman_ci",
-    "romanian_ci", "sinhala_ci", "slovak_ci", "slovenian_ci", "spanish2_ci", "spanish_ci", "swedish_ci", "turkish_ci",
-    "unicode_ci", "vietnamese_ci",
+    "bin",
+    "croatian_ci",
+    "czech_ci",
+    "danish_ci",
+    "esperanto_ci",
+    "estonian_ci",
+    "general_ci",
+    "german2_ci",
+    "hungarian_ci",
+    "icelandic_ci",
+    "latvian_ci",
+    "lithuanian_ci",
+    "persian_ci",
+    "polish_ci",
+    "roman_ci",
+    "romanian_ci",
+    "sinhala_ci",
+    "slovak_ci",
+    "slovenian_ci",
+    "spanish2_ci",
+    "spanish_ci",
+    "swedish_ci",
+    "turkish_ci",
+    "unicode_ci",
+    "vietnamese_ci",
 ];
 
 const LATIN1: [&str; 8] =
@@ -65,11 +86,14 @@ impl Charset {
 
     /// What a collation that not both know becomes.
     fn general(self) -> Collation {
-        Collation::new(self, match self {
-            Self::Utf8mb4 | Self::Utf8 => "unicode_520_ci",
-            Self::Latin1 => "swedish_ci",
-            Self::Ascii => "general_ci",
-        })
+        Collation::new(
+            self,
+            match self {
+                Self::Utf8mb4 | Self::Utf8 => "unicode_520_ci",
+                Self::Latin1 => "swedish_ci",
+                Self::Ascii => "general_ci",
+            },
+        )
     }
 }
 
@@ -151,11 +175,9 @@ mod tests {
 
     #[test]
     fn a_charset_holds_what_it_has_characters_for() {
-        for (charset, holds, does_not) in [
-            (Charset::Utf8, "é€漢", "🎉"),
-            (Charset::Latin1, "é€ÿ", "漢"),
-            (Charset::Ascii, "e", "é"),
-        ] {
+        for (charset, holds, does_not) in
+            [(Charset::Utf8, "é€漢", "🎉"), (Charset::Latin1, "é€ÿ", "漢"), (Charset::Ascii, "e", "é")]
+        {
             assert!(charset.holds(holds.as_bytes()) && !charset.holds(does_not.as_bytes()), "{charset:?}");
         }
         assert!(Charset::Utf8mb4.holds("🎉".as_bytes()) && !Charset::Utf8.holds(b"\xff"));

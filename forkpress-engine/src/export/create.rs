@@ -28,7 +28,8 @@ pub(super) fn create(table: &Table, collations: &Collations, notes: &mut Vec<Str
     let mut notes = Notes { table: &table.name, notes };
     let own = Collation::of(&table.collation);
     let columns = table.columns.iter().zip(collations);
-    let mut lines: Vec<_> = columns.map(|(column, collation)| column_line(column, collation.as_ref(), &own, &mut notes)).collect();
+    let mut lines: Vec<_> =
+        columns.map(|(column, collation)| column_line(column, collation.as_ref(), &own, &mut notes)).collect();
     let keys: Vec<_> = table.keys.iter().filter_map(|key| KeyLine::of(key, table, collations, &mut notes)).collect();
     lines.extend(keys.iter().map(|key| key.line.clone()));
     // Only MyISAM counts in a column that no key begins with.
@@ -144,7 +145,8 @@ impl KeyLine {
                 None => (column.class() == Class::Bytes).then_some(1),
             };
             let is_part = |length: &u64| is_long || column.max_length.is_none_or(|max| *length < max);
-            let length = part.length.filter(|length| *length > 0 && width_bytes.is_some() && is_plain && is_part(length));
+            let length =
+                part.length.filter(|length| *length > 0 && width_bytes.is_some() && is_plain && is_part(length));
             let length = length.or((is_long && is_plain).then_some(KEY_CHARACTERS));
             Some(Part { column, length, width_bytes, is_descending: part.is_descending && is_plain })
         };
@@ -154,12 +156,15 @@ impl KeyLine {
             return None;
         };
         if is_plain && parts.iter().map(Part::bytes).sum::<u64>() > LONGEST_KEY_BYTES {
-            let is_long = |part: &&mut Part<'_>| part.bytes() > KEY_CHARACTERS * part.width_bytes.unwrap_or(u64::MAX / 256);
+            let is_long =
+                |part: &&mut Part<'_>| part.bytes() > KEY_CHARACTERS * part.width_bytes.unwrap_or(u64::MAX / 256);
             parts.iter_mut().filter(is_long).for_each(|part| part.length = Some(KEY_CHARACTERS));
             notes.of(&key.name, &format!("the key is too long; it has {KEY_CHARACTERS} characters of a column now"));
         }
         let declared = key.parts.iter().flatten().map(|part| part.length);
-        if key.is_unique && parts.iter().zip(declared).any(|(part, declared)| part.length.is_some() && declared.is_none()) {
+        if key.is_unique
+            && parts.iter().zip(declared).any(|(part, declared)| part.length.is_some() && declared.is_none())
+        {
             notes.of(&key.name, &format!("only the first {KEY_CHARACTERS} characters are unique"));
         }
         let columns = parts.iter().map(|part| {

@@ -65,6 +65,8 @@ pub struct Dumped {
     pub notes: Vec<String>,
     /// What was done about addresses.
     pub addresses: Counts,
+    /// How many addresses of branches are in it.
+    pub local_addresses: u64,
     /// The first of the values that have a broken value of PHP's, with an address, in them.
     pub broken_values: Vec<BrokenValue>,
 }
@@ -78,12 +80,31 @@ pub struct DumpedTable {
     pub rows: u64,
 }
 
+/// What is done about addresses.
+#[derive(Debug)]
+pub(super) enum Addressing {
+    /// They are rewritten.
+    Rewrite(Rewriter),
+    /// They stay. Those that this would rewrite are counted.
+    Count(Rewriter),
+}
+
+impl Addressing {
+    /// What rewrites, if anything does.
+    pub(super) fn rewriter(&self) -> Option<&Rewriter> {
+        match self {
+            Self::Rewrite(rewriter) => Some(rewriter),
+            Self::Count(_) => None,
+        }
+    }
+}
+
 /// Writes the database that a connection, which is in a read transaction, is open to.
 pub(super) fn write(
     connection: &Connection,
     to: impl Write,
     head: &Head,
-    rewriter: Option<&Rewriter>,
+    addressing: &Addressing,
     is_interrupted: &dyn Fn() -> bool,
     progress: &dyn Progress,
 ) -> Result<Dumped, DumpError> {
@@ -94,7 +115,7 @@ pub(super) fn write(
     let mut writer = DumpWriter {
         out: Counted { to, bytes: 0, progress },
         longest_statement: 0,
-        rewriter,
+        addressing,
         is_interrupted,
         dumped: Dumped { tables_left_out: schema.unknown.clone(), ..Dumped::default() },
     };
@@ -120,7 +141,8 @@ impl Head {
             let value: String = value.chars().filter(|c| !c.is_control()).collect();
             format!("-- {name}: {value}\n")
         };
-        let said = [("Branch", &self.branch), ("Date", &self.date), ("Home URL", &self.home), ("Table prefix", &self.prefix)];
+        let said =
+            [("Branch", &self.branch), ("Date", &self.date), ("Home URL", &self.home), ("Table prefix", &self.prefix)];
         let said: String = said.iter().map(|(name, value)| line(name, value)).collect();
         format!("-- {} database export for MySQL and MariaDB\n{said}\n{HEAD}", self.program)
     }
@@ -159,7 +181,7 @@ struct Counted<'p, W> {
 struct DumpWriter<'a, W> {
     out: Counted<'a, W>,
     longest_statement: u64,
-    rewriter: Option<&'a Rewriter>,
+    addressing: &'a Addressing,
     is_interrupted: &'a dyn Fn() -> bool,
     dumped: Dumped,
 }
@@ -181,7 +203,8 @@ impl<W: Write> DumpWriter<'_, W> {
         let name = literal::name(&table.name);
         let collations = holding(connection, table, &mut self.dumped.notes)?;
         for column in &table.unknown_columns {
-            let note = format!("{}.{column}: added past the driver, so its type is not known; it is left out", table.name);
+            let note =
+                format!("{}.{column}: added past the driver, so its type is not known; it is left out", table.name);
             self.dumped.notes.push(note);
         }
         let create = create::create(table, &collations, &mut self.dumped.notes);
@@ -212,10 +235,11 @@ impl<W: Write> DumpWriter<'_, W> {
                 tuple.extend_from_slice(if at == 0 { b"(" } else { b"," });
                 match row.get_ref(at)? {
                     ValueRef::Text(value) if column.class != Class::Bytes => {
-                        let value = options.as_ref().and_then(|options| options.text(row, at)).unwrap_or(Cow::Borrowed(value));
-                        let value = match (self.rewriter, value) {
-                            (Some(rewriter), Cow::Borrowed(_)) => self.rewritten(rewriter, &addresses, row, table, at),
-                            (_, value) => value,
+                        let value =
+                            options.as_ref().and_then(|options| options.text(row, at)).unwrap_or(Cow::Borrowed(value));
+                        let value = match value {
+                            Cow::Borrowed(value) => self.addressed(&addresses, row, table, at, value),
+                            Cow::Owned(_) => value,
                         };
                         misfits.look(at, column, &value);
                         literal::text(&mut tuple, &value);
@@ -241,21 +265,30 @@ impl<W: Write> DumpWriter<'_, W> {
         Ok(number)
     }
 
-    /// A text with addresses rewritten.
-    fn rewritten<'r>(
+    /// A text with addresses as they are to be.
+    fn addressed<'r>(
         &mut self,
-        rewriter: &Rewriter,
-        addresses: &Columns,
+        columns: &Columns,
         row: &'r Row<'_>,
         table: &Table,
         at: usize,
+        text: &'r [u8],
     ) -> Cow<'r, [u8]> {
         let text_of = |at| match row.get_ref(at) {
             Ok(ValueRef::Text(text)) => Some(text),
             _ => None,
         };
+        let rewriter = match self.addressing {
+            Addressing::Rewrite(rewriter) => rewriter,
+            Addressing::Count(rewriter) => {
+                let mut counts = Counts::default();
+                columns.rewrite(rewriter, at, text_of, &mut counts);
+                self.dumped.local_addresses += counts.addresses;
+                return Cow::Borrowed(text);
+            }
+        };
         let broken = self.dumped.addresses.broken;
-        let text = addresses.rewrite(rewriter, at, text_of, &mut self.dumped.addresses).unwrap_or_default();
+        let rewritten = columns.rewrite(rewriter, at, text_of, &mut self.dumped.addresses);
         if self.dumped.addresses.broken > broken && self.dumped.broken_values.len() < MOST_BROKEN {
             let key = match row.get_ref(0) {
                 Ok(ValueRef::Integer(key)) => key.to_string(),
@@ -265,7 +298,7 @@ impl<W: Write> DumpWriter<'_, W> {
             let (table, column) = (table.name.clone(), table.columns[at].name.clone());
             self.dumped.broken_values.push(BrokenValue { table, column, row: key });
         }
-        text
+        rewritten.unwrap_or(Cow::Borrowed(text))
     }
 }
 
@@ -280,7 +313,8 @@ fn select<'n>(table: &Table, columns: impl Iterator<Item = &'n str>) -> String {
 fn holding(connection: &Connection, table: &Table, notes: &mut Vec<String>) -> rusqlite::Result<Collations> {
     let mut collations = create::declared(table);
     let narrow = |collation: &super::charset::Collation| collation.charset.widest_bytes() < 4;
-    let mut open: Vec<usize> = (0..collations.len()).filter(|at| collations[*at].as_ref().is_some_and(narrow)).collect();
+    let mut open: Vec<usize> =
+        (0..collations.len()).filter(|at| collations[*at].as_ref().is_some_and(narrow)).collect();
     if open.is_empty() {
         return Ok(collations);
     }
@@ -290,8 +324,15 @@ fn holding(connection: &Connection, table: &Table, notes: &mut Vec<String>) -> r
     while let Some(row) = rows.next()? {
         for (place, at) in looked_at.iter().enumerate() {
             let ValueRef::Text(text) = row.get_ref(place)? else { continue };
-            let Some(collation) = collations[*at].as_mut().filter(|collation| !collation.charset.holds(text)) else { continue };
-            let note = format!("{}.{}: has characters that {} lacks, so it is utf8mb4 now", table.name, table.columns[*at].name, collation.charset_name());
+            let Some(collation) = collations[*at].as_mut().filter(|collation| !collation.charset.holds(text)) else {
+                continue;
+            };
+            let note = format!(
+                "{}.{}: has characters that {} lacks, so it is utf8mb4 now",
+                table.name,
+                table.columns[*at].name,
+                collation.charset_name()
+            );
             notes.push(note);
             *collation = collation.widened();
             open.retain(|still| still != at);
@@ -312,7 +353,9 @@ struct WrittenColumn {
 
 impl WrittenColumn {
     fn of(column: &Column) -> Self {
-        let max_length = column.max_length.filter(|_| matches!(column.class(), Class::Text) && (column.counts_characters() || column.is_long_text()));
+        let max_length = column
+            .max_length
+            .filter(|_| matches!(column.class(), Class::Text) && (column.counts_characters() || column.is_long_text()));
         Self { class: column.class(), max_length, counts_characters: column.counts_characters() }
     }
 
@@ -320,7 +363,9 @@ impl WrittenColumn {
         match (value, self.class) {
             (ValueRef::Null, _) => out.extend_from_slice(b"NULL"),
             // 64 bits are a number without a sign.
-            (ValueRef::Integer(bits), Class::Bits) => out.extend_from_slice(bits.cast_unsigned().to_string().as_bytes()),
+            (ValueRef::Integer(bits), Class::Bits) => {
+                out.extend_from_slice(bits.cast_unsigned().to_string().as_bytes())
+            }
             (ValueRef::Integer(number), _) => literal::integer(out, number),
             (ValueRef::Real(number), Class::Decimal) => literal::decimal(out, number),
             (ValueRef::Real(number), _) => literal::real(out, number),
@@ -383,8 +428,7 @@ impl OptionsTable {
     /// What stands for the text of a column; none where that stays.
     fn text<'r>(&self, row: &'r Row<'_>, at: usize) -> Option<Cow<'r, [u8]>> {
         let text = |at| row.get_ref(at).ok().and_then(|value| value.as_bytes().ok());
-        let is_list = at == self.value
-            && matches!(text(self.name)?, b"active_plugins" | b"active_sitewide_plugins");
+        let is_list = at == self.value && matches!(text(self.name)?, b"active_plugins" | b"active_sitewide_plugins");
         is_list.then(|| without_driver(text(at)?)).flatten().map(Cow::Owned)
     }
 }

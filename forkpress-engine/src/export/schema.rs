@@ -220,9 +220,10 @@ impl Metadata<'_> {
     }
 
     fn table(&self, name: &str) -> rusqlite::Result<Option<Table>> {
-        let tables = self.about("TABLE_COLLATION, TABLE_COMMENT", "tables", "AND TABLE_TYPE = 'BASE TABLE'", name, |row| {
-            Ok(Table { name: name.to_owned(), collation: row.get(0)?, comment: row.get(1)?, ..Table::default() })
-        })?;
+        let tables =
+            self.about("TABLE_COLLATION, TABLE_COMMENT", "tables", "AND TABLE_TYPE = 'BASE TABLE'", name, |row| {
+                Ok(Table { name: name.to_owned(), collation: row.get(0)?, comment: row.get(1)?, ..Table::default() })
+            })?;
         Ok(tables.into_iter().next())
     }
 

@@ -5,7 +5,6 @@
 //! database back, and `wp-config.php` gets its own values back from [`restore`].
 
 mod encoding;
-mod lexer;
 mod php;
 mod rules;
 mod shape;

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::lexer::{PhpToken, TokenKind, tokens};
 use super::rules::{CALLS, LOOKUPS, is_flag, is_secret_name};
 use super::shape::{self, shapes};
+use crate::php_tokens::{PhpToken, TokenKind, tokens};
 
 /// How what stands for a secret begins. Its name follows.
 const PLACEHOLDER: &str = "[redacted by ForkPress: ";

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 /// A piece of PHP source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PhpToken {
-    pub(super) kind: TokenKind,
+pub(crate) struct PhpToken {
+    pub(crate) kind: TokenKind,
     /// Where it is: a variable without its `$`, a quoted text with its quotes, a comment with what begins and ends it.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TokenKind {
+pub(crate) enum TokenKind {
     /// A variable, a constant, a function, a keyword.
     Word,
     /// What is between `'` or `"`.
@@ -35,7 +35,7 @@ const MARKS: [&[u8]; 23] = [
 ];
 
 /// The tokens of a PHP file, in order.
-pub(super) fn tokens(text: &[u8]) -> Vec<PhpToken> {
+pub(crate) fn tokens(text: &[u8]) -> Vec<PhpToken> {
     let mut tokens: Vec<PhpToken> = Vec::new();
     let mut at = outside(text, 0);
     if at > 0 {
