@@ -131,6 +131,20 @@ It finds HTTP_HOST and FORKPRESS_BRANCH in its environment.
 It must not run a forkpress command that changes or clones its own branch: that would wait for it.
 The exit status is the program's, or 128 plus the number of the signal that ended it.")]
     Exec(ExecArgs),
+    /// Take a branch out for any host: its files, and its database for MySQL and MariaDB
+    #[command(after_help = "Examples:
+  forkpress export main --url https://example.com       main.zip: the files, and database.sql
+  forkpress export main --to ~/out                      the same in a folder
+  forkpress export main --to - | ssh host 'cat >site.zip'
+  forkpress export main --format sql --to main.sql      only the database
+  forkpress export main --format wxr                    main.xml, for WordPress's importer
+
+With --url all addresses that the branch is or was served at become that one; the lengths in
+serialized values stay true. Post GUIDs, e-mail addresses and base64 stay as they are.
+Left out: the SQLite driver and its database, links out of the branch, keys and salts. Fill in the
+database's name, user and password in wordpress/wp-config.php.
+An export that fails or is interrupted leaves nothing. Docs: docs/import-export.md")]
+    Export(ExportArgs),
     /// Show requests, locks and operations
     #[command(after_help = "Examples:
   forkpress top
@@ -788,6 +802,46 @@ pub struct ExecArgs {
     pub program: Vec<OsString>,
 }
 
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The branch
+    pub branch: BranchName,
+
+    /// Where to: a file, a folder, or '-' for standard output. A name that ends in .zip is a file
+    /// [default: BRANCH.zip, BRANCH.sql or BRANCH.xml]
+    #[arg(long, value_name = "FILE|DIR|-", value_hint = clap::ValueHint::AnyPath)]
+    pub to: Option<PathBuf>,
+
+    /// What goes out
+    #[arg(long, value_enum, default_value_t = ExportFormat::Site)]
+    pub format: ExportFormat,
+
+    /// The address that the site is to have, such as https://example.com
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    pub url: Option<String>,
+
+    /// Replace a file, or an earlier export in a folder
+    #[arg(long)]
+    pub force: bool,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// What of a branch goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Files and database
+    Site,
+    /// The database, as SQL for MySQL and MariaDB
+    Sql,
+    /// Posts, pages, comments and terms, as WordPress's own export has them
+    Wxr,
+}
+
 #[derive(Clone, Debug, Args)]
 pub struct RemoteNameArgs {
     /// What the checkout calls the site [default: origin]
@@ -1173,6 +1227,8 @@ mod tests {
             "forkpress branch delete x --timeout -1",
             "forkpress branch delete x --timeout soon",
             "forkpress exec main",
+            "forkpress export",
+            "forkpress export main --format tar",
             "forkpress init --root-host Example.org:80",
             "forkpress init --root-host 127.0.0.1",
             "forkpress init --file-view carrier-pigeon",

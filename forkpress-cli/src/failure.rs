@@ -8,6 +8,7 @@ use forkpress_core::advice::Advice;
 use forkpress_core::lock::LockError;
 use forkpress_engine::branch::BranchError;
 use forkpress_engine::config::ConfigError;
+use forkpress_engine::export::ExportError;
 use forkpress_engine::git::receive::PushError;
 use forkpress_engine::merge::base::BaseError;
 use forkpress_engine::merge::branches::MergeError;
@@ -134,7 +135,7 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 19] = [
+const KNOWN: [AsAdvice; 20] = [
     known::<BaseError>,
     known::<BranchError>,
     known::<ChangeError>,
@@ -143,6 +144,7 @@ const KNOWN: [AsAdvice; 19] = [
     known::<CreateError>,
     known::<DeleteError>,
     known::<DiffError>,
+    known::<ExportError>,
     known::<MergeError>,
     known::<LockError>,
     known::<PushError>,
@@ -172,6 +174,7 @@ mod tests {
     use forkpress_core::lock::Busy;
     use forkpress_engine::config::FileView;
     use forkpress_engine::disk::DiskError;
+    use forkpress_engine::export::PlaceError;
     use forkpress_engine::mutation::PutError;
     use forkpress_engine::mutation::refusal::Refusal;
     use std::io;
@@ -206,6 +209,7 @@ mod tests {
         let trust = || TrustError::Config { path: "config.toml".into(), source: "x".into() };
         let exists = || ChangeError::Exists { name: "x".parse().unwrap() };
         let parted = || BaseError::NoParting { source_branch: "x".parse().unwrap(), target: "main".parse().unwrap() };
+        let in_the_way = || PlaceError::Exists { path: "main.zip".into() };
         let unknown = || DiffError::Unknown { name: "y".to_owned() };
         let hints: [(Failure, &str); KNOWN.len()] = [
             (parted().into(), "forkpress branch reset x --from main"),
@@ -216,6 +220,7 @@ mod tests {
             (CreateError::from(exists()).into(), "forkpress branch reset x --from BRANCH, or choose another name"),
             (DeleteError::Main.into(), "forkpress branch reset main --from BRANCH --force"),
             (MergeError::IntoItself.into(), "name the branch that it is to come home to: --into BRANCH"),
+            (ExportError::from(in_the_way()).into(), "give --force to replace it"),
             (unknown().into(), "name a file or a folder as the branch has it, or a table"),
             (timeout().into(), "try again when it has ended, or wait longer with --timeout SECONDS"),
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),

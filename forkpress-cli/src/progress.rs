@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use forkpress_engine::progress::{Progress, Silent};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -39,11 +40,22 @@ impl Progress for Lines {
 
 /// A bar for each step, gone when the step is over.
 #[derive(Default)]
-struct Bar(Mutex<Option<ProgressBar>>);
+struct Bar {
+    shown: Mutex<Option<ProgressBar>>,
+    /// Whether a number is to be shown as soon as there is one.
+    counts: AtomicBool,
+}
 
 impl Bar {
+    fn show(&self, step: &str, total: Option<u64>, template: &str) {
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        bar.set_style(style(template));
+        bar.set_message(harmless::line(step).into_owned());
+        self.replace(Some(bar));
+    }
+
     fn replace(&self, bar: Option<ProgressBar>) {
-        let mut shown = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut shown = self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(before) = std::mem::replace(&mut *shown, bar) {
             before.finish_and_clear();
         }
@@ -56,15 +68,23 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Progress for Bar {
     fn begin(&self, step: &str, total: Option<u64>) {
-        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        bar.set_style(style(if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{spinner} {msg}" }));
-        bar.set_message(harmless::line(step).into_owned());
-        self.replace(Some(bar));
+        self.show(step, total, if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{spinner} {msg}" });
+        self.counts.store(total.is_none(), Ordering::Relaxed);
+    }
+
+    fn begin_bytes(&self, step: &str, total: Option<u64>) {
+        let known = total.is_some();
+        self.show(
+            step,
+            total,
+            if known { "{msg} {wide_bar} {bytes}/{total_bytes}" } else { "{spinner} {msg} {bytes}" },
+        );
+        self.counts.store(false, Ordering::Relaxed);
     }
 
     fn advance(&self, by: u64) {
-        if let Some(bar) = &*self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            if bar.length().is_none() && bar.position() == 0 {
+        if let Some(bar) = &*self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            if self.counts.swap(false, Ordering::Relaxed) {
                 bar.set_style(style("{spinner} {msg} {pos}"));
             }
             bar.inc(by);

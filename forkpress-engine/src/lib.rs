@@ -4,6 +4,7 @@
 //! into every PHP process, does without it.
 #![deny(unsafe_code)]
 
+pub mod addresses;
 pub mod bands;
 pub mod bounds;
 pub mod branch;
@@ -13,6 +14,7 @@ pub mod config;
 pub mod database;
 pub mod disk;
 pub mod dump;
+pub mod export;
 pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
@@ -29,6 +31,8 @@ pub mod source;
 pub mod storage;
 mod structure;
 mod subvolume;
+#[cfg(test)]
+mod testing;
 mod tree;
 pub mod trust;
 pub mod usage;

@@ -5,6 +5,11 @@ pub trait Progress: Sync {
     /// A step begins. `total` is how much there is to do in it, where that is known beforehand.
     fn begin(&self, step: &str, total: Option<u64>);
 
+    /// The same of a step that is counted in bytes.
+    fn begin_bytes(&self, step: &str, total: Option<u64>) {
+        self.begin(step, total);
+    }
+
     /// So much more of the step is done.
     fn advance(&self, by: u64);
 

@@ -80,7 +80,7 @@ pub fn record_addresses(layout: &SiteLayout, served: &[(&str, u16)], tree: &Path
 }
 
 /// What a tree calls the site's address, in its options (of a network: each of its sites) and in `wp-config.php`.
-fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
+pub(crate) fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
     let mut urls =
         options(tree, "option_name IN ('siteurl', 'home')")?.into_iter().map(|(_, url)| url).collect::<Vec<_>>();
     let config = config_of(tree);

@@ -6,6 +6,7 @@ mod checkout;
 mod diff;
 mod doctor;
 mod exec;
+mod export;
 mod git;
 mod git_hook;
 mod git_http;
@@ -59,6 +60,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Storage(command) => storage::run(work_dir, command, cli.json)?,
         Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage::run(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Export(args) => export::run(work_dir, args, cli.json)?,
         Command::Doctor(DoctorCommand::Branches) => return doctor::branches::run(work_dir, cli.json),
         Command::Doctor(DoctorCommand::Php) => doctor::php(work_dir, cli.json)?,
         Command::Top => top::run(work_dir, cli.json)?,

@@ -17,9 +17,9 @@ mod splice;
 mod stream;
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write};
+use std::fmt;
 
-pub use rewrite::Known;
+pub use rewrite::{Known, Mapped, Source};
 pub use stream::Stream;
 
 use crate::name::BranchName;
@@ -61,11 +61,17 @@ impl FormerHome {
             None => (authority, None),
         };
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let is_host = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let is_host = !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
         let path = path.trim_end_matches('/');
         let is_path = path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\"'<>\\&".contains(&b));
         let port = port.filter(|port| !is_default(*port));
         (is_host && is_path).then(|| Self { host, port, path: path.to_owned() })
+    }
+
+    /// The host, in small letters.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 }
 
@@ -130,6 +136,17 @@ impl Addresses {
         home.port.is_some_and(|port| self.add_port(port))
     }
 
+    /// Only those that branches are served at.
+    #[must_use]
+    pub fn served(&self) -> Self {
+        Self { homes: BTreeSet::new(), ..self.clone() }
+    }
+
+    /// The root hosts, and the hosts of other places.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.roots.iter().map(String::as_str).chain(self.homes.iter().map(FormerHome::host))
+    }
+
     /// Whether an address of the site has, or had, this host name.
     #[must_use]
     pub fn has_host(&self, host: &str) -> bool {
@@ -160,20 +177,35 @@ pub struct Own {
     scheme: &'static str,
     host: String,
     port: Option<u16>,
+    /// The folder that it is in, without a slash at its end.
+    path: String,
 }
 
 impl Own {
     /// Takes an address such as `http://marketing.wp.localhost:18080`.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
-        let (scheme, authority) = url.split_once("://")?;
+        let (scheme, rest) = url.split_once("://")?;
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         let scheme = ["http", "https"].into_iter().find(|known| scheme == *known)?;
         let port_at = authority.rfind(':').filter(|at| authority.rfind(']').is_none_or(|end| end < *at));
         let (host, port) = match port_at {
             Some(at) => (&authority[..at], Some(authority[at + 1..].parse().ok()?)),
             None => (authority, None),
         };
-        Some(Self { scheme, host: host.to_ascii_lowercase(), port })
+        Some(Self { scheme, host: host.to_ascii_lowercase(), port, path: path.trim_end_matches('/').to_owned() })
+    }
+
+    /// The host, and the port where the address names one: what WordPress calls a domain.
+    #[must_use]
+    pub fn domain(&self) -> String {
+        self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
+    }
+
+    /// The folder that it is in, without a slash at its end; mostly "".
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// The port; none where the address names none.
@@ -185,8 +217,7 @@ impl Own {
 
 impl fmt::Display for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.host)?;
-        self.port.map_or(Ok(()), |port| f.write_char(':').and_then(|()| write!(f, "{port}")))
+        write!(f, "{}://{}{}", self.scheme, self.domain(), self.path)
     }
 }
 
@@ -240,5 +271,7 @@ mod tests {
         assert_eq!(Own::parse("ftp://x"), None);
         assert_eq!(Own::parse("https://[::1]:81").unwrap().to_string(), "https://[::1]:81");
         assert_eq!(Own::parse("https://[::1]").unwrap().port(), None);
+        let own = Own::parse("https://Example.com:444/Blog/").unwrap();
+        assert_eq!((own.to_string().as_str(), own.path()), ("https://example.com:444/Blog", "/Blog"));
     }
 }

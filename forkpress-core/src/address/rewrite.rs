@@ -1,6 +1,6 @@
 //! Finds addresses of the site in a text and replaces them by the branch's own, in the same spelling.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -12,12 +12,35 @@ use crate::name::BranchName;
 /// Hosts at which this machine reaches itself: `main` answers there, too.
 const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 
+/// How far back the begin of a block is looked for.
+const LONGEST_BLOCK_BYTES: usize = 1 << 16;
+
 /// The addresses of a site, ready to be looked for.
 #[derive(Debug)]
 pub struct Known {
     finder: AhoCorasick,
     hosts: Vec<Host>,
+    /// Which host each spelling that the finder looks for is of.
+    host_of: Vec<usize>,
     addresses: Addresses,
+}
+
+/// Which of the known addresses one in a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source<'k> {
+    /// That of a branch, at a root host, or of this machine itself.
+    Served,
+    /// That of another place.
+    Home(&'k FormerHome),
+}
+
+/// A text in which addresses were replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// The text.
+    pub text: Vec<u8>,
+    /// How many addresses.
+    pub addresses: usize,
 }
 
 /// What a host name that was found can be.
@@ -32,7 +55,8 @@ struct Host {
 }
 
 /// An address in a text. Each field is where its part is.
-struct FoundAddress {
+struct FoundAddress<'k> {
+    source: Source<'k>,
     start: usize,
     /// The colon after the scheme; none where the address has no scheme.
     colon: Option<(usize, usize)>,
@@ -42,34 +66,37 @@ struct FoundAddress {
     end: usize,
     /// Where the host name is that is written as one that is meant; none where it is not.
     kept: Option<(usize, usize)>,
-    /// How many bytes it has once its escapes are undone.
-    bytes: usize,
 }
 
 impl Known {
     /// Makes them ready.
     #[must_use]
     pub fn new(addresses: &Addresses) -> Self {
-        let mut names: BTreeSet<&str> = LOOPBACK.into();
-        names.extend(addresses.roots.iter().map(String::as_str));
-        names.extend(addresses.homes.iter().map(|home| home.host.as_str()));
-        let hosts = names.iter().map(|name| {
-            let mut homes: Vec<_> = addresses.homes.iter().filter(|home| home.host == *name).cloned().collect();
+        let mut homes_at: BTreeMap<&str, Vec<FormerHome>> = LOOPBACK.map(|name| (name, Vec::new())).into();
+        homes_at.extend(addresses.roots.iter().map(|root| (root.as_str(), Vec::new())));
+        for home in &addresses.homes {
+            homes_at.entry(&home.host).or_default().push(home.clone());
+        }
+        let (mut hosts, mut host_of, mut spellings) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, mut homes) in homes_at {
             homes.sort_by_key(|home| std::cmp::Reverse(home.path.len()));
-            Host {
-                is_root: addresses.roots.contains(*name),
-                kept: kept(name),
-                is_loopback: LOOPBACK.contains(name),
-                homes,
+            for spelling in spellings_of(name) {
+                host_of.push(hosts.len());
+                spellings.push(spelling);
             }
-        });
-        let hosts = hosts.collect();
+            hosts.push(Host {
+                is_root: addresses.roots.contains(name),
+                kept: kept(name),
+                is_loopback: LOOPBACK.contains(&name),
+                homes,
+            });
+        }
         let finder = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
-            .build(&names)
+            .build(&spellings)
             .expect("a few short names are no problem");
-        Self { finder, hosts, addresses: addresses.clone() }
+        Self { finder, hosts, host_of, addresses: addresses.clone() }
     }
 
     /// What was made ready.
@@ -78,22 +105,39 @@ impl Known {
         &self.addresses
     }
 
+    /// Whether a text has the name of a host, and so perhaps an address. Costs no more than a look at each byte.
+    #[must_use]
+    pub fn may_be_in(&self, text: &[u8]) -> bool {
+        self.finder.is_match(text)
+    }
+
     /// Returns the text with the own address in place of every other; `None` where it stays as it is. `before` is what came
     /// before the text.
     #[must_use]
     pub fn map(&self, own: &Own, text: &[u8], before: &[u8]) -> Option<Vec<u8>> {
+        self.map_each(text, before, |_| Some(own)).map(|mapped| mapped.text)
+    }
+
+    /// The same with an address of its own in place of each; an address for which there is none stays.
+    pub fn map_each<'o>(
+        &self,
+        text: &[u8],
+        before: &[u8],
+        target: impl Fn(Source<'_>) -> Option<&'o Own>,
+    ) -> Option<Mapped> {
         let mut edits: Vec<_> = self
             .finder
             .find_iter(text)
             .filter_map(|hit| {
-                let host = &self.hosts[hit.pattern().as_usize()];
+                let host = &self.hosts[self.host_of[hit.pattern().as_usize()]];
                 let found = self.address_around(host, text, before, hit.start(), hit.end())?;
-                edit(own, text, &found)
+                edit(target(found.source)?, text, &found)
             })
             .collect();
         if edits.is_empty() {
             return None;
         }
+        let addresses = edits.len();
         serialized::mend(text, &mut edits);
         let longer: usize = edits.iter().map(|edit| edit.with.len()).sum();
         let mut mapped = Vec::with_capacity(text.len() + longer);
@@ -104,18 +148,18 @@ impl Known {
             at = edit.end;
         }
         mapped.extend_from_slice(&text[at..]);
-        Some(mapped)
+        Some(Mapped { text: mapped, addresses })
     }
 
-    /// The address of the site of which the name from `start` to `end` is the host, or its end.
-    fn address_around(
+    /// The address of the site of which the name from `start` to `name_end` is the host, or its end.
+    fn address_around<'k>(
         &self,
-        host: &Host,
+        host: &'k Host,
         text: &[u8],
         before: &[u8],
         start: usize,
-        end: usize,
-    ) -> Option<FoundAddress> {
+        name_end: usize,
+    ) -> Option<FoundAddress<'k>> {
         let authority = begin_of_host(host, text, start)?;
         let second = begin_of(text, authority, '/')?;
         let first = begin_of(text, second, '/')?;
@@ -133,7 +177,7 @@ impl Known {
             }
         };
 
-        let mut at = end;
+        let mut at = name_end;
         if text.get(at) == Some(&b'.') && char_at(text, at + 1).is_some_and(|(c, _)| "/:?#".contains(c)) {
             at += 1;
         }
@@ -147,37 +191,45 @@ impl Known {
                 at += length + digits;
             }
         }
-        let written_port = port_colon.map_or(0, |(_, digits)| 1 + at - digits);
         let port = port.filter(|port| !is_default(*port));
 
         let is_own_host = (host.is_root && (port.is_none() || self.has(port)))
             || (host.is_loopback && authority == start && self.has(Some(port.unwrap_or(80))));
-        let mut path = 0;
-        if !is_own_host {
-            if authority != start {
-                return None;
-            }
+        let (source, end) = if is_own_host {
+            (Source::Served, Some(at).filter(|&at| is_end(text, at, false))?)
+        } else if authority == start {
             let slash = &text[second..authority];
-            let (home, after) = host
-                .homes
-                .iter()
-                .filter(|home| home.port == port)
-                .find_map(|home| Some((home, end_of_path(text, at, &home.path, slash)?)))?;
-            path = home.path.len();
-            at = after;
-        }
-        if !is_end(text, at, path > 0) {
+            let mut homes = host.homes.iter().filter(|home| home.port == port);
+            homes.find_map(|home| {
+                let end = end_of_path(text, at, &home.path, slash)?;
+                is_end(text, end, !home.path.is_empty()).then_some((Source::Home(home), end))
+            })?
+        } else {
             return None;
-        }
-        let kept = (host.is_root && text[start..end] == *host.kept.as_bytes()).then_some((start, end));
-        let scheme = colon.map_or(0, |(colon, _)| colon - begin + 1);
-        let bytes = scheme + 2 + (end - authority) + written_port + path;
-        Some(FoundAddress { start: begin, colon, slashes: (first, authority), port_colon, end: at, kept, bytes })
+        };
+        let kept = (host.is_root && text[start..name_end] == *host.kept.as_bytes()).then_some((start, name_end));
+        Some(FoundAddress { source, start: begin, colon, slashes: (first, authority), port_colon, end, kept })
     }
 
     fn has(&self, port: Option<u16>) -> bool {
         port.is_some_and(|port| self.addresses.ports.contains(&port))
     }
+}
+
+/// How a host name is written: also as the attributes of blocks have it, in which `--` would end the comment that they are in.
+fn spellings_of(name: &str) -> Vec<String> {
+    let mut spellings = vec![name.to_owned()];
+    if name.contains("--") {
+        spellings.extend([r"\u002d", r"\\u002d"].map(|dash| name.replace("--", &dash.repeat(2))));
+    }
+    spellings
+}
+
+/// Whether a place is in the attributes of a block, which are JSON in a comment.
+fn is_in_block(text: &[u8], at: usize) -> bool {
+    let before = &text[at.saturating_sub(LONGEST_BLOCK_BYTES)..at];
+    let comment = before.windows(3).rposition(|sign| matches!(sign, b"<!-" | b"-->"));
+    comment.is_some_and(|comment| before[comment..].starts_with(b"<!-- wp:"))
 }
 
 /// Where the host begins that ends in the name at `start`.
@@ -207,11 +259,10 @@ fn begin_of_scheme(text: &[u8], end: usize) -> Option<usize> {
 
 /// Where a path ends that begins at `at`, with its slashes spelt like this one.
 fn end_of_path(text: &[u8], mut at: usize, path: &str, slash: &[u8]) -> Option<usize> {
-    for byte in path.bytes() {
-        let expected = if byte == b'/' { slash } else { std::slice::from_ref(&byte) };
-        let there = text.get(at..at + expected.len())?;
-        let is_same = if byte == b'/' { there.eq_ignore_ascii_case(expected) } else { there == expected };
-        at += is_same.then_some(expected.len())?;
+    for wanted in path.chars() {
+        let (found, length) = char_at(text, at)?;
+        let is_same = found == wanted && (wanted != '/' || text[at..at + length].eq_ignore_ascii_case(slash));
+        at += is_same.then_some(length)?;
     }
     Some(at)
 }
@@ -229,37 +280,41 @@ fn is_end(text: &[u8], at: usize, is_path: bool) -> bool {
 }
 
 /// Puts the own address in place of one that was found, unless it is that already.
-fn edit(own: &Own, text: &[u8], found: &FoundAddress) -> Option<Splice> {
+fn edit(own: &Own, text: &[u8], found: &FoundAddress<'_>) -> Option<Splice> {
     let (start, end) = (found.start, found.end);
     if let Some((start, end)) = found.kept {
-        return Some(Splice { start, end, with: text[start..end].to_ascii_lowercase(), longer: 0 });
+        return Some(Splice { start, end, with: text[start..end].to_ascii_lowercase() });
     }
     let mut with = Vec::with_capacity(64);
-    let mut bytes = 2 + own.host.len();
     if let Some((from, to)) = found.colon {
         with.extend_from_slice(own.scheme.as_bytes());
         with.extend_from_slice(&text[from..to]);
-        bytes += own.scheme.len() + 1;
     }
     let slashes = &text[found.slashes.0..found.slashes.1];
+    let slash = &slashes[..slashes.len() / 2];
+    let has_dashes = own.host.contains("--") || own.path.contains("--");
+    let dashed = |part: &str| {
+        if has_dashes && is_in_block(text, start) { part.replace("--", r"\u002d\u002d") } else { part.to_owned() }
+    };
     with.extend_from_slice(slashes);
-    with.extend_from_slice(own.host.as_bytes());
+    with.extend_from_slice(dashed(&own.host).as_bytes());
     if let Some(port) = own.port {
         match found.port_colon.or(found.colon) {
             Some((from, to)) => with.extend_from_slice(&text[from..to]),
             // The slash says how often a percent sign was escaped.
-            None if slashes[0] == b'%' => {
-                with.extend_from_slice(&slashes[..slashes.len() / 2 - 2]);
+            None if slash[0] == b'%' => {
+                with.extend_from_slice(&slash[..slash.len() - 2]);
                 with.extend_from_slice(b"3A");
             }
             None => with.push(b':'),
         }
-        let port = port.to_string();
-        with.extend_from_slice(port.as_bytes());
-        bytes += 1 + port.len();
+        with.extend_from_slice(port.to_string().as_bytes());
     }
-    let longer = bytes.cast_signed() - found.bytes.cast_signed();
-    (text[start..end] != with).then_some(Splice { start, end, with, longer })
+    for folder in own.path.split('/').skip(1) {
+        with.extend_from_slice(slash);
+        with.extend_from_slice(dashed(folder).as_bytes());
+    }
+    (text[start..end] != with).then_some(Splice { start, end, with })
 }
 
 #[cfg(test)]
@@ -392,6 +447,57 @@ mod tests {
     fn an_address_of_another_branch_that_is_meant_stays_one() {
         assert_eq!(map("href='http://wp.localhosT:18080/'"), "href='http://wp.localhost:18080/'");
         assert_eq!(map(r#""http:\/\/a.wp.localhosT:18080\/""#), r#""http:\/\/a.wp.localhost:18080\/""#);
+    }
+
+    #[test]
+    fn an_address_may_come_to_be_in_a_folder() {
+        let own = Own::parse("https://new.example/a/b").unwrap();
+        let map = |text: &str| String::from_utf8(known().map(&own, text.as_bytes(), b"").unwrap()).unwrap();
+        for (there, here) in [
+            ("http://wp.localhost:18080/x", "https://new.example/a/b/x"),
+            (r"http:\/\/wp.localhost:18080\/x", r"https:\/\/new.example\/a\/b\/x"),
+            (r"https:\\/\\/example.com\\/blog\\/x", r"https:\\/\\/new.example\\/a\\/b\\/x"),
+            ("http%3A%2F%2Fwp.localhost%3A18080%2Fx", "https%3A%2F%2Fnew.example%2Fa%2Fb%2Fx"),
+            ("\"//example.com/blog\"", "\"//new.example/a/b\""),
+        ] {
+            assert_eq!(map(there), here);
+        }
+    }
+
+    #[test]
+    fn two_dashes_are_spelt_as_blocks_spell_them() {
+        let mut addresses = Addresses::default();
+        addresses.add_home("http://xn--a.example/b--c");
+        let map = |own: &str, text: &str| {
+            let mapped = Known::new(&addresses).map(&Own::parse(own).unwrap(), text.as_bytes(), b"");
+            mapped.map_or_else(|| text.to_owned(), |mapped| String::from_utf8(mapped).unwrap())
+        };
+        let block = r#"<!-- wp:image {"u":"http://xn\u002d\u002da.example/b\u002D\u002dc/x"} --><img src="http://xn--a.example/b--c/x">"#;
+        assert_eq!(
+            map("https://new.example", block),
+            r#"<!-- wp:image {"u":"https://new.example/x"} --><img src="https://new.example/x">"#
+        );
+        assert_eq!(
+            map("https://xn--n.example", block),
+            r#"<!-- wp:image {"u":"https://xn\u002d\u002dn.example/x"} --><img src="https://xn--n.example/x">"#
+        );
+    }
+
+    #[test]
+    fn each_address_may_get_another_one() {
+        let mut addresses = Addresses::default();
+        let homes = ["http://a.example", "http://a.example/b", "http://b.example"];
+        homes.iter().for_each(|home| drop(addresses.add_home(home)));
+        let targets =
+            ["https://b.example", "https://c.example", "http://a.example"].map(|url| Own::parse(url).unwrap());
+        let target = |source: Source<'_>| {
+            let Source::Home(found) = source else { return None };
+            homes.iter().position(|home| FormerHome::parse(home).as_ref() == Some(found)).map(|at| &targets[at])
+        };
+        let text = b"http://a.example/x http://a.example/b/x https://b.example/x http://localhost/x";
+        let mapped = Known::new(&addresses).map_each(text, b"", target).unwrap();
+        let here: &[u8] = b"https://b.example/x https://c.example/x http://a.example/x http://localhost/x";
+        assert_eq!((mapped.text.as_slice(), mapped.addresses), (here, 3));
     }
 
     #[test]

@@ -29,27 +29,33 @@ pub(super) fn mend(text: &[u8], edits: &mut Vec<Splice>) {
             continue;
         }
         let digits = begin + 2;
-        let Some((length, content, end)) = string_at(text, digits, &mut walked_bytes) else { continue };
-        let inside = |edit: &&Splice| edit.start >= content && edit.end <= end;
-        let longer: isize = edits.iter().filter(inside).map(|edit| edit.longer).sum();
+        let Some(found) = string_at(text, digits, &mut walked_bytes) else { continue };
+        let inside = edits.iter().filter(|edit| edit.start >= found.content && edit.end <= found.end);
+        let bytes = |text: &[u8]| bytes_of(text, found.quoting).cast_signed();
+        let longer: isize = inside.map(|edit| bytes(&edit.with) - bytes(&text[edit.start..edit.end])).sum();
         if longer == 0 {
             continue;
         }
-        let old = length.to_string();
-        let new = length.saturating_add_signed(longer).to_string();
-        let edit = Splice {
-            start: digits,
-            end: digits + old.len(),
-            longer: new.len().cast_signed() - old.len().cast_signed(),
-            with: new.into_bytes(),
-        };
+        let new = found.length.saturating_add_signed(longer).to_string();
+        let end = digits + found.length.to_string().len();
+        let edit = Splice { start: digits, end, with: new.into_bytes() };
         let place = edits.partition_point(|other| other.start < edit.start);
         edits.insert(place, edit);
     }
 }
 
-/// The string of which the length stands at `at`: that, and where its content begins and ends. None unless it is whole.
-fn string_at(text: &[u8], at: usize, walked_bytes: &mut usize) -> Option<(usize, usize, usize)> {
+/// A serialized string in a text.
+struct FoundString {
+    /// What it says that its length is.
+    length: usize,
+    quoting: Quoting,
+    /// Where its content begins, and ends.
+    content: usize,
+    end: usize,
+}
+
+/// The string of which the length stands at `at`. None unless it is whole.
+fn string_at(text: &[u8], at: usize, walked_bytes: &mut usize) -> Option<FoundString> {
     let digits = text[at..].iter().take(10).take_while(|b| b.is_ascii_digit()).count();
     let written = std::str::from_utf8(&text[at..at + digits]).ok()?;
     let length: usize = written.parse().ok()?;
@@ -70,7 +76,7 @@ fn string_at(text: &[u8], at: usize, walked_bytes: &mut usize) -> Option<(usize,
     }
     let end = advance(text, content, length, quoting)?;
     let closes = text[end..].starts_with(&text[quote..content]) && text.get(end + width) == Some(&b';');
-    closes.then_some((length, content, end))
+    closes.then_some(FoundString { length, quoting, content, end })
 }
 
 /// Where so many bytes end, once escapes are undone.
@@ -80,20 +86,36 @@ fn advance(text: &[u8], mut at: usize, bytes: usize, quoting: Quoting) -> Option
     }
     let mut left = bytes;
     while left > 0 {
-        let (is, spelt) = match (quoting, *text.get(at)?) {
-            (Quoting::Backslash, b'\\') if text.get(at + 1) == Some(&b'u') => {
-                let (c, width) = char_at(text, at)?;
-                // Half of a pair is two bytes of the four.
-                (if c == char::REPLACEMENT_CHARACTER { 2 } else { c.len_utf8() }, width)
-            }
-            (Quoting::Backslash, b'\\') => (1, 2),
-            (Quoting::Entity, b'&') => char_at(text, at).map(|(c, width)| (c.len_utf8(), width))?,
-            _ => (1, 1),
-        };
+        let (is, spelt) = width_at(text, at, quoting)?;
         left = left.checked_sub(is)?;
         at += spelt;
     }
     (at <= text.len()).then_some(at)
+}
+
+/// How many bytes a piece of a text is, once escapes are undone.
+fn bytes_of(piece: &[u8], quoting: Quoting) -> usize {
+    let mut at = 0;
+    std::iter::from_fn(|| {
+        let (is, spelt) = width_at(piece, at, quoting)?;
+        at += spelt;
+        Some(is)
+    })
+    .sum()
+}
+
+/// How many bytes the character at a place is, and how many its spelling takes; none at the end.
+fn width_at(text: &[u8], at: usize, quoting: Quoting) -> Option<(usize, usize)> {
+    Some(match (quoting, *text.get(at)?) {
+        (Quoting::Backslash, b'\\') if text.get(at + 1) == Some(&b'u') => {
+            let (c, width) = char_at(text, at)?;
+            // Half of a pair is two bytes of the four.
+            (if c == char::REPLACEMENT_CHARACTER { 2 } else { c.len_utf8() }, width)
+        }
+        (Quoting::Backslash, b'\\') => (1, 2),
+        (Quoting::Entity, b'&') => char_at(text, at).map(|(c, width)| (c.len_utf8(), width))?,
+        _ => (1, 1),
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +146,11 @@ mod tests {
             (
                 "s:21:&quot;&amp;http://wp.localhost/&quot;;",
                 "s:37:&quot;&amp;http://marketing.wp.localhost:18080/&quot;;",
+            ),
+            (r#"s:28:"http%3A%2F%2Fwp.localhost%2F";"#, r#"s:46:"http%3A%2F%2Fmarketing.wp.localhost%3A18080%2F";"#),
+            (
+                r#""s:26:\"http%3A%2F%2Fwp.localhost\/\";""#,
+                r#""s:44:\"http%3A%2F%2Fmarketing.wp.localhost%3A18080\/\";""#,
             ),
             (r#"s:3:"abc";s:19:"http://wp.localhost";"#, r#"s:3:"abc";s:35:"http://marketing.wp.localhost:18080";"#),
         ];

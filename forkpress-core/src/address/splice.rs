@@ -6,6 +6,4 @@ pub(super) struct Splice {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) with: Vec<u8>,
-    /// By how many bytes the text gets longer once its escapes are undone.
-    pub(super) longer: isize,
 }

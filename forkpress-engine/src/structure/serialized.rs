@@ -7,7 +7,12 @@ use super::reader::ByteReader;
 
 /// The values in it; none where it is not that, or nested too deep.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Vec<Node<'_>>> {
-    let mut parser = SerializedParser { reader: ByteReader::new(bytes), depth: 0, nodes: Vec::new() };
+    parse_within(bytes, MAX_DEPTH)
+}
+
+/// The same where nesting may be so deep.
+pub(crate) fn parse_within(bytes: &[u8], max_depth: usize) -> Option<Vec<Node<'_>>> {
+    let mut parser = SerializedParser { reader: ByteReader::new(bytes), depth: 0, max_depth, nodes: Vec::new() };
     parser.item(None)?;
     parser.reader.is_at_end().then_some(parser.nodes)
 }
@@ -20,6 +25,7 @@ pub(crate) fn text(text: &[u8]) -> Vec<u8> {
 struct SerializedParser<'a> {
     reader: ByteReader<'a>,
     depth: usize,
+    max_depth: usize,
     nodes: Vec<Node<'a>>,
 }
 
@@ -81,7 +87,7 @@ impl<'a> SerializedParser<'a> {
         let count = self.number(b':')?;
         self.reader.expect(b"{")?;
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        if self.depth > self.max_depth {
             return None;
         }
         for _ in 0..count {

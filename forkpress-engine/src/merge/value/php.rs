@@ -146,14 +146,12 @@ fn is_float(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::process::{Command, Stdio};
-
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
     use crate::merge::value::tests::Random;
+    use crate::testing::php;
 
     /// A value put together anew from its leaves.
     fn rewritten(value: &Value<'_>) -> Vec<u8> {
@@ -194,23 +192,6 @@ mod tests {
             }
             _ => [b"O:8:\"stdClass\":1:{", &text(b"a")[..], &self::random(random, depth - 1), b"}"].concat(),
         }
-    }
-
-    /// What PHP says to each line; none where there is no PHP.
-    fn php(script: &str, lines: &[u8]) -> Option<Vec<u8>> {
-        let command =
-            Command::new("php").args(["-n", "-r", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let Ok(mut child) = command else {
-            eprintln!("SKIPPED: there is no php to be the judge");
-            return None;
-        };
-        let mut stdin = child.stdin.take().unwrap();
-        let lines = lines.to_vec();
-        let writer = std::thread::spawn(move || stdin.write_all(&lines).unwrap());
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
-        assert!(output.status.success());
-        Some(output.stdout)
     }
 
     #[test]
