@@ -131,6 +131,21 @@ It finds HTTP_HOST and FORKPRESS_BRANCH in its environment.
 It must not run a forkpress command that changes or clones its own branch: that would wait for it.
 The exit status is the program's, or 128 plus the number of the signal that ended it.")]
     Exec(ExecArgs),
+    /// Run WP-CLI on a branch
+    #[command(after_help = "Examples:
+  forkpress wp main -- plugin list
+  forkpress wp marketing -- option update blogname 'Summer sale'
+  forkpress wp marketing -- plugin install ~/shop.zip --activate
+  forkpress wp -- post list --format=json          on the branch of the current folder
+  forkpress wp main -- db query 'SELECT COUNT(*) FROM wp_posts'
+  forkpress wp --no-lock main -- shell
+  forkpress wp -- --info                           also where there is no site
+
+It runs in the branch's folder, with the site's PHP settings, and with the branch's address as --url.
+It counts as a request of the branch, as 'forkpress exec' does. The exit status is WP-CLI's.
+WP-CLI reads wp-cli.yml of the branch's folder and .forkpress/wp-cli.yml, none of your own.
+What works how with SQLite: docs/wp-cli.md")]
+    Wp(WpArgs),
     /// Show requests, locks and operations
     #[command(after_help = "Examples:
   forkpress top
@@ -776,16 +791,38 @@ pub struct ExecArgs {
     /// The branch
     pub branch: BranchName,
 
+    #[command(flatten)]
+    pub locking: LockingArgs,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct LockingArgs {
     /// Take no lock: for a shell that stays open. Other commands may change the branch while the program runs
     #[arg(long)]
     pub no_lock: bool,
 
     #[command(flatten)]
     pub wait: WaitArgs,
+}
 
-    /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub program: Vec<OsString>,
+#[derive(Debug, Args)]
+pub struct WpArgs {
+    /// The branch [default: the one that the current folder belongs to]
+    pub branch: Option<BranchName>,
+
+    #[command(flatten)]
+    pub locking: LockingArgs,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+
+    /// The command of WP-CLI and its arguments
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -925,6 +962,8 @@ pub enum Typed {
     Ours(Box<Cli>),
     /// Arguments for the user's own git.
     Git(Vec<OsString>),
+    /// The versions of this program and of what it carries, as JSON.
+    Versions,
 }
 
 /// Reads the command line. Ends the process for `--help` and `--version`, and with 2 where it makes no sense.
@@ -935,6 +974,9 @@ pub fn parse() -> Typed {
     }
     if words[1..] == ["-v"] {
         words[1] = "-V".into();
+    }
+    if asks_for_versions(&words) {
+        return Typed::Versions;
     }
     Typed::Ours(Box::new(read(words)))
 }
@@ -954,6 +996,12 @@ fn for_git(words: &[OsString]) -> Option<Vec<OsString>> {
     // An argument that is no text is none of ours.
     (first == "git" && !arguments.is_empty() && !(is_ours && arguments[0].to_str().is_some()))
         .then(|| arguments.to_vec())
+}
+
+/// Whether nothing but `--version` and `--json` was typed, in either order.
+fn asks_for_versions(words: &[OsString]) -> bool {
+    let version = |word: &OsString| word == "--version" || word == "-V";
+    matches!(&words[1..], [one, other] if version(one) && other == "--json" || one == "--json" && version(other))
 }
 
 fn read(words: Vec<OsString>) -> Cli {
@@ -978,6 +1026,12 @@ pub fn command() -> clap::Command {
     Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(LONG_VERSION.as_str())
 }
 
+/// The version of this program and of what it carries, for programs.
+pub fn versions() -> anyhow::Result<serde_json::Value> {
+    let manifest = Bundle::embedded().map(Bundle::manifest).transpose()?;
+    Ok(serde_json::json!({ "forkpress": env!("CARGO_PKG_VERSION"), "bundle": manifest }))
+}
+
 /// The version of this program and of what it carries.
 fn long_version() -> String {
     let own = env!("CARGO_PKG_VERSION");
@@ -985,9 +1039,12 @@ fn long_version() -> String {
         None => format!("{own}\nwithout WordPress"),
         Some(Err(error)) => format!("{own}\n{error:#}"),
         Some(Ok(manifest)) => format!(
-            "{own}\nWordPress {}\nSQLite driver {}\nbranchfs {} for PHP API {} ({})",
+            "{own}\nWordPress {}\nSQLite driver {}\nWP-CLI {}\nblueprints {}\nPHP {}\nbranchfs {} for PHP API {} ({})",
             manifest.wordpress,
             manifest.sqlite_driver,
+            manifest.wp_cli,
+            manifest.blueprints,
+            manifest.php,
             manifest.branchfs.version,
             manifest.branchfs.php_api,
             manifest.branchfs.platform
@@ -1161,6 +1218,26 @@ mod tests {
     }
 
     #[test]
+    fn wp_is_for_a_branch_or_for_the_one_of_the_current_folder() {
+        let parse = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Wp(args) => args,
+            other => panic!("{other:?}"),
+        };
+        let args = parse("forkpress wp marketing -- plugin list --json -v");
+        assert_eq!(args.branch.unwrap().as_str(), "marketing");
+        assert_eq!(args.arguments, ["plugin", "list", "--json", "-v"]);
+        assert!(parse("forkpress wp -- --info").branch.is_none());
+        assert!(parse("forkpress wp --no-lock main").locking.no_lock);
+    }
+
+    #[test]
+    fn versions_are_asked_for_by_two_words_in_any_order() {
+        let asks = |line: &str| asks_for_versions(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(asks("forkpress --version --json") && asks("forkpress --json -V"));
+        assert!(!asks("forkpress --version") && !asks("forkpress --json log") && !asks("forkpress"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "forkpress branch create Main",
@@ -1173,6 +1250,7 @@ mod tests {
             "forkpress branch delete x --timeout -1",
             "forkpress branch delete x --timeout soon",
             "forkpress exec main",
+            "forkpress wp option get home",
             "forkpress init --root-host Example.org:80",
             "forkpress init --root-host 127.0.0.1",
             "forkpress init --file-view carrier-pigeon",

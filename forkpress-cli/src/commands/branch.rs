@@ -112,7 +112,7 @@ fn source<'a>(branch: &'a BranchName, beside: &BesideArgs) -> Source<'a> {
 }
 
 /// The branch whose folder, or whose checkout, the current folder lies in.
-fn current(site: &Site) -> Result<Option<BranchName>, Failure> {
+pub fn current(site: &Site) -> Result<Option<BranchName>, Failure> {
     let folder = site::current_dir()?;
     let roots = [site.layout.branches_dir(), site.layout.public_root().to_owned()];
     let name = roots.iter().find_map(|root| {
