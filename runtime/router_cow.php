@@ -18,8 +18,6 @@
  * @package ForkPress
  */
 
-require_once __DIR__ . '/address.php';
-
 /**
  * Ends the request with a line of text.
  *
@@ -353,4 +351,5 @@ function forkpress_serve(): string {
 	return '';
 }
 
+require_once __DIR__ . '/address.php';
 require forkpress_serve();

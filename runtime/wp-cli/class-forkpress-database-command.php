@@ -305,11 +305,11 @@ final class ForkPress_Database_Command extends DB_Command {
 	 * [--exclude_tables=<tables>]
 	 * : All but these tables, separated by commas.
 	 *
-	 * [--no-create-info]
-	 * : Rows only.
+	 * [--[no-]create-info]
+	 * : Whether to write how tables are made, or rows only.
 	 *
-	 * [--no-data]
-	 * : Tables without rows.
+	 * [--[no-]data]
+	 * : Whether to write rows, or tables only.
 	 *
 	 * [--add-drop-table]
 	 * : Not used: the export always removes a table before it makes it.
@@ -331,7 +331,7 @@ final class ForkPress_Database_Command extends DB_Command {
 	 * @param array $assoc_args The options.
 	 */
 	public function export( $args, $assoc_args ) {
-		self::refuse_unknown( $assoc_args, array( 'tables', 'exclude_tables', 'no-create-info', 'no-data', 'add-drop-table', 'porcelain', 'file' ) );
+		self::refuse_unknown( $assoc_args, array( 'tables', 'exclude_tables', 'create-info', 'no-create-info', 'data', 'no-data', 'add-drop-table', 'porcelain', 'file' ) );
 		$file = $args[0] ?? sprintf( '%s-%s-%s.sql', DB_NAME, gmdate( 'Y-m-d' ), bin2hex( random_bytes( 4 ) ) );
 		ForkPress_Database::connect();
 		$list   = static fn ( string $name ): array => isset( $assoc_args[ $name ] ) ? array_map( 'trim', explode( ',', $assoc_args[ $name ] ) ) : array();
@@ -347,7 +347,9 @@ final class ForkPress_Database_Command extends DB_Command {
 		}
 		$dump = new ForkPress_Dump( ForkPress_Database::sqlite(), $output );
 		try {
-			$dump->write( $tables, ! Utils\get_flag_value( $assoc_args, 'no-create-info', false ), ! Utils\get_flag_value( $assoc_args, 'no-data', false ) );
+			// WP-CLI takes --no-data for --data with the value false, and --no-data=true for what it says.
+			$wanted = static fn ( string $name ): bool => Utils\get_flag_value( $assoc_args, $name, ! Utils\get_flag_value( $assoc_args, "no-$name", false ) );
+			$dump->write( $tables, $wanted( 'create-info' ), $wanted( 'data' ) );
 		} catch ( RuntimeException $failure ) {
 			WP_CLI::error( "The export is not whole: {$failure->getMessage()}" );
 		}
@@ -474,15 +476,14 @@ final class ForkPress_Database_Command extends DB_Command {
 	 * @param string   $failed What to say then.
 	 */
 	private static function each_statement( $input, callable $act, string $failed ): void {
-		$line       = 1;
 		$statements = new ForkPress_Statements( $input );
 		try {
-			foreach ( $statements->all() as $line => $statement ) {
+			foreach ( $statements->all() as $statement ) {
 				$act( $statement );
 			}
 		} catch ( Exception $failure ) {
 			$GLOBALS['wpdb']->query( 'ROLLBACK' );
-			WP_CLI::error( "$failed: line $line: {$failure->getMessage()}" );
+			WP_CLI::error( "$failed: line $statements->began: {$failure->getMessage()}" );
 		}
 	}
 

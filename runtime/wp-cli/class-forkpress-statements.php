@@ -25,6 +25,9 @@ final class ForkPress_Statements {
 	/** @var int The line that the buffer begins in. */
 	private int $line = 1;
 
+	/** @var int The line that the newest statement begins in, also where it does not end. */
+	public int $began = 1;
+
 	/**
 	 * Begins.
 	 *
@@ -35,10 +38,9 @@ final class ForkPress_Statements {
 	}
 
 	/**
-	 * Yields each statement by the line that it begins in, without what ends it. Comments before it are left out, except those
-	 * that are code for MySQL.
+	 * Yields each statement, without what ends it. Comments before it are left out, except those that are code for MySQL.
 	 *
-	 * @return Generator<int,string>
+	 * @return Generator<string>
 	 * @throws RuntimeException Where a quote or a comment does not end.
 	 */
 	public function all(): Generator {
@@ -47,7 +49,7 @@ final class ForkPress_Statements {
 			if ( '' === $this->buffer ) {
 				return;
 			}
-			$line = $this->line;
+			$this->began = $this->line;
 			if ( preg_match( '/^DELIMITER[ \t]+(\S+)[ \t]*(?:\r?\n|$)/i', $this->peek_line(), $found ) ) {
 				$this->delimiter = $found[1];
 				$this->take( strlen( $this->peek_line() ) );
@@ -55,7 +57,7 @@ final class ForkPress_Statements {
 			}
 			$statement = $this->statement();
 			if ( '' !== trim( $statement ) ) {
-				yield $line => trim( $statement );
+				yield trim( $statement );
 			}
 		}
 	}

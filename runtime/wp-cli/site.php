@@ -7,8 +7,6 @@
  * @package ForkPress
  */
 
-require_once dirname( __DIR__ ) . '/address.php';
-
 /**
  * Ends the command as failed. platform/network.php calls it.
  *
@@ -69,6 +67,8 @@ function forkpress_wp_cli_mark_config(): void {
 
 /** The begin of that comment. */
 const FORKPRESS_WP_CLI_MARK = "/* That's all, stop editing!";
+
+require_once dirname( __DIR__ ) . '/address.php';
 
 WP_CLI::add_hook(
 	'before_invoke:cli update',

@@ -102,8 +102,8 @@ fn wp_cli(runtime: &Path, site: Option<&Site>, args: &WpArgs) -> Result<Command,
         let layout = &site.layout;
         command
             .args(Php::arguments(layout))
-            // As usual for what is typed: no limit, and errors are seen.
-            .args(["-d", "memory_limit=-1", "-d", "display_errors=stderr"])
+            // As usual for what is typed: no limit, and errors are seen. OPcache would take longer than all else.
+            .args(["-d", "memory_limit=-1", "-d", "display_errors=stderr", "-d", "opcache.enable_cli=0"])
             .env("FORKPRESS_BRANCHES_DIR", layout.public_root())
             .env("FORKPRESS_COW_DIR", layout.cow().dir())
             .env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
