@@ -38,6 +38,12 @@ pub const BLUEPRINTS: &str = "blueprints.phar";
 /// The runtime files that WP-CLI is started with.
 const WP_CLI_DIR: &str = "wp-cli";
 
+/// The runtime files that blueprints are run with.
+const BLUEPRINTS_DIR: &str = "blueprints";
+
+/// What both of them load.
+const ADDRESS: &str = "address.php";
+
 /// A word in the template of `wp-config.php` that stands for a secret of the site's own.
 const SALT: &str = "@SALT@";
 
@@ -274,11 +280,25 @@ pub fn write_runtime(dest: &Path) -> Result<()> {
 /// # Errors
 /// When this program has no WP-CLI in it, or a file can't be written.
 pub fn write_wp_cli(dest: &Path) -> Result<()> {
-    let bundle = Bundle::embedded().ok_or_else(|| anyhow!("this forkpress has no WP-CLI in it"))?;
-    for (name, content) in RUNTIME_FILES.iter().filter(|(name, _)| Path::new(name).starts_with(WP_CLI_DIR)) {
+    write_phar(dest, WP_CLI, WP_CLI_DIR)
+}
+
+/// Writes the program that runs blueprints, and what it uses, likewise.
+///
+/// # Errors
+/// As [`write_wp_cli`].
+pub fn write_blueprints(dest: &Path) -> Result<()> {
+    write_wp_cli(dest)?;
+    write_phar(dest, BLUEPRINTS, BLUEPRINTS_DIR)
+}
+
+fn write_phar(dest: &Path, phar: &str, folder: &str) -> Result<()> {
+    let bundle = Bundle::embedded().ok_or_else(|| anyhow!("this forkpress was built without {phar}"))?;
+    let is_needed = |name: &str| Path::new(name).starts_with(folder) || name == ADDRESS;
+    for (name, content) in RUNTIME_FILES.iter().filter(|(name, _)| is_needed(name)) {
         write_if_changed(&dest.join(name), content.as_bytes())?;
     }
-    write_if_changed(&dest.join(WP_CLI), &bundle.read(WP_CLI)?)
+    write_if_changed(&dest.join(phar), &bundle.read(phar)?)
 }
 
 /// Unchanged files keep their times, so a running server's OPcache keeps them, too.

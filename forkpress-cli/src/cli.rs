@@ -53,6 +53,7 @@ pub enum Command {
   forkpress init --site-title 'Shop' --admin-password 'correct horse'
   forkpress init --wordpress ~/sites/shop        take the files of a WordPress that uses SQLite
   forkpress init --wordpress wordpress.zip --file-view file-copy
+  forkpress init --blueprint shop.json
   forkpress init --work-dir ~/sites/new/.forkpress     missing folders are made
   pass show shop | forkpress init --admin-password-stdin
 
@@ -278,6 +279,16 @@ pub struct BesideArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct BlueprintArgs {
+    /// Run a WordPress Playground blueprint on the new branch. A blueprint is code: run only one that you trust
+    #[arg(long, value_name = "FILE", conflicts_with = "count", value_hint = clap::ValueHint::FilePath)]
+    pub blueprint: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct InitArgs {
     /// Password of the user 'admin' [default: FORKPRESS_ADMIN_PASSWORD, else a random one, printed once]
     #[arg(long, value_name = "PASSWORD", value_parser = parse_password)]
@@ -299,6 +310,10 @@ pub struct InitArgs {
     /// A WordPress with the SQLite driver, as a folder or a ZIP file [default: the one in this program]
     #[arg(long, value_name = "DIR|ZIP")]
     pub wordpress: Option<PathBuf>,
+
+    /// Run a WordPress Playground blueprint on the new WordPress. A blueprint is code: run only one that you trust
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub blueprint: Option<PathBuf>,
 
     /// How branches are kept
     #[arg(long, value_enum, default_value_t = StrategyArg::Cow)]
@@ -479,8 +494,10 @@ theirs or base, or has made room for a \"value\". Changes nothing.")]
   forkpress branch create marketing --wait               and wait until its first page is ready
   forkpress branch create --count 10 --prefix agent      agent-1 to agent-10; later ones go on
   forkpress branch create marketing --beside             also while a page of main runs for long
+  forkpress branch create shop --blueprint shop.json     with what a Playground blueprint makes
 
-Several branches are created all or not at all. 'forkpress undo' undoes them all.")]
+Several branches are created all or not at all. 'forkpress undo' undoes them all.
+A blueprint runs before anybody sees the branch. If it fails, there is no branch.")]
     Create {
         /// The new branches: lower-case letters, digits, '-' and '_'
         #[arg(required_unless_present = "count", value_name = "NAME")]
@@ -494,6 +511,8 @@ Several branches are created all or not at all. 'forkpress undo' undoes them all
         /// The branch to clone
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
+        #[command(flatten)]
+        blueprint: BlueprintArgs,
         #[command(flatten)]
         beside: BesideArgs,
         #[command(flatten)]
