@@ -169,6 +169,9 @@ foreach ( array( 'wp_version_check', 'wp_update_plugins', 'wp_update_themes' ) a
 	wp_schedule_event( time() + 12 * HOUR_IN_SECONDS, 'twicedaily', $forkpress_event );
 }
 
+// What WordPress does at its end, such as its cron, needs the connection.
+remove_all_actions( 'shutdown' );
+
 // Close WordPress's own connection: the last one to close writes the log back into the database and removes it.
 $GLOBALS['wpdb']->close();
 unset( $GLOBALS['wpdb'], $wpdb );

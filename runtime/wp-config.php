@@ -55,7 +55,8 @@ defined( 'WP_DEBUG_DISPLAY' ) || define( 'WP_DEBUG_DISPLAY', false );
 // Whoever works on a branch updates it there. Unattended, each branch would update itself at a time of its own.
 defined( 'AUTOMATIC_UPDATER_DISABLED' ) || define( 'AUTOMATIC_UPDATER_DISABLED', true );
 
-// Add your own settings above this line.
+// Add your own settings above the next line, by which WP-CLI finds the place, too.
+/* That's all, stop editing! Happy publishing. */
 
 defined( 'ABSPATH' ) || define( 'ABSPATH', __DIR__ . '/' );
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes target/runtime-bundle.tar.zst, which build.rs packs into the forkpress binary. In it are, in this order:
-# manifest.json, branchfs.so, and the WordPress tree that scripts/fetch-wordpress.sh left, its SQLite driver first. So the
-# small ones are found at once.
+# manifest.json, branchfs.so, the phars of WP-CLI and of the blueprint runner, and the WordPress tree that
+# scripts/fetch-wordpress.sh left, its SQLite driver first. So the small ones are found at once.
 #
 # The same parts give the same bytes. The script does nothing if the bundle is newer than all of them.
 set -euo pipefail
@@ -20,7 +20,8 @@ manifest=target/wordpress.json
 [ -f "$manifest" ] || die "target/wordpress is missing (scripts/fetch-wordpress.sh fetches it)"
 
 # build.rs puts an empty file in the place of a missing bundle.
-if [ -s "$bundle" ] && [ "$bundle" -nt "$extension" ] && [ "$bundle" -nt "$manifest" ] && [ "$bundle" -nt "$0" ]; then
+if [ -s "$bundle" ] && [ "$bundle" -nt "$extension" ] && [ "$bundle" -nt "$manifest" ] && [ "$bundle" -nt "$0" ] &&
+    [ "$bundle" -nt scripts/bundle-manifest.php ]; then
     exit 0
 fi
 
@@ -32,6 +33,10 @@ work=$(mktemp -d target/runtime-bundle.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/parts"
 cp "$extension" "$work/parts/branchfs.so"
+phars=(wp-cli.phar blueprints.phar)
+for phar in "${phars[@]}"; do
+    cp -p "target/wordpress.phars/$phar" "$work/parts/$phar"
+done
 (
     cd target
     driver=wordpress/wp-content/mu-plugins/sqlite-database-integration
@@ -47,7 +52,7 @@ version=$(sed -nE 's/^version = "(.*)"$/\1/p' Cargo.toml | head -n 1)
 touch -d @0 "$work/parts/manifest.json" "$work/parts/branchfs.so"
 chmod 644 "$work/parts/manifest.json" "$work/parts/branchfs.so"
 {
-    printf '%s\n' manifest.json branchfs.so
+    printf '%s\n' manifest.json branchfs.so "${phars[@]}"
     sed 's|^|../../|' "$work/files"
 } >"$work/list"
 tar --create --format=gnu --owner=0 --group=0 --numeric-owner --no-recursion --transform 's|^\.\./\.\./||' \

@@ -30,6 +30,9 @@ echo json_encode(
 	array(
 		'wordpress'     => $forkpress_made['wordpress'],
 		'sqlite_driver' => $forkpress_made['sqlite_driver'],
+		'wp_cli'        => $forkpress_made['wp_cli'],
+		'blueprints'    => $forkpress_made['blueprints'],
+		'php'           => PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION,
 		'branchfs'      => array(
 			'version'     => $forkpress_version,
 			'php_api'     => $forkpress_api[1],

@@ -1,19 +1,28 @@
 #!/usr/bin/env bash
-# Puts a WordPress tree with the SQLite driver in it, and no wp-config.php, into a folder.
+# Puts a WordPress tree with the SQLite driver in it, and no wp-config.php, into a folder; and the phars of WP-CLI and of
+# the blueprint runner into DEST.phars beside it.
 #
-#     scripts/fetch-wordpress.sh [--refresh] [DEST]        DEST: target/wordpress
+#     scripts/fetch-wordpress.sh [--refresh | --older] [DEST]        DEST: target/wordpress, or target/wordpress-older
 #
-# An existing tree stays, unless --refresh is given. DEST.json, beside DEST, says what the tree is made of. There are two
-# sources, in this order:
-#   1. WordPress's own current release, checked against the checksum published beside it;
-#   2. if that can't be reached, Debian's package of it, through the machine's own package sources, whose
-#      signatures apt checks.
-# The driver comes from a package that ships it; npm checks its integrity.
+# scripts/wordpress.lock names each part, its version, where it comes from, and its hash. What is fetched must have that
+# hash. DEST stays where it is what the lock file names: DEST.json, beside it, says what it is made of.
+#
+# --refresh writes the lock file anew, with the newest that can be had:
+#   - WordPress: its own current release, if its host answers, checked against the checksum published beside it; else
+#     the newer of the npm package wp-studio's and Debian's, whose signatures apt checks;
+#   - the driver: the newer of those in wp-studio and in WordPress Playground's package; npm checks their integrity;
+#   - the phars: those in wp-studio.
+#
+# --older takes Debian's WordPress, which is older, instead of the lock file's. It has no hash there: Debian removes a
+# version when the next one comes.
 set -euo pipefail
 
-# The driver that the tests run with. Its package is WordPress Playground's.
-readonly driver_package='@wp-playground/cli@3.1.56'
-readonly release='https://wordpress.org/latest.tar.gz'
+readonly release='https://wordpress.org'
+readonly studio='wp-studio'
+readonly playground='@wp-playground/cli'
+readonly driver='sqlite-database-integration'
+# Where wp-studio has its parts.
+readonly files='package/dist/cli/wp-files'
 
 die() {
     printf 'fetch-wordpress: %s\n' "$1" >&2
@@ -22,18 +31,30 @@ die() {
 say() { printf 'fetch-wordpress: %s\n' "$1"; }
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-refresh=no
-if [ "${1-}" = --refresh ]; then
-    refresh=yes
-    shift
-fi
-dest=${1:-$root/target/wordpress}
+lock=$root/scripts/wordpress.lock
+mode=locked
+case ${1-} in
+    --refresh) mode=refresh ;;
+    --older) mode=older ;;
+    -*) die "there is no option $1" ;;
+esac
+[ "$mode" = locked ] || shift
+default=$root/target/wordpress
+[ "$mode" != older ] || default=$root/target/wordpress-older
+dest=${1:-$default}
 manifest=$dest.json
 
-if [ "$refresh" = no ] && [ -f "$manifest" ] && [ -d "$dest/wp-content/mu-plugins/sqlite-database-integration" ]; then
-    say "$dest is there already (--refresh fetches it anew)"
+sha256() { sha256sum "$1" | cut -d' ' -f1; }
+
+# What a tree made from the lock file as it is now has in its manifest.
+stamp() { printf '%s %s' "$([ "$mode" = older ] && echo older || echo locked)" "$(sha256 "$lock")"; }
+
+if [ "$mode" != refresh ] && grep -qsF "\"lock\": \"$(stamp)\"" "$manifest" &&
+    [ -d "$dest/wp-content/mu-plugins/$driver" ] && [ -s "$dest.phars/wp-cli.phar" ]; then
+    say "$dest is there already"
     exit 0
 fi
+if [ -e "$dest" ]; then say "$dest is not what scripts/wordpress.lock names; fetching it anew"; fi
 
 mkdir -p "$(dirname "$dest")"
 # Beside DEST, so that the finished tree is renamed into place.
@@ -42,17 +63,50 @@ trap 'rm -rf "$work"' EXIT
 tree=$work/wordpress
 parts=()
 
-# Fetches WordPress's own release. Fails quietly if its host can't be reached.
-fetch_release() {
-    local sum
+# The newer of two versions.
+newer() { printf '%s\n%s\n' "$1" "$2" | sort -V | tail -n 1; }
+
+version_of_wordpress() { sed -nE "s/^\\\$wp_version = '([^']+)';.*/\1/p" "$1/wp-includes/version.php"; }
+version_of_driver() { sed -nE "s/^ \* Version: +([0-9.]+).*/\1/p" "$1/load.php"; }
+
+# Fetches an npm package, such as wp-studio or wp-studio@1.22.0, and unpacks it; once. Sets npm_archive and npm_folder.
+npm_get() {
+    local spec=$1 packed
+    npm_folder=$work/npm/${spec//[^a-zA-Z0-9.]/-}
+    if ! [ -d "$npm_folder" ]; then
+        command -v npm >/dev/null || die 'npm is missing (scripts/install-deps.sh installs it)'
+        mkdir -p "$npm_folder"
+        packed=$(cd "$npm_folder" && npm pack --silent --fetch-retries 3 "$spec" 2>"$work/npm.log") ||
+            die "the package $spec can not be fetched: $(tail -n 3 "$work/npm.log")"
+        mv "$npm_folder/${packed##*$'\n'}" "$npm_folder/package.tgz"
+        tar -xzf "$npm_folder/package.tgz" -C "$npm_folder"
+    fi
+    npm_archive=$npm_folder/package.tgz
+}
+
+# Prints the folder of the driver in an npm package that npm_get unpacked.
+driver_in() {
+    if [ -d "$1/$files/$driver" ]; then
+        printf '%s\n' "$1/$files/$driver"
+        return
+    fi
+    if ! [ -d "$1/driver" ]; then
+        command -v unzip >/dev/null || die 'unzip is missing (scripts/install-deps.sh installs it)'
+        TZ=UTC unzip -q "$1/package/$driver.zip" -d "$1/driver"
+    fi
+    local load
+    load=$(find "$1/driver" -maxdepth 2 -name load.php -print -quit)
+    [ -n "$load" ] || die 'what was fetched has no SQLite driver in it'
+    dirname "$load"
+}
+
+# Fetches a release of WordPress, such as wordpress-7.1.1, and unpacks it. Fails quietly if its host can't be reached.
+release_get() {
     command -v curl >/dev/null || return 1
-    sum=$(curl --fail --silent --location --connect-timeout 3 --max-time 10 "$release.sha1") || return 1
-    curl --fail --silent --show-error --location --connect-timeout 3 --max-time 300 --retry 2 \
-        --output "$work/release.tar.gz" "$release" || return 1
-    printf '%s  %s\n' "${sum%% *}" "$work/release.tar.gz" | sha1sum --check --status ||
-        die "what $release sent does not match its checksum"
-    tar -xzf "$work/release.tar.gz" -C "$work"
-    parts+=("$release sha1:${sum%% *}")
+    curl --fail --silent --location --connect-timeout 3 --max-time 300 --retry 2 \
+        --output "$work/release.tar.gz" "$release/$1.tar.gz" || return 1
+    mkdir -p "$work/release"
+    tar -xzf "$work/release.tar.gz" -C "$work/release"
 }
 
 # Prints the machine's own Debian or Ubuntu source entry, for another suite if one is given ($2).
@@ -91,10 +145,11 @@ apt_line() {
     done
 }
 
-# Fetches Debian's (or Ubuntu's) package of WordPress into a private apt state: the machine's own is not touched.
-fetch_package() {
-    command -v apt-get >/dev/null || die 'WordPress can not be fetched: its own host does not answer, and this machine has no apt'
-    local codename suite
+# Reads the lists of Debian's (or Ubuntu's) packages into a private apt state; the machine's own is not touched. Sets suite
+# and options. Fails where there is no apt.
+apt_begin() {
+    command -v apt-get >/dev/null || return 1
+    local codename
     # shellcheck source=/dev/null
     codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME-}")
     suite=$codename
@@ -107,15 +162,23 @@ fetch_package() {
     apt_line "$codename" "$suite" >"$apt/etc/sources.list.d/own.list"
     [ -s "$apt/etc/sources.list.d/own.sources" ] || rm "$apt/etc/sources.list.d/own.sources"
     [ -s "$apt/etc/sources.list.d/own.list" ] || rm "$apt/etc/sources.list.d/own.list"
-    local options=(
+    options=(
         -o "Dir::State=$apt/state" -o "Dir::Cache=$apt/cache" -o "Dir::Etc=$apt/etc" -o Dir::State::status=/dev/null
         -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$apt/etc/sources.list.d"
         -o Dir::Etc::trusted=/etc/apt/trusted.gpg -o Dir::Etc::trustedparts=/etc/apt/trusted.gpg.d
         -o Dir::Etc::netrcparts=/etc/apt/auth.conf.d
         -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Sandbox::User= -o APT::Get::AllowUnauthenticated=false
     )
-    apt-get "${options[@]}" -qq update || die "the package sources of $suite can not be read"
+    apt-get "${options[@]}" -qq update
+}
 
+# Prints the version of WordPress that apt has, without Debian's own part of it.
+apt_version() {
+    apt-cache "${options[@]}" show wordpress 2>/dev/null | sed -nE 's/^Version: ([0-9.]+).*/\1/p' | head -n 1
+}
+
+# Fetches the package of WordPress and makes the tree of it.
+apt_get() {
     # Also the libraries and the theme that Debian took out of the package and links to.
     local packages
     mapfile -t packages < <(apt-cache "${options[@]}" depends wordpress 2>/dev/null |
@@ -127,7 +190,7 @@ fetch_package() {
     for deb in "$work"/debs/*.deb; do
         dpkg -x "$deb" "$work/root"
         # shellcheck disable=SC2016 # dpkg-deb fills these in.
-        parts+=("$(dpkg-deb --show --showformat='${Package} ${Version}' "$deb")")
+        parts+=("$(dpkg-deb --show --showformat='${Package} ${Version}' "$deb") sha256:$(sha256 "$deb")")
     done
 
     local packed=$work/root/usr/share/wordpress
@@ -142,43 +205,160 @@ fetch_package() {
     cp -RL --preserve=mode,timestamps "$packed" "$tree"
 }
 
-# Puts the driver into the tree as a must-use plugin, which nobody can deactivate, and its drop-in, which finds the driver
-# from its own place: no path is written into it.
-fetch_driver() {
-    command -v npm >/dev/null || die 'npm is missing (scripts/install-deps.sh installs it)'
-    command -v unzip >/dev/null || die 'unzip is missing (scripts/install-deps.sh installs it)'
-    mkdir -p "$work/npm"
-    local packed
-    packed=$(cd "$work/npm" && npm pack --silent --fetch-retries 3 "$driver_package" 2>"$work/npm.log") ||
-        die "the SQLite driver can not be fetched: $(tail -n 3 "$work/npm.log")"
-    packed=${packed##*$'\n'}
-    tar -xzf "$work/npm/$packed" -C "$work/npm"
-    TZ=UTC unzip -q "$work/npm/package/sqlite-database-integration.zip" -d "$work/driver"
-    local load
-    load=$(find "$work/driver" -maxdepth 2 -name load.php -print -quit)
-    [ -n "$load" ] || die "no SQLite driver in $driver_package"
-    local name=sqlite-database-integration
-    local plugin=$tree/wp-content/mu-plugins/$name
-    rm -rf "$tree/wp-content/plugins/$name" "$plugin"
-    mkdir -p "$tree/wp-content/mu-plugins"
-    mv "$(dirname "$load")" "$plugin"
-    sed -e "s|'{SQLITE_IMPLEMENTATION_FOLDER_PATH}'|__DIR__ . '/mu-plugins/$name'|" -e "s|{SQLITE_PLUGIN}|$name/load.php|g" \
-        "$plugin/db.copy" >"$tree/wp-content/db.php"
-    touch -r "$plugin/db.copy" "$tree/wp-content/db.php"
-    driver_version=$(sed -nE "s/^ \* Version: +([0-9.]+).*/\1/p" "$plugin/load.php")
-    [ -n "$driver_version" ] || die "the SQLite driver does not say its version"
-    parts+=("$driver_package sha256:$(sha256sum "$work/npm/$packed" | cut -d' ' -f1)")
+# Prints a line of the lock file: NAME VERSION SOURCE HASH PUBLISHED.
+lock_line() { printf '%s %s %s %s %s\n' "$@"; }
+
+# Prints when a version of an npm package was published. Its files all have one and the same time, and PHP's OPcache tells two
+# versions of a file apart by that.
+published() {
+    local when
+    when=$(npm view "$1" time --json | sed -nE "s/^ *\"${1##*@}\": *\"([0-9T:-]+)[^\"]*\".*/\1Z/p" | head -n 1)
+    printf '%s\n' "${when:-$(date -u +%Y-%m-%dT%H:%M:%SZ)}"
 }
 
-if ! fetch_release; then
-    say "WordPress's own release can not be reached from here; taking the package of it"
-    fetch_package
-fi
-driver_version=
-fetch_driver
+# Prints an npm package with its newest version, such as wp-studio@1.22.0.
+newest() {
+    local version
+    version=$(npm view "$1" version 2>"$work/npm.log") || die "the registry does not know $1: $(tail -n 3 "$work/npm.log")"
+    printf '%s@%s\n' "$1" "$version"
+}
 
-wordpress_version=$(sed -nE "s/^\\\$wp_version = '([^']+)';.*/\1/p" "$tree/wp-includes/version.php")
+# Writes the lock file: looks at each source and takes what is newest.
+refresh() {
+    local studio_spec playground_spec studio_folder studio_hash studio_published
+    studio_spec=$(newest "$studio")
+    npm_get "$studio_spec"
+    studio_folder=$npm_folder studio_hash=sha256:$(sha256 "$npm_archive") studio_published=$(published "$studio_spec")
+
+    local version sum wordpress
+    version=$(version_of_wordpress "$studio_folder/$files/latest/wordpress")
+    wordpress=$(lock_line wordpress "$version" "npm:$studio_spec" "$studio_hash" "$studio_published")
+    if sum=$(curl --fail --silent --location --connect-timeout 3 --max-time 10 "$release/latest.tar.gz.sha1") &&
+        release_get latest; then
+        printf '%s  %s\n' "${sum%% *}" "$work/release.tar.gz" | sha1sum --check --status ||
+            die "what $release sent does not match its checksum"
+        version=$(version_of_wordpress "$work/release/wordpress")
+        wordpress=$(lock_line wordpress "$version" "release:wordpress-$version" "sha256:$(sha256 "$work/release.tar.gz")" -)
+    elif apt_begin && [ "$(newer "$(apt_version)" "$version")" != "$version" ]; then
+        wordpress=$(lock_line wordpress "$(apt_version)" "apt:$suite" - -)
+    fi
+
+    local of_studio of_playground
+    playground_spec=$(newest "$playground")
+    npm_get "$playground_spec"
+    of_studio=$(version_of_driver "$(driver_in "$studio_folder")")
+    of_playground=$(version_of_driver "$(driver_in "$npm_folder")")
+    version=$(phar_version "$studio_folder/$files/wp-cli/wp-cli.phar")
+    [ -n "$version" ] || die 'WP-CLI does not say its version'
+    {
+        printf '# What scripts/fetch-wordpress.sh fetches; its --refresh writes this file.\n'
+        printf '# NAME VERSION SOURCE HASH PUBLISHED\n'
+        printf '%s\n' "$wordpress"
+        if [ "$(newer "$of_playground" "$of_studio")" = "$of_studio" ]; then
+            lock_line sqlite-driver "$of_studio" "npm:$studio_spec" "$studio_hash" "$studio_published"
+        else
+            lock_line sqlite-driver "$of_playground" "npm:$playground_spec" "sha256:$(sha256 "$npm_archive")" "$(published "$playground_spec")"
+        fi
+        lock_line wp-cli "$version" "npm:$studio_spec" "$studio_hash" "$studio_published"
+        # The blueprint runner has no version of its own: that of the package stands for it.
+        lock_line blueprints "${studio_spec/@/-}" "npm:$studio_spec" "$studio_hash" "$studio_published"
+    } >"$work/lock"
+    cat "$work/lock" >"$lock"
+    say "$lock is new"
+}
+
+phar_version() { php "$1" --version --allow-root | sed -nE 's/^WP-CLI ([0-9.]+).*/\1/p'; }
+
+# Reads a line of the lock file into version, source, hash and published.
+locked() {
+    local name
+    while read -r name version source hash published; do
+        [ "$name" = "$1" ] && return
+    done <"$lock"
+    die "scripts/wordpress.lock has no $1 (--refresh writes it anew)"
+}
+
+# Fails unless a file has the hash that the lock file names.
+verify() {
+    [ "sha256:$(sha256 "$1")" = "$hash" ] ||
+        die "$source is not what scripts/wordpress.lock names: sha256:$(sha256 "$1") instead of $hash"
+}
+
+# Fetches the npm package that locked found, and checks it.
+locked_npm() {
+    case $source in npm:*) ;; *) die "scripts/wordpress.lock: $source is no source" ;; esac
+    npm_get "${source#npm:}"
+    verify "$npm_archive"
+    local part
+    for part in "${parts[@]-}"; do [ "$part" != "${source#npm:} $hash" ] || return 0; done
+    parts+=("${source#npm:} $hash")
+}
+
+# Copies files out of an npm package, with the time at which it was published.
+take() {
+    cp -R "$1" "$2"
+    find "$2" -exec touch -d "$published" {} +
+}
+
+take_wordpress() {
+    [ "$mode" != older ] || source=apt:
+    case $source in
+        npm:*)
+            locked_npm
+            take "$npm_folder/$files/latest/wordpress" "$tree"
+            ;;
+        release:*)
+            release_get "${source#release:}" || die "$release can not be reached, and scripts/wordpress.lock has WordPress from there"
+            verify "$work/release.tar.gz"
+            parts+=("${source#release:} $hash")
+            mv "$work/release/wordpress" "$tree"
+            ;;
+        apt:*)
+            apt_begin || die "the package sources of this machine can not be read"
+            apt_get
+            ;;
+        *) die "scripts/wordpress.lock: $source is no source" ;;
+    esac
+}
+
+# Puts the driver into the tree as a must-use plugin, which nobody can deactivate, and its drop-in, which finds the driver
+# from its own place: no path is written into it.
+take_driver() {
+    local plugin=$tree/wp-content/mu-plugins/$driver
+    locked_npm
+    rm -rf "$tree/wp-content/plugins/$driver" "$plugin"
+    mkdir -p "$tree/wp-content/mu-plugins"
+    take "$(driver_in "$npm_folder")" "$plugin"
+    sed -e "s|'{SQLITE_IMPLEMENTATION_FOLDER_PATH}'|__DIR__ . '/mu-plugins/$driver'|" -e "s|{SQLITE_PLUGIN}|$driver/load.php|g" \
+        "$plugin/db.copy" >"$tree/wp-content/db.php"
+    touch -r "$plugin/db.copy" "$tree/wp-content/db.php"
+}
+
+# Puts a phar beside the tree: its name in the lock file, its path in the package.
+take_phar() {
+    locked "$1"
+    locked_npm
+    mkdir -p "$work/phars"
+    take "$npm_folder/$files/$1/$1.phar" "$work/phars/$1.phar"
+    chmod 644 "$work/phars/$1.phar"
+}
+
+[ "$mode" != refresh ] || refresh
+[ -f "$lock" ] || die 'scripts/wordpress.lock is missing (--refresh writes it)'
+
+locked wordpress
+take_wordpress
+locked sqlite-driver
+take_driver
+take_phar wp-cli
+wp_cli_version=$version
+take_phar blueprints
+blueprints_version=$version
+
+wordpress_version=$(version_of_wordpress "$tree")
+driver_version=$(version_of_driver "$tree/wp-content/mu-plugins/$driver")
 [ -n "$wordpress_version" ] || die 'what was fetched does not look like WordPress'
+[ -n "$driver_version" ] || die 'the SQLite driver does not say its version'
 for file in index.php wp-load.php wp-admin/admin.php wp-includes/js/jquery/jquery.min.js wp-includes/ID3/getid3.php; do
     [ -s "$tree/$file" ] || die "what was fetched is not whole: $file is missing"
 done
@@ -186,13 +366,16 @@ rm -f "$tree/.htaccess" "$tree/wp-config.php"
 chmod -R u=rwX,go=rX "$tree"
 
 {
-    printf '{\n  "wordpress": "%s",\n  "sqlite_driver": "%s",\n  "parts": [\n' "$wordpress_version" "$driver_version"
+    printf '{\n  "lock": "%s",\n' "$(stamp)"
+    printf '  "wordpress": "%s",\n  "sqlite_driver": "%s",\n' "$wordpress_version" "$driver_version"
+    printf '  "wp_cli": "%s",\n  "blueprints": "%s",\n  "parts": [\n' "$wp_cli_version" "$blueprints_version"
     printf '    "%s"\n' "${parts[@]}" | sed '$!s/$/,/'
     printf '  ]\n}\n'
 } >"$work/manifest.json"
 
-rm -rf "$dest" "$manifest"
+rm -rf "$dest" "$dest.phars" "$manifest"
 mv "$tree" "$dest"
+mv "$work/phars" "$dest.phars"
 # Written last: only a whole tree has one.
 mv "$work/manifest.json" "$manifest"
 say "WordPress $wordpress_version with SQLite driver $driver_version in $dest"

@@ -119,6 +119,17 @@ pushes_with_second_git() {
         "$version" "$second"
 }
 
+# The site's own tests once more, on the older WordPress that the machine's package sources have.
+older_wordpress() {
+    local older=$PWD/target/wordpress-older log=$logs/fetch-older.log
+    if ! scripts/fetch-wordpress.sh --older >"$log" 2>&1; then
+        printf 'SKIPPED: tests on an older WordPress: %s\n' "$(tail -n 1 "$log")"
+        return
+    fi
+    part "test_wordpress_branches_$(sed -nE 's/^  "wordpress": "(.*)",$/\1/p' "$older.json")" 1200 \
+        env "FORKPRESS_TEST_WORDPRESS=$older" php -d "extension=$PWD/ext/branchfs.so" tests/test_wordpress_branches.php
+}
+
 # Runs a command in the background, two at a time, and shows its output when it ends. Most tests wait for processes and
 # for the disk more than they compute.
 running=0
@@ -140,6 +151,7 @@ begin cargo_tests
 begin tours
 begin php_test tests/test_git_push.php
 begin pushes_with_second_git
+begin older_wordpress
 for test in tests/test_*.php; do
     [ "$test" = tests/test_git_push.php ] || begin php_test "$test"
 done

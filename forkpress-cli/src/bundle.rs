@@ -1,4 +1,5 @@
-//! What the binary carries into a site: the PHP files of the runtime, and the bundle of WordPress and `branchfs.so`.
+//! What the binary carries into a site: the PHP files of the runtime, and the bundle of WordPress, `branchfs.so`, and the
+//! phars of WP-CLI and of the blueprint runner.
 //!
 //! The runtime files are always there. A binary may be built without the bundle; then a WordPress and an extension have
 //! to be given. No name in the archive is trusted: an entry that would land outside of the target folder is refused.
@@ -28,6 +29,21 @@ const WP_CONFIG: &str = "wp-config.php";
 /// Where WordPress has its SQLite driver in the archive.
 const DRIVER: &str = "wordpress/wp-content/mu-plugins";
 
+/// WP-CLI, in the archive and in the site's runtime folder.
+pub const WP_CLI: &str = "wp-cli.phar";
+
+/// The program that runs blueprints, in the archive and in the site's runtime folder.
+pub const BLUEPRINTS: &str = "blueprints.phar";
+
+/// The runtime files that WP-CLI is started with.
+const WP_CLI_DIR: &str = "wp-cli";
+
+/// The runtime files that blueprints are run with.
+const BLUEPRINTS_DIR: &str = "blueprints";
+
+/// What both of them load.
+const ADDRESS: &str = "address.php";
+
 /// A word in the template of `wp-config.php` that stands for a secret of the site's own.
 const SALT: &str = "@SALT@";
 
@@ -41,6 +57,12 @@ pub struct Manifest {
     pub wordpress: String,
     /// Version of the SQLite driver in it.
     pub sqlite_driver: String,
+    /// Version of WP-CLI.
+    pub wp_cli: String,
+    /// Version of the program that runs blueprints.
+    pub blueprints: String,
+    /// The version of PHP that the extension is for, such as `8.2`.
+    pub php: String,
     /// The extension.
     pub branchfs: ExtensionBuild,
     /// How many files WordPress and the driver have.
@@ -91,18 +113,21 @@ impl Bundle {
         self.read("branchfs.so")
     }
 
-    /// Writes the SQLite driver, which stands before the rest of WordPress in the archive, into a folder: the one out of which
-    /// a branch that lost it gets it back. Files that are there already and do not differ stay.
+    /// Writes what stands before the rest of WordPress in the archive into a folder: the phars, and the SQLite driver that a
+    /// branch that lost it gets back. Files that are there already and do not differ stay.
     ///
     /// # Errors
     /// When the archive is damaged, or a file can't be written.
-    fn write_driver(self, dest: &Path) -> Result<()> {
+    fn write_tools(self, dest: &Path) -> Result<()> {
         let mut archive = self.archive()?;
         for entry in archive.entries().context(DAMAGED)? {
             let mut entry = entry.context(DAMAGED)?;
             let name = entry.path().context(DAMAGED)?.into_owned();
-            let Ok(name) = name.strip_prefix(DRIVER) else {
-                if name.starts_with("wordpress") { break } else { continue }
+            let name = match name.strip_prefix(DRIVER) {
+                Ok(name) => name,
+                Err(_) if [WP_CLI, BLUEPRINTS].iter().any(|phar| name == Path::new(phar)) => &name,
+                Err(_) if name.starts_with("wordpress") => break,
+                Err(_) => continue,
             };
             let file = packed_file(&mut entry, inside(dest, name)?)?;
             write_if_changed(&file.path, &file.content)?;
@@ -244,9 +269,36 @@ pub fn write_runtime(dest: &Path) -> Result<()> {
         write_if_changed(&dest.join(name), content.as_bytes())?;
     }
     if let Some(bundle) = Bundle::embedded() {
-        bundle.write_driver(dest)?;
+        bundle.write_tools(dest)?;
     }
     remove_stale_platform_files(&dest.join("platform"))
+}
+
+/// Writes WP-CLI, and what it is started with, into a folder that lacks them: no site's, or that of a site which an older
+/// release made.
+///
+/// # Errors
+/// When this program has no WP-CLI in it, or a file can't be written.
+pub fn write_wp_cli(dest: &Path) -> Result<()> {
+    write_phar(dest, WP_CLI, WP_CLI_DIR)
+}
+
+/// Writes the program that runs blueprints, and what it uses, likewise.
+///
+/// # Errors
+/// As [`write_wp_cli`].
+pub fn write_blueprints(dest: &Path) -> Result<()> {
+    write_wp_cli(dest)?;
+    write_phar(dest, BLUEPRINTS, BLUEPRINTS_DIR)
+}
+
+fn write_phar(dest: &Path, phar: &str, folder: &str) -> Result<()> {
+    let bundle = Bundle::embedded().ok_or_else(|| anyhow!("this forkpress was built without {phar}"))?;
+    let is_needed = |name: &str| Path::new(name).starts_with(folder) || name == ADDRESS;
+    for (name, content) in RUNTIME_FILES.iter().filter(|(name, _)| is_needed(name)) {
+        write_if_changed(&dest.join(name), content.as_bytes())?;
+    }
+    write_if_changed(&dest.join(phar), &bundle.read(phar)?)
 }
 
 /// Unchanged files keep their times, so a running server's OPcache keeps them, too.
@@ -295,7 +347,8 @@ mod tests {
 
     use super::*;
 
-    const MANIFEST: &str = r#"{"wordpress":"6.8.7","sqlite_driver":"3.0.2","branchfs":{"version":"0.1.0","php_api":"20220829",
+    const MANIFEST: &str = r#"{"wordpress":"6.8.7","sqlite_driver":"3.0.2","wp_cli":"2.12.0",
+        "blueprints":"1","php":"8.2","branchfs":{"version":"0.1.0","php_api":"20220829",
         "thread_safe":false,"debug":false,"platform":"x86_64-linux-gnu"},"files":2,"parts":["wordpress 6.8.7"]}"#;
 
     /// A bundle of these entries. The name is written as it is, without the tar crate's own checks.
@@ -338,16 +391,19 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_is_written_beside_the_runtime_and_no_other_part_of_wordpress() {
+    fn the_driver_and_the_phars_are_written_beside_the_runtime_and_no_other_part_of_wordpress() {
         let dir = tempfile::tempdir().unwrap();
         let bundle = bundle(&[
             ("manifest.json", MANIFEST, FILE),
+            ("wp-cli.phar", "<?php", FILE),
+            ("blueprints.phar", "<?php", FILE),
             ("wordpress/wp-content/mu-plugins/sqlite-database-integration/db.copy", "<?php", FILE),
             ("wordpress/index.php", "<?php", FILE),
         ]);
-        bundle.write_driver(dir.path()).unwrap();
+        bundle.write_tools(dir.path()).unwrap();
         assert!(dir.path().join(forkpress_core::driver::NAME).join("db.copy").is_file());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(dir.path().join(WP_CLI).is_file() && dir.path().join(BLUEPRINTS).is_file());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -7,10 +7,16 @@
 //! outright.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+use std::thread;
+use std::time::Duration;
 
 use crate::failure::{During, Failure};
+
+/// How often a program that runs is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A program that could not be started, as shells say it.
 const NOT_FOUND: u8 = 127;
@@ -22,6 +28,31 @@ pub fn command(program: &OsStr) -> Result<Command, Failure> {
     let mut command = Command::new(own);
     command.arg("__child").arg(std::process::id().to_string()).arg("--").arg(program);
     Ok(command)
+}
+
+/// Runs a program to its end, and gives its exit status and what it said. It is ended where `go_on` fails.
+pub fn captured(
+    command: &mut Command,
+    go_on: impl Fn() -> Result<(), Failure>,
+) -> Result<(ExitStatus, String), Failure> {
+    let mut said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
+    command.stdout(said.try_clone()?).stderr(said.try_clone()?);
+    let mut child = command.spawn().during(|| "cannot start a program".to_owned())?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if let Err(failure) = go_on() {
+            child.kill()?;
+            child.wait()?;
+            return Err(failure);
+        }
+        thread::sleep(PAUSE);
+    };
+    let mut text = Vec::new();
+    said.rewind()?;
+    said.read_to_end(&mut text)?;
+    Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// In the child: asks for the signal and becomes the program. Returns only if that fails.

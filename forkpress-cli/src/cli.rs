@@ -53,6 +53,7 @@ pub enum Command {
   forkpress init --site-title 'Shop' --admin-password 'correct horse'
   forkpress init --wordpress ~/sites/shop        take the files of a WordPress that uses SQLite
   forkpress init --wordpress wordpress.zip --file-view file-copy
+  forkpress init --blueprint shop.json
   forkpress init --work-dir ~/sites/new/.forkpress     missing folders are made
   pass show shop | forkpress init --admin-password-stdin
 
@@ -145,6 +146,21 @@ Left out: the SQLite driver and its database, links out of the branch, keys and 
 database's name, user and password in wordpress/wp-config.php.
 An export that fails or is interrupted leaves nothing. Docs: docs/import-export.md")]
     Export(ExportArgs),
+    /// Run WP-CLI on a branch
+    #[command(after_help = "Examples:
+  forkpress wp main -- plugin list
+  forkpress wp marketing -- option update blogname 'Summer sale'
+  forkpress wp marketing -- plugin install ~/shop.zip --activate
+  forkpress wp -- post list --format=json          on the branch of the current folder
+  forkpress wp main -- db query 'SELECT COUNT(*) FROM wp_posts'
+  forkpress wp --no-lock main -- shell
+  forkpress wp -- --info                           also where there is no site
+
+It runs in the branch's folder, with the site's PHP settings, and with the branch's address as --url.
+It counts as a request of the branch, as 'forkpress exec' does. The exit status is WP-CLI's.
+WP-CLI reads wp-cli.yml of the branch's folder and .forkpress/wp-cli.yml, none of your own.
+What works how with SQLite: docs/wp-cli.md")]
+    Wp(WpArgs),
     /// Show requests, locks and operations
     #[command(after_help = "Examples:
   forkpress top
@@ -277,6 +293,16 @@ pub struct BesideArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct BlueprintArgs {
+    /// Run a WordPress Playground blueprint on the new branch. A blueprint is code: run only one that you trust
+    #[arg(long, value_name = "FILE", conflicts_with = "count", value_hint = clap::ValueHint::FilePath)]
+    pub blueprint: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct InitArgs {
     /// Password of the user 'admin' [default: FORKPRESS_ADMIN_PASSWORD, else a random one, printed once]
     #[arg(long, value_name = "PASSWORD", value_parser = parse_password)]
@@ -298,6 +324,10 @@ pub struct InitArgs {
     /// A WordPress with the SQLite driver, as a folder or a ZIP file [default: the one in this program]
     #[arg(long, value_name = "DIR|ZIP")]
     pub wordpress: Option<PathBuf>,
+
+    /// Run a WordPress Playground blueprint on the new WordPress. A blueprint is code: run only one that you trust
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub blueprint: Option<PathBuf>,
 
     /// How branches are kept
     #[arg(long, value_enum, default_value_t = StrategyArg::Cow)]
@@ -478,8 +508,10 @@ theirs or base, or has made room for a \"value\". Changes nothing.")]
   forkpress branch create marketing --wait               and wait until its first page is ready
   forkpress branch create --count 10 --prefix agent      agent-1 to agent-10; later ones go on
   forkpress branch create marketing --beside             also while a page of main runs for long
+  forkpress branch create shop --blueprint shop.json     with what a Playground blueprint makes
 
-Several branches are created all or not at all. 'forkpress undo' undoes them all.")]
+Several branches are created all or not at all. 'forkpress undo' undoes them all.
+A blueprint runs before anybody sees the branch. If it fails, there is no branch.")]
     Create {
         /// The new branches: lower-case letters, digits, '-' and '_'
         #[arg(required_unless_present = "count", value_name = "NAME")]
@@ -493,6 +525,8 @@ Several branches are created all or not at all. 'forkpress undo' undoes them all
         /// The branch to clone
         #[arg(long, value_name = "BRANCH", default_value = BranchName::MAIN)]
         from: BranchName,
+        #[command(flatten)]
+        blueprint: BlueprintArgs,
         #[command(flatten)]
         beside: BesideArgs,
         #[command(flatten)]
@@ -790,16 +824,38 @@ pub struct ExecArgs {
     /// The branch
     pub branch: BranchName,
 
+    #[command(flatten)]
+    pub locking: LockingArgs,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub struct LockingArgs {
     /// Take no lock: for a shell that stays open. Other commands may change the branch while the program runs
     #[arg(long)]
     pub no_lock: bool,
 
     #[command(flatten)]
     pub wait: WaitArgs,
+}
 
-    /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub program: Vec<OsString>,
+#[derive(Debug, Args)]
+pub struct WpArgs {
+    /// The branch [default: the one that the current folder belongs to]
+    pub branch: Option<BranchName>,
+
+    #[command(flatten)]
+    pub locking: LockingArgs,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+
+    /// The command of WP-CLI and its arguments
+    #[arg(last = true, value_name = "ARGS")]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -979,6 +1035,8 @@ pub enum Typed {
     Ours(Box<Cli>),
     /// Arguments for the user's own git.
     Git(Vec<OsString>),
+    /// The versions of this program and of what it carries, as JSON.
+    Versions,
 }
 
 /// Reads the command line. Ends the process for `--help` and `--version`, and with 2 where it makes no sense.
@@ -989,6 +1047,9 @@ pub fn parse() -> Typed {
     }
     if words[1..] == ["-v"] {
         words[1] = "-V".into();
+    }
+    if asks_for_versions(&words) {
+        return Typed::Versions;
     }
     Typed::Ours(Box::new(read(words)))
 }
@@ -1008,6 +1069,12 @@ fn for_git(words: &[OsString]) -> Option<Vec<OsString>> {
     // An argument that is no text is none of ours.
     (first == "git" && !arguments.is_empty() && !(is_ours && arguments[0].to_str().is_some()))
         .then(|| arguments.to_vec())
+}
+
+/// Whether nothing but `--version` and `--json` was typed, in either order.
+fn asks_for_versions(words: &[OsString]) -> bool {
+    let version = |word: &OsString| word == "--version" || word == "-V";
+    matches!(&words[1..], [one, other] if version(one) && other == "--json" || one == "--json" && version(other))
 }
 
 fn read(words: Vec<OsString>) -> Cli {
@@ -1032,6 +1099,12 @@ pub fn command() -> clap::Command {
     Cli::command().version(env!("CARGO_PKG_VERSION")).long_version(LONG_VERSION.as_str())
 }
 
+/// The version of this program and of what it carries, for programs.
+pub fn versions() -> anyhow::Result<serde_json::Value> {
+    let manifest = Bundle::embedded().map(Bundle::manifest).transpose()?;
+    Ok(serde_json::json!({ "forkpress": env!("CARGO_PKG_VERSION"), "bundle": manifest }))
+}
+
 /// The version of this program and of what it carries.
 fn long_version() -> String {
     let own = env!("CARGO_PKG_VERSION");
@@ -1039,9 +1112,12 @@ fn long_version() -> String {
         None => format!("{own}\nwithout WordPress"),
         Some(Err(error)) => format!("{own}\n{error:#}"),
         Some(Ok(manifest)) => format!(
-            "{own}\nWordPress {}\nSQLite driver {}\nbranchfs {} for PHP API {} ({})",
+            "{own}\nWordPress {}\nSQLite driver {}\nWP-CLI {}\nblueprints {}\nPHP {}\nbranchfs {} for PHP API {} ({})",
             manifest.wordpress,
             manifest.sqlite_driver,
+            manifest.wp_cli,
+            manifest.blueprints,
+            manifest.php,
             manifest.branchfs.version,
             manifest.branchfs.php_api,
             manifest.branchfs.platform
@@ -1215,6 +1291,26 @@ mod tests {
     }
 
     #[test]
+    fn wp_is_for_a_branch_or_for_the_one_of_the_current_folder() {
+        let parse = |line: &str| match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Wp(args) => args,
+            other => panic!("{other:?}"),
+        };
+        let args = parse("forkpress wp marketing -- plugin list --json -v");
+        assert_eq!(args.branch.unwrap().as_str(), "marketing");
+        assert_eq!(args.arguments, ["plugin", "list", "--json", "-v"]);
+        assert!(parse("forkpress wp -- --info").branch.is_none());
+        assert!(parse("forkpress wp --no-lock main").locking.no_lock);
+    }
+
+    #[test]
+    fn versions_are_asked_for_by_two_words_in_any_order() {
+        let asks = |line: &str| asks_for_versions(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert!(asks("forkpress --version --json") && asks("forkpress --json -V"));
+        assert!(!asks("forkpress --version") && !asks("forkpress --json log") && !asks("forkpress"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for line in [
             "forkpress branch create Main",
@@ -1229,6 +1325,7 @@ mod tests {
             "forkpress exec main",
             "forkpress export",
             "forkpress export main --format tar",
+            "forkpress wp option get home",
             "forkpress init --root-host Example.org:80",
             "forkpress init --root-host 127.0.0.1",
             "forkpress init --file-view carrier-pigeon",

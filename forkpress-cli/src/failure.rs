@@ -86,6 +86,16 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// The same as an error with its causes, for what calls back. The hint is lost.
+    pub fn into_error(self) -> Box<dyn Error + Send + Sync> {
+        let chain = std::iter::once(self.error).chain(self.causes);
+        let errors = chain.collect::<Vec<_>>().into_iter().rev();
+        let error = errors.fold(None, |cause: Option<anyhow::Error>, error| {
+            Some(cause.map_or_else(|| anyhow::anyhow!(error.clone()), |cause| cause.context(error.clone())))
+        });
+        error.expect("a failure says what failed").into()
+    }
+
     /// The exit status as `main` returns it.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit)

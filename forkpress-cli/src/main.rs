@@ -4,6 +4,7 @@
 //! [`failure::Failure`], which is printed once, by [`output::fail`].
 #![forbid(unsafe_code)]
 
+mod blueprint;
 mod bundle;
 mod child;
 mod clean;

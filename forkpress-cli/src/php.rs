@@ -51,7 +51,7 @@ impl Php {
     ///
     /// `asked` is what `--php` or `FORKPRESS_PHP` says: a path, or a name to be found in `PATH`.
     pub fn check(asked: Option<&Path>, layout: &SiteLayout) -> Result<Self, Failure> {
-        let program = find(asked, env::var_os("PATH").as_deref())?;
+        let program = Self::find(asked)?;
         let mut command = Self::command_of(&program, layout);
         command
             .args(["-d", "display_startup_errors=1", "-d", "display_errors=stderr", "-d", "log_errors=0"])
@@ -68,6 +68,11 @@ impl Php {
             Failure::new(format!("{} cannot serve the site: {problem}", program.display())).hint(problem.hint(platform))
         })?;
         Ok(Self { program })
+    }
+
+    /// Finds PHP as [`Self::check`] does. Nothing is started.
+    pub fn find(asked: Option<&Path>) -> Result<PathBuf, Failure> {
+        find(asked, env::var_os("PATH").as_deref())
     }
 
     /// Its command line up to what it is to do: the site's settings, and the extension.

@@ -602,6 +602,18 @@ impl SiteLayout {
         self.runtime_dir().join("install.php")
     }
 
+    /// WP-CLI's settings for this site, where somebody has written some.
+    #[must_use]
+    pub fn wp_cli_config(&self) -> PathBuf {
+        self.work_dir.join("wp-cli.yml")
+    }
+
+    /// Where WP-CLI has the packages that were installed for this site.
+    #[must_use]
+    pub fn wp_cli_packages(&self) -> PathBuf {
+        self.work_dir.join("wp-cli-packages")
+    }
+
     /// Marks, and locks, the folder of an init that has not finished. A site has none.
     #[must_use]
     pub fn init_lock(&self) -> PathBuf {

@@ -12,10 +12,12 @@ use forkpress_engine::usage::{self, Usage};
 use indicatif::HumanBytes;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{BesideArgs, BranchCommand, ReadyArgs, WaitArgs};
+use crate::blueprint::{Blueprint, BlueprintEdit, Runner};
+use crate::cli::{BesideArgs, BlueprintArgs, BranchCommand, PhpArgs, ReadyArgs, WaitArgs};
 use crate::commands::{diff, doctor, merge};
 use crate::failure::Failure;
 use crate::git::Checkout;
+use crate::php::Php;
 use crate::ready::{self, Ready};
 use crate::site::Address;
 use crate::{clean, number, output, progress, site};
@@ -62,7 +64,27 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
         BranchCommand::Diff(args) => diff::run(site, args, as_json),
         BranchCommand::Merge(args) => merge::run(site, args, as_json),
         BranchCommand::Conflicts(args) => merge::conflicts(site, args, as_json),
-        BranchCommand::Create { names, count: Some(count), prefix: Some(prefix), from, beside, ready, wait } => {
+        BranchCommand::Create {
+            names,
+            blueprint: BlueprintArgs { blueprint: Some(file), php },
+            from,
+            beside,
+            ready,
+            wait,
+            ..
+        } => {
+            let [name] = names.as_slice() else {
+                return Err(Failure::new("a blueprint makes one branch")
+                    .hint("create the branches one by one")
+                    .exit(2));
+            };
+            let report = create_by_blueprint(site, name, (file, php), source(from, beside), wait, as_json)?;
+            doctor::branches::warn(site, name);
+            tell_created(site, names, from, &report, as_json, || wait_for(site, ready, wait, &report))
+        }
+        BranchCommand::Create {
+            names, count: Some(count), prefix: Some(prefix), from, beside, ready, wait, ..
+        } => {
             debug_assert!(names.is_empty());
             let (mut patience, progress) = (patience(wait), progress::shown(as_json));
             let (names, report) = number::make(
@@ -106,13 +128,30 @@ fn act(site: &Site, command: &BranchCommand, as_json: bool) -> Result<(), Failur
     }
 }
 
+/// Creates a branch and runs a blueprint on it before anybody sees it.
+fn create_by_blueprint(
+    site: &Site,
+    name: &BranchName,
+    (file, php): (&Path, &PhpArgs),
+    source: Source<'_>,
+    wait: &WaitArgs,
+    as_json: bool,
+) -> Result<Report, Failure> {
+    let blueprint = Blueprint::read(file)?;
+    let (php, url, progress) = (Php::find(php.php.as_deref())?, Address::of(site).url(name), progress::shown(as_json));
+    let runner = Runner { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()), progress: &*progress };
+    let mut edit = BlueprintEdit { blueprint: &blueprint, runner };
+    let word = blueprint.word();
+    Ok(mutation::create_edited(site, name, source, &mut edit, &word, &mut patience(wait), &*progress)?)
+}
+
 /// What a branch is made from.
 fn source<'a>(branch: &'a BranchName, beside: &BesideArgs) -> Source<'a> {
     Source { branch, beside: beside.beside }
 }
 
 /// The branch whose folder, or whose checkout, the current folder lies in.
-fn current(site: &Site) -> Result<Option<BranchName>, Failure> {
+pub fn current(site: &Site) -> Result<Option<BranchName>, Failure> {
     let folder = site::current_dir()?;
     let roots = [site.layout.branches_dir(), site.layout.public_root().to_owned()];
     let name = roots.iter().find_map(|root| {

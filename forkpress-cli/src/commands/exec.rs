@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -11,13 +11,15 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::driver;
 use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{BranchFiles, OperationsFiles, SharedBranch, SharedOperations};
+use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
+use forkpress_engine::command::words;
 use forkpress_engine::site::Site;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::cli::ExecArgs;
+use crate::cli::{ExecArgs, LockingArgs};
 use crate::failure::{During, Failure};
 use crate::site::Address;
 use crate::{child, output, site};
@@ -25,25 +27,57 @@ use crate::{child, output, site};
 /// Runs a program in a branch under the shared lock, and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure> {
     let site = site::open(work_dir)?;
-    let locks = if args.no_lock { None } else { Some(lock(&site, args)?) };
-    let branch = branch::show(&site, &args.branch)?;
-    // Where users find it, also where that is a link.
-    let folder = site.layout.public_branch(&branch.name);
+    let (program, arguments) = args.program.split_first().expect("the command line requires a program");
+    let place = Place { branch: &args.branch, locking: &args.locking, called: &program.to_string_lossy() };
+    in_branch(&site, &place, || {
+        let mut command = child::command(program)?;
+        command.args(arguments).current_dir(site.layout.public_branch(&args.branch));
+        Ok(command)
+    })
+}
 
+/// Where, and under which locks, a program runs.
+pub struct Place<'a> {
+    /// The branch.
+    pub branch: &'a BranchName,
+    /// Whether to take locks, and how long to wait for them.
+    pub locking: &'a LockingArgs,
+    /// What those who wait for it are told that it is.
+    pub called: &'a str,
+}
+
+/// Runs a program that counts as a request of a branch, and gives its exit status. `command` is made under the locks; its folder
+/// becomes its `PWD`.
+pub fn in_branch(
+    site: &Site,
+    place: &Place<'_>,
+    command: impl FnOnce() -> Result<Command, Failure>,
+) -> Result<ExitCode, Failure> {
+    let locks = if place.locking.no_lock { None } else { Some(lock(site, place)?) };
+    let branch = branch::show(site, place.branch)?;
+    let mut command = command()?;
+    if let Some(folder) = command.get_current_dir().map(Path::to_owned) {
+        command.env("PWD", folder);
+    }
+    command.env("HTTP_HOST", Address::of(site).host(&branch.name)).env("FORKPRESS_BRANCH", branch.name.as_str());
+    let code = run_to_end(command)?;
+    // WP-CLI deactivates the driver without asking any of ForkPress's PHP. Where users find it, also where that is a link.
+    let folder = site.layout.public_branch(&branch.name);
+    if let Err(error) = driver::heal(&folder, &site.layout.runtime_dir().join(driver::NAME), false) {
+        output::note(format_args!("forkpress: warning: the branch lost its SQLite driver: {error}"));
+    }
+    drop(locks);
+    Ok(code)
+}
+
+/// Runs a program to its end, hands on the signals that this process gets, and gives its exit status.
+pub fn run_to_end(mut command: Command) -> Result<ExitCode, Failure> {
     let catch = || "cannot catch signals".to_owned();
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGCHLD]).during(catch)?;
     // The terminal sends these to the program as well: it decides what they mean, and this process waits for it.
     for signal in [SIGINT, SIGQUIT] {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).during(catch)?;
     }
-    let (program, arguments) = args.program.split_first().expect("the command line requires a program");
-    let mut command = child::command(program)?;
-    command
-        .args(arguments)
-        .current_dir(&folder)
-        .env("PWD", &folder)
-        .env("HTTP_HOST", Address::of(&site).host(&branch.name))
-        .env("FORKPRESS_BRANCH", branch.name.as_str());
     let began = Instant::now();
     let mut child = command.spawn().during(|| "cannot start the program".to_owned())?;
     let pid = Pid::from_child(&child);
@@ -61,12 +95,7 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
             let _ = kill_process(pid, forwarded);
         }
     };
-    tracing::debug!(program = ?program, took_ms = began.elapsed().as_millis(), "{status}");
-    // WP-CLI deactivates the driver without asking any of ForkPress's PHP.
-    if let Err(error) = driver::heal(&folder, &site.layout.runtime_dir().join(driver::NAME), false) {
-        output::note(format_args!("forkpress: warning: the branch lost its SQLite driver: {error}"));
-    }
-    drop(locks);
+    tracing::debug!(command = words(&command), took_ms = began.elapsed().as_millis(), "{status}");
     Ok(ExitCode::from(exit_code(status)))
 }
 
@@ -74,14 +103,13 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
 type HeldLocks = (Option<CommandNote>, SharedBranch, SharedOperations);
 
 /// Takes part in the branch's traffic.
-fn lock(site: &Site, args: &ExecArgs) -> Result<HeldLocks, Failure> {
+fn lock(site: &Site, place: &Place<'_>) -> Result<HeldLocks, Failure> {
     // No lock files are made for what is no branch.
-    branch::show(site, &args.branch)?;
-    let (cow, deadline) = (site.layout.cow(), Deadline::after(args.wait.timeout));
+    branch::show(site, place.branch)?;
+    let (cow, deadline) = (site.layout.cow(), Deadline::after(place.locking.wait.timeout));
     let files = Arc::new(OperationsFiles::open(cow)?);
-    let own = Arc::new(BranchFiles::open(cow, &args.branch)?);
-    let program = args.program.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-    let note = CommandNote::program(cow, &args.branch, &program);
+    let own = Arc::new(BranchFiles::open(cow, place.branch)?);
+    let note = CommandNote::program(cow, place.branch, place.called);
     let shared = SharedOperations::lock(&files, deadline, None)?;
     let own = SharedBranch::lock(&shared, &own, deadline, true)?;
     if let Some(note) = &note {

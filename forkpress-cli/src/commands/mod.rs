@@ -17,6 +17,7 @@ mod serve;
 mod stop;
 mod storage;
 mod top;
+mod wp;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,10 @@ pub fn run(typed: &Typed) -> ExitCode {
             begun.and_then(|()| dispatch(cli)).unwrap_or_else(|failure| output::fail(&failure, cli.json))
         }
         Typed::Git(arguments) => output::fail(&git::of_user(arguments), false),
+        Typed::Versions => match versions() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => output::fail(&failure, true),
+        },
     }
 }
 
@@ -61,6 +66,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage::run(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
         Command::Export(args) => export::run(work_dir, args, cli.json)?,
+        Command::Wp(args) => return wp::run(work_dir, args),
         Command::Doctor(DoctorCommand::Branches) => return doctor::branches::run(work_dir, cli.json),
         Command::Doctor(DoctorCommand::Php) => doctor::php(work_dir, cli.json)?,
         Command::Top => top::run(work_dir, cli.json)?,
@@ -80,6 +86,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn versions() -> Result<(), Failure> {
+    output::json(&cli::versions().map_err(Failure::of)?).map_err(Failure::from)
 }
 
 fn completion(shell: clap_complete::Shell) -> Result<(), Failure> {

@@ -10,12 +10,12 @@ mod claim;
 mod database;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
@@ -28,6 +28,7 @@ use forkpress_engine::site::{Site, create_folders};
 use forkpress_engine::{mutation, storage, view, wordpress};
 use serde::Serialize;
 
+use crate::blueprint::{Blueprint, Runner};
 use crate::bundle::{self, Bundle};
 use crate::clean;
 use crate::cli::{self, InitArgs};
@@ -51,19 +52,18 @@ const PASSWORD_BYTES: u64 = 4096;
 /// The exit status of a command that makes no sense.
 const WRONG_USAGE: u8 = 2;
 
-/// How often a waiting init looks whether it was interrupted.
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// Makes a site in the folder that holds `work_dir`, or in the current folder.
 pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<(), Failure> {
     let password = given_password(args)?;
+    let blueprint = args.blueprint.as_deref().map(Blueprint::read).transpose()?;
     let root = public_root(work_dir)?;
     let interrupt = Interrupt::on_signals()?;
     let mut folders = OuterFolders::make(&root)?;
     let root = fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))?;
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
-    let made = make(&claim, &layout, args, password.as_deref(), &interrupt, &*progress::shown(as_json))?;
+    let wishes = (password.as_deref(), blueprint.as_ref());
+    let made = make(&claim, &layout, args, wishes, &interrupt, &*progress::shown(as_json))?;
     claim.finish();
     folders.keep();
     clean::read_in_background(&Site::open(layout.work_dir())?);
@@ -185,7 +185,7 @@ fn make(
     claim: &Claim,
     layout: &SiteLayout,
     args: &InitArgs,
-    given: Option<&str>,
+    (given, blueprint): (Option<&str>, Option<&Blueprint>),
     interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<InitReport, Failure> {
@@ -237,6 +237,13 @@ fn make(
         progress.end();
     }
     interrupt.check()?;
+    if let Some(blueprint) = blueprint {
+        let url = address.url(&BranchName::main());
+        let go_on = || interrupt.check();
+        let runner = Runner { layout, php: &php.program, url: &url, go_on: &go_on, progress };
+        blueprint.run(&runner, &staged)?;
+        interrupt.check()?;
+    }
 
     wordpress::record_addresses(layout, &[(&args.root_host, args.port)], &staged)?;
     claim.note_tree(&staged)?;
@@ -321,8 +328,8 @@ fn run_installer(
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let began = Instant::now();
-    let mut said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
-    let mut installer = child::command(php.program.as_os_str())?
+    let mut installer = child::command(php.program.as_os_str())?;
+    installer
         .args(Php::arguments(&site.layout))
         .arg(site.layout.installer())
         .arg(staged)
@@ -333,31 +340,13 @@ fn run_installer(
         .env("FORKPRESS_PHP_ERRORS_LOG", site.layout.php_errors_log())
         .env("HTTP_HOST", address.host(&BranchName::main()))
         .envs(title.map(|title| ("FORKPRESS_SITE_TITLE", title)))
-        .stdin(Stdio::null())
-        .stdout(said.try_clone()?)
-        .stderr(said.try_clone()?)
-        .spawn()
-        .during(|| "cannot run the installer".to_owned())?;
-    let status = loop {
-        if let Some(status) = installer.try_wait()? {
-            break status;
-        }
-        if let Err(interrupted) = interrupt.check() {
-            installer.kill()?;
-            installer.wait()?;
-            return Err(interrupted);
-        }
-        thread::sleep(PAUSE);
-    };
+        .stdin(Stdio::null());
+    let (status, text) = child::captured(&mut installer, || interrupt.check())?;
     tracing::debug!(took_ms = began.elapsed().as_millis(), "the installer: {status}");
     interrupt.check()?;
     if status.success() {
         return Ok(());
     }
-    let mut text = Vec::new();
-    said.rewind()?;
-    said.read_to_end(&mut text)?;
-    let text = String::from_utf8_lossy(&text);
     let cause = if text.trim().is_empty() { format!("the installer ended: {status}") } else { text.trim().to_owned() };
     Err(Failure::new("WordPress was not installed").because(cause))
 }

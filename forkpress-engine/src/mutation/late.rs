@@ -53,6 +53,13 @@ pub(super) fn note(layout: &SiteLayout, tree: &Path, source: &BranchName, moment
     let _: Result<(), DiskError> = write();
 }
 
+/// Takes back the note on `tree`: what it has otherwise than its source is meant to be so.
+pub(super) fn forget(layout: &SiteLayout, tree: &Path) {
+    if let Some(name) = tree.file_name() {
+        let _: Result<(), DiskError> = disk::unlink(&layout.cow().unchecked_dir().join(name));
+    }
+}
+
 impl UncheckedTree {
     fn to_text(&self) -> String {
         let Self { moment, identity, source, source_identity } = self;

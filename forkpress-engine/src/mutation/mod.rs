@@ -53,6 +53,7 @@ use forkpress_core::name::BranchName;
 
 use files::Overlay;
 use journal::Intent;
+use new_database::TreeEdit;
 use transaction::Put;
 
 pub use error::{ChangeError, CreateError, DeleteError, PutError, RecoverError, ResetError, StepError, UndoError};
@@ -162,6 +163,29 @@ pub fn create_with<'a>(
     while_source_changes(patience, progress, |patience| {
         let put = Put { overlay: &mut *overlay, database: None, word: word.to_owned() };
         transaction::create(site, name, from, Some(put), patience, progress)?.publish(patience)
+    })
+}
+
+/// Creates a branch as [`create`] does, and edits its tree before anybody sees it. `word` is what the log calls that. A failed
+/// edit leaves nothing.
+///
+/// # Errors
+/// As [`create`]; [`PutError::Edit`] where the edit fails.
+pub fn create_edited<'a>(
+    site: &Site,
+    name: &BranchName,
+    from: impl Into<Source<'a>>,
+    edit: &mut dyn TreeEdit,
+    word: &str,
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<Report, ChangeError> {
+    let from = from.into();
+    while_source_changes(patience, progress, |patience| {
+        let (prepared, cloned) = transaction::create_edited(site, name, from, (&mut *edit, word), patience, progress)?;
+        let report = prepared.publish(patience)?;
+        let held = report.held + cloned.held;
+        Ok(Report { held, entries: cloned.entries, retaken: cloned.retaken, ..report })
     })
 }
 

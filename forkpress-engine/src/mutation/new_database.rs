@@ -34,7 +34,17 @@ pub trait DatabaseEdit: fmt::Debug {
     fn edit(&mut self, path: &Path) -> Result<(), EditError>;
 }
 
-/// Why a database can't be what it is to be.
+/// What is to become of the tree of a new branch before anybody is served it.
+pub trait TreeEdit {
+    /// Makes the tree at `path` what it is to be: files, and the database in it. Nobody else uses it. It is called again, with a
+    /// new tree, where the branch that it is a clone of was replaced meanwhile.
+    ///
+    /// # Errors
+    /// [`EditError`]; the tree is thrown away then.
+    fn edit(&mut self, path: &Path) -> Result<(), EditError>;
+}
+
+/// Why a database, or a tree, can't be what it is to be.
 #[derive(Debug, Error)]
 pub enum EditError {
     /// What was to be changed is not what it was any more.

@@ -11,20 +11,22 @@ use super::error::{ChangeError, NeedsRoom, PutError, RecoverError, StepError};
 use super::files::{Files, Overlay, Purpose};
 use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Way};
-use super::new_database::DatabaseEdit;
+use super::new_database::{DatabaseEdit, TreeEdit};
 use super::parting::StagedParting;
 use super::publish::{self, Publication, Published};
 use super::report::{Recovered, Report, Source};
 use super::scratch::Scratch;
 use super::staged::Staged;
 use super::work::{Cloned, Incoming, NewTree, Origin, Work, current, identity};
-use super::{keep, recover};
+use super::{keep, late, recover};
 use crate::bands::{self, Surroundings};
 use crate::branch::{self, BranchError};
+use crate::database;
 use crate::disk;
 use crate::progress::Progress;
 use crate::site::Site;
 use forkpress_core::deadline::Deadline;
+use forkpress_core::layout::database_of;
 use forkpress_core::lock::{GATE_HOLD, Patience, Preparation, Tries};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
@@ -128,6 +130,37 @@ pub(super) fn create<'site>(
     let (cloned, parting) = clone(site, &begun, &entry, put, patience, progress)?;
     let moves = vec![Move { name: name.clone(), way: Way::Come(cloned.incoming()) }];
     Ok(Prepared { site, entry, work: Work::Moves(moves), parting, begun })
+}
+
+/// Prepares a new branch whose tree is edited before it is published. What the edit takes, nobody waits for.
+pub(super) fn create_edited<'site>(
+    site: &'site Site,
+    name: &BranchName,
+    source: Source<'_>,
+    (edit, word): (&mut dyn TreeEdit, &str),
+    patience: &mut Patience<'_>,
+    progress: &dyn Progress,
+) -> Result<(Prepared<'site>, Published), ChangeError> {
+    let words = format!("branch create {name} from {} with {word}", source.branch);
+    let begun = Begun::begin(site, std::slice::from_ref(name), &words, patience, progress)?;
+    let mut entry = draft(site, Operation::Create, name, Some(source))?;
+    entry.with = Some(word.to_owned());
+    let (mut cloned, mut parting) = clone(site, &begun, &entry, None, patience, progress)?;
+    let refreshed = refresh(site, &begun, &mut cloned, &mut parting, entry.beside, patience)?;
+    let record = cloned.record();
+    let tree = cloned.staged.into_scratch();
+    // From here on it differs from its source by intent.
+    late::forget(&site.layout, tree.path());
+    edit.edit(tree.path()).map_err(PutError::Edit)?;
+    let database = database_of(tree.path());
+    if disk::inode(&database)?.is_some() {
+        database::fold(&database)?;
+        database::check_file(&database)?;
+    }
+    disk::sync_file_system(tree.path())?;
+    let incoming = Incoming { record, tree: NewTree::Ready(tree) };
+    let moves = vec![Move { name: name.clone(), way: Way::Come(incoming) }];
+    Ok((Prepared { site, entry, work: Work::Moves(moves), parting, begun }, refreshed))
 }
 
 /// Prepares several new branches: one as [`create`] does, and the others as clones of that one, which nobody uses. So,

@@ -1,0 +1,29 @@
+<?php
+/**
+ * Comes before each PHP that a blueprint's runner starts, which it tells that it is at localhost: has WordPress be at the
+ * address of the branch.
+ *
+ * Environment: FORKPRESS_WP_TREE, FORKPRESS_WP_URL.
+ *
+ * @package ForkPress
+ */
+
+require_once dirname( __DIR__ ) . '/address.php';
+
+/**
+ * Makes the request that WordPress believes to be in one to the branch.
+ *
+ * @param bool $enabled What is asked at this hook, which stays.
+ */
+function forkpress_blueprint_be_at_branch( $enabled ) {
+	$_SERVER['HTTP_HOST'] = preg_replace( '~^https?://~', '', (string) getenv( 'FORKPRESS_WP_URL' ) );
+	return $enabled;
+}
+
+$_SERVER['DOCUMENT_ROOT'] = (string) realpath( (string) getenv( 'FORKPRESS_WP_TREE' ) );
+// Before what looks for the site of a network.
+$GLOBALS['wp_filter']['enable_loading_object_cache_dropin'][1]['forkpress'] = array(
+	'function'      => 'forkpress_blueprint_be_at_branch',
+	'accepted_args' => 1,
+);
+forkpress_keep_own_address();
