@@ -46,12 +46,12 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use place::{Kind, Place};
-use world::{Edits, World, files, name, patience};
+use world::{Edits, TreeWork, World, files, name, patience};
 
 const OPERATIONS: [&str; 6] = ["create", "reset", "delete", "purge", "undo", "gc"];
 
 /// Those that put files into a tree.
-const FILES: [&str; 2] = ["apply", "create-with"];
+const FILES: [&str; 3] = ["apply", "create-with", "create-edited"];
 
 /// Pairs with one of those.
 const PAIRS_WITH_FILES: [[&str; 2]; 9] = [
@@ -143,6 +143,10 @@ fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
         "create-with" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));
             mutation::create_with(site, &name("new"), &name("x"), edits, "word", patience, progress).map(drop)?
+        }
+        "create-edited" => {
+            let edit = &mut TreeWork { fails: false };
+            mutation::create_edited(site, &name("new"), &name("x"), edit, "word", patience, progress).map(drop)?
         }
         "apply" => {
             let edits = &mut edits_of(&site.layout.branch(&name("x")));

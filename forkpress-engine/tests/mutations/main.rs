@@ -45,7 +45,7 @@ use merges::{
 };
 use partings::a_parting_is_what_both_branches_had_at_the_publish;
 use place::{Kind, Place};
-use world::{Edits, Other, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
+use world::{Edits, Other, TreeWork, World, ask, files, listen, make_database, my_place, name, open, patience, tell};
 
 /// One and the same suite for every view on every file system.
 macro_rules! conformance {
@@ -70,6 +70,8 @@ macro_rules! conformance {
                 what_the_file_system_refuses_is_refused_by_name_before_anything_changes
                 a_file_that_nobody_may_change_refuses_an_apply_and_its_undo_by_name
                 a_branch_created_with_files_is_its_source_but_for_them
+                a_branch_whose_tree_is_edited_is_its_source_but_for_that
+                a_failed_edit_leaves_nothing_of_the_branch
                 a_foreign_writer_delays_a_branch_and_never_tears_it
                 a_foreign_writer_that_does_not_end_is_given_up_on
                 every_branch_made_under_a_writing_process_is_whole
@@ -948,6 +950,31 @@ fn a_branch_created_with_files_is_its_source_but_for_them(place: Place, _: Kind,
     assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     world.undo(None).unwrap();
     assert_eq!(world.branches(), ["main"]);
+}
+
+fn a_branch_whose_tree_is_edited_is_its_source_but_for_that(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let mut expected = files(&world.path("main"));
+    let report = world.create_edited("x", &mut TreeWork { fails: false }).unwrap();
+    assert_eq!(report.operation.to_string(), "create x from main with blueprint");
+    expected.insert("made".to_owned(), "by an edit".to_owned());
+    assert_eq!(files(&world.path("x")), expected);
+    assert_eq!(world.posts("x"), ["hello", "edited"]);
+    assert_eq!(world.posts("main"), ["hello"]);
+    assert_eq!(mutation::late::look(&world.site).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.undo(None).unwrap();
+    assert_eq!(world.branches(), ["main"]);
+}
+
+fn a_failed_edit_leaves_nothing_of_the_branch(place: Place, _: Kind, view: FileView) {
+    let world = editable(place, view);
+    let error = world.create_edited("x", &mut TreeWork { fails: true }).unwrap_err();
+    assert_eq!(error.to_string(), "no such plugin");
+    assert_eq!(world.branches(), ["main"]);
+    assert_eq!(world.posts("main"), ["hello"]);
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+    world.create_edited("x", &mut TreeWork { fails: false }).unwrap();
 }
 
 fn a_foreign_writer_delays_a_branch_and_never_tears_it(place: Place, _: Kind, view: FileView) {

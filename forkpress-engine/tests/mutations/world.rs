@@ -15,6 +15,7 @@ use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation::files::{After, Overlay, PathChange};
+use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
 use forkpress_engine::mutation::{
     self, ChangeError, CreateError, DeleteError, Prepared, Report, ResetError, UndoError,
 };
@@ -133,6 +134,11 @@ impl World {
         mutation::create_with(&self.site, &name, &main, edits, "1a2b3c4", &mut patience(), &Silent)
     }
 
+    pub fn create_edited(&self, branch: &str, edit: &mut TreeWork) -> Result<Report, ChangeError> {
+        let (name, main) = (name(branch), BranchName::main());
+        mutation::create_edited(&self.site, &name, &main, edit, "blueprint", &mut patience(), &Silent)
+    }
+
     pub fn branches(&self) -> Vec<String> {
         forkpress_engine::branch::list(&self.site).unwrap().iter().map(|branch| branch.name.to_string()).collect()
     }
@@ -155,6 +161,19 @@ impl World {
         let connection = open(&self.path(branch));
         let mut statement = connection.prepare("SELECT title FROM posts ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+}
+
+/// What is done to the tree of a new branch: a file and a post, or a failure after them.
+pub struct TreeWork {
+    pub fails: bool,
+}
+
+impl TreeEdit for TreeWork {
+    fn edit(&mut self, path: &Path) -> Result<(), EditError> {
+        fs::write(path.join("made"), "by an edit").unwrap();
+        add_post(path, "edited");
+        if self.fails { Err(EditError::Failed("no such plugin".into())) } else { Ok(()) }
     }
 }
 
