@@ -146,6 +146,21 @@ Left out: the SQLite driver and its database, links out of the branch, keys and 
 database's name, user and password in wordpress/wp-config.php.
 An export that fails or is interrupted leaves nothing. Docs: docs/import-export.md")]
     Export(ExportArgs),
+    /// Bring in a site: files, database, or both
+    #[command(after_help = "Examples:
+  forkpress import ~/backups/shop.wpress            in an empty folder: makes a site of it
+  forkpress import ~/backups/shop.zip --branch shop    in a site: makes a branch of it
+  forkpress import ~/dump.sql.gz --branch data      the files of 'main', with another database
+  forkpress import ~/www/shop --exclude '*.mp4' --exclude wp-content/uploads/2019
+  forkpress import ~/backups/shop.zip --dry-run     what is in it
+
+What it takes: a folder, .zip, .tar, .tar.gz, .tar.zst with a WordPress, or only its wp-content, and an SQL
+dump in it; a dump alone (.sql, .gz, .zst); exports of Local, Studio and Playground; backups of
+All-in-One WP Migration, UpdraftPlus, Duplicator, Jetpack, BackWPup and cPanel; a ForkPress site and its
+exports. It looks into the source: names of files do not matter.
+An encrypted backup needs its password in FORKPRESS_IMPORT_PASSWORD.
+A failed import leaves nothing. More: docs/import-export.md")]
+    Import(ImportArgs),
     /// Run WP-CLI on a branch
     #[command(after_help = "Examples:
   forkpress wp main -- plugin list
@@ -325,6 +340,14 @@ pub struct InitArgs {
     #[arg(long, value_name = "DIR|ZIP")]
     pub wordpress: Option<PathBuf>,
 
+    /// A site to bring in, as 'forkpress import' does: a folder, an archive, a backup or a dump
+    #[arg(long, value_name = "SOURCE", value_hint = clap::ValueHint::AnyPath,
+        conflicts_with_all = ["wordpress", "site_title", "admin_password", "admin_password_stdin"])]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
     /// Run a WordPress Playground blueprint on the new WordPress. A blueprint is code: run only one that you trust
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub blueprint: Option<PathBuf>,
@@ -345,6 +368,62 @@ pub struct InitArgs {
     pub php: PhpArgs,
 }
 
+/// What of a source is brought in.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SourceArgs {
+    /// Which one, where a source has several: the folder of a WordPress, or a dump. It may be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub inside: Vec<PathBuf>,
+
+    /// The branch, where the source is a ForkPress site [default: main]
+    #[arg(long, value_name = "BRANCH")]
+    pub from_branch: Option<BranchName>,
+
+    /// Leave out files: a name such as '*.mp4', or a path in WordPress such as 'wp-content/uploads/2019'
+    #[arg(long, value_name = "PATTERN")]
+    pub exclude: Vec<String>,
+
+    /// Replace the site's former addresses in the database for good. Without this they stay, and each branch serves its own
+    #[arg(long)]
+    pub rewrite_urls: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// A folder, an archive, a backup or a dump
+    #[arg(value_hint = clap::ValueHint::AnyPath)]
+    pub source: PathBuf,
+
+    /// The branch that is made of it. Without this, a site is made in the current folder, which has none
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<BranchName>,
+
+    /// Tell what was found, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    #[command(flatten)]
+    pub what: SourceArgs,
+
+    /// How branches share bytes, where a site is made: see 'forkpress init --help'
+    #[arg(long, value_name = "VIEW", conflicts_with = "branch")]
+    pub file_view: Option<FileView>,
+
+    /// Host name of 'main', where a site is made
+    #[arg(long, value_name = "HOST", default_value = "wp.localhost", value_parser = parse_root_host)]
+    pub root_host: String,
+
+    /// Port to serve the site on, where one is made
+    #[arg(long, default_value_t = 18080, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+
+    #[command(flatten)]
+    pub php: PhpArgs,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
 /// How branches are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StrategyArg {
@@ -352,7 +431,7 @@ pub enum StrategyArg {
     Cow,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct PhpArgs {
     /// The PHP program [default: php in PATH]
     #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP", alias = "php-bin")]

@@ -10,6 +10,7 @@ use forkpress_engine::branch::BranchError;
 use forkpress_engine::config::ConfigError;
 use forkpress_engine::export::ExportError;
 use forkpress_engine::git::receive::PushError;
+use forkpress_engine::import::ImportError;
 use forkpress_engine::merge::base::BaseError;
 use forkpress_engine::merge::branches::MergeError;
 use forkpress_engine::merge::diff::DiffError;
@@ -19,6 +20,7 @@ use forkpress_engine::mutation::{
 };
 use forkpress_engine::registry::RegistryError;
 use forkpress_engine::site::SiteError;
+use forkpress_engine::source::{PatternError, SourceError};
 use forkpress_engine::storage::StorageError;
 use forkpress_engine::trust::TrustError;
 use serde::{Deserialize, Serialize};
@@ -145,7 +147,7 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 20] = [
+const KNOWN: [AsAdvice; 23] = [
     known::<BaseError>,
     known::<BranchError>,
     known::<ChangeError>,
@@ -155,6 +157,9 @@ const KNOWN: [AsAdvice; 20] = [
     known::<DeleteError>,
     known::<DiffError>,
     known::<ExportError>,
+    known::<ImportError>,
+    known::<SourceError>,
+    known::<PatternError>,
     known::<MergeError>,
     known::<LockError>,
     known::<PushError>,

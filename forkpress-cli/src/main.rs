@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod blueprint;
+mod bring_in;
 mod bundle;
 mod child;
 mod clean;

@@ -17,6 +17,7 @@ pub mod dump;
 pub mod export;
 pub mod file;
 pub mod git;
+pub mod import;
 #[cfg(target_os = "linux")]
 mod ioctl;
 pub mod merge;

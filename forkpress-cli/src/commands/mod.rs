@@ -11,6 +11,7 @@ mod git;
 mod git_hook;
 mod git_http;
 mod history;
+mod import;
 mod logs;
 mod merge;
 mod serve;
@@ -65,6 +66,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Storage(command) => storage::run(work_dir, command, cli.json)?,
         Command::Doctor(DoctorCommand::Storage { fix }) => return doctor::storage::run(work_dir, *fix, cli.json),
         Command::Exec(args) => return exec::run(work_dir, args),
+        Command::Import(args) => import::run(work_dir, args, cli.json)?,
         Command::Export(args) => export::run(work_dir, args, cli.json)?,
         Command::Wp(args) => return wp::run(work_dir, args),
         Command::Doctor(DoctorCommand::Branches) => return doctor::branches::run(work_dir, cli.json),

@@ -23,12 +23,14 @@ use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::own::CLOSED_FILE;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::import::Imported;
 use forkpress_engine::progress::Progress;
 use forkpress_engine::site::{Site, create_folders};
 use forkpress_engine::{mutation, storage, view, wordpress};
 use serde::Serialize;
 
 use crate::blueprint::{Blueprint, Runner};
+use crate::bring_in::{self, Looked, With};
 use crate::bundle::{self, Bundle};
 use crate::clean;
 use crate::cli::{self, InitArgs};
@@ -62,7 +64,9 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let root = fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))?;
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
-    let wishes = (password.as_deref(), blueprint.as_ref());
+    let progress = progress::shown(as_json);
+    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, &*progress)).transpose()?;
+    let wishes = (password.as_deref(), blueprint.as_ref(), source.as_ref());
     let made = make(&claim, &layout, args, wishes, &interrupt, &*progress::shown(as_json))?;
     claim.finish();
     folders.keep();
@@ -162,6 +166,9 @@ struct InitReport {
     user: Option<&'static str>,
     /// That user's password, unless it was given.
     password: Option<String>,
+    /// What was brought in, where the site was made of something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imported: Option<Imported>,
 }
 
 fn tell(made: &InitReport, has_wishes: bool) -> io::Result<()> {
@@ -172,6 +179,9 @@ fn tell(made: &InitReport, has_wishes: bool) -> io::Result<()> {
     output::line(format_args!("  file view: {}", made.file_view))?;
     output::line(format_args!("  main:      {}", made.url))?;
     output::line(format_args!("  admin:     {}", made.admin_url))?;
+    if let Some(imported) = &made.imported {
+        bring_in::tell(imported)?;
+    }
     if let Some(user) = made.user {
         output::line(format_args!("  user:      {user}"))?;
     }
@@ -185,7 +195,7 @@ fn make(
     claim: &Claim,
     layout: &SiteLayout,
     args: &InitArgs,
-    (given, blueprint): (Option<&str>, Option<&Blueprint>),
+    (given, blueprint, source): (Option<&str>, Option<&Blueprint>, Option<&Looked>),
     interrupt: &Interrupt,
     progress: &dyn Progress,
 ) -> Result<InitReport, Failure> {
@@ -216,7 +226,10 @@ fn make(
     view::create_tree_root(site.config.file_view, &staged)?;
     let php = thread::scope(|scope| {
         let php = scope.spawn(|| Php::check(args.php.php.as_deref(), layout));
-        let taken = take_wordpress(args.wordpress.as_deref(), &staged, interrupt, progress);
+        let taken = match source {
+            Some(_) => Ok(()),
+            None => take_wordpress(args.wordpress.as_deref(), &staged, interrupt, progress),
+        };
         let php = php.join().expect("the check does not panic");
         taken.and(php)
     })?;
@@ -224,8 +237,21 @@ fn make(
     if let Some(source) = args.wordpress.as_deref() {
         database::adopt(&php, layout, if source.is_dir() { source } else { &staged }, &staged)?;
     }
-    configure(&staged)?;
     let address = Address { root_host: args.root_host.clone(), port: args.port };
+    let mut imported = None;
+    if let Some(source) = source {
+        let url = address.url(&BranchName::main());
+        let with = With {
+            layout,
+            php: &php.program,
+            url: &url,
+            go_on: &|| interrupt.check().map_err(|failure| io::Error::other(failure.to_string())),
+        };
+        let filled = source.fill(&with, &staged, progress);
+        interrupt.check()?;
+        imported = Some(filled?);
+    }
+    configure(&staged)?;
     let install = !database_of(&staged).exists();
     let mut password = None;
     if install {
@@ -257,6 +283,7 @@ fn make(
         file_view: site.config.file_view.as_str(),
         user: install.then_some("admin"),
         password,
+        imported,
     })
 }
 
@@ -304,17 +331,20 @@ fn take_wordpress(
 /// Gives the tree a `wp-config.php` with secrets of its own, which only its owner can read, unless it has one: what a user wrote stays.
 fn configure(staged: &Path) -> Result<(), Failure> {
     let path = staged.join("wp-config.php");
-    let mut failed = None;
-    let text =
-        bundle::wp_config(|| secret(SALT_CHARACTERS, 64).map_err(|failure| failed = Some(failure)).unwrap_or_default());
-    if let Some(failure) = failed {
-        return Err(failure);
-    }
+    let text = new_config()?;
     let written = OpenOptions::new().write(true).create_new(true).mode(CLOSED_FILE).open(&path);
     match written.and_then(|mut file| file.write_all(text.as_bytes())) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         written => written.during(|| format!("cannot write {}", path.display())),
     }
+}
+
+/// A `wp-config.php` with secrets of its own.
+pub fn new_config() -> Result<String, Failure> {
+    let mut failed = None;
+    let text =
+        bundle::wp_config(|| secret(SALT_CHARACTERS, 64).map_err(|failure| failed = Some(failure)).unwrap_or_default());
+    failed.map_or(Ok(text), Err)
 }
 
 /// Has PHP install WordPress into the tree. What the installer says is why it failed.

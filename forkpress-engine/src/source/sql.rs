@@ -39,10 +39,11 @@ impl Found {
         DumpReader { pieces, piece: Vec::new(), at: 0 }
     }
 
-    /// As many bytes as the dump has where it is stored.
+    /// How many bytes the dump has; none where it is packed, and that is not said.
     #[must_use]
-    pub fn dump_bytes(&self) -> u64 {
-        self.dumps.iter().map(|dump| dump.bytes).sum()
+    pub fn dump_bytes(&self) -> Option<u64> {
+        let is_plain = self.dumps.iter().all(|dump| dump.packing == stream::Packing::Plain);
+        is_plain.then(|| self.dumps.iter().map(|dump| dump.bytes).sum())
     }
 }
 

@@ -82,7 +82,11 @@ fn columns(server: &Server, database: &str, table: &str) -> Vec<(String, String)
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = database() AND table_name = '{table}' ORDER BY ordinal_position"
     );
     let lines = server.query(database, &query);
-    lines.iter().map(|line| line.split_once('\t').unwrap()).map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+    lines
+        .iter()
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect()
 }
 
 fn quoted(name: &str) -> String {
@@ -99,7 +103,9 @@ fn rows_of_server(server: &Server, database: &str, table: &str) -> Vec<String> {
                 "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => name,
                 "bit" => format!("CAST({name} AS unsigned)"),
                 "float" | "double" | "decimal" => format!("IF({name} IS NULL, NULL, CONCAT('r', {name} + 0e0))"),
-                "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "point" => format!("HEX({name})"),
+                "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "point" => {
+                    format!("HEX({name})")
+                }
                 _ => format!("HEX(CONVERT({name} USING utf8mb4))"),
             }
         })
@@ -112,7 +118,8 @@ fn rows_of_server(server: &Server, database: &str, table: &str) -> Vec<String> {
 /// The same of what was loaded.
 fn rows_loaded(world: &World, table: &str) -> Vec<String> {
     let connection = world.open();
-    let names = rows_of(&connection, &format!("SELECT name, type FROM pragma_table_info('{}')", table.replace('\'', "''")));
+    let names =
+        rows_of(&connection, &format!("SELECT name, type FROM pragma_table_info('{}')", table.replace('\'', "''")));
     let expression = |row: &Vec<Value>| {
         let [Value::Text(name), Value::Text(kind)] = row.as_slice() else { panic!() };
         let name = quoted(name);
@@ -249,7 +256,10 @@ fn what_the_driver_loads_itself_is_the_same_but_for_its_bugs() {
             different.push(table.as_str());
             println!("{}\n{}", shown[0], shown[1]);
         }
-        let layout = format!("SELECT name, sql FROM sqlite_schema WHERE tbl_name = '{}' ORDER BY name", table.replace('\'', "''"));
+        let layout = format!(
+            "SELECT name, sql FROM sqlite_schema WHERE tbl_name = '{}' ORDER BY name",
+            table.replace('\'', "''")
+        );
         if ours.said(&layout) != theirs.said(&layout) {
             println!("{}\n{}", ours.said(&layout), theirs.said(&layout));
             different.push(table.as_str());

@@ -53,7 +53,8 @@ COMMIT;
 fn keys_that_phpmyadmin_adds_after_the_rows_are_there() {
     let world = World::new();
     let loaded = world.load(PHPMYADMIN).unwrap();
-    let left_out: Vec<_> = loaded.left_out.iter().map(|left| (left.kind.as_str(), left.name.as_str(), left.place.line)).collect();
+    let left_out: Vec<_> =
+        loaded.left_out.iter().map(|left| (left.kind.as_str(), left.name.as_str(), left.place.line)).collect();
     assert_eq!(left_out, [("procedure", "p", 28), ("view", "v", 31)]);
     assert_eq!(loaded.prefix.as_deref(), Some("wp_"));
     assert_eq!(loaded.rows(), 5);
@@ -141,7 +142,10 @@ fn the_placeholder_of_a_backup_is_replaced_in_names_and_nowhere_else() {
 fn a_dump_may_be_in_several_files_and_a_table_in_it_twice() {
     let world = World::new();
     let files: [(&str, &[u8]); 3] = [
-        ("structure.sql", b"SET NAMES latin1; CREATE TABLE t (a int primary key, b varchar(9));\nCREATE TABLE u (a int);"),
+        (
+            "structure.sql",
+            b"SET NAMES latin1; CREATE TABLE t (a int primary key, b varchar(9));\nCREATE TABLE u (a int);",
+        ),
         ("rows.sql", b"INSERT INTO t (b, a) VALUES ('\xc3\xa9', 1);\nINSERT INTO u VALUES (1);"),
         ("again.sql", b"CREATE TABLE u (b text);\nINSERT INTO u VALUES ('z');\nCREATE TABLE IF NOT EXISTS t (c int);"),
     ];

@@ -6,7 +6,7 @@ mod rules;
 
 use std::ops::Range;
 
-pub use rewrite::{LeftOut, Rewritten, rewrite};
+pub use rewrite::{LeftOut, Rewritten, rewrite, with_prefix};
 
 use parts::{Part, PartKind, parts};
 

@@ -1,0 +1,105 @@
+//! `forkpress import`: makes a site, or a branch of one, of something from elsewhere.
+
+use std::path::Path;
+
+use forkpress_core::name::BranchName;
+use forkpress_engine::import::Imported;
+use forkpress_engine::mutation::{self, Report};
+use forkpress_engine::site::{Site, SiteError};
+use serde::Serialize;
+
+use super::branch::patience;
+use crate::bring_in::{self, Looked, With};
+use crate::cli::{ImportArgs, InitArgs, StrategyArg};
+use crate::failure::Failure;
+use crate::php::Php;
+use crate::site::Address;
+use crate::{clean, init, output, progress, site};
+
+/// What was made of a source.
+#[derive(Serialize)]
+struct ImportReport {
+    branch: BranchName,
+    url: String,
+    operation: u64,
+    held_seconds: f64,
+    imported: Imported,
+}
+
+/// Brings a source in.
+pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
+    if args.dry_run {
+        let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
+        return Ok(if as_json { output::json(&found)? } else { bring_in::tell_found(&found)? });
+    }
+    match &args.branch {
+        Some(name) => into_branch(&site::open(work_dir)?, name, args, as_json),
+        None if is_in_site(work_dir)? => {
+            Err(Failure::new("this folder lies in a site: an import makes a new branch of it")
+                .hint(format!("forkpress import {} --branch NAME", args.source.display()))
+                .exit(2))
+        }
+        None => into_new_site(work_dir, args, as_json),
+    }
+}
+
+fn is_in_site(work_dir: Option<&Path>) -> Result<bool, Failure> {
+    Ok(match work_dir {
+        Some(work_dir) => Site::open(work_dir).is_ok(),
+        None => !matches!(Site::find(&site::current_dir()?), Err(SiteError::NotFound { .. })),
+    })
+}
+
+fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
+    let init = InitArgs {
+        admin_password: None,
+        admin_password_stdin: false,
+        site_title: None,
+        file_view: args.file_view,
+        wordpress: None,
+        from: Some(args.source.clone()),
+        source: args.what.clone(),
+        blueprint: None,
+        strategy: StrategyArg::Cow,
+        root_host: args.root_host.clone(),
+        port: args.port,
+        php: args.php.clone(),
+    };
+    init::run(work_dir, &init, as_json)
+}
+
+fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
+    let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
+    let looked = Looked::at(&args.source, &args.what, &*progress)?;
+    let url = Address::of(site).url(name);
+    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()) };
+    let mut edit = looked.edit(&with, &*progress);
+    let (main, word) = (BranchName::main(), bring_in::word(&args.source));
+    let report: Report =
+        mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience(&args.wait), &*progress)?;
+    let imported = edit.imported;
+    record_addresses(site, name)?;
+    clean::in_background(site);
+    if as_json {
+        let report = ImportReport {
+            branch: name.clone(),
+            url,
+            operation: report.operation.id,
+            held_seconds: report.held.as_secs_f64(),
+            imported,
+        };
+        return Ok(output::json(&report)?);
+    }
+    output::note(format_args!("forkpress: {} is '{name}' now", args.source.display()));
+    bring_in::tell(&imported)?;
+    bring_in::tell_aside(&looked.found)?;
+    Ok(output::line(&url)?)
+}
+
+/// What the branch was called elsewhere, the site serves as its own from now on.
+fn record_addresses(site: &Site, name: &BranchName) -> Result<(), Failure> {
+    let address = Address::of(site);
+    let tree = site.layout.branch(name);
+    forkpress_engine::wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
+    Ok(())
+}

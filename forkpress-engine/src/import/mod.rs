@@ -1,0 +1,374 @@
+//! Makes a tree the site that a source has: its files, WordPress itself where that lacks, the SQLite driver, a `wp-config.php` of
+//! ForkPress's own with the user's constants, and its database.
+//!
+//! The tree is in nobody's use, and whoever asked for it throws it away where this fails. What a source is, [`crate::source`]
+//! finds out; how a dump becomes a database, [`crate::dump`] knows.
+
+mod error;
+mod settings;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+pub use error::ImportError;
+
+use crate::addresses::{self, Rewriter};
+use crate::disk::{self, step};
+use crate::dump::{self, Driver, DumpFile, Placeholder};
+use crate::mutation::new_database::{EditError, TreeEdit};
+use crate::progress::Progress;
+use crate::source::config::{self, LeftOut as LeftOutOfConfig};
+use crate::source::core::{Core, LayDown};
+use crate::source::{Excluded, Found, Unpacked, core};
+use crate::wordpress;
+use forkpress_core::layout::database_of;
+
+/// Where the SQLite driver is in a tree.
+const DRIVER: &str = "wp-content/mu-plugins/sqlite-database-integration";
+
+/// WordPress's hook into another database.
+const DROP_IN: &str = "wp-content/db.php";
+
+const CONFIG: &str = "wp-config.php";
+
+/// Only its owner reads it.
+const CLOSED_FILE: u32 = 0o600;
+
+/// What is brought in, and with what.
+pub struct Import<'a> {
+    /// What was found in the source.
+    pub found: &'a Found,
+    /// What of it stays out.
+    pub excluded: &'a Excluded,
+    /// A whole WordPress with the driver, and without a `wp-config.php`.
+    pub bundled: &'a Path,
+    /// A `wp-config.php` of ForkPress's own, with new secrets.
+    pub config: &'a str,
+    /// PHP's program and its arguments, up to what it is to do.
+    pub php: Vec<OsString>,
+    /// ForkPress's `tables.php`.
+    pub tables: PathBuf,
+    /// Fails where the import is to end.
+    pub go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
+    /// The address that takes the place of the site's own in the database; none where those stay.
+    pub rewrite_to: Option<&'a str>,
+}
+
+/// What was brought in.
+#[derive(Debug, Default, Serialize)]
+pub struct Imported {
+    /// Of the files.
+    pub files: Unpacked,
+    /// WordPress's version in the tree.
+    pub wordpress: Option<String>,
+    /// What of WordPress was laid down anew: "all", or how many files; none where nothing was.
+    pub laid_down: Option<String>,
+    /// How many tables the database has, and rows in them. None where it came as an SQLite database.
+    pub tables: Option<usize>,
+    /// See `tables`.
+    pub rows: Option<u64>,
+    /// The prefix of the tables.
+    pub prefix: Option<String>,
+    /// Whether it is a network of sites.
+    pub is_network: bool,
+    /// The addresses that the site had.
+    pub addresses: Vec<String>,
+    /// What of `wp-config.php` is in the new one.
+    pub config_kept: Vec<String>,
+    /// What of it is not.
+    pub config_left_out: Vec<LeftOutOfConfig>,
+    /// How many addresses were replaced in the database; none where they stay.
+    pub rewritten: Option<u64>,
+    /// What else whoever asked for it should know.
+    pub notes: Vec<String>,
+}
+
+impl Import<'_> {
+    /// Fills `tree`. Where the source has no files, those that are in the tree stay; otherwise what is there goes.
+    ///
+    /// # Errors
+    /// [`ImportError`]; a part of it is in the tree then.
+    pub fn fill(&self, tree: &Path, progress: &dyn Progress) -> Result<Imported, ImportError> {
+        let found = self.found;
+        if found.dumps.is_empty() && found.database.is_none() {
+            return Err(ImportError::NoDatabase { path: found.path.clone() });
+        }
+        let mut imported = Imported { is_network: found.facts.network.is_some(), ..Imported::default() };
+        if found.root.is_some() {
+            empty(tree)?;
+            imported.files = found.unpack(tree, &|path| !self.excluded.has(path), progress)?;
+            step("go on with", tree, self.go_on)?;
+        } else {
+            self.take_bundled_if_empty(tree, progress)?;
+            disk::remove(database_of(tree).parent().unwrap_or(tree))?;
+        }
+        self.lay_down(tree, &mut imported, progress)?;
+        self.give_driver(tree)?;
+        let folder = database_of(tree);
+        let folder = folder.parent().unwrap_or(tree);
+        step("make the folder", folder, || fs::create_dir_all(folder))?;
+        self.give_database(tree, &mut imported, progress)?;
+        self.give_config(tree, &mut imported)?;
+        settings::restore(&database_of(tree), &found.facts, imported.prefix.as_deref(), &mut imported.notes)?;
+        imported.addresses = addresses(tree)?;
+        if let Some(to) = self.rewrite_to {
+            self.rewrite(tree, to, &mut imported, progress)?;
+        }
+        Ok(imported)
+    }
+
+    fn take_bundled_if_empty(&self, tree: &Path, progress: &dyn Progress) -> Result<(), ImportError> {
+        if disk::list(tree)?.is_empty() {
+            progress.begin("lay down WordPress", None);
+            copy_folder(self.bundled, tree)?;
+            progress.end();
+        }
+        Ok(())
+    }
+
+    /// Lays down WordPress itself where it lacks or is damaged.
+    fn lay_down(&self, tree: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
+        let state = core::check(tree, Some(self.bundled));
+        let files = match state.lay_down() {
+            LayDown::Nothing => {
+                if let Core::Whole { version } = state {
+                    imported.wordpress = Some(version);
+                }
+                return Ok(());
+            }
+            LayDown::Files(files) => {
+                imported.laid_down = Some(files.len().to_string());
+                imported.notes.push(format!(
+                    "{} files of WordPress lacked or were not as they were released, and are now: {}",
+                    files.len(),
+                    some_of(&files)
+                ));
+                files
+            }
+            LayDown::All => {
+                if let Core::Damaged { version, files, .. } = &state {
+                    let version = version.as_deref().unwrap_or("of an unknown version");
+                    imported.notes.push(format!(
+                        "the WordPress {version} was not whole, and is another one now: {} lacked",
+                        some_of(files)
+                    ));
+                }
+                imported.laid_down = Some("all".to_owned());
+                for folder in ["wp-admin", "wp-includes"] {
+                    disk::remove(&tree.join(folder))?;
+                }
+                core::files(self.bundled)
+            }
+        };
+        progress.begin("lay down WordPress", Some(files.len() as u64));
+        for file in &files {
+            copy_file(&self.bundled.join(file), &tree.join(file))?;
+            progress.advance(1);
+        }
+        progress.end();
+        if let Core::Whole { version } = core::check(tree, Some(self.bundled)) {
+            imported.wordpress = Some(version);
+        }
+        Ok(())
+    }
+
+    /// Gives the tree the SQLite driver, unless it has one of its own.
+    fn give_driver(&self, tree: &Path) -> Result<(), ImportError> {
+        if self.found.database.is_some() && tree.join(DRIVER).is_dir() && tree.join(DROP_IN).is_file() {
+            return Ok(());
+        }
+        disk::remove(&tree.join(DRIVER))?;
+        copy_folder(&self.bundled.join(DRIVER), &tree.join(DRIVER))?;
+        copy_file(&self.bundled.join(DROP_IN), &tree.join(DROP_IN))
+    }
+
+    fn give_database(&self, tree: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
+        let (found, database) = (self.found, database_of(tree));
+        if found.database.is_some() {
+            found.copy_database(&database, progress)?;
+            imported.prefix = Some(found.facts.prefix.clone().unwrap_or_else(|| "wp_".to_owned()));
+            return Ok(());
+        }
+        let prefix = found.facts.prefix.clone();
+        let placeholder = found
+            .facts
+            .prefix_placeholder
+            .clone()
+            .map(|mark| Placeholder { mark, prefix: prefix.clone().unwrap_or_else(|| "wp_".to_owned()) });
+        let file = DumpFile {
+            name: found.path.display().to_string(),
+            bytes: found.dump_bytes(),
+            read: Box::new(Until { read: found.dump(), go_on: self.go_on }),
+        };
+        let driver = Driver { php: self.php.clone(), script: self.tables.clone(), folder: tree.join(DRIVER) };
+        let options = dump::Options { prefix, placeholder, left_out_tables: Vec::new() };
+        let loaded = dump::load(vec![file], &database, &driver, &options, progress)?;
+        imported.tables = Some(loaded.tables.len());
+        imported.rows = Some(loaded.rows());
+        imported.notes.extend(loaded.notes.iter().cloned());
+        imported.notes.extend(loaded.left_out.iter().map(|left| format!("left out: the {} {}", left.kind, left.name)));
+        let Some(prefix) = loaded.prefix else {
+            return Err(ImportError::NoWordPress {
+                path: found.path.clone(),
+                tables: loaded.tables.into_iter().map(|table| table.name).collect(),
+            });
+        };
+        if loaded.prefixes.len() > 1 {
+            imported.notes.push(format!(
+                "the dump has tables of several WordPresses ({}): this site is the one of {prefix}",
+                loaded.prefixes.join(", ")
+            ));
+        }
+        imported.prefix = Some(prefix);
+        Ok(())
+    }
+
+    /// Writes `wp-config.php` anew.
+    fn give_config(&self, tree: &Path, imported: &mut Imported) -> Result<(), ImportError> {
+        let path = tree.join(CONFIG);
+        let own;
+        let old = match self.found.config() {
+            Some(old) => old,
+            // A tree that had one keeps its secrets.
+            None if path.is_file() => {
+                own = step("read", &path, || fs::read(&path))?;
+                &own
+            }
+            None => b"<?php\n",
+        };
+        let rewritten = config::rewrite(old, self.config);
+        let text = match &imported.prefix {
+            Some(prefix) => config::with_prefix(&rewritten.text, prefix),
+            None => rewritten.text,
+        };
+        step("write", &path, || {
+            fs::write(&path, text)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(CLOSED_FILE))
+        })?;
+        imported.config_kept = rewritten.kept;
+        imported.config_left_out = rewritten.left_out;
+        Ok(())
+    }
+
+    fn rewrite(
+        &self,
+        tree: &Path,
+        to: &str,
+        imported: &mut Imported,
+        progress: &dyn Progress,
+    ) -> Result<(), ImportError> {
+        let to = to.trim_end_matches('/');
+        let rewriter = Rewriter::new(imported.addresses.iter().map(|from| (from.as_str(), to)))?;
+        let database = database_of(tree);
+        let failed = |source| ImportError::Database { path: database.clone(), source };
+        let connection = Connection::open(&database).map_err(failed)?;
+        let rewritten = addresses::rewrite(&connection, &rewriter, progress).map_err(failed)?;
+        connection.close().map_err(|(_, error)| failed(error))?;
+        imported.rewritten = Some(rewritten.counts.addresses);
+        if rewritten.counts.broken > 0 {
+            imported
+                .notes
+                .push(format!("{} serialized values are broken: their addresses stay", rewritten.counts.broken));
+        }
+        if rewritten.counts.encoded > 0 {
+            imported
+                .notes
+                .push(format!("{} values have addresses encoded as base64, which stay", rewritten.counts.encoded));
+        }
+        Ok(())
+    }
+}
+
+/// An import as what becomes of a new branch's tree. What was brought in is told afterwards.
+pub struct ImportEdit<'a> {
+    /// What is brought in.
+    pub import: Import<'a>,
+    /// Is told how far it is.
+    pub progress: &'a dyn Progress,
+    /// What was brought in last.
+    pub imported: Imported,
+}
+
+impl TreeEdit for ImportEdit<'_> {
+    fn edit(&mut self, path: &Path) -> Result<(), EditError> {
+        let filled = self.import.fill(path, self.progress);
+        self.imported = filled.map_err(|error| EditError::Failed(Box::new(error)))?;
+        Ok(())
+    }
+}
+
+/// Reads until it is to end.
+struct Until<'a, R> {
+    read: R,
+    go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
+}
+
+impl<R: Read> Read for Until<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (self.go_on)()?;
+        self.read.read(buffer)
+    }
+}
+
+/// The addresses of a site, each once, without a slash at the end.
+fn addresses(tree: &Path) -> Result<Vec<String>, ImportError> {
+    let mut addresses: Vec<String> = Vec::new();
+    for url in wordpress::urls(tree)? {
+        let url = url.trim_end_matches('/').to_owned();
+        if url.contains("//") && !addresses.contains(&url) {
+            addresses.push(url);
+        }
+    }
+    Ok(addresses)
+}
+
+/// Removes what is in a folder.
+fn empty(folder: &Path) -> Result<(), ImportError> {
+    Ok(disk::list(folder)?.iter().try_for_each(|path| disk::remove(path))?)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), ImportError> {
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.map_err(|error| ImportError::Walk { path: from.to_owned(), source: error.into() })?;
+        let place = to.join(entry.path().strip_prefix(from).unwrap_or(Path::new("")));
+        if entry.file_type().is_dir() {
+            step("make the folder", &place, || fs::create_dir_all(&place))?;
+        } else {
+            copy_file(entry.path(), &place)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file into the place of what is there.
+fn copy_file(from: &Path, to: &Path) -> Result<(), ImportError> {
+    disk::remove(to)?;
+    if let Some(folder) = to.parent() {
+        step("make the folder", folder, || fs::create_dir_all(folder))?;
+    }
+    let copy = || -> io::Result<()> {
+        let mut file = File::open(from)?;
+        let (mode, modified) = (file.metadata()?.permissions(), file.metadata()?.modified()?);
+        let mut copy = File::options().write(true).create_new(true).open(to)?;
+        io::copy(&mut file, &mut copy)?;
+        copy.set_permissions(mode)?;
+        copy.set_modified(modified)
+    };
+    Ok(step("copy to", to, copy)?)
+}
+
+/// The first of some paths in words.
+fn some_of(files: &[PathBuf]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<_> = files.iter().take(SHOWN).map(|file| file.display().to_string()).collect();
+    match files.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
