@@ -357,7 +357,14 @@ fn names(list: Cursor<'_>) -> Result<Vec<String>, Wrong> {
 }
 
 fn check(name: Option<String>, item: &mut Cursor<'_>) -> Result<Check, Wrong> {
-    let expression = item.within()?.sql();
+    let inside = item.within()?;
+    let mut expression = inside.sql();
+    if let [function, _, column, _] = inside.tokens
+        && function.is_word("json_valid")
+    {
+        // SQLite before 3.45 says that NULL is no JSON.
+        expression = format!("{} is null or {expression}", column.sql());
+    }
     let is_enforced = !item.take(&["not", "enforced"]);
     item.take(&["enforced"]);
     Ok(Check { name, expression, is_enforced })

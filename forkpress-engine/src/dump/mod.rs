@@ -184,10 +184,8 @@ fn report(writer: &mut Writer<'_>, charsets: Vec<String>, options: &Options) -> 
     let mut tables = Vec::new();
     for loading in writer.tables.values() {
         let count = format!("SELECT count(*) FROM {}", loading.name());
-        let rows = match loading.mode {
-            batch::Mode::Refuse => loading.rows,
-            _ => writer.connection.query_row(&count, [], |row| row.get(0))?,
-        };
+        let rows =
+            if loading.may_repeat { writer.connection.query_row(&count, [], |row| row.get(0))? } else { loading.rows };
         tables.push(LoadedTable { name: loading.table.name.clone(), rows });
     }
     let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();

@@ -19,7 +19,7 @@ use super::driver::RunningDriver;
 use super::error::{DumpError, Place};
 use super::options::Options;
 use super::schema::{self, MadeTable};
-use super::table::{Table, quote_name};
+use super::table::{KeyKind, Table, quote_name};
 use super::value::Value;
 
 /// Values of a key are shown no longer than this.
@@ -34,9 +34,9 @@ pub(super) struct LoadingTable {
     pub(super) is_waiting: bool,
     /// Whether it was defined further since it was made.
     pub(super) is_altered: bool,
-    /// Whether its unique indexes are there.
-    pub(super) has_unique: bool,
-    pub(super) mode: Mode,
+    /// Whether a statement wants rows with a key that is there already to be ignored or replaced. Then its unique indexes are
+    /// there, unless its rows wait.
+    pub(super) may_repeat: bool,
     pub(super) rows: u64,
     /// How many texts were not what their character set allows, and where the first is.
     wrong_texts: Option<(u64, Place)>,
@@ -122,8 +122,7 @@ impl<'c> Writer<'c> {
             place,
             is_waiting,
             is_altered: false,
-            has_unique: false,
-            mode: Mode::Refuse,
+            may_repeat: false,
             rows: 0,
             wrong_texts: None,
         };
@@ -239,8 +238,9 @@ impl<'c> Writer<'c> {
         let placeholder = self.options.placeholder.as_ref();
         let loading = self.known(&batch.header.table, &first)?;
         let columns = loading.columns_of(batch).map_err(|what| DumpError::Wrong { place: first.clone(), what })?;
+        let mode = if loading.may_replace() { batch.header.mode } else { Mode::Refuse };
         let marked = placeholder.and_then(|_| loading.marked_column());
-        let usual = loading.insert_sql(batch.header.mode, &columns);
+        let usual = loading.insert_sql(mode, &columns);
         for (line, cells) in batch.rows() {
             let place = || Place { file: batch.header.file.clone(), line };
             if cells.len() != columns.len() && !cells.is_empty() {
@@ -268,7 +268,7 @@ impl<'c> Writer<'c> {
                     .filter(|(at, cell)| is_given(*at, cell))
                     .map(|(at, _)| columns[at])
                     .collect();
-                connection.prepare_cached(&loading.insert_sql(batch.header.mode, &given))?
+                connection.prepare_cached(&loading.insert_sql(mode, &given))?
             };
             let mut at = 0;
             for (cell_at, cell) in cells.iter().enumerate() {
@@ -303,17 +303,22 @@ impl<'c> Writer<'c> {
 
     /// Makes a table's unique indexes, and notes that rows of it may be there already.
     fn make_unique(&mut self, name: &str) -> Result<(), DumpError> {
-        let mode = Mode::Replace;
         let Some(loading) = self.tables.get_mut(&name.to_lowercase()) else { return Ok(()) };
-        if loading.mode == Mode::Refuse {
-            loading.mode = mode;
-        }
-        if loading.has_unique || loading.is_waiting {
+        if std::mem::replace(&mut loading.may_repeat, true) || loading.is_waiting {
             return Ok(());
         }
-        loading.has_unique = true;
-        for object in schema::objects(self.schema, Some(name))?.into_iter().filter(|object| object.is_unique) {
-            self.run(&object.sql)?;
+        self.tables.get(&name.to_lowercase()).map_or(Ok(()), |loading| self.make_unique_now(loading))
+    }
+
+    /// Makes a table's unique indexes, which here tell apart what MySQL tells apart: no row is to be taken for another one.
+    pub(super) fn make_unique_now(&self, loading: &LoadingTable) -> Result<(), DumpError> {
+        for object in
+            schema::objects(self.schema, Some(&loading.table.name))?.into_iter().filter(|object| object.is_unique)
+        {
+            match loading.key_of(&object).filter(|key| key.tells_case_apart(&loading.table)) {
+                Some(key) => self.run(&key.sql_with_case(&loading.table, &object.name))?,
+                None => self.run(&object.sql)?,
+            }
         }
         Ok(())
     }
@@ -336,6 +341,12 @@ impl LoadingTable {
     /// Where its rows are.
     pub(super) fn name(&self) -> String {
         format!("{}.{}", if self.is_waiting { "waiting" } else { "main" }, quote_name(&self.table.name))
+    }
+
+    /// Whether a row may be replaced by another one with the same key. Where that is a text whose case counts in MySQL, SQLite would
+    /// take other rows for the same.
+    pub(super) fn may_replace(&self) -> bool {
+        !self.table.keys.iter().any(|key| key.kind == KeyKind::Primary && key.tells_case_apart(&self.table))
     }
 
     /// Which columns the values of a batch's rows are for.

@@ -26,7 +26,10 @@ fn a_dump_that_is_cut_off_anywhere_is_refused() {
     for end in &taken {
         let before = dump[..**end].trim_end();
         let is_comment = **end <= "-- MySQL dump 10\n".len();
-        assert!(is_comment || statement_ends.clone().any(|at| at == before.len()) || **end > dump.len() - 9, "{before}");
+        assert!(
+            is_comment || statement_ends.clone().any(|at| at == before.len()) || **end > dump.len() - 9,
+            "{before}"
+        );
         assert!(**end <= lock || **end > dump.len() - 18, "{before}");
     }
     assert!(refused.len() > ends.len() * 3 / 4);
@@ -45,14 +48,20 @@ fn a_dump_that_is_cut_off_anywhere_is_refused() {
 fn what_is_wrong_is_named_with_its_line() {
     let world = World::new();
     let cases: [(&str, &str); 21] = [
-        ("INSERT INTO t VALUES (1, 'a');\nINSERT INTO t VALUES\n(2,'b'),\n(1,'c');", "line 5: t has two rows with the same a: 1"),
+        (
+            "INSERT INTO t VALUES (1, 'a');\nINSERT INTO t VALUES\n(2,'b'),\n(1,'c');",
+            "line 5: t has two rows with the same a: 1",
+        ),
         ("INSERT INTO t VALUES (1, 'a'), (2, 'A');", "t (made at line 1) has two rows with the same key b: a"),
         ("INSERT INTO t VALUES (NULL, 'a');", "line 2: no value for a of t, which takes none without"),
         ("INSERT INTO t VALUES (1);", "line 2: a row of 1 values for the 2 columns of t"),
         ("INSERT INTO t (x) VALUES (1);", "line 2: t has no column x"),
         ("INSERT INTO x VALUES (1);", "line 2: the table x is not made before, so this is no whole dump"),
         ("INSERT INTO t VALUES ('x', 'a');", "line 2: no number, for the column a of t"),
-        ("INSERT INTO t VALUES (9223372036854775808, 'a');", "line 2: larger than 9223372036854775807, the largest number that SQLite can keep, for the column a of t"),
+        (
+            "INSERT INTO t VALUES (9223372036854775808, 'a');",
+            "line 2: larger than 9223372036854775807, the largest number that SQLite can keep, for the column a of t",
+        ),
         ("INSERT INTO t VALUES (1, version());", "line 2: the value version, which is not known"),
         ("INSERT INTO t SELECT 1;", "line 2: rows from a query, which no dump has"),
         ("INSERT INTO t VALUES (1 'a');", "line 2: a row of t that does not go on"),
@@ -61,11 +70,17 @@ fn what_is_wrong_is_named_with_its_line() {
         ("CREATE TABLE u (a);", "line 2: the column a has no type"),
         ("CREATE TABLE u (a int foo);", "line 2: the definition of a column cannot be read, at foo of a"),
         ("CREATE TABLE u LIKE t;", "line 2: the table u is defined by another one or by a query, which no dump does"),
-        ("CREATE TABLE T (a int);", "line 2: the tables t and T differ by case alone, which SQLite does not tell apart"),
+        (
+            "CREATE TABLE T (a int);",
+            "line 2: the tables t and T differ by case alone, which SQLite does not tell apart",
+        ),
         ("ALTER TABLE t ADD KEY x;", "line 2: a name is missing at the end"),
         ("DELETE FROM t WHERE a = 1;", "line 2: only some rows of t are deleted, which no dump does"),
         ("SET NAMES klingon;", "line 2: the character set klingon is not known"),
-        ("mysqldump: Got error: 2013: Lost connection", "line 2: the tool that made the dump failed: Got error: 2013: Lost connection"),
+        (
+            "mysqldump: Got error: 2013: Lost connection",
+            "line 2: the tool that made the dump failed: Got error: 2013: Lost connection",
+        ),
     ];
     for (statement, expected) in cases {
         assert_eq!(world.refused(format!("{TABLE}{statement}")), expected, "{statement}");
@@ -75,7 +90,11 @@ fn what_is_wrong_is_named_with_its_line() {
         (b"\x1f\x8b\x08\0", "this is compressed"),
         (b"<!DOCTYPE html>", "this is no SQL"),
         (b"CREATE TABLE a (b polygoon);", "the SQLite driver cannot make the table a"),
-        (b"USE a; CREATE TABLE t (a int); USE b; CREATE TABLE u (a int);", "the dump has tables of two databases, a and b"),
+        ("CREATE TABLE a (`\u{e9}` int);".as_bytes(), "only supports ASCII characters in identifiers"),
+        (
+            b"USE a; CREATE TABLE t (a int); USE b; CREATE TABLE u (a int);",
+            "the dump has tables of two databases, a and b",
+        ),
     ] {
         let said = world.refused(dump);
         assert!(said.contains(expected), "{said}");

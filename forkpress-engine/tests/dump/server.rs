@@ -31,7 +31,12 @@ impl Server {
         let log = File::create(folder.path().join("log")).unwrap();
         let child = program("mariadbd")
             .args(["--no-defaults", "--skip-networking", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", &user])
-            .args(["--innodb-buffer-pool-size=64M", "--sql-mode=", "--character-set-server=utf8mb4", "--max-allowed-packet=64M"])
+            .args([
+                "--innodb-buffer-pool-size=64M",
+                "--sql-mode=",
+                "--character-set-server=utf8mb4",
+                "--max-allowed-packet=64M",
+            ])
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", folder.path().join("socket").display()))
             .arg(format!("--pid-file={}", folder.path().join("pid").display()))
@@ -65,7 +70,10 @@ impl Server {
 
     /// Makes a database with what the statements say.
     pub fn fill(&self, database: &str, statements: &[u8]) {
-        run(self.client("mariadb").arg("-e").arg(format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database}")));
+        run(self
+            .client("mariadb")
+            .arg("-e")
+            .arg(format!("DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database}")));
         let mut child = self
             .client("mariadb")
             .args(["--default-character-set=utf8mb4", "--binary-mode", "--max-allowed-packet=64M", database])

@@ -53,7 +53,8 @@ COMMIT;
 fn keys_that_phpmyadmin_adds_after_the_rows_are_there() {
     let world = World::new();
     let loaded = world.load(PHPMYADMIN).unwrap();
-    let left_out: Vec<_> = loaded.left_out.iter().map(|left| (left.kind.as_str(), left.name.as_str(), left.place.line)).collect();
+    let left_out: Vec<_> =
+        loaded.left_out.iter().map(|left| (left.kind.as_str(), left.name.as_str(), left.place.line)).collect();
     assert_eq!(left_out, [("procedure", "p", 28), ("view", "v", 31)]);
     assert_eq!(loaded.prefix.as_deref(), Some("wp_"));
     assert_eq!(loaded.rows(), 5);
@@ -141,7 +142,10 @@ fn the_placeholder_of_a_backup_is_replaced_in_names_and_nowhere_else() {
 fn a_dump_may_be_in_several_files_and_a_table_in_it_twice() {
     let world = World::new();
     let files: [(&str, &[u8]); 3] = [
-        ("structure.sql", b"SET NAMES latin1; CREATE TABLE t (a int primary key, b varchar(9));\nCREATE TABLE u (a int);"),
+        (
+            "structure.sql",
+            b"SET NAMES latin1; CREATE TABLE t (a int primary key, b varchar(9));\nCREATE TABLE u (a int);",
+        ),
         ("rows.sql", b"INSERT INTO t (b, a) VALUES ('\xc3\xa9', 1);\nINSERT INTO u VALUES (1);"),
         ("again.sql", b"CREATE TABLE u (b text);\nINSERT INTO u VALUES ('z');\nCREATE TABLE IF NOT EXISTS t (c int);"),
     ];
@@ -167,6 +171,29 @@ fn texts_become_utf_8_whatever_the_dump_says_that_they_are() {
     assert_eq!(loaded.charsets, ["latin1", "binary", "utf8mb4", "sjis"]);
     assert_eq!(loaded.notes.len(), 1);
     assert!(loaded.notes[0].contains("the first at line 7"), "{}", loaded.notes[0]);
+}
+
+#[test]
+fn no_row_is_taken_for_another_one_whose_key_differs_by_case() {
+    let table = "CREATE TABLE t (a int primary key, b varchar(9) COLLATE utf8mb4_bin, unique key b (b));\n";
+    for rows in [
+        "REPLACE INTO t VALUES (1,'x'),(2,'X');",
+        "INSERT IGNORE INTO t VALUES (1,'x'),(2,'X');",
+        "INSERT INTO t VALUES (1,'x'),(2,'X');",
+    ] {
+        let world = World::new();
+        let loaded = world.load(format!("{table}{rows}")).unwrap();
+        assert_eq!(world.said("SELECT * FROM t"), "1|x;2|X");
+        assert_eq!(loaded.notes, ["t: the key b has texts that differ by case alone, so its index tells these apart"]);
+    }
+    let world = World::new();
+    let text_key = "CREATE TABLE t (b varchar(9) COLLATE utf8mb4_bin PRIMARY KEY);\nREPLACE INTO t VALUES ('x'),('X');";
+    assert_eq!(world.refused(text_key), "line 2: t has two rows with the same b: X");
+    world.load(format!("{table}REPLACE INTO t VALUES (1,'x'),(2,'y');")).unwrap();
+    assert_eq!(
+        world.said("SELECT sql FROM sqlite_schema WHERE name = 't__b'"),
+        "CREATE UNIQUE INDEX `t__b` ON `t` (`b`)"
+    );
 }
 
 #[test]

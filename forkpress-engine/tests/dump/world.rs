@@ -74,7 +74,8 @@ impl World {
     }
 
     pub fn show_create(&self, table: &str) -> String {
-        let mut results = ask(&self.database(), &[format!("SHOW CREATE TABLE `{table}`").into_bytes()]);
+        let mut results =
+            ask(&self.database(), &[format!("SHOW CREATE TABLE `{}`", table.replace('`', "``")).into_bytes()]);
         let rows = results.remove(0).unwrap();
         String::from_utf8(rows[0][1].clone().unwrap()).unwrap()
     }
@@ -88,7 +89,11 @@ pub fn rows_of(connection: &Connection, sql: &str) -> Vec<Vec<Value>> {
         rusqlite::types::ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
         other => other.into(),
     };
-    statement.query_map([], |row| Ok((0..count).map(|at| value(row, at)).collect())).unwrap().map(Result::unwrap).collect()
+    statement
+        .query_map([], |row| Ok((0..count).map(|at| value(row, at)).collect()))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
 }
 
 pub fn shown(value: &Value) -> String {
@@ -120,8 +125,8 @@ pub fn ask(database: &Path, statements: &[Vec<u8>]) -> Vec<Result<Rows, String>>
     let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
-    let results: Vec<serde_json::Value> =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stdout)));
+    let results: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stdout)));
     results.into_iter().map(result).collect()
 }
 
