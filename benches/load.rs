@@ -86,7 +86,7 @@ fn write(path: &PathBuf, bytes: usize) -> u64 {
     // A post with what belongs to it has some 4700 bytes.
     let posts = bytes / 4700;
     let words =
-        ["lorem", "ipsum", "dolor's", "caf\u{e9}", "\\\"quoted\\\"", "\u{65e5}\u{672c}", "<!-- wp:p -->\\n", "it\\'s"];
+        ["lorem", "ipsum", "dolor", "caf\u{e9}", "\\\"quoted\\\"", "\u{65e5}\u{672c}", "<!-- wp:p -->\\n", "it\\'s"];
     let mut state = 1_u64;
     let mut random = move |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -2,6 +2,7 @@
 
 use rusqlite::types::ValueRef;
 
+use super::batch::Mode;
 use super::error::{DumpError, Place};
 use super::schema::{self, MadeObject};
 use super::table::{Key, KeyKind, Table, quote_name};
@@ -47,11 +48,11 @@ impl Writer<'_> {
         }
         loading.is_waiting = false;
         self.make("main", &loading.made.sql)?;
-        let may_replace = loading.may_repeat && loading.may_replace();
-        if may_replace {
+        let mode = loading.repeats.filter(|_| loading.may_replace()).unwrap_or_default();
+        if mode != Mode::Refuse {
             self.make_unique_now(loading)?;
         }
-        let or = if may_replace { " OR REPLACE" } else { "" };
+        let or = mode.sql();
         let columns: Vec<_> = loading.made.columns.iter().map(|column| quote_name(&column.name)).collect();
         let columns = columns.join(", ");
         let copy =
@@ -90,7 +91,7 @@ impl Writer<'_> {
             return self.run(&object.sql);
         }
         let key = loading.key_of(object);
-        if loading.may_repeat {
+        if loading.repeats.is_some() {
             self.run(&format!("DROP INDEX IF EXISTS {}", quote_name(&object.name)))?;
         }
         // A statement that fails can't be taken back, without a journal: rows are looked at before.

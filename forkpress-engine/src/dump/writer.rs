@@ -14,7 +14,8 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::functions::FunctionFlags;
 
 use super::batch::{Alteration, Batch, Cell, CellKind, Event, LeftOut, Mode};
-use super::define::{self, Cursor};
+use super::cursor::Cursor;
+use super::define;
 use super::driver::RunningDriver;
 use super::error::{DumpError, Place};
 use super::options::Options;
@@ -36,7 +37,7 @@ pub(super) struct LoadingTable {
     pub(super) is_altered: bool,
     /// Whether a statement wants rows with a key that is there already to be ignored or replaced. Then its unique indexes are
     /// there, unless its rows wait.
-    pub(super) may_repeat: bool,
+    pub(super) repeats: Option<Mode>,
     pub(super) rows: u64,
     /// How many texts were not what their character set allows, and where the first is.
     wrong_texts: Option<(u64, Place)>,
@@ -122,7 +123,7 @@ impl<'c> Writer<'c> {
             place,
             is_waiting,
             is_altered: false,
-            may_repeat: false,
+            repeats: None,
             rows: 0,
             wrong_texts: None,
         };
@@ -194,7 +195,7 @@ impl<'c> Writer<'c> {
     }
 
     fn known(&mut self, name: &str, place: &Place) -> Result<&mut LoadingTable, DumpError> {
-        let what = || format!("the table {name} is not made before, so this is no whole dump");
+        let what = || format!("the table {name} is not made before; the part of the dump that makes it comes first");
         self.tables.get_mut(&name.to_lowercase()).ok_or_else(|| DumpError::Wrong { place: place.clone(), what: what() })
     }
 
@@ -233,7 +234,7 @@ impl<'c> Writer<'c> {
         let connection = self.connection;
         self.known(&batch.header.table, &first)?;
         if batch.header.mode != Mode::Refuse {
-            self.make_unique(&batch.header.table)?;
+            self.make_unique(&batch.header.table, batch.header.mode)?;
         }
         let placeholder = self.options.placeholder.as_ref();
         let loading = self.known(&batch.header.table, &first)?;
@@ -302,9 +303,9 @@ impl<'c> Writer<'c> {
     }
 
     /// Makes a table's unique indexes, and notes that rows of it may be there already.
-    fn make_unique(&mut self, name: &str) -> Result<(), DumpError> {
+    fn make_unique(&mut self, name: &str, mode: Mode) -> Result<(), DumpError> {
         let Some(loading) = self.tables.get_mut(&name.to_lowercase()) else { return Ok(()) };
-        if std::mem::replace(&mut loading.may_repeat, true) || loading.is_waiting {
+        if loading.repeats.replace(mode).is_some() || loading.is_waiting {
             return Ok(());
         }
         self.tables.get(&name.to_lowercase()).map_or(Ok(()), |loading| self.make_unique_now(loading))
@@ -371,11 +372,7 @@ impl LoadingTable {
     }
 
     fn insert_sql(&self, mode: Mode, given: &[usize]) -> String {
-        let or = match mode {
-            Mode::Refuse => "",
-            Mode::Ignore => " OR IGNORE",
-            Mode::Replace => " OR REPLACE",
-        };
+        let or = mode.sql();
         let mut names: Vec<_> = given.iter().map(|at| quote_name(&self.made.columns[*at].name)).collect();
         let mut values = vec!["?"; given.len()];
         for (at, column) in self.made.columns.iter().enumerate() {
