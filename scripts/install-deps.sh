@@ -68,6 +68,8 @@ if [ "$tests" = yes ]; then
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
     need strace strace
+    need mariadbd mariadb-server
+    need mariadb-dump mariadb-client
     module apcu apcu
     # Git clients of other makes come from PyPI and npm.
     need node nodejs

@@ -1,6 +1,7 @@
 //! What the reader of a dump hands to the writer of the database.
 
 use super::charset::Charset;
+use super::cursor::Token;
 use super::error::Place;
 use super::table::Table;
 
@@ -35,7 +36,7 @@ pub(super) enum Event {
 
 /// The tokens of `ALTER TABLE`, or of `CREATE INDEX`, from after the table's name on.
 #[derive(Debug)]
-pub(super) struct Alteration(pub(super) Vec<super::define::Token>);
+pub(super) struct Alteration(pub(super) Vec<Token>);
 
 /// Something in a dump that is not taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,17 @@ pub(super) enum Mode {
     Refuse,
     Ignore,
     Replace,
+}
+
+impl Mode {
+    /// What follows INSERT in SQLite.
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            Self::Refuse => "",
+            Self::Ignore => " OR IGNORE",
+            Self::Replace => " OR REPLACE",
+        }
+    }
 }
 
 /// Which rows a statement has.

@@ -64,6 +64,9 @@ pub enum DumpError {
         /// What both have in its columns.
         values: String,
     },
+    /// There is no table in it.
+    #[error("there is no table in the dump")]
+    Empty,
     /// The SQLite driver refuses a table.
     #[error("{place}: the SQLite driver cannot make the table {table}: {said}")]
     Table {

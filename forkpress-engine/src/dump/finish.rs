@@ -45,18 +45,14 @@ impl Writer<'_> {
         if !loading.is_waiting {
             from = "main._forkpress_former".to_owned();
             self.run(&format!("ALTER TABLE {} RENAME TO _forkpress_former", loading.name()))?;
-            loading.has_unique = false;
         }
         loading.is_waiting = false;
         self.make("main", &loading.made.sql)?;
-        let mut or = "";
-        if loading.mode != Mode::Refuse {
-            or = " OR REPLACE";
-            loading.has_unique = true;
-            for object in self.objects_of(loading)?.into_iter().filter(|object| object.is_unique) {
-                self.run(&object.sql)?;
-            }
+        let mode = loading.repeats.filter(|_| loading.may_replace()).unwrap_or_default();
+        if mode != Mode::Refuse {
+            self.make_unique_now(loading)?;
         }
+        let or = mode.sql();
         let columns: Vec<_> = loading.made.columns.iter().map(|column| quote_name(&column.name)).collect();
         let columns = columns.join(", ");
         let copy =
@@ -78,10 +74,6 @@ impl Writer<'_> {
         self.run(&format!("DROP TABLE {from}"))
     }
 
-    fn objects_of(&self, loading: &LoadingTable) -> Result<Vec<MadeObject>, DumpError> {
-        Ok(schema::objects(self.schema, Some(&loading.table.name))?)
-    }
-
     fn make_objects(&mut self, progress: &dyn Progress) -> Result<(), DumpError> {
         let objects = schema::objects(self.schema, None)?;
         progress.begin("make the keys", Some(objects.len() as u64));
@@ -98,11 +90,11 @@ impl Writer<'_> {
         if !object.is_unique {
             return self.run(&object.sql);
         }
-        if loading.has_unique {
-            return Ok(());
+        let key = loading.key_of(object);
+        if loading.repeats.is_some() {
+            self.run(&format!("DROP INDEX IF EXISTS {}", quote_name(&object.name)))?;
         }
         // A statement that fails can't be taken back, without a journal: rows are looked at before.
-        let key = loading.key_of(object);
         if let Some(key) = key.filter(|key| key.tells_case_apart(&loading.table))
             && self.duplicate(&loading.table, key, &loading.name(), &loading.place)?.is_some()
         {
@@ -163,7 +155,7 @@ impl Writer<'_> {
 
 impl LoadingTable {
     /// The key that an index is for.
-    fn key_of(&self, object: &MadeObject) -> Option<&Key> {
+    pub(super) fn key_of(&self, object: &MadeObject) -> Option<&Key> {
         let prefix = format!("{}__", self.table.name);
         let primary = format!("_wp_sqlite_{prefix}primary");
         let is_named = |key: &&Key| match object.name.strip_prefix(&prefix) {
@@ -185,12 +177,12 @@ impl Key {
     }
 
     /// Whether MySQL tells two texts of it apart that differ by case alone.
-    fn tells_case_apart(&self, table: &Table) -> bool {
+    pub(super) fn tells_case_apart(&self, table: &Table) -> bool {
         self.parts.iter().any(|part| part.tells_case_apart(table))
     }
 
     /// What makes its index so that it tells them apart too.
-    fn sql_with_case(&self, table: &Table, index: &str) -> String {
+    pub(super) fn sql_with_case(&self, table: &Table, index: &str) -> String {
         let part = |part: &super::table::KeyPart| {
             let collation = if part.tells_case_apart(table) { " COLLATE BINARY" } else { "" };
             format!("{}{collation}{}", quote_name(&part.column), if part.is_descending { " DESC" } else { "" })

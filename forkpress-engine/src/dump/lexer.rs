@@ -180,9 +180,7 @@ impl<'a> Lexer<'a> {
             let digits = if digits < 5 { 0 } else { digits };
             let version = ahead[3..3 + digits].iter().fold(0, |number, byte| number * 10 + u64::from(byte - b'0'));
             if version <= VERSION {
-                if self.is_conditional {
-                    return Err(Trouble::Wrong("code in a comment within another one"));
-                }
+                // Within another one, as triggers have it, it is code as well. Both end with the first end.
                 self.is_conditional = true;
                 self.input.skip(3 + digits);
                 return Ok(());

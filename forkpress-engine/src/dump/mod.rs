@@ -17,7 +17,9 @@ use rusqlite::Connection;
 
 mod batch;
 mod charset;
+mod cursor;
 mod define;
+mod definitions;
 mod driver;
 mod error;
 mod finish;
@@ -30,6 +32,7 @@ mod rows;
 mod schema;
 mod table;
 mod value;
+mod variables;
 mod writer;
 
 pub use batch::LeftOut;
@@ -131,6 +134,9 @@ fn load_into(
         }
     })?;
     progress.end();
+    if writer.tables.is_empty() {
+        return Err(DumpError::Empty);
+    }
     writer.finish(progress)?;
 
     let loaded = report(&mut writer, charsets, options)?;
@@ -184,9 +190,10 @@ fn report(writer: &mut Writer<'_>, charsets: Vec<String>, options: &Options) -> 
     let mut tables = Vec::new();
     for loading in writer.tables.values() {
         let count = format!("SELECT count(*) FROM {}", loading.name());
-        let rows = match loading.mode {
-            batch::Mode::Refuse => loading.rows,
-            _ => writer.connection.query_row(&count, [], |row| row.get(0))?,
+        let rows = if loading.repeats.is_some() {
+            writer.connection.query_row(&count, [], |row| row.get(0))?
+        } else {
+            loading.rows
         };
         tables.push(LoadedTable { name: loading.table.name.clone(), rows });
     }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
 
-use super::batch::{Alteration, Batch, Event, LeftOut, Mode};
+use super::batch::{Batch, Event, Mode};
 use super::charset::Charset;
-use super::define::{self, Cursor, Token};
+use super::cursor::Token;
 use super::error::{DumpError, Place};
 use super::input::Input;
 use super::lexer::{Kind, Lexer, Trouble};
@@ -19,7 +19,7 @@ const LONGEST_DEFINITION: usize = 16 * 1024 * 1024;
 const SYSTEM: [&str; 5] = ["mysql", "sys", "information_schema", "performance_schema", "phpmyadmin"];
 
 /// What statements begin with that change nothing here.
-const WITHOUT_EFFECT: [&str; 15] = [
+const WITHOUT_EFFECT: [&str; 18] = [
     "select",
     "do",
     "show",
@@ -35,6 +35,9 @@ const WITHOUT_EFFECT: [&str; 15] = [
     "execute",
     "deallocate",
     "help",
+    "stop",
+    "savepoint",
+    "release",
 ];
 
 /// Why the reader ended before the dump did.
@@ -46,7 +49,7 @@ pub(super) enum Stop {
 
 /// A dump that is being read.
 pub(super) struct Reader<'r, 'a> {
-    lexer: Lexer<'r>,
+    pub(super) lexer: Lexer<'r>,
     options: &'a Options,
     events: &'a SyncSender<Event>,
     pub(super) file: Option<String>,
@@ -58,11 +61,11 @@ pub(super) struct Reader<'r, 'a> {
     token_line: u64,
     pub(super) pending: Option<Batch>,
     /// What `SET NAMES` said.
-    names: Charset,
-    saved_charsets: HashMap<String, Charset>,
+    pub(super) names: Charset,
+    pub(super) saved_charsets: HashMap<String, Charset>,
     /// The database that is in use, and the one that has the tables.
-    database: Option<String>,
-    database_with_tables: Option<String>,
+    pub(super) database: Option<String>,
+    pub(super) database_with_tables: Option<String>,
     is_locked: bool,
     is_in_transaction: bool,
     is_alone: bool,
@@ -163,7 +166,14 @@ impl<'r, 'a> Reader<'r, 'a> {
             "set" => self.set()?,
             "lock" => self.mark(|reader| reader.is_locked = true)?,
             "unlock" => self.mark(|reader| reader.is_locked = false)?,
-            "start" | "begin" => self.mark(|reader| reader.is_in_transaction = true)?,
+            "begin" => self.mark(|reader| reader.is_in_transaction = true)?,
+            "start" => {
+                // Or a replica is started.
+                if self.next()? == Kind::Word && self.lower() == "transaction" {
+                    self.is_in_transaction = true;
+                }
+                self.skip_to_end()?;
+            }
             "commit" => self.mark(|reader| reader.is_in_transaction = false)?,
             _ if is_system => self.skip_to_end()?,
             "insert" => self.insert(Mode::Refuse)?,
@@ -209,214 +219,8 @@ impl<'r, 'a> Reader<'r, 'a> {
         Err(self.wrong(&format!("the tool that made the dump failed: {}", line.trim_start_matches([':', ' ']))))
     }
 
-    fn set(&mut self) -> Result<(), DumpError> {
-        let (tokens, _) = self.rest()?;
-        for item in Cursor::new(&tokens).items() {
-            self.set_variable(item.tokens())?;
-        }
-        Ok(())
-    }
-
-    fn set_variable(&mut self, item: &[Token]) -> Result<(), DumpError> {
-        let words: Vec<_> = item
-            .iter()
-            .filter(|t| !matches!(t.kind, Kind::Sign(_)))
-            .map(|token| token.text.to_ascii_lowercase())
-            .collect();
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let is_saving = item.first().is_some_and(|token| token.kind == Kind::Sign(b'@'))
-            && item.get(1).is_some_and(|token| token.kind != Kind::Sign(b'@'));
-        let words = match words.as_slice() {
-            ["session" | "local" | "global", rest @ ..] => rest,
-            all => all,
-        };
-        match words {
-            [saved, variable, ..] if is_saving && variable.starts_with("character_set") => {
-                self.saved_charsets.insert((*saved).to_owned(), self.lexer.charset);
-            }
-            _ if is_saving => {}
-            ["names", "default", ..] => self.set_charset("utf8mb4", true)?,
-            ["names", name, ..] | ["character", "set", name, ..] | ["charset", name, ..] => {
-                self.set_charset(name, true)?
-            }
-            ["character_set_client", name, ..] => match self.saved_charsets.get(*name).copied() {
-                Some(charset) => self.lexer.charset = charset,
-                None if item.iter().filter(|token| token.kind == Kind::Sign(b'@')).count() > 0 => {
-                    self.lexer.charset = self.names;
-                }
-                None => self.set_charset(name, false)?,
-            },
-            ["sql_mode", modes @ ..] => {
-                let has = |mode: &str| modes.iter().any(|modes| modes.split(',').any(|own| own.trim() == mode));
-                self.lexer.has_no_escapes = has("no_backslash_escapes");
-                self.lexer.has_ansi_quotes =
-                    ["ansi_quotes", "ansi", "db2", "maxdb", "mssql", "oracle", "postgresql"].into_iter().any(has);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn set_charset(&mut self, name: &str, is_names: bool) -> Result<(), DumpError> {
-        let charset = Charset::of(name).ok_or_else(|| self.wrong(&format!("the character set {name} is not known")))?;
-        self.lexer.charset = charset;
-        if is_names {
-            self.names = charset;
-            if !self.charsets.iter().any(|known| known == name) {
-                self.charsets.push(name.to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    fn create(&mut self) -> Result<(), DumpError> {
-        const KINDS: [&str; 14] = [
-            "view",
-            "trigger",
-            "procedure",
-            "function",
-            "event",
-            "sequence",
-            "user",
-            "role",
-            "server",
-            "package",
-            "tablespace",
-            "logfile",
-            "spatial",
-            "aggregate",
-        ];
-        let place = self.place();
-        let mut is_unique = None;
-        for _ in 0..32 {
-            let kind = self.next()?;
-            if kind == Kind::Over {
-                return Err(self.cut_off("after CREATE"));
-            }
-            let word = if kind == Kind::Word { self.lower() } else { String::new() };
-            match word.as_str() {
-                "table" => return self.create_table(place),
-                "temporary" => return Err(self.wrong("a temporary table, which no dump has")),
-                "database" | "schema" => return self.skip_to_end(),
-                "unique" | "fulltext" | "spatial" => is_unique = Some(word),
-                "index" => return self.create_index(is_unique.as_deref().unwrap_or_default(), place),
-                kind if KINDS.contains(&kind) => {
-                    let (tokens, _) = self.rest()?;
-                    let mut name = Cursor::new(&tokens);
-                    name.take(&["body"]);
-                    name.take(&["if", "not", "exists"]);
-                    let name = name.name().unwrap_or_default();
-                    if kind == "view" {
-                        // What stood for it until now.
-                        self.send(Event::Drop { table: self.own_name(name.clone()) })?;
-                    }
-                    return self.send(Event::LeftOut(LeftOut { kind: word, name, place }));
-                }
-                _ => {}
-            }
-        }
-        Err(self.wrong("CREATE of what dumps do not create"))
-    }
-
-    fn create_table(&mut self, place: Place) -> Result<(), DumpError> {
-        let (tokens, place) = (self.rest()?.0, place);
-        let mut cursor = Cursor::new(&tokens);
-        let is_if_missing = cursor.take(&["if", "not", "exists"]);
-        let name = cursor.name().map_err(|what| wrong_at(&place, what))?;
-        let name = self.own_name(name);
-        if !self.is_wanted(&name) {
-            return Ok(());
-        }
-        match &self.database_with_tables {
-            Some(other) if self.database.as_ref().is_some_and(|database| database != other) => {
-                let what = format!(
-                    "the dump has tables of two databases, {other} and {}; dump the site's alone",
-                    self.database.as_deref().unwrap_or_default()
-                );
-                return Err(wrong_at(&place, what));
-            }
-            _ => self.database_with_tables.clone_from(&self.database),
-        }
-        let mut table = define::create(name, cursor).map_err(|what| wrong_at(&place, what))?;
-        for key in &mut table.foreign_keys {
-            key.table = self.own_name(std::mem::take(&mut key.table));
-        }
-        self.send(Event::Create { table: Box::new(table), is_if_missing, place })
-    }
-
-    /// `CREATE INDEX a ON t (b)` is `ALTER TABLE t ADD INDEX a (b)`.
-    fn create_index(&mut self, kind: &str, place: Place) -> Result<(), DumpError> {
-        let (tokens, _) = self.rest()?;
-        let on = tokens.iter().position(|token| token.is_word("on"));
-        let (name, rest) = tokens.split_at(on.ok_or_else(|| wrong_at(&place, "an index on no table".to_owned()))?);
-        let mut rest = Cursor::new(&rest[1..]);
-        let table = rest.name().map_err(|what| wrong_at(&place, what))?;
-        let word = |text: &str| Token { kind: Kind::Word, text: text.to_owned() };
-        let mut change = vec![word("add")];
-        change.extend((!kind.is_empty()).then(|| word(kind)));
-        change.push(word("key"));
-        change.extend(name.iter().cloned());
-        change.extend(rest.tokens().iter().cloned());
-        self.alteration(table, change, place)
-    }
-
-    fn alteration(&mut self, table: String, change: Vec<Token>, place: Place) -> Result<(), DumpError> {
-        let table = self.own_name(table);
-        if !self.is_wanted(&table) {
-            return Ok(());
-        }
-        self.send(Event::Alter { table, change: Alteration(change), place })
-    }
-
-    fn alter(&mut self) -> Result<(), DumpError> {
-        let place = self.place();
-        if self.next()? != Kind::Word || self.lower() != "table" {
-            return self.skip_to_end();
-        }
-        let (tokens, _) = self.rest()?;
-        let mut cursor = Cursor::new(&tokens);
-        cursor.take(&["if", "exists"]);
-        let table = cursor.name().map_err(|what| wrong_at(&place, what))?;
-        self.alteration(table, cursor.tokens().to_vec(), place)
-    }
-
-    fn drop_object(&mut self) -> Result<(), DumpError> {
-        let place = self.place();
-        let (tokens, _) = self.rest()?;
-        let mut cursor = Cursor::new(&tokens);
-        if cursor.take(&["temporary"]) || !(cursor.take(&["table"]) || cursor.take(&["tables"])) {
-            return Ok(());
-        }
-        cursor.take(&["if", "exists"]);
-        for mut item in cursor.items() {
-            let table = item.name().map_err(|what| wrong_at(&place, what))?;
-            let table = self.own_name(table);
-            self.send(Event::Drop { table })?;
-        }
-        Ok(())
-    }
-
-    /// `TRUNCATE t`, or `DELETE FROM t`.
-    fn truncate(&mut self) -> Result<(), DumpError> {
-        let place = self.place();
-        let (tokens, _) = self.rest()?;
-        let mut cursor = Cursor::new(&tokens);
-        let _ = cursor.take(&["table"]) || cursor.take(&["from"]);
-        let table = cursor.name().map_err(|what| wrong_at(&place, what))?;
-        if !cursor.is_over() {
-            return Err(wrong_at(&place, format!("only some rows of {table} are deleted, which no dump does")));
-        }
-        let table = self.own_name(table);
-        if self.is_wanted(&table) { self.send(Event::Truncate { table, place }) } else { Ok(()) }
-    }
-
-    fn left_out(&mut self, kind: &str, name: String) -> Result<(), DumpError> {
-        let place = self.place();
-        self.send(Event::LeftOut(LeftOut { kind: kind.to_owned(), name, place }))
-    }
-
     /// The tokens of the statement that are left.
-    fn rest(&mut self) -> Result<(Vec<Token>, Place), DumpError> {
+    pub(super) fn rest(&mut self) -> Result<(Vec<Token>, Place), DumpError> {
         let place = self.place();
         let mut tokens = Vec::new();
         let mut bytes = 0;
@@ -479,7 +283,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     /// The name that a table has here.
-    fn own_name(&self, name: String) -> String {
+    pub(super) fn own_name(&self, name: String) -> String {
         self.options.placeholder.as_ref().and_then(|placeholder| placeholder.replaced(&name)).unwrap_or(name)
     }
 
@@ -584,6 +388,6 @@ fn trouble_at(place: Place, trouble: Trouble) -> DumpError {
     }
 }
 
-fn wrong_at(place: &Place, what: String) -> DumpError {
+pub(super) fn wrong_at(place: &Place, what: String) -> DumpError {
     DumpError::Wrong { place: place.clone(), what }
 }

@@ -9,6 +9,9 @@ use super::error::DumpError;
 use super::lexer::{Kind, LONGEST_VALUE, unhex};
 use super::reader::Reader;
 
+/// No table has more columns.
+const MOST_VALUES: usize = 4096;
+
 /// Expressions are nested no deeper.
 const DEEPEST: usize = 16;
 
@@ -56,6 +59,9 @@ impl Reader<'_, '_> {
         while token != Kind::Sign(b')') {
             let (name, next) = self.qualified_name(token)?;
             names.push(name);
+            if names.len() > MOST_VALUES {
+                return Err(self.wrong("a list of columns that is too long"));
+            }
             token = match next {
                 Kind::Sign(b',') => self.next()?,
                 Kind::Sign(b')') => next,
@@ -95,10 +101,13 @@ impl Reader<'_, '_> {
     fn row(&mut self) -> Result<(), DumpError> {
         let line = self.line();
         let mut batch = self.pending.take().expect("rows are read into a batch");
-        let start = batch.bytes.len();
+        let (start, first) = (batch.bytes.len(), batch.cells.len());
         let mut token = self.token(&mut batch.bytes)?;
         // `VALUES ()` is a row of defaults.
-        while token != Kind::Sign(b')') || batch.cells.len() > batch.rows.last().map_or(0, |row| row.cells) {
+        while token != Kind::Sign(b')') || batch.cells.len() > first {
+            if batch.cells.len() - first >= MOST_VALUES {
+                return Err(self.wrong("a row of too many values"));
+            }
             token = self.cell(&mut batch, token)?;
             match token {
                 Kind::Sign(b',') => token = self.token(&mut batch.bytes)?,
@@ -261,7 +270,8 @@ impl Reader<'_, '_> {
                 Kind::Sign(b'(') => depth += 1,
                 Kind::Sign(b')') => depth -= 1,
                 Kind::Over | Kind::End => return Err(self.cut_off("in a value")),
-                _ => words.push(self.lower()),
+                _ if words.len() < 2 => words.push(self.lower()),
+                _ => {}
             }
         }
         let charset = words.first().filter(|word| *word == "using").and_then(|_| Charset::of(words.get(1)?));

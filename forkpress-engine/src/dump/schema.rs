@@ -46,7 +46,9 @@ pub(super) fn table(schema: &Connection, table: &Table) -> rusqlite::Result<Made
     let mut columns = schema.prepare(columns)?;
     let column = |row: &Row<'_>| {
         let (name, data_type): (String, String) = (row.get(0)?, row.get(1)?);
-        let charset = table.column(&name).and_then(|column| Charset::of(&column.charset_in(table)?));
+        // JSON and the like are in no character set of the table's.
+        let column = table.column(&name).filter(|column| column.is_text());
+        let charset = column.and_then(|column| Charset::of(&column.charset_in(table)?));
         let kind = ColumnKind::of(&data_type, charset.unwrap_or(Charset::Utf8));
         let (is_nullable, default, extra): (String, Option<String>, String) = (row.get(2)?, row.get(3)?, row.get(4)?);
         let is_not_null = is_nullable == "NO";

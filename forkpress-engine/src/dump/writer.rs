@@ -14,12 +14,13 @@ use rusqlite::ffi::ErrorCode;
 use rusqlite::functions::FunctionFlags;
 
 use super::batch::{Alteration, Batch, Cell, CellKind, Event, LeftOut, Mode};
-use super::define::{self, Cursor};
+use super::cursor::Cursor;
+use super::define;
 use super::driver::RunningDriver;
 use super::error::{DumpError, Place};
 use super::options::Options;
 use super::schema::{self, MadeTable};
-use super::table::{Table, quote_name};
+use super::table::{KeyKind, Table, quote_name};
 use super::value::Value;
 
 /// Values of a key are shown no longer than this.
@@ -34,9 +35,9 @@ pub(super) struct LoadingTable {
     pub(super) is_waiting: bool,
     /// Whether it was defined further since it was made.
     pub(super) is_altered: bool,
-    /// Whether its unique indexes are there.
-    pub(super) has_unique: bool,
-    pub(super) mode: Mode,
+    /// Whether a statement wants rows with a key that is there already to be ignored or replaced. Then its unique indexes are
+    /// there, unless its rows wait.
+    pub(super) repeats: Option<Mode>,
     pub(super) rows: u64,
     /// How many texts were not what their character set allows, and where the first is.
     wrong_texts: Option<(u64, Place)>,
@@ -122,8 +123,7 @@ impl<'c> Writer<'c> {
             place,
             is_waiting,
             is_altered: false,
-            has_unique: false,
-            mode: Mode::Refuse,
+            repeats: None,
             rows: 0,
             wrong_texts: None,
         };
@@ -195,7 +195,7 @@ impl<'c> Writer<'c> {
     }
 
     fn known(&mut self, name: &str, place: &Place) -> Result<&mut LoadingTable, DumpError> {
-        let what = || format!("the table {name} is not made before, so this is no whole dump");
+        let what = || format!("the table {name} is not made before; the part of the dump that makes it comes first");
         self.tables.get_mut(&name.to_lowercase()).ok_or_else(|| DumpError::Wrong { place: place.clone(), what: what() })
     }
 
@@ -234,13 +234,14 @@ impl<'c> Writer<'c> {
         let connection = self.connection;
         self.known(&batch.header.table, &first)?;
         if batch.header.mode != Mode::Refuse {
-            self.make_unique(&batch.header.table)?;
+            self.make_unique(&batch.header.table, batch.header.mode)?;
         }
         let placeholder = self.options.placeholder.as_ref();
         let loading = self.known(&batch.header.table, &first)?;
         let columns = loading.columns_of(batch).map_err(|what| DumpError::Wrong { place: first.clone(), what })?;
+        let mode = if loading.may_replace() { batch.header.mode } else { Mode::Refuse };
         let marked = placeholder.and_then(|_| loading.marked_column());
-        let usual = loading.insert_sql(batch.header.mode, &columns);
+        let usual = loading.insert_sql(mode, &columns);
         for (line, cells) in batch.rows() {
             let place = || Place { file: batch.header.file.clone(), line };
             if cells.len() != columns.len() && !cells.is_empty() {
@@ -268,7 +269,7 @@ impl<'c> Writer<'c> {
                     .filter(|(at, cell)| is_given(*at, cell))
                     .map(|(at, _)| columns[at])
                     .collect();
-                connection.prepare_cached(&loading.insert_sql(batch.header.mode, &given))?
+                connection.prepare_cached(&loading.insert_sql(mode, &given))?
             };
             let mut at = 0;
             for (cell_at, cell) in cells.iter().enumerate() {
@@ -302,18 +303,23 @@ impl<'c> Writer<'c> {
     }
 
     /// Makes a table's unique indexes, and notes that rows of it may be there already.
-    fn make_unique(&mut self, name: &str) -> Result<(), DumpError> {
-        let mode = Mode::Replace;
+    fn make_unique(&mut self, name: &str, mode: Mode) -> Result<(), DumpError> {
         let Some(loading) = self.tables.get_mut(&name.to_lowercase()) else { return Ok(()) };
-        if loading.mode == Mode::Refuse {
-            loading.mode = mode;
-        }
-        if loading.has_unique || loading.is_waiting {
+        if loading.repeats.replace(mode).is_some() || loading.is_waiting {
             return Ok(());
         }
-        loading.has_unique = true;
-        for object in schema::objects(self.schema, Some(name))?.into_iter().filter(|object| object.is_unique) {
-            self.run(&object.sql)?;
+        self.tables.get(&name.to_lowercase()).map_or(Ok(()), |loading| self.make_unique_now(loading))
+    }
+
+    /// Makes a table's unique indexes, which here tell apart what MySQL tells apart: no row is to be taken for another one.
+    pub(super) fn make_unique_now(&self, loading: &LoadingTable) -> Result<(), DumpError> {
+        for object in
+            schema::objects(self.schema, Some(&loading.table.name))?.into_iter().filter(|object| object.is_unique)
+        {
+            match loading.key_of(&object).filter(|key| key.tells_case_apart(&loading.table)) {
+                Some(key) => self.run(&key.sql_with_case(&loading.table, &object.name))?,
+                None => self.run(&object.sql)?,
+            }
         }
         Ok(())
     }
@@ -338,6 +344,12 @@ impl LoadingTable {
         format!("{}.{}", if self.is_waiting { "waiting" } else { "main" }, quote_name(&self.table.name))
     }
 
+    /// Whether a row may be replaced by another one with the same key. Where that is a text whose case counts in MySQL, SQLite would
+    /// take other rows for the same.
+    pub(super) fn may_replace(&self) -> bool {
+        !self.table.keys.iter().any(|key| key.kind == KeyKind::Primary && key.tells_case_apart(&self.table))
+    }
+
     /// Which columns the values of a batch's rows are for.
     fn columns_of(&self, batch: &Batch) -> Result<Vec<usize>, String> {
         let all = &self.made.columns;
@@ -360,11 +372,7 @@ impl LoadingTable {
     }
 
     fn insert_sql(&self, mode: Mode, given: &[usize]) -> String {
-        let or = match mode {
-            Mode::Refuse => "",
-            Mode::Ignore => " OR IGNORE",
-            Mode::Replace => " OR REPLACE",
-        };
+        let or = mode.sql();
         let mut names: Vec<_> = given.iter().map(|at| quote_name(&self.made.columns[*at].name)).collect();
         let mut values = vec!["?"; given.len()];
         for (at, column) in self.made.columns.iter().enumerate() {

@@ -32,7 +32,7 @@ CREATE TABLE bytes (a binary(4) NOT NULL, b varbinary(300), c blob, d longblob, 
 INSERT INTO bytes VALUES ('ab', '', 0x00FF27225C0A0D1A, REPEAT(UNHEX('00275C22FF'), 1000), ''), (x'00010203', NULL, NULL, NULL, _binary'\\\\');
 CREATE TABLE texts (a char(10) COLLATE utf8mb4_bin, b varchar(20) CHARACTER SET latin1, c tinytext, d mediumtext CHARACTER SET cp1251, e enum('x','it''s','a,b') DEFAULT 'x', f set('p','q'), g json, h text DEFAULT 'deft', UNIQUE KEY a (a), FULLTEXT KEY ft (c), KEY part (d(5)) COMMENT 'it''s a key') DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_general_ci COMMENT='A \\'comment\\'';
 INSERT INTO texts VALUES ('a', '\u{e9}\u{20ac}', '', '\u{42f}', 'it\\'s', 'p,q', '{\"a\": [1, null, \"\u{e9}\"]}', DEFAULT), ('A', NULL, NULL, NULL, 'a,b', '', '[]', ''), ('b', 'x ', 'trailing ', NULL, NULL, NULL, NULL, NULL);
-CREATE TABLE `odd ``name` (`select` int AUTO_INCREMENT, `a b` varchar(9) DEFAULT 'it''s \\\\', `\u{e9}` int, PRIMARY KEY (`select`), KEY `k-1` (`a b`, `\u{e9}`)) ENGINE=MyISAM AUTO_INCREMENT=100;
+CREATE TABLE `odd ``name` (`select` int AUTO_INCREMENT, `a b` varchar(9) DEFAULT 'it''s \\\\', `e-1` int, PRIMARY KEY (`select`), KEY `k-1` (`a b`, `e-1`)) ENGINE=MyISAM AUTO_INCREMENT=100;
 INSERT INTO `odd ``name` VALUES (7, DEFAULT, 1), (50, 'x', NULL);
 CREATE TABLE `empty` (a int AUTO_INCREMENT PRIMARY KEY) AUTO_INCREMENT=42;
 CREATE TABLE `keyless` (a int, b text);
@@ -45,8 +45,10 @@ INSERT INTO parent VALUES (1, 'x'), (2, NULL); INSERT INTO child VALUES (1, 1), 
 const MARIADB: &str = "
 CREATE TABLE maria (a int PRIMARY KEY, u uuid DEFAULT uuid(), i inet6, g int GENERATED ALWAYS AS (a * 2) VIRTUAL, s varchar(20) AS (concat('s', a)) STORED, j json, k int CHECK (k > 0), CONSTRAINT CONSTRAINT_1 CHECK (a < 1000)) ENGINE=Aria PAGE_CHECKSUM=1;
 INSERT INTO maria (a, u, i, j, k) VALUES (1, '123e4567-e89b-12d3-a456-426655440000', '::1', '{}', 5), (2, NULL, NULL, NULL, NULL);
-CREATE TABLE maria2 (a int PRIMARY KEY, CONSTRAINT CONSTRAINT_1 CHECK (a < 500), p point, INDEX (a) IGNORED) PARTITION BY HASH (a) PARTITIONS 2;
-INSERT INTO maria2 VALUES (1, POINT(1, 2)), (2, NULL);
+CREATE TABLE maria2 (a int PRIMARY KEY, CONSTRAINT CONSTRAINT_1 CHECK (a < 500), INDEX (a) IGNORED) PARTITION BY HASH (a) PARTITIONS 2;
+INSERT INTO maria2 VALUES (1), (2);
+CREATE TABLE places (id int PRIMARY KEY, p point NOT NULL, SPATIAL KEY p (p)) ENGINE=Aria;
+INSERT INTO places VALUES (1, POINT(1, 2));
 CREATE SEQUENCE seq START WITH 5;
 CREATE VIEW v AS SELECT a, g FROM maria;
 CREATE VIEW v2 AS SELECT * FROM v;
@@ -63,11 +65,11 @@ const STYLES: [&[&str]; 8] = [
     &[],
     &["--hex-blob"],
     &["--skip-extended-insert"],
-    &["--complete-insert", "--skip-quote-names"],
+    &["--complete-insert"],
     &["--compact"],
     &["--skip-opt"],
-    &["--default-character-set=latin1"],
-    &["--replace", "--single-transaction", "--no-autocommit", "--compatible=ansi"],
+    &["--default-character-set=binary"],
+    &["--replace", "--single-transaction", "--no-autocommit", "--compatible=ansi", "--default-character-set=utf8mb4"],
 ];
 
 fn tables(server: &Server, database: &str) -> Vec<String> {
@@ -100,7 +102,7 @@ fn rows_of_server(server: &Server, database: &str, table: &str) -> Vec<String> {
         .map(|(name, kind)| {
             let name = quoted(&name);
             match kind.as_str() {
-                "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => name,
+                "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => format!("{name} + 0"),
                 "bit" => format!("CAST({name} AS unsigned)"),
                 "float" | "double" | "decimal" => format!("IF({name} IS NULL, NULL, CONCAT('r', {name} + 0e0))"),
                 "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "point" => {
@@ -222,6 +224,25 @@ fn what_mariadb_dumps_in_any_style_is_loaded_as_mariadb_has_it() {
 }
 
 #[test]
+fn a_dump_in_another_character_set_is_loaded_as_mariadb_has_it() {
+    let server = Server::start();
+    let table = "CREATE TABLE t (a int PRIMARY KEY, b varchar(9) CHARACTER SET latin1, c text, d blob) DEFAULT CHARSET=utf8mb4;";
+    server.fill(
+        "site",
+        format!("{table} INSERT INTO t VALUES (1, '\u{e9}\u{20ac}\u{ff}', 'it''s \u{e9}\u{20ac}', x'e980ff27');")
+            .as_bytes(),
+    );
+    for charset in ["latin1", "utf8mb3", "cp850"] {
+        let dump = server.dump(&[&format!("--default-character-set={charset}"), "site"]);
+        let world = World::new();
+        match world.load(dump) {
+            Ok(_) => compare_rows(&server, "site", &world, charset),
+            Err(error) => assert!(charset == "cp850" && error.to_string().contains("cp850 is not known"), "{error}"),
+        }
+    }
+}
+
+#[test]
 fn rows_without_their_tables_follow_a_dump_of_these() {
     let server = Server::start();
     server.fill("site", format!("{WORDPRESS}{TYPES}").as_bytes());
@@ -240,39 +261,59 @@ fn what_the_driver_loads_itself_is_the_same_but_for_its_bugs() {
     let dump = server.dump(&["--skip-extended-insert", "--hex-blob", "site"]);
     let (ours, theirs) = (World::new(), World::new());
     ours.load(&dump).unwrap();
-    let statements = statements(&dump);
+    let mut statements = statements(&dump);
+    statements.insert(0, b"SET FOREIGN_KEY_CHECKS = 0".to_vec());
     let mut refused = Vec::new();
     for (statement, result) in statements.iter().zip(ask(&theirs.database(), &statements)) {
         if let Err(error) = result {
             refused.push(format!("{:.60}: {error:.100}", String::from_utf8_lossy(statement).trim_start()));
         }
     }
-    println!("{refused:#?}");
     let tables = tables(&server, "site");
     let mut different = Vec::new();
+    let mut told = String::new();
     for table in &tables {
-        let shown = [&ours, &theirs].map(|world| world.show_create(table));
-        if shown[0] != shown[1] {
-            different.push(table.as_str());
-            println!("{}\n{}", shown[0], shown[1]);
-        }
         let layout = format!(
             "SELECT name, sql FROM sqlite_schema WHERE tbl_name = '{}' ORDER BY name",
             table.replace('\'', "''")
         );
-        if ours.said(&layout) != theirs.said(&layout) {
-            println!("{}\n{}", ours.said(&layout), theirs.said(&layout));
-            different.push(table.as_str());
-        }
-        let (ours, theirs) = (rows_loaded(&ours, table), rows_loaded(&theirs, table));
-        if ours != theirs {
-            let mut lines = String::new();
-            for (ours, theirs) in ours.iter().zip(&theirs).filter(|(ours, theirs)| ours != theirs) {
-                writeln!(lines, "{ours:.300}\n{theirs:.300}").unwrap();
+        let of = |world: &World| {
+            [
+                ("definition", world.show_create(table)),
+                ("layout", world.said(&layout)),
+                ("rows", rows_loaded(world, table).join("\n")),
+            ]
+        };
+        for ((what, ours), (_, theirs)) in of(&ours).iter().zip(of(&theirs)) {
+            if *ours != theirs {
+                different.push(format!("{what} of {table}"));
+                writeln!(told, "{what} of {table}:\n{ours:.2000}\n{theirs:.2000}").unwrap();
             }
-            println!("{table}: {} {}\n{lines}", ours.len(), theirs.len());
-            different.push(table.as_str());
         }
     }
-    assert_eq!(different, [""; 0]);
+    let bugs = [
+        // Rows may not refer to a table that comes later, though the dump says FOREIGN_KEY_CHECKS=0.
+        "rows of child",
+        // b'1', and hex for a bit, are 0.
+        "rows of numbers",
+        // The collation of a column is taken for the table's; NULL is no JSON to an older SQLite.
+        "definition of texts",
+        "layout of texts",
+        // Two texts of a unique key in a binary collation differ by case alone.
+        "rows of texts",
+        // Fractions and negative times are lost.
+        "rows of times",
+    ];
+    assert_eq!(different, bugs, "{told}\n{refused:#?}");
+}
+
+#[test]
+fn two_hundred_thousand_rows_are_loaded_as_mariadb_has_them() {
+    let server = Server::start();
+    let rows = "INSERT INTO wp_postmeta SELECT seq, seq DIV 9, CONCAT('_key_', seq % 50), CONCAT('it\\'s \u{1f600} ', MD5(seq), REPEAT('x', seq % 70)) FROM seq_1_to_200000;";
+    server.fill("site", format!("{WORDPRESS}{rows}").as_bytes());
+    let world = World::new();
+    let loaded = world.load(server.dump(&["site"])).unwrap();
+    assert!(loaded.rows() > 200_000);
+    compare_rows(&server, "site", &world, "many rows");
 }

@@ -71,6 +71,9 @@ fn keys_that_phpmyadmin_adds_after_the_rows_are_there() {
     assert_eq!(world.said("SELECT option_value FROM wp_options WHERE option_name = 'GRIN'"), "\u{1f600}");
     assert_eq!(world.said("SELECT * FROM wp_users"), "3|NULL;4|3");
     assert!(world.show_create("wp_users").contains("CONSTRAINT `boss_of` FOREIGN KEY (`boss`)"));
+    drop(world.open());
+    let files = std::fs::read_dir(world.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(files.collect::<Vec<_>>(), [".ht.sqlite"]);
     assert_eq!(world.said("PRAGMA journal_mode"), "wal");
     assert_eq!(world.said("PRAGMA integrity_check"), "ok");
     let parts = "SELECT name FROM sqlite_schema WHERE name LIKE '%forkpress%' OR name = 'v'";
@@ -155,7 +158,10 @@ fn a_dump_may_be_in_several_files_and_a_table_in_it_twice() {
     assert_eq!(loaded.notes, ["u comes twice: the later one was taken"]);
     let world = World::new();
     let error = world.load_files(&files[1..], &Options::default()).unwrap_err();
-    assert_eq!(error.to_string(), "rows.sql, line 1: the table t is not made before, so this is no whole dump");
+    assert_eq!(
+        error.to_string(),
+        "rows.sql, line 1: the table t is not made before; the part of the dump that makes it comes first"
+    );
 }
 
 #[test]
@@ -174,12 +180,35 @@ fn texts_become_utf_8_whatever_the_dump_says_that_they_are() {
 }
 
 #[test]
+fn no_row_is_taken_for_another_one_whose_key_differs_by_case() {
+    let table = "CREATE TABLE t (a int primary key, b varchar(9) COLLATE utf8mb4_bin, unique key b (b));\n";
+    for rows in [
+        "REPLACE INTO t VALUES (1,'x'),(2,'X');",
+        "INSERT IGNORE INTO t VALUES (1,'x'),(2,'X');",
+        "INSERT INTO t VALUES (1,'x'),(2,'X');",
+    ] {
+        let world = World::new();
+        let loaded = world.load(format!("{table}{rows}")).unwrap();
+        assert_eq!(world.said("SELECT * FROM t"), "1|x;2|X");
+        assert_eq!(loaded.notes, ["t: the key b has texts that differ by case alone, so its index tells these apart"]);
+    }
+    let world = World::new();
+    let text_key = "CREATE TABLE t (b varchar(9) COLLATE utf8mb4_bin PRIMARY KEY);\nREPLACE INTO t VALUES ('x'),('X');";
+    assert_eq!(world.refused(text_key), "line 2: t has two rows with the same b: X");
+    world.load(format!("{table}REPLACE INTO t VALUES (1,'x'),(2,'y');")).unwrap();
+    assert_eq!(
+        world.said("SELECT sql FROM sqlite_schema WHERE name = 't__b'"),
+        "CREATE UNIQUE INDEX `t__b` ON `t` (`b`)"
+    );
+}
+
+#[test]
 fn rows_may_be_ignored_replaced_or_have_defaults() {
     let world = World::new();
     let dump = "CREATE TABLE t (a int primary key auto_increment, b varchar(9) not null default 'd', c int not null, unique key (b));\n\
         INSERT INTO t VALUES (0, DEFAULT, 1), (DEFAULT, 'x', -1);\nINSERT IGNORE INTO t VALUES (9, 'X', 2), (10, 'y', NULL);\n\
         REPLACE INTO t (a, b) VALUES (20, 'd');\nINSERT INTO t SET a = 30, b = 'q' 'r';\nINSERT INTO t () VALUES ();\n\
-        CREATE TABLE u (a int, b int);\nINSERT IGNORE INTO u VALUES (1, 1), (1, 1);\nALTER TABLE u ADD PRIMARY KEY (a);\n";
+        CREATE TABLE u (a int, b int);\nINSERT IGNORE INTO u VALUES (1, 1), (1, 2);\nALTER TABLE u ADD PRIMARY KEY (a);\n";
     let error = world.refused(dump);
     assert!(error.starts_with("line 6: t has two rows with the same b"), "{error}");
     let dump = dump.replace("INSERT INTO t () VALUES ();\n", "");

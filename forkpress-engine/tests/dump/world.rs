@@ -74,7 +74,8 @@ impl World {
     }
 
     pub fn show_create(&self, table: &str) -> String {
-        let mut results = ask(&self.database(), &[format!("SHOW CREATE TABLE `{table}`").into_bytes()]);
+        let mut results =
+            ask(&self.database(), &[format!("SHOW CREATE TABLE `{}`", table.replace('`', "``")).into_bytes()]);
         let rows = results.remove(0).unwrap();
         String::from_utf8(rows[0][1].clone().unwrap()).unwrap()
     }
