@@ -164,7 +164,7 @@ impl Facts {
         let driver = drivers.iter().find_map(|path| listing.text(path));
         Self {
             wordpress: version.and_then(|text| assigned(&text, "$wp_version")),
-            driver: driver.and_then(|text| quoted_after(&text, "SQLITE_DRIVER_VERSION'")),
+            driver: driver.and_then(|text| Config::read(text.as_bytes()).text_of("SQLITE_DRIVER_VERSION")),
             ..Self::default()
         }
     }
@@ -182,14 +182,9 @@ fn as_text(value: &Value) -> Option<String> {
 pub(super) fn assigned(code: &str, variable: &str) -> Option<String> {
     let after =
         code.lines().find_map(|line| line.trim_start().strip_prefix(variable)?.trim_start().strip_prefix('='))?;
-    quoted_after(after, "")
-}
-
-fn quoted_after(code: &str, what: &str) -> Option<String> {
-    let (_, after) = code.split_once(what)?;
     let start = after.find(['\'', '"'])?;
     let (text, _) = after[start + 1..].split_once(&after[start..=start])?;
-    (text.len() < 100).then(|| text.to_owned())
+    Some(text.to_owned())
 }
 
 /// Names of WordPress's own tables. The last ones end like others.
@@ -275,10 +270,6 @@ mod tests {
         assert_eq!(
             assigned("<?php\n/** $wp_version = 'no'; */\n$wp_version = '7.1.1';", "$wp_version").as_deref(),
             Some("7.1.1")
-        );
-        assert_eq!(
-            quoted_after("define( 'SQLITE_DRIVER_VERSION', '3.0.2' );", "SQLITE_DRIVER_VERSION'").as_deref(),
-            Some("3.0.2")
         );
         assert_eq!(assigned("$wp_versions = 1;", "$wp_version"), None);
     }

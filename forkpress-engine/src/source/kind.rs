@@ -290,8 +290,8 @@ fn wp_migrate(listing: &Listing) -> Option<Recognised> {
 
 fn forkpress_export(listing: &Listing) -> Option<Recognised> {
     let of_forkpress = |head: &super::listing::Head| {
-        let text = head.text();
-        text.lines().take(10).any(|line| line.starts_with("--") && line.contains("ForkPress"))
+        let is_ours = |line: &str| line.starts_with("--") && line.to_ascii_lowercase().contains("forkpress");
+        head.text().lines().take(3).any(is_ours)
     };
     let (dump, _) = listing.heads.iter().find(|(path, head)| !roots::is_code(path) && of_forkpress(head))?;
     roots::find(listing).first()?;

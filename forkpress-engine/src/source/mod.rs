@@ -43,7 +43,7 @@ pub use facts::{Facts, Network};
 pub use kind::Kind;
 pub use path::BadName;
 pub use roots::Root;
-pub use sql::DumpReader;
+pub use sql::{DumpPart, DumpReader};
 pub use stream::Packing;
 pub use unpack::Unpacked;
 

@@ -103,12 +103,7 @@ impl Found {
                 let path = self.listing.archive_of(item).path().to_owned();
                 Err(SourceError::Entry { path, entry: place.clone(), what: what.to_owned() })
             };
-            let folders = if item.entry.kind == EntryKind::Folder {
-                place.ancestors().skip(0)
-            } else {
-                place.ancestors().skip(1)
-            };
-            for folder in folders.take_while(|folder| !folder.as_os_str().is_empty()) {
+            for folder in place.ancestors().skip(1).take_while(|folder| !folder.as_os_str().is_empty()) {
                 plan.folders.entry(folder.to_owned()).or_insert(None);
             }
             match &item.entry.kind {

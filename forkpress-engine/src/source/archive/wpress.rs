@@ -87,6 +87,11 @@ impl Wpress {
         Ok(wpress)
     }
 
+    /// Whether the files in it are packed or encrypted.
+    pub(in crate::source) fn is_coded(&self) -> bool {
+        self.coding.is_packed || self.coding.key.is_some()
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -87,12 +87,8 @@ fn end(text: &[u8], tokens: &[PhpToken], start: usize) -> usize {
             }
             // The form with a colon goes on to its own end.
             ":" if depth == 0 && is(text, &tokens[start], "if") => has_long_form = true,
-            ";" if depth == 0 && has_long_form => {
-                if at > 0 && is(text, &tokens[at - 1], "endif") {
-                    return at + 1;
-                }
-            }
-            ";" if depth == 0 && !next_is("else") && !next_is("elseif") => return at + 1,
+            ";" if depth == 0 && has_long_form && is(text, &tokens[at - 1], "endif") => return at + 1,
+            ";" if depth == 0 && !has_long_form && !next_is("else") && !next_is("elseif") => return at + 1,
             _ => {}
         }
     }
