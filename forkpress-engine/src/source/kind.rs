@@ -144,7 +144,7 @@ fn facts_at(listing: &Listing, path: &Path) -> Option<Facts> {
 
 fn root_at(listing: &Listing, folder: PathBuf) -> Vec<Root> {
     let below = roots::find(listing).into_iter().filter(|root| root.folder == folder).collect::<Vec<_>>();
-    if below.is_empty() { vec![Root { folder, is: PathBuf::new(), has_core: false }] } else { below }
+    if below.is_empty() { vec![Root::new(folder, false)] } else { below }
 }
 
 fn wpress(listing: &Listing) -> Option<Recognised> {
@@ -155,7 +155,7 @@ fn wpress(listing: &Listing) -> Option<Recognised> {
     if listing.has_file(&base.join("multisite.json")) {
         facts.network.get_or_insert_default();
     }
-    let root = Root { folder: base.clone(), is: PathBuf::new(), has_core: false };
+    let root = Root::new(base.clone(), false);
     Some(Recognised { kind: Kind::AllInOne, roots: Some(vec![root]), dumps: Some(base.join("database.sql")), facts })
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::parts::{Part, PartKind, is_variable, parts, word};
 use super::rules::{FUNCTIONS, KEYS, OLD_PATH, PATHS_OF_A_NETWORK, SETTERS, WORDS, why_not, why_not_of_php};
-use super::{Config, Value, line_of, literal};
+use super::{Config, Value, literal};
 use crate::php::{PhpToken, TokenKind};
 
 /// A `wp-config.php` that was written anew.
@@ -44,8 +44,14 @@ const ABSPATH: &str = "defined( 'ABSPATH' ) || define( 'ABSPATH', __DIR__ . '/' 
 /// user's constants, variables and settings of PHP after them.
 #[must_use]
 pub fn rewrite(old: &[u8], template: &str) -> Rewritten {
-    let mut kept =
-        Kept { text: old, statements: Vec::new(), names: Vec::new(), left_out: Vec::new(), needs_abspath: false };
+    let mut kept = Kept {
+        text: old,
+        statements: Vec::new(),
+        names: Vec::new(),
+        left_out: Vec::new(),
+        needs_abspath: false,
+        counted: (0, 1),
+    };
     // Of a ForkPress site's configuration, most is in the template, too.
     let is_of_template =
         |part: &Part| template.as_bytes().windows(part.range.len()).any(|own| *own == old[part.range.clone()]);
@@ -106,9 +112,19 @@ struct Kept<'t> {
     names: Vec<String>,
     left_out: Vec<LeftOut>,
     needs_abspath: bool,
+    /// A place, and the line that it is in.
+    counted: (usize, usize),
 }
 
 impl Kept<'_> {
+    /// The number of the line that a place is in, which is not before the last one that was asked for.
+    fn line(&mut self, place: usize) -> usize {
+        let (from, line) = self.counted;
+        let lines = self.text[from..place].iter().filter(|byte| **byte == b'\n').count();
+        self.counted = (place, line + lines);
+        line + lines
+    }
+
     /// Keeps a statement, or notes why not.
     fn take(&mut self, part: &Part) {
         let name = match &part.kind {
@@ -123,7 +139,10 @@ impl Kept<'_> {
             PartKind::Include | PartKind::Other => self.beginning(part),
         };
         match self.why_not(part, &name) {
-            Some(why) => self.left_out.push(LeftOut { name, line: line_of(self.text, &part.range), why }),
+            Some(why) => {
+                let line = self.line(part.range.start);
+                self.left_out.push(LeftOut { name, line, why });
+            }
             None => {
                 self.needs_abspath |= part
                     .tokens

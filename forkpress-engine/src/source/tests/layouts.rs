@@ -282,3 +282,64 @@ fn the_files_of_a_dump_are_read_one_after_the_other() {
     assert!(text.starts_with("CREATE TABLE `b`") && text.len() == parts[1].bytes.unwrap() as usize);
     drop(parts);
 }
+
+#[test]
+fn a_wp_content_itself_is_a_source_and_its_samples_are_no_dump() {
+    let dir = tempfile::tempdir().unwrap();
+    content(dir.path());
+    let content = found(&dir.path().join("wp-content"));
+    assert_eq!((content.dumps.len(), unpacked(&content)), (0, taken_content()));
+    assert!(content.notes[0].contains("no database was found"), "{:?}", content.notes);
+}
+
+#[test]
+fn a_text_of_sql_that_somebody_uploaded_stays_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    wordpress(dir.path());
+    write(dir.path(), &[("db.sql", DUMP), ("wp-content/uploads/answer.txt", "DROP TABLE a;\n")]);
+    let found = found(dir.path());
+    assert!(unpacked(&found).contains(&"wp-content/uploads/answer.txt".to_owned()));
+    assert!(aside(&found).contains(&("db.sql".into(), Why::Database)));
+}
+
+#[test]
+fn what_can_be_read_only_once_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "mkfifo", &["pipe"]);
+    assert!(matches!(refused(&dir.path().join("pipe")), SourceError::Refused { .. }));
+    wordpress(&dir.path().join("site"));
+    run(&dir.path().join("site/wp-content"), "mkfifo", &["pipe"]);
+    assert_eq!(unpacked(&found(&dir.path().join("site"))), TAKEN);
+}
+
+#[test]
+fn a_bedrock_comes_in_as_a_wordpress() {
+    let dir = tempfile::tempdir().unwrap();
+    content(&dir.path().join("web"));
+    fs::rename(dir.path().join("web/wp-content"), dir.path().join("web/app")).unwrap();
+    write(
+        dir.path(),
+        &[
+            ("web/wp/wp-load.php", "<?php"),
+            ("config/application.php", "<?php"),
+            (".env", "DB_PASSWORD=x"),
+            ("db.sql", DUMP),
+        ],
+    );
+    let found = found(dir.path());
+    let mut expected = taken_content();
+    expected.push("wp-load.php".to_owned());
+    assert_eq!(unpacked(&found), expected);
+    assert!(found.notes[0].contains("web/app"), "{:?}", found.notes);
+}
+
+#[test]
+fn the_configuration_above_a_folder_is_its() {
+    let dir = tempfile::tempdir().unwrap();
+    wordpress(&dir.path().join("public"));
+    fs::rename(dir.path().join("public/wp-config.php"), dir.path().join("wp-config.php")).unwrap();
+    assert_eq!(found(&dir.path().join("public")).config(), Some(CONFIG.as_bytes()));
+    fs::remove_file(dir.path().join("public/wp-settings.php")).unwrap();
+    write(dir.path(), &[("wp-settings.php", "<?php")]);
+    assert_eq!(found(&dir.path().join("public")).config(), None);
+}
