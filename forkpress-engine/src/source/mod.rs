@@ -189,7 +189,7 @@ fn look_at_site(path: &Path, options: &Options, progress: &dyn Progress) -> Resu
                 "'forkpress branch list' there says which branches there are; --from-branch NAME takes another one"
                     .to_owned()
             } else {
-                "its storage is not mounted: 'forkpress storage attach' there does that".to_owned()
+                "its storage is not mounted: 'forkpress storage mount' there does that".to_owned()
             },
         });
     }

@@ -148,7 +148,11 @@ impl Kept<'_> {
                     .tokens
                     .iter()
                     .any(|token| token.kind == TokenKind::Word && word(self.text, token) == "ABSPATH");
-                self.statements.push(self.text[part.range.clone()].to_vec());
+                let mut statement = self.text[part.range.clone()].to_vec();
+                if !matches!(statement.last(), Some(b';' | b'}')) {
+                    statement.push(b';');
+                }
+                self.statements.push(statement);
                 self.names.push(name);
             }
         }
@@ -340,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn of_wordpresss_own_sample_only_the_prefix_is_the_users() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/wordpress/wp-config-sample.php");
+        let sample = std::fs::read(sample).expect("no WordPress in target/wordpress: run scripts/fetch-wordpress.sh");
+        let new = rewrite(&sample, TEMPLATE);
+        assert_eq!((new.kept.len(), String::from_utf8(new.text).unwrap()), (0, TEMPLATE.to_owned()));
+        let names: Vec<_> = new.left_out.iter().map(|left| left.name.as_str()).collect();
+        assert_eq!(names, ["DB_NAME", "DB_USER", "DB_PASSWORD", "DB_HOST", "DB_CHARSET", "WP_DEBUG"]);
+    }
+
+    #[test]
     fn a_configuration_of_forkpress_comes_out_as_it_was() {
         let salted = TEMPLATE.replace("@SALT@", "0123456789abcdef");
         let new = rewrite(salted.as_bytes(), TEMPLATE);
@@ -351,7 +365,7 @@ mod tests {
     fn what_is_written_is_php_that_runs() {
         let (text, _, _) = rewritten(
             "define( 'A', array( 'x' => 60 * 60, 'y' => [ true ] ) ); if ( ! defined( 'B' ) ) { define( 'B', getenv( 'B' ) ?: 'b' ); }\n\
-             defined( 'C' ) or define( 'C', dirname( __FILE__ ) . '/c' ); const D = 'd';",
+             defined( 'C' ) or define( 'C', dirname( __FILE__ ) . '/c' ); const D = 'd'; define( 'Z', 1 ) ?>\n<?php $cut = array( 1",
         );
         let text = text
             .replace("require_once ABSPATH . 'wp-settings.php';", "echo json_encode( [ A, B, C, D, $table_prefix ] );");
