@@ -369,15 +369,16 @@ fn contents(listing: &Listing, root: Option<&Root>, dumps: &[Dump]) -> Vec<PathB
 }
 
 fn gather(listing: &Listing, root: Option<&Root>, config: Option<&[u8]>, dumps: &[Dump], of_kind: Facts) -> Facts {
-    let of_dump =
-        dumps.first().and_then(|dump| listing.text(&dump.path)).map(|text| Facts::of_dump(&text)).unwrap_or_default();
+    let texts: Vec<_> = dumps.iter().filter_map(|dump| listing.text(&dump.path)).collect();
+    let of_dump = texts.first().map(|text| Facts::of_dump(text)).unwrap_or_default();
     let of_config = config.map(Facts::of_config).unwrap_or_default();
     let of_files = root.map(|root| Facts::of_files(listing, root)).unwrap_or_default();
-    // What tables are called in the dump is what counts, but where something stands for it.
-    let prefix = if of_kind.prefix_placeholder.is_some() { None } else { of_dump.prefix.clone() };
+    let said = of_dump.prefix.clone();
     let mut facts = of_files.or(of_kind).or(of_config).or(of_dump);
-    if prefix.is_some() {
-        facts.prefix = prefix;
+    // Where something stands for the prefix in the dump, its tables do not tell.
+    if facts.prefix_placeholder.is_none() {
+        let tables: Vec<_> = texts.iter().flat_map(|text| facts::tables(text)).collect();
+        facts.prefix = facts::prefix(said, facts.prefix, &tables);
     }
     facts
 }
