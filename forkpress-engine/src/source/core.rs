@@ -225,10 +225,7 @@ mod tests {
     #[test]
     fn a_real_wordpress_is_whole() {
         let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wordpress");
-        assert!(
-            real.join("wp-load.php").is_file(),
-            "no WordPress in target/wordpress: run scripts/fetch-runtime-deps.sh"
-        );
+        assert!(real.join("wp-load.php").is_file(), "no WordPress in target/wordpress: run scripts/fetch-wordpress.sh");
         assert!(matches!(check(&real, None), Core::Whole { .. }), "{:?}", check(&real, None));
         assert!(matches!(check(&real, Some(&real)), Core::Whole { .. }));
         assert!(loaded(&fs::read(real.join("wp-settings.php")).unwrap()).len() > 100);

@@ -39,7 +39,11 @@ pub(super) fn choose(
     let named: Vec<_> = all.iter().filter(|dump| inside.contains(&dump.path)).cloned().collect();
     let candidates = match at {
         _ if !named.is_empty() => named,
-        Some(at) => all.into_iter().filter(|dump| dump.path.starts_with(at)).collect(),
+        Some(at) => {
+            let (named, others): (Vec<_>, _) =
+                all.into_iter().filter(|dump| dump.path.starts_with(at)).partition(|dump| is_named(&dump.path));
+            if named.is_empty() { others } else { named }
+        }
         None => own(all, root, inside),
     };
     let mut groups = grouped(listing, candidates);
@@ -64,7 +68,7 @@ pub(super) fn choose(
 /// The dumps that are no samples of code: those in a folder that was chosen, if there are any; backups of a plugin only where there
 /// are no others.
 fn own(mut dumps: Vec<Dump>, root: Option<&Root>, inside: &[PathBuf]) -> Vec<Dump> {
-    dumps.retain(|dump| !is_code(&dump.path));
+    dumps.retain(|dump| !is_sample(&dump.path, root));
     let is_chosen =
         |dump: &Dump| inside.iter().any(|inside| !inside.as_os_str().is_empty() && dump.path.starts_with(inside));
     if dumps.iter().any(is_chosen) {
@@ -76,6 +80,17 @@ fn own(mut dumps: Vec<Dump>, root: Option<&Root>, inside: &[PathBuf]) -> Vec<Dum
         dumps.retain(|dump| !is_backup(dump));
     }
     dumps
+}
+
+/// Whether a dump is in code, which brings it along.
+pub(super) fn is_sample(path: &Path, root: Option<&Root>) -> bool {
+    is_code(path) || root.and_then(|root| root.place(path)).is_some_and(|place| is_code(&place))
+}
+
+/// Whether a file is called like a dump.
+pub(super) fn is_named(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    [".sql", ".sql.gz", ".sql.zst", ".sql.bz2"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Every dump in a source.

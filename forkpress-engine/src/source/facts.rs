@@ -142,7 +142,7 @@ impl Facts {
             .or_else(|| after("URL:").map(|url| if url.starts_with("//") { format!("http:{url}") } else { url }));
         let is_network = after("Site info: multisite=").is_some_and(|value| value == "1");
         Self {
-            prefix: prefix.or_else(|| prefix_of_tables(head)),
+            prefix,
             siteurl: after("Site URL:").or_else(|| home.clone()),
             home,
             network: is_network.then(Network::default),
@@ -164,7 +164,7 @@ impl Facts {
         let driver = drivers.iter().find_map(|path| listing.text(path));
         Self {
             wordpress: version.and_then(|text| assigned(&text, "$wp_version")),
-            driver: driver.and_then(|text| quoted_after(&text, "SQLITE_DRIVER_VERSION'")),
+            driver: driver.and_then(|text| Config::read(text.as_bytes()).text_of("SQLITE_DRIVER_VERSION")),
             ..Self::default()
         }
     }
@@ -182,51 +182,39 @@ fn as_text(value: &Value) -> Option<String> {
 pub(super) fn assigned(code: &str, variable: &str) -> Option<String> {
     let after =
         code.lines().find_map(|line| line.trim_start().strip_prefix(variable)?.trim_start().strip_prefix('='))?;
-    quoted_after(after, "")
-}
-
-fn quoted_after(code: &str, what: &str) -> Option<String> {
-    let (_, after) = code.split_once(what)?;
     let start = after.find(['\'', '"'])?;
     let (text, _) = after[start + 1..].split_once(&after[start..=start])?;
-    (text.len() < 100).then(|| text.to_owned())
+    Some(text.to_owned())
 }
 
-/// Names of WordPress's own tables. The last ones end like others.
-const TABLES: [&str; 12] = [
-    "commentmeta",
-    "postmeta",
-    "termmeta",
-    "usermeta",
-    "term_relationships",
-    "term_taxonomy",
-    "comments",
-    "links",
-    "options",
-    "posts",
-    "terms",
-    "users",
-];
+/// Names of tables of WordPress that plugins do not use with a prefix of their own.
+const TABLES: [&str; 7] =
+    ["options", "commentmeta", "postmeta", "termmeta", "usermeta", "term_relationships", "term_taxonomy"];
 
-/// The prefix of the first table of WordPress that is created; only what any of them may be called is one.
-fn prefix_of_tables(head: &str) -> Option<String> {
-    let mut found: Option<String> = None;
-    for after in head.split("CREATE TABLE").skip(1) {
-        let name = after.trim_start().trim_start_matches("IF NOT EXISTS").trim_start();
-        let name: String =
-            name.trim_start_matches('`').chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let prefix = TABLES.iter().find_map(|table| name.strip_suffix(table)).filter(|prefix| prefix.ends_with('_'));
-        // Of two that fit, the shorter: `wp_` of `wp_2_posts`.
-        if let Some(prefix) = prefix
-            && found.as_ref().is_none_or(|found| prefix.len() < found.len())
-        {
-            found = Some(prefix.to_owned());
-        }
-    }
-    let digits = |prefix: &String| {
-        prefix.trim_end_matches('_').rsplit('_').next().is_some_and(|part| part.bytes().all(|b| b.is_ascii_digit()))
+/// The tables that a piece of a dump creates.
+pub(super) fn tables(head: &str) -> Vec<String> {
+    let name = |after: &str| {
+        let name = after.trim_start().trim_start_matches("IF NOT EXISTS").trim_start().trim_start_matches('`');
+        name.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
     };
-    found.filter(|prefix| !digits(prefix))
+    head.split("CREATE TABLE").skip(1).map(name).collect()
+}
+
+/// The prefix of a site's tables, as far as a look at the first of them can tell: what the dump says, else what the configuration says,
+/// unless no table has that, else what WordPress's own tables have before their names.
+pub(super) fn prefix(said: Option<String>, configured: Option<String>, tables: &[String]) -> Option<String> {
+    let is_used = |prefix: &String| tables.is_empty() || tables.iter().any(|table| table.starts_with(prefix.as_str()));
+    let own = |table: &String| {
+        let prefix = TABLES.iter().find_map(|name| table.strip_suffix(name))?;
+        // Of a network, `wp_2_` is that of one of its sites.
+        let is_of_one = prefix
+            .strip_suffix('_')
+            .and_then(|prefix| prefix.rsplit_once('_'))
+            .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+        (!is_of_one).then(|| prefix.to_owned())
+    };
+    let guessed = || tables.iter().filter_map(own).min_by_key(String::len);
+    said.or_else(|| configured.clone().filter(is_used)).or_else(guessed).or(configured)
 }
 
 fn charset_of(head: &str) -> Option<String> {
@@ -260,14 +248,24 @@ mod tests {
         );
         assert_eq!(facts.network, Some(Network::default()));
         assert_eq!(Facts::of_dump("# URL: //b.test\n").home.as_deref(), Some("http://b.test"));
-        for (text, prefix) in [
-            ("CREATE TABLE `ab_wc_orders` (\nCREATE TABLE `ab_commentmeta` (", Some("ab_")),
-            ("CREATE TABLE `wp_2_posts` (x); CREATE TABLE IF NOT EXISTS wp_users (", Some("wp_")),
-            ("CREATE TABLE `wp_2_posts` (", None),
-            ("CREATE TABLE `orders` (", None),
+    }
+
+    #[test]
+    fn the_prefix_is_what_the_tables_have() {
+        let of = |configured: Option<&str>, text: &str| prefix(None, configured.map(str::to_owned), &tables(text));
+        for (configured, text, prefix) in [
+            (None, "CREATE TABLE `ab_wc_orders` (\nCREATE TABLE `ab_commentmeta` (", Some("ab_")),
+            (None, "CREATE TABLE `wp_2_options` (x); CREATE TABLE IF NOT EXISTS wp_usermeta (", Some("wp_")),
+            (None, "CREATE TABLE `wp_2_postmeta` (", None),
+            (None, "CREATE TABLE `wp_aioseo_posts` (", None),
+            (Some("wp_"), "CREATE TABLE `wp_aioseo_posts` (", Some("wp_")),
+            (Some("wp_"), "CREATE TABLE `ab_options` (", Some("ab_")),
+            (Some("wp_"), "CREATE TABLE `orders` (", Some("wp_")),
+            (Some("wp_"), "INSERT INTO", Some("wp_")),
         ] {
-            assert_eq!(Facts::of_dump(text).prefix.as_deref(), prefix, "{text}");
+            assert_eq!(of(configured, text).as_deref(), prefix, "{configured:?} {text}");
         }
+        assert_eq!(prefix(Some("x_".into()), Some("y_".into()), &[]).as_deref(), Some("x_"));
     }
 
     #[test]
@@ -275,10 +273,6 @@ mod tests {
         assert_eq!(
             assigned("<?php\n/** $wp_version = 'no'; */\n$wp_version = '7.1.1';", "$wp_version").as_deref(),
             Some("7.1.1")
-        );
-        assert_eq!(
-            quoted_after("define( 'SQLITE_DRIVER_VERSION', '3.0.2' );", "SQLITE_DRIVER_VERSION'").as_deref(),
-            Some("3.0.2")
         );
         assert_eq!(assigned("$wp_versions = 1;", "$wp_version"), None);
     }

@@ -144,7 +144,7 @@ fn facts_at(listing: &Listing, path: &Path) -> Option<Facts> {
 
 fn root_at(listing: &Listing, folder: PathBuf) -> Vec<Root> {
     let below = roots::find(listing).into_iter().filter(|root| root.folder == folder).collect::<Vec<_>>();
-    if below.is_empty() { vec![Root { folder, is: PathBuf::new(), has_core: false }] } else { below }
+    if below.is_empty() { vec![Root::new(folder, false)] } else { below }
 }
 
 fn wpress(listing: &Listing) -> Option<Recognised> {
@@ -155,7 +155,7 @@ fn wpress(listing: &Listing) -> Option<Recognised> {
     if listing.has_file(&base.join("multisite.json")) {
         facts.network.get_or_insert_default();
     }
-    let root = Root { folder: base.clone(), is: PathBuf::new(), has_core: false };
+    let root = Root::new(base.clone(), false);
     Some(Recognised { kind: Kind::AllInOne, roots: Some(vec![root]), dumps: Some(base.join("database.sql")), facts })
 }
 
@@ -290,8 +290,8 @@ fn wp_migrate(listing: &Listing) -> Option<Recognised> {
 
 fn forkpress_export(listing: &Listing) -> Option<Recognised> {
     let of_forkpress = |head: &super::listing::Head| {
-        let text = head.text();
-        text.lines().take(10).any(|line| line.starts_with("--") && line.contains("ForkPress"))
+        let is_ours = |line: &str| line.starts_with("--") && line.to_ascii_lowercase().contains("forkpress");
+        head.text().lines().take(3).any(is_ours)
     };
     let (dump, _) = listing.heads.iter().find(|(path, head)| !roots::is_code(path) && of_forkpress(head))?;
     roots::find(listing).first()?;

@@ -184,7 +184,7 @@ impl Listing {
 
 /// Files that say something of the source, with as much as is read of each.
 const TELLING: [(&str, u64); 13] = [
-    ("wp-config.php", 1 << 20),
+    ("wp-config.php", 256 << 10),
     ("version.php", 16 << 10),
     ("db.php", 16 << 10),
     ("db-path.php", 16 << 10),
@@ -235,8 +235,7 @@ fn interest(path: &Path) -> Option<u64> {
     if name.starts_with("dup-archive__") || name.starts_with("dup-wp-config-arc__") {
         return Some(4 << 20);
     }
-    let is_dump = [".sql", ".sql.gz", ".sql.zst", ".sql.bz2"].iter().any(|ending| name.ends_with(ending));
-    if is_dump || (name.ends_with(".xml") && depth <= 2) {
+    if super::dumps::is_named(path) || (name.ends_with(".xml") && depth <= 2) {
         return Some(HEAD_BYTES);
     }
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);

@@ -43,7 +43,7 @@ pub use facts::{Facts, Network};
 pub use kind::Kind;
 pub use path::BadName;
 pub use roots::Root;
-pub use sql::DumpReader;
+pub use sql::{DumpPart, DumpReader};
 pub use stream::Packing;
 pub use unpack::Unpacked;
 
@@ -130,6 +130,13 @@ pub fn look(path: &Path, options: &Options, progress: &dyn Progress) -> Result<F
     if metadata.is_dir() && path.join(WORK_DIR).join("site.toml").is_file() {
         return look_at_site(path, &options, progress);
     }
+    if !metadata.is_dir() && !metadata.is_file() {
+        return Err(SourceError::Refused {
+            path: path.to_owned(),
+            what: "neither a file nor a folder".to_owned(),
+            hint: "a source is read more than once: write it to a file first".to_owned(),
+        });
+    }
     let is_site = metadata.is_dir() && path.join(roots::CONTENT).is_dir();
     if !is_site && let Some(volumes) = updraft::volumes(path, &options.inside)? {
         let recognised = Recognised { kind: Kind::Updraft, roots: None, dumps: None, facts: Facts::default() };
@@ -182,7 +189,7 @@ fn look_at_site(path: &Path, options: &Options, progress: &dyn Progress) -> Resu
                 "'forkpress branch list' there says which branches there are; --from-branch NAME takes another one"
                     .to_owned()
             } else {
-                "its storage is not mounted: 'forkpress storage attach' there does that".to_owned()
+                "its storage is not mounted: 'forkpress storage mount' there does that".to_owned()
             },
         });
     }
@@ -244,6 +251,7 @@ fn decide(
     let config_path =
         root.as_ref().and_then(|root| roots::config(&listing, root)).or_else(|| duplicators_config(&listing));
     let config = config_path.and_then(|path| listing.heads.get(&path)).map(|head| head.bytes.clone());
+    let config = config.or_else(|| config_above(source, root.as_ref(), &listing));
     let name = config.as_deref().and_then(|config| config::Config::read(config).text_of("DB_NAME"));
     let database = database::find(&listing, source, root.as_ref(), &options.inside)?;
     let dumps = match &database {
@@ -276,6 +284,12 @@ fn decide(
         listing: Arc::new(listing),
     };
     found.sort();
+    if let Some(content) = found.root.as_ref().and_then(|root| root.content.as_ref()) {
+        let name = content.display();
+        found.notes.push(format!(
+            "its wp-content is the folder {name}: addresses with that name in the database lead nowhere"
+        ));
+    }
     if found.root.is_some() && found.dumps.is_empty() && found.database.is_none() {
         found.notes.push(NO_DATABASE.to_owned());
     }
@@ -323,6 +337,20 @@ fn check_inside(listing: &Listing, source: &Path, options: &Options, kind: Kind)
     }
 }
 
+/// The `wp-config.php` in the folder above a folder, where WordPress looks for it, too.
+fn config_above(source: &Path, root: Option<&Root>, listing: &Listing) -> Option<Vec<u8>> {
+    let is_folder = matches!(listing.volumes.first()?.archive, Archive::Folder(_));
+    if !is_folder || !root.is_some_and(|root| root.folder.as_os_str().is_empty() && root.has_core) {
+        return None;
+    }
+    let above = fs::canonicalize(source).ok()?.parent()?.to_owned();
+    let config = above.join("wp-config.php");
+    let is_of_it = config.metadata().is_ok_and(|found| found.is_file() && found.len() < MOST_CONFIG_BYTES);
+    if is_of_it && !above.join("wp-settings.php").exists() { fs::read(config).ok() } else { None }
+}
+
+const MOST_CONFIG_BYTES: u64 = 256 << 10;
+
 /// The `wp-config.php` that Duplicator puts into its own folder.
 fn duplicators_config(listing: &Listing) -> Option<PathBuf> {
     let is_one = |path: &&PathBuf| {
@@ -341,15 +369,16 @@ fn contents(listing: &Listing, root: Option<&Root>, dumps: &[Dump]) -> Vec<PathB
 }
 
 fn gather(listing: &Listing, root: Option<&Root>, config: Option<&[u8]>, dumps: &[Dump], of_kind: Facts) -> Facts {
-    let of_dump =
-        dumps.first().and_then(|dump| listing.text(&dump.path)).map(|text| Facts::of_dump(&text)).unwrap_or_default();
+    let texts: Vec<_> = dumps.iter().filter_map(|dump| listing.text(&dump.path)).collect();
+    let of_dump = texts.first().map(|text| Facts::of_dump(text)).unwrap_or_default();
     let of_config = config.map(Facts::of_config).unwrap_or_default();
     let of_files = root.map(|root| Facts::of_files(listing, root)).unwrap_or_default();
-    // What tables are called in the dump is what counts, but where something stands for it.
-    let prefix = if of_kind.prefix_placeholder.is_some() { None } else { of_dump.prefix.clone() };
+    let said = of_dump.prefix.clone();
     let mut facts = of_files.or(of_kind).or(of_config).or(of_dump);
-    if prefix.is_some() {
-        facts.prefix = prefix;
+    // Where something stands for the prefix in the dump, its tables do not tell.
+    if facts.prefix_placeholder.is_none() {
+        let tables: Vec<_> = texts.iter().flat_map(|text| facts::tables(text)).collect();
+        facts.prefix = facts::prefix(said, facts.prefix, &tables);
     }
     facts
 }
@@ -376,11 +405,12 @@ impl Found {
     fn sort(&mut self) {
         let Some(root) = &self.root else { return };
         let mut sorter = Sorter::new(self.database.is_some());
-        let dumps: Vec<_> = dumps::all(&self.listing)
+        // A text that somebody uploaded may be SQL, too: only what is read, or called a dump, is taken for one.
+        let is_chosen = |dump: &Dump| self.dumps.iter().any(|chosen| chosen.path == dump.path);
+        let dumps = dumps::all(&self.listing)
             .into_iter()
-            .filter(|dump| !roots::is_code(&dump.path))
-            .map(|dump| dump.path)
-            .collect();
+            .filter(|dump| is_chosen(dump) || dumps::is_named(&dump.path) && !dumps::is_sample(&dump.path, Some(root)));
+        let dumps: Vec<_> = dumps.map(|dump| dump.path).collect();
         for item in &self.listing.items {
             let Some(place) = root.place(&item.path) else { continue };
             if place.as_os_str().is_empty() || sorter.sets_aside(&place) {

@@ -14,11 +14,26 @@ pub struct Root {
     pub is: PathBuf,
     /// Whether WordPress itself is in it, or parts of it.
     pub has_core: bool,
+    /// Where in the source its `wp-content` is, if it is elsewhere or has another name.
+    pub content: Option<PathBuf>,
 }
 
 impl Root {
+    /// One whose folder is that of a WordPress.
+    pub(super) fn new(folder: PathBuf, has_core: bool) -> Self {
+        Self { folder, is: PathBuf::new(), has_core, content: None }
+    }
+
     /// Where in a WordPress a path of the source is; none where it is not of it.
     pub(super) fn place(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(content) = &self.content {
+            if let Ok(inside) = path.strip_prefix(content) {
+                return Some(Path::new(CONTENT).join(inside));
+            }
+            if path.starts_with(self.folder.join(CONTENT)) {
+                return None;
+            }
+        }
         let place = self.is.join(path.strip_prefix(&self.folder).ok()?);
         (self.has_core || place.starts_with(CONTENT)).then_some(place)
     }
@@ -26,7 +41,10 @@ impl Root {
     /// Where in the source a path of a WordPress is.
     pub(super) fn at(&self, path: &str) -> PathBuf {
         let path = Path::new(path);
-        self.folder.join(path.strip_prefix(&self.is).unwrap_or(path))
+        match (&self.content, path.strip_prefix(CONTENT)) {
+            (Some(content), Ok(inside)) => content.join(inside),
+            _ => self.folder.join(path.strip_prefix(&self.is).unwrap_or(path)),
+        }
     }
 }
 
@@ -82,10 +100,33 @@ pub(super) fn find(listing: &Listing) -> Vec<Root> {
     let roots: Vec<_> = folders
         .into_iter()
         .filter(|folder| !folder.iter().any(|name| NOT_A_SITE.iter().any(|not| name == *not)))
-        .map(|folder| Root { has_core: has_core(listing, &folder), is: PathBuf::new(), folder })
+        .map(|folder| {
+            let has_core = has_core(listing, &folder);
+            Root::new(folder, has_core)
+        })
         .filter(|root| root.has_core || has_content(listing, &root.folder.join(CONTENT)))
         .collect();
-    if roots.is_empty() { bare_contents(listing) } else { roots }
+    if roots.is_empty() {
+        let bare = bare_contents(listing).into_iter();
+        return bare.map(|folder| Root { is: CONTENT.into(), ..Root::new(folder, false) }).collect();
+    }
+    let elsewhere = if roots.iter().any(|root| root.has_core) { bare_contents(listing) } else { Vec::new() };
+    roots.into_iter().map(|root| Root { content: content_of(listing, &root, &elsewhere), ..root }).collect()
+}
+
+/// The content folder of a WordPress that has it beside itself or by another name, as Bedrock does.
+fn content_of(listing: &Listing, root: &Root, elsewhere: &[PathBuf]) -> Option<PathBuf> {
+    let above = root.folder.parent();
+    let is_near = |content: &&PathBuf| {
+        let parent = content.parent();
+        !content.ends_with(CONTENT) && parent.is_some() && (parent == Some(root.folder.as_path()) || parent == above)
+    };
+    let is_bedrock =
+        || above.and_then(Path::parent).is_some_and(|top| listing.has_file(&top.join("config/application.php")));
+    let mut near = elsewhere.iter().filter(is_near);
+    let (content, others) = (near.next()?, near.next());
+    let is_own_in_use = listing.has_folder(&root.folder.join(CONTENT).join("themes")) && !is_bedrock();
+    (root.has_core && others.is_none() && !is_own_in_use).then(|| content.clone())
 }
 
 fn has_core(listing: &Listing, folder: &Path) -> bool {
@@ -97,7 +138,7 @@ fn has_content(listing: &Listing, content: &Path) -> bool {
 }
 
 /// Folders that are a `wp-content` by another name: they have plugins and themes, or one of them and uploads.
-fn bare_contents(listing: &Listing) -> Vec<Root> {
+fn bare_contents(listing: &Listing) -> Vec<PathBuf> {
     let is_of_content = |name: &std::ffi::OsStr| OF_CONTENT[..3].iter().any(|content| name == *content);
     let mut folders = BTreeSet::new();
     for item in &listing.items {
@@ -106,8 +147,7 @@ fn bare_contents(listing: &Listing) -> Vec<Root> {
     }
     let has_two =
         |folder: &PathBuf| OF_CONTENT[..3].iter().filter(|name| listing.has_folder(&folder.join(name))).count() >= 2;
-    let roots = folders.into_iter().filter(has_two);
-    roots.map(|folder| Root { folder, is: CONTENT.into(), has_core: false }).collect()
+    folders.into_iter().filter(has_two).collect()
 }
 
 /// The `wp-config.php` of a WordPress: beside it, or in the folder above, where WordPress looks next.
@@ -157,12 +197,38 @@ mod tests {
 
     #[test]
     fn of_a_content_folder_alone_nothing_beside_it_is_taken() {
-        let root = Root { folder: "x".into(), is: "".into(), has_core: false };
+        let root = Root::new("x".into(), false);
         assert_eq!(root.place(Path::new("x/wp-content/a")), Some("wp-content/a".into()));
         assert_eq!(root.place(Path::new("x/secret.txt")), None);
-        let root = Root { folder: "x/app".into(), is: "wp-content".into(), has_core: false };
+        let root = Root { is: "wp-content".into(), ..Root::new("x/app".into(), false) };
         assert_eq!(root.place(Path::new("x/app/plugins/a")), Some("wp-content/plugins/a".into()));
         assert_eq!(root.at("wp-content/plugins"), Path::new("x/app/plugins"));
+    }
+
+    #[test]
+    fn the_content_may_be_beside_wordpress_or_have_another_name() {
+        let content = |paths: &[&str]| {
+            let roots = find(&listing(paths));
+            assert_eq!(roots.len(), 1, "{roots:?}");
+            roots[0].clone()
+        };
+        let bedrock = [
+            "config/application.php",
+            "web/wp/wp-load.php",
+            "web/wp/wp-content/themes/x/a.css",
+            "web/app/themes/a/a.css",
+            "web/app/plugins/b/b.php",
+        ];
+        let root = content(&bedrock);
+        assert_eq!(root.content, Some("web/app".into()));
+        assert_eq!(root.place(Path::new("web/app/plugins/b/b.php")), Some("wp-content/plugins/b/b.php".into()));
+        assert_eq!(root.place(Path::new("web/wp/wp-load.php")), Some("wp-load.php".into()));
+        assert_eq!(root.place(Path::new("web/wp/wp-content/themes/x/a.css")), None);
+        assert_eq!(root.at("wp-content/database"), Path::new("web/app/database"));
+        let renamed = ["wp-load.php", "inhalt/themes/a/a.css", "inhalt/uploads/b"];
+        assert_eq!(content(&renamed).content, Some("inhalt".into()));
+        let usual = ["wp-load.php", "wp-content/themes/x/a.css", "old/themes/a/a.css", "old/uploads/b"];
+        assert_eq!(content(&usual).content, None);
     }
 
     #[test]

@@ -1,32 +1,65 @@
-//! The dump of a source as one stream of SQL. It is unpacked beside whoever reads it.
+//! The dump of a source as streams of SQL. They are unpacked beside whoever reads them.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::Found;
+use super::archive::Archive;
 use super::error::SourceError;
-use super::listing::Listing;
-use super::stream;
+use super::listing::{Item, Listing};
+use super::stream::{self, Packing};
 
 /// So many bytes are handed over at a time, and so many pieces wait at most.
 const PIECE_BYTES: usize = 256 << 10;
 const MOST_PIECES: usize = 8;
 
-/// Reads the dump of a source. What goes wrong with the source comes as an [`io::Error`] that holds a [`SourceError`].
+/// One file of a dump, to be read.
 #[derive(Debug)]
-pub struct DumpReader {
-    pieces: Receiver<Result<Vec<u8>, SourceError>>,
-    piece: Vec<u8>,
-    at: usize,
+pub struct DumpPart {
+    /// Where in the source it is.
+    pub name: String,
+    /// How many bytes will be read, if that is known.
+    pub bytes: Option<u64>,
+    /// What is in it.
+    pub read: DumpReader,
 }
 
+/// Reads one file of a dump, unpacked. What goes wrong with the source comes as an [`io::Error`] that holds a [`SourceError`].
+///
+/// The files of a dump are read one after the other: to read one gives up what was not read of those before it.
+#[derive(Debug)]
+pub struct DumpReader {
+    /// Which file.
+    number: usize,
+    pieces: Arc<Mutex<Receiver<Piece>>>,
+    bytes: Vec<u8>,
+    at: usize,
+    has_ended: bool,
+}
+
+/// What is handed over: bytes of a file, or its end where there are none.
+type Piece = Result<(usize, Vec<u8>), SourceError>;
+
 impl Found {
-    /// Reads the dump: its parts one after the other, unpacked. Nothing comes where there is none.
+    /// The files of the dump, in the order in which they are to be read. None where there is no dump.
     #[must_use]
-    pub fn dump(&self) -> DumpReader {
+    pub fn dump(&self) -> Vec<DumpPart> {
         let (sender, pieces) = sync_channel(MOST_PIECES);
+        let pieces = Arc::new(Mutex::new(pieces));
+        let part = |(number, dump): (usize, &super::Dump)| {
+            let is_plain = self.listing.get(&dump.path).is_some_and(|item| match self.listing.archive_of(item) {
+                Archive::Wpress(wpress) => !wpress.is_coded(),
+                _ => dump.packing == Packing::Plain,
+            });
+            DumpPart {
+                name: dump.path.display().to_string(),
+                bytes: is_plain.then_some(dump.bytes),
+                read: DumpReader { number, pieces: Arc::clone(&pieces), bytes: Vec::new(), at: 0, has_ended: false },
+            }
+        };
+        let parts: Vec<_> = self.dumps.iter().enumerate().map(part).collect();
         let listing = Arc::clone(&self.listing);
         let paths: Vec<_> = self.dumps.iter().map(|dump| dump.path.clone()).collect();
         // Whoever reads no further takes the other end away, and the thread ends.
@@ -36,64 +69,49 @@ impl Found {
                 let _ = sender.send(Err(error));
             }
         });
-        DumpReader { pieces, piece: Vec::new(), at: 0 }
-    }
-
-    /// How many bytes the dump has; none where it is packed, and that is not said.
-    #[must_use]
-    pub fn dump_bytes(&self) -> Option<u64> {
-        let is_plain = self.dumps.iter().all(|dump| dump.packing == stream::Packing::Plain);
-        is_plain.then(|| self.dumps.iter().map(|dump| dump.bytes).sum())
+        parts
     }
 }
 
-fn send(
-    listing: &Listing,
-    wanted: &[&super::listing::Item],
-    sender: &SyncSender<Result<Vec<u8>, SourceError>>,
-) -> Result<(), SourceError> {
+fn send(listing: &Listing, wanted: &[&Item], sender: &SyncSender<Piece>) -> Result<(), SourceError> {
     let mut is_read = true;
+    let mut number = 0;
     listing.walk(wanted, &mut |item, content| {
         if !is_read {
             return Ok(());
         }
         let broken = |error| SourceError::broken(listing.archive_of(item).path(), Some(&item.entry.path))(error);
-        let mut reader = content.open().and_then(|content| stream::unpacked(content)).map_err(broken)?;
-        let mut is_first = true;
+        let mut reader = content.open().and_then(stream::unpacked).map_err(broken)?;
         loop {
             let mut piece = Vec::with_capacity(PIECE_BYTES);
             reader.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece).map_err(broken)?;
-            if piece.is_empty() {
+            let is_end = piece.is_empty();
+            is_read = sender.send(Ok((number, piece))).is_ok();
+            if is_end || !is_read {
                 break;
             }
-            if is_first && piece.starts_with(BYTE_ORDER_MARK) {
-                piece.drain(..BYTE_ORDER_MARK.len());
-            }
-            is_first = false;
-            is_read = sender.send(Ok(piece)).is_ok();
-            if !is_read {
-                return Ok(());
-            }
         }
-        // The last line of a file may have no end.
-        is_read = sender.send(Ok(b"\n".to_vec())).is_ok();
+        number += 1;
         Ok(())
     })
 }
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
 impl Read for DumpReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.pieces.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece.map_err(io::Error::other)?, 0),
-                // Nothing more is sent.
-                Err(_) => return Ok(0),
+        while self.at == self.bytes.len() && !self.has_ended {
+            let piece = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            match piece {
+                Ok(Ok((number, _))) if number < self.number => {}
+                Ok(Ok((_, bytes))) => {
+                    self.has_ended = bytes.is_empty();
+                    (self.bytes, self.at) = (bytes, 0);
+                }
+                Ok(Err(error)) => return Err(io::Error::other(error)),
+                Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
         }
-        let count = buffer.len().min(self.piece.len() - self.at);
-        buffer[..count].copy_from_slice(&self.piece[self.at..self.at + count]);
+        let count = buffer.len().min(self.bytes.len() - self.at);
+        buffer[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
         self.at += count;
         Ok(count)
     }

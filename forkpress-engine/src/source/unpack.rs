@@ -3,7 +3,8 @@
 //! Folders come first, then files, each of which has to be new, then links: so nothing is ever written through a link. After an error the
 //! folder is empty again.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,7 +16,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Found;
-use super::archive::{Archive, Content, EntryKind};
+use super::archive::{Archive, EntryKind};
 use super::error::SourceError;
 use super::listing::Item;
 use super::roots::Root;
@@ -90,25 +91,17 @@ impl Found {
 
     fn plan(&self, root: &Root, takes: &dyn Fn(&Path) -> bool) -> Result<Plan<'_>, SourceError> {
         let mut plan = Plan::default();
-        let mut asides = self.aside.iter().map(|aside| aside.path.as_path()).peekable();
+        let asides: HashSet<_> = self.aside.iter().map(|aside| aside.path.as_path()).collect();
         for item in &self.listing.items {
             let Some(place) = root.place(&item.path).filter(|place| !place.as_os_str().is_empty()) else { continue };
-            while asides.peek().is_some_and(|aside| !place.starts_with(aside) && *aside < place.as_path()) {
-                asides.next();
-            }
-            if asides.peek().is_some_and(|aside| place.starts_with(aside)) || !takes(&place) {
+            if place.ancestors().any(|folder| asides.contains(folder)) || !takes(&place) {
                 continue;
             }
             let refused = |what: &str| {
                 let path = self.listing.archive_of(item).path().to_owned();
                 Err(SourceError::Entry { path, entry: place.clone(), what: what.to_owned() })
             };
-            let folders = if item.entry.kind == EntryKind::Folder {
-                place.ancestors().skip(0)
-            } else {
-                place.ancestors().skip(1)
-            };
-            for folder in folders.take_while(|folder| !folder.as_os_str().is_empty()) {
+            for folder in place.ancestors().skip(1).take_while(|folder| !folder.as_os_str().is_empty()) {
                 plan.folders.entry(folder.to_owned()).or_insert(None);
             }
             match &item.entry.kind {
@@ -201,44 +194,37 @@ impl Found {
         let places: BTreeMap<(usize, usize), &Path> =
             files.iter().map(|(item, place)| (item.at, place.as_path())).collect();
         let wanted: Vec<_> = files.iter().map(|(item, _)| *item).collect();
-        let mut bytes = 0;
+        let mut loads = BTreeMap::<usize, Load>::new();
         let mut buffer = vec![0; BUFFER_BYTES];
         self.listing.walk(&wanted, &mut |item, content| {
             let Some(place) = places.get(&item.at) else { return Ok(()) };
+            let archive = self.listing.archive_of(item).path();
+            let load = match loads.entry(item.at.0) {
+                Entry::Occupied(load) => load.into_mut(),
+                Entry::Vacant(place) => {
+                    let packed_bytes = fs::metadata(archive).map_err(SourceError::read(archive))?.len();
+                    place.insert(Load { entries: 1, bytes: 0, packed_bytes })
+                }
+            };
             let to = into.join(place);
             let mut file = File::create_new(&to).map_err(|error| self.not_written(item, place, &to, error))?;
-            self.write_file(item, content, (&mut file, &to), &mut buffer, &mut bytes, progress)?;
+            let broken = |error| SourceError::broken(archive, Some(&item.entry.path))(error);
+            let mut reader = content.open().map_err(broken)?;
+            loop {
+                let count = match reader.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(broken(error)),
+                };
+                load.bytes += count as u64;
+                load.check().map_err(|why| SourceError::TooMuch { path: archive.to_owned(), why })?;
+                step("write", &to, || file.write_all(&buffer[..count]))?;
+                progress.advance(count as u64);
+            }
             finish(&file, item, &to)
         })?;
-        Ok(bytes)
-    }
-
-    fn write_file(
-        &self,
-        item: &Item,
-        content: &mut dyn Content,
-        (file, to): (&mut File, &Path),
-        buffer: &mut [u8],
-        bytes: &mut u64,
-        progress: &dyn Progress,
-    ) -> Result<(), SourceError> {
-        let archive = self.listing.archive_of(item).path();
-        let broken = |error| SourceError::broken(archive, Some(&item.entry.path))(error);
-        let packed_bytes = fs::metadata(archive).map_err(SourceError::read(archive))?.len();
-        let mut reader = content.open().map_err(broken)?;
-        loop {
-            let count = match reader.read(buffer) {
-                Ok(0) => return Ok(()),
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(broken(error)),
-            };
-            *bytes += count as u64;
-            let load = Load { entries: 1, bytes: *bytes, packed_bytes };
-            load.check().map_err(|why| SourceError::TooMuch { path: archive.to_owned(), why })?;
-            step("write", to, || file.write_all(&buffer[..count]))?;
-            progress.advance(count as u64);
-        }
+        Ok(loads.values().map(|load| load.bytes).sum())
     }
 
     fn not_written(&self, item: &Item, place: &Path, to: &Path, error: io::Error) -> SourceError {

@@ -79,12 +79,19 @@ impl Wpress {
             let signature = package["EncryptedSignature"]
                 .as_str()
                 .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
-            if signature.is_some_and(|signature| decrypt(&key, &signature).is_err()) {
+            // By chance, another password may seem to fit; what it gives is no text then.
+            let is_text = |text: Vec<u8>| std::str::from_utf8(&text).is_ok_and(|text| !text.contains(char::is_control));
+            if signature.is_some_and(|signature| !decrypt(&key, &signature).is_ok_and(is_text)) {
                 return Err(SourceError::Password { path: path.to_owned(), is_wrong: true });
             }
             wpress.coding.key = Some(key);
         }
         Ok(wpress)
+    }
+
+    /// Whether the files in it are packed or encrypted.
+    pub(in crate::source) fn is_coded(&self) -> bool {
+        self.coding.is_packed || self.coding.key.is_some()
     }
 
     pub(super) fn path(&self) -> &Path {

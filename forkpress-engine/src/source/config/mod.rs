@@ -4,9 +4,7 @@ mod parts;
 mod rewrite;
 mod rules;
 
-use std::ops::Range;
-
-pub use rewrite::{LeftOut, Rewritten, rewrite, with_prefix};
+pub use rewrite::{LeftOut, Rewritten, rewrite};
 
 use parts::{Part, PartKind, parts};
 
@@ -110,11 +108,6 @@ fn literal(expression: &[u8]) -> Option<Value> {
         }
     }
     Some(Value::Text(String::from_utf8_lossy(&text).into_owned()))
-}
-
-/// The number of the line that a place is on, from one on.
-fn line_of(text: &[u8], range: &Range<usize>) -> usize {
-    1 + text[..range.start].iter().filter(|byte| **byte == b'\n').count()
 }
 
 #[cfg(test)]

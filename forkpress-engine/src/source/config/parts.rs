@@ -39,13 +39,15 @@ pub(super) fn parts(text: &[u8]) -> Vec<Part> {
             at += 1;
             continue;
         }
-        let end = end(text, &tokens, at);
+        let (end, is_whole) = end(text, &tokens, at);
         let of_part = &tokens[at..end];
         let start = of_part[0].range.start;
         // A variable's token comes without its sign.
         let start = if start > 0 && text[start - 1] == b'$' { start - 1 } else { start };
         let range = start..of_part[of_part.len() - 1].range.end;
-        parts.push(Part { range, kind: kind(text, of_part), tokens: of_part.to_vec() });
+        // What the file ends in the midst of is nothing to keep.
+        let kind = if is_whole { kind(text, of_part) } else { PartKind::Other };
+        parts.push(Part { range, kind, tokens: of_part.to_vec() });
         at = end;
     }
     parts
@@ -63,14 +65,14 @@ pub(super) fn is_variable(text: &[u8], token: &PhpToken) -> bool {
     token.kind == TokenKind::Word && token.range.start > 0 && text[token.range.start - 1] == b'$'
 }
 
-/// The number of the token after the statement that begins at a token.
-fn end(text: &[u8], tokens: &[PhpToken], start: usize) -> usize {
+/// The number of the token after the statement that begins at a token, and whether the statement is whole.
+fn end(text: &[u8], tokens: &[PhpToken], start: usize) -> (usize, bool) {
     let mut depth = 0usize;
     let mut has_long_form = false;
     for at in start..tokens.len() {
         let token = &tokens[at];
         if token.kind == TokenKind::Outside && depth == 0 && !has_long_form {
-            return at;
+            return (at, true);
         }
         let next_is = |what: &str| tokens.get(at + 1).is_some_and(|next| is(text, next, what));
         match word(text, token) {
@@ -82,21 +84,17 @@ fn end(text: &[u8], tokens: &[PhpToken], start: usize) -> usize {
                 let goes_on =
                     ["else", "elseif", "catch", "finally", ")", ";", ",", "while"].iter().any(|word| next_is(word));
                 if depth == 0 && !goes_on && !has_long_form {
-                    return at + 1;
+                    return (at + 1, true);
                 }
             }
             // The form with a colon goes on to its own end.
             ":" if depth == 0 && is(text, &tokens[start], "if") => has_long_form = true,
-            ";" if depth == 0 && has_long_form => {
-                if at > 0 && is(text, &tokens[at - 1], "endif") {
-                    return at + 1;
-                }
-            }
-            ";" if depth == 0 && !next_is("else") && !next_is("elseif") => return at + 1,
+            ";" if depth == 0 && has_long_form && is(text, &tokens[at - 1], "endif") => return (at + 1, true),
+            ";" if depth == 0 && !has_long_form && !next_is("else") && !next_is("elseif") => return (at + 1, true),
             _ => {}
         }
     }
-    tokens.len()
+    (tokens.len(), false)
 }
 
 fn kind(text: &[u8], tokens: &[PhpToken]) -> PartKind {
@@ -255,5 +253,7 @@ mod tests {
             assert_eq!(found(text), [format!("other {text}")]);
         }
         assert_eq!(found("define( $name, 1 );"), ["define()"]);
+        assert_eq!(found("define( 'A', 1 ) ?>x<?php $b = ( 1;"), ["A=1", "other $b = ( 1;"]);
+        assert_eq!(found("define( 'A', 'b );"), ["other define( 'A', 'b );"]);
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::parts::{Part, PartKind, is_variable, parts, word};
 use super::rules::{FUNCTIONS, KEYS, OLD_PATH, PATHS_OF_A_NETWORK, SETTERS, WORDS, why_not, why_not_of_php};
-use super::{Config, Value, is_prefix, line_of, literal};
+use super::{Config, Value, literal};
 use crate::php::{PhpToken, TokenKind};
 
 /// A `wp-config.php` that was written anew.
@@ -44,8 +44,14 @@ const ABSPATH: &str = "defined( 'ABSPATH' ) || define( 'ABSPATH', __DIR__ . '/' 
 /// user's constants, variables and settings of PHP after them.
 #[must_use]
 pub fn rewrite(old: &[u8], template: &str) -> Rewritten {
-    let mut kept =
-        Kept { text: old, statements: Vec::new(), names: Vec::new(), left_out: Vec::new(), needs_abspath: false };
+    let mut kept = Kept {
+        text: old,
+        statements: Vec::new(),
+        names: Vec::new(),
+        left_out: Vec::new(),
+        needs_abspath: false,
+        counted: (0, 1),
+    };
     // Of a ForkPress site's configuration, most is in the template, too.
     let is_of_template =
         |part: &Part| template.as_bytes().windows(part.range.len()).any(|own| *own == old[part.range.clone()]);
@@ -88,20 +94,6 @@ pub fn rewrite(old: &[u8], template: &str) -> Rewritten {
     Rewritten { text, kept: kept.names, left_out: kept.left_out }
 }
 
-/// A `wp-config.php` with this prefix of the tables.
-#[must_use]
-pub fn with_prefix(text: &[u8], prefix: &str) -> Vec<u8> {
-    let place = parts(text).into_iter().rev().find_map(|part| match part.kind {
-        PartKind::Variable { name, value } if name == "table_prefix" => Some(value),
-        _ => None,
-    });
-    let mut text = text.to_owned();
-    if let Some(place) = place.filter(|_| is_prefix(prefix)) {
-        text.splice(place, format!("'{prefix}'").into_bytes());
-    }
-    text
-}
-
 /// A key or salt as it is written, if it is one and not what WordPress's sample has.
 fn key(old: &[u8], config: &Config<'_>, name: &str) -> Option<Vec<u8>> {
     let range = config.parts.iter().find_map(|part| match &part.kind {
@@ -120,9 +112,19 @@ struct Kept<'t> {
     names: Vec<String>,
     left_out: Vec<LeftOut>,
     needs_abspath: bool,
+    /// A place, and the line that it is in.
+    counted: (usize, usize),
 }
 
 impl Kept<'_> {
+    /// The number of the line that a place is in, which is not before the last one that was asked for.
+    fn line(&mut self, place: usize) -> usize {
+        let (from, line) = self.counted;
+        let lines = self.text[from..place].iter().filter(|byte| **byte == b'\n').count();
+        self.counted = (place, line + lines);
+        line + lines
+    }
+
     /// Keeps a statement, or notes why not.
     fn take(&mut self, part: &Part) {
         let name = match &part.kind {
@@ -137,13 +139,20 @@ impl Kept<'_> {
             PartKind::Include | PartKind::Other => self.beginning(part),
         };
         match self.why_not(part, &name) {
-            Some(why) => self.left_out.push(LeftOut { name, line: line_of(self.text, &part.range), why }),
+            Some(why) => {
+                let line = self.line(part.range.start);
+                self.left_out.push(LeftOut { name, line, why });
+            }
             None => {
                 self.needs_abspath |= part
                     .tokens
                     .iter()
                     .any(|token| token.kind == TokenKind::Word && word(self.text, token) == "ABSPATH");
-                self.statements.push(self.text[part.range.clone()].to_vec());
+                let mut statement = self.text[part.range.clone()].to_vec();
+                if !matches!(statement.last(), Some(b';' | b'}')) {
+                    statement.push(b';');
+                }
+                self.statements.push(statement);
                 self.names.push(name);
             }
         }
@@ -335,6 +344,16 @@ mod tests {
     }
 
     #[test]
+    fn of_wordpresss_own_sample_only_the_prefix_is_the_users() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/wordpress/wp-config-sample.php");
+        let sample = std::fs::read(sample).expect("no WordPress in target/wordpress: run scripts/fetch-wordpress.sh");
+        let new = rewrite(&sample, TEMPLATE);
+        assert_eq!((new.kept.len(), String::from_utf8(new.text).unwrap()), (0, TEMPLATE.to_owned()));
+        let names: Vec<_> = new.left_out.iter().map(|left| left.name.as_str()).collect();
+        assert_eq!(names, ["DB_NAME", "DB_USER", "DB_PASSWORD", "DB_HOST", "DB_CHARSET", "WP_DEBUG"]);
+    }
+
+    #[test]
     fn a_configuration_of_forkpress_comes_out_as_it_was() {
         let salted = TEMPLATE.replace("@SALT@", "0123456789abcdef");
         let new = rewrite(salted.as_bytes(), TEMPLATE);
@@ -346,7 +365,7 @@ mod tests {
     fn what_is_written_is_php_that_runs() {
         let (text, _, _) = rewritten(
             "define( 'A', array( 'x' => 60 * 60, 'y' => [ true ] ) ); if ( ! defined( 'B' ) ) { define( 'B', getenv( 'B' ) ?: 'b' ); }\n\
-             defined( 'C' ) or define( 'C', dirname( __FILE__ ) . '/c' ); const D = 'd';",
+             defined( 'C' ) or define( 'C', dirname( __FILE__ ) . '/c' ); const D = 'd'; define( 'Z', 1 ) ?>\n<?php $cut = array( 1",
         );
         let text = text
             .replace("require_once ABSPATH . 'wp-settings.php';", "echo json_encode( [ A, B, C, D, $table_prefix ] );");

@@ -45,7 +45,7 @@ fn a_set_of_updraftplus_is_one_source_whichever_file_is_named() {
         let found = found(&dir.path().join(path));
         assert_eq!((found.kind, unpacked(&found)), (Kind::Updraft, expected.clone()));
         assert_eq!(dumps(&found), [format!("{SET}-db.gz")]);
-        assert!(sql(&found).ends_with(&format!("{DUMP}\n")));
+        assert!(sql(&found).ends_with(DUMP));
         assert_eq!(
             (found.facts.prefix.as_deref(), found.facts.home.as_deref()),
             (Some("x1_"), Some("https://client.test"))
@@ -98,7 +98,7 @@ fn duplicator(folder: &Path) {
 }
 
 fn is_of_duplicator(found: &Found) {
-    assert_eq!((found.kind, sql(found)), (Kind::Duplicator, format!("{DUMP}\n")));
+    assert_eq!((found.kind, sql(found).as_str()), (Kind::Duplicator, DUMP));
     assert_eq!(unpacked(found), TAKEN);
     assert_eq!((found.facts.prefix.as_deref(), found.facts.php.as_deref()), (Some("x1_"), Some("8.1")));
     assert_eq!(found.config(), Some(CONFIG.as_bytes()));

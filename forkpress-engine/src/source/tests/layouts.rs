@@ -23,7 +23,7 @@ fn a_wordpress_with_a_dump_is_found_at_any_depth_in_whatever_it_is_packed() {
         let found = found(&path);
         assert_eq!(found.kind, Kind::WordPress, "{}", path.display());
         assert_eq!(dumps(&found), ["backup of 2026/db/the database.backup"]);
-        assert_eq!(sql(&found), format!("{DUMP}\n"));
+        assert_eq!(sql(&found), DUMP);
         assert_eq!(unpacked(&found), TAKEN);
         let facts = &found.facts;
         assert_eq!(
@@ -71,7 +71,7 @@ fn a_bare_dump_is_one_however_it_is_packed_and_called() {
     for name in ["a", "b", "c", "d", "e", "dump.sql"] {
         let found = found(&dir.path().join(name));
         assert_eq!((found.kind, &found.root), (Kind::Dump, &None), "{name}");
-        assert_eq!(sql(&found), format!("{DUMP}\n"), "{name}");
+        assert_eq!(sql(&found), DUMP, "{name}");
         assert_eq!(unpacked(&found), Vec::<String>::new());
     }
 }
@@ -88,7 +88,7 @@ fn a_packed_dump_in_an_archive_is_unpacked_as_it_is_read() {
             &["-c", &format!("{tool} db.sql && mv db.sql.* db.save && cd ../.. && rm -f a.zip && zip -qr a in")],
         );
         let found = found(&dir.path().join("a.zip"));
-        assert_eq!(sql(&found), format!("{DUMP}\n"), "{tool}");
+        assert_eq!(sql(&found), DUMP, "{tool}");
         fs::remove_file(dir.path().join("in/x/db.save")).unwrap();
         write(dir.path(), &[("in/x/db.sql", DUMP)]);
     }
@@ -263,4 +263,83 @@ fn times_and_permissions_come_along_without_those_of_another_user() {
         assert_eq!(fs::metadata(into.join("wp-content/uploads")).unwrap().mode() & 0o7777, 0o755);
         fs::remove_dir_all(into).unwrap();
     }
+}
+
+#[test]
+fn the_files_of_a_dump_are_read_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = "INSERT INTO `b` VALUES (1);\n".repeat(100_000);
+    for table in ["a", "b", "c"] {
+        write(dir.path(), &[(&format!("sql/{table}.sql"), &format!("CREATE TABLE `{table}` (x int);\n{rows}"))]);
+    }
+    run(dir.path(), "tar", &["-cf", "a.tar", "--sort=name", "sql"]);
+    let found = found(&dir.path().join("a.tar"));
+    let mut parts = found.dump();
+    let names: Vec<_> = parts.iter().map(|part| part.name.as_str()).collect();
+    assert_eq!(names, ["sql/a.sql", "sql/b.sql", "sql/c.sql"]);
+    let mut text = String::new();
+    parts[1].read.read_to_string(&mut text).unwrap();
+    assert!(text.starts_with("CREATE TABLE `b`") && text.len() == parts[1].bytes.unwrap() as usize);
+    drop(parts);
+}
+
+#[test]
+fn a_wp_content_itself_is_a_source_and_its_samples_are_no_dump() {
+    let dir = tempfile::tempdir().unwrap();
+    content(dir.path());
+    let content = found(&dir.path().join("wp-content"));
+    assert_eq!((content.dumps.len(), unpacked(&content)), (0, taken_content()));
+    assert!(content.notes[0].contains("no database was found"), "{:?}", content.notes);
+}
+
+#[test]
+fn a_text_of_sql_that_somebody_uploaded_stays_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    wordpress(dir.path());
+    write(dir.path(), &[("db.sql", DUMP), ("wp-content/uploads/answer.txt", "DROP TABLE a;\n")]);
+    let found = found(dir.path());
+    assert!(unpacked(&found).contains(&"wp-content/uploads/answer.txt".to_owned()));
+    assert!(aside(&found).contains(&("db.sql".into(), Why::Database)));
+}
+
+#[test]
+fn what_can_be_read_only_once_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "mkfifo", &["pipe"]);
+    assert!(matches!(refused(&dir.path().join("pipe")), SourceError::Refused { .. }));
+    wordpress(&dir.path().join("site"));
+    run(&dir.path().join("site/wp-content"), "mkfifo", &["pipe"]);
+    assert_eq!(unpacked(&found(&dir.path().join("site"))), TAKEN);
+}
+
+#[test]
+fn a_bedrock_comes_in_as_a_wordpress() {
+    let dir = tempfile::tempdir().unwrap();
+    content(&dir.path().join("web"));
+    fs::rename(dir.path().join("web/wp-content"), dir.path().join("web/app")).unwrap();
+    write(
+        dir.path(),
+        &[
+            ("web/wp/wp-load.php", "<?php"),
+            ("config/application.php", "<?php"),
+            (".env", "DB_PASSWORD=x"),
+            ("db.sql", DUMP),
+        ],
+    );
+    let found = found(dir.path());
+    let mut expected = taken_content();
+    expected.push("wp-load.php".to_owned());
+    assert_eq!(unpacked(&found), expected);
+    assert!(found.notes[0].contains("web/app"), "{:?}", found.notes);
+}
+
+#[test]
+fn the_configuration_above_a_folder_is_its() {
+    let dir = tempfile::tempdir().unwrap();
+    wordpress(&dir.path().join("public"));
+    fs::rename(dir.path().join("public/wp-config.php"), dir.path().join("wp-config.php")).unwrap();
+    assert_eq!(found(&dir.path().join("public")).config(), Some(CONFIG.as_bytes()));
+    fs::remove_file(dir.path().join("public/wp-settings.php")).unwrap();
+    write(dir.path(), &[("wp-settings.php", "<?php")]);
+    assert_eq!(found(&dir.path().join("public")).config(), None);
 }

@@ -123,8 +123,18 @@ fn files(folder: &Path) -> Vec<String> {
 
 fn sql(found: &Found) -> String {
     let mut text = String::new();
-    found.dump().read_to_string(&mut text).unwrap();
+    for mut part in found.dump() {
+        let start = text.len();
+        part.read.read_to_string(&mut text).unwrap();
+        assert!(part.bytes.is_none_or(|bytes| bytes == (text.len() - start) as u64), "{}", part.name);
+    }
     text
+}
+
+/// Reads the dump, which can't be read to its end.
+fn unreadable(found: &Found) -> io::Error {
+    let read = |mut part: DumpPart| io::copy(&mut part.read, &mut io::sink());
+    found.dump().into_iter().find_map(|part| read(part).err()).expect("the dump is damaged")
 }
 
 fn dumps(found: &Found) -> Vec<String> {
