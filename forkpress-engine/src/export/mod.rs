@@ -321,7 +321,8 @@ impl Exporter<'_> {
     fn site(&self, archive: &mut dyn Archive, links: &[PathBuf]) -> Result<Exported, ExportError> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let modified = i64::try_from(now).unwrap_or(i64::MAX);
-        let private = Facts { mode: 0o600, modified, size_bytes: None };
+        // A dump has two digits for a byte, and names of tables and columns.
+        let private = Facts { mode: 0o600, modified, size_bytes: 3 * self.facts.database_bytes };
         archive.begin(Path::new(MANIFEST), private).map_err(ExportError::Write)?;
         archive.write_all(&self.manifest()).map_err(ExportError::Write)?;
         archive.begin(Path::new(DATABASE), private).map_err(ExportError::Write)?;
@@ -341,7 +342,7 @@ impl Exporter<'_> {
             }
             // It may have gone since.
             let Some(file) = disk::open_file(&entry.source)? else { continue };
-            let facts = Facts { mode: entry.mode, modified: entry.modified, size_bytes: Some(entry.size_bytes) };
+            let facts = Facts { mode: entry.mode, modified: entry.modified, size_bytes: entry.size_bytes };
             archive.begin(&path, facts).map_err(ExportError::Write)?;
             exported.bytes += if entry.path == Path::new("wp-config.php") {
                 let config = config::config(&self.facts.config, secret, self.facts.addressing.rewriter());
