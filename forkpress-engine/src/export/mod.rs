@@ -394,3 +394,6 @@ impl Exporter<'_> {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;
