@@ -181,8 +181,7 @@ test(
 		$maria->connect( $name )->query( 'DELETE FROM wp_parents WHERE id = 1' );
 		same( array( array( 'a' => '1' ) ), $maria->query( $name, 'SELECT a FROM wp_children' ), 'what a foreign key deletes' );
 		$shown = $maria->query( $name, 'SHOW CREATE TABLE wp_kinds' )[0]['Create Table'];
-		foreach (
-			array(
+		foreach ( array(
 				"`v` varchar(255) NOT NULL DEFAULT 'it''s a \\\\ \"default\"' COMMENT 'a ''comment'''",
 				"`b` bit(8) DEFAULT b'101'",
 				"`e` enum('a','b','it''s') DEFAULT 'b'",
@@ -417,4 +416,4 @@ test(
 	}
 );
 
-$site->has_no_complaints();
+test( 'nobody complained', static fn () => $site->has_no_complaints() );

@@ -71,6 +71,13 @@ fn zip_time(modified: i64) -> DateTime {
     DateTime::from_date_and_time(*year, month, day, hour, minute, second).unwrap_or_default()
 }
 
+impl<W: Write + Seek> Drop for Zip<W> {
+    /// One that was not finished is of no use, and nobody is to be told that it can't be ended.
+    fn drop(&mut self) {
+        std::mem::forget(self.writer.take());
+    }
+}
+
 impl<W: Write + Seek> Write for Zip<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.writer()?.write(bytes)

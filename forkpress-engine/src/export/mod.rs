@@ -31,7 +31,7 @@ use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{BranchFiles, LockError, OperationsFiles, SharedBranch, SharedOperations};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::rfc3339;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 use zip::ZipWriter;
 
@@ -153,7 +153,7 @@ impl Advice for ExportError {
             Self::Address(error) => error.hint(),
             Self::Database(error) => error.hint(),
             Self::Dump(DumpError::NoMetadata) => {
-                Some("a newer SQLite driver describes them: forkpress doctor".to_owned())
+                Some("a newer SQLite driver describes them: forkpress update driver".to_owned())
             }
             _ => None,
         }
@@ -176,6 +176,7 @@ pub struct Exported {
     /// What of it.
     pub content: Content,
     /// Where it is; none on standard output.
+    #[serde(serialize_with = "lossy_if_any")]
     pub path: Option<PathBuf>,
     /// How many bytes were read of files and written of the dump.
     pub bytes: u64,
@@ -189,6 +190,15 @@ pub struct Exported {
     pub table_prefix: String,
     /// The database; none where it is not in it as such.
     pub database: Option<Dumped>,
+}
+
+/// A path as a text; what of it is none is shown as such.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.display().to_string()).serialize(serializer)
 }
 
 /// Takes a branch out.

@@ -1,3 +1,5 @@
+use std::fs;
+
 use rusqlite::Connection;
 
 use super::dump::{self, Addressing, Head};
@@ -287,4 +289,89 @@ fn foreign_keys_and_checks_are_kept() {
     ] {
         assert!(create.contains(line), "{line} is not in {create}");
     }
+}
+
+/// A site whose main has a page, a configuration and a database.
+fn site(dir: &Path) -> Site {
+    let site = crate::site::testing::site(dir);
+    let tree = site.layout.branch(&crate::site::testing::branch(&site, "main", None));
+    fs::create_dir_all(tree.join("wp-content/database")).unwrap();
+    fs::write(tree.join("index.php"), "<?php").unwrap();
+    fs::write(tree.join("wp-config.php"), "<?php\n$table_prefix = 'my_';\n").unwrap();
+    let connection = Connection::open(forkpress_core::layout::database_of(&tree)).unwrap();
+    connection.execute_batch(include_str!("driver.sql")).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE my_options (option_name TEXT, option_value TEXT);
+             INSERT INTO my_options VALUES ('home', 'http://wp.localhost:1'), ('siteurl', 'http://wp.localhost:1')",
+        )
+        .unwrap();
+    known(
+        &connection,
+        "my_options",
+        "utf8mb4_bin",
+        &[("option_name", "varchar(191)", "", None), ("option_value", "longtext", "", None)],
+    );
+    site
+}
+
+fn exported(site: &Site, target: Target, is_interrupted: &dyn Fn() -> bool) -> Result<Exported, ExportError> {
+    let mut options = Options {
+        content: Content::Site,
+        wxr: None,
+        target,
+        url: Some("https://example.com"),
+        is_forced: false,
+        served: &[],
+        program: "ForkPress",
+        deadline: Deadline::NOW,
+        is_interrupted,
+    };
+    export(site, &BranchName::main(), &mut options, &Silent)
+}
+
+#[test]
+fn a_folder_has_the_files_the_dump_and_what_is_said_of_them() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = out.path().join("export");
+    let exported = exported(&site(dir.path()), Target::Folder(folder.clone()), &|| false).unwrap();
+    assert_eq!(
+        (exported.files, exported.home.as_str(), exported.table_prefix.as_str()),
+        (2, "https://example.com", "my_")
+    );
+    let manifest: serde_json::Value = serde_json::from_slice(&fs::read(folder.join(MANIFEST)).unwrap()).unwrap();
+    assert_eq!((&manifest["siteurl"], &manifest["table_prefix"]), (&"https://example.com".into(), &"my_".into()));
+    let dump = fs::read_to_string(folder.join(DATABASE)).unwrap();
+    assert!(dump.contains("('home','https://example.com')") && !dump.contains("wp.localhost"), "{dump}");
+    let names: Vec<_> = fs::read_dir(folder.join(FILES)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(fs::read_to_string(folder.join("wordpress/wp-config.php")).unwrap().contains("'database_name_here'"));
+}
+
+#[test]
+fn an_export_that_is_interrupted_at_any_moment_leaves_nothing() {
+    let (dir, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let site = site(dir.path());
+    for target in [Target::Folder(out.path().join("x")), Target::File(out.path().join("x.zip"))] {
+        let mut interrupted = 0;
+        for last in 0.. {
+            let asked = std::cell::Cell::new(0);
+            let is_interrupted = || {
+                asked.set(asked.get() + 1);
+                asked.get() > last
+            };
+            match exported(&site, target.clone(), &is_interrupted) {
+                Err(error) => assert!(matches!(error, ExportError::Dump(DumpError::Interrupted)), "{error}"),
+                Ok(_) => break,
+            }
+            assert_eq!(fs::read_dir(out.path()).unwrap().count(), exports_before(&target), "after {last} steps");
+            interrupted += 1;
+        }
+        assert!(interrupted > 5, "{interrupted}");
+    }
+}
+
+/// What is there of the export before.
+fn exports_before(target: &Target) -> usize {
+    usize::from(matches!(target, Target::File(_)))
 }
