@@ -202,6 +202,96 @@ test(
 );
 
 test(
+	'random tables of random types with random rows are in MariaDB as the branch has them',
+	function () use ( $site, $maria, $plugin, $loaded, $rows ) {
+		mt_srand( 7 );
+		$number  = static fn ( int $bits ): \Closure => static fn (): int => mt_rand( 0, 3 ) ? mt_rand( -( 1 << ( $bits - 1 ) ), ( 1 << ( $bits - 1 ) ) - 1 ) : 0;
+		$text    = static fn ( int $most ): \Closure => static function () use ( $most ): string {
+			$text = '';
+			for ( $length = mt_rand( 0, $most ); $length > 0; $length-- ) {
+				$text .= array( 'a', 'B', 'é', '漢', '🎉', "'", '"', '\\', "\0", "\n", '%', ';', ' ' )[ mt_rand( 0, 12 ) ];
+			}
+			return $text;
+		};
+		$bytes   = static fn ( int $most ): \Closure => static function () use ( $most ): string {
+			$length = mt_rand( 0, $most );
+			return implode( '', array_map( static fn () => chr( mt_rand( 0, 255 ) ), 0 === $length ? array() : range( 1, $length ) ) );
+		};
+		$kinds   = array(
+			'tinyint(4)'    => array( $number( 8 ), '' ),
+			'int(11)'       => array( $number( 31 ), '' ),
+			'bigint(20)'    => array( $number( 53 ), '' ),
+			'double'        => array( static fn (): float => mt_rand() / 7 * 10 ** mt_rand( -200, 200 ), 'float' ),
+			'decimal(18,3)' => array( static fn (): float => mt_rand( -1000000000, 1000000000 ) / 1000, 'float' ),
+			'varchar(60)'   => array( $text( 60 ), '' ),
+			'char(20)'      => array( $text( 20 ), 'blanks' ),
+			'text'          => array( $text( 200 ), '' ),
+			'longtext'      => array( $text( 3000 ), '' ),
+			'varbinary(99)' => array( $bytes( 99 ), 'bytes' ),
+			'longblob'      => array( $bytes( 9000 ), 'bytes' ),
+			'datetime'      => array( static fn (): string => mt_rand( 0, 2 ) ? gmdate( 'Y-m-d H:i:s', mt_rand() ) : '0000-00-00 00:00:00', '' ),
+			'date'          => array( static fn (): string => gmdate( 'Y-m-d', mt_rand() ), '' ),
+			"enum('x','y')" => array( static fn (): string => array( 'x', 'y' )[ mt_rand( 0, 1 ) ], '' ),
+		);
+		$plain   = static fn ( mixed $value, string $how ): mixed => match ( null === $value ? 'null' : $how ) {
+			'null'   => null,
+			'float'  => (float) $value,
+			'blanks' => rtrim( $value, ' ' ),
+			default  => (string) $value,
+		};
+		$columns = array();
+		foreach ( range( 1, 12 ) as $table ) {
+			foreach ( (array) array_rand( $kinds, mt_rand( 2, 8 ) ) as $at => $kind ) {
+				$columns[ "wp_random_$table" ][ "c $at`" ] = $kind;
+			}
+		}
+		$site->done( 'branch', 'create', 'random' );
+		$create = array();
+		foreach ( $columns as $table => $of ) {
+			$lines = array( 'id int(11) NOT NULL AUTO_INCREMENT', 'PRIMARY KEY (id)' );
+			foreach ( $of as $column => $kind ) {
+				$name    = '`' . str_replace( '`', '``', $column ) . '`';
+				$lines[] = "$name $kind DEFAULT NULL";
+				$lines[] = "KEY $name ($name" . ( preg_match( '/text|blob/', $kind ) ? '(10)' : '' ) . ')';
+			}
+			$create[] = "CREATE TABLE $table (" . implode( ', ', $lines ) . ')';
+		}
+		$plugin( 'random', ...$create );
+		$database = $site->database( 'random' );
+		$database->beginTransaction();
+		foreach ( $columns as $table => $of ) {
+			$insert = $database->prepare( "INSERT INTO $table (" . implode( ', ', array_map( static fn ( $name ) => '"' . $name . '"', array_keys( $of ) ) ) . ') VALUES (' . implode( ', ', array_fill( 0, count( $of ), '?' ) ) . ')' );
+			foreach ( range( 1, 60 ) as $row ) {
+				foreach ( array_values( $of ) as $at => $kind ) {
+					$value = mt_rand( 0, 9 ) ? $kinds[ $kind ][0]() : null;
+					$insert->bindValue(
+						$at + 1, $value, match ( true ) {
+						null === $value => \PDO::PARAM_NULL,
+						is_int( $value ) => \PDO::PARAM_INT,
+						'bytes' === $kinds[ $kind ][1] => \PDO::PARAM_LOB,
+						default => \PDO::PARAM_STR,
+						}
+					);
+				}
+				$insert->execute();
+			}
+		}
+		$database->commit();
+		$name = $loaded( 'random' );
+		foreach ( $columns as $table => $of ) {
+			$there = $maria->query( $name, "SELECT * FROM $table ORDER BY id" );
+			foreach ( $rows( 'random', $table ) as $at => $row ) {
+				foreach ( $of as $column => $kind ) {
+					$how = $kinds[ $kind ][1];
+					same( $plain( $row[ $column ], $how ), $plain( $there[ $at ][ $column ], $how ), "$table, row $at, $kind" );
+				}
+			}
+			same( 60, count( $there ), "rows of $table" );
+		}
+	}
+);
+
+test(
 	'what the driver says of all tables of WordPress, MariaDB says too',
 	function () use ( $site, $maria, $loaded, $rows ) {
 		$name = $loaded( 'main' );
