@@ -68,6 +68,7 @@ bench 'a front page through the router' 120 "$php" benches/front_page.php
 bench 'what it costs to serve the own address' 240 "$php" benches/addresses.php
 bench 'what forkpress wp costs, beside the bare phar' 120 "$php" benches/wp_cli.php
 bench 'what Git costs' 900 "$php" benches/git.php
+bench 'an export, by mysqldump' 600 "$php" benches/export.php
 bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
 if [ "$missed" -gt 0 ]; then
     say "$missed of 18 did not end well"

@@ -68,9 +68,15 @@ if [ "$tests" = yes ]; then
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
     need strace strace
+<<<<<<< HEAD
     need mariadbd mariadb-server
     need mariadb-dump mariadb-client
+=======
+    need mariadb-install-db mariadb-server
+    need unzip unzip
+>>>>>>> h/export
     module apcu apcu
+    module mysqli mysql
     # Git clients of other makes come from PyPI and npm.
     need node nodejs
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

@@ -15,6 +15,7 @@ use forkpress_core::address::Addresses;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
+use forkpress_core::network::Network;
 
 /// How long another program may keep the database locked.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,7 +80,8 @@ pub fn record_addresses(layout: &SiteLayout, served: &[(&str, u16)], tree: &Path
     Ok(())
 }
 
-/// What a tree calls the site's address, in its options (of a network: each of its sites) and in `wp-config.php`.
+/// What a tree calls the site's address, in its options and in `wp-config.php`. Of a network: but for sites that are in a folder
+/// of another one, and stay there wherever that is.
 pub(crate) fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
     let mut urls =
         options(tree, "option_name IN ('siteurl', 'home')")?.into_iter().map(|(_, url)| url).collect::<Vec<_>>();
@@ -90,6 +92,14 @@ pub(crate) fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
             .filter(|c| matches!(c.name, "WP_HOME" | "WP_SITEURL"))
             .map(|c| c.value.to_owned()),
     );
+    if Network::of(tree).is_some() {
+        let place =
+            |url: &str| format!("{}/", url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/'));
+        let places: Vec<_> = urls.iter().map(|url| place(url)).collect();
+        urls.retain(|url| {
+            !places.iter().any(|other| place(url).len() > other.len() && place(url).starts_with(other.as_str()))
+        });
+    }
     Ok(urls)
 }
 
@@ -344,6 +354,30 @@ mod tests {
             before.ino(),
             "what is no news is not written"
         );
+    }
+
+    #[test]
+    fn the_sites_of_a_network_in_folders_are_no_addresses_of_their_own() {
+        let (_dir, layout, connection) = site();
+        let tree = layout.public_root().join("sale");
+        set(&connection, "siteurl", "https://example.com");
+        set(&connection, "home", "http://example.com/");
+        connection
+            .execute_batch(
+                "CREATE TABLE wp_2_options (option_name TEXT, option_value TEXT);
+                 INSERT INTO wp_2_options VALUES ('siteurl', 'http://example.com/two'), ('home', 'http://example.community/two');",
+            )
+            .unwrap();
+        let found = || {
+            let mut found = urls(&tree).unwrap();
+            found.sort();
+            found
+        };
+        let all =
+            ["http://example.com/", "http://example.com/two", "http://example.community/two", "https://example.com"];
+        assert_eq!(found(), all, "of one site each may be in a folder that becomes the branch's root");
+        fs::write(tree.join("wp-config.php"), "<?php\ndefine( 'MULTISITE', true );").unwrap();
+        assert_eq!(found(), ["http://example.com/", "http://example.community/two", "https://example.com"]);
     }
 
     #[test]

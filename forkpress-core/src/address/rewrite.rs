@@ -487,7 +487,9 @@ mod tests {
     fn each_address_may_get_another_one() {
         let mut addresses = Addresses::default();
         let homes = ["http://a.example", "http://a.example/b", "http://b.example"];
-        homes.iter().for_each(|home| drop(addresses.add_home(home)));
+        for home in homes {
+            addresses.add_home(home);
+        }
         let targets =
             ["https://b.example", "https://c.example", "http://a.example"].map(|url| Own::parse(url).unwrap());
         let target = |source: Source<'_>| {

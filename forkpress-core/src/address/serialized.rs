@@ -21,7 +21,8 @@ const MOST_WALKS: usize = 16;
 pub(super) fn mend(text: &[u8], edits: &mut Vec<Splice>) {
     // Strings in strings are walked through once for each that they are in: in an honest text a few times.
     let mut walked_bytes = text.len().saturating_mul(MOST_WALKS);
-    // The strings inside of a string come first: they may change its length.
+    // The strings inside of a string come first: they may change its length. So these come from the last to the first.
+    let mut lengths: Vec<Splice> = Vec::new();
     let mut at = text.len();
     while let Some(begin) = text[..at].windows(2).rposition(|pair| pair == b"s:") {
         at = begin + 1;
@@ -30,7 +31,10 @@ pub(super) fn mend(text: &[u8], edits: &mut Vec<Splice>) {
         }
         let digits = begin + 2;
         let Some(found) = string_at(text, digits, &mut walked_bytes) else { continue };
-        let inside = edits.iter().filter(|edit| edit.start >= found.content && edit.end <= found.end);
+        let first = edits.partition_point(|edit| edit.start < found.content);
+        let others = edits[first..].iter().take_while(|edit| edit.start < found.end);
+        let inner = lengths.iter().rev().take_while(|edit| edit.start < found.end);
+        let inside = others.chain(inner).filter(|edit| edit.end <= found.end);
         let bytes = |text: &[u8]| bytes_of(text, found.quoting).cast_signed();
         let longer: isize = inside.map(|edit| bytes(&edit.with) - bytes(&text[edit.start..edit.end])).sum();
         if longer == 0 {
@@ -38,10 +42,10 @@ pub(super) fn mend(text: &[u8], edits: &mut Vec<Splice>) {
         }
         let new = found.length.saturating_add_signed(longer).to_string();
         let end = digits + found.length.to_string().len();
-        let edit = Splice { start: digits, end, with: new.into_bytes() };
-        let place = edits.partition_point(|other| other.start < edit.start);
-        edits.insert(place, edit);
+        lengths.push(Splice { start: digits, end, with: new.into_bytes() });
     }
+    edits.extend(lengths);
+    edits.sort_by_key(|edit| edit.start);
 }
 
 /// A serialized string in a text.

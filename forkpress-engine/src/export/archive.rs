@@ -16,8 +16,8 @@ const COMPRESSED: [&str; 21] = [
     "webp", "woff", "woff2", "xz", "zip",
 ];
 
-/// From how many bytes on a ZIP needs more room for their number. A file may grow while it is read.
-const LARGE_BYTES: u64 = 1 << 31;
+/// From how many bytes on a ZIP needs more room for their number: a little below 4 GiB, since compressed bytes may be more.
+const LARGE_BYTES: u64 = 0xf000_0000;
 
 /// A file of an export.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Facts {
     pub(super) mode: u32,
     /// Seconds since the epoch.
     pub(super) modified: i64,
-    /// How many bytes; none where that is not known beforehand.
-    pub(super) size_bytes: Option<u64>,
+    /// How many bytes at most.
+    pub(super) size_bytes: u64,
 }
 
 /// Takes folders and files, one after the other. What is written is of the file that was begun last.
@@ -71,6 +71,13 @@ fn zip_time(modified: i64) -> DateTime {
     DateTime::from_date_and_time(*year, month, day, hour, minute, second).unwrap_or_default()
 }
 
+impl<W: Write + Seek> Drop for Zip<W> {
+    /// One that was not finished is of no use, and nobody is to be told that it can't be ended.
+    fn drop(&mut self) {
+        std::mem::forget(self.writer.take());
+    }
+}
+
 impl<W: Write + Seek> Write for Zip<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.writer()?.write(bytes)
@@ -94,7 +101,7 @@ impl<W: Write + Seek> Archive for Zip<W> {
             .compression_method(if is_compressed { CompressionMethod::Stored } else { CompressionMethod::Deflated })
             .unix_permissions(facts.mode)
             .last_modified_time(zip_time(facts.modified))
-            .large_file(facts.size_bytes.is_none_or(|size| size >= LARGE_BYTES));
+            .large_file(facts.size_bytes >= LARGE_BYTES);
         Ok(self.writer()?.start_file(zip_name(path), options)?)
     }
 

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::charset::Collation;
 use crate::addresses::{Counts, Rewriter};
 use crate::php::{PhpToken, TokenKind, tokens};
 
@@ -31,7 +32,7 @@ const COMMENTS: [(&str, &str); 4] = [
 ];
 
 /// Constants that are true on ForkPress, or with SQLite, only.
-const DROPPED: [&str; 12] = [
+const DROPPED: [&str; 10] = [
     "DB_ENGINE",
     "DB_DIR",
     "DB_FILE",
@@ -42,9 +43,10 @@ const DROPPED: [&str; 12] = [
     "DATABASE_ENGINE",
     "USE_MYSQL",
     "SQLITE_JOURNAL_MODE",
-    "WP_HOME",
-    "WP_SITEURL",
 ];
+
+/// Constants that are the address. An address that somebody wrote there counts for more than what the database says.
+const ADDRESSES: [&str; 2] = ["WP_HOME", "WP_SITEURL"];
 
 /// Constants that are to be filled in.
 const PLACEHOLDERS: [(&str, &str); 5] = [
@@ -78,6 +80,23 @@ struct Definition {
     statement: Range<usize>,
 }
 
+impl Definition {
+    /// Its value, where that is a text as it stands.
+    fn text(&self, config: &[u8]) -> Option<String> {
+        let code = &config[self.value.clone()];
+        let quote = *code.first().filter(|quote| matches!(quote, b'\'' | b'"'))?;
+        let inner = code.get(1..code.len() - 1)?;
+        let is_plain =
+            code.last() == Some(&quote) && !inner.iter().any(|byte| matches!(byte, b'\\' | b'$') || *byte == quote);
+        is_plain.then(|| String::from_utf8_lossy(inner).into_owned())
+    }
+}
+
+/// The text that a configuration defines a constant as; none where it is made of others.
+pub(super) fn constant(text: &[u8], name: &str) -> Option<String> {
+    read(text).0.iter().find(|definition| definition.name == name)?.text(text)
+}
+
 /// The table prefix that a configuration sets.
 pub(super) fn prefix(text: &[u8]) -> String {
     let tokens = tokens(text);
@@ -98,10 +117,13 @@ pub(super) fn config(text: &[u8], mut fresh: impl FnMut() -> String, rewriter: O
     for definition in &definitions {
         let name = definition.name.as_str();
         let literal = |value: &str| (definition.value.clone(), format!("'{value}'"));
-        if DROPPED.contains(&name) {
+        let is_address = ADDRESSES.contains(&name) && (rewriter.is_some() || definition.text(&text).is_none());
+        if DROPPED.contains(&name) || is_address {
             edits.push((definition.statement.clone(), String::new()));
         } else if let Some((_, placeholder)) = PLACEHOLDERS.iter().find(|(placeholder, _)| *placeholder == name) {
             edits.push(literal(placeholder));
+        } else if name == "DB_COLLATE" && definition.text(&text).is_none_or(|name| Collation::of(&name).name != name) {
+            edits.push(literal(""));
         } else if KEYS.contains(&name) {
             edits.push(literal(&fresh()));
         } else if let Some((_, value)) = moved.iter().find(|(moved, _)| *moved == name) {
@@ -110,7 +132,7 @@ pub(super) fn config(text: &[u8], mut fresh: impl FnMut() -> String, rewriter: O
     }
     let missing =
         PLACEHOLDERS.iter().filter(|(name, _)| !definitions.iter().any(|definition| definition.name == *name));
-    let missing: String = missing.map(|(name, value)| format!("define( '{name}', '{value}' );\n")).collect();
+    let missing: String = missing.map(|(name, value)| format!("\ndefine( '{name}', '{value}' );")).collect();
     edits.push((after_opening(&text), missing));
     let text = edited(&text, edits);
     match rewriter {
@@ -127,11 +149,10 @@ fn without_own_paragraphs(text: &[u8]) -> Vec<u8> {
     COMMENTS.iter().fold(text, |text, (own, other)| text.replace(own, other)).into_bytes()
 }
 
-/// The place after PHP's opening tag, in which nothing stands.
+/// The place after PHP's opening tag.
 fn after_opening(text: &[u8]) -> Range<usize> {
     let tag = text.windows(5).position(|part| part == b"<?php").map_or(0, |at| at + 5);
-    let line = text[tag..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |length| tag + length + 1);
-    line..line
+    tag..tag
 }
 
 /// The definitions in a configuration, and statements that are ForkPress's own.
@@ -213,11 +234,7 @@ fn unquoted(code: &[u8]) -> String {
 
 /// Where a network, and its cookies, are to be.
 fn moved(rewriter: &Rewriter, text: &[u8], definitions: &[Definition]) -> Option<Vec<(&'static str, String)>> {
-    let value = |name: &str| {
-        let definition = definitions.iter().find(|definition| definition.name == name)?;
-        let code = &text[definition.value.clone()];
-        matches!(code.first(), Some(b'\'' | b'"')).then(|| unquoted(code))
-    };
+    let value = |name: &str| definitions.iter().find(|definition| definition.name == name)?.text(text);
     let rewritten = |domain: &str, path: &str| {
         let (domain, path) = rewriter.rewrite_domain(domain.as_bytes(), path.as_bytes())?;
         // What cannot stand in a host or a path ends no text in PHP.
@@ -302,18 +319,23 @@ mod tests {
             "<?php\n/** Mine. */\ndefine('DB_NAME', 'real'); define(\"DB_USER\", getenv('U')); define('DB_PASSWORD', 'p\\'w);');\n\
              if ( ! defined( 'WP_HOME' ) ) define( 'WP_HOME', 'http://' . $_SERVER['HTTP_HOST'] );\n\
              if ( ! defined( 'DB_DIR' ) ) {\n\tdefine( 'DB_DIR', __DIR__ . '/x/' );\n}\n\
-             const WP_SITEURL = 'http://x';\nconst MINE = array( 'a', ';' );\n$table_prefix = \"my_1_\";\n\
+             const WP_SITEURL = 'http://x';\ndefine( 'DB_COLLATE', 'utf8mb4_0900_ai_ci' );\nconst MINE = array( 'a', ';' );\n$table_prefix = \"my_1_\";\n\
              define( 'OTHER', defined( 'FORKPRESS_X' ) ? 1 : 2 );\n$x = getenv( 'FORKPRESS_Y' );\ndefine('AUTH_KEY', 'old');\n\
              // define( 'DB_HOST', 'old' );\nrequire_once ABSPATH . 'wp-settings.php';\n",
             None,
         );
-        for gone in
-            ["real", "getenv", "p\\'w", "define( 'WP_HOME'", "define( 'DB_DIR'", "WP_SITEURL", "FORKPRESS", "'old')"]
+        for gone in ["real", "getenv", "p\\'w", "define( 'WP_HOME'", "define( 'DB_DIR'", "0900", "FORKPRESS", "'old')"]
         {
             assert!(!config.contains(gone), "{gone} is in\n{config}");
         }
         let Some(said) = constants(&config) else { return };
-        for constant in ["DB_HOST='localhost'", "DB_NAME='database_name_here'", "AUTH_KEY='fresh-1'", "MINE=array"] {
+        for constant in [
+            "DB_HOST='localhost'",
+            "DB_NAME='database_name_here'",
+            "AUTH_KEY='fresh-1'",
+            "WP_SITEURL='http://x'",
+            "MINE=array",
+        ] {
             assert!(said.contains(constant), "{constant} is not in {said} of\n{config}");
         }
         assert_eq!(prefix(config.as_bytes()), "my_1_");
@@ -326,6 +348,7 @@ mod tests {
         let rewriter = Rewriter::new([("http://old.example:8080", "https://new.example/sub")]).unwrap();
         let config = exported(
             "<?php\ndefine( 'DOMAIN_CURRENT_SITE', 'old.example:8080' );\ndefine( 'PATH_CURRENT_SITE', '/' );\n\
+             define( 'WP_HOME', 'http://old.example:8080' );\n\
              define( 'WP_CONTENT_URL', 'http://old.example:8080/c' );\ndefine( 'MINE', 'old.example' );",
             Some(&rewriter),
         );
@@ -337,5 +360,6 @@ mod tests {
         ] {
             assert!(config.contains(line), "{line} is not in\n{config}");
         }
+        assert!(!config.contains("WP_HOME"), "the database has the address: {config}");
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn create(table: &Table, collations: &Collations, notes: &mut Vec<Str
     let without_key = counted.filter(|column| !keys.iter().any(|key| key.first.eq_ignore_ascii_case(&column.name)));
     lines.extend(without_key.map(|column| format!("KEY {} ({})", name(&column.name), name(&column.name))));
     lines.extend(table.foreign_keys.iter().map(foreign_key_line));
-    lines.extend(table.checks.iter().map(check_line));
+    let (checks, odd): (Vec<_>, Vec<_>) = table.checks.iter().partition(|check| is_closed(&check.clause));
+    lines.extend(checks.into_iter().map(check_line));
+    odd.iter().for_each(|check| notes.of(&check.name, "its condition can't be read; it is left out"));
     let next = table.next_number.filter(|_| table.columns.iter().any(|column| column.is_auto_increment));
     let next = next.map(|next| format!(" AUTO_INCREMENT={next}")).unwrap_or_default();
     let comment = if table.comment.is_empty() { String::new() } else { format!(" COMMENT={}", quoted(&table.comment)) };
@@ -63,7 +65,13 @@ impl Notes<'_> {
 }
 
 fn column_line(column: &Column, collation: Option<&Collation>, own: &Collation, notes: &mut Notes<'_>) -> String {
-    let mut line = format!("{} {}", name(&column.name), column.full_type);
+    let full_type = if is_closed(&column.full_type) {
+        column.full_type.as_str()
+    } else {
+        notes.of(&column.name, "its type is none of MySQL's; it is longtext now");
+        "longtext"
+    };
+    let mut line = format!("{} {full_type}", name(&column.name));
     if let Some(collation) = collation.filter(|collation| *collation != own) {
         line += &format!(" CHARACTER SET {} COLLATE {}", collation.charset_name(), collation.name);
     }
@@ -82,6 +90,9 @@ fn column_line(column: &Column, collation: Option<&Collation>, own: &Collation, 
         Some(default) if default.eq_ignore_ascii_case("CURRENT_TIMESTAMP") && column.is_moment() => {
             line += &format!(" DEFAULT {}", now());
         }
+        Some(expression) if column.is_default_an_expression && !is_closed(expression) => {
+            notes.of(&column.name, "its default can't be read; it has none now");
+        }
         Some(expression) if column.is_default_an_expression => line += &format!(" DEFAULT ({expression})"),
         Some(_) if !column.takes_default() => notes.of(&column.name, "MySQL has no default for such a column"),
         Some(bits) if column.class() == Class::Bits && is_bits(bits) => line += &format!(" DEFAULT {bits}"),
@@ -96,6 +107,27 @@ fn column_line(column: &Column, collation: Option<&Collation>, own: &Collation, 
         line += &format!(" COMMENT {}", quoted(&column.comment));
     }
     line
+}
+
+/// Whether a piece of SQL ends nothing but what it began itself. What a plugin wrote into the driver's tables may be anything.
+fn is_closed(sql: &str) -> bool {
+    let (mut depth, mut quote, mut bytes) = (0_usize, None, sql.bytes().peekable());
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (Some(_), b'\\') => drop(bytes.next()),
+            (Some(open), byte) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'\'' | b'"' | b'`') => quote = Some(byte),
+            (None, b'(') => depth += 1,
+            (None, b')') if depth == 0 => return false,
+            (None, b')') => depth -= 1,
+            (None, b';' | b'#' | b'\\') => return false,
+            (None, b'-') if bytes.peek() == Some(&b'-') => return false,
+            (None, b'/') if bytes.peek() == Some(&b'*') => return false,
+            (None, _) => {}
+        }
+    }
+    depth == 0 && quote.is_none()
 }
 
 /// How many digits of a second a type has, in brackets.
@@ -203,4 +235,20 @@ fn foreign_key_line(key: &ForeignKey) -> String {
 fn check_line(check: &Check) -> String {
     let enforced = if check.is_enforced { "" } else { " /*!80016 NOT ENFORCED */" };
     format!("CONSTRAINT {} CHECK ({}){enforced}", name(&check.name), check.clause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_the_statement_is_told_from_what_would_not() {
+        for sql in ["int(11) unsigned", "enum('a','it''s','b\\'',')')", "json_valid(`a`) and (`b` > -1)", "(now() + 1)"]
+        {
+            assert!(is_closed(sql), "{sql}");
+        }
+        for sql in ["int); DROP TABLE x; --", "int)", "(", "'a", "a -- b", "a /* b", "a # b", "'a\\'", "a;b", "\\'"] {
+            assert!(!is_closed(sql), "{sql}");
+        }
+    }
 }

@@ -40,6 +40,7 @@ pub(super) struct PickedEntry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct LeftOut {
     /// Its path in the branch.
+    #[serde(serialize_with = "super::lossy")]
     pub path: PathBuf,
     /// Why.
     pub why: &'static str,

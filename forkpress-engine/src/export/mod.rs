@@ -31,7 +31,7 @@ use forkpress_core::lock::note::CommandNote;
 use forkpress_core::lock::{BranchFiles, LockError, OperationsFiles, SharedBranch, SharedOperations};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::rfc3339;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 use zip::ZipWriter;
 
@@ -153,7 +153,7 @@ impl Advice for ExportError {
             Self::Address(error) => error.hint(),
             Self::Database(error) => error.hint(),
             Self::Dump(DumpError::NoMetadata) => {
-                Some("a newer SQLite driver describes them: forkpress doctor".to_owned())
+                Some("a newer SQLite driver describes them: forkpress update driver".to_owned())
             }
             _ => None,
         }
@@ -176,6 +176,7 @@ pub struct Exported {
     /// What of it.
     pub content: Content,
     /// Where it is; none on standard output.
+    #[serde(serialize_with = "lossy_if_any")]
     pub path: Option<PathBuf>,
     /// How many bytes were read of files and written of the dump.
     pub bytes: u64,
@@ -189,6 +190,15 @@ pub struct Exported {
     pub table_prefix: String,
     /// The database; none where it is not in it as such.
     pub database: Option<Dumped>,
+}
+
+/// A path as a text; what of it is none is shown as such.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
+}
+
+fn lossy_if_any<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_ref().map(|path| path.display().to_string()).serialize(serializer)
 }
 
 /// Takes a branch out.
@@ -321,7 +331,8 @@ impl Exporter<'_> {
     fn site(&self, archive: &mut dyn Archive, links: &[PathBuf]) -> Result<Exported, ExportError> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let modified = i64::try_from(now).unwrap_or(i64::MAX);
-        let private = Facts { mode: 0o600, modified, size_bytes: None };
+        // A dump has two digits for a byte, and names of tables and columns.
+        let private = Facts { mode: 0o600, modified, size_bytes: 3 * self.facts.database_bytes };
         archive.begin(Path::new(MANIFEST), private).map_err(ExportError::Write)?;
         archive.write_all(&self.manifest()).map_err(ExportError::Write)?;
         archive.begin(Path::new(DATABASE), private).map_err(ExportError::Write)?;
@@ -341,7 +352,7 @@ impl Exporter<'_> {
             }
             // It may have gone since.
             let Some(file) = disk::open_file(&entry.source)? else { continue };
-            let facts = Facts { mode: entry.mode, modified: entry.modified, size_bytes: Some(entry.size_bytes) };
+            let facts = Facts { mode: entry.mode, modified: entry.modified, size_bytes: entry.size_bytes };
             archive.begin(&path, facts).map_err(ExportError::Write)?;
             exported.bytes += if entry.path == Path::new("wp-config.php") {
                 let config = config::config(&self.facts.config, secret, self.facts.addressing.rewriter());
@@ -393,3 +404,6 @@ impl Exporter<'_> {
         text
     }
 }
+
+#[cfg(test)]
+mod tests;

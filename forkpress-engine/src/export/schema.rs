@@ -182,7 +182,7 @@ impl Schema {
     /// Reads it.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let mut statement = connection.prepare(
-            "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') ORDER BY name",
+            "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') ORDER BY name",
         )?;
         let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<_>, _>>()?;
         let found = |name: &str| names.iter().any(|(there, _): &(String, bool)| there.eq_ignore_ascii_case(name));

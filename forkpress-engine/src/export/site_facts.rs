@@ -52,7 +52,12 @@ impl Facts {
             (Some(_), Some(stored)) => rewritten(&addressing, &stored),
             (None, stored) => stored.unwrap_or_default(),
         };
-        let (home, siteurl) = (there(option("home")?), there(option("siteurl")?));
+        // What stands in the configuration counts for more than what the database says.
+        let said = |constant: &str, name: &str| match config::constant(&config, constant) {
+            Some(url) => Ok(Some(url)),
+            None => option(name),
+        };
+        let (home, siteurl) = (there(said("WP_HOME", "home")?), there(said("WP_SITEURL", "siteurl")?));
         let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
         let bytes: i64 = connection.query_row(pages, [], |row| row.get(0)).map_err(|error| reader.error(error))?;
         Ok(Self {

@@ -104,7 +104,7 @@ fn lines(args: &ExportArgs, exported: &Exported) -> Vec<String> {
     let name = &exported.branch;
     let to = exported.path.as_ref().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
     let mut lines = vec![format!("forkpress: exported '{name}' to {to}")];
-    let mut row = |what: &str, value: String| lines.push(format!("  {:10}{value}", format!("{what}:")));
+    let mut row = |what: &str, value: String| lines.push(format!("  {:11}{value}", format!("{what}:")));
     if exported.content == Content::Site {
         let files = exported.bytes - exported.database.as_ref().map_or(0, |database| database.bytes);
         row("files", format!("{}, {}", HumanCount(exported.files), HumanBytes(files)));
