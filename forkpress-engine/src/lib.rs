@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 pub mod database;
 pub mod disk;
+pub mod driver;
 pub mod file;
 pub mod git;
 #[cfg(target_os = "linux")]
