@@ -274,6 +274,15 @@ pub fn write_runtime(dest: &Path) -> Result<()> {
     remove_stale_platform_files(&dest.join("platform"))
 }
 
+/// Writes the SQLite driver into a folder. False where this program has none in it.
+///
+/// # Errors
+/// When the archive is damaged, or a file can't be written.
+pub fn write_driver(dest: &Path) -> Result<bool> {
+    let Some(bundle) = Bundle::embedded() else { return Ok(false) };
+    bundle.write_tools(dest).map(|()| true)
+}
+
 /// Writes WP-CLI, and what it is started with, into a folder that lacks them: no site's, or that of a site which an older
 /// release made.
 ///

@@ -120,6 +120,9 @@ Every command that changes a branch does the same in the background.")]
     /// Find problems, and fix them
     #[command(subcommand, arg_required_else_help = true)]
     Doctor(DoctorCommand),
+    /// Give branches newer parts that come with forkpress; 'forkpress undo' undoes it
+    #[command(subcommand, arg_required_else_help = true)]
+    Update(UpdateCommand),
     /// Run a program in a branch's folder, while no forkpress command changes it
     #[command(after_help = "Examples:
   forkpress exec main -- wp plugin list
@@ -838,6 +841,37 @@ The exit status is 1 if a problem stays.")]
 It looks at the options and the wp-config.php of each branch.
 The exit status is 1 if a path is not mapped to the branch's own.")]
     Branches,
+    /// Say which SQLite driver each branch has, and whether a newer one is there
+    #[command(after_help = "Examples:
+  forkpress doctor driver
+  forkpress doctor driver --json | jq -r '.branches[] | select(.older) | .branch'
+
+The newest one is the one that comes with forkpress. 'forkpress update driver' takes it.
+The exit status is 1 if a branch has an older one, or none.")]
+    Driver,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UpdateCommand {
+    /// Give branches the SQLite driver that comes with forkpress, where theirs is older
+    #[command(after_help = "Examples:
+  forkpress update driver                     every branch that has an older one
+  forkpress update driver --branch staging
+  forkpress doctor driver                     only say which versions there are
+
+A branch keeps its driver until then. Each branch is an operation of its own: 'forkpress undo' takes
+the files back. The driver brings its tables up to date when the branch is next visited.")]
+    Driver(UpdateDriverArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct UpdateDriverArgs {
+    /// Only this branch [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<BranchName>,
+
+    #[command(flatten)]
+    pub wait: WaitArgs,
 }
 
 #[derive(Clone, Debug, Args)]

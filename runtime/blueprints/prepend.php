@@ -8,8 +8,6 @@
  * @package ForkPress
  */
 
-require_once dirname( __DIR__ ) . '/address.php';
-
 /**
  * Makes the request that WordPress believes to be in one to the branch.
  *
@@ -20,6 +18,7 @@ function forkpress_blueprint_be_at_branch( $enabled ) {
 	return $enabled;
 }
 
+require_once dirname( __DIR__ ) . '/address.php';
 $_SERVER['DOCUMENT_ROOT'] = (string) realpath( (string) getenv( 'FORKPRESS_WP_TREE' ) );
 // Before what looks for the site of a network.
 $GLOBALS['wp_filter']['enable_loading_object_cache_dropin'][1]['forkpress'] = array(

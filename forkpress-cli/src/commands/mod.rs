@@ -18,13 +18,14 @@ mod serve;
 mod stop;
 mod storage;
 mod top;
+mod update;
 mod wp;
 
 use std::process::ExitCode;
 
 use clap_complete::generate;
 
-use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand, StartArgs, Typed};
+use crate::cli::{self, Cli, Command, DoctorCommand, GitHook, ServerCommand, StartArgs, Typed, UpdateCommand};
 use crate::failure::Failure;
 use crate::{child, clean, init, output, trace};
 
@@ -70,6 +71,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Export(args) => export::run(work_dir, args, cli.json)?,
         Command::Wp(args) => return wp::run(work_dir, args),
         Command::Doctor(DoctorCommand::Branches) => return doctor::branches::run(work_dir, cli.json),
+        Command::Doctor(DoctorCommand::Driver) => return doctor::driver::run(work_dir, cli.json),
+        Command::Update(UpdateCommand::Driver(args)) => update::driver(work_dir, args, cli.json)?,
         Command::Doctor(DoctorCommand::Php) => doctor::php(work_dir, cli.json)?,
         Command::Top => top::run(work_dir, cli.json)?,
         Command::Clone(args) => checkout::clone(work_dir, args, cli.json)?,

@@ -1,6 +1,7 @@
 //! `forkpress doctor`: finds problems.
 
 pub mod branches;
+pub mod driver;
 pub mod storage;
 
 use std::path::Path;

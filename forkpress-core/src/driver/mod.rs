@@ -4,13 +4,20 @@
 //! `sqlite-database-integration`. Without either of them each page of the branch is an error, and no page is left from
 //! which to repair that. A deactivated plugin, a program that tidies up, and a killed update can take them away.
 
+mod version;
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 
+pub use version::Version;
+
 /// The driver's folder, as its makers name it.
 pub const NAME: &str = "sqlite-database-integration";
+
+/// Where a tree has plugins, and what belongs to them.
+const CONTENT: &str = "wp-content";
 
 /// The drop-in.
 const DROP_IN: &str = "db.php";
@@ -46,7 +53,7 @@ const PLACEHOLDERS: [&str; 2] = ["'{SQLITE_IMPLEMENTATION_FOLDER_PATH}'", "{SQLI
 /// `NotFound` when the driver is gone and there is no spare one either; else what the system said when a file can't be
 /// read or written.
 pub fn heal(tree: &Path, spare: &Path, thorough: bool) -> io::Result<bool> {
-    let content = tree.join("wp-content");
+    let content = tree.join(CONTENT);
     let drop_in = content.join(DROP_IN);
     let has_drop_in = drop_in.exists();
     if has_drop_in && !thorough && standard_place(&content).is_some() {
@@ -82,7 +89,7 @@ pub fn heal(tree: &Path, spare: &Path, thorough: bool) -> io::Result<bool> {
 /// # Errors
 /// What the system said when a file of the driver can't be read or replaced.
 pub fn localize(tree: &Path) -> io::Result<()> {
-    let content = tree.join("wp-content");
+    let content = tree.join(CONTENT);
     let Some(place) = place(&content) else { return Ok(()) };
     let is_drivers = match fs::read(content.join(DROP_IN)) {
         Ok(text) => String::from_utf8_lossy(&text).contains(NAME),
@@ -92,20 +99,26 @@ pub fn localize(tree: &Path) -> io::Result<()> {
     if is_drivers && content.join(&place).join(TEMPLATE).exists() { write_drop_in(&content, &place) } else { Ok(()) }
 }
 
-/// What of the WordPress at `tree` is the driver: its folder, the drop-in, and an old version that WordPress put aside; paths
-/// in the tree. Another drop-in than the driver's is not.
+/// Where the WordPress at `tree` has its driver: relative to the tree, whatever its folder's name. None where it has none.
 #[must_use]
-pub fn parts(tree: &Path) -> Vec<PathBuf> {
-    let content = tree.join("wp-content");
-    let is_drivers = || fs::read(content.join(DROP_IN)).is_ok_and(|text| String::from_utf8_lossy(&text).contains(NAME));
-    let drop_in = is_drivers().then(|| PathBuf::from(DROP_IN));
-    let named = [MUST_USE, PLUGINS].into_iter().map(|dir| Path::new(dir).join(NAME));
-    let parts = place(&content).into_iter().chain(named).chain([PathBuf::from(BACKUP)]).chain(drop_in);
-    let mut parts: Vec<_> =
-        parts.filter(|part| content.join(part).exists()).map(|part| Path::new("wp-content").join(part)).collect();
-    parts.sort();
-    parts.dedup();
-    parts
+pub fn find(tree: &Path) -> Option<PathBuf> {
+    place(&tree.join(CONTENT)).map(|place| Path::new(CONTENT).join(place))
+}
+
+/// The drop-in, relative to a tree, and what it is to say where the driver in the folder `from` is put at `place`, which
+/// [`find`] gave. None where the drop-in of the WordPress at `tree` is another one than the driver's.
+///
+/// # Errors
+/// What the system said when one of the files can't be read.
+pub fn drop_in_for(tree: &Path, from: &Path, place: &Path) -> io::Result<Option<(PathBuf, String)>> {
+    let path = Path::new(CONTENT).join(DROP_IN);
+    match fs::read(tree.join(&path)) {
+        Ok(text) if !String::from_utf8_lossy(&text).contains(NAME) => return Ok(None),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let place = place.strip_prefix(CONTENT).unwrap_or(place);
+    Ok(Some((path, drop_in_text(&from.join(TEMPLATE), place)?)))
 }
 
 /// Where the driver is, in `wp-content`, if it is there under its makers' name.
@@ -161,11 +174,15 @@ fn make_folder(content: &Path, folder: &Path) -> io::Result<()> {
 
 /// Writes the drop-in for the driver at `place`. No path of this machine is in it.
 fn write_drop_in(content: &Path, place: &Path) -> io::Result<()> {
-    let template = String::from_utf8_lossy(&fs::read(content.join(place).join(TEMPLATE))?).into_owned();
+    put(&content.join(DROP_IN), drop_in_text(&content.join(place).join(TEMPLATE), place)?.as_bytes())
+}
+
+/// What the drop-in says, by its template, for a driver at `place` in `wp-content`.
+fn drop_in_text(template: &Path, place: &Path) -> io::Result<String> {
+    let template = String::from_utf8_lossy(&fs::read(template)?).into_owned();
     let name = place.file_name().unwrap_or_default().to_string_lossy();
     let values = [format!("__DIR__ . '/{}'", place.display()), format!("{name}/load.php")];
-    let text = PLACEHOLDERS.iter().zip(&values).fold(template, |text, (from, to)| text.replace(from, to));
-    put(&content.join(DROP_IN), text.as_bytes())
+    Ok(PLACEHOLDERS.iter().zip(&values).fold(template, |text, (from, to)| text.replace(from, to)))
 }
 
 /// Replaces a file, unless it has these bytes. Others see the old one or the new one.
@@ -294,19 +311,6 @@ mod tests {
         fs::remove_file(tree.join("wp-load.php")).unwrap();
         fs::remove_file(tree.join("wp-content/db.php")).unwrap();
         assert!(!heal(&tree, &spare, false).unwrap());
-    }
-
-    #[test]
-    fn the_parts_of_the_driver_are_told_from_all_else() {
-        for place in
-            ["mu-plugins/sqlite-database-integration", "plugins/sqlite-database-integration", "plugins/other-name"]
-        {
-            let (_dir, tree, _spare) = tree(place);
-            write(&tree.join("wp-content/plugins/mine/mine.php"), "");
-            assert_eq!(parts(&tree), [Path::new("wp-content/db.php").to_owned(), Path::new("wp-content").join(place)]);
-            fs::write(tree.join("wp-content/db.php"), "<?php // HyperDB").unwrap();
-            assert_eq!(parts(&tree), [Path::new("wp-content").join(place)]);
-        }
     }
 
     #[test]
