@@ -68,13 +68,9 @@ if [ "$tests" = yes ]; then
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
     need strace strace
-<<<<<<< HEAD
     need mariadbd mariadb-server
-    need mariadb-dump mariadb-client
-=======
     need mariadb-install-db mariadb-server
-    need unzip unzip
->>>>>>> h/export
+    need mariadb-dump mariadb-client
     module apcu apcu
     module mysqli mysql
     # Git clients of other makes come from PyPI and npm.

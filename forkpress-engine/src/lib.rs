@@ -4,6 +4,7 @@
 //! into every PHP process, does without it.
 #![deny(unsafe_code)]
 
+pub mod addresses;
 pub mod bands;
 pub mod bounds;
 pub mod branch;
@@ -13,20 +14,27 @@ pub mod config;
 pub mod database;
 pub mod disk;
 pub mod driver;
+pub mod dump;
+pub mod export;
 pub mod file;
 pub mod git;
+pub mod import;
 #[cfg(target_os = "linux")]
 mod ioctl;
 pub mod merge;
 pub mod mutation;
 mod noise;
+mod php;
 pub mod priority;
 pub mod progress;
 pub mod registry;
 pub mod site;
+pub mod source;
 pub mod storage;
 mod structure;
 mod subvolume;
+#[cfg(test)]
+mod testing;
 mod tree;
 pub mod trust;
 pub mod usage;

@@ -121,6 +121,22 @@ pub fn drop_in_for(tree: &Path, from: &Path, place: &Path) -> io::Result<Option<
     Ok(Some((path, drop_in_text(&from.join(TEMPLATE), place)?)))
 }
 
+/// What of the WordPress at `tree` is the driver: its folder, the drop-in, and an old version that WordPress put aside; paths
+/// in the tree. Another drop-in than the driver's is not.
+#[must_use]
+pub fn parts(tree: &Path) -> Vec<PathBuf> {
+    let content = tree.join("wp-content");
+    let is_drivers = || fs::read(content.join(DROP_IN)).is_ok_and(|text| String::from_utf8_lossy(&text).contains(NAME));
+    let drop_in = is_drivers().then(|| PathBuf::from(DROP_IN));
+    let named = [MUST_USE, PLUGINS].into_iter().map(|dir| Path::new(dir).join(NAME));
+    let parts = place(&content).into_iter().chain(named).chain([PathBuf::from(BACKUP)]).chain(drop_in);
+    let mut parts: Vec<_> =
+        parts.filter(|part| content.join(part).exists()).map(|part| Path::new("wp-content").join(part)).collect();
+    parts.sort();
+    parts.dedup();
+    parts
+}
+
 /// Where the driver is, in `wp-content`, if it is there under its makers' name.
 fn standard_place(content: &Path) -> Option<PathBuf> {
     let mut places = [MUST_USE, PLUGINS].into_iter().map(|dir| Path::new(dir).join(NAME));
@@ -311,6 +327,19 @@ mod tests {
         fs::remove_file(tree.join("wp-load.php")).unwrap();
         fs::remove_file(tree.join("wp-content/db.php")).unwrap();
         assert!(!heal(&tree, &spare, false).unwrap());
+    }
+
+    #[test]
+    fn the_parts_of_the_driver_are_told_from_all_else() {
+        for place in
+            ["mu-plugins/sqlite-database-integration", "plugins/sqlite-database-integration", "plugins/other-name"]
+        {
+            let (_dir, tree, _spare) = tree(place);
+            write(&tree.join("wp-content/plugins/mine/mine.php"), "");
+            assert_eq!(parts(&tree), [Path::new("wp-content/db.php").to_owned(), Path::new("wp-content").join(place)]);
+            fs::write(tree.join("wp-content/db.php"), "<?php // HyperDB").unwrap();
+            assert_eq!(parts(&tree), [Path::new("wp-content").join(place)]);
+        }
     }
 
     #[test]

@@ -201,14 +201,12 @@ impl Import<'_> {
             .prefix_placeholder
             .clone()
             .map(|mark| Placeholder { mark, prefix: prefix.clone().unwrap_or_else(|| "wp_".to_owned()) });
-        let file = DumpFile {
-            name: found.path.display().to_string(),
-            bytes: found.dump_bytes(),
-            read: Box::new(Until { read: found.dump(), go_on: self.go_on }),
-        };
+        let until = |read| Box::new(Until { read, go_on: self.go_on });
+        let files = found.dump().into_iter();
+        let files = files.map(|part| DumpFile { name: part.name, bytes: part.bytes, read: until(part.read) }).collect();
         let driver = Driver { php: self.php.clone(), script: self.tables.clone(), folder: tree.join(DRIVER) };
         let options = dump::Options { prefix, placeholder, left_out_tables: Vec::new() };
-        let loaded = dump::load(vec![file], &database, &driver, &options, progress)?;
+        let loaded = dump::load(files, &database, &driver, &options, progress)?;
         imported.tables = Some(loaded.tables.len());
         imported.rows = Some(loaded.rows());
         imported.notes.extend(loaded.notes.iter().cloned());

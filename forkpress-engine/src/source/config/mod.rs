@@ -4,7 +4,7 @@ mod parts;
 mod rewrite;
 mod rules;
 
-pub use rewrite::{LeftOut, Rewritten, rewrite};
+pub use rewrite::{LeftOut, Rewritten, rewrite, with_prefix};
 
 use parts::{Part, PartKind, parts};
 

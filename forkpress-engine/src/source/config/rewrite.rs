@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::parts::{Part, PartKind, is_variable, parts, word};
 use super::rules::{FUNCTIONS, KEYS, OLD_PATH, PATHS_OF_A_NETWORK, SETTERS, WORDS, why_not, why_not_of_php};
-use super::{Config, Value, literal};
+use super::{Config, Value, is_prefix, literal};
 use crate::php::{PhpToken, TokenKind};
 
 /// A `wp-config.php` that was written anew.
@@ -92,6 +92,20 @@ pub fn rewrite(old: &[u8], template: &str) -> Rewritten {
         text.splice(at..at, block);
     }
     Rewritten { text, kept: kept.names, left_out: kept.left_out }
+}
+
+/// A `wp-config.php` with this prefix of the tables.
+#[must_use]
+pub fn with_prefix(text: &[u8], prefix: &str) -> Vec<u8> {
+    let place = parts(text).into_iter().rev().find_map(|part| match part.kind {
+        PartKind::Variable { name, value } if name == "table_prefix" => Some(value),
+        _ => None,
+    });
+    let mut text = text.to_owned();
+    if let Some(place) = place.filter(|_| is_prefix(prefix)) {
+        text.splice(place, format!("'{prefix}'").into_bytes());
+    }
+    text
 }
 
 /// A key or salt as it is written, if it is one and not what WordPress's sample has.
