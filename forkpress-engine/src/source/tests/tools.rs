@@ -318,6 +318,8 @@ fn an_export_of_forkpress_is_known_by_its_dump() {
     let found = found(dir.path());
     assert_eq!((found.kind, dumps(&found)), (Kind::ForkPressExport, vec!["database.sql".to_owned()]));
     assert_eq!(unpacked(&found), TAKEN);
+    write(dir.path(), &[("database.sql", &DUMP.replace("Database: client", "Database: forkpress"))]);
+    assert_eq!(look(dir.path(), &Options::default(), &Silent).unwrap().kind, Kind::WordPress);
 }
 
 #[test]
