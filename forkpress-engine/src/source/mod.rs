@@ -259,7 +259,7 @@ fn decide(
         None => dumps::choose(&listing, source, dumps_at.as_deref(), root.as_ref(), name.as_deref(), &options.inside)?,
     };
     let contents = contents(&listing, root.as_ref(), &dumps);
-    check_inside(&listing, source, options, kind)?;
+    check_inside(source, kind, &options.inside, root.as_ref(), &dumps, database.as_ref())?;
     kind = match kind {
         Kind::WordPress if root.is_some() && database.is_some() => Kind::WordPressSqlite,
         Kind::WordPress if root.is_none() && database.is_some() => Kind::Sqlite,
@@ -327,13 +327,22 @@ fn choose_root(
     Ok(found.pop())
 }
 
-/// Refuses a choice that chooses nothing.
-fn check_inside(listing: &Listing, source: &Path, options: &Options, kind: Kind) -> Result<(), SourceError> {
-    let is_there =
-        |inside: &PathBuf| kind == Kind::Updraft || inside.as_os_str().is_empty() || !listing.below(inside).is_empty();
-    match options.inside.iter().find(|inside| !is_there(inside)) {
-        Some(inside) => Err(SourceError::NotInside { path: source.to_owned(), inside: inside.clone() }),
-        None => Ok(()),
+/// Refuses a choice that chose nothing. Which backup of UpdraftPlus it is, is chosen before.
+fn check_inside(
+    source: &Path,
+    kind: Kind,
+    inside: &[PathBuf],
+    root: Option<&Root>,
+    dumps: &[Dump],
+    database: Option<&PathBuf>,
+) -> Result<(), SourceError> {
+    let found = || root.map(|root| &root.folder).into_iter().chain(dumps.iter().map(|dump| &dump.path)).chain(database);
+    let is_of_use = |inside: &&PathBuf| inside.as_os_str().is_empty() || found().any(|path| path.starts_with(inside));
+    match inside.iter().find(|inside| !is_of_use(inside)) {
+        Some(inside) if kind != Kind::Updraft => {
+            Err(SourceError::NotInside { path: source.to_owned(), inside: inside.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

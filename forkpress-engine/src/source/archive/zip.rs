@@ -89,9 +89,9 @@ impl Zip {
         SourceError::broken(&self.path, entry)(error)
     }
 
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk_from(&self, first: usize, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         let mut reader = self.reader()?;
-        for index in 0..reader.len() {
+        for index in first..reader.len() {
             let entry = self.entry(&mut reader, index)?;
             if visit(&entry, &mut ZipContent { reader: &mut reader, index })?.is_break() {
                 break;
