@@ -1,7 +1,7 @@
 //! Writes the files of a source into a folder, as the WordPress that they are of.
 //!
-//! Folders come first, then files, each of which has to be new, then links: so nothing is ever written through a link. After an error the
-//! folder is empty again.
+//! Folders come first, then files, each of which has to be new, then links: so nothing is ever written through a link.
+//! After an error the folder is empty again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
@@ -46,12 +46,13 @@ const FOLDER_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
 impl Found {
-    /// Writes the files that `takes` says yes to into `into`, which is empty or not there: in the layout of a WordPress, only its `wp-content` where
-    /// the source has only that. What is [set aside](Self::aside) stays out. Nothing is made durable.
+    /// Writes the files that `takes` says yes to into `into`, which is empty or not there: in the layout of a
+    /// WordPress, only its `wp-content` where the source has only that. What is [set aside](Self::aside) stays out.
+    /// Nothing is made durable.
     ///
     /// # Errors
-    /// [`SourceError`] where an entry may not be written, the source is damaged, the disk has no room, or a step fails; `into` is
-    /// empty then.
+    /// [`SourceError`] where an entry may not be written, the source is damaged, the disk has no room, or a step fails;
+    /// `into` is empty then.
     pub fn unpack(
         &self,
         into: &Path,
@@ -266,7 +267,8 @@ impl Written {
     }
 }
 
-/// Gives a file its permissions, without those that make a program run as somebody else, and its time, so that a copy of it in a browser stays right.
+/// Gives a file its permissions, without those that make a program run as somebody else, and its time, so that a copy
+/// of it in a browser stays right.
 fn finish(file: &File, item: &Item, to: &Path) -> Result<(), SourceError> {
     let mode = item.entry.mode.map_or(FILE_MODE, |mode| mode & 0o777 | 0o600);
     let modified = item.entry.modified.and_then(|seconds| u64::try_from(seconds).ok());
@@ -278,8 +280,8 @@ fn finish(file: &File, item: &Item, to: &Path) -> Result<(), SourceError> {
     })?)
 }
 
-/// Whether what a link at `place` says stays in the tree, whatever other links are in it: it goes up only at its begin, where folders are
-/// real, and not above the tree.
+/// Whether what a link at `place` says stays in the tree, whatever other links are in it: it goes up only at its begin,
+/// where folders are real, and not above the tree.
 fn stays_inside(place: &Path, target: &Path) -> bool {
     let mut left = place.components().count().saturating_sub(1);
     let mut is_down = false;

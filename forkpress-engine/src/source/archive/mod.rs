@@ -92,8 +92,8 @@ impl Archive {
         }
     }
 
-    /// Goes through its entries. To the end only where `visit` never breaks: then it is certain that the archive is whole, as far as its format
-    /// can tell.
+    /// Goes through its entries. To the end only where `visit` never breaks: then it is certain that the archive is
+    /// whole, as far as its format can tell.
     pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         match self {
             Self::Folder(folder) | Self::Single(folder) => folder.walk(visit),

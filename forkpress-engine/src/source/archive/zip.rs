@@ -30,8 +30,8 @@ const METHODS: [CompressionMethod; 5] = [
 type Reader = ZipArchive<BufReader<File>>;
 
 impl Zip {
-    /// Looks whether it is whole, and does not become more than any site is. Entries may share what they are packed in, so all
-    /// of them together are compared with the whole file.
+    /// Looks whether it is whole, and does not become more than any site is. Entries may share what they are packed in,
+    /// so all of them together are compared with the whole file.
     pub(in crate::source) fn open(path: &Path) -> Result<Self, SourceError> {
         let zip = Self { path: path.to_owned() };
         let mut reader = zip.reader()?;
