@@ -67,8 +67,8 @@ const NEEDED: [&str; 14] = [
 /// Files of WordPress that say what it is, and that sites often lack or change.
 const NOT_NEEDED: [&str; 3] = ["license.txt", "readme.html", "wp-config-sample.php"];
 
-/// Looks at the WordPress in `tree`. `other` is one that is whole, as it is bundled: files are compared with its where it is of the same
-/// version; otherwise, that those are there which the version itself loads is all that can be told.
+/// Looks at the WordPress in `tree`. `other` is one that is whole, as it is bundled: files are compared with its where
+/// it is of the same version; otherwise, that those are there which the version itself loads is all that can be told.
 #[must_use]
 pub fn check(tree: &Path, other: Option<&Path>) -> Core {
     let version = version_of(tree);

@@ -71,13 +71,14 @@ pub(super) fn find(
 }
 
 impl Found {
-    /// Copies the SQLite database to `to`, where nothing is: with all that was committed, checked, in WAL mode and durable. It may be in
-    /// use meanwhile.
+    /// Copies the SQLite database to `to`, where nothing is: with all that was committed, checked, in WAL mode and
+    /// durable. It may be in use meanwhile.
     ///
     /// # Errors
-    /// [`SourceError`] where the source has none, it is damaged or locked, the disk has no room, or a step fails. What was written until then
-    /// is gone.
+    /// [`SourceError`] where the source has none, it is damaged or locked, the disk has no room, or a step fails. What
+    /// was written until then is gone.
     pub fn copy_database(&self, to: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
+        step("write", to, || File::create_new(to))?;
         let copied = self.copy_database_to(to, progress);
         if copied.is_err() {
             for path in [to.to_owned(), wal_of(to)] {
@@ -123,7 +124,6 @@ impl Found {
 /// Copies a database in one read transaction.
 fn copy(from: &Path, to: &Path, progress: &dyn Progress) -> Result<(), SourceError> {
     let failed = |source| DatabaseError::Sqlite { path: from.to_owned(), source };
-    step("write", to, || File::create_new(to))?;
     let source = open(from).map_err(failed)?;
     let mut target = Connection::open(to).map_err(failed)?;
     {

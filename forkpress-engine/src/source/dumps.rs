@@ -65,8 +65,8 @@ pub(super) fn choose(
     Ok(group)
 }
 
-/// The dumps that are no samples of code: those in a folder that was chosen, if there are any; backups of a plugin only where there
-/// are no others.
+/// The dumps that are no samples of code: those in a folder that was chosen, if there are any; backups of a plugin only
+/// where there are no others.
 fn own(mut dumps: Vec<Dump>, root: Option<&Root>, inside: &[PathBuf]) -> Vec<Dump> {
     dumps.retain(|dump| !is_sample(&dump.path, root));
     let is_chosen =

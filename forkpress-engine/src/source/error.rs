@@ -157,6 +157,11 @@ fn display(path: &Path) -> String {
     if text.chars().any(char::is_control) { format!("{text:?}") } else { text.into_owned() }
 }
 
+/// What leaves out this path and no other.
+fn pattern(path: &Path) -> String {
+    format!("/{}", globset::escape(&display(path)))
+}
+
 impl SourceError {
     pub(super) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         |source| Self::Read { path: path.to_owned(), source }
@@ -180,8 +185,8 @@ impl Advice for SourceError {
             Self::Name { .. } => {
                 Some("an archive that a backup tool made has no such entry: look at where it comes from".to_owned())
             }
-            Self::Entry { entry, .. } => Some(format!("leave it out with --exclude '{}'", display(entry))),
-            Self::Twice { entry, .. } => Some(format!("leave both out with --exclude '{}'", display(entry))),
+            Self::Entry { entry, .. } => Some(format!("leave it out with --exclude '{}'", pattern(entry))),
+            Self::Twice { entry, .. } => Some(format!("leave both out with --exclude '{}'", pattern(entry))),
             Self::TooMuch { why, .. } => Some(why.hint().to_owned()),
             Self::Unknown { .. } => Some(LOOKED_FOR.to_owned()),
             Self::Several { choices, .. } => choices

@@ -30,8 +30,8 @@ pub struct Excluded {
 }
 
 impl Excluded {
-    /// Reads patterns. One without a `/` is a name, of a file or a folder at any depth. One with a `/` begins at WordPress's folder.
-    /// `*` stays in a name, `**` does not.
+    /// Reads patterns. One without a `/` is a name, of a file or a folder at any depth. One with a `/` begins at
+    /// WordPress's folder. `*` stays in a name, `**` does not.
     ///
     /// # Errors
     /// [`PatternError`] for what is no glob.

@@ -200,8 +200,8 @@ pub(super) fn tables(head: &str) -> Vec<String> {
     head.split("CREATE TABLE").skip(1).map(name).collect()
 }
 
-/// The prefix of a site's tables, as far as a look at the first of them can tell: what the dump says, else what the configuration says,
-/// unless no table has that, else what WordPress's own tables have before their names.
+/// The prefix of a site's tables, as far as a look at the first of them can tell: what the dump says, else what the
+/// configuration says, unless no table has that, else what WordPress's own tables have before their names.
 pub(super) fn prefix(said: Option<String>, configured: Option<String>, tables: &[String]) -> Option<String> {
     let is_used = |prefix: &String| tables.is_empty() || tables.iter().any(|table| table.starts_with(prefix.as_str()));
     let own = |table: &String| {

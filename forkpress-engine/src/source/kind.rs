@@ -289,9 +289,12 @@ fn wp_migrate(listing: &Listing) -> Option<Recognised> {
 }
 
 fn forkpress_export(listing: &Listing) -> Option<Recognised> {
+    // What the database is called stands further below.
     let of_forkpress = |head: &super::listing::Head| {
-        let is_ours = |line: &str| line.starts_with("--") && line.to_ascii_lowercase().contains("forkpress");
-        head.text().lines().take(3).any(is_ours)
+        head.text()
+            .lines()
+            .next()
+            .is_some_and(|line| line.starts_with("--") && line.to_ascii_lowercase().contains("forkpress"))
     };
     let (dump, _) = listing.heads.iter().find(|(path, head)| !roots::is_code(path) && of_forkpress(head))?;
     roots::find(listing).first()?;

@@ -152,11 +152,8 @@ impl Listing {
             let mut of_volume: Vec<_> = wanted.iter().filter(|item| item.at.0 == number).collect();
             of_volume.sort_by_key(|item| item.at.1);
             let mut of_volume = of_volume.into_iter().peekable();
-            if of_volume.peek().is_none() {
-                continue;
-            }
-            let mut index = 0;
-            volume.archive.walk(&mut |entry, content| {
+            let Some(mut index) = of_volume.peek().map(|item| item.at.1) else { continue };
+            volume.archive.walk_from(index, &mut |entry, content| {
                 if let Some(item) = of_volume.next_if(|item| item.at.1 == index) {
                     if item.entry != *entry {
                         let source = io::Error::other("it has changed since it was looked at");

@@ -1,10 +1,11 @@
 //! What a site can be brought in from: found out by looking into it, whatever it is called.
 //!
-//! [`look`] opens a source, goes through all of it once, and tells who made it and what of a WordPress is in it ([`Found`]). What is
-//! found is then [unpacked](Found::unpack) into a folder and [read](Found::dump) as a stream of SQL.
+//! [`look`] opens a source, goes through all of it once, and tells who made it and what of a WordPress is in it
+//! ([`Found`]). What is found is then [unpacked](Found::unpack) into a folder and [read](Found::dump) as a stream of
+//! SQL.
 //!
-//! Everything in a source may be hostile: names lead nowhere, links are not followed, and what is packed becomes no more than there is
-//! room for. Nothing of it is run.
+//! Everything in a source may be hostile: names lead nowhere, links are not followed, and what is packed becomes no
+//! more than there is room for. Nothing of it is run.
 
 mod archive;
 mod aside;
@@ -61,7 +62,8 @@ use forkpress_core::name::BranchName;
 /// How a source is looked at.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Which of several: paths in the source of a folder with a WordPress, of a dump, or of a backup. `.` is the source itself.
+    /// Which of several: paths in the source of a folder with a WordPress, of a dump, or of a backup. `.` is the source
+    /// itself.
     pub inside: Vec<PathBuf>,
     /// What an encrypted source was encrypted with.
     pub password: Option<String>,
@@ -121,9 +123,9 @@ impl Found {
 /// Finds out what a source is and what is in it. Reads packed archives to their end once.
 ///
 /// # Errors
-/// [`SourceError::Unknown`] where it is nothing that is known; [`SourceError::Several`] where it can't be told which of several
-/// is meant; [`SourceError::Refused`] and [`SourceError::Password`] where it can't be read as it is; others where it is damaged, hostile
-/// or not readable.
+/// [`SourceError::Unknown`] where it is nothing that is known; [`SourceError::Several`] where it can't be told which of
+/// several is meant; [`SourceError::Refused`] and [`SourceError::Password`] where it can't be read as it is; others
+/// where it is damaged, hostile or not readable.
 pub fn look(path: &Path, options: &Options, progress: &dyn Progress) -> Result<Found, SourceError> {
     let options = Options { inside: options.inside.iter().map(|inside| tidy(inside)).collect(), ..options.clone() };
     let metadata = fs::metadata(path).map_err(SourceError::read(path))?;
@@ -259,7 +261,7 @@ fn decide(
         None => dumps::choose(&listing, source, dumps_at.as_deref(), root.as_ref(), name.as_deref(), &options.inside)?,
     };
     let contents = contents(&listing, root.as_ref(), &dumps);
-    check_inside(&listing, source, options, kind)?;
+    check_inside(source, kind, &options.inside, root.as_ref(), &dumps, database.as_ref())?;
     kind = match kind {
         Kind::WordPress if root.is_some() && database.is_some() => Kind::WordPressSqlite,
         Kind::WordPress if root.is_none() && database.is_some() => Kind::Sqlite,
@@ -327,13 +329,22 @@ fn choose_root(
     Ok(found.pop())
 }
 
-/// Refuses a choice that chooses nothing.
-fn check_inside(listing: &Listing, source: &Path, options: &Options, kind: Kind) -> Result<(), SourceError> {
-    let is_there =
-        |inside: &PathBuf| kind == Kind::Updraft || inside.as_os_str().is_empty() || !listing.below(inside).is_empty();
-    match options.inside.iter().find(|inside| !is_there(inside)) {
-        Some(inside) => Err(SourceError::NotInside { path: source.to_owned(), inside: inside.clone() }),
-        None => Ok(()),
+/// Refuses a choice that chose nothing. Which backup of UpdraftPlus it is, is chosen before.
+fn check_inside(
+    source: &Path,
+    kind: Kind,
+    inside: &[PathBuf],
+    root: Option<&Root>,
+    dumps: &[Dump],
+    database: Option<&PathBuf>,
+) -> Result<(), SourceError> {
+    let found = || root.map(|root| &root.folder).into_iter().chain(dumps.iter().map(|dump| &dump.path)).chain(database);
+    let is_of_use = |inside: &&PathBuf| inside.as_os_str().is_empty() || found().any(|path| path.starts_with(inside));
+    match inside.iter().find(|inside| !is_of_use(inside)) {
+        Some(inside) if kind != Kind::Updraft => {
+            Err(SourceError::NotInside { path: source.to_owned(), inside: inside.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -21,7 +21,8 @@ pub enum BadName {
 const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
 
-/// The path that a name in an archive stands for; empty where it is the archive's own folder. Bytes that are no UTF-8 stay.
+/// The path that a name in an archive stands for; empty where it is the archive's own folder. Bytes that are no UTF-8
+/// stay.
 pub(super) fn clean(name: &[u8]) -> Result<PathBuf, BadName> {
     if name.starts_with(b"/") {
         return Err(BadName::Outside);

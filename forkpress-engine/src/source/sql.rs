@@ -26,7 +26,8 @@ pub struct DumpPart {
     pub read: DumpReader,
 }
 
-/// Reads one file of a dump, unpacked. What goes wrong with the source comes as an [`io::Error`] that holds a [`SourceError`].
+/// Reads one file of a dump, unpacked. What goes wrong with the source comes as an [`io::Error`] that holds a
+/// [`SourceError`].
 ///
 /// The files of a dump are read one after the other: to read one gives up what was not read of those before it.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! What is packed as one stream, and how it is read: never further than what a disk has room for however well it is packed.
+//! What is packed as one stream, and how it is read: never further than what a disk has room for however well it is
+//! packed.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -50,7 +51,8 @@ impl Packing {
     }
 }
 
-/// How a stream is packed, and what it begins with, unpacked: so many bytes at most. It may end too early, or be damaged later.
+/// How a stream is packed, and what it begins with, unpacked: so many bytes at most. It may end too early, or be
+/// damaged later.
 pub(super) fn head(mut stream: impl Read, most_bytes: u64) -> io::Result<(Packing, Vec<u8>)> {
     let mut magic = Vec::new();
     stream.by_ref().take(MAGIC_BYTES).read_to_end(&mut magic)?;

@@ -1,15 +1,14 @@
 //! Writes the files of a source into a folder, as the WordPress that they are of.
 //!
-//! Folders come first, then files, each of which has to be new, then links: so nothing is ever written through a link. After an error the
-//! folder is empty again.
+//! Folders come first, then files, each of which has to be new, then links: so nothing is ever written through a link.
+//! After an error the folder is empty again.
 
-use std::collections::HashSet;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rayon::prelude::*;
@@ -47,12 +46,13 @@ const FOLDER_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
 
 impl Found {
-    /// Writes the files that `takes` says yes to into `into`, which is empty or not there: in the layout of a WordPress, only its `wp-content` where
-    /// the source has only that. What is [set aside](Self::aside) stays out. Nothing is made durable.
+    /// Writes the files that `takes` says yes to into `into`, which is empty or not there: in the layout of a
+    /// WordPress, only its `wp-content` where the source has only that. What is [set aside](Self::aside) stays out.
+    /// Nothing is made durable.
     ///
     /// # Errors
-    /// [`SourceError`] where an entry may not be written, the source is damaged, the disk has no room, or a step fails; `into` is
-    /// empty then.
+    /// [`SourceError`] where an entry may not be written, the source is damaged, the disk has no room, or a step fails;
+    /// `into` is empty then.
     pub fn unpack(
         &self,
         into: &Path,
@@ -184,28 +184,43 @@ impl Found {
         files.par_iter().map(copy).try_reduce(|| 0, |one, other| Ok(one + other))
     }
 
-    /// Writes files of archives, in the order in which those have them.
+    /// Writes files of archives, in the order in which those have them. Of a ZIP file, parts are unpacked at a time.
     fn unpack_files(
         &self,
         files: &[&(&Item, PathBuf)],
         into: &Path,
         progress: &dyn Progress,
     ) -> Result<u64, SourceError> {
-        let places: BTreeMap<(usize, usize), &Path> =
-            files.iter().map(|(item, place)| (item.at, place.as_path())).collect();
+        let mut sum = 0;
+        for (number, volume) in self.listing.volumes.iter().enumerate() {
+            let mut of_volume: Vec<_> = files.iter().copied().filter(|(item, _)| item.at.0 == number).collect();
+            of_volume.sort_by_key(|(item, _)| item.at.1);
+            let archive = volume.archive.path();
+            let packed_bytes = fs::metadata(archive).map_err(SourceError::read(archive))?.len();
+            let written = Written { bytes: AtomicU64::new(0), packed_bytes };
+            let is_zip = matches!(volume.archive, Archive::Zip(_));
+            let at_a_time = if is_zip { rayon::current_num_threads() } else { 1 };
+            let of_part = of_volume.len().div_ceil(at_a_time).max(1);
+            of_volume.par_chunks(of_part).try_for_each(|part| self.unpack_part(part, into, &written, progress))?;
+            sum += written.bytes.into_inner();
+        }
+        Ok(sum)
+    }
+
+    /// Writes some files of one archive.
+    fn unpack_part(
+        &self,
+        files: &[&(&Item, PathBuf)],
+        into: &Path,
+        written: &Written,
+        progress: &dyn Progress,
+    ) -> Result<(), SourceError> {
+        let places: HashMap<_, _> = files.iter().map(|(item, place)| (item.at, place)).collect();
         let wanted: Vec<_> = files.iter().map(|(item, _)| *item).collect();
-        let mut loads = BTreeMap::<usize, Load>::new();
         let mut buffer = vec![0; BUFFER_BYTES];
         self.listing.walk(&wanted, &mut |item, content| {
             let Some(place) = places.get(&item.at) else { return Ok(()) };
             let archive = self.listing.archive_of(item).path();
-            let load = match loads.entry(item.at.0) {
-                Entry::Occupied(load) => load.into_mut(),
-                Entry::Vacant(place) => {
-                    let packed_bytes = fs::metadata(archive).map_err(SourceError::read(archive))?.len();
-                    place.insert(Load { entries: 1, bytes: 0, packed_bytes })
-                }
-            };
             let to = into.join(place);
             let mut file = File::create_new(&to).map_err(|error| self.not_written(item, place, &to, error))?;
             let broken = |error| SourceError::broken(archive, Some(&item.entry.path))(error);
@@ -217,14 +232,12 @@ impl Found {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => return Err(broken(error)),
                 };
-                load.bytes += count as u64;
-                load.check().map_err(|why| SourceError::TooMuch { path: archive.to_owned(), why })?;
+                written.add(count as u64).map_err(|why| SourceError::TooMuch { path: archive.to_owned(), why })?;
                 step("write", &to, || file.write_all(&buffer[..count]))?;
                 progress.advance(count as u64);
             }
             finish(&file, item, &to)
-        })?;
-        Ok(loads.values().map(|load| load.bytes).sum())
+        })
     }
 
     fn not_written(&self, item: &Item, place: &Path, to: &Path, error: io::Error) -> SourceError {
@@ -240,7 +253,22 @@ impl Found {
 
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// Gives a file its permissions, without those that make a program run as somebody else, and its time, so that a copy of it in a browser stays right.
+/// What was written of one archive.
+struct Written {
+    bytes: AtomicU64,
+    packed_bytes: u64,
+}
+
+impl Written {
+    /// Counts, and refuses what is more than such an archive ever becomes.
+    fn add(&self, count: u64) -> Result<(), TooMuch> {
+        let bytes = self.bytes.fetch_add(count, Relaxed) + count;
+        Load { entries: 1, bytes, packed_bytes: self.packed_bytes }.check()
+    }
+}
+
+/// Gives a file its permissions, without those that make a program run as somebody else, and its time, so that a copy
+/// of it in a browser stays right.
 fn finish(file: &File, item: &Item, to: &Path) -> Result<(), SourceError> {
     let mode = item.entry.mode.map_or(FILE_MODE, |mode| mode & 0o777 | 0o600);
     let modified = item.entry.modified.and_then(|seconds| u64::try_from(seconds).ok());
@@ -252,8 +280,8 @@ fn finish(file: &File, item: &Item, to: &Path) -> Result<(), SourceError> {
     })?)
 }
 
-/// Whether what a link at `place` says stays in the tree, whatever other links are in it: it goes up only at its begin, where folders are
-/// real, and not above the tree.
+/// Whether what a link at `place` says stays in the tree, whatever other links are in it: it goes up only at its begin,
+/// where folders are real, and not above the tree.
 fn stays_inside(place: &Path, target: &Path) -> bool {
     let mut left = place.components().count().saturating_sub(1);
     let mut is_down = false;

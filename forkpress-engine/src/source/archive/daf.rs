@@ -1,4 +1,5 @@
-//! DAF, Duplicator's own archive: a header, then folders and files, each written like XML and followed by its bytes in pieces.
+//! DAF, Duplicator's own archive: a header, then folders and files, each written like XML and followed by its bytes in
+//! pieces.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};

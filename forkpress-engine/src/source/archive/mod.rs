@@ -92,16 +92,28 @@ impl Archive {
         }
     }
 
-    /// Goes through its entries. To the end only where `visit` never breaks: then it is certain that the archive is whole, as far as its format
-    /// can tell.
+    /// Goes through its entries. To the end only where `visit` never breaks: then it is certain that the archive is
+    /// whole, as far as its format can tell.
     pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         match self {
             Self::Folder(folder) | Self::Single(folder) => folder.walk(visit),
-            Self::Zip(zip) => zip.walk(visit),
+            Self::Zip(zip) => zip.walk_from(0, visit),
             Self::Tar(tar) => tar.walk(visit),
             Self::Wpress(wpress) => wpress.walk(visit),
             Self::Daf(daf) => daf.walk(visit),
         }
+    }
+
+    /// Does the same from the entry `first` on, without looking at those before where the format allows that.
+    pub(super) fn walk_from(&self, first: usize, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+        if let Self::Zip(zip) = self {
+            return zip.walk_from(first, visit);
+        }
+        let mut index = 0;
+        self.walk(&mut |entry, content| {
+            index += 1;
+            if index > first { visit(entry, content) } else { Ok(ControlFlow::Continue(())) }
+        })
     }
 }
 

@@ -1,7 +1,8 @@
-//! `.wpress`, the archive of All-in-One WP Migration: a header of fixed width before each file, and an empty one at the end.
+//! `.wpress`, the archive of All-in-One WP Migration: a header of fixed width before each file, and an empty one at the
+//! end.
 //!
-//! What is below `wp-content` in a WordPress is at the top here, beside a few files of the plugin's own. Files may be packed and encrypted
-//! in pieces; `package.json`, which says so, never is.
+//! What is below `wp-content` in a WordPress is at the top here, beside a few files of the plugin's own. Files may be
+//! packed and encrypted in pieces; `package.json`, which says so, never is.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};

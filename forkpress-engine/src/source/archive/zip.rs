@@ -30,8 +30,8 @@ const METHODS: [CompressionMethod; 5] = [
 type Reader = ZipArchive<BufReader<File>>;
 
 impl Zip {
-    /// Looks whether it is whole, and does not become more than any site is. Entries may share what they are packed in, so all
-    /// of them together are compared with the whole file.
+    /// Looks whether it is whole, and does not become more than any site is. Entries may share what they are packed in,
+    /// so all of them together are compared with the whole file.
     pub(in crate::source) fn open(path: &Path) -> Result<Self, SourceError> {
         let zip = Self { path: path.to_owned() };
         let mut reader = zip.reader()?;
@@ -89,9 +89,9 @@ impl Zip {
         SourceError::broken(&self.path, entry)(error)
     }
 
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk_from(&self, first: usize, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         let mut reader = self.reader()?;
-        for index in 0..reader.len() {
+        for index in first..reader.len() {
             let entry = self.entry(&mut reader, index)?;
             if visit(&entry, &mut ZipContent { reader: &mut reader, index })?.is_break() {
                 break;

@@ -40,8 +40,8 @@ const HEADING: &str = "\n\n// From the wp-config.php that was imported.\n";
 /// What is needed before a statement that uses it.
 const ABSPATH: &str = "defined( 'ABSPATH' ) || define( 'ABSPATH', __DIR__ . '/' );\n";
 
-/// Writes `old` anew as `template`, which is ForkPress's own with keys of its own: with the old table prefix and keys, and with the
-/// user's constants, variables and settings of PHP after them.
+/// Writes `old` anew as `template`, which is ForkPress's own with keys of its own: with the old table prefix and keys,
+/// and with the user's constants, variables and settings of PHP after them.
 #[must_use]
 pub fn rewrite(old: &[u8], template: &str) -> Rewritten {
     let mut kept = Kept {

@@ -116,7 +116,9 @@ fn of_several_dumps_or_sites_none_is_guessed() {
     assert!(matches!(missing, Err(SourceError::Several { .. } | SourceError::NotInside { .. })));
     let alone = tempfile::tempdir().unwrap();
     wordpress(alone.path());
-    assert!(matches!(look(alone.path(), &inside(&["three"]), &Silent), Err(SourceError::NotInside { .. })));
+    for useless in ["three", "wp-includes"] {
+        assert!(matches!(look(alone.path(), &inside(&[useless]), &Silent), Err(SourceError::NotInside { .. })));
+    }
 }
 
 #[test]
@@ -342,4 +344,29 @@ fn the_configuration_above_a_folder_is_its() {
     fs::remove_file(dir.path().join("public/wp-settings.php")).unwrap();
     write(dir.path(), &[("wp-settings.php", "<?php")]);
     assert_eq!(found(&dir.path().join("public")).config(), None);
+}
+
+#[test]
+fn every_file_of_a_large_zip_is_unpacked_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = dir.path().join("site");
+    wordpress(&site);
+    for number in 0..700 {
+        let text = format!("file {number}\n").repeat(number % 50 + 1);
+        write(&site, &[(&format!("wp-content/uploads/{}/{number}.txt", number % 7), &text)]);
+    }
+    run(&site, "zip", &["-qr", "../a.zip", "."]);
+    let into = dir.path().join("tree");
+    let zip = found(&dir.path().join("a.zip"));
+    let written = zip.unpack(&into, &|path| !path.ends_with("3.txt"), &Silent).unwrap();
+    let expected = TAKEN.len() as u64 + 699;
+    assert_eq!(written.files, expected);
+    let uploads = files(&into.join("wp-content/uploads"));
+    assert_eq!(uploads.len(), 700);
+    for path in &uploads {
+        let of = |tree: &Path| fs::read(tree.join("wp-content/uploads").join(path)).unwrap();
+        assert_eq!(of(&into), of(&site), "{path}");
+    }
+    let bytes: u64 = files(&into).iter().map(|path| fs::metadata(into.join(path)).unwrap().len()).sum();
+    assert_eq!(written.bytes, bytes);
 }

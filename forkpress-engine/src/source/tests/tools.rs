@@ -209,6 +209,10 @@ fn a_bare_sqlite_database_is_one() {
     let open = sqlite(&dir.path().join("site.db"));
     let found = found(&dir.path().join("site.db"));
     assert_eq!((found.kind, copied(&found)), (Kind::Sqlite, vec!["first".to_owned(), "second".to_owned()]));
+    let other = dir.path().join("other");
+    fs::write(&other, "mine").unwrap();
+    assert!(found.copy_database(&other, &Silent).is_err());
+    assert_eq!(text(&other), "mine", "what is there stays");
     drop(open);
 }
 
@@ -318,6 +322,8 @@ fn an_export_of_forkpress_is_known_by_its_dump() {
     let found = found(dir.path());
     assert_eq!((found.kind, dumps(&found)), (Kind::ForkPressExport, vec!["database.sql".to_owned()]));
     assert_eq!(unpacked(&found), TAKEN);
+    write(dir.path(), &[("database.sql", &DUMP.replace("Database: client", "Database: forkpress"))]);
+    assert_eq!(look(dir.path(), &Options::default(), &Silent).unwrap().kind, Kind::WordPress);
 }
 
 #[test]
