@@ -432,8 +432,12 @@ fn options(table: &mut Table, rest: &mut Cursor<'_>) -> Result<(), Wrong> {
             "collate" => table.collation = Some(rest.name()?.to_ascii_lowercase()),
             "comment" => table.comment = rest.text()?,
             "auto_increment" => table.auto_increment = rest.next().and_then(|number| number.text.parse().ok()),
-            _ if has_sign && rest.peek().is_some_and(|next| next.is_sign(b'(')) => drop(rest.within()?),
-            _ if has_sign => drop(rest.next()),
+            _ if has_sign && rest.peek().is_some_and(|next| next.is_sign(b'(')) => {
+                rest.within()?;
+            }
+            _ if has_sign => {
+                rest.next();
+            }
             _ => {}
         }
     }

@@ -317,7 +317,7 @@ impl<'r, 'a> Reader<'r, 'a> {
 
     /// Whether a text in quotes is next, but for blanks.
     pub(super) fn is_quote_next(&mut self) -> Result<bool, DumpError> {
-        let ahead = self.lexer.input.ahead(64).map_err(|error| Trouble::Read(error));
+        let ahead = self.lexer.input.ahead(64).map_err(Trouble::Read);
         let ahead = match ahead {
             Ok(ahead) => ahead,
             Err(trouble) => return Err(self.trouble(trouble)),
