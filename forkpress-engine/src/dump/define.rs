@@ -443,3 +443,120 @@ fn options(table: &mut Table, rest: &mut Cursor<'_>) -> Result<(), Wrong> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::dump::input::Input;
+    use crate::dump::lexer::Lexer;
+    use crate::progress::Silent;
+
+    fn tokens(sql: &str) -> Vec<Token> {
+        let mut bytes = sql.as_bytes();
+        let mut lexer = Lexer::new(Input::new(&mut bytes, &Silent));
+        let mut tokens = Vec::new();
+        loop {
+            let mut text = Vec::new();
+            match lexer.next(&mut text).unwrap() {
+                Kind::Over => return tokens,
+                kind => tokens.push(Token { kind, text: String::from_utf8(text).unwrap() }),
+            }
+        }
+    }
+
+    fn table(sql: &str) -> Table {
+        create("t".to_owned(), Cursor::new(&tokens(sql))).unwrap()
+    }
+
+    /// What the driver is told, without what is always the same.
+    fn told(table: &Table) -> String {
+        table.sql(&HashSet::new()).replace("CREATE TABLE `t` (\n", "").replace('\n', " ")
+    }
+
+    #[test]
+    fn a_column_is_told_as_the_driver_knows_it() {
+        let cases = [
+            (
+                "a int(11) unsigned zerofill NOT NULL DEFAULT -1 COMMENT 'it''s'",
+                "int(11) unsigned zerofill NOT NULL DEFAULT -1 COMMENT 'it''s'",
+            ),
+            ("a double precision(5,2) null default null", "double(5,2)"),
+            ("a national character varying(5)", "varchar(5)"),
+            ("a long varbinary", "mediumblob"),
+            ("a uuid DEFAULT uuid()", "char(36) DEFAULT (uuid())"),
+            ("a inet6 NOT NULL", "varchar(39) NOT NULL"),
+            (
+                "a timestamp(6) DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
+                "timestamp(6) NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+            ),
+            ("a datetime DEFAULT (now())", "datetime DEFAULT CURRENT_TIMESTAMP"),
+            ("a int GENERATED ALWAYS AS (b + 1) STORED NOT NULL", "int"),
+            ("a int AS ((1)) PERSISTENT INVISIBLE", "int"),
+            ("a varchar(9) CHARACTER SET latin1", "varchar(9) CHARACTER SET latin1 COLLATE latin1_swedish_ci"),
+            (
+                "a text COLLATE utf8mb4_bin DEFAULT _utf8mb4'x\\\\'",
+                "text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT 'x\\\\'",
+            ),
+            ("a int DEFAULT (1 - -1 * length(_utf8mb4'a b'))", "int DEFAULT (1 - -1 * length('a b'))"),
+            ("a point NOT NULL /*!80003 SRID 0 */", "point NOT NULL"),
+        ];
+        for (dump, driver) in cases {
+            let told = told(&table(&format!("({dump})")));
+            assert_eq!(told, format!("`a` {driver} )"), "{dump}");
+        }
+    }
+
+    #[test]
+    fn a_column_has_the_character_set_of_its_table_unless_it_says_another() {
+        let defined = table(
+            "(a text, b text CHARACTER SET ascii, c int) ENGINE=Aria CHARSET=utf8mb3 PAGE_CHECKSUM=1 COMMENT='c' ROW_FORMAT=DYNAMIC",
+        );
+        assert_eq!(
+            told(&defined),
+            "`a` text CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci, `b` text CHARACTER SET ascii COLLATE ascii_general_ci, \
+             `c` int ) ENGINE=Aria DEFAULT CHARSET=utf8mb3 COLLATE=utf8mb3_general_ci COMMENT='c'"
+        );
+    }
+
+    #[test]
+    fn keys_and_constraints_are_told_without_what_the_driver_does_not_know() {
+        let defined = table(
+            "(a int, b text, PRIMARY KEY (a) USING BTREE, UNIQUE KEY u (b(9) DESC, a) COMMENT 'k' KEY_BLOCK_SIZE=8, \
+             FULLTEXT f (b) WITH PARSER ngram, KEY e ((a + 1)), KEY i USING HASH (a) IGNORED, \
+             CONSTRAINT c CHECK (json_valid(`b`)), CHECK (a <> 1 and b <=> 'x'), \
+             CONSTRAINT fk FOREIGN KEY (a) REFERENCES x.y (z) ON DELETE SET NULL ON UPDATE NO ACTION)",
+        );
+        let taken = ["c".to_owned()].into();
+        let told = defined.sql(&taken).replace('\n', " ");
+        assert_eq!(
+            told,
+            "CREATE TABLE `t` ( `a` int, `b` text, PRIMARY KEY (`a`), UNIQUE KEY `u` (`b`(9) DESC, `a`) COMMENT 'k', \
+             FULLTEXT KEY `f` (`b`), KEY `i` (`a`), CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `y` (`z`) ON DELETE SET NULL \
+             ON UPDATE NO ACTION, CHECK (`b` is null or json_valid(`b`)), CHECK (a <> 1 and b <=> 'x') )"
+        );
+        assert_eq!(defined.left_out, ["the key e on an expression"]);
+    }
+
+    #[test]
+    fn a_table_is_altered_as_dumps_do() {
+        let mut defined = table("(a int NOT NULL, b varchar(9), c int) CHARSET=latin1");
+        for change in [
+            "ADD PRIMARY KEY (a), ADD UNIQUE KEY b (b), ADD KEY c (c)",
+            "MODIFY a int NOT NULL AUTO_INCREMENT, AUTO_INCREMENT=5",
+            "ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES t (a)",
+            "DROP KEY c, DISABLE KEYS, ADD COLUMN d int AFTER a, CHANGE c e int FIRST, CONVERT TO CHARACTER SET utf8mb4",
+        ] {
+            alter(&mut defined, &Cursor::new(&tokens(change))).unwrap();
+        }
+        assert_eq!(
+            told(&defined),
+            "`e` int, `a` int NOT NULL AUTO_INCREMENT, `d` int, \
+             `b` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci, PRIMARY KEY (`a`), UNIQUE KEY `b` (`b`), \
+             CONSTRAINT `f` FOREIGN KEY (`c`) REFERENCES `t` (`a`) ) AUTO_INCREMENT=5 DEFAULT CHARSET=utf8mb4 \
+             COLLATE=utf8mb4_general_ci"
+        );
+        assert!(alter(&mut defined, &Cursor::new(&tokens("RENAME TO x"))).is_err());
+    }
+}
