@@ -55,6 +55,8 @@ bench 'a branch from a spare, and a hundred in one' 900 \
     cargo bench --locked --quiet --package forkpress-engine --bench many
 bench 'diff and merge, beside reading the databases' 1800 \
     cargo bench --locked --quiet --package forkpress-engine --bench merge
+bench 'loading a dump, beside the SQLite driver itself' 600 \
+    cargo bench --locked --quiet --package forkpress-engine --bench load
 bench 'a create of a site with a database' 900 cargo bench --locked --quiet --package forkpress-engine --bench parting
 bench 'how long a create keeps requests out, with watches and without' 1800 \
     cargo bench --locked --quiet --package forkpress-engine --bench hold

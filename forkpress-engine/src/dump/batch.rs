@@ -19,6 +19,10 @@ pub(super) enum Event {
     Drop {
         table: String,
     },
+    /// A view is made; a table of its name stood for it until now.
+    View {
+        name: String,
+    },
     /// What is to be done to the table is in it, as it is to be afterwards.
     Alter {
         table: String,

@@ -1,8 +1,8 @@
 //! Reads definitions of tables: `CREATE TABLE`, and `ALTER TABLE` as far as dumps have it.
 
-use super::cursor::{Cursor, Token, Wrong, before};
-use super::lexer::Kind;
-use super::table::{Check, Column, DefaultValue, ForeignKey, Key, KeyKind, KeyPart, Table};
+use super::column::column;
+use super::cursor::{Cursor, Wrong, before};
+use super::table::{Check, ForeignKey, Key, KeyKind, KeyPart, Table};
 
 /// Reads `CREATE TABLE`, from after the name on.
 pub(super) fn create(name: String, mut rest: Cursor<'_>) -> Result<Table, Wrong> {
@@ -189,7 +189,8 @@ fn names(list: Cursor<'_>) -> Result<Vec<String>, Wrong> {
     list.items().into_iter().map(|mut item| item.name()).collect()
 }
 
-fn check(name: Option<String>, item: &mut Cursor<'_>) -> Result<Check, Wrong> {
+/// Reads what follows CHECK.
+pub(super) fn check(name: Option<String>, item: &mut Cursor<'_>) -> Result<Check, Wrong> {
     let inside = item.within()?;
     let mut expression = inside.sql();
     if let [function, _, column, _] = inside.tokens()
@@ -203,7 +204,8 @@ fn check(name: Option<String>, item: &mut Cursor<'_>) -> Result<Check, Wrong> {
     Ok(Check { name, expression, is_enforced })
 }
 
-fn references(item: &mut Cursor<'_>) -> Result<(String, Vec<String>, String), Wrong> {
+/// Reads REFERENCES and what is to be done with rows that refer.
+pub(super) fn references(item: &mut Cursor<'_>) -> Result<(String, Vec<String>, String), Wrong> {
     if !item.take(&["references"]) {
         return Err(format!("REFERENCES is missing {}", before(item.peek())));
     }
@@ -223,188 +225,6 @@ fn references(item: &mut Cursor<'_>) -> Result<(String, Vec<String>, String), Wr
             return Ok((table, columns, actions));
         }
     }
-}
-
-/// Reads a column, from its name on.
-fn column(table: &mut Table, item: &mut Cursor<'_>) -> Result<Column, Wrong> {
-    let mut column = Column { name: item.name()?, ..Column::default() };
-    column_type(&mut column, item)?;
-    while let Some(token) = item.peek() {
-        if item.is_any(&["first", "after"]) {
-            break;
-        }
-        attribute(table, &mut column, item).map_err(|what| format!("{what}, at {} of {}", token.sql(), column.name))?;
-    }
-    Ok(column)
-}
-
-fn column_type(column: &mut Column, item: &mut Cursor<'_>) -> Result<(), Wrong> {
-    let word = |token: Option<&Token>| token.map(|token| token.text.to_ascii_lowercase()).unwrap_or_default();
-    let mut name = word(item.next());
-    item.take(&["precision"]);
-    if ["national", "long", "character"].contains(&name.as_str())
-        && item.is_any(&["char", "varchar", "varbinary", "character"])
-    {
-        let second = word(item.next());
-        name = match (name.as_str(), second.as_str()) {
-            ("long", "varbinary") => "mediumblob".to_owned(),
-            ("long", _) => "mediumtext".to_owned(),
-            (_, "character") => "char".to_owned(),
-            _ => second,
-        };
-    }
-    if item.take(&["varying"]) {
-        name = "varchar".to_owned();
-    } else if item.take(&["byte"]) {
-        name = "binary".to_owned();
-    }
-    let is_given = item.peek().is_some_and(|token| token.is_sign(b'('));
-    let length = if is_given {
-        format!("({})", item.within()?.items().iter().map(Cursor::sql).collect::<Vec<_>>().join(","))
-    } else {
-        String::new()
-    };
-    column.column_type = match name.as_str() {
-        "" => return Err(format!("the column {} has no type", column.name)),
-        "character" => format!("char{length}"),
-        "long" => "mediumtext".to_owned(),
-        // What only MariaDB has, or MySQL 9.
-        "uuid" => "char(36)".to_owned(),
-        "inet4" => "varchar(15)".to_owned(),
-        "inet6" => "varchar(39)".to_owned(),
-        "vector" => "longblob".to_owned(),
-        _ => name + &length,
-    };
-    Ok(())
-}
-
-fn attribute(table: &mut Table, column: &mut Column, item: &mut Cursor<'_>) -> Result<(), Wrong> {
-    if item.take(&["unsigned"]) {
-        column.column_type += " unsigned";
-    } else if item.take(&["zerofill"]) {
-        column.column_type += " zerofill";
-    } else if item.take(&["character", "set"]) || item.take(&["charset"]) {
-        column.charset = Some(item.name()?.to_ascii_lowercase());
-    } else if item.take(&["collate"]) {
-        column.collation = Some(item.name()?.to_ascii_lowercase());
-    } else if item.take(&["not", "null"]) {
-        column.is_not_null = true;
-    } else if item.take(&["default"]) {
-        column.default = default(item)?;
-    } else if item.take(&["on", "update"]) {
-        item.next();
-        parameters(item)?;
-        column.is_updated = true;
-    } else if item.take(&["auto_increment"]) {
-        column.is_auto_increment = true;
-    } else if item.take(&["primary", "key"]) || item.take(&["primary"]) {
-        column.is_not_null = true;
-        table.keys.push(inline_key(KeyKind::Primary, column));
-    } else if item.take(&["unique"]) {
-        item.take(&["key"]);
-        table.keys.push(inline_key(KeyKind::Unique, column));
-    } else if item.take(&["key"]) {
-        column.is_not_null = true;
-        table.keys.push(inline_key(KeyKind::Primary, column));
-    } else if item.take(&["comment"]) {
-        column.comment = item.text()?;
-    } else if item.take(&["generated", "always", "as"]) || item.take(&["as"]) {
-        if item.take(&["row"]) {
-            item.next();
-        } else {
-            item.within()?;
-        }
-        column.is_generated = true;
-    } else if item.is_any(&["check", "constraint"]) {
-        let name = if item.take(&["constraint"]) && !item.is("check") { Some(item.name()?) } else { None };
-        item.next();
-        let check = check(name, item)?;
-        table.checks.push(check);
-    } else if item.is("references") {
-        // MySQL takes no notice of these.
-        references(item)?;
-    } else if item.is_any(&[
-        "column_format",
-        "storage",
-        "srid",
-        "ref_system_id",
-        "engine_attribute",
-        "secondary_engine_attribute",
-    ]) {
-        item.next();
-        item.take_sign(b'=');
-        item.next();
-    } else if item.is_any(&["with", "without"]) {
-        item.next();
-        item.take(&["system", "versioning"]);
-    } else if item.take(&["compressed"]) {
-        if item.take_sign(b'=') {
-            item.next();
-        }
-    } else if item.take(&["serial", "default", "value"]) {
-        (column.is_not_null, column.is_auto_increment) = (true, true);
-        table.keys.push(inline_key(KeyKind::Unique, column));
-    } else if item.is_any(&[
-        "null",
-        "signed",
-        "binary",
-        "ascii",
-        "unicode",
-        "virtual",
-        "stored",
-        "persistent",
-        "visible",
-        "invisible",
-    ]) {
-        item.next();
-    } else {
-        return Err("the definition of a column cannot be read".to_owned());
-    }
-    Ok(())
-}
-
-fn inline_key(kind: KeyKind, column: &Column) -> Key {
-    let part = KeyPart { column: column.name.clone(), length: None, is_descending: false };
-    Key { kind, name: None, parts: vec![part], comment: String::new() }
-}
-
-/// Goes over `()` or `(6)` after the name of a function.
-fn parameters(item: &mut Cursor<'_>) -> Result<(), Wrong> {
-    if item.peek().is_some_and(|token| token.is_sign(b'(')) {
-        item.within()?;
-    }
-    Ok(())
-}
-
-fn default(item: &mut Cursor<'_>) -> Result<Option<DefaultValue>, Wrong> {
-    const NOW: [&str; 5] = ["current_timestamp", "now", "localtime", "localtimestamp", "utc_timestamp"];
-    if item.take(&["null"]) {
-        return Ok(None);
-    }
-    if item.is_any(&NOW) {
-        item.next();
-        parameters(item)?;
-        return Ok(Some(DefaultValue::Now));
-    }
-    if item.peek().is_some_and(|token| token.is_sign(b'(')) {
-        let inside = item.within()?;
-        let mut bare = inside.clone();
-        let is_now = bare.is_any(&NOW) && bare.next().is_some() && parameters(&mut bare).is_ok() && bare.is_over();
-        return Ok(Some(if is_now { DefaultValue::Now } else { DefaultValue::Expression(inside.sql()) }));
-    }
-    let sign = if item.take_sign(b'-') { "-" } else { "" };
-    item.take_sign(b'+');
-    let token = item.next().ok_or("a default is missing")?;
-    let is_introducer =
-        token.text.starts_with('_') && item.peek().is_some_and(|next| matches!(next.kind, Kind::Text(_)));
-    if is_introducer {
-        return Ok(item.next().map(|text| DefaultValue::Literal(text.sql())));
-    }
-    if token.kind == Kind::Word && item.peek().is_some_and(|next| next.is_sign(b'(')) {
-        // MariaDB writes no parentheses around a function.
-        return Ok(Some(DefaultValue::Expression(format!("{}({})", token.text, item.within()?.sql()))));
-    }
-    Ok(Some(DefaultValue::Literal(format!("{sign}{}", token.sql()))))
 }
 
 /// Reads options of a table, of which few matter.
@@ -432,10 +252,132 @@ fn options(table: &mut Table, rest: &mut Cursor<'_>) -> Result<(), Wrong> {
             "collate" => table.collation = Some(rest.name()?.to_ascii_lowercase()),
             "comment" => table.comment = rest.text()?,
             "auto_increment" => table.auto_increment = rest.next().and_then(|number| number.text.parse().ok()),
-            _ if has_sign && rest.peek().is_some_and(|next| next.is_sign(b'(')) => drop(rest.within()?),
-            _ if has_sign => drop(rest.next()),
+            _ if has_sign && rest.peek().is_some_and(|next| next.is_sign(b'(')) => {
+                rest.within()?;
+            }
+            _ if has_sign => {
+                rest.next();
+            }
             _ => {}
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::dump::cursor::Token;
+    use crate::dump::input::Input;
+    use crate::dump::lexer::{Kind, Lexer};
+    use crate::progress::Silent;
+
+    fn tokens(sql: &str) -> Vec<Token> {
+        let mut bytes = sql.as_bytes();
+        let mut lexer = Lexer::new(Input::new(&mut bytes, &Silent));
+        let mut tokens = Vec::new();
+        loop {
+            let mut text = Vec::new();
+            match lexer.next(&mut text).unwrap() {
+                Kind::Over => return tokens,
+                kind => tokens.push(Token { kind, text: String::from_utf8(text).unwrap() }),
+            }
+        }
+    }
+
+    fn table(sql: &str) -> Table {
+        create("t".to_owned(), Cursor::new(&tokens(sql))).unwrap()
+    }
+
+    /// What the driver is told, without what is always the same.
+    fn told(table: &Table) -> String {
+        table.sql(&HashSet::new()).replace("CREATE TABLE `t` (\n", "").replace('\n', " ")
+    }
+
+    #[test]
+    fn a_column_is_told_as_the_driver_knows_it() {
+        let cases = [
+            (
+                "a int(11) unsigned zerofill NOT NULL DEFAULT -1 COMMENT 'it''s'",
+                "int(11) unsigned zerofill NOT NULL DEFAULT -1 COMMENT 'it''s'",
+            ),
+            ("a double precision(5,2) null default null", "double(5,2)"),
+            ("a national character varying(5)", "varchar(5)"),
+            ("a long varbinary", "mediumblob"),
+            ("a uuid DEFAULT uuid()", "char(36) DEFAULT (uuid())"),
+            ("a inet6 NOT NULL", "varchar(39) NOT NULL"),
+            (
+                "a timestamp(6) DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6)",
+                "timestamp(6) NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
+            ),
+            ("a datetime DEFAULT (now())", "datetime DEFAULT CURRENT_TIMESTAMP"),
+            ("a int GENERATED ALWAYS AS (b + 1) STORED NOT NULL", "int"),
+            ("a int AS ((1)) PERSISTENT INVISIBLE", "int"),
+            ("a varchar(9) CHARACTER SET latin1", "varchar(9) CHARACTER SET latin1 COLLATE latin1_swedish_ci"),
+            (
+                "a text COLLATE utf8mb4_bin DEFAULT _utf8mb4'x\\\\'",
+                "text CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT 'x\\\\'",
+            ),
+            ("a int DEFAULT (1 - -1 * length(_utf8mb4'a b'))", "int DEFAULT (1 - -1 * length('a b'))"),
+            ("a point NOT NULL /*!80003 SRID 0 */", "point NOT NULL"),
+        ];
+        for (dump, driver) in cases {
+            let told = told(&table(&format!("({dump})")));
+            assert_eq!(told, format!("`a` {driver} )"), "{dump}");
+        }
+    }
+
+    #[test]
+    fn a_column_has_the_character_set_of_its_table_unless_it_says_another() {
+        let defined = table(
+            "(a text, b text CHARACTER SET ascii, c int) ENGINE=Aria CHARSET=utf8mb3 PAGE_CHECKSUM=1 COMMENT='c' ROW_FORMAT=DYNAMIC",
+        );
+        assert_eq!(
+            told(&defined),
+            "`a` text CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci, `b` text CHARACTER SET ascii COLLATE ascii_general_ci, \
+             `c` int ) ENGINE=Aria DEFAULT CHARSET=utf8mb3 COLLATE=utf8mb3_general_ci COMMENT='c'"
+        );
+    }
+
+    #[test]
+    fn keys_and_constraints_are_told_without_what_the_driver_does_not_know() {
+        let defined = table(
+            "(a int, b text, PRIMARY KEY (a) USING BTREE, UNIQUE KEY u (b(9) DESC, a) COMMENT 'k' KEY_BLOCK_SIZE=8, \
+             FULLTEXT f (b) WITH PARSER ngram, KEY e ((a + 1)), KEY i USING HASH (a) IGNORED, \
+             CONSTRAINT c CHECK (json_valid(`b`)), CHECK (a <> 1 and b <=> 'x'), \
+             CONSTRAINT fk FOREIGN KEY (a) REFERENCES x.y (z) ON DELETE SET NULL ON UPDATE NO ACTION)",
+        );
+        let taken = ["c".to_owned()].into();
+        let told = defined.sql(&taken).replace('\n', " ");
+        assert_eq!(
+            told,
+            "CREATE TABLE `t` ( `a` int, `b` text, PRIMARY KEY (`a`), UNIQUE KEY `u` (`b`(9) DESC, `a`) COMMENT 'k', \
+             FULLTEXT KEY `f` (`b`), KEY `i` (`a`), CONSTRAINT `fk` FOREIGN KEY (`a`) REFERENCES `y` (`z`) ON DELETE SET NULL \
+             ON UPDATE NO ACTION, CHECK (`b` is null or json_valid(`b`)), CHECK (a <> 1 and b <=> 'x') )"
+        );
+        assert_eq!(defined.left_out, ["the key e on an expression"]);
+    }
+
+    #[test]
+    fn a_table_is_altered_as_dumps_do() {
+        let mut defined = table("(a int NOT NULL, b varchar(9), c int) CHARSET=latin1");
+        for change in [
+            "ADD PRIMARY KEY (a), ADD UNIQUE KEY b (b), ADD KEY c (c)",
+            "MODIFY a int NOT NULL AUTO_INCREMENT, AUTO_INCREMENT=5",
+            "ADD CONSTRAINT f FOREIGN KEY (c) REFERENCES t (a)",
+            "DROP KEY c, DISABLE KEYS, ADD COLUMN d int AFTER a, CHANGE c e int FIRST, CONVERT TO CHARACTER SET utf8mb4",
+        ] {
+            alter(&mut defined, &Cursor::new(&tokens(change))).unwrap();
+        }
+        assert_eq!(
+            told(&defined),
+            "`e` int, `a` int NOT NULL AUTO_INCREMENT, `d` int, \
+             `b` varchar(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci, PRIMARY KEY (`a`), UNIQUE KEY `b` (`b`), \
+             CONSTRAINT `f` FOREIGN KEY (`c`) REFERENCES `t` (`a`) ) AUTO_INCREMENT=5 DEFAULT CHARSET=utf8mb4 \
+             COLLATE=utf8mb4_general_ci"
+        );
+        assert!(alter(&mut defined, &Cursor::new(&tokens("RENAME TO x"))).is_err());
+    }
 }

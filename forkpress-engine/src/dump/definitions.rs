@@ -50,8 +50,7 @@ impl Reader<'_, '_> {
                     name.take(&["if", "not", "exists"]);
                     let name = name.name().unwrap_or_default();
                     if kind == "view" {
-                        // What stood for it until now.
-                        self.send(Event::Drop { table: self.own_name(name.clone()) })?;
+                        self.send(Event::View { name: self.own_name(name.clone()) })?;
                     }
                     return self.send(Event::LeftOut(LeftOut { kind: word, name, place }));
                 }
@@ -71,7 +70,7 @@ impl Reader<'_, '_> {
             return Ok(());
         }
         let is_own = |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        if RESERVED.iter().any(|prefix| is_own(prefix)) {
+        if RESERVED.iter().any(is_own) {
             return Err(wrong_at(
                 &place,
                 format!("the table {name} has a name that SQLite or its driver keeps for itself"),

@@ -18,7 +18,7 @@ impl Writer<'_> {
         for key in self.tables.keys().cloned().collect::<Vec<_>>() {
             self.settle(&key)?;
         }
-        self.note_wrong_texts();
+        self.note_values();
         self.make_objects(progress)?;
         schema::copy_notes(self.schema, self.connection)?;
         schema::copy_sequences(self.schema, self.connection)?;
@@ -76,6 +76,8 @@ impl Writer<'_> {
 
     fn make_objects(&mut self, progress: &dyn Progress) -> Result<(), DumpError> {
         let objects = schema::objects(self.schema, None)?;
+        // To sort takes several times as much memory as the cache may.
+        self.run("PRAGMA main.cache_size = -12288; PRAGMA shrink_memory")?;
         progress.begin("make the keys", Some(objects.len() as u64));
         for object in objects {
             self.make_object(&object)?;

@@ -17,6 +17,7 @@ use rusqlite::Connection;
 
 mod batch;
 mod charset;
+mod column;
 mod cursor;
 mod define;
 mod definitions;

@@ -317,7 +317,7 @@ impl<'r, 'a> Reader<'r, 'a> {
 
     /// Whether a text in quotes is next, but for blanks.
     pub(super) fn is_quote_next(&mut self) -> Result<bool, DumpError> {
-        let ahead = self.lexer.input.ahead(64).map_err(|error| Trouble::Read(error));
+        let ahead = self.lexer.input.ahead(64).map_err(Trouble::Read);
         let ahead = match ahead {
             Ok(ahead) => ahead,
             Err(trouble) => return Err(self.trouble(trouble)),
@@ -390,4 +390,59 @@ fn trouble_at(place: Place, trouble: Trouble) -> DumpError {
 
 pub(super) fn wrong_at(place: &Place, what: String) -> DumpError {
     DumpError::Wrong { place: place.clone(), what }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::progress::Silent;
+
+    const DUMP: &str = "-- MySQL dump\n/*!40101 SET NAMES utf8mb4 */;\nSET @s = @@character_set_client, sql_mode='ANSI';\n\
+        CREATE TABLE `t` (`a` int(11) NOT NULL DEFAULT 0x1F, b text CHECK (json_valid(`b`)), KEY k (b(9)), CONSTRAINT f FOREIGN KEY (a) \
+        REFERENCES u (a) ON DELETE CASCADE) ENGINE=InnoDB COMMENT='x';\nDELIMITER $$\nCREATE TRIGGER x BEFORE INSERT ON t FOR EACH ROW BEGIN \
+        SET a=1; END$$\nDELIMITER ;\nINSERT IGNORE INTO `t` (a, `b`) VALUES (-1,'it''s \\' \\0'),(b'101',_utf8mb4 0x41),(DEFAULT,CONVERT('a' \
+        USING latin1)),((1.5e3),NULL);\nREPLACE t SET a = 1, b = 'x' 'y' ON DUPLICATE KEY UPDATE a = 1;\nALTER TABLE t MODIFY a int \
+        AUTO_INCREMENT, ADD UNIQUE KEY (a), DROP KEY k;\nDROP TABLE IF EXISTS t, u;\nCREATE UNIQUE INDEX i ON t (a);\nTRUNCATE t;\n";
+
+    /// Reads a dump to its end, or to where it is wrong.
+    fn read(mut dump: &[u8]) -> Result<(), Stop> {
+        let (events, received) = mpsc::sync_channel(8);
+        let listener = std::thread::spawn(move || received.iter().count());
+        let result = Reader::read(&mut dump, None, &Options::default(), &events, &Silent);
+        drop(events);
+        listener.join().unwrap();
+        result.map(drop)
+    }
+
+    #[test]
+    fn whatever_bytes_a_dump_has_it_is_read_or_refused() {
+        assert!(read(DUMP.as_bytes()).is_ok());
+        let mut state = 7_u64;
+        let mut random = move |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let mut refused = 0;
+        for _ in 0..3000 {
+            let mut dump = DUMP.as_bytes().to_vec();
+            for _ in 0..=random(3) {
+                let at = random(dump.len());
+                match random(4) {
+                    0 => dump.truncate(at.max(1)),
+                    1 => drop(dump.drain(at..(at + random(20)).min(dump.len()))),
+                    2 => dump.insert(at, b"'\"`\\;()*/-#,.@$=0xb\0\xff\n"[random(22)]),
+                    _ => {
+                        let piece = dump[at..(at + random(40)).min(dump.len())].to_vec();
+                        let to = random(dump.len());
+                        dump.splice(to..to, piece);
+                    }
+                }
+                dump.push(b'\n');
+            }
+            refused += usize::from(read(&dump).is_err());
+        }
+        assert!(refused > 1000, "{refused} are refused");
+    }
 }

@@ -13,6 +13,8 @@ pub(super) enum ColumnKind {
     Integer,
     Bit,
     Real,
+    /// A number of decimal digits, which SQLite keeps as a float.
+    Decimal,
     Text(Charset),
     /// Bytes that the driver keeps as text.
     Geometry,
@@ -29,8 +31,18 @@ pub(super) enum Value<'a> {
     Blob(Cow<'a, [u8]>),
 }
 
-/// A value, and whether it was what its character set allows.
-pub(super) type Converted<'a> = Result<(Value<'a>, bool), &'static str>;
+/// Whether a value is in SQLite what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fidelity {
+    Exact,
+    /// The text was not what its character set allows.
+    WrongText,
+    /// The number has more digits than SQLite keeps.
+    Rounded,
+}
+
+/// A value, and whether it is what it was.
+pub(super) type Converted<'a> = Result<(Value<'a>, Fidelity), &'static str>;
 
 impl ColumnKind {
     /// What a column of this `DATA_TYPE` takes.
@@ -38,7 +50,8 @@ impl ColumnKind {
         match data_type {
             "bit" => Self::Bit,
             "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => Self::Integer,
-            "float" | "double" | "decimal" => Self::Real,
+            "float" | "double" => Self::Real,
+            "decimal" => Self::Decimal,
             "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" => Self::Blob,
             "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
             | "geomcollection" | "geometrycollection" => Self::Geometry,
@@ -49,7 +62,7 @@ impl ColumnKind {
     /// What MySQL has where a row says nothing and the column has no default.
     pub(super) fn implicit(self, data_type: &str) -> &'static str {
         match (self, data_type) {
-            (Self::Integer | Self::Bit | Self::Real, _) => "0",
+            (Self::Integer | Self::Bit | Self::Real | Self::Decimal, _) => "0",
             (Self::Blob, _) => "x''",
             (_, "date") => "'0000-00-00'",
             (_, "datetime" | "timestamp") => "'0000-00-00 00:00:00'",
@@ -61,17 +74,22 @@ impl ColumnKind {
 
     /// What the column has for a value of a dump.
     pub(super) fn convert(self, kind: CellKind, bytes: &[u8]) -> Converted<'_> {
-        let right = |value| Ok((value, true));
+        let right = |value| Ok((value, Fidelity::Exact));
         match (self, kind) {
             (_, CellKind::Null | CellKind::Default) => right(Value::Null),
             (Self::Integer | Self::Bit, CellKind::Bits) | (Self::Bit, CellKind::Text(_)) => {
                 integer_of_bytes(bytes).and_then(|number| right(Value::Integer(number)))
             }
             (Self::Integer | Self::Bit, _) => integer(bytes).and_then(|number| right(Value::Integer(number))),
-            (Self::Real, CellKind::Bits) => {
+            (Self::Real | Self::Decimal, CellKind::Bits) => {
                 integer_of_bytes(bytes).and_then(|number| right(Value::Real(number as f64)))
             }
             (Self::Real, _) => real(bytes).and_then(|number| right(Value::Real(number))),
+            (Self::Decimal, _) => {
+                let fidelity =
+                    if significant_digits(bytes) > f64::DIGITS { Fidelity::Rounded } else { Fidelity::Exact };
+                real(bytes).map(|number| (Value::Real(number), fidelity))
+            }
             (Self::Blob, _) => right(Value::Blob(Cow::Borrowed(bytes))),
             (Self::Geometry, _) => right(Value::Text(Cow::Borrowed(bytes))),
             (Self::Text(_), CellKind::Number) => right(Value::Text(Cow::Borrowed(bytes))),
@@ -83,7 +101,19 @@ impl ColumnKind {
 
 fn text(charset: Charset, bytes: &[u8]) -> Converted<'_> {
     let (text, is_right) = charset.decode(bytes);
-    Ok((Value::Text(text), is_right))
+    Ok((Value::Text(text), if is_right { Fidelity::Exact } else { Fidelity::WrongText }))
+}
+
+fn significant_digits(number: &[u8]) -> u32 {
+    let (mut digits, mut zeros) = (0, 0);
+    for byte in number.iter().filter(|byte| byte.is_ascii_digit()) {
+        match byte {
+            b'0' if digits == 0 => {}
+            b'0' => zeros += 1,
+            _ => (digits, zeros) = (digits + zeros + 1, 0),
+        }
+    }
+    digits
 }
 
 /// Numbers of the server's are at most this long.
@@ -140,8 +170,8 @@ mod tests {
     const UTF8: CellKind = CellKind::Text(Charset::Utf8);
 
     fn converted<'a>(data_type: &str, kind: CellKind, bytes: &'a [u8]) -> Result<Value<'a>, &'static str> {
-        let (value, is_right) = ColumnKind::of(data_type, Charset::of("latin1").unwrap()).convert(kind, bytes)?;
-        assert!(is_right);
+        let (value, fidelity) = ColumnKind::of(data_type, Charset::of("latin1").unwrap()).convert(kind, bytes)?;
+        assert_eq!(fidelity, Fidelity::Exact);
         Ok(value)
     }
 
@@ -168,6 +198,16 @@ mod tests {
         assert_eq!(converted("blob", UTF8, b"\xff\0"), Ok(Value::Blob(Cow::Borrowed(b"\xff\0"))));
         assert_eq!(converted("point", UTF8, b"\xff\0"), Ok(Value::Text(Cow::Borrowed(b"\xff\0"))));
         assert_eq!(converted("int", CellKind::Null, b""), Ok(Value::Null));
+    }
+
+    #[test]
+    fn what_is_not_what_it_was_is_told() {
+        let fidelity = |kind: ColumnKind, cell, bytes| kind.convert(cell, bytes).unwrap().1;
+        let utf8 = ColumnKind::Text(Charset::Utf8);
+        assert_eq!(fidelity(utf8, UTF8, b"\xe9"), Fidelity::WrongText);
+        assert_eq!(fidelity(ColumnKind::Decimal, CellKind::Number, b"-0.0123456789012345600"), Fidelity::Rounded);
+        assert_eq!(fidelity(ColumnKind::Decimal, CellKind::Number, b"100012345678901.000"), Fidelity::Exact);
+        assert_eq!(fidelity(ColumnKind::Real, CellKind::Number, b"0.30000000000000004"), Fidelity::Exact);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use super::error::DumpError;
 use super::lexer::Kind;
 use super::reader::Reader;
 
+/// Modes in which double quotes are around names.
+const ANSI: [&str; 7] = ["ansi_quotes", "ansi", "db2", "maxdb", "mssql", "oracle", "postgresql"];
+
 impl Reader<'_, '_> {
     /// Reads `SET`: the character set and the mode decide how to read on.
     pub(super) fn set(&mut self) -> Result<(), DumpError> {
@@ -46,10 +49,12 @@ impl Reader<'_, '_> {
                 None => self.set_charset(name, false)?,
             },
             ["sql_mode", modes @ ..] => {
-                let has = |mode: &str| modes.iter().any(|modes| modes.split(',').any(|own| own.trim() == mode));
-                self.lexer.has_no_escapes = has("no_backslash_escapes");
-                self.lexer.has_ansi_quotes =
-                    ["ansi_quotes", "ansi", "db2", "maxdb", "mssql", "oracle", "postgresql"].into_iter().any(has);
+                let has = |wanted: &[&str]| {
+                    let mut modes = modes.iter().flat_map(|modes| modes.split(','));
+                    modes.any(|mode| wanted.contains(&mode.trim()))
+                };
+                self.lexer.has_no_escapes = has(&["no_backslash_escapes"]);
+                self.lexer.has_ansi_quotes = has(&ANSI);
             }
             _ => {}
         }

@@ -21,7 +21,7 @@ use super::error::{DumpError, Place};
 use super::options::Options;
 use super::schema::{self, MadeTable};
 use super::table::{KeyKind, Table, quote_name};
-use super::value::Value;
+use super::value::{Fidelity, Value};
 
 /// Values of a key are shown no longer than this.
 const MOST_CHARACTERS: usize = 60;
@@ -41,6 +41,10 @@ pub(super) struct LoadingTable {
     pub(super) rows: u64,
     /// How many texts were not what their character set allows, and where the first is.
     wrong_texts: Option<(u64, Place)>,
+    /// The same of numbers that have more digits than SQLite keeps.
+    rounded: Option<(u64, Place)>,
+    /// Whether rows came without the values of computed columns.
+    lacks_computed: bool,
 }
 
 /// A database that is being written.
@@ -82,6 +86,10 @@ impl<'c> Writer<'c> {
             Event::Rows(batch) => self.insert(&batch),
             Event::Create { table, is_if_missing, place } => self.create(*table, is_if_missing, place),
             Event::Drop { table } => self.drop_table(&table),
+            Event::View { name } => match self.tables.get(&name.to_lowercase()) {
+                Some(stand_in) if stand_in.rows == 0 => self.drop_table(&name),
+                _ => Ok(()),
+            },
             Event::Alter { table, change, place } => self.alter(&table, &change, &place),
             Event::Truncate { table, place } => self.truncate(&table, &place),
             Event::LeftOut(left_out) => {
@@ -126,6 +134,8 @@ impl<'c> Writer<'c> {
             repeats: None,
             rows: 0,
             wrong_texts: None,
+            rounded: None,
+            lacks_computed: false,
         };
         self.tables.insert(key, loading);
         Ok(())
@@ -145,7 +155,7 @@ impl<'c> Writer<'c> {
             }
         }
         for what in std::mem::take(&mut defined.left_out) {
-            self.notes.push(format!("{}: {what} was left out", defined.name));
+            self.notes.push(format!("{}: without {what}", defined.name));
         }
         if let Some(collation) = defined.collation() {
             schema::set_collation(self.schema, &defined.name, &collation)?;
@@ -239,6 +249,11 @@ impl<'c> Writer<'c> {
         let placeholder = self.options.placeholder.as_ref();
         let loading = self.known(&batch.header.table, &first)?;
         let columns = loading.columns_of(batch).map_err(|what| DumpError::Wrong { place: first.clone(), what })?;
+        let lacks = |at: usize, name: &str| {
+            !columns.contains(&at) && loading.table.column(name).is_some_and(|c| c.is_generated)
+        };
+        let lacks_computed = loading.made.columns.iter().enumerate().any(|(at, column)| lacks(at, &column.name));
+        loading.lacks_computed |= lacks_computed;
         let mode = if loading.may_replace() { batch.header.mode } else { Mode::Refuse };
         let marked = placeholder.and_then(|_| loading.marked_column());
         let usual = loading.insert_sql(mode, &columns);
@@ -279,12 +294,17 @@ impl<'c> Writer<'c> {
                 at += 1;
                 let column = &loading.made.columns[columns[cell_at]];
                 let converted = column.kind.convert(cell.kind, batch.bytes_of(*cell));
-                let (mut value, is_right) = converted.map_err(|what| {
+                let (mut value, fidelity) = converted.map_err(|what| {
                     let what = format!("{what}, for the column {} of {}", column.name, loading.table.name);
                     DumpError::Wrong { place: place(), what }
                 })?;
-                if !is_right {
-                    loading.wrong_texts.get_or_insert_with(|| (0, place())).0 += 1;
+                let count = match fidelity {
+                    Fidelity::Exact => None,
+                    Fidelity::WrongText => Some(&mut loading.wrong_texts),
+                    Fidelity::Rounded => Some(&mut loading.rounded),
+                };
+                if let Some(count) = count {
+                    count.get_or_insert_with(|| (0, place())).0 += 1;
                 }
                 if let (Value::Text(text), Some(placeholder)) =
                     (&value, placeholder.filter(|_| marked == Some(columns[cell_at])))
@@ -324,15 +344,25 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
-    /// What is to be said of texts that were not what their character set allows.
-    pub(super) fn note_wrong_texts(&mut self) {
+    /// What is to be said of values that are not what they were.
+    pub(super) fn note_values(&mut self) {
         for loading in self.tables.values() {
+            let name = &loading.table.name;
             if let Some((count, place)) = &loading.wrong_texts {
                 self.notes.push(format!(
-                    "{}: {count} texts are not in the character set that the dump says, the first at {place}; what does \
-                     not fit was read as Windows-1252",
-                    loading.table.name
+                    "{name}: {count} texts are not in the character set that the dump says, the first at {place}; what does \
+                     not fit was read as Windows-1252"
                 ));
+            }
+            if let Some((count, place)) = &loading.rounded {
+                let digits = f64::DIGITS;
+                self.notes.push(format!(
+                    "{name}: {count} numbers have more than the {digits} digits that SQLite keeps, the first at {place}"
+                ));
+            }
+            if loading.lacks_computed {
+                self.notes
+                    .push(format!("{name}: the dump has no values of its computed columns, so they have none here"));
             }
         }
     }

@@ -208,10 +208,7 @@ fn what_mariadb_dumps_in_any_style_is_loaded_as_mariadb_has_it() {
         arguments.extend(["--routines", "--events", "site"]);
         let dump = server.dump(&arguments);
         let world = World::new();
-        let loaded = world.load(&dump).unwrap_or_else(|error| {
-            std::fs::write("/tmp/failed.sql", &dump).unwrap();
-            panic!("{style:?}: {error}")
-        });
+        let loaded = world.load(&dump).unwrap_or_else(|error| panic!("{style:?}: {error}"));
         compare_rows(&server, "site", &world, &format!("{style:?}"));
         assert_eq!(loaded.prefix.as_deref(), Some("wp_"), "{style:?}");
         let mut kinds: Vec<_> = loaded.left_out.iter().map(|left| left.kind.as_str()).collect();

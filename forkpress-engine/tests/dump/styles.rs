@@ -180,6 +180,31 @@ fn texts_become_utf_8_whatever_the_dump_says_that_they_are() {
 }
 
 #[test]
+fn what_is_not_taken_over_as_it_is_is_told() {
+    let world = World::new();
+    let dump = "CREATE TABLE t (a int primary key, b int GENERATED ALWAYS AS (a + 1) VIRTUAL NOT NULL, c decimal(30,3), \
+        KEY f ((a + 1)), v vector(3)) PARTITION BY HASH (a);\nINSERT INTO t (a, c) VALUES (1, 1.5), (2, 12345678901234567.125);\n\
+        CREATE TABLE s (a int, b text default (uuid()), c int default (nextval(`x`.`y`)), foreign key (a) references gone (id));\n\
+        CREATE VIEW t AS SELECT 1;\n";
+    let loaded = world.load(dump).unwrap();
+    assert_eq!(world.said("SELECT a, b, v FROM t"), "1|NULL|NULL;2|NULL|NULL");
+    for part in [
+        "without its partitions",
+        "without the key f on an expression",
+        "more than the 15 digits",
+        "first at line 2",
+        "computed",
+    ] {
+        assert!(
+            loaded.notes.iter().any(|note| note.starts_with("t: ") && note.contains(part)),
+            "{part}: {:?}",
+            loaded.notes
+        );
+    }
+    assert_eq!(loaded.left_out.len(), 1);
+}
+
+#[test]
 fn no_row_is_taken_for_another_one_whose_key_differs_by_case() {
     let table = "CREATE TABLE t (a int primary key, b varchar(9) COLLATE utf8mb4_bin, unique key b (b));\n";
     for rows in [
