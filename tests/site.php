@@ -82,15 +82,21 @@ final class Site {
 	/**
 	 * Makes a site.
 	 *
-	 * @param string|null $dir An empty folder for it; null: a temporary one.
+	 * @param string|null $dir       An empty folder for it; null: a temporary one.
+	 * @param string      ...$import What is brought in, and with which options. Nothing: a WordPress of its own is installed.
 	 */
-	public function __construct( ?string $dir = null ) {
+	public function __construct( ?string $dir = null, string ...$import ) {
 		$this->dir       = $dir ?? temp_dir();
 		$this->state_dir = temp_dir();
 		$this->password  = bin2hex( random_bytes( 8 ) );
 		$this->port      = free_port();
 		Run::$at_end[]   = fn () => $this->stop();
-		$this->done( 'init', '--admin-password', $this->password, '--port', (string) $this->port, ...self::wordpress() );
+		$port            = array( '--port', (string) $this->port );
+		if ( array() === $import ) {
+			$this->done( 'init', '--admin-password', $this->password, ...$port, ...self::wordpress() );
+		} else {
+			$this->done( 'import', ...$import, ...$port );
+		}
 	}
 
 	/** Returns the arguments that give init a WordPress. */

@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
 use crate::failure::{During, Failure};
-use crate::php::Php;
 use crate::{init, output};
 
 /// What makes tables through the driver, in the runtime folder.
@@ -65,13 +64,12 @@ impl Looked {
     }
 
     fn import<'a>(&'a self, with: &'a With<'a>) -> Import<'a> {
-        let arguments = Php::arguments(with.layout);
         Import {
             found: &self.found,
             excluded: &self.excluded,
             bundled: self.bundled.path(),
             config: &self.config,
-            php: std::iter::once(with.php.into()).chain(arguments).collect(),
+            php: vec![with.php.into()],
             tables: with.layout.runtime_dir().join(TABLES),
             go_on: with.go_on,
             rewrite_to: self.rewrite_urls.then_some(with.url),
