@@ -5,7 +5,8 @@
 #     scripts/fetch-wordpress.sh [--refresh | --older] [DEST]        DEST: target/wordpress, or target/wordpress-older
 #
 # scripts/wordpress.lock names each part, its version, where it comes from, and its hash. What is fetched must have that
-# hash. DEST stays where it is what the lock file names: DEST.json, beside it, says what it is made of.
+# hash; of Debian's package apt checks the signature instead. DEST stays where it is what the lock file names: DEST.json,
+# beside it, says what it is made of.
 #
 # --refresh writes the lock file anew, with the newest that can be had:
 #   - WordPress: its own current release, if its host answers, checked against the checksum published beside it; else
@@ -105,6 +106,7 @@ release_get() {
     command -v curl >/dev/null || return 1
     curl --fail --silent --location --connect-timeout 3 --max-time 300 --retry 2 \
         --output "$work/release.tar.gz" "$release/$1.tar.gz" || return 1
+    rm -rf "$work/release"
     mkdir -p "$work/release"
     tar -xzf "$work/release.tar.gz" -C "$work/release"
 }
@@ -233,11 +235,15 @@ refresh() {
     local version sum wordpress
     version=$(version_of_wordpress "$studio_folder/$files/latest/wordpress")
     wordpress=$(lock_line wordpress "$version" "npm:$studio_spec" "$studio_hash" "$studio_published")
-    if sum=$(curl --fail --silent --location --connect-timeout 3 --max-time 10 "$release/latest.tar.gz.sha1") &&
-        release_get latest; then
+    if release_get latest; then
+        # By its version, so that the lock file holds when the next one comes.
+        version=$(version_of_wordpress "$work/release/wordpress")
+        if ! sum=$(curl --fail --silent --location --max-time 10 "$release/wordpress-$version.tar.gz.sha1") ||
+            ! release_get "wordpress-$version"; then
+            die "$release does not have its release $version"
+        fi
         printf '%s  %s\n' "${sum%% *}" "$work/release.tar.gz" | sha1sum --check --status ||
             die "what $release sent does not match its checksum"
-        version=$(version_of_wordpress "$work/release/wordpress")
         wordpress=$(lock_line wordpress "$version" "release:wordpress-$version" "sha256:$(sha256 "$work/release.tar.gz")" -)
     elif apt_begin && [ "$(newer "$(apt_version)" "$version")" != "$version" ]; then
         wordpress=$(lock_line wordpress "$(apt_version)" "apt:$suite" - -)

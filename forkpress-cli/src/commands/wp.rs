@@ -25,6 +25,9 @@ const BOOT: &str = "wp-cli/boot.php";
 const NOT_READ: [&str; 4] =
     ["WP_CLI_REQUIRE", "WP_CLI_EARLY_REQUIRE", "WP_CLI_RUNTIME_ALIAS", "WP_CLI_STRICT_ARGS_MODE"];
 
+/// Variables by which `boot.php` knows the branch's folder and its address.
+const OF_A_BRANCH: [&str; 2] = ["FORKPRESS_WP_TREE", "FORKPRESS_WP_URL"];
+
 /// Runs WP-CLI and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &WpArgs) -> Result<ExitCode, Failure> {
     let site = match (site::open(work_dir), work_dir, &args.branch) {
@@ -69,8 +72,8 @@ fn on_branch(site: &Site, name: &BranchName, args: &WpArgs) -> Result<ExitCode, 
         let address = Address::of(site);
         let mut command = wp_cli(&site.layout.runtime_dir(), Some(site), args)?;
         command
-            .env("FORKPRESS_WP_TREE", &tree)
-            .env("FORKPRESS_WP_URL", address.url(name).trim_end_matches('/'))
+            .env(OF_A_BRANCH[0], &tree)
+            .env(OF_A_BRANCH[1], address.url(name).trim_end_matches('/'))
             .env("FORKPRESS_ROOT_HOST", &address.root_host)
             .current_dir(folder(&tree, &site::current_dir()?));
         Ok(command)
@@ -111,7 +114,7 @@ fn wp_cli(runtime: &Path, site: Option<&Site>, args: &WpArgs) -> Result<Command,
     for (name, value) in settings(site, |name| std::env::var_os(name)) {
         command.env(name, value);
     }
-    for name in NOT_READ {
+    for name in NOT_READ.into_iter().chain(OF_A_BRANCH) {
         command.env_remove(name);
     }
     command.arg(boot).args(&args.arguments);
