@@ -62,7 +62,7 @@ $rows = static function ( Site $site, string $branch ): array {
 	$tables   = $database->query( "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'wp\\_%' ESCAPE '\\' ORDER BY name" )->fetchAll( \PDO::FETCH_COLUMN );
 	$all      = array();
 	foreach ( $tables as $table ) {
-		$where         = 'wp_options' === $table ? "WHERE option_name NOT LIKE '%transient%' AND option_name NOT IN ('cron', 'recently_activated')" : '';
+		$where         = 'wp_options' === $table ? "WHERE option_name NOT LIKE '%transient%' AND option_name NOT IN ('cron', 'recently_activated', 'recovery_keys')" : '';
 		foreach ( $database->query( "SELECT * FROM $table $where ORDER BY 1" )->fetchAll( \PDO::FETCH_ASSOC ) as $row ) {
 			$all[] = "$table " . json_encode( $row, JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR );
 		}
