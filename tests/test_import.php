@@ -21,6 +21,9 @@ const TITLE = 'A résumé 🎉';
 const FORMER = 'https://shop.example.com';
 
 $site = new Site();
+// What runs by the clock would write meanwhile.
+$config = "$site->dir/main/wp-config.php";
+file_put_contents( $config, preg_replace( '/^<\\?php/', "<?php\ndefine( 'DISABLE_WP_CRON', true );", file_get_contents( $config ) ) );
 $site->serve( 2 );
 ask_wordpress(
 	$site,
@@ -28,7 +31,7 @@ ask_wordpress(
 	'foreach ( array( "siteurl", "home" ) as $name ) { $GLOBALS["wpdb"]->update( $GLOBALS["wpdb"]->options, array( "option_value" => $given[1] ), array( "option_name" => $name ) ); }
 	update_option( "blogdescription", $given[0] );
 	update_option( "nested", array( "page" => $given[1] . "/é", "inner" => serialize( array( $given[1] ) ) ) );
-	return wp_insert_post( array( "post_title" => $given[0], "post_content" => $given[1] . "/about", "post_status" => "publish" ) );',
+	return wp_insert_post( array( "post_title" => $given[0], "post_content" => "It was at " . $given[1] . "/about once.", "post_status" => "publish" ) );',
 	array( TITLE, FORMER )
 );
 put( "$site->dir/main/wp-content/plugins/kept/kept.php", '<?php // Plugin Name: Kept' );
