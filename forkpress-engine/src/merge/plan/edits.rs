@@ -189,14 +189,15 @@ fn changes(table: &MergedTable<'_>, row: &MergedRow, column: &str) -> bool {
 /// Whether a column of a row has a count that is made anew in the target ([`Recounts`]).
 fn is_recounted(table: &MergedTable<'_>, column: usize, after: &Row, counted: &Counted) -> bool {
     let is = |name: &str| table.column(name) == Some(column);
-    let is_in = |numbers: &BTreeSet<i64>| matches!(after[0], Some(Value::Integer(number)) if numbers.contains(&number));
     match &*table.local {
         // In the trash, a post keeps the number that it had.
         "posts" => {
             let status = table.column("post_status").and_then(|column| after[column].as_ref());
-            is("comment_count") && is_in(&counted.comments_of) && status != Some(&Value::Text(b"trash".to_vec()))
+            is("comment_count")
+                && is_one_of(&counted.comments_of, after)
+                && status != Some(&Value::Text(b"trash".to_vec()))
         }
-        "term_taxonomy" => is("count") && is_in(&counted.terms),
+        "term_taxonomy" => is("count") && is_one_of(&counted.terms, after),
         _ => false,
     }
 }
@@ -204,10 +205,14 @@ fn is_recounted(table: &MergedTable<'_>, column: usize, after: &Row, counted: &C
 /// Whether what a row counts is counted anew.
 fn is_counted(table: &MergedTable<'_>, row: &Row, counted: &BTreeMap<String, Counted>) -> bool {
     let Some(counted) = counted.get(&table.prefix) else { return false };
-    let is_in = |numbers: &BTreeSet<i64>| matches!(row[0], Some(Value::Integer(number)) if numbers.contains(&number));
     match &*table.local {
-        "posts" => is_in(&counted.comments_of),
-        "term_taxonomy" => is_in(&counted.terms),
+        "posts" => is_one_of(&counted.comments_of, row),
+        "term_taxonomy" => is_one_of(&counted.terms, row),
         _ => counted.users,
     }
+}
+
+/// Whether the key of a row is one of these numbers.
+fn is_one_of(numbers: &BTreeSet<i64>, row: &Row) -> bool {
+    matches!(row[0], Some(Value::Integer(number)) if numbers.contains(&number))
 }
