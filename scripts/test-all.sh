@@ -85,7 +85,7 @@ cargo_tests() {
 }
 
 php_test() {
-    part "$(basename "$1" .php)" 1200 php -d "extension=$PWD/ext/branchfs.so" "$1"
+    part "$(basename "$1" .php)" 2400 php -d "extension=$PWD/ext/branchfs.so" "$1"
 }
 
 # A registry of its own: the tests leave a server that somebody runs alone.

@@ -40,7 +40,7 @@ use forkpress_core::lock::{GATE_HOLD, Patience};
 use forkpress_core::name::BranchName;
 
 /// How often a merge begins, where the target changes under it each time.
-const MOST_STARTS: usize = 3;
+const MOST_STARTS: usize = 10;
 
 /// What is asked for.
 #[derive(Debug)]

@@ -303,7 +303,7 @@ fn a_row_that_the_target_changes_as_well_during_a_merge_is_merged_again_and_a_co
         let progress = at(when, usize::MAX, || retitle(&world, "main", &turn.fetch_add(1, SeqCst).to_string()));
         let outcome = merge_with(&world.site, ["x", "main"], Some(Side::Theirs), &mut patience(), &progress);
         assert!(matches!(&outcome, Err(error @ MergeError::Restless { .. }) if error.is_passing()), "{outcome:?}");
-        assert_eq!(world.posts("main"), ["2"]);
+        assert_eq!(world.posts("main"), ["9"]);
         assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
     }
 }

@@ -40,25 +40,34 @@ impl Same {
         let page_bytes = one.page_bytes;
         let bytes = one.file.metadata()?.len().min(other.file.metadata()?.len());
         let count = usize::try_from(bytes).map_err(io::Error::other)? / page_bytes;
-        let shared = shared(one.file, other.file);
-        let mut pages = vec![true; count];
+        // What is shared is the same; the rest is to be found out.
+        let mut pages = vec![false; count];
+        for range in shared(one.file, other.file) {
+            let whole = whole_pages(&range, page_bytes as u64);
+            let whole = whole.start.min(count)..whole.end.min(count);
+            pages.get_mut(whole).into_iter().for_each(|pages| pages.fill(true));
+        }
         let may_overflow_differ = AtomicBool::new(count >= MANY);
         let in_chunk = (CHUNK_BYTES / page_bytes).max(1);
         pages.par_chunks_mut(in_chunk).enumerate().try_for_each(|(chunk, pages)| {
-            let (first, length) = (chunk * in_chunk * page_bytes, pages.len() * page_bytes);
-            let place = first as u64..(first + length) as u64;
-            if shared.iter().any(|range| range.start <= place.start && place.end <= range.end) {
-                return Ok(());
-            }
-            let mut buffers = [vec![0; length], vec![0; length]];
-            for (file, buffer) in [one.file, other.file].iter().zip(&mut buffers) {
-                file.read_exact_at(buffer, place.start)?;
-            }
-            let [own, its] = buffers.each_ref().map(|buffer| buffer.chunks_exact(page_bytes));
-            for ((is_same, own), its) in pages.iter_mut().zip(own).zip(its) {
-                *is_same = own == its;
-                if !*is_same && own[0] == 0 && its[0] == 0 {
-                    may_overflow_differ.store(true, Relaxed);
+            let mut buffers = [Vec::new(), Vec::new()];
+            let mut first = chunk * in_chunk;
+            for run in pages.chunk_by_mut(|one, other| one == other) {
+                let place = (first * page_bytes) as u64;
+                first += run.len();
+                if run[0] {
+                    continue;
+                }
+                for (file, buffer) in [one.file, other.file].iter().zip(&mut buffers) {
+                    buffer.resize(run.len() * page_bytes, 0);
+                    file.read_exact_at(buffer, place)?;
+                }
+                let [own, its] = buffers.each_ref().map(|buffer| buffer.chunks_exact(page_bytes));
+                for ((is_same, own), its) in run.iter_mut().zip(own).zip(its) {
+                    *is_same = own == its;
+                    if !*is_same && own[0] == 0 && its[0] == 0 {
+                        may_overflow_differ.store(true, Relaxed);
+                    }
                 }
             }
             Ok::<_, io::Error>(())
@@ -96,6 +105,12 @@ impl Same {
     pub(super) fn may_overflow_differ(&self) -> bool {
         self.may_overflow_differ
     }
+}
+
+/// The numbers, from zero, of the pages that lie in a range of bytes as a whole.
+fn whole_pages(range: &Range<u64>, page_bytes: u64) -> Range<usize> {
+    let number = |page: u64| usize::try_from(page).unwrap_or(usize::MAX);
+    number(range.start.div_ceil(page_bytes))..number(range.end / page_bytes)
 }
 
 /// The pieces of two files that are the same place on the disk, in ascending order: none where that is not known.
@@ -148,4 +163,18 @@ fn is_same_mount(one: &File, other: &File) -> bool {
         (found.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(found.stx_mnt_id)
     };
     mount(one).is_some_and(|number| mount(other) == Some(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_which_a_part_is_elsewhere_is_not_taken_for_shared() {
+        assert_eq!(whole_pages(&(0..8192), 4096), 0..2);
+        assert_eq!(whole_pages(&(1..8191), 4096), 1..1);
+        assert_eq!(whole_pages(&(4096..4097), 4096), 1..1);
+        assert_eq!(whole_pages(&(4096..20_000), 512), 8..39);
+        assert!(whole_pages(&(100..200), 4096).is_empty());
+    }
 }

@@ -86,8 +86,13 @@ impl Merge<'_> {
     }
 
     /// What becomes of a row; none where nothing does.
-    fn edit(&self, table: &MergedTable<'_>, row: &MergedRow, counted: &BTreeMap<String, Counted>) -> Option<RowEdit> {
-        if !self.is_edited(table, row, counted) {
+    fn edit(
+        &self,
+        table: &MergedTable<'_>,
+        row: &MergedRow,
+        all_counted: &BTreeMap<String, Counted>,
+    ) -> Option<RowEdit> {
+        if !self.is_edited(table, row, all_counted) {
             return None;
         }
         Some(match (&row.after, &row.stored) {
@@ -98,10 +103,16 @@ impl Merge<'_> {
             (After::Row(after), Some(before)) => {
                 let cell =
                     |column: usize| CellEdit { column, before: before[column].clone(), after: after[column].clone() };
-                RowEdit::Update {
-                    key: table.key(before),
-                    cells: self.changing(table, row, counted).map(cell).collect(),
+                let main = self.tables.prefixes.main();
+                let counted = all_counted.get(main).filter(|_| table.prefix == main);
+                // What a count was before does not matter: whoever writes into the target changes it all the time.
+                let stays =
+                    |column: &usize| counted.is_none_or(|counted| !is_recounted(table, *column, after, counted));
+                let cells: Vec<_> = self.changing(table, row, all_counted).filter(stays).map(cell).collect();
+                if cells.is_empty() {
+                    return None;
                 }
+                RowEdit::Update { key: table.key(before), cells }
             }
             (_, before) => RowEdit::Remove { before: before.clone()? },
         })
@@ -175,13 +186,33 @@ fn changes(table: &MergedTable<'_>, row: &MergedRow, column: &str) -> bool {
     }
 }
 
+/// Whether a column of a row has a count that is made anew in the target ([`Recounts`]).
+fn is_recounted(table: &MergedTable<'_>, column: usize, after: &Row, counted: &Counted) -> bool {
+    let is = |name: &str| table.column(name) == Some(column);
+    match &*table.local {
+        // In the trash, a post keeps the number that it had.
+        "posts" => {
+            let status = table.column("post_status").and_then(|column| after[column].as_ref());
+            is("comment_count")
+                && is_one_of(&counted.comments_of, after)
+                && status != Some(&Value::Text(b"trash".to_vec()))
+        }
+        "term_taxonomy" => is("count") && is_one_of(&counted.terms, after),
+        _ => false,
+    }
+}
+
 /// Whether what a row counts is counted anew.
 fn is_counted(table: &MergedTable<'_>, row: &Row, counted: &BTreeMap<String, Counted>) -> bool {
     let Some(counted) = counted.get(&table.prefix) else { return false };
-    let is_in = |numbers: &BTreeSet<i64>| matches!(row[0], Some(Value::Integer(number)) if numbers.contains(&number));
     match &*table.local {
-        "posts" => is_in(&counted.comments_of),
-        "term_taxonomy" => is_in(&counted.terms),
+        "posts" => is_one_of(&counted.comments_of, row),
+        "term_taxonomy" => is_one_of(&counted.terms, row),
         _ => counted.users,
     }
+}
+
+/// Whether the key of a row is one of these numbers.
+fn is_one_of(numbers: &BTreeSet<i64>, row: &Row) -> bool {
+    matches!(row[0], Some(Value::Integer(number)) if numbers.contains(&number))
 }

@@ -641,8 +641,9 @@ fn styles_of_the_source_take_the_place_of_those_that_nobody_touched() {
 #[test]
 fn comments_of_both_are_counted() {
     let case = Case::new(&comment(100_000, 1), &comment(2, 1));
-    assert_eq!(case.told("SELECT comment_count FROM wp_posts WHERE ID = 1"), "3");
-    assert_eq!(case.plan().recounts.comments_of, [1]);
+    let plan = case.plan();
+    assert_eq!(plan.recounts.comments_of, [1]);
+    assert!(plan.tables.iter().all(|table| table.table != "wp_posts"), "what the count was before does not matter");
 }
 
 #[test]
