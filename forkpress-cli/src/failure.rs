@@ -192,6 +192,7 @@ mod tests {
     use forkpress_engine::export::PlaceError;
     use forkpress_engine::mutation::PutError;
     use forkpress_engine::mutation::refusal::Refusal;
+    use forkpress_engine::source::Excluded;
     use std::io;
 
     fn timeout() -> LockError {
@@ -226,6 +227,8 @@ mod tests {
         let parted = || BaseError::NoParting { source_branch: "x".parse().unwrap(), target: "main".parse().unwrap() };
         let in_the_way = || PlaceError::Exists { path: "main.zip".into() };
         let unknown = || DiffError::Unknown { name: "y".to_owned() };
+        let no_database = || ImportError::NoDatabase { path: "x".into() };
+        let nothing = || SourceError::Unknown { path: "x".into(), seen: "a PDF".to_owned() };
         let hints: [(Failure, &str); KNOWN.len()] = [
             (parted().into(), "forkpress branch reset x --from main"),
             (missing().into(), "forkpress branch list"),
@@ -237,6 +240,9 @@ mod tests {
             (MergeError::IntoItself.into(), "name the branch that it is to come home to: --into BRANCH"),
             (ExportError::from(in_the_way()).into(), "give --force to replace it"),
             (unknown().into(), "name a file or a folder as the branch has it, or a table"),
+            (no_database().into(), "of the database beside the files, and try again"),
+            (nothing().into(), "another ForkPress site; WXR (.xml)"),
+            (Excluded::parse(&["{"]).unwrap_err().into(), "--exclude 'wp-content/uploads/2019'"),
             (timeout().into(), "try again when it has ended, or wait longer with --timeout SECONDS"),
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),
             (RecoverError::Converted.into(), "type the command again"),
