@@ -29,6 +29,7 @@ pub mod priority;
 pub mod progress;
 pub mod registry;
 pub mod site;
+pub mod scrub;
 pub mod source;
 pub mod storage;
 mod structure;
