@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::import::{Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
+use forkpress_engine::scrub::Scrubbed;
 use forkpress_engine::source::{self, Excluded, Found, Options, PASSWORD_VARIABLE};
 use indicatif::HumanBytes;
 use tempfile::TempDir;
@@ -23,6 +24,7 @@ pub struct Looked {
     pub found: Found,
     excluded: Excluded,
     rewrite_urls: bool,
+    scrub: bool,
     bundled: TempDir,
     config: String,
 }
@@ -50,7 +52,8 @@ impl Looked {
         })?;
         let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
         bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
-        Ok(Self { found, excluded, rewrite_urls: args.rewrite_urls, bundled, config: init::new_config()? })
+        let (rewrite_urls, scrub) = (args.rewrite_urls, args.scrub);
+        Ok(Self { found, excluded, rewrite_urls, scrub, bundled, config: init::new_config()? })
     }
 
     /// Fills a tree with it.
@@ -73,6 +76,7 @@ impl Looked {
             tables: with.layout.runtime_dir().join(TABLES),
             go_on: with.go_on,
             rewrite_to: self.rewrite_urls.then_some(with.url),
+            scrub: self.scrub,
         }
     }
 }
@@ -142,10 +146,26 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
         };
         output::line(format_args!("  was at:    {} ({became})", imported.addresses.join(", ")))?;
     }
+    if let Some(scrubbed) = &imported.scrubbed {
+        tell_scrubbed(scrubbed)?;
+    }
     for left in &imported.config_left_out {
         output::line(format_args!("  not kept of wp-config.php: {}, line {}: {}", left.name, left.line, left.why))?;
     }
     imported.notes.iter().try_for_each(|note| output::line(format_args!("  note: {note}")))
+}
+
+/// Says what of people was replaced, and how to log in now.
+fn tell_scrubbed(scrubbed: &Scrubbed) -> io::Result<()> {
+    let counts: Vec<_> = scrubbed.replaced.iter().map(|(what, count)| format!("{count} {what}")).collect();
+    let counts = if counts.is_empty() { "nothing".to_owned() } else { counts.join(", ") };
+    output::line(format_args!("  scrubbed:  {counts}, in {} rows", scrubbed.rows))?;
+    if !scrubbed.emptied.is_empty() {
+        output::line(format_args!("  emptied:   {}", scrubbed.emptied.join(", ")))?;
+    }
+    output::line(
+        "  no user has a password now: forkpress wp [BRANCH] -- user update ID --user_pass=PASSWORD --skip-email",
+    )
 }
 
 /// What of a source the log names.

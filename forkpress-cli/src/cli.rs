@@ -389,6 +389,11 @@ pub struct SourceArgs {
     /// Replace the site's former addresses in the database for good. Without this they stay, and each branch serves its own
     #[arg(long)]
     pub rewrite_urls: bool,
+
+    /// Replace people's data in the database, such as users, commenters and customers, by that of people who do not exist.
+    /// Files stay as they are
+    #[arg(long)]
+    pub scrub: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::addresses::AddressError;
 use crate::disk::DiskError;
 use crate::dump::DumpError;
+use crate::scrub::ScrubError;
 use crate::source::SourceError;
 use crate::wordpress::WordPressError;
 use forkpress_core::advice::Advice;
@@ -49,6 +50,14 @@ pub enum ImportError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// People's data in the database can't be replaced.
+    #[error("cannot replace people's data in {path}")]
+    Scrub {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: ScrubError,
+    },
     /// A folder can't be read.
     #[error("cannot read {path}")]
     Walk {
@@ -74,7 +83,7 @@ impl Advice for ImportError {
             Self::Source(error) => error.hint(),
             Self::Dump(error) => error.hint(),
             Self::Address(error) => error.hint(),
-            Self::WordPress(_) | Self::Database { .. } | Self::Walk { .. } | Self::Disk(_) => None,
+            Self::WordPress(_) | Self::Database { .. } | Self::Scrub { .. } | Self::Walk { .. } | Self::Disk(_) => None,
         }
     }
 }

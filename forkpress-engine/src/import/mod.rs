@@ -23,6 +23,7 @@ use crate::disk::{self, step};
 use crate::dump::{self, Driver, DumpFile, Placeholder};
 use crate::mutation::new_database::{EditError, TreeEdit};
 use crate::progress::Progress;
+use crate::scrub::{self, Scrubbed};
 use crate::source::config::{self, LeftOut as LeftOutOfConfig};
 use crate::source::core::{Core, LayDown};
 use crate::source::{Excluded, Found, Unpacked, core};
@@ -58,6 +59,8 @@ pub struct Import<'a> {
     pub go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
     /// The address that takes the place of the site's own in the database; none where those stay.
     pub rewrite_to: Option<&'a str>,
+    /// Whether people's data in the database is replaced by that of people who do not exist.
+    pub scrub: bool,
 }
 
 /// What was brought in.
@@ -85,6 +88,9 @@ pub struct Imported {
     pub config_left_out: Vec<LeftOutOfConfig>,
     /// How many addresses were replaced in the database; none where they stay.
     pub rewritten: Option<u64>,
+    /// What of people was replaced in the database; none where it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrubbed: Option<Scrubbed>,
     /// What else whoever asked for it should know.
     pub notes: Vec<String>,
 }
@@ -116,6 +122,9 @@ impl Import<'_> {
         self.give_database(tree, &mut imported, progress)?;
         self.give_config(tree, &mut imported)?;
         settings::restore(&database_of(tree), &found.facts, imported.prefix.as_deref(), &mut imported.notes)?;
+        if self.scrub {
+            self.scrub(tree, &mut imported, progress)?;
+        }
         imported.addresses = addresses(tree)?;
         if let Some(to) = self.rewrite_to {
             self.rewrite(tree, to, &mut imported, progress)?;
@@ -251,6 +260,27 @@ impl Import<'_> {
         })?;
         imported.config_kept = rewritten.kept;
         imported.config_left_out = rewritten.left_out;
+        Ok(())
+    }
+
+    /// Replaces people's data. Nothing of it is told.
+    fn scrub(&self, tree: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
+        let database = database_of(tree);
+        let prefix = imported.prefix.as_deref().unwrap_or("wp_");
+        let scrubbed = scrub::scrub(&database, prefix, self.go_on, progress)
+            .map_err(|source| ImportError::Scrub { path: database, source })?;
+        if !scrubbed.by_names_only.is_empty() {
+            imported.notes.push(format!(
+                "nobody knows these tables: what is people's data was told by names of columns, and by e-mail addresses: {}",
+                scrubbed.by_names_only.join(", ")
+            ));
+        }
+        if !scrubbed.has_key {
+            imported
+                .notes
+                .push("no user has a password: whoever tries e-mail addresses can find out who became whom".to_owned());
+        }
+        imported.scrubbed = Some(scrubbed);
         Ok(())
     }
 

@@ -30,15 +30,15 @@ const LONGEST_BEFORE: usize = 500;
 /// The text with other e-mail addresses and links, and how many; none where it stays. `keeps_length`: each becomes one of as
 /// many bytes.
 pub(super) fn replace(text: &str, which: Which, keeps_length: bool, people: &People) -> Option<(String, u64)> {
-    let new_of = |old: &str| if keeps_length { people.key.email_of_length(old) } else { people.email(old) };
-    let mut edits: Vec<_> = emails(text, which, people)
-        .into_iter()
-        .map(|(start, end)| {
-            let old = &text[start..end];
-            let new = if old.contains('@') { new_of(old) } else { encoded(old, new_of) };
-            (start, end, new)
-        })
-        .collect();
+    let new_of = |old: &str| {
+        let sign = if old.contains('@') { "@" } else { "%40" };
+        match keeps_length {
+            true => people.key.email_of_length(old, sign),
+            false => people.email(&old.replace(sign, "@")).replace('@', sign),
+        }
+    };
+    let found = emails(text, which, people).into_iter();
+    let mut edits: Vec<_> = found.map(|(start, end)| (start, end, new_of(&text[start..end]))).collect();
     if !keeps_length {
         edits.extend(links(text, people));
     }
@@ -56,12 +56,6 @@ pub(super) fn replace(text: &str, which: Which, keeps_length: bool, people: &Peo
         }
     }
     Some((new + &text[at..], count))
-}
-
-/// What becomes of an e-mail address as it is written in a web address.
-fn encoded(old: &str, new_of: impl Fn(&str) -> String) -> String {
-    let new = new_of(&old.replace("%40", "@"));
-    new.replace('@', "%40")
 }
 
 /// Whether a text as a whole is an e-mail address.

@@ -15,6 +15,9 @@ pub(super) const NO_PASSWORD: &str = "!";
 /// More words than these are not written in the place of what somebody wrote.
 const MOST_WORDS: usize = 40;
 
+/// A phone number of no more digits has no country, and few that it may become.
+const SHORTEST_WITH_COUNTRY: usize = 7;
+
 /// What a value says of a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -89,7 +92,7 @@ impl Kind {
             Self::FirstName => person().first.to_owned(),
             Self::LastName => person().last.to_owned(),
             Self::FullName => person().full_name(),
-            Self::Phone => phone(text, key).filter(|_| digits >= 5)?,
+            Self::Phone => Some(phone(text, key)).filter(|_| digits >= 5)?,
             Self::Ip => ip(text, key).filter(|_| digits > 0)?,
             Self::Street => {
                 format!("{} {}", 1 + key.number("house", bytes) % 180, key.pick("street", bytes, &STREETS))
@@ -101,7 +104,7 @@ impl Kind {
             Self::Index => person().full_name(),
             Self::Url => person().url(),
             Self::Agent => (*key.pick("agent", bytes, &AGENTS)).to_owned(),
-            Self::Birthday => birthday(text, key).filter(|_| digits > 3)?,
+            Self::Birthday => Some(birthday(text, key)).filter(|_| digits > 3)?,
             Self::Number => Some(key.shape(text)).filter(|_| digits >= 4 || trimmed.len() >= 8)?,
             Self::Text => words(text, key),
             Self::Slug => key.tag(bytes, 12),
@@ -136,17 +139,23 @@ fn same_digits(text: &str, key: &Key) -> Option<i64> {
 }
 
 /// A phone number as it is written, with its country. 555 begins no number of a person.
-fn phone(text: &str, key: &Key) -> Option<String> {
-    let country = match text.trim_start().strip_prefix('+').or(text.trim_start().strip_prefix("00")) {
-        Some(rest) if rest.starts_with(['1', '7']) => 1,
-        Some(_) => 2,
-        None => 0,
+fn phone(text: &str, key: &Key) -> String {
+    const FICTIONAL: usize = 3;
+    let (number, all) = (text.trim_start(), text.chars().filter(char::is_ascii_digit).collect::<String>());
+    let (dialled, country) = match (number.strip_prefix('+'), number.strip_prefix("00")) {
+        (Some(country), _) => (0, country),
+        (_, Some(country)) => (2, country),
+        _ => (0, ""),
     };
-    let skipped = if text.trim_start().starts_with("00") { 2 } else { 0 } + country;
-    let all: String = text.chars().filter(char::is_ascii_digit).collect();
+    let (kept, fictional) = match country.chars().next() {
+        _ if all.len() <= SHORTEST_WITH_COUNTRY => (0, 0),
+        None => (0, FICTIONAL),
+        Some('1' | '7') => (dialled + 1, FICTIONAL),
+        Some(_) => (dialled + 2, FICTIONAL),
+    };
     let mut hash = key.stream("phone", all.as_bytes());
     let mut place = 0;
-    let mut replace = |letter: char| {
+    let replace = |letter: char| {
         if letter.is_alphabetic() {
             return 'x';
         }
@@ -155,12 +164,12 @@ fn phone(text: &str, key: &Key) -> Option<String> {
         }
         place += 1;
         match place {
-            place if place <= skipped => letter,
-            place if place <= skipped + 3 => '5',
+            place if place <= kept => letter,
+            place if place <= kept + fictional => '5',
             _ => char::from(b'0' + hash.next().expect("it has no end") % 10),
         }
     };
-    Some(text.chars().map(&mut replace).collect())
+    text.chars().map(replace).collect()
 }
 
 /// Other addresses in the place of one or several. They are of ranges that belong to nobody (RFC 2544, RFC 3849).
@@ -211,7 +220,7 @@ pub(super) fn ip_bytes(old: &[u8], key: &Key) -> Option<Vec<u8>> {
 }
 
 /// A day as it is written: a number of four digits is the year.
-fn birthday(text: &str, key: &Key) -> Option<String> {
+fn birthday(text: &str, key: &Key) -> String {
     let mut numbers = key.stream("birthday", text.as_bytes());
     let mut next = |count: u8| u32::from(numbers.next().expect("it has no end") % count);
     let mut new = String::new();
@@ -228,7 +237,7 @@ fn birthday(text: &str, key: &Key) -> Option<String> {
         };
         rest = &rest[start + length..];
     }
-    Some(new + rest)
+    new + rest
 }
 
 /// As many other words.

@@ -17,9 +17,11 @@ const MAX_NESTING: usize = 512;
 /// Texts in texts are looked into up to this depth.
 const MAX_DEPTH: usize = 32;
 
-/// What of an answer in a form says which question it is, and is no answer.
-const LABELS: [&str; 12] =
-    ["id", "key", "label", "type", "name", "form", "form_id", "field_id", "field_type", "status", "title", "slug"];
+/// What of an answer in a form tells which one it is.
+const IDS: [&str; 6] = ["id", "key", "type", "form_id", "field_id", "field_type"];
+
+/// What of it says so to people, where the answer itself is beside it.
+const LABELS: [&str; 5] = ["name", "label", "title", "status", "slug"];
 
 /// How many values were replaced, by what they are counted as.
 pub(super) type Counts = BTreeMap<&'static str, u64>;
@@ -194,11 +196,14 @@ impl Replacer<'_> {
         let who = walk.who(number, self.people);
         let place = Place { who: who.as_ref().or(place.who), ..place };
         let is_of_person = place.about == About::People && (who.is_some() || walk.has_person(number));
+        let key_of = |child: usize| nodes[child].key.as_ref();
+        let is_labelled = children(nodes, number).any(|child| key_of(child).is_some_and(|key| *key.name == *b"value"));
         for child in children(nodes, number) {
-            let key = nodes[child].key.as_ref();
+            let key = key_of(child);
             let name = key.map(|key| name_of(&key.name)).unwrap_or_default();
             let kind = match (place.kind, place.about) {
-                (Some(Kind::Answer), _) if LABELS.contains(&name.as_str()) => None,
+                (Some(Kind::Answer), _) if IDS.contains(&name.as_str()) => None,
+                (Some(Kind::Answer), _) if is_labelled && LABELS.contains(&name.as_str()) => None,
                 (Some(Kind::Answer), _) => Some(Kind::Answer),
                 (kind, _) if key.is_none() => kind,
                 (_, About::People) => {
