@@ -73,8 +73,10 @@ impl Table {
             Some(rowid) if !is_without_rowid => vec![rowid.to_owned()],
             _ => columns.iter().filter(|(.., place)| *place > 0).map(|(name, ..)| quoted(name)).collect(),
         };
-        let id = columns.iter().position(|(_, kind, place)| *place == 1 && kind.eq_ignore_ascii_case("INTEGER"));
-        let is_text = |kind: &str| !["INT", "INTEGER", "REAL"].iter().any(|other| kind.eq_ignore_ascii_case(other));
+        let is_one_of = |kind: &str, kinds: &[&str]| kinds.iter().any(|other| kind.eq_ignore_ascii_case(other));
+        let is_number = |kind: &str| is_one_of(kind, &["INT", "INTEGER"]);
+        let is_text = |kind: &str| !is_number(kind) && !is_one_of(kind, &["REAL"]);
+        let id = columns.iter().position(|(_, kind, place)| *place == 1 && is_number(kind));
         let columns: Vec<_> = columns
             .into_iter()
             .map(|(name, kind, _)| {

@@ -46,7 +46,7 @@ CREATE TABLE wp_sitemeta (meta_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, si
 CREATE TABLE wp_2_options (option_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, option_name TEXT, option_value TEXT);
 CREATE TABLE wp_2_posts (ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, post_title TEXT, post_content TEXT, post_type TEXT);
 CREATE TABLE wp_2_comments (comment_ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, comment_author TEXT, comment_author_email TEXT);
-CREATE TABLE wp_wc_orders (id INTEGER NOT NULL PRIMARY KEY, billing_email TEXT, ip_address TEXT, user_agent TEXT,
+CREATE TABLE wp_wc_orders (id INT NOT NULL PRIMARY KEY, billing_email TEXT, ip_address TEXT, user_agent TEXT,
     customer_note TEXT, transaction_id TEXT, total_amount REAL);
 CREATE TABLE wp_wc_order_addresses (id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, order_id INTEGER, address_type TEXT,
     first_name TEXT, last_name TEXT, address_1 TEXT, city TEXT, postcode TEXT, country TEXT, email TEXT, phone TEXT);
