@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::import::{Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
-use forkpress_engine::source::{self, Excluded, Found, Options, PASSWORD_VARIABLE};
+use forkpress_engine::source::{self, Aside, Excluded, Found, Options, PASSWORD_VARIABLE, Why};
 use indicatif::HumanBytes;
 use tempfile::TempDir;
 
@@ -112,15 +112,15 @@ pub fn tell_found(found: &Found) -> io::Result<()> {
     if let Some(database) = &found.database {
         output::line(format_args!("  database: {}", database.display()))?;
     }
-    tell_aside(found)?;
+    tell_aside(&found.aside)?;
     found.notes.iter().try_for_each(|note| output::line(format_args!("  note: {note}")))
 }
 
-/// Says what of a source stays out.
-pub fn tell_aside(found: &Found) -> io::Result<()> {
-    let tell =
-        |aside: &source::Aside| output::line(format_args!("  left out: {} ({})", aside.path.display(), aside.name));
-    found.aside.iter().try_for_each(tell)
+/// Says what of a source stays out, but for what is made anew.
+fn tell_aside(aside: &[Aside]) -> io::Result<()> {
+    let is_left_out = |aside: &&Aside| !matches!(aside.why, Why::Configuration | Why::Database);
+    let tell = |aside: &Aside| output::line(format_args!("  left out:  {} ({})", aside.path.display(), aside.name));
+    aside.iter().filter(is_left_out).try_for_each(tell)
 }
 
 /// Says what was brought in.
@@ -128,11 +128,13 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
     if imported.files.files > 0 {
         output::line(format_args!("  files:     {} ({})", imported.files.files, HumanBytes(imported.files.bytes)))?;
     }
-    if let (Some(tables), Some(rows)) = (imported.tables, imported.rows) {
-        output::line(format_args!("  database:  {tables} tables, {rows} rows"))?;
-    }
+    output::line(format_args!("  database:  {}", database(imported).join(", ")))?;
     if let Some(version) = &imported.wordpress {
-        output::line(format_args!("  WordPress: {version}"))?;
+        let php = imported.source.php.as_ref().map(|php| format!(" (it ran on PHP {php})"));
+        output::line(format_args!("  WordPress: {version}{}", php.unwrap_or_default()))?;
+    }
+    if imported.is_network {
+        output::line("  network:   yes, of several sites")?;
     }
     if !imported.addresses.is_empty() {
         let became = if imported.rewritten.is_some() {
@@ -142,10 +144,19 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
         };
         output::line(format_args!("  was at:    {} ({became})", imported.addresses.join(", ")))?;
     }
-    for left in &imported.config_left_out {
-        output::line(format_args!("  not kept of wp-config.php: {}, line {}: {}", left.name, left.line, left.why))?;
+    tell_aside(&imported.set_aside)?;
+    for left in imported.config_left_out.chunk_by(|one, next| one.why == next.why) {
+        let names: Vec<_> = left.iter().map(|left| format!("{} (line {})", left.name, left.line)).collect();
+        output::line(format_args!("  not kept of wp-config.php: {}: {}", names.join(", "), left[0].why))?;
     }
     imported.notes.iter().try_for_each(|note| output::line(format_args!("  note: {note}")))
+}
+
+/// What there is to know of the database.
+fn database(imported: &Imported) -> Vec<String> {
+    let rows = imported.tables.zip(imported.rows).map(|(tables, rows)| format!("{tables} tables, {rows} rows"));
+    let prefix = imported.prefix.as_ref().map(|prefix| format!("prefix {prefix}"));
+    [rows, prefix, imported.source.charset.clone()].into_iter().flatten().collect()
 }
 
 /// What of a source the log names.

@@ -30,7 +30,8 @@ struct ImportReport {
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
-        return Ok(if as_json { output::json(&found)? } else { bring_in::tell_found(&found)? });
+        let told = if as_json { output::json(&found) } else { bring_in::tell_found(&found) };
+        return Ok(told?);
     }
     match &args.branch {
         Some(name) => into_branch(&site::open(work_dir)?, name, args, as_json),
@@ -92,7 +93,6 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
     }
     output::note(format_args!("forkpress: {} is '{name}' now", args.source.display()));
     bring_in::tell(&imported)?;
-    bring_in::tell_aside(&looked.found)?;
     Ok(output::line(&url)?)
 }
 

@@ -25,7 +25,7 @@ use crate::mutation::new_database::{EditError, TreeEdit};
 use crate::progress::Progress;
 use crate::source::config::{self, LeftOut as LeftOutOfConfig};
 use crate::source::core::{Core, LayDown};
-use crate::source::{Excluded, Found, Unpacked, core};
+use crate::source::{Aside, Excluded, Facts, Found, Unpacked, core};
 use crate::wordpress;
 use forkpress_core::layout::database_of;
 
@@ -83,6 +83,10 @@ pub struct Imported {
     pub config_kept: Vec<String>,
     /// What of it is not.
     pub config_left_out: Vec<LeftOutOfConfig>,
+    /// What the source says of the site that it is of.
+    pub source: Facts,
+    /// What of the source's files does not come into the site.
+    pub set_aside: Vec<Aside>,
     /// How many addresses were replaced in the database; none where they stay.
     pub rewritten: Option<u64>,
     /// What else whoever asked for it should know.
@@ -99,7 +103,12 @@ impl Import<'_> {
         if found.dumps.is_empty() && found.database.is_none() {
             return Err(ImportError::NoDatabase { path: found.path.clone() });
         }
-        let mut imported = Imported { is_network: found.facts.network.is_some(), ..Imported::default() };
+        let mut imported = Imported {
+            is_network: found.facts.network.is_some(),
+            source: found.facts.clone(),
+            set_aside: found.aside.clone(),
+            ..Imported::default()
+        };
         if found.root.is_some() {
             empty(tree)?;
             imported.files = found.unpack(tree, &|path| !self.excluded.has(path), progress)?;
