@@ -26,6 +26,18 @@ const MOST_OPTIONS: usize = 50;
 /// Options and constants of more bytes than this are no path, and are not looked through at a create.
 const LONGEST_VALUE: usize = 65_536;
 
+/// Constants that sign cookies and nonces.
+pub(crate) const KEYS_AND_SALTS: [&str; 8] = [
+    "AUTH_KEY",
+    "SECURE_AUTH_KEY",
+    "LOGGED_IN_KEY",
+    "NONCE_KEY",
+    "AUTH_SALT",
+    "SECURE_AUTH_SALT",
+    "LOGGED_IN_SALT",
+    "NONCE_SALT",
+];
+
 /// Constants that hold a folder of the branch.
 const FOLDERS: [&str; 9] = [
     "ABSPATH",

@@ -123,13 +123,19 @@ pub fn create_all<'a>(
         [first, others @ ..] => {
             let from = from.into();
             Ok(while_source_changes(patience, progress, |patience| {
-                let (prepared, cloned) = transaction::create_all(site, first, others, from, patience, progress)?;
-                let report = prepared.publish(patience)?;
-                let held = report.held + cloned.held;
-                Ok(Report { held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+                publish_cloned(transaction::create_all(site, first, others, from, patience, progress)?, patience)
             })?)
         }
     }
+}
+
+/// Publishes what was cloned, and held locks for that, before.
+fn publish_cloned(
+    (prepared, cloned): (Prepared<'_>, publish::Published),
+    patience: &mut Patience<'_>,
+) -> Result<Report, ChangeError> {
+    let report = prepared.publish(patience)?;
+    Ok(Report { held: report.held + cloned.held, entries: cloned.entries, retaken: cloned.retaken, ..report })
 }
 
 /// Does the first step of [`create`]. Dropped, the result leaves nothing behind.
@@ -182,10 +188,7 @@ pub fn create_edited<'a>(
 ) -> Result<Report, ChangeError> {
     let from = from.into();
     while_source_changes(patience, progress, |patience| {
-        let (prepared, cloned) = transaction::create_edited(site, name, from, (&mut *edit, word), patience, progress)?;
-        let report = prepared.publish(patience)?;
-        let held = report.held + cloned.held;
-        Ok(Report { held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+        publish_cloned(transaction::create_edited(site, name, from, (&mut *edit, word), patience, progress)?, patience)
     })
 }
 
