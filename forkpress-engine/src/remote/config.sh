@@ -1,0 +1,3 @@
+# Has PHP say what the site's configuration defines. The input is config.php.
+cd "$path" || exit 9
+cat | php -d display_errors=stderr -d html_errors=0
