@@ -1,5 +1,6 @@
 //! `forkpress import`: makes a site, or a branch of one, of something from elsewhere.
 
+use std::io;
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
@@ -12,9 +13,10 @@ use super::branch::patience;
 use crate::bring_in::{self, Looked, With};
 use crate::cli::{ImportArgs, InitArgs, StrategyArg};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::php::Php;
 use crate::site::Address;
-use crate::{clean, init, output, progress, site};
+use crate::{clean, init, output, progress, remote, site};
 
 /// What was made of a source.
 #[derive(Serialize)]
@@ -29,6 +31,9 @@ struct ImportReport {
 /// Brings a source in.
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
+        if let Some(address) = forkpress_engine::remote::Address::of(&args.source)? {
+            return remote::tell(&address, &args.what, &*progress::shown(as_json), as_json);
+        }
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
         return Ok(if as_json { output::json(&found)? } else { bring_in::tell_found(&found)? });
     }
@@ -70,13 +75,21 @@ fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> R
 
 fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
-    let looked = Looked::at(&args.source, &args.what, &*progress)?;
+    let interrupt = Interrupt::on_signals()?;
+    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+    let looked = Looked::at(&args.source, &args.what, (&site.layout, &go_on), &*progress);
+    interrupt.check()?;
+    let looked = looked?;
     let url = Address::of(site).url(name);
-    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()) };
+    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &go_on };
     let mut edit = looked.edit(&with, &*progress);
-    let (main, word) = (BranchName::main(), bring_in::word(&args.source));
-    let report: Report =
-        mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience(&args.wait), &*progress)?;
+    let main = BranchName::main();
+    let made =
+        mutation::create_edited(site, name, &main, &mut edit, &looked.word, &mut patience(&args.wait), &*progress);
+    if made.is_err() {
+        interrupt.check()?;
+    }
+    let report: Report = made?;
     let imported = edit.imported;
     record_addresses(site, name)?;
     clean::in_background(site);
@@ -90,7 +103,7 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
         };
         return Ok(output::json(&report)?);
     }
-    output::note(format_args!("forkpress: {} is '{name}' now", args.source.display()));
+    output::note(format_args!("forkpress: {} is '{name}' now", looked.found.path.display()));
     bring_in::tell(&imported)?;
     bring_in::tell_aside(&looked.found)?;
     Ok(output::line(&url)?)

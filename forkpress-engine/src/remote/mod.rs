@@ -43,6 +43,10 @@ const CONFIG: &str = include_str!("config.sh");
 const CONFIG_PHP: &str = include_str!("config.php");
 const DUMP_PHP: &str = include_str!("dump.php");
 
+/// What the copies are called.
+const FILES_NAME: &str = "files.tar";
+const DATABASE_NAME: &str = "database.sql";
+
 /// What opens a PHP script.
 const OPENING: &str = "<?php\n";
 
@@ -58,6 +62,8 @@ pub struct Without<'a> {
 /// What was copied.
 #[derive(Debug, Default)]
 pub struct Copied {
+    /// What in the folder is meant, where it is known: the site may have other sites and dumps in it.
+    pub inside: Vec<PathBuf>,
     /// What did not travel, unless it was asked for.
     pub aside: Vec<Aside>,
     /// The prefix of the tables, where its configuration says it only by running.
@@ -161,11 +167,15 @@ impl<'a> Remote<'a> {
             paths.extend(self.probe.content.iter().map(|content| content.join("uploads")));
         }
         let left_out = LeftOut { paths, patterns: without.patterns, content: self.probe.content.clone() };
-        if self.copy_files(&into.join("files.tar"), &left_out, progress)? {
+        if self.probe.has_core {
+            copied.inside.push(FILES_NAME.into());
+        }
+        if self.copy_files(&into.join(FILES_NAME), &left_out, progress)? {
             copied.notes.push("files changed while they were read: such a file may be of two moments".to_owned());
         }
         if let Some(settings) = &self.settings {
-            self.copy_database(&into.join("database.sql"), settings, progress)?;
+            self.copy_database(&into.join(DATABASE_NAME), settings, progress)?;
+            copied.inside.push(DATABASE_NAME.into());
             copied.prefix.clone_from(&settings.prefix);
         }
         Ok(copied)
@@ -299,10 +309,4 @@ fn check(probe: &Probe, address: &Address) -> Result<(), RemoteError> {
         return Err(RemoteError::Program { login: address.login(), program: "tar" });
     }
     Ok(())
-}
-
-/// A path as a source has it, for what is told of it.
-#[must_use]
-pub fn path_of(address: &Address) -> PathBuf {
-    PathBuf::from(address.to_string())
 }
