@@ -46,6 +46,7 @@ rename( "$export/site/wordpress", $there );
 $maria->connect()->query( "CREATE USER 'shop'@'localhost' IDENTIFIED BY '" . addslashes( PASSWORD ) . "'" );
 $maria->connect()->query( "GRANT SELECT, SHOW VIEW ON shop.* TO 'shop'@'localhost'" );
 $rows = $maria->connect( 'shop' );
+$rows->query( "SET sql_mode = ''" );
 $rows->query( "INSERT INTO wp_kinds VALUES (NULL, 1.50, 1e100, 'it''s \\\\ \"q\"\nline \x1a é🎉', x'00ff27225c0a', '', '0000-00-00 00:00:00'), (NULL, NULL, NULL, NULL, NULL, NULL, NULL), (4000000000, -3, 0, '', '', 0x00, '2026-01-02 03:04:05')" );
 for ( $batch = 0; $batch < 40; $batch++ ) {
 	$rows->query( "INSERT INTO wp_kinds (n, t) VALUES " . implode( ',', array_fill( 0, 50, "($batch, '" . str_repeat( 'text ', 80 ) . "')" ) ) );
@@ -70,7 +71,7 @@ foreach ( array( 'sh', 'dd', 'cat', 'tar', 'gzip', 'find', 'du' ) as $name ) {
 symlink( PHP_BINARY, "$tools/php-only/php" );
 put( "$tools/noted/mariadb-dump", "#!/bin/sh\ncat /proc/\$\$/cmdline >>$tools/arguments\nexec {$which( 'mariadb-dump' )} \"\$@\"\n" );
 posix_mkfifo( "$tools/hold", 0600 );
-put( "$tools/held/tar", "#!/bin/sh\n{$which( 'tar' )} \"\$@\"\nstatus=\$?\ncase \$1 in -cf) read -r line <$tools/hold ;; esac\nexit \$status\n" );
+put( "$tools/held/tar", "#!/bin/sh\n{$which( 'tar' )} \"\$@\"\nstatus=\$?\ncase \"\$*\" in *' .') read -r line <$tools/hold ;; esac\nexit \$status\n" );
 chmod( "$tools/noted/mariadb-dump", 0755 );
 chmod( "$tools/held/tar", 0755 );
 $path = getenv( 'PATH' );
@@ -100,7 +101,7 @@ $state = static function () use ( $export, $maria ): array {
 	}
 	sort( $list );
 	$tables = implode( ', ', array_column( $maria->query( 'shop', "SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'" ), 'Tables_in_shop' ) );
-	return array( md5( implode( "\n", $list ) ), $maria->query( 'shop', "CHECKSUM TABLE $tables" ) );
+	return array( md5( implode( "\n", $list ) ), md5( json_encode( $maria->query( 'shop', "CHECKSUM TABLE $tables" ) ) ) );
 };
 
 /**
@@ -172,7 +173,7 @@ test(
 			$all = static fn ( string $branch ): array => $site->database( $branch )->query( "SELECT * FROM $table WHERE " . ( 'wp_options' === $table ? "option_name NOT LIKE '%transient%' AND option_name NOT IN ('cron', 'rewrite_rules', 'recovery_keys')" : '1' ) . ' ORDER BY 1' )->fetchAll( \PDO::FETCH_NUM );
 			same( array(), array_diff( array_map( 'json_encode', $all( 'php' ) ), array_map( 'json_encode', $all( 'whole' ) ) ), "rows of $table" );
 		}
-		$create = static fn ( string $branch ): string => ask_wordpress( $site, $branch, 'return $GLOBALS["wpdb"]->get_row( "SHOW CREATE TABLE wp_kinds", ARRAY_N )[1];' );
+		$create = static fn ( string $branch ): string => ask_wordpress( $site, $branch, 'return preg_replace( "/ AUTO_INCREMENT=\d+/", "", $GLOBALS["wpdb"]->get_row( "SHOW CREATE TABLE wp_kinds", ARRAY_N )[1] );' );
 		same( $create( 'whole' ), $create( 'php' ), 'the definition' );
 		holds( ! file_exists( "$site->dir/php/wp-content/uploads/2026/11/film & é.mp4" ) && ! file_exists( "$site->dir/php/wp-content/plugins/mine" ), 'what is excluded' );
 		same( $before, $state(), 'files and rows there' );
@@ -221,7 +222,7 @@ test(
 		holds( str_contains( $outcome->out, ORIGIN . '/wp-content/uploads' ), $outcome->text() );
 		holds( str_contains( file_get_contents( "$dir/.forkpress/cow/branches/main.toml" ), ORIGIN ), 'the record of main' );
 		same( array(), glob( "$dir/.forkpress/cow/incoming*" ), 'what came is gone' );
-		$site->done( 'export', 'whole', '--to', "$dir/again.zip", '--url', 'https://other.example' );
+		$site->done( 'export', 'main', '--to', "$dir/again.zip", '--url', 'https://other.example' );
 		$site->done( 'import', "$dir/again.zip", '--branch', 'again', '--without-uploads' );
 		same( 'https://other.example/wp-content/uploads', $site->json( 'branch', 'show', 'again' )['uploads']['url'], 'of a ZIP' );
 	}
@@ -337,5 +338,4 @@ test(
 	}
 );
 
-same( $before, $state(), 'files and rows there, at the end' );
 $site->has_no_complaints();

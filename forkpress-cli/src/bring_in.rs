@@ -27,6 +27,8 @@ pub struct Looked {
     rewrite_urls: bool,
     /// What it is called in the log.
     pub word: String,
+    /// What should be known of how it came.
+    pub notes: Vec<String>,
     /// Where it is until it is in a tree, if it came from another machine.
     _incoming: Option<Incoming>,
     bundled: TempDir,
@@ -55,11 +57,11 @@ impl Looked {
         progress: &dyn Progress,
     ) -> Result<Self, Failure> {
         let excluded = Excluded::parse(&args.exclude)?;
-        let (found, word, incoming) = match Address::of(path)? {
-            None => (look(path, args, progress)?, word(path), None),
+        let (found, word, notes, incoming) = match Address::of(path)? {
+            None => (look(path, args, progress)?, word(path), Vec::new(), None),
             Some(address) => {
-                let (found, incoming) = remote::fetch(&address, args, (layout, go_on), progress)?;
-                (found, format!("import of {}", address.word()), Some(incoming))
+                let fetched = remote::fetch(&address, args, (layout, go_on), progress)?;
+                (fetched.found, format!("import of {}", address.word()), fetched.notes, Some(fetched.incoming))
             }
         };
         let bundle = Bundle::embedded().ok_or_else(|| {
@@ -74,6 +76,7 @@ impl Looked {
             without_uploads: args.without_uploads,
             rewrite_urls: args.rewrite_urls,
             word,
+            notes,
             _incoming: incoming,
             bundled,
             config: init::new_config()?,
@@ -82,7 +85,9 @@ impl Looked {
 
     /// Fills a tree with it.
     pub fn fill(&self, with: &With<'_>, tree: &Path, progress: &dyn Progress) -> Result<Imported, Failure> {
-        Ok(self.import(with).fill(tree, progress)?)
+        let mut imported = self.import(with).fill(tree, progress)?;
+        imported.notes.extend(self.notes.iter().cloned());
+        Ok(imported)
     }
 
     /// Makes it what becomes of a new branch's tree.

@@ -14,13 +14,23 @@ use crate::cli::SourceArgs;
 use crate::failure::{During, Failure};
 use crate::output;
 
+/// What came from another machine.
+pub struct Fetched {
+    /// What was found in it.
+    pub found: Found,
+    /// What should be known of how it came.
+    pub notes: Vec<String>,
+    /// Where it is.
+    pub incoming: Incoming,
+}
+
 /// Copies it, and looks at the copy.
 pub fn fetch(
     address: &Address,
     args: &SourceArgs,
     (layout, go_on): (&SiteLayout, &GoOn<'_>),
     progress: &dyn Progress,
-) -> Result<(Found, Incoming), Failure> {
+) -> Result<Fetched, Failure> {
     check(args)?;
     let incoming = Incoming::make(layout.cow())?;
     let remote = Remote::open(address, incoming.path(), false, go_on, progress)?;
@@ -33,9 +43,10 @@ pub fn fetch(
     let mut found = source::look(&folder, &options, progress)?;
     found.path = PathBuf::from(address.to_string());
     found.facts.prefix = copied.prefix.or(found.facts.prefix);
-    found.aside.extend(copied.aside);
-    found.notes.extend(copied.notes);
-    Ok((found, incoming))
+    let is_known = |aside: &source::Aside| found.aside.iter().any(|known| known.path == aside.path);
+    let aside: Vec<_> = copied.aside.into_iter().filter(|aside| !is_known(aside)).collect();
+    found.aside.extend(aside);
+    Ok(Fetched { found, notes: copied.notes, incoming })
 }
 
 /// Tells what is there without copying it.

@@ -90,7 +90,8 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
         interrupt.check()?;
     }
     let report: Report = made?;
-    let imported = edit.imported;
+    let mut imported = edit.imported;
+    imported.notes.extend(looked.notes.iter().cloned());
     record_addresses(site, name)?;
     clean::in_background(site);
     if as_json {

@@ -24,6 +24,9 @@ const MOST_GREETING_BYTES: usize = 64 << 10;
 /// So much is kept of what a program complains of.
 const MOST_SAID_BYTES: usize = 16 << 10;
 
+/// So many lines of it are told.
+const MOST_LINES: usize = 5;
+
 /// ssh's own exit status.
 const OF_SSH: i32 = 255;
 
@@ -168,6 +171,20 @@ pub(super) struct End {
 }
 
 impl End {
+    /// What it complained of first, in a line.
+    fn first(&self) -> String {
+        in_a_line(self.lines().take(MOST_LINES).collect())
+    }
+
+    /// What it complained of last, in a line: a host may greet before.
+    fn last(&self) -> String {
+        in_a_line(self.lines().skip(self.lines().count().saturating_sub(MOST_LINES)).collect())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        self.said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("WARNING: option '"))
+    }
+
     /// Whether it was the connection that ended.
     pub(super) fn is_lost(&self) -> bool {
         self.status.is_none_or(|status| status == OF_SSH)
@@ -194,8 +211,8 @@ impl Running<'_> {
     fn death(&mut self) -> RemoteError {
         let login = self.login.clone();
         match self.end() {
-            Ok(end) if end.is_lost() => RemoteError::Connect { login, said: short(&end.said) },
-            Ok(end) => RemoteError::Shell { login, said: short(&end.said) },
+            Ok(end) if end.is_lost() => RemoteError::Connect { login, said: end.last() },
+            Ok(end) => RemoteError::Shell { login, said: end.last() },
             Err(error) => error,
         }
     }
@@ -226,7 +243,7 @@ impl Running<'_> {
         match end.status {
             Some(status) if is_good(status) => Ok(end.said),
             _ if end.is_lost() => Err(RemoteError::Lost { login: address.login(), what }),
-            _ => Err(RemoteError::Refused { address: address.to_string(), what, said: short(&end.said) }),
+            _ => Err(RemoteError::Refused { address: address.to_string(), what, said: end.first() }),
         }
     }
 }
@@ -270,13 +287,6 @@ pub(super) fn stream_error(source: io::Error) -> RemoteError {
     }
 }
 
-/// The lines of a complaint that matter, in one.
-fn short(said: &str) -> String {
-    const SHOWN: usize = 5;
-    let is_of_use = |line: &&str| !line.is_empty() && !line.starts_with("WARNING: option '") && !line.contains("Exiting with failure status");
-    let lines: Vec<_> = said.lines().map(str::trim).filter(is_of_use).collect();
-    match lines.len() {
-        0 => "it says nothing".to_owned(),
-        count => lines[count.saturating_sub(SHOWN)..].join("; "),
-    }
+fn in_a_line(lines: Vec<&str>) -> String {
+    if lines.is_empty() { "it says nothing".to_owned() } else { lines.join("; ") }
 }

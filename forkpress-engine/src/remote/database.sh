@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154 # What it finds is set before it.
 # Prints what $dump writes, packed by $pack. What is on the input, which has the password, is for the program.
 export_database() {
     case $dump in

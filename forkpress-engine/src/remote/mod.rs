@@ -162,6 +162,9 @@ impl<'a> Remote<'a> {
             step("write", &path, || std::fs::write(&path, text))?;
         }
         let mut paths: Vec<_> = copied.aside.iter().map(|aside| aside.path.clone()).collect();
+        if without.uploads && !self.probe.has("exclude") {
+            copied.notes.push("tar there can leave nothing out: the uploads came, and were left out here".to_owned());
+        }
         if without.uploads {
             paths.push(config::uploads_folder(self.probe.config.as_deref()));
             paths.extend(self.probe.content.iter().map(|content| content.join("uploads")));
@@ -184,7 +187,7 @@ impl<'a> Remote<'a> {
     /// Says whether files changed meanwhile.
     fn copy_files(&self, to: &Path, left_out: &LeftOut<'_>, progress: &dyn Progress) -> Result<bool, RemoteError> {
         let is_gnu = self.probe.has("gnu-tar");
-        let arguments = left_out.arguments(is_gnu);
+        let arguments = if self.probe.has("exclude") { left_out.arguments(is_gnu) } else { Vec::new() };
         let script = |mark: &Mark| {
             Script::new(mark)
                 .set("path", &self.connection.address.path)

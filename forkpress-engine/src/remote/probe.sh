@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154 # What it finds is set before it.
 # Looks at a folder and says what is there, a line each. Writes nothing. It finds $path, and patterns in its arguments.
 say() { printf '%s\n' "$1"; }
 end() {
@@ -20,6 +21,7 @@ for tool in tar gzip zstd mysqldump mariadb-dump; do
     if command -v "$tool" >/dev/null 2>&1; then say "has $tool"; fi
 done
 case $(tar --version 2>/dev/null) in *GNU*) say 'has gnu-tar' ;; esac
+if tar -cf - --exclude=./none /dev/null >/dev/null 2>&1; then say 'has exclude'; fi
 # shellcheck disable=SC2016 # PHP's.
 php=$(php -r 'echo PHP_SAPI, extension_loaded( "mysqli" ) ? " mysqli" : "";' 2>/dev/null </dev/null)
 case $php in cli*) say "has php" ;; esac
@@ -47,9 +49,7 @@ done
 find . -type l 2>/dev/null | while IFS= read -r found; do say "link ${found#./}"; done
 if [ "$sizes" = yes ]; then
     say "kilobytes $(du -sk . 2>/dev/null | { read -r size rest; say "$size"; })"
-    for found in wp-content/uploads; do
-        if [ -d "$found" ]; then say "uploads $(du -sk "$found" 2>/dev/null | { read -r size rest; say "$size"; })"; fi
-    done
+    say "uploads $(du -sk wp-content/uploads 2>/dev/null | { read -r size rest; say "$size"; })"
 fi
 if [ -n "$config" ]; then
     if [ -r "$config" ]; then
