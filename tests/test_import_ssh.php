@@ -49,7 +49,7 @@ $rows = $maria->connect( 'shop' );
 $rows->query( "SET sql_mode = ''" );
 $rows->query( "INSERT INTO wp_kinds VALUES (NULL, 1.50, 1e100, 'it''s \\\\ \"q\"\nline \x1a é🎉', x'00ff27225c0a', '', '0000-00-00 00:00:00'), (NULL, NULL, NULL, NULL, NULL, NULL, NULL), (4000000000, -3, 0, '', '', 0x00, '2026-01-02 03:04:05')" );
 for ( $batch = 0; $batch < 40; $batch++ ) {
-	$rows->query( "INSERT INTO wp_kinds (n, t) VALUES " . implode( ',', array_fill( 0, 50, "($batch, '" . str_repeat( 'text ', 80 ) . "')" ) ) );
+	$rows->query( 'INSERT INTO wp_kinds (n, t) VALUES ' . implode( ',', array_fill( 0, 50, "($batch, '" . str_repeat( 'text ', 80 ) . "')" ) ) );
 }
 $config = "$there/wp-config.php";
 put( $config, str_replace( array( 'database_name_here', 'username_here', "'password_here'", "'localhost'" ), array( 'shop', 'shop', var_export( PASSWORD, true ), "'localhost:$maria->socket'" ), file_get_contents( $config ) ) );

@@ -249,6 +249,7 @@ mod tests {
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),
             (RecoverError::Converted.into(), "type the command again"),
             (RegistryError::NoFolder.into(), "set FORKPRESS_STATE_DIR to a folder of your own"),
+            (RemoteError::Option { option: "--inside" }.into(), "name the folder by its own address"),
             (ResetError::FromItself.into(), "name the branch to clone: --from BRANCH"),
             (SiteError::from(newer()).into(), "use the forkpress that made this site, or a newer one"),
             (StepError::from(missing()).into(), "forkpress branch list"),

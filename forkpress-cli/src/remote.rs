@@ -55,7 +55,12 @@ pub fn tell(address: &Address, args: &SourceArgs, progress: &dyn Progress, as_js
     Excluded::parse(&args.exclude)?;
     let folder = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
     let overview = Remote::open(address, folder.path(), true, &|| Ok(()), progress)?.overview();
-    Ok(if as_json { output::json(&overview)? } else { tell_overview(&overview)? })
+    if as_json {
+        output::json(&overview)?;
+    } else {
+        tell_overview(&overview)?;
+    }
+    Ok(())
 }
 
 fn tell_overview(overview: &Overview) -> io::Result<()> {
@@ -71,9 +76,8 @@ fn tell_overview(overview: &Overview) -> io::Result<()> {
     if let Some(prefix) = &overview.prefix {
         output::line(format_args!("  table prefix: {prefix}"))?;
     }
-    let tell = |aside: &source::Aside| {
-        output::line(format_args!("  left out: {} ({})", aside.path.display(), aside.name))
-    };
+    let tell =
+        |aside: &source::Aside| output::line(format_args!("  left out: {} ({})", aside.path.display(), aside.name));
     overview.aside.iter().try_for_each(tell)
 }
 

@@ -25,7 +25,9 @@ impl Uploads {
     pub fn is_address(url: &str) -> bool {
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
-            && url.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'?' | b'#'))
+            && url
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'?' | b'#'))
     }
 }
 
@@ -33,7 +35,9 @@ impl Uploads {
 fn host_of(url: &str) -> &str {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(host, _)| host)
+    host.rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(host, _)| host)
 }
 
 #[cfg(test)]
@@ -60,7 +64,9 @@ mod tests {
         for url in ["https://a.example/b", "http://[::1]:80/ü".replace('ü', "%C3%BC").as_str()] {
             assert!(Uploads::is_address(url), "{url}");
         }
-        for url in ["", "https://", "https:///x", "ftp://a/b", "javascript:x", "https://a/\r\nX: y", "https://a/ b", "//a/b"] {
+        for url in
+            ["", "https://", "https:///x", "ftp://a/b", "javascript:x", "https://a/\r\nX: y", "https://a/ b", "//a/b"]
+        {
             assert!(!Uploads::is_address(url), "{url}");
         }
     }

@@ -148,11 +148,16 @@ pub fn resolve(target: &RequestTarget, branches: &Branches<'_>, conditions: &Con
 fn in_origin(branches: &Branches<'_>, target: &RequestTarget, conditions: &Conditions<'_>) -> Option<String> {
     let path = &target.path;
     let is_of_file = path.segments.last().is_some_and(|name| name.contains(&b'.') && !policy::is_script(name));
-    if !is_of_file || path.trailing_slash || policy::is_private(&path.segments) || !matches!(conditions.method, b"GET" | b"HEAD") {
+    if !is_of_file
+        || path.trailing_slash
+        || policy::is_private(&path.segments)
+        || !matches!(conditions.method, b"GET" | b"HEAD")
+    {
         return None;
     }
     let record = BranchRecord::read(&branches.cow.record(&target.branch)).ok()??;
-    let uploads = record.uploads.filter(|uploads| Uploads::is_address(&uploads.url) && !uploads.is_at(&target.root_host))?;
+    let uploads =
+        record.uploads.filter(|uploads| Uploads::is_address(&uploads.url) && !uploads.is_at(&target.root_host))?;
     let below = |segments: &[Vec<u8>]| path.below(segments, &uploads.folder);
     let file = below(&path.segments).or_else(|| rewrite::in_site(&path.segments).and_then(below))?;
     Some(format!("{}{file}", uploads.url.trim_end_matches('/')))

@@ -25,5 +25,10 @@ pub struct RequestTarget {
 /// honest client sends.
 pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<RequestTarget, RouteRefusal> {
     let (branch, port) = host::parse(host, root_host)?;
-    Ok(RequestTarget { branch, path: TargetPath::parse(uri)?, port: port.map(str::to_owned), root_host: root_host.to_owned() })
+    Ok(RequestTarget {
+        branch,
+        path: TargetPath::parse(uri)?,
+        port: port.map(str::to_owned),
+        root_host: root_host.to_owned(),
+    })
 }

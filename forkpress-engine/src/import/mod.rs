@@ -111,8 +111,7 @@ impl Import<'_> {
             empty(tree)?;
             let uploads = self.without_uploads.then(|| config::uploads_folder(found.config()));
             let is_upload = |path: &Path| uploads.as_ref().is_some_and(|uploads| path.starts_with(uploads));
-            imported.files =
-                found.unpack(tree, &|path| !self.excluded.has(path) && !is_upload(path), progress)?;
+            imported.files = found.unpack(tree, &|path| !self.excluded.has(path) && !is_upload(path), progress)?;
             step("go on with", tree, self.go_on)?;
         } else {
             self.take_bundled_if_empty(tree, progress)?;

@@ -35,9 +35,7 @@ impl Incoming {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
                 made => made.map(|()| true),
             });
-            if made?
-                && let Some(lock) = step("lock", &path, || lock(&path))?
-            {
+            if made? && let Some(lock) = step("lock", &path, || lock(&path))? {
                 return Ok(Self { path, _lock: lock });
             }
         }
@@ -84,7 +82,8 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
         opened => opened?,
     };
     let is_locked = flock::try_lock(&folder, flock::Mode::Exclusive)?;
-    let is_there = fs::symlink_metadata(path).is_ok_and(|found| folder.metadata().is_ok_and(|own| own.ino() == found.ino()));
+    let is_there =
+        fs::symlink_metadata(path).is_ok_and(|found| folder.metadata().is_ok_and(|own| own.ino() == found.ino()));
     Ok((is_locked && is_there).then_some(folder))
 }
 

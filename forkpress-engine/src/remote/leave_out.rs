@@ -34,9 +34,9 @@ impl LeftOut<'_> {
         let patterns = self.patterns.iter().filter(|pattern| !pattern.contains(['{', '\\']) && !pattern.contains("**"));
         for pattern in patterns.filter(|pattern| is_gnu || !has_wildcard(pattern.as_bytes())) {
             let pattern = pattern.trim_end_matches('/');
-            let anchored = pattern.strip_prefix('/').or_else(|| {
-                pattern.contains('/').then(|| pattern.strip_prefix("./").unwrap_or(pattern))
-            });
+            let anchored = pattern
+                .strip_prefix('/')
+                .or_else(|| pattern.contains('/').then(|| pattern.strip_prefix("./").unwrap_or(pattern)));
             match anchored {
                 Some(path) => {
                     for path in self.places(Path::new(path)) {
@@ -95,15 +95,14 @@ mod tests {
             fs::create_dir_all(dir.path().join(file).parent().unwrap()).unwrap();
             fs::write(dir.path().join(file), "").unwrap();
         }
-        let patterns = ["*.mp4", "wp-content/uploads/2019", "/wp-content/*/*/cache", "node_modules/"].map(str::to_owned);
-        let left_out = LeftOut {
-            paths: vec!["wp-content/cache".into(), "odd[1]*".into()],
-            patterns: &patterns,
-            content: None,
-        };
+        let patterns =
+            ["*.mp4", "wp-content/uploads/2019", "/wp-content/*/*/cache", "node_modules/"].map(str::to_owned);
+        let left_out =
+            LeftOut { paths: vec!["wp-content/cache".into(), "odd[1]*".into()], patterns: &patterns, content: None };
         let arguments = left_out.arguments(true);
         let arguments = arguments.iter().map(|argument| std::ffi::OsStr::from_bytes(argument));
-        let packed = Command::new("tar").args(["-C"]).arg(dir.path()).arg("-cf").arg("-").args(arguments).arg(".").output();
+        let packed =
+            Command::new("tar").args(["-C"]).arg(dir.path()).arg("-cf").arg("-").args(arguments).arg(".").output();
         let packed = packed.unwrap();
         assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
         let mut archive = tar::Archive::new(packed.stdout.as_slice());
@@ -128,9 +127,6 @@ mod tests {
         let left_out = LeftOut { paths: vec!["x".into()], patterns: &patterns, content: Some("app".into()) };
         let words: Vec<_> =
             left_out.arguments(false).into_iter().map(|word| String::from_utf8(word).unwrap()).collect();
-        assert_eq!(
-            words,
-            ["--exclude=./x", "--exclude=./wp-content/uploads/2019", "--exclude=./app/uploads/2019"]
-        );
+        assert_eq!(words, ["--exclude=./x", "--exclude=./wp-content/uploads/2019", "--exclude=./app/uploads/2019"]);
     }
 }

@@ -155,9 +155,10 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`RemoteError`]; a part of it is in the folder then.
     pub fn copy(&self, into: &Path, without: Without<'_>, progress: &dyn Progress) -> Result<Copied, RemoteError> {
-        let mut copied =
-            Copied { aside: self.aside(), notes: self.notes.clone(), ..Copied::default() };
-        if self.probe.is_config_above && let Some(text) = &self.probe.config {
+        let mut copied = Copied { aside: self.aside(), notes: self.notes.clone(), ..Copied::default() };
+        if self.probe.is_config_above
+            && let Some(text) = &self.probe.config
+        {
             let path = into.join("wp-config.php");
             step("write", &path, || std::fs::write(&path, text))?;
         }
@@ -197,7 +198,8 @@ impl<'a> Remote<'a> {
         };
         progress.begin_bytes("fetch the files", None);
         // GNU's tar says so where all is well but for that.
-        let said = self.receive(&script, b"", to, Fetched::Files, &|status| status == 0 || is_gnu && status == 1, progress)?;
+        let said =
+            self.receive(&script, b"", to, Fetched::Files, &|status| status == 0 || is_gnu && status == 1, progress)?;
         progress.end();
         Ok(said.contains("file changed as we read it") || said.contains("File removed before we read it"))
     }

@@ -155,6 +155,19 @@ $table_prefix  = 'abc_';
     }
 
     #[test]
+    fn the_media_library_is_where_the_configuration_says_within_the_site() {
+        for (text, folder) in [
+            ("<?php define('UPLOADS', 'media/all/');", "media/all"),
+            ("<?php define('UPLOADS', '../other');", "wp-content/uploads"),
+            ("<?php define('UPLOADS', '');", "wp-content/uploads"),
+            ("<?php define('UPLOADS', WP_CONTENT_DIR . '/x');", "wp-content/uploads"),
+        ] {
+            assert_eq!(uploads_folder(Some(text.as_bytes())), PathBuf::from(folder), "{text}");
+        }
+        assert_eq!(uploads_folder(None), PathBuf::from("wp-content/uploads"));
+    }
+
+    #[test]
     fn any_bytes_are_read() {
         for text in [
             "",
