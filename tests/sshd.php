@@ -48,7 +48,8 @@ final class Sshd {
 			$known  .= "[127.0.0.1]:$port " . file_get_contents( "$this->dir/host.pub" );
 		}
 		foreach ( $this->ports as $name => $port ) {
-			$config .= "Match LocalPort $port\n\tSetEnv \"PATH={$paths[ $name ]}\"\n";
+			// The settings of a user's shell may print something first.
+			$config .= "Match LocalPort $port\n\tSetEnv \"PATH={$paths[ $name ]}\"\n\tForceCommand echo Welcome; eval \"\$SSH_ORIGINAL_COMMAND\"\n";
 		}
 		put( "$this->dir/sshd_config", $config );
 		put( "$this->dir/known_hosts", $known );

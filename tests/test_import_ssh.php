@@ -159,7 +159,7 @@ test(
 		same( $before, $state(), 'files and rows there' );
 		$arguments = file_get_contents( "$tools/arguments" );
 		holds( str_contains( $arguments, '--defaults-file' ) && ! str_contains( $arguments, 's#s' ), "no list of processes has the password: $arguments" );
-		same( array(), glob( "$site->dir/.forkpress/cow/incoming*" ), 'what came is gone' );
+		same( array(), glob( "$site->dir/.forkpress/cow/incoming/*" ), 'what came is gone' );
 	}
 );
 
@@ -221,10 +221,24 @@ test(
 		same( 0, $outcome->status, $outcome->text() );
 		holds( str_contains( $outcome->out, ORIGIN . '/wp-content/uploads' ), $outcome->text() );
 		holds( str_contains( file_get_contents( "$dir/.forkpress/cow/branches/main.toml" ), ORIGIN ), 'the record of main' );
-		same( array(), glob( "$dir/.forkpress/cow/incoming*" ), 'what came is gone' );
+		same( array(), glob( "$dir/.forkpress/cow/incoming/*" ), 'what came is gone' );
 		$site->done( 'export', 'main', '--to', "$dir/again.zip", '--url', 'https://other.example' );
 		$site->done( 'import', "$dir/again.zip", '--branch', 'again', '--without-uploads' );
 		same( 'https://other.example/wp-content/uploads', $site->json( 'branch', 'show', 'again' )['uploads']['url'], 'of a ZIP' );
+	}
+);
+
+test(
+	'a site with SQLite comes with the database among its files',
+	function () use ( $site, $sshd, $run, $ask, $traces ) {
+		$outcome = $run( 'import', $sshd->url( 'whole', "$site->dir/main" ), '--branch', 'sqlite' );
+		same( 0, $outcome->status, $outcome->text() );
+		holds( str_contains( $ask( 'sqlite', '/' )->body, TITLE ), 'the page' );
+		$left    = $traces();
+		$outcome = $run( 'import', $sshd->url( 'whole', "$site->dir/main" ), '--branch', 'sqlite' );
+		same( 1, $outcome->status, $outcome->text() );
+		holds( ! str_contains( $outcome->errors, 'connecting' ), "a branch that is there is refused at once: {$outcome->text()}" );
+		same( $left, $traces(), 'what is left' );
 	}
 );
 

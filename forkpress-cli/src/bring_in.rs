@@ -57,6 +57,10 @@ impl Looked {
         progress: &dyn Progress,
     ) -> Result<Self, Failure> {
         let excluded = Excluded::parse(&args.exclude)?;
+        let bundle = Bundle::embedded().ok_or_else(|| {
+            Failure::new("this forkpress has no WordPress in it, and an import needs the SQLite driver")
+                .hint("build it with 'make build', or take a released one")
+        })?;
         let (found, word, notes, incoming) = match Address::of(path)? {
             None => (look(path, args, progress)?, word(path), Vec::new(), None),
             Some(address) => {
@@ -64,10 +68,6 @@ impl Looked {
                 (fetched.found, format!("import of {}", address.word()), fetched.notes, Some(fetched.incoming))
             }
         };
-        let bundle = Bundle::embedded().ok_or_else(|| {
-            Failure::new("this forkpress has no WordPress in it, and an import needs the SQLite driver")
-                .hint("build it with 'make build', or take a released one")
-        })?;
         let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
         bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
         Ok(Self {

@@ -50,11 +50,17 @@ pub fn fetch(
 }
 
 /// Tells what is there without copying it.
-pub fn tell(address: &Address, args: &SourceArgs, progress: &dyn Progress, as_json: bool) -> Result<(), Failure> {
+pub fn tell(
+    address: &Address,
+    args: &SourceArgs,
+    go_on: &GoOn<'_>,
+    progress: &dyn Progress,
+    as_json: bool,
+) -> Result<(), Failure> {
     check(args)?;
     Excluded::parse(&args.exclude)?;
     let folder = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-    let overview = Remote::open(address, folder.path(), true, &|| Ok(()), progress)?.overview();
+    let overview = Remote::open(address, folder.path(), true, go_on, progress)?.overview();
     if as_json {
         output::json(&overview)?;
     } else {

@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::branch;
 use forkpress_engine::import::Imported;
-use forkpress_engine::mutation::{self, Report};
+use forkpress_engine::mutation::{self, ChangeError, Report};
 use forkpress_engine::site::{Site, SiteError};
 use serde::Serialize;
 
@@ -32,7 +33,10 @@ struct ImportReport {
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
         if let Some(address) = forkpress_engine::remote::Address::of(&args.source)? {
-            return remote::tell(&address, &args.what, &*progress::shown(as_json), as_json);
+            let interrupt = Interrupt::on_signals()?;
+            let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+            let told = remote::tell(&address, &args.what, &go_on, &*progress::shown(as_json), as_json);
+            return interrupt.check().and(told);
         }
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
         if as_json {
@@ -80,6 +84,10 @@ fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> R
 
 fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
+    // Before much is copied for nothing.
+    if branch::show(site, name).is_ok() {
+        return Err(ChangeError::Exists { name: name.clone() }.into());
+    }
     let interrupt = Interrupt::on_signals()?;
     let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
     let looked = Looked::at(&args.source, &args.what, (&site.layout, &go_on), &*progress);

@@ -27,7 +27,7 @@ php=$(php -r 'echo PHP_SAPI, extension_loaded( "mysqli" ) ? " mysqli" : "";' 2>/
 case $php in cli*) say "has php" ;; esac
 case $php in 'cli mysqli') say 'has mysqli' ;; esac
 for found in wp-content/database/.ht.sqlite wp-content/database/.ht.*/.ht.sqlite; do
-    if [ -f "$found" ]; then say sqlite; fi
+    if [ -f "$found" ] && [ -f wp-content/db.php ]; then say sqlite; fi
 done
 for found in */plugins; do
     found=${found%/plugins}
