@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::import::{Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
+use forkpress_engine::remote::{Address, GoOn, Incoming};
 use forkpress_engine::source::{self, Aside, Excluded, Found, Options, PASSWORD_VARIABLE, Why};
 use indicatif::HumanBytes;
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
 use crate::failure::{During, Failure};
-use crate::{init, output};
+use crate::{init, output, remote};
 
 /// What makes tables through the driver, in the runtime folder.
 const TABLES: &str = "tables.php";
@@ -22,7 +23,14 @@ const TABLES: &str = "tables.php";
 pub struct Looked {
     pub found: Found,
     excluded: Excluded,
+    without_uploads: bool,
     rewrite_urls: bool,
+    /// What it is called in the log.
+    pub word: String,
+    /// What should be known of how it came.
+    pub notes: Vec<String>,
+    /// Where it is until it is in a tree, if it came from another machine.
+    _incoming: Option<Incoming>,
     bundled: TempDir,
     config: String,
 }
@@ -41,21 +49,45 @@ pub struct With<'a> {
 
 impl Looked {
     /// Finds out what a source is, and gets ready what it lacks.
-    pub fn at(path: &Path, args: &SourceArgs, progress: &dyn Progress) -> Result<Self, Failure> {
+    /// What is on another machine comes into the site's folder for that.
+    pub fn at(
+        path: &Path,
+        args: &SourceArgs,
+        (layout, go_on): (&SiteLayout, &GoOn<'_>),
+        progress: &dyn Progress,
+    ) -> Result<Self, Failure> {
         let excluded = Excluded::parse(&args.exclude)?;
-        let found = look(path, args, progress)?;
         let bundle = Bundle::embedded().ok_or_else(|| {
             Failure::new("this forkpress has no WordPress in it, and an import needs the SQLite driver")
                 .hint("build it with 'make build', or take a released one")
         })?;
+        let (found, word, notes, incoming) = match Address::of(path)? {
+            None => (look(path, args, progress)?, word(path), Vec::new(), None),
+            Some(address) => {
+                let fetched = remote::fetch(&address, args, (layout, go_on), progress)?;
+                (fetched.found, format!("import of {}", address.word()), fetched.notes, Some(fetched.incoming))
+            }
+        };
         let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
         bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
-        Ok(Self { found, excluded, rewrite_urls: args.rewrite_urls, bundled, config: init::new_config()? })
+        Ok(Self {
+            found,
+            excluded,
+            without_uploads: args.without_uploads,
+            rewrite_urls: args.rewrite_urls,
+            word,
+            notes,
+            _incoming: incoming,
+            bundled,
+            config: init::new_config()?,
+        })
     }
 
     /// Fills a tree with it.
     pub fn fill(&self, with: &With<'_>, tree: &Path, progress: &dyn Progress) -> Result<Imported, Failure> {
-        Ok(self.import(with).fill(tree, progress)?)
+        let mut imported = self.import(with).fill(tree, progress)?;
+        imported.notes.extend(self.notes.iter().cloned());
+        Ok(imported)
     }
 
     /// Makes it what becomes of a new branch's tree.
@@ -67,6 +99,7 @@ impl Looked {
         Import {
             found: &self.found,
             excluded: &self.excluded,
+            without_uploads: self.without_uploads,
             bundled: self.bundled.path(),
             config: &self.config,
             php: vec![with.php.into()],
@@ -144,6 +177,9 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
         };
         output::line(format_args!("  was at:    {} ({became})", imported.addresses.join(", ")))?;
     }
+    if let Some(uploads) = &imported.uploads {
+        output::line(format_args!("  uploads:   not here; requests for them are sent to {}", uploads.url))?;
+    }
     tell_aside(&imported.set_aside)?;
     for left in imported.config_left_out.chunk_by(|one, next| one.why == next.why) {
         let names: Vec<_> = left.iter().map(|left| format!("{} (line {})", left.name, left.line)).collect();
@@ -160,7 +196,7 @@ fn database(imported: &Imported) -> Vec<String> {
 }
 
 /// What of a source the log names.
-pub fn word(source: &Path) -> String {
+fn word(source: &Path) -> String {
     let name = source.file_name().map_or_else(|| PathBuf::from(source), PathBuf::from);
     format!("import of {}", name.display())
 }

@@ -156,6 +156,7 @@ An export that fails or is interrupted leaves nothing. Docs: docs/import-export.
   forkpress import ~/dump.sql.gz --branch data      the files of 'main', with another database
   forkpress import ~/www/shop --exclude '*.mp4' --exclude wp-content/uploads/2019
   forkpress import ~/backups/shop.zip --dry-run     what is in it
+  forkpress import ssh://me@example.com/srv/www --without-uploads
 
 What it takes: a folder, .zip, .tar, .tar.gz, .tar.zst with a WordPress, or only its wp-content, and an SQL
 dump in it; a dump alone (.sql, .gz, .zst); exports of Local, Studio and Playground; backups of
@@ -343,7 +344,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "DIR|ZIP")]
     pub wordpress: Option<PathBuf>,
 
-    /// A site to bring in, as 'forkpress import' does: a folder, an archive, a backup or a dump
+    /// A site to bring in, as 'forkpress import' does: a folder, an archive, a backup, a dump, or ssh://HOST/PATH
     #[arg(long, value_name = "SOURCE", value_hint = clap::ValueHint::AnyPath,
         conflicts_with_all = ["wordpress", "site_title", "admin_password", "admin_password_stdin"])]
     pub from: Option<PathBuf>,
@@ -386,6 +387,10 @@ pub struct SourceArgs {
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
 
+    /// Leave the media library out, and send requests for what is in it to the site's former address
+    #[arg(long)]
+    pub without_uploads: bool,
+
     /// Replace the site's former addresses in the database for good. Without this they stay, and each branch serves its own
     #[arg(long)]
     pub rewrite_urls: bool,
@@ -393,7 +398,7 @@ pub struct SourceArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A folder, an archive, a backup or a dump
+    /// A folder, an archive, a backup, a dump, or ssh://[USER@]HOST[:PORT]/PATH
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub source: PathBuf,
 

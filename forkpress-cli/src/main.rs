@@ -24,6 +24,7 @@ mod page;
 mod php;
 mod progress;
 mod ready;
+mod remote;
 mod server;
 mod site;
 mod trace;

@@ -115,6 +115,12 @@ pub(crate) fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
     Ok(urls)
 }
 
+/// What a tree's database calls its `siteurl`, or its `home`. Of a network: that of its first site.
+pub(crate) fn address(tree: &Path, option: &'static str) -> Result<Option<String>, WordPressError> {
+    let found = options(tree, &format!("option_name = '{option}'"))?.into_iter().map(|(_, url)| url);
+    Ok(found.filter(|url| !url.is_empty()).min_by_key(String::len))
+}
+
 /// The options that a condition holds for, by name, from each table of options.
 fn options(tree: &Path, condition: &str) -> Result<Vec<(String, String)>, DatabaseError> {
     let Some(reader) = DatabaseReader::begin(tree, Deadline::after(TIMEOUT))? else { return Ok(Vec::new()) };

@@ -1,10 +1,12 @@
 //! `forkpress import`: makes a site, or a branch of one, of something from elsewhere.
 
+use std::io;
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::branch;
 use forkpress_engine::import::Imported;
-use forkpress_engine::mutation::{self, Report};
+use forkpress_engine::mutation::{self, ChangeError, Report};
 use forkpress_engine::site::{Site, SiteError};
 use serde::Serialize;
 
@@ -12,9 +14,10 @@ use super::branch::patience;
 use crate::bring_in::{self, Looked, With};
 use crate::cli::{ImportArgs, InitArgs, StrategyArg};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::php::Php;
 use crate::site::Address;
-use crate::{clean, init, output, progress, site};
+use crate::{clean, init, output, progress, remote, site};
 
 /// What was made of a source.
 #[derive(Serialize)]
@@ -29,6 +32,12 @@ struct ImportReport {
 /// Brings a source in.
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
+        if let Some(address) = forkpress_engine::remote::Address::of(&args.source)? {
+            let interrupt = Interrupt::on_signals()?;
+            let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+            let told = remote::tell(&address, &args.what, &go_on, &*progress::shown(as_json), as_json);
+            return interrupt.check().and(told);
+        }
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
         let told = if as_json { output::json(&found) } else { bring_in::tell_found(&found) };
         return Ok(told?);
@@ -71,14 +80,27 @@ fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> R
 
 fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
-    let looked = Looked::at(&args.source, &args.what, &*progress)?;
+    // Before much is copied for nothing.
+    if branch::show(site, name).is_ok() {
+        return Err(ChangeError::Exists { name: name.clone() }.into());
+    }
+    let interrupt = Interrupt::on_signals()?;
+    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+    let looked = Looked::at(&args.source, &args.what, (&site.layout, &go_on), &*progress);
+    interrupt.check()?;
+    let looked = looked?;
     let url = Address::of(site).url(name);
-    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()) };
+    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &go_on };
     let mut edit = looked.edit(&with, &*progress);
-    let (main, word) = (BranchName::main(), bring_in::word(&args.source));
-    let report: Report =
-        mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience(&args.wait), &*progress)?;
-    let imported = edit.imported;
+    let main = BranchName::main();
+    let made =
+        mutation::create_edited(site, name, &main, &mut edit, &looked.word, &mut patience(&args.wait), &*progress);
+    if made.is_err() {
+        interrupt.check()?;
+    }
+    let report: Report = made?;
+    let mut imported = edit.imported;
+    imported.notes.extend(looked.notes.iter().cloned());
     record_addresses(site, name)?;
     clean::in_background(site);
     if as_json {
@@ -91,7 +113,7 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
         };
         return Ok(output::json(&report)?);
     }
-    output::note(format_args!("forkpress: {} is '{name}' now", args.source.display()));
+    output::note(format_args!("forkpress: {} is '{name}' now", looked.found.path.display()));
     bring_in::tell(&imported)?;
     Ok(output::line(&url)?)
 }

@@ -65,7 +65,10 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
     let progress = progress::shown(as_json);
-    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, &*progress)).transpose()?;
+    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, (&layout, &go_on), &*progress));
+    interrupt.check()?;
+    let source = source.transpose()?;
     let wishes = (password.as_deref(), blueprint.as_ref(), source.as_ref());
     let made = make(&claim, &layout, args, wishes, &interrupt, &*progress::shown(as_json))?;
     claim.finish();
@@ -273,7 +276,8 @@ fn make(
 
     wordpress::record_addresses(layout, &[(&args.root_host, args.port)], &staged)?;
     claim.note_tree(&staged)?;
-    mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NOW))?;
+    let uploads = imported.as_ref().and_then(|imported| imported.uploads.clone());
+    mutation::adopt_main(&site, &staged, uploads, &mut Patience::silent(Deadline::NOW))?;
     site.config.write(&layout.config())?;
     let url = address.url(&BranchName::main());
     Ok(InitReport {

@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::Connection;
 use serde::Serialize;
 
@@ -28,6 +29,7 @@ use crate::source::core::{Core, LayDown};
 use crate::source::{Aside, Excluded, Facts, Found, Unpacked, core};
 use crate::wordpress;
 use forkpress_core::layout::database_of;
+use forkpress_core::uploads::Uploads;
 
 /// Where the SQLite driver is in a tree.
 const DRIVER: &str = "wp-content/mu-plugins/sqlite-database-integration";
@@ -46,6 +48,8 @@ pub struct Import<'a> {
     pub found: &'a Found,
     /// What of it stays out.
     pub excluded: &'a Excluded,
+    /// Whether the media library stays out, and what is asked of it is answered by the site's former address.
+    pub without_uploads: bool,
     /// A whole WordPress with the driver, and without a `wp-config.php`.
     pub bundled: &'a Path,
     /// A `wp-config.php` of ForkPress's own, with new secrets.
@@ -79,6 +83,9 @@ pub struct Imported {
     pub is_network: bool,
     /// The addresses that the site had.
     pub addresses: Vec<String>,
+    /// Where the media library is that stayed out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploads: Option<Uploads>,
     /// What of `wp-config.php` is in the new one.
     pub config_kept: Vec<String>,
     /// What of it is not.
@@ -111,7 +118,9 @@ impl Import<'_> {
         };
         if found.root.is_some() {
             empty(tree)?;
-            imported.files = found.unpack(tree, &|path| !self.excluded.has(path), progress)?;
+            let uploads = self.without_uploads.then(|| config::uploads_folder(found.config()));
+            let is_upload = |path: &Path| uploads.as_ref().is_some_and(|uploads| path.starts_with(uploads));
+            imported.files = found.unpack(tree, &|path| !self.excluded.has(path) && !is_upload(path), progress)?;
             step("go on with", tree, self.go_on)?;
         } else {
             self.take_bundled_if_empty(tree, progress)?;
@@ -126,6 +135,9 @@ impl Import<'_> {
         self.give_config(tree, &mut imported)?;
         settings::restore(&database_of(tree), &found.facts, imported.prefix.as_deref(), &mut imported.notes)?;
         imported.addresses = addresses(tree)?;
+        if self.without_uploads && found.root.is_some() {
+            imported.uploads = Some(self.uploads(tree)?);
+        }
         if let Some(to) = self.rewrite_to {
             self.rewrite(tree, to, &mut imported, progress)?;
         }
@@ -263,6 +275,21 @@ impl Import<'_> {
         Ok(())
     }
 
+    /// Where the media library is that stays out.
+    fn uploads(&self, tree: &Path) -> Result<Uploads, ImportError> {
+        let (found, folder) = (self.found, config::uploads_folder(self.found.config()));
+        let content = found.root.as_ref().and_then(|root| root.content.as_ref()?.file_name());
+        let (option, said, path) = match (content, folder.strip_prefix("wp-content")) {
+            (Some(content), Ok(inside)) => ("home", &found.facts.home, Path::new(content).join(inside)),
+            _ => ("siteurl", &found.facts.siteurl, folder.clone()),
+        };
+        let base = said.clone().map_or_else(|| wordpress::address(tree, option), |said| Ok(Some(said)))?;
+        let url = base.map(|base| format!("{}/{}", base.trim_end_matches('/'), encoded(&path)));
+        let url = url.filter(|url| Uploads::is_address(url));
+        let url = url.ok_or_else(|| ImportError::NoAddress { path: found.path.clone() })?;
+        Ok(Uploads { folder: folder.to_string_lossy().into_owned(), url })
+    }
+
     fn rewrite(
         &self,
         tree: &Path,
@@ -308,6 +335,10 @@ impl TreeEdit for ImportEdit<'_> {
         self.imported = filled.map_err(|error| EditError::Failed(Box::new(error)))?;
         Ok(())
     }
+
+    fn uploads(&self, before: Option<Uploads>) -> Option<Uploads> {
+        if self.import.found.root.is_some() { self.imported.uploads.clone() } else { before }
+    }
 }
 
 /// Reads until it is to end.
@@ -333,6 +364,12 @@ fn addresses(tree: &Path) -> Result<Vec<String>, ImportError> {
         }
     }
     Ok(addresses)
+}
+
+/// A path in an address.
+fn encoded(path: &Path) -> String {
+    const NOT_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    percent_encode(path.as_os_str().as_encoded_bytes(), NOT_ENCODED).to_string()
 }
 
 /// Removes what is in a folder.

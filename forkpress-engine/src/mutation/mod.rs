@@ -50,6 +50,7 @@ use crate::progress::Progress;
 use crate::site::Site;
 use forkpress_core::lock::{self, Patience};
 use forkpress_core::name::BranchName;
+use forkpress_core::uploads::Uploads;
 
 use files::Overlay;
 use journal::Intent;
@@ -377,11 +378,17 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, StepError> {
     Ok(found)
 }
 
-/// Makes the tree at `staged`, a folder in the site's staging folder, the first `main` of a site, durably.
+/// Makes the tree at `staged`, a folder in the site's staging folder, the first `main` of a site, durably. `uploads` is where its
+/// media library is, if it came without.
 ///
 /// # Errors
 /// [`ChangeError::Exists`] and [`ChangeError::InTheWay`] where there is a `main`; else as [`create`]. The tree is then still
 /// where it was, but for [`ChangeError::Unfinished`].
-pub fn adopt_main(site: &Site, staged: &Path, patience: &mut Patience<'_>) -> Result<Report, ChangeError> {
-    transaction::adopt(site, staged, patience)?.publish(patience)
+pub fn adopt_main(
+    site: &Site,
+    staged: &Path,
+    uploads: Option<Uploads>,
+    patience: &mut Patience<'_>,
+) -> Result<Report, ChangeError> {
+    transaction::adopt(site, (staged, uploads), patience)?.publish(patience)
 }

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use aside::{Aside, Why};
+pub(crate) use aside::{aside_at, patterns_not_needed};
 pub use dumps::Dump;
 pub use error::{PASSWORD_VARIABLE, SourceError};
 pub use exclude::{Excluded, PatternError};
