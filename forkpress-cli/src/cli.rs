@@ -1225,11 +1225,12 @@ fn long_version() -> String {
         None => format!("{own}\nwithout WordPress"),
         Some(Err(error)) => format!("{own}\n{error:#}"),
         Some(Ok(manifest)) => format!(
-            "{own}\nWordPress {}\nSQLite driver {}\nWP-CLI {}\nblueprints {}\nPHP {}\nbranchfs {} for PHP API {} ({})",
+            "{own}\nWordPress {}\nSQLite driver {}\nWP-CLI {}\nblueprints {}\nimporter {}\nPHP {}\nbranchfs {} for PHP API {} ({})",
             manifest.wordpress,
             manifest.sqlite_driver,
             manifest.wp_cli,
             manifest.blueprints,
+            manifest.importer,
             manifest.php,
             manifest.branchfs.version,
             manifest.branchfs.php_api,

@@ -10,6 +10,7 @@
 mod archive;
 mod aside;
 pub mod config;
+mod contents;
 pub mod core;
 mod database;
 mod dumps;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use aside::{Aside, Why};
+pub use contents::UnpackedContents;
 pub use dumps::Dump;
 pub use error::{PASSWORD_VARIABLE, SourceError};
 pub use exclude::{Excluded, PatternError};
