@@ -361,7 +361,7 @@ take_importer() {
     locked importer
     locked_npm
     tar --create --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="$published" \
-        --directory "$npm_folder/$files/$importer" --file "$work/phars/$importer.tar" .
+        --transform 's|^\./||' --directory "$npm_folder/$files/$importer" --file "$work/phars/$importer.tar" .
     touch -d "$published" "$work/phars/$importer.tar"
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use forkpress_core::layout::SiteLayout;
-use forkpress_engine::import::{Import, ImportEdit, Imported};
+use forkpress_engine::import::{Contents, Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
 use forkpress_engine::source::{self, Excluded, Found, Options, PASSWORD_VARIABLE};
 use indicatif::HumanBytes;
@@ -12,17 +12,22 @@ use tempfile::TempDir;
 
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
+use crate::contents::{ContentsEdit, ContentsImport};
 use crate::failure::{During, Failure};
 use crate::{init, output};
 
 /// What makes tables through the driver, in the runtime folder.
 const TABLES: &str = "tables.php";
 
+/// Where uploads are in a WordPress.
+const UPLOADS: &str = "wp-content/uploads";
+
 /// A source that was looked at.
 pub struct Looked {
     pub found: Found,
     excluded: Excluded,
     rewrite_urls: bool,
+    without_uploads: bool,
     bundled: TempDir,
     config: String,
 }
@@ -42,15 +47,45 @@ pub struct With<'a> {
 impl Looked {
     /// Finds out what a source is, and gets ready what it lacks.
     pub fn at(path: &Path, args: &SourceArgs, progress: &dyn Progress) -> Result<Self, Failure> {
-        let excluded = Excluded::parse(&args.exclude)?;
+        let uploads = args.without_uploads.then(|| UPLOADS.to_owned());
+        let excluded = Excluded::parse(&args.exclude.iter().cloned().chain(uploads).collect::<Vec<_>>())?;
         let found = look(path, args, progress)?;
         let bundle = Bundle::embedded().ok_or_else(|| {
             Failure::new("this forkpress has no WordPress in it, and an import needs the SQLite driver")
                 .hint("build it with 'make build', or take a released one")
         })?;
         let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-        bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
-        Ok(Self { found, excluded, rewrite_urls: args.rewrite_urls, bundled, config: init::new_config()? })
+        if !found.is_contents() {
+            bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
+        }
+        Ok(Self {
+            found,
+            excluded,
+            rewrite_urls: args.rewrite_urls,
+            without_uploads: args.without_uploads,
+            bundled,
+            config: init::new_config()?,
+        })
+    }
+
+    /// Imports the contents that it is into a tree in which WordPress was installed just now.
+    pub fn fill_contents(&self, with: &With<'_>, tree: &Path, progress: &dyn Progress) -> Result<Imported, Failure> {
+        self.contents(with, true).fill(tree, progress)
+    }
+
+    /// Makes the contents that it is what becomes of a new branch's tree.
+    pub fn contents_edit<'a>(&'a self, with: &'a With<'a>, progress: &'a dyn Progress) -> ContentsEdit<'a> {
+        ContentsEdit { import: self.contents(with, false), progress, imported: Imported::default() }
+    }
+
+    fn contents<'a>(&'a self, with: &'a With<'a>, is_new: bool) -> ContentsImport<'a> {
+        ContentsImport {
+            found: &self.found,
+            with,
+            is_new,
+            without_uploads: self.without_uploads,
+            rewrite_urls: self.rewrite_urls,
+        }
     }
 
     /// Fills a tree with it.
@@ -106,6 +141,9 @@ pub fn tell_found(found: &Found) -> io::Result<()> {
     if found.root.is_some() {
         output::line(format_args!("  files: {} ({})", found.files, HumanBytes(found.bytes)))?;
     }
+    for contents in &found.contents {
+        output::line(format_args!("  contents: {}", contents.display()))?;
+    }
     for dump in &found.dumps {
         output::line(format_args!("  dump: {} ({})", dump.path.display(), HumanBytes(dump.bytes)))?;
     }
@@ -130,6 +168,16 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
     }
     if let (Some(tables), Some(rows)) = (imported.tables, imported.rows) {
         output::line(format_args!("  database:  {tables} tables, {rows} rows"))?;
+    }
+    if let Some(contents) = &imported.contents {
+        let Contents { posts, comments, terms, media, media_left_out, authors } = contents;
+        output::line(format_args!("  contents:  {posts} posts and pages, {comments} comments, {terms} terms"))?;
+        if media + media_left_out > 0 {
+            output::line(format_args!("  media:     {media} fetched, {media_left_out} not"))?;
+        }
+        if !authors.is_empty() {
+            output::line(format_args!("  users:     {} (new; set their passwords before they log in)", authors.join(", ")))?;
+        }
     }
     if let Some(version) = &imported.wordpress {
         output::line(format_args!("  WordPress: {version}"))?;

@@ -156,11 +156,12 @@ An export that fails or is interrupted leaves nothing. Docs: docs/import-export.
   forkpress import ~/dump.sql.gz --branch data      the files of 'main', with another database
   forkpress import ~/www/shop --exclude '*.mp4' --exclude wp-content/uploads/2019
   forkpress import ~/backups/shop.zip --dry-run     what is in it
+  forkpress import ~/posts.xml --branch news        contents (WXR), added to those of 'main'
 
 What it takes: a folder, .zip, .tar, .tar.gz, .tar.zst with a WordPress, or only its wp-content, and an SQL
 dump in it; a dump alone (.sql, .gz, .zst); exports of Local, Studio and Playground; backups of
 All-in-One WP Migration, UpdraftPlus, Duplicator, Jetpack, BackWPup and cPanel; a ForkPress site and its
-exports. It looks into the source: names of files do not matter.
+exports; exports of contents (WXR), whose media are fetched from where they are. It looks into the source: names of files do not matter.
 An encrypted backup needs its password in FORKPRESS_IMPORT_PASSWORD.
 A failed import leaves nothing. More: docs/import-export.md")]
     Import(ImportArgs),
@@ -389,6 +390,10 @@ pub struct SourceArgs {
     /// Replace the site's former addresses in the database for good. Without this they stay, and each branch serves its own
     #[arg(long)]
     pub rewrite_urls: bool,
+
+    /// Leave out uploads. Of an export of contents (WXR): do not fetch the media that it names
+    #[arg(long)]
+    pub without_uploads: bool,
 }
 
 #[derive(Debug, Args)]

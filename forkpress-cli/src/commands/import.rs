@@ -4,8 +4,10 @@ use std::path::Path;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::import::Imported;
+use forkpress_engine::mutation::new_database::TreeEdit;
 use forkpress_engine::mutation::{self, Report};
 use forkpress_engine::site::{Site, SiteError};
+use forkpress_engine::wordpress;
 use serde::Serialize;
 
 use super::branch::patience;
@@ -73,12 +75,18 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
     let looked = Looked::at(&args.source, &args.what, &*progress)?;
     let url = Address::of(site).url(name);
     let with = With { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()) };
-    let mut edit = looked.edit(&with, &*progress);
-    let (main, word) = (BranchName::main(), bring_in::word(&args.source));
-    let report: Report =
-        mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience(&args.wait), &*progress)?;
-    let imported = edit.imported;
+    let (main, word, mut patience) = (BranchName::main(), bring_in::word(&args.source), patience(&args.wait));
+    let mut create =
+        |edit: &mut dyn TreeEdit| mutation::create_edited(site, name, &main, edit, &word, &mut patience, &*progress);
+    let (report, imported): (Report, Imported) = if looked.found.is_contents() {
+        let mut edit = looked.contents_edit(&with, &*progress);
+        (create(&mut edit)?, edit.imported)
+    } else {
+        let mut edit = looked.edit(&with, &*progress);
+        (create(&mut edit)?, edit.imported)
+    };
     record_addresses(site, name)?;
+    wordpress::record_former_addresses(&site.layout, &imported.addresses)?;
     clean::in_background(site);
     if as_json {
         let report = ImportReport {
@@ -100,6 +108,6 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
 fn record_addresses(site: &Site, name: &BranchName) -> Result<(), Failure> {
     let address = Address::of(site);
     let tree = site.layout.branch(name);
-    forkpress_engine::wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
+    wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
     Ok(())
 }

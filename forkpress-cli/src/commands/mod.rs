@@ -19,7 +19,7 @@ mod stop;
 mod storage;
 mod top;
 mod update;
-mod wp;
+pub mod wp;
 
 use std::process::ExitCode;
 

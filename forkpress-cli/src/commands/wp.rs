@@ -71,9 +71,10 @@ fn on_branch(site: &Site, name: &BranchName, args: &WpArgs) -> Result<ExitCode, 
     exec::in_branch(site, &place, || {
         let tree = site.layout.public_branch(name);
         let php = Php::find(args.php.php.as_deref())?;
-        let mut command = on_tree(&site.layout, &php, &tree, &Address::of(site).url(name))?;
+        let address = Address::of(site);
+        let mut command = on_tree(&site.layout, &php, &tree, &address.url(name))?;
         command
-            .env("FORKPRESS_ROOT_HOST", &site.config.root_host)
+            .env("FORKPRESS_ROOT_HOST", &address.root_host)
             .args(&args.arguments)
             .current_dir(folder(&tree, &site::current_dir()?));
         Ok(command)
