@@ -12,8 +12,6 @@
  * @package ForkPress
  */
 
-// As WordPress's own page for imports does it. Else each post would look for addresses to ping.
-define( 'WP_IMPORTING', true );
 // So that the importer says why something is not imported.
 define( 'IMPORT_DEBUG', true );
 
@@ -57,9 +55,7 @@ final class ForkPress_Contents {
 			}
 		}
 		if ( '1' === getenv( 'FORKPRESS_CONTENTS_NEW' ) ) {
-			foreach ( get_posts( 'post_type=any&post_status=any&numberposts=-1' ) as $post ) {
-				wp_delete_post( $post->ID, true );
-			}
+			self::remove_posts();
 		}
 		$this->before = self::count();
 		add_filter( 'wp_import_posts', array( $this, 'posts' ) );
@@ -67,7 +63,6 @@ final class ForkPress_Contents {
 		add_filter( 'wp_import_existing_post', array( $this, 'existing' ), 10, 2 );
 		add_filter( 'wp_import_post_data_raw', array( $this, 'post' ) );
 		add_action( 'user_register', array( $this, 'author' ) );
-		add_filter( 'pre_http_request', array( $this, 'may_ask' ), 10, 3 );
 		add_action( 'http_api_debug', array( $this, 'asked' ), 10, 5 );
 		ob_start();
 	}
@@ -81,6 +76,11 @@ final class ForkPress_Contents {
 			$made[ $name ] = max( 0, $count - $this->before[ $name ] );
 		}
 		$left_out = max( 0, $this->media - $made['media'] );
+		if ( '1' === getenv( 'FORKPRESS_CONTENTS_NEW' ) ) {
+			// Else whoever opens an editor first would make it, on each branch another.
+			wp_set_current_user( 1 );
+			WP_Theme_JSON_Resolver::get_user_global_styles_post_id();
+		}
 		self::say(
 			array(
 				'contents'  => $made + array(
@@ -108,7 +108,8 @@ final class ForkPress_Contents {
 			$notes[] = "posts that were there already: $this->existing (the same title, type and date)";
 		}
 		$lines = array();
-		foreach ( preg_split( '~<br ?/?>|</p>|\n~', $said ) as $line ) {
+		// What stands in paragraphs is said at each end.
+		foreach ( explode( '<br />', preg_replace( '~<p>.*?</p>~s', '', $said ) ) as $line ) {
 			$line = trim( html_entity_decode( wp_strip_all_tags( $line ), ENT_QUOTES ) );
 			if ( '' !== $line && ! isset( $this->counted[ $line ] ) ) {
 				$lines[] = $line;
@@ -157,6 +158,18 @@ final class ForkPress_Contents {
 	private function line( XMLReader $reader ): int {
 		$node = $reader->expand();
 		return $node ? $node->getLineNo() : 1;
+	}
+
+	/** Removes what WordPress comes with. */
+	private static function remove_posts(): void {
+		$all = array(
+			'post_type'   => array_values( get_post_types() ),
+			'post_status' => 'any',
+			'numberposts' => -1,
+		);
+		foreach ( get_posts( $all ) as $post ) {
+			wp_delete_post( $post->ID, true );
+		}
 	}
 
 	/** Returns how many rows of what is imported there are. */
@@ -259,15 +272,21 @@ final class ForkPress_Contents {
 	}
 
 	/**
-	 * Answers a request to a host that could not be reached several times in its place.
+	 * Answers a request in its place where it is no medium that is fetched, or its host could not be reached several times.
 	 *
 	 * @param mixed  $answer False, or another filter's answer, which stays.
-	 * @param array  $args   Not used.
+	 * @param array  $args   WordPress's settings of the request.
 	 * @param string $url    The URL.
 	 */
 	public function may_ask( $answer, $args, $url ) {
+		if ( false !== $answer ) {
+			return $answer;
+		}
+		if ( empty( $args['stream'] ) || empty( $args['reject_unsafe_urls'] ) ) {
+			return new WP_Error( 'http_request_not_executed', 'nothing but media is fetched while contents are imported' );
+		}
 		$is_dead = ( $this->failures[ self::host( $url ) ] ?? 0 ) >= self::MOST_FAILURES;
-		return false === $answer && $is_dead ? new WP_Error( 'http_request_failed', 'its host could not be reached before' ) : $answer;
+		return $is_dead ? new WP_Error( 'http_request_failed', 'its host could not be reached before' ) : false;
 	}
 
 	/**
@@ -306,4 +325,5 @@ final class ForkPress_Contents {
 
 $forkpress_contents = new ForkPress_Contents();
 WP_CLI::add_hook( 'before_invoke:import', array( $forkpress_contents, 'begin' ) );
+WP_CLI::add_wp_hook( 'pre_http_request', array( $forkpress_contents, 'may_ask' ), 10, 3 );
 WP_CLI::add_hook( 'after_invoke:import', array( $forkpress_contents, 'end' ) );
