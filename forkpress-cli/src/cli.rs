@@ -276,6 +276,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Makes spares for a server
     #[command(name = "__spares", hide = true)]
     Spares { work_dir: PathBuf },
+    /// Loads a dump into the database of a branch, for WP-CLI, and says in JSON what came of it
+    #[command(name = "__load-dump", hide = true)]
+    LoadDump(LoadDumpArgs),
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {
@@ -283,6 +286,32 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct LoadDumpArgs {
+    /// PHP's program
+    #[arg(long)]
+    pub php: PathBuf,
+
+    /// ForkPress's tables.php
+    #[arg(long)]
+    pub tables: PathBuf,
+
+    /// The folder of the branch's driver
+    #[arg(long)]
+    pub driver: PathBuf,
+
+    /// A folder that is not the branch's, with room for the dump
+    #[arg(long)]
+    pub scratch: PathBuf,
+
+    /// The branch's database
+    #[arg(long)]
+    pub database: PathBuf,
+
+    /// The dump
+    pub dump: PathBuf,
 }
 
 /// A hook of the repository of a site.

@@ -78,10 +78,8 @@ impl ContentsImport<'_> {
         };
         let mut imported = Imported { contents: Some(contents), addresses, notes, ..Imported::default() };
         if unpacked.control_characters > 0 {
-            imported.notes.push(format!(
-                "{} control characters, which XML does not allow, were left out",
-                unpacked.control_characters
-            ));
+            let count = unpacked.control_characters;
+            imported.notes.push(format!("control characters, which XML does not allow, were left out: {count}"));
         }
         if self.rewrite_urls {
             import::rewrite(&database_of(tree), url, &mut imported, progress)?;

@@ -32,7 +32,7 @@ final class ForkPress_Contents {
 	/** @var int How many media the files have. */
 	private int $media = 0;
 
-	/** @var int[] How many posts and terms of types that nobody here knows, by their type. */
+	/** @var bool[][] Posts and terms of types that nobody here knows, by their type and what tells them apart. */
 	private array $unknown = array();
 
 	/** @var int How many posts were there already. */
@@ -101,7 +101,8 @@ final class ForkPress_Contents {
 	 */
 	private function notes( string $said ): array {
 		$notes = array();
-		foreach ( $this->unknown as $type => $count ) {
+		foreach ( $this->unknown as $type => $found ) {
+			$count   = count( $found );
 			$notes[] = "left out: $count of the type $type, which no plugin or theme here makes";
 		}
 		if ( $this->existing > 0 ) {
@@ -192,7 +193,7 @@ final class ForkPress_Contents {
 	public function posts( $posts ) {
 		foreach ( $posts as $place => $post ) {
 			if ( ! post_type_exists( $post['post_type'] ) ) {
-				$this->leave_out( $post['post_type'] );
+				$this->unknown[ $post['post_type'] ][ $post['post_id'] ] = true;
 				unset( $posts[ $place ] );
 			} elseif ( 'attachment' === $post['post_type'] ) {
 				++$this->media;
@@ -218,20 +219,11 @@ final class ForkPress_Contents {
 	public function terms( $terms ) {
 		foreach ( $terms as $place => $term ) {
 			if ( ! taxonomy_exists( $term['term_taxonomy'] ) ) {
-				$this->leave_out( $term['term_taxonomy'] );
+				$this->unknown[ $term['term_taxonomy'] ][ $term['slug'] ] = true;
 				unset( $terms[ $place ] );
 			}
 		}
 		return $terms;
-	}
-
-	/**
-	 * Counts what nobody here knows.
-	 *
-	 * @param string $type Its type.
-	 */
-	private function leave_out( string $type ): void {
-		$this->unknown[ $type ] = ( $this->unknown[ $type ] ?? 0 ) + 1;
 	}
 
 	/**

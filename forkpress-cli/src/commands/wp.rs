@@ -26,8 +26,10 @@ const BOOT: &str = "wp-cli/boot.php";
 const NOT_READ: [&str; 4] =
     ["WP_CLI_REQUIRE", "WP_CLI_EARLY_REQUIRE", "WP_CLI_RUNTIME_ALIAS", "WP_CLI_STRICT_ARGS_MODE"];
 
-/// Variables by which `boot.php` knows the branch's folder and its address.
-const OF_A_BRANCH: [&str; 2] = ["FORKPRESS_WP_TREE", "FORKPRESS_WP_URL"];
+/// Variables by which `boot.php` and the commands for SQLite know the branch's folder and its address, this program, and the work
+/// folder.
+const OF_A_BRANCH: [&str; 4] =
+    ["FORKPRESS_WP_TREE", "FORKPRESS_WP_URL", "FORKPRESS_WP_PROGRAM", "FORKPRESS_WP_SCRATCH"];
 
 /// Runs WP-CLI and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &WpArgs) -> Result<ExitCode, Failure> {
@@ -84,7 +86,13 @@ fn on_branch(site: &Site, name: &BranchName, args: &WpArgs) -> Result<ExitCode, 
 /// The command that starts WP-CLI on a tree, which is or will be at an address, up to what it is to do.
 pub fn on_tree(layout: &SiteLayout, php: &Path, tree: &Path, url: &str) -> Result<Command, Failure> {
     let mut command = wp_cli(&layout.runtime_dir(), Some(layout), php)?;
-    command.env(OF_A_BRANCH[0], tree).env(OF_A_BRANCH[1], url.trim_end_matches('/')).current_dir(tree);
+    let own = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
+    command
+        .env(OF_A_BRANCH[0], tree)
+        .env(OF_A_BRANCH[1], url.trim_end_matches('/'))
+        .env(OF_A_BRANCH[2], own)
+        .env(OF_A_BRANCH[3], layout.work_dir())
+        .current_dir(tree);
     Ok(command)
 }
 
