@@ -88,9 +88,11 @@ function state( string $branch ): array {
 	$state    = $database->query( "SELECT type || ' ' || name || ' ' || sql FROM sqlite_schema WHERE sql IS NOT NULL" )->fetchAll( \PDO::FETCH_COLUMN );
 	foreach ( $database->query( "SELECT name FROM sqlite_schema WHERE type = 'table'" )->fetchAll( \PDO::FETCH_COLUMN ) as $table ) {
 		foreach ( $database->query( "SELECT * FROM \"$table\"" )->fetchAll( \PDO::FETCH_ASSOC ) as $row ) {
-			unset( $row['CREATE_TIME'] );
-			// What each start of WordPress may write.
-			if ( ! preg_match( '/^(cron|_(site_)?transient)/', (string) ( $row['option_name'] ?? '' ) ) ) {
+			// The driver itself notes MySQL's own collation for columns that have the table's.
+			unset( $row['CREATE_TIME'], $row['COLLATION_NAME'] );
+			// What each start of WordPress may write; and each branch counts in a band of its own.
+			$is_own = preg_match( '/^(cron|_(site_)?transient)/', (string) ( $row['option_name'] ?? '' ) ) || 'sqlite_sequence' === $table && ! in_array( $row['name'], array( 'wp_a', 'wp_b' ), true );
+			if ( ! $is_own ) {
 				$state[] = "$table " . json_encode( array_map( static fn ( $value ) => is_string( $value ) ? bin2hex( $value ) : $value, $row ) ) . ( isset( $row['name'] ) ? " $row[name]" : '' );
 			}
 		}
@@ -108,7 +110,7 @@ function are_same( string $what ): void {
 	$fast = state( 'fast' );
 	$slow = state( 'slow' );
 	same( array( array(), array() ), array( array_values( array_diff( $fast, $slow ) ), array_values( array_diff( $slow, $fast ) ) ), "$what: what only the one or the other has" );
-	same( count( $slow ), count( $fast ), "$what: rows" );
+	same( array_diff_assoc( array_count_values( $slow ), array_count_values( $fast ) ), array_diff_assoc( array_count_values( $fast ), array_count_values( $slow ) ), "$what: rows that are there more often" );
 }
 
 test(
@@ -131,9 +133,16 @@ test(
 
 test(
 	'tables are replaced; those that it only drops go, and all others stay',
-	function () {
-		$dump = str_replace( array( '`a` int(11)', "(3,NULL,'','0.00'", 'KEY `a_kind` (`a`,`kind`)' ), array( '`a` bigint(20)', "(4,2,'four','4.00'", 'KEY `kind` (`kind`)' ), DUMP ) . "DROP TABLE IF EXISTS wp_links, wp_nowhere;\n";
+	function () use ( $site ) {
+		// The driver keeps notes on keys and constraints whose table goes, and takes none of the constraints' names any more.
+		$dump = preg_replace( '/,\n  CONSTRAINT `of_a`.*\n.*/', '', DUMP );
+		$dump = str_replace( array( '`a` int(11)', "(3,NULL,'','0.00'", 'KEY `a_kind` (`a`,`kind`)' ), array( '`a` bigint(20)', "(4,2,'four','4.00'", 'KEY `kind` (`kind`)' ), $dump ) . "DROP TABLE IF EXISTS wp_links, wp_nowhere;\n";
+		imported( 'fast', DUMP, true );
 		imported( 'fast', $dump, true );
+		$remove = static fn ( string $notes, string $of ) => $site->database( 'slow' )->exec( "DELETE FROM _wp_sqlite_mysql_information_schema_$notes WHERE $of" );
+		$remove( 'key_column_usage', "TABLE_NAME IN ('wp_a', 'wp_b', 'wp_links')" );
+		$remove( 'referential_constraints', "CONSTRAINT_NAME = 'of_a'" );
+		$remove( 'check_constraints', "CONSTRAINT_NAME = 'not_cheap'" );
 		imported( 'slow', $dump . FOR_DRIVER, false );
 		are_same( 'replaced tables' );
 		$tables = array_map( static fn ( $line ) => explode( ' ', $line )[1], preg_grep( '/^table /', state( 'fast' ) ) );
@@ -181,7 +190,7 @@ test(
 	function () {
 		$before = state( 'fast' );
 		foreach ( array(
-			'cut'  => substr( DUMP, 0, strpos( DUMP, "'zero" ) ?: strpos( DUMP, '0x00ff27' ) ),
+			'cut'  => substr( DUMP, 0, strpos( DUMP, '0x00ff27' ) ),
 			'lock' => substr( DUMP, 0, strpos( DUMP, '/*!40000 ALTER TABLE `wp_b` ENABLE' ) ),
 			'same' => str_replace( "(2,NULL)", "(2,NULL),(1,'again')", DUMP ),
 		) as $name => $dump ) {
