@@ -95,7 +95,7 @@ $with_media = static function ( string ...$urls ) use ( $wxr ): string {
 	$items = '';
 	foreach ( $urls as $number => $url ) {
 		$items .= "<item><title>Medium $number</title><dc:creator>anna</dc:creator><guid isPermaLink=\"false\">$url</guid><content:encoded></content:encoded>"
-			. "<excerpt:encoded></excerpt:encoded><wp:post_id>" . ( 900 + $number ) . "</wp:post_id><wp:post_date>2024-03-01 10:11:12</wp:post_date><wp:post_date_gmt>2024-03-01 10:11:12</wp:post_date_gmt>"
+			. '<excerpt:encoded></excerpt:encoded><wp:post_id>' . ( 900 + $number ) . '</wp:post_id><wp:post_date>2024-03-01 10:11:12</wp:post_date><wp:post_date_gmt>2024-03-01 10:11:12</wp:post_date_gmt>'
 			. "<wp:post_name>medium-$number</wp:post_name><wp:status>inherit</wp:status><wp:post_parent>0</wp:post_parent><wp:menu_order>0</wp:menu_order><wp:post_type>attachment</wp:post_type>"
 			. "<wp:post_password></wp:post_password><wp:is_sticky>0</wp:is_sticky><wp:attachment_url>$url</wp:attachment_url></item>\n";
 	}

@@ -192,7 +192,7 @@ test(
 		foreach ( array(
 			'cut'  => substr( DUMP, 0, strpos( DUMP, '0x00ff27' ) ),
 			'lock' => substr( DUMP, 0, strpos( DUMP, '/*!40000 ALTER TABLE `wp_b` ENABLE' ) ),
-			'same' => str_replace( "(2,NULL)", "(2,NULL),(1,'again')", DUMP ),
+			'same' => str_replace( '(2,NULL)', "(2,NULL),(1,'again')", DUMP ),
 		) as $name => $dump ) {
 			$outcome = import( 'fast', $dump );
 			holds( 1 === $outcome->status && 1 === preg_match( '/Nothing was imported: .*line \d+/', $outcome->errors ), "$name: {$outcome->text()}" );

@@ -176,7 +176,10 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
             output::line(format_args!("  media:     {media} fetched, {media_left_out} not"))?;
         }
         if !authors.is_empty() {
-            output::line(format_args!("  users:     {} (new; set their passwords before they log in)", authors.join(", ")))?;
+            output::line(format_args!(
+                "  users:     {} (new; set their passwords before they log in)",
+                authors.join(", ")
+            ))?;
         }
     }
     if let Some(version) = &imported.wordpress {

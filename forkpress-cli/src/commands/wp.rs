@@ -54,7 +54,8 @@ pub fn run(work_dir: Option<&Path>, args: &WpArgs) -> Result<ExitCode, Failure> 
         None if needs_wordpress(&args.arguments) => Err(Failure::new("the current folder belongs to no branch")
             .hint(format!("name one: forkpress wp main -- {}", shown(&args.arguments)))),
         None => {
-            let mut command = wp_cli(&site.layout.runtime_dir(), Some(&site.layout), &Php::find(args.php.php.as_deref())?)?;
+            let mut command =
+                wp_cli(&site.layout.runtime_dir(), Some(&site.layout), &Php::find(args.php.php.as_deref())?)?;
             command.args(&args.arguments).current_dir(site::current_dir()?);
             exec::run_to_end(command)
         }

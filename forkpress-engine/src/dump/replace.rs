@@ -46,9 +46,8 @@ pub fn replace(
     driver: &Driver,
     progress: &dyn Progress,
 ) -> Result<Replaced, DumpError> {
-    let folder = step("make a folder in", scratch, || {
-        tempfile::Builder::new().prefix(".forkpress-load-").tempdir_in(scratch)
-    })?;
+    let folder =
+        step("make a folder in", scratch, || tempfile::Builder::new().prefix(".forkpress-load-").tempdir_in(scratch))?;
     let beside = folder.path().join("loaded");
     let loaded = match load(files, &beside, driver, &Options::default(), progress) {
         Ok(loaded) => loaded,
@@ -66,12 +65,7 @@ pub fn replace(
 }
 
 /// Says why it can't, where that is so.
-fn move_tables(
-    from: &Path,
-    to: &Path,
-    loaded: &Loaded,
-    progress: &dyn Progress,
-) -> rusqlite::Result<Option<String>> {
+fn move_tables(from: &Path, to: &Path, loaded: &Loaded, progress: &dyn Progress) -> rusqlite::Result<Option<String>> {
     let connection = Connection::open(to)?;
     connection.busy_timeout(TIMEOUT)?;
     // What MySQL has let in is not asked again.

@@ -12,12 +12,7 @@ use crate::progress::Progress;
 ///
 /// # Errors
 /// [`ImportError`]; a part of them may be replaced then.
-pub fn rewrite(
-    database: &Path,
-    to: &str,
-    imported: &mut Imported,
-    progress: &dyn Progress,
-) -> Result<(), ImportError> {
+pub fn rewrite(database: &Path, to: &str, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
     let to = to.trim_end_matches('/');
     let rewriter = Rewriter::new(imported.addresses.iter().map(|from| (from.as_str(), to)))?;
     let failed = |source| ImportError::Database { path: database.to_owned(), source };

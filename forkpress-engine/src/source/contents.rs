@@ -37,7 +37,8 @@ impl Found {
     pub fn unpack_contents(&self, into: &Path, progress: &dyn Progress) -> Result<UnpackedContents, SourceError> {
         let mut paths = self.contents.clone();
         paths.sort_by_key(|path| by_number(path));
-        let place = |number: usize, path: &Path| into.join(number.to_string()).join(path.file_name().unwrap_or_default());
+        let place =
+            |number: usize, path: &Path| into.join(number.to_string()).join(path.file_name().unwrap_or_default());
         let files: Vec<_> = paths.iter().enumerate().map(|(number, path)| place(number, path)).collect();
         let wanted: Vec<_> = paths.iter().filter_map(|path| self.listing.get(path)).collect();
         let mut control_characters = 0;
@@ -48,7 +49,8 @@ impl Found {
             let folder = file.parent().unwrap_or(into);
             step("make the folder", folder, || fs::create_dir_all(folder))?;
             let to = step("write", file, || File::create_new(file))?;
-            let broken = |error| SourceError::broken(self.listing.archive_of(item).path(), Some(&item.entry.path))(error);
+            let broken =
+                |error| SourceError::broken(self.listing.archive_of(item).path(), Some(&item.entry.path))(error);
             let from = content.open().and_then(stream::unpacked).map_err(broken)?;
             control_characters += copy(from, to, progress).map_err(broken)?;
             Ok(())
@@ -87,9 +89,9 @@ fn by_number(path: &Path) -> Vec<(u64, Vec<u8>)> {
     while !rest.is_empty() {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let text = rest[digits..].iter().take_while(|byte| !byte.is_ascii_digit()).count();
-        let number = rest[..digits].iter().fold(0, |number: u64, digit| {
-            number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-        });
+        let number = rest[..digits]
+            .iter()
+            .fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
         parts.push((number, rest[digits..digits + text].to_vec()));
         rest = &rest[digits + text..];
     }
