@@ -124,6 +124,7 @@ test(
 		same( array( 'anna' ), $told['imported']['contents']['authors'], 'who was made' );
 		same( 'subscriber', in_wordpress( $other, 'in', 'echo implode( get_user_by( "login", "anna" )->roles );' ), 'their role is the usual one' );
 		same( '', in_wordpress( $other, 'main', 'echo get_page_by_path( "below-it" ) ? "there" : "";' ), 'a page in main' );
+		same( '0', (string) $other->database( 'in' )->query( "SELECT COUNT(*) FROM wp_posts WHERE post_date LIKE '2024-03-0%' AND ID < 100000" )->fetchColumn(), 'posts with numbers that another branch may give' );
 		same( array(), glob( "$other->dir/in/wp-content/plugins/*importer*" ), 'the importer is no plugin' );
 		same( 'ok', $other->database( 'in' )->query( 'PRAGMA integrity_check' )->fetchColumn(), 'integrity' );
 		$log = $other->json( 'log' )[0];
@@ -234,7 +235,6 @@ test(
 		$broken  = array(
 			'cut'      => substr( $wxr, 0, intdiv( strlen( $wxr ), 2 ) ),
 			'tag'      => str_replace( '<wp:status>draft', '<wp:statu>draft', str_replace( '<wp:status><![CDATA[draft', '<wp:statu><![CDATA[draft', $wxr ) ),
-			'entity'   => str_replace( '<generator>', '<generator>&nosuch;', $wxr ),
 			'bomb'     => substr_replace( str_replace( '<generator>', '<generator>&c;', $wxr ), $bomb, $at, 0 ),
 			'external' => substr_replace( str_replace( '<generator>', '<generator>&x;', $wxr ), $file, $at, 0 ),
 		);

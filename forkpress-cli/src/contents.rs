@@ -93,7 +93,7 @@ fn reason(said: &str) -> Option<String> {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let own = lines().find_map(|line| line.strip_prefix("Error: "));
     let of_php = || lines().find(|line| line.contains("Fatal error: "));
-    own.or_else(of_php).or_else(|| lines().last()).map(str::to_owned)
+    own.or_else(of_php).or_else(|| lines().next_back()).map(str::to_owned)
 }
 
 /// An import of contents as what becomes of a new branch's tree. What came of it is told afterwards.

@@ -56,6 +56,8 @@ final class ForkPress_Contents {
 		}
 		if ( '1' === getenv( 'FORKPRESS_CONTENTS_NEW' ) ) {
 			self::remove_posts();
+		} else {
+			add_filter( 'wp_import_post_data_processed', array( $this, 'without_number' ) );
 		}
 		$this->before = self::count();
 		add_filter( 'wp_import_posts', array( $this, 'posts' ) );
@@ -242,6 +244,17 @@ final class ForkPress_Contents {
 			$this->counted[ trim( html_entity_decode( wp_strip_all_tags( $line ), ENT_QUOTES ) ) ] = true;
 		}
 		return $existing;
+	}
+
+	/**
+	 * Has a post get a number of the branch's own. One that is free here may be given to another post on another branch, and both
+	 * be merged.
+	 *
+	 * @param array $data The post, as it is inserted.
+	 */
+	public function without_number( $data ) {
+		unset( $data['import_id'] );
+		return $data;
 	}
 
 	/**

@@ -32,7 +32,12 @@ struct ImportReport {
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
-        return Ok(if as_json { output::json(&found)? } else { bring_in::tell_found(&found)? });
+        if as_json {
+            output::json(&found)?;
+        } else {
+            bring_in::tell_found(&found)?;
+        }
+        return Ok(());
     }
     match &args.branch {
         Some(name) => into_branch(&site::open(work_dir)?, name, args, as_json),

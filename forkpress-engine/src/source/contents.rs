@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Found;
 use super::error::SourceError;
 use super::stream;
+use crate::bounds::{Load, Room};
 use crate::disk::step;
 use crate::progress::Progress;
 
@@ -41,6 +42,10 @@ impl Found {
             |number: usize, path: &Path| into.join(number.to_string()).join(path.file_name().unwrap_or_default());
         let files: Vec<_> = paths.iter().enumerate().map(|(number, path)| place(number, path)).collect();
         let wanted: Vec<_> = paths.iter().filter_map(|path| self.listing.get(path)).collect();
+        let bytes = wanted.iter().fold(0, |sum: u64, item| sum.saturating_add(item.entry.bytes));
+        Load { entries: wanted.len() as u64, bytes, packed_bytes: bytes }
+            .check_room(Room::at(into)?)
+            .map_err(|why| SourceError::TooMuch { path: self.path.clone(), why })?;
         let mut control_characters = 0;
         progress.begin_bytes("unpack the contents", None);
         self.listing.walk(&wanted, &mut |item, content| {
@@ -108,7 +113,7 @@ mod tests {
     fn exports_come_by_their_numbers_and_without_control_characters() {
         let dir = tempfile::tempdir().unwrap();
         let (source, into) = (dir.path().join("in"), dir.path().join("out"));
-        fs::create_dir(&source).unwrap();
+        [&source, &into].map(|folder| fs::create_dir(folder).unwrap());
         let wxr = |text: &str| format!("<rss><wp:wxr_version>1.2</wp:wxr_version>{text}</rss>");
         for (name, text) in [("a.10.xml", "ten"), ("a.9.xml", "ni\u{b}ne\u{1f}\t\n"), ("b.1.xml", "é")] {
             fs::write(source.join(name), wxr(text)).unwrap();
