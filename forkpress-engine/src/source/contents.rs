@@ -113,7 +113,9 @@ mod tests {
     fn exports_come_by_their_numbers_and_without_control_characters() {
         let dir = tempfile::tempdir().unwrap();
         let (source, into) = (dir.path().join("in"), dir.path().join("out"));
-        [&source, &into].map(|folder| fs::create_dir(folder).unwrap());
+        for folder in [&source, &into] {
+            fs::create_dir(folder).unwrap();
+        }
         let wxr = |text: &str| format!("<rss><wp:wxr_version>1.2</wp:wxr_version>{text}</rss>");
         for (name, text) in [("a.10.xml", "ten"), ("a.9.xml", "ni\u{b}ne\u{1f}\t\n"), ("b.1.xml", "é")] {
             fs::write(source.join(name), wxr(text)).unwrap();
@@ -126,5 +128,7 @@ mod tests {
         assert_eq!(unpacked.control_characters, 2);
         let texts = unpacked.files.iter().map(|file| fs::read_to_string(file).unwrap());
         assert_eq!(texts.collect::<Vec<_>>(), [wxr("nine\t\n"), wxr("ten"), wxr("é")]);
+        let one = Options { inside: vec!["b.1.xml".into()], ..Options::default() };
+        assert_eq!(look(&source, &one, &Silent).unwrap().contents, [PathBuf::from("b.1.xml")]);
     }
 }
