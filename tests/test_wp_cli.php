@@ -61,7 +61,7 @@ test(
 	function () use ( $site ) {
 		$told = json_decode( $site->done( '--version', '--json' ), true, 8, JSON_THROW_ON_ERROR );
 		holds( str_starts_with( $site->done( '--version' ), "forkpress {$told['forkpress']}\nWordPress {$told['bundle']['wordpress']}\n" ), 'for people' );
-		same( array( 'wordpress', 'sqlite_driver', 'wp_cli', 'blueprints', 'importer', 'php', 'branchfs' ), array_keys( array_diff_key( $told['bundle'], array( 'files' => 1, 'parts' => 1 ) ) ), 'what is told' );
+		same( array( 'blueprints', 'branchfs', 'importer', 'php', 'sqlite_driver', 'wordpress', 'wp_cli' ), array_keys( array_diff_key( $told['bundle'], array( 'files' => 1, 'parts' => 1 ) ) ), 'what is told' );
 		foreach ( file( ROOT . '/scripts/wordpress.lock' ) as $line ) {
 			list( $name, $version ) = explode( ' ', $line );
 			if ( '#' !== $name ) {
