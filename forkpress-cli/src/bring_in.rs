@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use forkpress_core::layout::SiteLayout;
-use forkpress_engine::import::{Import, ImportEdit, Imported};
+use forkpress_engine::import::{Contents, Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
 use forkpress_engine::remote::{Address, GoOn, Incoming};
 use forkpress_engine::source::{self, Aside, Excluded, Found, Options, PASSWORD_VARIABLE, Why};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
+use crate::contents::{ContentsEdit, ContentsImport};
 use crate::failure::{During, Failure};
 use crate::{init, output, remote};
 
@@ -69,7 +70,9 @@ impl Looked {
             }
         };
         let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-        bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
+        if !found.is_contents() {
+            bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
+        }
         Ok(Self {
             found,
             excluded,
@@ -81,6 +84,26 @@ impl Looked {
             bundled,
             config: init::new_config()?,
         })
+    }
+
+    /// Imports the contents that it is into a tree in which WordPress was installed just now.
+    pub fn fill_contents(&self, with: &With<'_>, tree: &Path, progress: &dyn Progress) -> Result<Imported, Failure> {
+        self.contents(with, true).fill(tree, progress)
+    }
+
+    /// Makes the contents that it is what becomes of a new branch's tree.
+    pub fn contents_edit<'a>(&'a self, with: &'a With<'a>, progress: &'a dyn Progress) -> ContentsEdit<'a> {
+        ContentsEdit { import: self.contents(with, false), progress, imported: Imported::default() }
+    }
+
+    fn contents<'a>(&'a self, with: &'a With<'a>, is_new: bool) -> ContentsImport<'a> {
+        ContentsImport {
+            found: &self.found,
+            with,
+            is_new,
+            without_uploads: self.without_uploads,
+            rewrite_urls: self.rewrite_urls,
+        }
     }
 
     /// Fills a tree with it.
@@ -139,6 +162,9 @@ pub fn tell_found(found: &Found) -> io::Result<()> {
     if found.root.is_some() {
         output::line(format_args!("  files: {} ({})", found.files, HumanBytes(found.bytes)))?;
     }
+    for contents in &found.contents {
+        output::line(format_args!("  contents: {}", contents.display()))?;
+    }
     for dump in &found.dumps {
         output::line(format_args!("  dump: {} ({})", dump.path.display(), HumanBytes(dump.bytes)))?;
     }
@@ -161,7 +187,23 @@ pub fn tell(imported: &Imported) -> io::Result<()> {
     if imported.files.files > 0 {
         output::line(format_args!("  files:     {} ({})", imported.files.files, HumanBytes(imported.files.bytes)))?;
     }
-    output::line(format_args!("  database:  {}", database(imported).join(", ")))?;
+    let database = database(imported);
+    if !database.is_empty() {
+        output::line(format_args!("  database:  {}", database.join(", ")))?;
+    }
+    if let Some(contents) = &imported.contents {
+        let Contents { posts, comments, terms, media, media_left_out, authors } = contents;
+        output::line(format_args!("  contents:  {posts} posts and pages, {comments} comments, {terms} terms"))?;
+        if media + media_left_out > 0 {
+            output::line(format_args!("  media:     {media} fetched, {media_left_out} not"))?;
+        }
+        if !authors.is_empty() {
+            output::line(format_args!(
+                "  users:     {} (new; set their passwords before they log in)",
+                authors.join(", ")
+            ))?;
+        }
+    }
     if let Some(version) = &imported.wordpress {
         let php = imported.source.php.as_ref().map(|php| format!(" (it ran on PHP {php})"));
         output::line(format_args!("  WordPress: {version}{}", php.unwrap_or_default()))?;

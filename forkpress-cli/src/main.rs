@@ -11,6 +11,7 @@ mod child;
 mod clean;
 mod cli;
 mod commands;
+mod contents;
 mod deaths;
 mod extension;
 mod failure;

@@ -76,16 +76,29 @@ pub enum WordPressError {
 /// [`WordPressError::Database`] when the database can't be read, [`WordPressError::Record`] when the record can't be
 /// written; it is as it was then.
 pub fn record_addresses(layout: &SiteLayout, served: &[(&str, u16)], tree: &Path) -> Result<(), WordPressError> {
+    let urls = urls(tree)?;
+    record(layout, |addresses| {
+        let mut is_new = false;
+        for (root_host, port) in served {
+            is_new |= addresses.add_root(root_host) | addresses.add_port(*port);
+        }
+        urls.iter().fold(is_new, |is_new, url| is_new | addresses.add_home(url))
+    })
+}
+
+/// Adds addresses that contents had elsewhere to that record.
+///
+/// # Errors
+/// As [`record_addresses`].
+pub fn record_former_addresses(layout: &SiteLayout, urls: &[String]) -> Result<(), WordPressError> {
+    record(layout, |addresses| urls.iter().fold(false, |is_new, url| is_new | addresses.add_home(url)))
+}
+
+/// Writes the record anew where something was added to it.
+fn record(layout: &SiteLayout, add: impl FnOnce(&mut Addresses) -> bool) -> Result<(), WordPressError> {
     let path = layout.cow().addresses();
     let mut addresses = Addresses::parse(&fs::read_to_string(&path).unwrap_or_default());
-    let mut is_new = false;
-    for (root_host, port) in served {
-        is_new |= addresses.add_root(root_host) | addresses.add_port(*port);
-    }
-    for url in urls(tree)? {
-        is_new |= addresses.add_home(&url);
-    }
-    if is_new {
+    if add(&mut addresses) {
         crate::file::replace(&path, addresses.to_string().as_bytes())
             .map_err(|source| WordPressError::Record { path, source })?;
     }

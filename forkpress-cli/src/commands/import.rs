@@ -6,8 +6,10 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::import::Imported;
+use forkpress_engine::mutation::new_database::TreeEdit;
 use forkpress_engine::mutation::{self, ChangeError, Report};
 use forkpress_engine::site::{Site, SiteError};
+use forkpress_engine::wordpress;
 use serde::Serialize;
 
 use super::branch::patience;
@@ -91,17 +93,24 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
     let looked = looked?;
     let url = Address::of(site).url(name);
     let with = With { layout: &site.layout, php: &php, url: &url, go_on: &go_on };
-    let mut edit = looked.edit(&with, &*progress);
-    let main = BranchName::main();
-    let made =
-        mutation::create_edited(site, name, &main, &mut edit, &looked.word, &mut patience(&args.wait), &*progress);
-    if made.is_err() {
-        interrupt.check()?;
-    }
-    let report: Report = made?;
-    let mut imported = edit.imported;
+    let (main, word, mut patience) = (BranchName::main(), &looked.word, patience(&args.wait));
+    let mut create = |edit: &mut dyn TreeEdit| {
+        let made = mutation::create_edited(site, name, &main, edit, word, &mut patience, &*progress);
+        if made.is_err() {
+            interrupt.check()?;
+        }
+        Ok::<Report, Failure>(made?)
+    };
+    let (report, mut imported): (Report, Imported) = if looked.found.is_contents() {
+        let mut edit = looked.contents_edit(&with, &*progress);
+        (create(&mut edit)?, edit.imported)
+    } else {
+        let mut edit = looked.edit(&with, &*progress);
+        (create(&mut edit)?, edit.imported)
+    };
     imported.notes.extend(looked.notes.iter().cloned());
     record_addresses(site, name)?;
+    wordpress::record_former_addresses(&site.layout, &imported.addresses)?;
     clean::in_background(site);
     if as_json {
         let report = ImportReport {
@@ -122,6 +131,6 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
 fn record_addresses(site: &Site, name: &BranchName) -> Result<(), Failure> {
     let address = Address::of(site);
     let tree = site.layout.branch(name);
-    forkpress_engine::wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
+    wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! finds out; how a dump becomes a database, [`crate::dump`] knows.
 
 mod error;
+mod rewrite;
 mod settings;
 
 use std::ffi::OsString;
@@ -14,12 +15,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
-use rusqlite::Connection;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use error::ImportError;
+pub use rewrite::rewrite;
 
-use crate::addresses::{self, Rewriter};
 use crate::disk::{self, step};
 use crate::dump::{self, Driver, DumpFile, Placeholder};
 use crate::mutation::new_database::{EditError, TreeEdit};
@@ -96,8 +96,28 @@ pub struct Imported {
     pub set_aside: Vec<Aside>,
     /// How many addresses were replaced in the database; none where they stay.
     pub rewritten: Option<u64>,
+    /// What came of exports of contents; none where the source is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
     /// What else whoever asked for it should know.
     pub notes: Vec<String>,
+}
+
+/// What came of exports of contents.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// How many posts, pages and others of the kind, without media.
+    pub posts: u64,
+    /// How many comments.
+    pub comments: u64,
+    /// How many terms: categories, tags and others.
+    pub terms: u64,
+    /// Which users were made for authors that the site did not have.
+    pub authors: Vec<String>,
+    /// How many media were fetched.
+    pub media: u64,
+    /// How many were not.
+    pub media_left_out: u64,
 }
 
 impl Import<'_> {
@@ -139,7 +159,7 @@ impl Import<'_> {
             imported.uploads = Some(self.uploads(tree)?);
         }
         if let Some(to) = self.rewrite_to {
-            self.rewrite(tree, to, &mut imported, progress)?;
+            rewrite(&database_of(tree), to, &mut imported, progress)?;
         }
         Ok(imported)
     }
@@ -288,34 +308,6 @@ impl Import<'_> {
         let url = url.filter(|url| Uploads::is_address(url));
         let url = url.ok_or_else(|| ImportError::NoAddress { path: found.path.clone() })?;
         Ok(Uploads { folder: folder.to_string_lossy().into_owned(), url })
-    }
-
-    fn rewrite(
-        &self,
-        tree: &Path,
-        to: &str,
-        imported: &mut Imported,
-        progress: &dyn Progress,
-    ) -> Result<(), ImportError> {
-        let to = to.trim_end_matches('/');
-        let rewriter = Rewriter::new(imported.addresses.iter().map(|from| (from.as_str(), to)))?;
-        let database = database_of(tree);
-        let failed = |source| ImportError::Database { path: database.clone(), source };
-        let connection = Connection::open(&database).map_err(failed)?;
-        let rewritten = addresses::rewrite(&connection, &rewriter, progress).map_err(failed)?;
-        connection.close().map_err(|(_, error)| failed(error))?;
-        imported.rewritten = Some(rewritten.counts.addresses);
-        if rewritten.counts.broken > 0 {
-            imported
-                .notes
-                .push(format!("{} serialized values are broken: their addresses stay", rewritten.counts.broken));
-        }
-        if rewritten.counts.encoded > 0 {
-            imported
-                .notes
-                .push(format!("{} values have addresses encoded as base64, which stay", rewritten.counts.encoded));
-        }
-        Ok(())
     }
 }
 
