@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes target/runtime-bundle.tar.zst, which build.rs packs into the forkpress binary. In it are, in this order:
-# manifest.json, branchfs.so, the phars of WP-CLI and of the blueprint runner, and the WordPress tree that
+# manifest.json, branchfs.so, the phars of WP-CLI and of the blueprint runner, WordPress's importer, and the WordPress tree that
 # scripts/fetch-wordpress.sh left, its SQLite driver first. So the small ones are found at once.
 #
 # The same parts give the same bytes. The script does nothing if the bundle is newer than all of them.
@@ -33,7 +33,7 @@ work=$(mktemp -d target/runtime-bundle.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/parts"
 cp "$extension" "$work/parts/branchfs.so"
-phars=(wp-cli.phar blueprints.phar)
+phars=(wp-cli.phar blueprints.phar wordpress-importer.tar)
 for phar in "${phars[@]}"; do
     cp -p "target/wordpress.phars/$phar" "$work/parts/$phar"
 done

@@ -32,6 +32,7 @@ echo json_encode(
 		'sqlite_driver' => $forkpress_made['sqlite_driver'],
 		'wp_cli'        => $forkpress_made['wp_cli'],
 		'blueprints'    => $forkpress_made['blueprints'],
+		'importer'      => $forkpress_made['importer'],
 		'php'           => PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION,
 		'branchfs'      => array(
 			'version'     => $forkpress_version,

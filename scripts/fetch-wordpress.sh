@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts a WordPress tree with the SQLite driver in it, and no wp-config.php, into a folder; and the phars of WP-CLI and of
-# the blueprint runner into DEST.phars beside it.
+# the blueprint runner, and WordPress's importer as a tar, into DEST.phars beside it.
 #
 #     scripts/fetch-wordpress.sh [--refresh | --older] [DEST]        DEST: target/wordpress, or target/wordpress-older
 #
@@ -12,7 +12,7 @@
 #   - WordPress: its own current release, if its host answers, checked against the checksum published beside it; else
 #     the newer of the npm package wp-studio's and Debian's, whose signatures apt checks;
 #   - the driver: the newer of those in wp-studio and in WordPress Playground's package; npm checks their integrity;
-#   - the phars: those in wp-studio.
+#   - the phars and the importer: those in wp-studio.
 #
 # --older takes Debian's WordPress, which is older, instead of the lock file's. It has no hash there: Debian removes a
 # version when the next one comes.
@@ -22,6 +22,7 @@ readonly release='https://wordpress.org'
 readonly studio='wp-studio'
 readonly playground='@wp-playground/cli'
 readonly driver='sqlite-database-integration'
+readonly importer='wordpress-importer'
 # Where wp-studio has its parts.
 readonly files='package/dist/cli/wp-files'
 
@@ -51,7 +52,8 @@ sha256() { sha256sum "$1" | cut -d' ' -f1; }
 stamp() { printf '%s %s' "$([ "$mode" = older ] && echo older || echo locked)" "$(sha256 "$lock")"; }
 
 if [ "$mode" != refresh ] && grep -qsF "\"lock\": \"$(stamp)\"" "$manifest" &&
-    [ -d "$dest/wp-content/mu-plugins/$driver" ] && [ -s "$dest.phars/wp-cli.phar" ]; then
+    [ -d "$dest/wp-content/mu-plugins/$driver" ] && [ -s "$dest.phars/wp-cli.phar" ] &&
+    [ -s "$dest.phars/$importer.tar" ]; then
     say "$dest is there already"
     exit 0
 fi
@@ -68,6 +70,7 @@ parts=()
 newer() { printf '%s\n%s\n' "$1" "$2" | sort -V | tail -n 1; }
 
 version_of_wordpress() { sed -nE "s/^\\\$wp_version = '([^']+)';.*/\1/p" "$1/wp-includes/version.php"; }
+version_of_importer() { sed -nE "s/^ \* Version: +([0-9.]+).*/\1/p" "$1/$importer.php"; }
 version_of_driver() { sed -nE "s/^ \* Version: +([0-9.]+).*/\1/p" "$1/load.php"; }
 
 # Fetches an npm package, such as wp-studio or wp-studio@1.22.0, and unpacks it; once. Sets npm_archive and npm_folder.
@@ -256,6 +259,9 @@ refresh() {
     of_playground=$(version_of_driver "$(driver_in "$npm_folder")")
     version=$(phar_version "$studio_folder/$files/wp-cli/wp-cli.phar")
     [ -n "$version" ] || die 'WP-CLI does not say its version'
+    local of_importer
+    of_importer=$(version_of_importer "$studio_folder/$files/$importer")
+    [ -n "$of_importer" ] || die "WordPress's importer does not say its version"
     {
         printf '# What scripts/fetch-wordpress.sh fetches; its --refresh writes this file.\n'
         printf '# NAME VERSION SOURCE HASH PUBLISHED\n'
@@ -268,6 +274,7 @@ refresh() {
         lock_line wp-cli "$version" "npm:$studio_spec" "$studio_hash" "$studio_published"
         # The blueprint runner has no version of its own: that of the package stands for it.
         lock_line blueprints "${studio_spec/@/-}" "npm:$studio_spec" "$studio_hash" "$studio_published"
+        lock_line importer "$of_importer" "npm:$studio_spec" "$studio_hash" "$studio_published"
     } >"$work/lock"
     cat "$work/lock" >"$lock"
     say "$lock is new"
@@ -349,6 +356,15 @@ take_phar() {
     chmod 644 "$work/phars/$1.phar"
 }
 
+# Puts WordPress's importer beside the tree, as one file that PHP reads as it reads a phar. The same files give the same bytes.
+take_importer() {
+    locked importer
+    locked_npm
+    tar --create --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="$published" \
+        --transform 's|^\./||' --directory "$npm_folder/$files/$importer" --file "$work/phars/$importer.tar" .
+    touch -d "$published" "$work/phars/$importer.tar"
+}
+
 [ "$mode" != refresh ] || refresh
 [ -f "$lock" ] || die 'scripts/wordpress.lock is missing (--refresh writes it)'
 
@@ -360,6 +376,8 @@ take_phar wp-cli
 wp_cli_version=$version
 take_phar blueprints
 blueprints_version=$version
+take_importer
+importer_version=$version
 
 wordpress_version=$(version_of_wordpress "$tree")
 driver_version=$(version_of_driver "$tree/wp-content/mu-plugins/$driver")
@@ -374,7 +392,8 @@ chmod -R u=rwX,go=rX "$tree"
 {
     printf '{\n  "lock": "%s",\n' "$(stamp)"
     printf '  "wordpress": "%s",\n  "sqlite_driver": "%s",\n' "$wordpress_version" "$driver_version"
-    printf '  "wp_cli": "%s",\n  "blueprints": "%s",\n  "parts": [\n' "$wp_cli_version" "$blueprints_version"
+    printf '  "wp_cli": "%s",\n  "blueprints": "%s",\n  "importer": "%s",\n  "parts": [\n' \
+        "$wp_cli_version" "$blueprints_version" "$importer_version"
     printf '    "%s"\n' "${parts[@]}" | sed '$!s/$/,/'
     printf '  ]\n}\n'
 } >"$work/manifest.json"

@@ -71,6 +71,9 @@ if [ "$tests" = yes ]; then
     need mariadbd mariadb-server
     need mariadb-install-db mariadb-server
     need mariadb-dump mariadb-client
+    need sshd openssh-server
+    need ssh openssh-client
+    need busybox busybox
     module apcu apcu
     module mysqli mysql
     # Git clients of other makes come from PyPI and npm.

@@ -57,6 +57,22 @@ function refused( string $reason, Outcome $outcome ): void {
 }
 
 test(
+	'all versions are told, for people and for programs',
+	function () use ( $site ) {
+		$told = json_decode( $site->done( '--version', '--json' ), true, 8, JSON_THROW_ON_ERROR );
+		holds( str_starts_with( $site->done( '--version' ), "forkpress {$told['forkpress']}\nWordPress {$told['bundle']['wordpress']}\n" ), 'for people' );
+		same( array( 'blueprints', 'branchfs', 'importer', 'php', 'sqlite_driver', 'wordpress', 'wp_cli' ), array_keys( array_diff_key( $told['bundle'], array( 'files' => 1, 'parts' => 1 ) ) ), 'what is told' );
+		foreach ( file( ROOT . '/scripts/wordpress.lock' ) as $line ) {
+			list( $name, $version ) = explode( ' ', $line );
+			if ( '#' !== $name ) {
+				same( $version, $told['bundle'][ strtr( $name, '-', '_' ) ], $name );
+			}
+		}
+		holds( 1 === preg_match( '/^\d{8}$/', $told['bundle']['branchfs']['php_api'] ), 'the API that branchfs is for' );
+	}
+);
+
+test(
 	'a command runs on the branch that is named, and on no other one',
 	function () use ( $site ) {
 		said( 'option', 'update', 'blogname', 'Of shop' );
@@ -224,7 +240,7 @@ test(
 		same( "x;'y\\\\", said( 'db', 'query', '--skip-column-names', 'SELECT a.t FROM wp_b b JOIN wp_a a ON a.id = b.a' ) );
 		refused( 'Nothing was imported: line 4: SQLSTATE[42S02]', $import( "DROP TABLE wp_b;\nCREATE TABLE wp_new (a int);\n\nINSERT INTO wp_nope VALUES (1);\n" ) );
 		same( '1', said( 'db', 'query', '--skip-column-names', 'SELECT COUNT(*) FROM wp_b' ) );
-		refused( 'Nothing was imported: line 2: a quote does not end', $import( "DROP TABLE wp_b;\nINSERT INTO wp_a VALUES (2, 'cut" ) );
+		refused( 'Nothing was imported: line 2: the dump is cut off: it ends in a text in quotes', $import( "DROP TABLE wp_b;\nINSERT INTO wp_a VALUES (2, 'cut" ) );
 		same( '1', said( 'db', 'query', '--skip-column-names', 'SELECT COUNT(*) FROM wp_b' ) );
 		refused( 'missing or not readable', wp( 'db', 'import', 'nowhere.sql' ) );
 	}

@@ -52,7 +52,7 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         .unwrap();
     drop(connection);
     let site = Site { layout, config };
-    mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NEVER)).unwrap();
+    mutation::adopt_main(&site, &staged, None, &mut Patience::silent(Deadline::NEVER)).unwrap();
     site
 }
 

@@ -134,6 +134,14 @@ fn resolve(
                 answer.insert("status", 301)?;
                 answer.insert("headers", headers)?;
             }
+            Decision::Elsewhere(url) => {
+                let mut headers = ZendHashTable::new();
+                headers.insert("Location", url.as_str())?;
+                // The file may come to the branch any time.
+                headers.insert("Cache-Control", "no-store")?;
+                answer.insert("status", 302)?;
+                answer.insert("headers", headers)?;
+            }
             Decision::Refuse(_) => {}
         }
         Ok(answer)

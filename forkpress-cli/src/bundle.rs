@@ -1,5 +1,5 @@
 //! What the binary carries into a site: the PHP files of the runtime, and the bundle of WordPress, `branchfs.so`, and the
-//! phars of WP-CLI and of the blueprint runner.
+//! phars of WP-CLI and of the blueprint runner, with WordPress's importer.
 //!
 //! The runtime files are always there. A binary may be built without the bundle; then a WordPress and an extension have
 //! to be given. No name in the archive is trusted: an entry that would land outside of the target folder is refused.
@@ -35,6 +35,12 @@ pub const WP_CLI: &str = "wp-cli.phar";
 /// The program that runs blueprints, in the archive and in the site's runtime folder.
 pub const BLUEPRINTS: &str = "blueprints.phar";
 
+/// WordPress's importer, in the archive and in the site's runtime folder. PHP reads it as it reads a phar.
+pub const IMPORTER: &str = "wordpress-importer.tar";
+
+/// What stands before WordPress in the archive and is for the site's runtime folder.
+const TOOLS: [&str; 3] = [WP_CLI, BLUEPRINTS, IMPORTER];
+
 /// The runtime files that WP-CLI is started with.
 const WP_CLI_DIR: &str = "wp-cli";
 
@@ -61,6 +67,8 @@ pub struct Manifest {
     pub wp_cli: String,
     /// Version of the program that runs blueprints.
     pub blueprints: String,
+    /// Version of WordPress's importer.
+    pub importer: String,
     /// The version of PHP that the extension is for, such as `8.2`.
     pub php: String,
     /// The extension.
@@ -113,8 +121,8 @@ impl Bundle {
         self.read("branchfs.so")
     }
 
-    /// Writes what stands before the rest of WordPress in the archive into a folder: the phars, and the SQLite driver that a
-    /// branch that lost it gets back. Files that are there already and do not differ stay.
+    /// Writes what stands before the rest of WordPress in the archive into a folder: the phars, the importer, and the SQLite
+    /// driver that a branch that lost it gets back. Files that are there already and do not differ stay.
     ///
     /// # Errors
     /// When the archive is damaged, or a file can't be written.
@@ -125,7 +133,7 @@ impl Bundle {
             let name = entry.path().context(DAMAGED)?.into_owned();
             let name = match name.strip_prefix(DRIVER) {
                 Ok(name) => name,
-                Err(_) if [WP_CLI, BLUEPRINTS].iter().any(|phar| name == Path::new(phar)) => &name,
+                Err(_) if TOOLS.iter().any(|tool| name == Path::new(tool)) => &name,
                 Err(_) if name.starts_with("wordpress") => break,
                 Err(_) => continue,
             };
@@ -283,13 +291,14 @@ pub fn write_driver(dest: &Path) -> Result<bool> {
     bundle.write_tools(dest).map(|()| true)
 }
 
-/// Writes WP-CLI, and what it is started with, into a folder that lacks them: no site's, or that of a site which an older
+/// Writes WP-CLI with WordPress's importer, and what it is started with, into a folder that lacks them: no site's, or that of a site which an older
 /// release made.
 ///
 /// # Errors
 /// When this program has no WP-CLI in it, or a file can't be written.
 pub fn write_wp_cli(dest: &Path) -> Result<()> {
-    write_phar(dest, WP_CLI, WP_CLI_DIR)
+    write_tool(dest, IMPORTER, WP_CLI_DIR)?;
+    write_tool(dest, WP_CLI, WP_CLI_DIR)
 }
 
 /// Writes the program that runs blueprints, and what it uses, likewise.
@@ -298,16 +307,16 @@ pub fn write_wp_cli(dest: &Path) -> Result<()> {
 /// As [`write_wp_cli`].
 pub fn write_blueprints(dest: &Path) -> Result<()> {
     write_wp_cli(dest)?;
-    write_phar(dest, BLUEPRINTS, BLUEPRINTS_DIR)
+    write_tool(dest, BLUEPRINTS, BLUEPRINTS_DIR)
 }
 
-fn write_phar(dest: &Path, phar: &str, folder: &str) -> Result<()> {
-    let bundle = Bundle::embedded().ok_or_else(|| anyhow!("this forkpress was built without {phar}"))?;
+fn write_tool(dest: &Path, tool: &str, folder: &str) -> Result<()> {
+    let bundle = Bundle::embedded().ok_or_else(|| anyhow!("this forkpress was built without {tool}"))?;
     let is_needed = |name: &str| Path::new(name).starts_with(folder) || name == ADDRESS;
     for (name, content) in RUNTIME_FILES.iter().filter(|(name, _)| is_needed(name)) {
         write_if_changed(&dest.join(name), content.as_bytes())?;
     }
-    write_if_changed(&dest.join(phar), &bundle.read(phar)?)
+    write_if_changed(&dest.join(tool), &bundle.read(tool)?)
 }
 
 /// Unchanged files keep their times, so a running server's OPcache keeps them, too.
@@ -357,7 +366,7 @@ mod tests {
     use super::*;
 
     const MANIFEST: &str = r#"{"wordpress":"6.8.7","sqlite_driver":"3.0.2","wp_cli":"2.12.0",
-        "blueprints":"1","php":"8.2","branchfs":{"version":"0.1.0","php_api":"20220829",
+        "blueprints":"1","importer":"0.9.5","php":"8.2","branchfs":{"version":"0.1.0","php_api":"20220829",
         "thread_safe":false,"debug":false,"platform":"x86_64-linux-gnu"},"files":2,"parts":["wordpress 6.8.7"]}"#;
 
     /// A bundle of these entries. The name is written as it is, without the tar crate's own checks.
@@ -406,13 +415,14 @@ mod tests {
             ("manifest.json", MANIFEST, FILE),
             ("wp-cli.phar", "<?php", FILE),
             ("blueprints.phar", "<?php", FILE),
+            ("wordpress-importer.tar", "", FILE),
             ("wordpress/wp-content/mu-plugins/sqlite-database-integration/db.copy", "<?php", FILE),
             ("wordpress/index.php", "<?php", FILE),
         ]);
         bundle.write_tools(dir.path()).unwrap();
         assert!(dir.path().join(forkpress_core::driver::NAME).join("db.copy").is_file());
-        assert!(dir.path().join(WP_CLI).is_file() && dir.path().join(BLUEPRINTS).is_file());
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
+        assert!(TOOLS.iter().all(|tool| dir.path().join(tool).is_file()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1 + TOOLS.len());
     }
 
     #[test]

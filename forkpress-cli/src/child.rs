@@ -7,7 +7,8 @@
 //! outright.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{Read, Seek};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
 use std::thread;
@@ -35,8 +36,18 @@ pub fn captured(
     command: &mut Command,
     go_on: impl Fn() -> Result<(), Failure>,
 ) -> Result<(ExitStatus, String), Failure> {
-    let mut said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
-    command.stdout(said.try_clone()?).stderr(said.try_clone()?);
+    let said = tempfile::tempfile().during(|| "cannot make a temporary file".to_owned())?;
+    command.stdout(said.try_clone()?);
+    run(command, said, go_on)
+}
+
+/// Runs a program to its end, and gives its exit status and what is in the file then, which has its standard error.
+fn run(
+    command: &mut Command,
+    mut said: File,
+    go_on: impl Fn() -> Result<(), Failure>,
+) -> Result<(ExitStatus, String), Failure> {
+    command.stderr(said.try_clone()?);
     let mut child = command.spawn().during(|| "cannot start a program".to_owned())?;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -53,6 +64,31 @@ pub fn captured(
     said.rewind()?;
     said.read_to_end(&mut text)?;
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Runs a program to its end, tells each line that it says on standard output as it comes, and gives its exit status and what it said
+/// on standard error. It is ended where `go_on` fails.
+pub fn followed(
+    command: &mut Command,
+    go_on: impl Fn() -> Result<(), Failure>,
+    mut line: impl FnMut(&str) + Send,
+) -> Result<(ExitStatus, String), Failure> {
+    let (reader, writer) = std::io::pipe()?;
+    thread::scope(|scope| {
+        let lines = scope.spawn(move || {
+            for text in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+                line(&String::from_utf8_lossy(&text));
+            }
+        });
+        command.stdout(writer);
+        let ran = tempfile::tempfile()
+            .during(|| "cannot make a temporary file".to_owned())
+            .and_then(|said| run(command, said, go_on));
+        // The lines end when nobody has the other end any more.
+        command.stdout(std::process::Stdio::null());
+        lines.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        ran
+    })
 }
 
 /// In the child: asks for the signal and becomes the program. Returns only if that fails.

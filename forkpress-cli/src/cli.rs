@@ -156,11 +156,13 @@ An export that fails or is interrupted leaves nothing. Docs: docs/import-export.
   forkpress import ~/dump.sql.gz --branch data      the files of 'main', with another database
   forkpress import ~/www/shop --exclude '*.mp4' --exclude wp-content/uploads/2019
   forkpress import ~/backups/shop.zip --dry-run     what is in it
+  forkpress import ssh://me@example.com/srv/www --without-uploads
+  forkpress import ~/posts.xml --branch news        contents (WXR), added to those of 'main'
 
 What it takes: a folder, .zip, .tar, .tar.gz, .tar.zst with a WordPress, or only its wp-content, and an SQL
 dump in it; a dump alone (.sql, .gz, .zst); exports of Local, Studio and Playground; backups of
 All-in-One WP Migration, UpdraftPlus, Duplicator, Jetpack, BackWPup and cPanel; a ForkPress site and its
-exports. It looks into the source: names of files do not matter.
+exports; exports of contents (WXR), whose media are fetched from where they are. It looks into the source: names of files do not matter.
 An encrypted backup needs its password in FORKPRESS_IMPORT_PASSWORD.
 A failed import leaves nothing. More: docs/import-export.md")]
     Import(ImportArgs),
@@ -275,6 +277,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Makes spares for a server
     #[command(name = "__spares", hide = true)]
     Spares { work_dir: PathBuf },
+    /// Loads a dump into the database of a branch, for WP-CLI, and says in JSON what came of it
+    #[command(name = "__load-dump", hide = true)]
+    LoadDump(LoadDumpArgs),
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {
@@ -282,6 +287,32 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct LoadDumpArgs {
+    /// PHP's program
+    #[arg(long)]
+    pub php: PathBuf,
+
+    /// ForkPress's tables.php
+    #[arg(long)]
+    pub tables: PathBuf,
+
+    /// The folder of the branch's driver
+    #[arg(long)]
+    pub driver: PathBuf,
+
+    /// A folder that is not the branch's, with room for the dump
+    #[arg(long)]
+    pub scratch: PathBuf,
+
+    /// The branch's database
+    #[arg(long)]
+    pub database: PathBuf,
+
+    /// The dump
+    pub dump: PathBuf,
 }
 
 /// A hook of the repository of a site.
@@ -343,7 +374,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "DIR|ZIP")]
     pub wordpress: Option<PathBuf>,
 
-    /// A site to bring in, as 'forkpress import' does: a folder, an archive, a backup or a dump
+    /// A site to bring in, as 'forkpress import' does: a folder, an archive, a backup, a dump, or ssh://HOST/PATH
     #[arg(long, value_name = "SOURCE", value_hint = clap::ValueHint::AnyPath,
         conflicts_with_all = ["wordpress", "site_title", "admin_password", "admin_password_stdin"])]
     pub from: Option<PathBuf>,
@@ -386,6 +417,11 @@ pub struct SourceArgs {
     #[arg(long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
 
+    /// Leave the media library out, and send requests for what is in it to the site's former address. Of an export of
+    /// contents (WXR): do not fetch the media that it names
+    #[arg(long)]
+    pub without_uploads: bool,
+
     /// Replace the site's former addresses in the database for good. Without this they stay, and each branch serves its own
     #[arg(long)]
     pub rewrite_urls: bool,
@@ -398,7 +434,7 @@ pub struct SourceArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A folder, an archive, a backup or a dump
+    /// A folder, an archive, a backup, a dump, or ssh://[USER@]HOST[:PORT]/PATH
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub source: PathBuf,
 
@@ -1230,11 +1266,12 @@ fn long_version() -> String {
         None => format!("{own}\nwithout WordPress"),
         Some(Err(error)) => format!("{own}\n{error:#}"),
         Some(Ok(manifest)) => format!(
-            "{own}\nWordPress {}\nSQLite driver {}\nWP-CLI {}\nblueprints {}\nPHP {}\nbranchfs {} for PHP API {} ({})",
+            "{own}\nWordPress {}\nSQLite driver {}\nWP-CLI {}\nblueprints {}\nimporter {}\nPHP {}\nbranchfs {} for PHP API {} ({})",
             manifest.wordpress,
             manifest.sqlite_driver,
             manifest.wp_cli,
             manifest.blueprints,
+            manifest.importer,
             manifest.php,
             manifest.branchfs.version,
             manifest.branchfs.php_api,

@@ -19,6 +19,7 @@ use forkpress_engine::mutation::{
     ChangeError, CreateError, DeleteError, RecoverError, ResetError, StepError, UndoError,
 };
 use forkpress_engine::registry::RegistryError;
+use forkpress_engine::remote::RemoteError;
 use forkpress_engine::site::SiteError;
 use forkpress_engine::source::{PatternError, SourceError};
 use forkpress_engine::storage::StorageError;
@@ -147,7 +148,7 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 23] = [
+const KNOWN: [AsAdvice; 24] = [
     known::<BaseError>,
     known::<BranchError>,
     known::<ChangeError>,
@@ -165,6 +166,7 @@ const KNOWN: [AsAdvice; 23] = [
     known::<PushError>,
     known::<RecoverError>,
     known::<RegistryError>,
+    known::<RemoteError>,
     known::<ResetError>,
     known::<SiteError>,
     known::<StepError>,
@@ -247,6 +249,7 @@ mod tests {
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),
             (RecoverError::Converted.into(), "type the command again"),
             (RegistryError::NoFolder.into(), "set FORKPRESS_STATE_DIR to a folder of your own"),
+            (RemoteError::Option { option: "--inside" }.into(), "name the folder by its own address"),
             (ResetError::FromItself.into(), "name the branch to clone: --from BRANCH"),
             (SiteError::from(newer()).into(), "use the forkpress that made this site, or a newer one"),
             (StepError::from(missing()).into(), "forkpress branch list"),

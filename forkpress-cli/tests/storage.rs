@@ -417,6 +417,25 @@ fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_a_sparse_bundl
     a_detach_waits_for_a_create_in(SPARSEBUNDLE);
 }
 
+/// A loop device of somebody else's, until this goes.
+struct LoopDevice(String);
+
+impl LoopDevice {
+    /// Takes the next that is free, so that an image that is attached becomes another device than before.
+    fn take_next() -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 20).unwrap();
+        let device = Command::new("losetup").args(["--find", "--show"]).arg(file.path()).output().unwrap().stdout;
+        Self(String::from_utf8(device).unwrap().trim().to_owned())
+    }
+}
+
+impl Drop for LoopDevice {
+    fn drop(&mut self) {
+        assert!(Command::new("losetup").args(["--detach", &self.0]).status().unwrap().success());
+    }
+}
+
 fn inode(path: &Path) -> u64 {
     fs::metadata(path).unwrap().ino()
 }
@@ -435,6 +454,7 @@ fn spares_and_batches_in(view: &str) {
     };
     sandbox.run(&["serve"]);
     stop_with_a_spare();
+    let _taken = LoopDevice::take_next();
     sandbox.run(&["storage", "mount"]);
     assert_eq!(site.status()["spares"]["count"], 1);
     assert!(sandbox.run(&["storage", "status"]).contains("spares:      1, "));

@@ -233,6 +233,12 @@ impl CowLayout {
         self.spares_dir().join("making")
     }
 
+    /// What comes from another machine, until it is in a tree: a folder for each process.
+    #[must_use]
+    pub fn incoming_dir(&self) -> PathBuf {
+        self.dir.join("incoming")
+    }
+
     /// What waits for its removal. Nothing in it is anybody's any more.
     #[must_use]
     pub fn trash_dir(&self) -> PathBuf {

@@ -28,3 +28,4 @@ pub mod record;
 pub mod reserved;
 pub mod route;
 pub mod token;
+pub mod uploads;

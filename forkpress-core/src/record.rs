@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::name::BranchName;
 use crate::own;
 use crate::partings::Partings;
+use crate::uploads::Uploads;
 
 /// When and from what a branch was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct BranchRecord {
     /// The partings of which it is one side. None in a record of a version that kept none.
     #[serde(default, skip_serializing_if = "Partings::is_empty")]
     pub partings: Partings,
+    /// Where its media library is, if it came without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploads: Option<Uploads>,
 }
 
 /// Why a record can't be used.
@@ -62,6 +66,7 @@ impl BranchRecord {
             generation,
             operation: None,
             partings: Partings::default(),
+            uploads: None,
         }
     }
 
@@ -129,8 +134,13 @@ mod tests {
             fs::write(&path, record.to_toml()).unwrap();
             assert_eq!(BranchRecord::read(&path).unwrap(), Some(record));
         }
-        let written =
-            BranchRecord { operation: Some(9), partings: "3,5-9".parse().unwrap(), ..BranchRecord::now(None, 7) };
+        let uploads = Uploads { folder: "wp-content/uploads".to_owned(), url: "https://a.example/u".to_owned() };
+        let written = BranchRecord {
+            operation: Some(9),
+            partings: "3,5-9".parse().unwrap(),
+            uploads: Some(uploads),
+            ..BranchRecord::now(None, 7)
+        };
         fs::write(&path, written.to_toml()).unwrap();
         assert_eq!(BranchRecord::read(&path).unwrap(), Some(written));
         fs::write(&path, "created_at = 'x'\ngeneration = 1\n").unwrap();

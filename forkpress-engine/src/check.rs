@@ -36,7 +36,7 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
         cow.git_dir().join("objects"),
     ];
     let mounts = ImageKind::ALL.map(|kind| ImageLayout::new(layout.work_dir(), kind).mount());
-    let of_others = [cow.trash_dir(), layout.conversion_trees("")];
+    let of_others = [cow.trash_dir(), cow.incoming_dir(), layout.conversion_trees("")];
     while let Some(folder) = folders.pop() {
         match fs::symlink_metadata(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -44,7 +44,7 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
             Ok(metadata) if !metadata.is_dir() => return Ok(Some(folder)),
             Ok(_) => {}
         }
-        // What waits for its removal may be anything.
+        // What waits for its removal, or comes from elsewhere, may be anything.
         if of_others.contains(&folder) {
             continue;
         }

@@ -28,6 +28,7 @@ mod php;
 pub mod priority;
 pub mod progress;
 pub mod registry;
+pub mod remote;
 pub mod site;
 pub mod scrub;
 pub mod source;

@@ -26,6 +26,18 @@ const MOST_OPTIONS: usize = 50;
 /// Options and constants of more bytes than this are no path, and are not looked through at a create.
 const LONGEST_VALUE: usize = 65_536;
 
+/// Constants that sign cookies and nonces.
+pub(crate) const KEYS_AND_SALTS: [&str; 8] = [
+    "AUTH_KEY",
+    "SECURE_AUTH_KEY",
+    "LOGGED_IN_KEY",
+    "NONCE_KEY",
+    "AUTH_SALT",
+    "SECURE_AUTH_SALT",
+    "LOGGED_IN_SALT",
+    "NONCE_SALT",
+];
+
 /// Constants that hold a folder of the branch.
 const FOLDERS: [&str; 9] = [
     "ABSPATH",
@@ -64,16 +76,29 @@ pub enum WordPressError {
 /// [`WordPressError::Database`] when the database can't be read, [`WordPressError::Record`] when the record can't be
 /// written; it is as it was then.
 pub fn record_addresses(layout: &SiteLayout, served: &[(&str, u16)], tree: &Path) -> Result<(), WordPressError> {
+    let urls = urls(tree)?;
+    record(layout, |addresses| {
+        let mut is_new = false;
+        for (root_host, port) in served {
+            is_new |= addresses.add_root(root_host) | addresses.add_port(*port);
+        }
+        urls.iter().fold(is_new, |is_new, url| is_new | addresses.add_home(url))
+    })
+}
+
+/// Adds addresses that contents had elsewhere to that record.
+///
+/// # Errors
+/// As [`record_addresses`].
+pub fn record_former_addresses(layout: &SiteLayout, urls: &[String]) -> Result<(), WordPressError> {
+    record(layout, |addresses| urls.iter().fold(false, |is_new, url| is_new | addresses.add_home(url)))
+}
+
+/// Writes the record anew where something was added to it.
+fn record(layout: &SiteLayout, add: impl FnOnce(&mut Addresses) -> bool) -> Result<(), WordPressError> {
     let path = layout.cow().addresses();
     let mut addresses = Addresses::parse(&fs::read_to_string(&path).unwrap_or_default());
-    let mut is_new = false;
-    for (root_host, port) in served {
-        is_new |= addresses.add_root(root_host) | addresses.add_port(*port);
-    }
-    for url in urls(tree)? {
-        is_new |= addresses.add_home(&url);
-    }
-    if is_new {
+    if add(&mut addresses) {
         crate::file::replace(&path, addresses.to_string().as_bytes())
             .map_err(|source| WordPressError::Record { path, source })?;
     }
@@ -101,6 +126,12 @@ pub(crate) fn urls(tree: &Path) -> Result<Vec<String>, WordPressError> {
         });
     }
     Ok(urls)
+}
+
+/// What a tree's database calls its `siteurl`, or its `home`. Of a network: that of its first site.
+pub(crate) fn address(tree: &Path, option: &'static str) -> Result<Option<String>, WordPressError> {
+    let found = options(tree, &format!("option_name = '{option}'"))?.into_iter().map(|(_, url)| url);
+    Ok(found.filter(|url| !url.is_empty()).min_by_key(String::len))
 }
 
 /// The options that a condition holds for, by name, from each table of options.

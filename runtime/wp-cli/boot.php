@@ -7,6 +7,7 @@
  * Environment:
  * - FORKPRESS_WP_TREE: the branch's folder; none where there is no branch
  * - FORKPRESS_WP_URL: its address
+ * - FORKPRESS_WP_PROGRAM, FORKPRESS_WP_SCRATCH: the forkpress program, which loads dumps, and a folder with room for them
  * - WP_CLI_CONFIG_PATH, WP_CLI_PACKAGES_DIR: where WP-CLI has the site's settings and packages.
  *
  * WP-CLI looks for its project's settings, wp-cli.yml, from the current folder upwards. The functions here end that at the

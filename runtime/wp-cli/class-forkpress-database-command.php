@@ -11,6 +11,7 @@ require_once __DIR__ . '/class-forkpress-statements.php';
 require_once __DIR__ . '/class-forkpress-database.php';
 require_once __DIR__ . '/class-forkpress-rows.php';
 require_once __DIR__ . '/class-forkpress-dump.php';
+require_once __DIR__ . '/class-forkpress-loader.php';
 
 /**
  * Queries, exports, imports and checks the database of the branch.
@@ -386,7 +387,15 @@ final class ForkPress_Database_Command extends DB_Command {
 		if ( ! $input || ( '-' !== $file && is_dir( $file ) ) ) {
 			WP_CLI::error( "Import file missing or not readable: $file" );
 		}
+		if ( '-' === $file ) {
+			$input = ForkPress_Loader::kept( STDIN );
+		}
+		// Makes the driver's tables where they lack, or are an older driver's.
 		ForkPress_Database::connect();
+		if ( ForkPress_Loader::load( $input ) ) {
+			WP_CLI::success( sprintf( "Imported from '%s'.", '-' === $file ? 'STDIN' : $file ) );
+			return;
+		}
 		ForkPress_Database::ignore_foreign_keys();
 		ForkPress_Database::ask( "SET SQL_MODE = 'NO_AUTO_VALUE_ON_ZERO'" );
 		ForkPress_Database::ask( 'START TRANSACTION' );

@@ -50,6 +50,16 @@ function forkpress_wp_cli_add_database_command(): void {
 }
 
 /**
+ * Loads WordPress's importer for `wp import`, unless the branch has it among its plugins and in use.
+ */
+function forkpress_wp_cli_load_importer(): void {
+	if ( ! class_exists( 'WP_Import' ) ) {
+		defined( 'WP_LOAD_IMPORTERS' ) || define( 'WP_LOAD_IMPORTERS', true );
+		require_once 'phar://' . dirname( __DIR__ ) . '/wordpress-importer.tar/wordpress-importer.php';
+	}
+}
+
+/**
  * Puts the comment into wp-config.php by which WP-CLI finds the place for settings, where it lacks.
  */
 function forkpress_wp_cli_mark_config(): void {
@@ -94,5 +104,6 @@ if ( '' !== (string) getenv( 'FORKPRESS_WP_TREE' ) ) {
 	foreach ( array( 'core multisite-convert', 'core multisite-install', 'config set' ) as $forkpress_command ) {
 		WP_CLI::add_hook( "before_invoke:$forkpress_command", 'forkpress_wp_cli_mark_config' );
 	}
+	WP_CLI::add_hook( 'before_invoke:import', 'forkpress_wp_cli_load_importer' );
 	WP_CLI::add_hook( 'after_add_command:db', 'forkpress_wp_cli_add_database_command' );
 }

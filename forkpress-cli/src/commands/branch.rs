@@ -274,6 +274,9 @@ fn show(site: &Site, name: &BranchName, as_json: bool) -> Result<(), Failure> {
     }
     output::line(format_args!("generation: {}", branch.record.generation))?;
     output::line(format_args!("file view:  {}", site.config.file_view))?;
+    if let Some(uploads) = &branch.record.uploads {
+        output::line(format_args!("uploads:    those that are not here: {}", uploads.url))?;
+    }
     let holds = usage.map_or_else(|error| format!("- ({error}: {})", error.source), in_words);
     output::line(format_args!("holds:      {holds}"))?;
     Ok(())
@@ -290,6 +293,7 @@ fn row(site: &Site, branch: &Branch, usage: Option<Usage>, address: &Address) ->
         "generation": branch.record.generation,
         "exclusive_bytes": usage.map(|usage| usage.exclusive_bytes),
         "shared_bytes": usage.map(|usage| usage.shared_bytes),
+        "uploads": branch.record.uploads,
     })
 }
 

@@ -1,20 +1,25 @@
 //! `forkpress import`: makes a site, or a branch of one, of something from elsewhere.
 
+use std::io;
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::branch;
 use forkpress_engine::import::Imported;
-use forkpress_engine::mutation::{self, Report};
+use forkpress_engine::mutation::new_database::TreeEdit;
+use forkpress_engine::mutation::{self, ChangeError, Report};
 use forkpress_engine::site::{Site, SiteError};
+use forkpress_engine::wordpress;
 use serde::Serialize;
 
 use super::branch::patience;
 use crate::bring_in::{self, Looked, With};
 use crate::cli::{ImportArgs, InitArgs, StrategyArg};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::php::Php;
 use crate::site::Address;
-use crate::{clean, init, output, progress, site};
+use crate::{clean, init, output, progress, remote, site};
 
 /// What was made of a source.
 #[derive(Serialize)]
@@ -29,8 +34,15 @@ struct ImportReport {
 /// Brings a source in.
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
+        if let Some(address) = forkpress_engine::remote::Address::of(&args.source)? {
+            let interrupt = Interrupt::on_signals()?;
+            let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+            let told = remote::tell(&address, &args.what, &go_on, &*progress::shown(as_json), as_json);
+            return interrupt.check().and(told);
+        }
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
-        return Ok(if as_json { output::json(&found)? } else { bring_in::tell_found(&found)? });
+        let told = if as_json { output::json(&found) } else { bring_in::tell_found(&found) };
+        return Ok(told?);
     }
     match &args.branch {
         Some(name) => into_branch(&site::open(work_dir)?, name, args, as_json),
@@ -70,15 +82,35 @@ fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> R
 
 fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
-    let looked = Looked::at(&args.source, &args.what, &*progress)?;
+    // Before much is copied for nothing.
+    if branch::show(site, name).is_ok() {
+        return Err(ChangeError::Exists { name: name.clone() }.into());
+    }
+    let interrupt = Interrupt::on_signals()?;
+    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+    let looked = Looked::at(&args.source, &args.what, (&site.layout, &go_on), &*progress);
+    interrupt.check()?;
+    let looked = looked?;
     let url = Address::of(site).url(name);
-    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()) };
-    let mut edit = looked.edit(&with, &*progress);
-    let (main, word) = (BranchName::main(), bring_in::word(&args.source));
-    let report: Report =
-        mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience(&args.wait), &*progress)?;
-    let imported = edit.imported;
+    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &go_on };
+    let (main, word, mut patience) = (BranchName::main(), &looked.word, patience(&args.wait));
+    let mut create = |edit: &mut dyn TreeEdit| {
+        let made = mutation::create_edited(site, name, &main, edit, word, &mut patience, &*progress);
+        if made.is_err() {
+            interrupt.check()?;
+        }
+        Ok::<Report, Failure>(made?)
+    };
+    let (report, mut imported): (Report, Imported) = if looked.found.is_contents() {
+        let mut edit = looked.contents_edit(&with, &*progress);
+        (create(&mut edit)?, edit.imported)
+    } else {
+        let mut edit = looked.edit(&with, &*progress);
+        (create(&mut edit)?, edit.imported)
+    };
+    imported.notes.extend(looked.notes.iter().cloned());
     record_addresses(site, name)?;
+    wordpress::record_former_addresses(&site.layout, &imported.addresses)?;
     clean::in_background(site);
     if as_json {
         let report = ImportReport {
@@ -90,9 +122,8 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
         };
         return Ok(output::json(&report)?);
     }
-    output::note(format_args!("forkpress: {} is '{name}' now", args.source.display()));
+    output::note(format_args!("forkpress: {} is '{name}' now", looked.found.path.display()));
     bring_in::tell(&imported)?;
-    bring_in::tell_aside(&looked.found)?;
     Ok(output::line(&url)?)
 }
 
@@ -100,6 +131,6 @@ fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool)
 fn record_addresses(site: &Site, name: &BranchName) -> Result<(), Failure> {
     let address = Address::of(site);
     let tree = site.layout.branch(name);
-    forkpress_engine::wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
+    wordpress::record_addresses(&site.layout, &[(&address.root_host, address.port)], &tree)?;
     Ok(())
 }

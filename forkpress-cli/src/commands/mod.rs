@@ -12,6 +12,7 @@ mod git_hook;
 mod git_http;
 mod history;
 mod import;
+mod load_dump;
 mod logs;
 mod merge;
 mod serve;
@@ -19,7 +20,7 @@ mod stop;
 mod storage;
 mod top;
 mod update;
-mod wp;
+pub mod wp;
 
 use std::process::ExitCode;
 
@@ -88,6 +89,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Clean { work_dir } => clean::run(work_dir)?,
         Command::Read { work_dir } => clean::read(work_dir)?,
         Command::Spares { work_dir } => crate::server::keep_spares(work_dir)?,
+        Command::LoadDump(args) => load_dump::run(args)?,
         Command::Child { parent, program } => return Err(child::become_program(*parent, program)),
     }
     Ok(ExitCode::SUCCESS)

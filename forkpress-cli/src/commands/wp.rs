@@ -7,10 +7,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
 use forkpress_engine::site::{Site, SiteError};
 
-use crate::bundle::{self, WP_CLI};
+use crate::bundle::{self, IMPORTER, WP_CLI};
 use crate::cli::WpArgs;
 use crate::commands::{branch, exec};
 use crate::failure::{During, Failure};
@@ -25,8 +26,10 @@ const BOOT: &str = "wp-cli/boot.php";
 const NOT_READ: [&str; 4] =
     ["WP_CLI_REQUIRE", "WP_CLI_EARLY_REQUIRE", "WP_CLI_RUNTIME_ALIAS", "WP_CLI_STRICT_ARGS_MODE"];
 
-/// Variables by which `boot.php` knows the branch's folder and its address.
-const OF_A_BRANCH: [&str; 2] = ["FORKPRESS_WP_TREE", "FORKPRESS_WP_URL"];
+/// Variables by which `boot.php` and the commands for SQLite know the branch's folder and its address, this program, and the work
+/// folder.
+const OF_A_BRANCH: [&str; 4] =
+    ["FORKPRESS_WP_TREE", "FORKPRESS_WP_URL", "FORKPRESS_WP_PROGRAM", "FORKPRESS_WP_SCRATCH"];
 
 /// Runs WP-CLI and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &WpArgs) -> Result<ExitCode, Failure> {
@@ -51,8 +54,9 @@ pub fn run(work_dir: Option<&Path>, args: &WpArgs) -> Result<ExitCode, Failure> 
         None if needs_wordpress(&args.arguments) => Err(Failure::new("the current folder belongs to no branch")
             .hint(format!("name one: forkpress wp main -- {}", shown(&args.arguments)))),
         None => {
-            let mut command = wp_cli(&site.layout.runtime_dir(), Some(&site), args)?;
-            command.current_dir(site::current_dir()?);
+            let mut command =
+                wp_cli(&site.layout.runtime_dir(), Some(&site.layout), &Php::find(args.php.php.as_deref())?)?;
+            command.args(&args.arguments).current_dir(site::current_dir()?);
             exec::run_to_end(command)
         }
     }
@@ -69,15 +73,28 @@ fn on_branch(site: &Site, name: &BranchName, args: &WpArgs) -> Result<ExitCode, 
     let place = exec::Place { branch: name, locking: &args.locking, called: called.trim_end() };
     exec::in_branch(site, &place, || {
         let tree = site.layout.public_branch(name);
+        let php = Php::find(args.php.php.as_deref())?;
         let address = Address::of(site);
-        let mut command = wp_cli(&site.layout.runtime_dir(), Some(site), args)?;
+        let mut command = on_tree(&site.layout, &php, &tree, &address.url(name))?;
         command
-            .env(OF_A_BRANCH[0], &tree)
-            .env(OF_A_BRANCH[1], address.url(name).trim_end_matches('/'))
             .env("FORKPRESS_ROOT_HOST", &address.root_host)
+            .args(&args.arguments)
             .current_dir(folder(&tree, &site::current_dir()?));
         Ok(command)
     })
+}
+
+/// The command that starts WP-CLI on a tree, which is or will be at an address, up to what it is to do.
+pub fn on_tree(layout: &SiteLayout, php: &Path, tree: &Path, url: &str) -> Result<Command, Failure> {
+    let mut command = wp_cli(&layout.runtime_dir(), Some(layout), php)?;
+    let own = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
+    command
+        .env(OF_A_BRANCH[0], tree)
+        .env(OF_A_BRANCH[1], url.trim_end_matches('/'))
+        .env(OF_A_BRANCH[2], own)
+        .env(OF_A_BRANCH[3], layout.work_dir())
+        .current_dir(tree);
+    Ok(command)
 }
 
 /// Where WP-CLI runs: in the current folder if that is one of the branch, so that the names of files mean what they seem to, else
@@ -90,19 +107,18 @@ fn folder(tree: &Path, current: &Path) -> PathBuf {
 /// Without a site: WP-CLI is unpacked, runs, and goes.
 fn outside(args: &WpArgs) -> Result<ExitCode, Failure> {
     let unpacked = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-    exec::run_to_end(wp_cli(unpacked.path(), None, args)?)
+    let mut command = wp_cli(unpacked.path(), None, &Php::find(args.php.php.as_deref())?)?;
+    command.args(&args.arguments);
+    exec::run_to_end(command)
 }
 
 /// The command that starts WP-CLI out of a runtime folder, into which it is unpacked where it lacks.
-fn wp_cli(runtime: &Path, site: Option<&Site>, args: &WpArgs) -> Result<Command, Failure> {
-    let boot = runtime.join(BOOT);
-    if !boot.is_file() || !runtime.join(WP_CLI).is_file() {
+fn wp_cli(runtime: &Path, layout: Option<&SiteLayout>, php: &Path) -> Result<Command, Failure> {
+    if ![BOOT, WP_CLI, IMPORTER].iter().all(|part| runtime.join(part).is_file()) {
         bundle::write_wp_cli(runtime).map_err(Failure::of)?;
     }
-    let php = Php::find(args.php.php.as_deref())?;
     let mut command = child::command(php.as_os_str())?;
-    if let Some(site) = site {
-        let layout = &site.layout;
+    if let Some(layout) = layout {
         command
             .args(Php::arguments(layout))
             // As usual for what is typed: no limit, and errors are seen. OPcache would take longer than all else.
@@ -111,21 +127,20 @@ fn wp_cli(runtime: &Path, site: Option<&Site>, args: &WpArgs) -> Result<Command,
             .env("FORKPRESS_COW_DIR", layout.cow().dir())
             .env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
     }
-    for (name, value) in settings(site, |name| std::env::var_os(name)) {
+    for (name, value) in settings(layout, |name| std::env::var_os(name)) {
         command.env(name, value);
     }
     for name in NOT_READ.into_iter().chain(OF_A_BRANCH) {
         command.env_remove(name);
     }
-    command.arg(boot).args(&args.arguments);
+    command.arg(runtime.join(BOOT));
     Ok(command)
 }
 
 /// The variables by which WP-CLI finds its settings. What the user says of them in the environment holds.
-fn settings(site: Option<&Site>, said: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
+fn settings(layout: Option<&SiteLayout>, said: impl Fn(&str) -> Option<OsString>) -> Vec<(&'static str, OsString)> {
     // Where there is no site, there are no settings.
     let none = || PathBuf::from("/dev/null/none");
-    let layout = site.map(|site| &site.layout);
     let defaults = [
         ("WP_CLI_CONFIG_PATH", layout.map_or_else(none, |layout| layout.wp_cli_config())),
         ("WP_CLI_PACKAGES_DIR", layout.map_or_else(none, |layout| layout.wp_cli_packages())),

@@ -65,7 +65,10 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
     let progress = progress::shown(as_json);
-    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, &*progress)).transpose()?;
+    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
+    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, (&layout, &go_on), &*progress));
+    interrupt.check()?;
+    let source = source.transpose()?;
     let wishes = (password.as_deref(), blueprint.as_ref(), source.as_ref());
     let made = make(&claim, &layout, args, wishes, &interrupt, &*progress::shown(as_json))?;
     claim.finish();
@@ -222,6 +225,11 @@ fn make(
     };
     let site = Site { layout: layout.clone(), config };
 
+    // Contents come into a WordPress that is installed, and everything else brings its own.
+    let (source, contents) = match source {
+        Some(source) if source.found.is_contents() => (None, Some(source)),
+        source => (source, None),
+    };
     let staged = layout.cow().staged_tree(&BranchName::main());
     view::create_tree_root(site.config.file_view, &staged)?;
     let php = thread::scope(|scope| {
@@ -239,14 +247,14 @@ fn make(
     }
     let address = Address { root_host: args.root_host.clone(), port: args.port };
     let mut imported = None;
+    let url = address.url(&BranchName::main());
+    let with = With {
+        layout,
+        php: &php.program,
+        url: &url,
+        go_on: &|| interrupt.check().map_err(|failure| io::Error::other(failure.to_string())),
+    };
     if let Some(source) = source {
-        let url = address.url(&BranchName::main());
-        let with = With {
-            layout,
-            php: &php.program,
-            url: &url,
-            go_on: &|| interrupt.check().map_err(|failure| io::Error::other(failure.to_string())),
-        };
         let filled = source.fill(&with, &staged, progress);
         interrupt.check()?;
         imported = Some(filled?);
@@ -263,8 +271,12 @@ fn make(
         progress.end();
     }
     interrupt.check()?;
+    if let Some(contents) = contents {
+        let filled = contents.fill_contents(&with, &staged, progress);
+        interrupt.check()?;
+        imported = Some(filled?);
+    }
     if let Some(blueprint) = blueprint {
-        let url = address.url(&BranchName::main());
         let go_on = || interrupt.check();
         let runner = Runner { layout, php: &php.program, url: &url, go_on: &go_on, progress };
         blueprint.run(&runner, &staged)?;
@@ -272,10 +284,13 @@ fn make(
     }
 
     wordpress::record_addresses(layout, &[(&args.root_host, args.port)], &staged)?;
+    if let Some(imported) = &imported {
+        wordpress::record_former_addresses(layout, &imported.addresses)?;
+    }
     claim.note_tree(&staged)?;
-    mutation::adopt_main(&site, &staged, &mut Patience::silent(Deadline::NOW))?;
+    let uploads = imported.as_ref().and_then(|imported| imported.uploads.clone());
+    mutation::adopt_main(&site, &staged, uploads, &mut Patience::silent(Deadline::NOW))?;
     site.config.write(&layout.config())?;
-    let url = address.url(&BranchName::main());
     Ok(InitReport {
         work_dir: layout.work_dir().to_owned(),
         admin_url: format!("{url}wp-admin/"),

@@ -15,6 +15,8 @@ use super::{host, links, policy, rewrite};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;
 use crate::network::Network;
+use crate::record::BranchRecord;
+use crate::uploads::Uploads;
 
 /// Where the branches of a server are.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +111,8 @@ pub enum Decision {
     },
     /// Redirect for good to this request target on the same host.
     Redirect(String),
+    /// Redirect for now to this address elsewhere.
+    Elsewhere(String),
     /// Send a refusal.
     Refuse(RouteRefusal),
 }
@@ -136,7 +140,27 @@ pub fn resolve(target: &RequestTarget, branches: &Branches<'_>, conditions: &Con
     };
     find(&root, branches, target, whole, conditions)
         .or_else(in_site)
+        .or_else(|| in_origin(branches, target, conditions).map(Decision::Elsewhere))
         .unwrap_or_else(|| front_controller(root, branches))
+}
+
+/// Where a file of the media library is that the branch came without.
+fn in_origin(branches: &Branches<'_>, target: &RequestTarget, conditions: &Conditions<'_>) -> Option<String> {
+    let path = &target.path;
+    let is_of_file = path.segments.last().is_some_and(|name| name.contains(&b'.') && !policy::is_script(name));
+    if !is_of_file
+        || path.trailing_slash
+        || policy::is_private(&path.segments)
+        || !matches!(conditions.method, b"GET" | b"HEAD")
+    {
+        return None;
+    }
+    let record = BranchRecord::read(&branches.cow.record(&target.branch)).ok()??;
+    let uploads =
+        record.uploads.filter(|uploads| Uploads::is_address(&uploads.url) && !uploads.is_at(&target.root_host))?;
+    let below = |segments: &[Vec<u8>]| path.below(segments, &uploads.folder);
+    let file = below(&path.segments).or_else(|| rewrite::in_site(&path.segments).and_then(below))?;
+    Some(format!("{}{file}", uploads.url.trim_end_matches('/')))
 }
 
 /// What answers for the path of these segments, which are the target's or the end of them; `None` where there is nothing.
@@ -306,6 +330,12 @@ mod tests {
             self.get_from("wp.localhost", uri)
         }
 
+        fn ask(&self, method: &'static [u8], uri: &str) -> Decision {
+            let target = super::super::parse(b"wp.localhost", uri.as_bytes(), "wp.localhost").unwrap();
+            let conditions = Conditions { method, ..Conditions::default() };
+            resolve(&target, &Branches { dir: &self.root, cow: &self.cow }, &conditions)
+        }
+
         fn get_from(&self, host: &str, uri: &str) -> Decision {
             let conditions = Conditions { method: b"GET", ..Conditions::default() };
             match super::super::parse(host.as_bytes(), uri.as_bytes(), "wp.localhost") {
@@ -326,8 +356,51 @@ mod tests {
                 }
                 Decision::Send { file: path, .. } => format!("send {}", file(&path)),
                 Decision::Redirect(target) => format!("redirect {target}"),
+                Decision::Elsewhere(url) => format!("elsewhere {url}"),
                 Decision::Refuse(refusal) => refusal.status.to_string(),
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_media_library_that_the_branch_came_without_is_elsewhere() {
+        let site = site(&["index.php", "wp-content/uploads/here.jpg", "wp-content/uploads/2026/x"]);
+        let write = |url: &str| {
+            let record = BranchRecord {
+                uploads: Some(Uploads { folder: "wp-content/uploads".to_owned(), url: url.to_owned() }),
+                ..BranchRecord::now(None, 1)
+            };
+            let path = site.cow.record(&BranchName::main());
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, record.to_toml()).unwrap();
+        };
+        let page = "run index.php /index.php";
+        assert_eq!(site.answer("/wp-content/uploads/2026/a.jpg"), page, "a branch that is whole");
+        write("https://shop.example.com/files/");
+        let elsewhere = "elsewhere https://shop.example.com/files";
+        for (uri, answer) in [
+            ("/wp-content/uploads/here.jpg", "send wp-content/uploads/here.jpg".to_owned()),
+            ("/wp-content/uploads/2026/a%20b.jpg?x=1", format!("{elsewhere}/2026/a%20b.jpg?x=1")),
+            ("/wp-content//uploads/caf%c3%a9.mp4", format!("{elsewhere}/caf%C3%A9.mp4")),
+            ("/two/wp-content/uploads/sites/2/a.jpg", format!("{elsewhere}/sites/2/a.jpg")),
+            ("/wp-content/uploads/%0d%0aX:y.jpg", format!("{elsewhere}/%0D%0AX%3Ay.jpg")),
+            ("/wp-content/uploads/", page.to_owned()),
+            ("/wp-content/uploads/2026/a.jpg/", page.to_owned()),
+            ("/wp-content/uploads/a%2fb.jpg", page.to_owned()),
+            ("/wp-content/uploads/shell.php", page.to_owned()),
+            ("/wp-content/uploads/dump.sql", page.to_owned()),
+            ("/wp-content/uploads/page", page.to_owned()),
+            ("/wp-content/uploads/.env.txt", "404".to_owned()),
+            ("/wp-content/plugins/a.jpg", page.to_owned()),
+            ("/a.jpg", page.to_owned()),
+        ] {
+            assert_eq!(site.answer(uri), answer, "{uri}");
+        }
+        let is_elsewhere = |method| matches!(site.ask(method, "/wp-content/uploads/a.jpg"), Decision::Elsewhere(_));
+        assert!(is_elsewhere(b"HEAD") && !is_elsewhere(b"POST"));
+        for own in ["http://wp.localhost:1/u", "http://b.wp.localhost/u", "javascript:x", "https://a/\nX: y"] {
+            write(own);
+            assert_eq!(site.answer("/wp-content/uploads/a.jpg"), page, "{own}");
         }
     }
 
@@ -468,6 +541,7 @@ mod tests {
             Decision::Send { file, .. } => format!("send {}", file.strip_prefix(&outside).unwrap().display()),
             Decision::Run(script) => format!("run {}", script.file.display()),
             Decision::Redirect(target) => format!("redirect {target}"),
+            Decision::Elsewhere(url) => format!("elsewhere {url}"),
             Decision::Refuse(refusal) => refusal.status.to_string(),
         };
         fs::write(&settings, "version = 1\n").unwrap();

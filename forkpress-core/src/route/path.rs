@@ -87,6 +87,15 @@ impl TargetPath {
         self.target(self.segments.iter().map(Vec::as_slice).chain([&b""[..]]))
     }
 
+    /// The request target of what the segments name below a folder, with this one's query; none where they lead elsewhere.
+    pub(super) fn below(&self, segments: &[Vec<u8>], folder: &str) -> Option<String> {
+        let folders = folder.split('/').filter(|name| !name.is_empty());
+        let rest = folders.map(str::as_bytes).try_fold(segments, |rest, name| {
+            rest.split_first().filter(|(first, _)| first.as_slice() == name).map(|(_, rest)| rest)
+        })?;
+        (!rest.is_empty()).then(|| self.target(rest.iter().map(Vec::as_slice)))
+    }
+
     /// The request target of the path's last name in a folder beside it.
     pub(super) fn in_folder(&self, folder: &str) -> String {
         let (last, others) = self.segments.split_last().map_or((&b""[..], &[][..]), |(last, others)| (last, others));

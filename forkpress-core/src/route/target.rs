@@ -14,6 +14,8 @@ pub struct RequestTarget {
     pub path: TargetPath,
     /// The port that the request names with the host.
     pub port: Option<String>,
+    /// The host of `main`.
+    pub root_host: String,
 }
 
 /// Takes the `Host` header and the request target of a request to the site whose `main` is at `root_host`.
@@ -23,5 +25,10 @@ pub struct RequestTarget {
 /// honest client sends.
 pub fn parse(host: &[u8], uri: &[u8], root_host: &str) -> Result<RequestTarget, RouteRefusal> {
     let (branch, port) = host::parse(host, root_host)?;
-    Ok(RequestTarget { branch, path: TargetPath::parse(uri)?, port: port.map(str::to_owned) })
+    Ok(RequestTarget {
+        branch,
+        path: TargetPath::parse(uri)?,
+        port: port.map(str::to_owned),
+        root_host: root_host.to_owned(),
+    })
 }

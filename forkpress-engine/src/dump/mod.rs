@@ -29,6 +29,7 @@ mod lexer;
 mod options;
 mod prefix;
 mod reader;
+mod replace;
 mod rows;
 mod schema;
 mod table;
@@ -40,6 +41,7 @@ pub use batch::LeftOut;
 pub use driver::Driver;
 pub use error::{DumpError, Place};
 pub use options::{Loaded, LoadedTable, Options, Placeholder};
+pub use replace::{Replaced, replace};
 
 use batch::Event;
 use driver::RunningDriver;
@@ -201,7 +203,16 @@ fn report(writer: &mut Writer<'_>, charsets: Vec<String>, options: &Options) -> 
     let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
     let (prefixes, prefix) = prefix::find(&names, options.prefix.as_deref());
     let left_out = std::mem::take(&mut writer.left_out);
-    Ok(Loaded { tables, prefix, prefixes, charsets, left_out, notes: std::mem::take(&mut writer.notes) })
+    Ok(Loaded {
+        tables,
+        prefix,
+        prefixes,
+        charsets,
+        left_out,
+        notes: std::mem::take(&mut writer.notes),
+        dropped: std::mem::take(&mut writer.dropped).into_values().collect(),
+        not_dropped: std::mem::take(&mut writer.not_dropped),
+    })
 }
 
 /// A path, as SQLite takes it.

@@ -44,6 +44,10 @@ pub struct Loaded {
     pub left_out: Vec<LeftOut>,
     /// What whoever loads it should know, a line each.
     pub notes: Vec<String>,
+    /// Tables that the dump drops, whether it makes them anew or not.
+    pub dropped: Vec<String>,
+    /// Tables that it makes and does not drop before.
+    pub not_dropped: Vec<String>,
 }
 
 /// A table that was loaded.

@@ -1,5 +1,6 @@
 //! The database without rows that the SQLite driver makes tables in, and what it says of them.
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
@@ -8,7 +9,7 @@ use super::table::Table;
 use super::value::ColumnKind;
 
 /// The driver's own tables begin so.
-const OWN: &str = "substr(name, 1, 11) = '_wp_sqlite_'";
+pub(super) const OWN: &str = "substr(name, 1, 11) = '_wp_sqlite_'";
 
 /// A column, as the driver made it.
 #[derive(Clone, Debug)]
@@ -35,6 +36,20 @@ pub(super) struct MadeObject {
     pub(super) table: String,
     pub(super) sql: String,
     pub(super) is_unique: bool,
+}
+
+/// Runs what the driver wrote, which may name functions that only its connections have.
+pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    loop {
+        let Err(error) = connection.execute_batch(sql) else { return Ok(()) };
+        let text = error.to_string();
+        let Some(name) = text.split("no such function: ").nth(1).and_then(|rest| rest.split_whitespace().next()) else {
+            return Err(error);
+        };
+        connection.create_scalar_function(name, -1, FunctionFlags::SQLITE_UTF8, |_| {
+            Err::<Option<i64>, _>(rusqlite::Error::InvalidQuery)
+        })?;
+    }
 }
 
 /// Says what the driver made of a table.

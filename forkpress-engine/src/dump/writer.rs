@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
-use rusqlite::functions::FunctionFlags;
 
 use super::batch::{Alteration, Batch, Cell, CellKind, Event, LeftOut, Mode};
 use super::cursor::Cursor;
@@ -59,6 +58,10 @@ pub(super) struct Writer<'c> {
     constraints: HashMap<String, String>,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) notes: Vec<String>,
+    /// Tables that were dropped, by their names in lower case.
+    pub(super) dropped: BTreeMap<String, String>,
+    /// Tables that were made without being dropped before.
+    pub(super) not_dropped: Vec<String>,
 }
 
 impl<'c> Writer<'c> {
@@ -77,6 +80,8 @@ impl<'c> Writer<'c> {
             constraints: HashMap::new(),
             left_out: Vec::new(),
             notes: Vec::new(),
+            dropped: BTreeMap::new(),
+            not_dropped: Vec::new(),
         }
     }
 
@@ -84,8 +89,17 @@ impl<'c> Writer<'c> {
     pub(super) fn take(&mut self, event: Event) -> Result<(), DumpError> {
         match event {
             Event::Rows(batch) => self.insert(&batch),
-            Event::Create { table, is_if_missing, place } => self.create(*table, is_if_missing, place),
-            Event::Drop { table } => self.drop_table(&table),
+            Event::Create { table, is_if_missing, place } => {
+                if !self.dropped.contains_key(&table.name.to_lowercase()) {
+                    self.not_dropped.push(table.name.clone());
+                }
+                self.create(*table, is_if_missing, place)
+            }
+            Event::Drop { table } => {
+                self.drop_table(&table)?;
+                self.dropped.insert(table.to_lowercase(), table);
+                Ok(())
+            }
             Event::View { name } => match self.tables.get(&name.to_lowercase()) {
                 Some(stand_in) if stand_in.rows == 0 => self.drop_table(&name),
                 _ => Ok(()),
@@ -175,17 +189,7 @@ impl<'c> Writer<'c> {
 
     /// Runs what the driver wrote, which may name functions that only its connections have.
     pub(super) fn run(&self, sql: &str) -> Result<(), DumpError> {
-        loop {
-            let Err(error) = self.connection.execute_batch(sql) else { return Ok(()) };
-            let text = error.to_string();
-            let Some(name) = text.split("no such function: ").nth(1).and_then(|rest| rest.split_whitespace().next())
-            else {
-                return Err(error.into());
-            };
-            self.connection.create_scalar_function(name, -1, FunctionFlags::SQLITE_UTF8, |_| {
-                Err::<Option<i64>, _>(rusqlite::Error::InvalidQuery)
-            })?;
-        }
+        Ok(schema::run(self.connection, sql)?)
     }
 
     fn drop_table(&mut self, name: &str) -> Result<(), DumpError> {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::charset::Collation;
 use crate::addresses::{Counts, Rewriter};
 use crate::php::{PhpToken, TokenKind, tokens};
+use crate::wordpress::KEYS_AND_SALTS;
 
 /// What ForkPress gives a new site.
 const OWN: &str = include_str!("../../../runtime/wp-config.php");
@@ -55,17 +56,6 @@ const PLACEHOLDERS: [(&str, &str); 5] = [
     ("DB_PASSWORD", "password_here"),
     ("DB_HOST", "localhost"),
     ("DB_CHARSET", "utf8mb4"),
-];
-
-const KEYS: [&str; 8] = [
-    "AUTH_KEY",
-    "SECURE_AUTH_KEY",
-    "LOGGED_IN_KEY",
-    "NONCE_KEY",
-    "AUTH_SALT",
-    "SECURE_AUTH_SALT",
-    "LOGGED_IN_SALT",
-    "NONCE_SALT",
 ];
 
 /// Words that only ForkPress's code has.
@@ -124,7 +114,7 @@ pub(super) fn config(text: &[u8], mut fresh: impl FnMut() -> String, rewriter: O
             edits.push(literal(placeholder));
         } else if name == "DB_COLLATE" && definition.text(&text).is_none_or(|name| Collation::of(&name).name != name) {
             edits.push(literal(""));
-        } else if KEYS.contains(&name) {
+        } else if KEYS_AND_SALTS.contains(&name) {
             edits.push(literal(&fresh()));
         } else if let Some((_, value)) = moved.iter().find(|(moved, _)| *moved == name) {
             edits.push(literal(value));

@@ -30,6 +30,12 @@ pub enum ImportError {
         /// The tables that it has.
         tables: Vec<String>,
     },
+    /// Nothing says where its media library is, which is to stay out.
+    #[error("{path} does not say at which address it was")]
+    NoAddress {
+        /// The source.
+        path: PathBuf,
+    },
     /// The source can't be read, or may not be unpacked.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -80,6 +86,7 @@ impl Advice for ImportError {
             Self::NoWordPress { .. } => {
                 Some("export the database that wp-config.php names: its DB_NAME and $table_prefix".to_owned())
             }
+            Self::NoAddress { .. } => Some("leave --without-uploads out: nobody knows where they are".to_owned()),
             Self::Source(error) => error.hint(),
             Self::Dump(error) => error.hint(),
             Self::Address(error) => error.hint(),

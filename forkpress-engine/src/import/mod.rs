@@ -5,6 +5,7 @@
 //! finds out; how a dump becomes a database, [`crate::dump`] knows.
 
 mod error;
+mod rewrite;
 mod settings;
 
 use std::ffi::OsString;
@@ -13,12 +14,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
-use serde::Serialize;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::{Deserialize, Serialize};
 
 pub use error::ImportError;
+pub use rewrite::rewrite;
 
-use crate::addresses::{self, Rewriter};
 use crate::disk::{self, step};
 use crate::dump::{self, Driver, DumpFile, Placeholder};
 use crate::mutation::new_database::{EditError, TreeEdit};
@@ -26,9 +27,10 @@ use crate::progress::Progress;
 use crate::scrub::{self, Scrubbed};
 use crate::source::config::{self, LeftOut as LeftOutOfConfig};
 use crate::source::core::{Core, LayDown};
-use crate::source::{Excluded, Found, Unpacked, core};
+use crate::source::{Aside, Excluded, Facts, Found, Unpacked, core};
 use crate::wordpress;
 use forkpress_core::layout::database_of;
+use forkpress_core::uploads::Uploads;
 
 /// Where the SQLite driver is in a tree.
 const DRIVER: &str = "wp-content/mu-plugins/sqlite-database-integration";
@@ -47,6 +49,8 @@ pub struct Import<'a> {
     pub found: &'a Found,
     /// What of it stays out.
     pub excluded: &'a Excluded,
+    /// Whether the media library stays out, and what is asked of it is answered by the site's former address.
+    pub without_uploads: bool,
     /// A whole WordPress with the driver, and without a `wp-config.php`.
     pub bundled: &'a Path,
     /// A `wp-config.php` of ForkPress's own, with new secrets.
@@ -82,17 +86,44 @@ pub struct Imported {
     pub is_network: bool,
     /// The addresses that the site had.
     pub addresses: Vec<String>,
+    /// Where the media library is that stayed out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uploads: Option<Uploads>,
     /// What of `wp-config.php` is in the new one.
     pub config_kept: Vec<String>,
     /// What of it is not.
     pub config_left_out: Vec<LeftOutOfConfig>,
+    /// What the source says of the site that it is of.
+    pub source: Facts,
+    /// What of the source's files does not come into the site.
+    pub set_aside: Vec<Aside>,
     /// How many addresses were replaced in the database; none where they stay.
     pub rewritten: Option<u64>,
     /// What of people was replaced in the database; none where it stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrubbed: Option<Scrubbed>,
+    /// What came of exports of contents; none where the source is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
     /// What else whoever asked for it should know.
     pub notes: Vec<String>,
+}
+
+/// What came of exports of contents.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// How many posts, pages and others of the kind, without media.
+    pub posts: u64,
+    /// How many comments.
+    pub comments: u64,
+    /// How many terms: categories, tags and others.
+    pub terms: u64,
+    /// Which users were made for authors that the site did not have.
+    pub authors: Vec<String>,
+    /// How many media were fetched.
+    pub media: u64,
+    /// How many were not.
+    pub media_left_out: u64,
 }
 
 impl Import<'_> {
@@ -105,10 +136,17 @@ impl Import<'_> {
         if found.dumps.is_empty() && found.database.is_none() {
             return Err(ImportError::NoDatabase { path: found.path.clone() });
         }
-        let mut imported = Imported { is_network: found.facts.network.is_some(), ..Imported::default() };
+        let mut imported = Imported {
+            is_network: found.facts.network.is_some(),
+            source: found.facts.clone(),
+            set_aside: found.aside.clone(),
+            ..Imported::default()
+        };
         if found.root.is_some() {
             empty(tree)?;
-            imported.files = found.unpack(tree, &|path| !self.excluded.has(path), progress)?;
+            let uploads = self.without_uploads.then(|| config::uploads_folder(found.config()));
+            let is_upload = |path: &Path| uploads.as_ref().is_some_and(|uploads| path.starts_with(uploads));
+            imported.files = found.unpack(tree, &|path| !self.excluded.has(path) && !is_upload(path), progress)?;
             step("go on with", tree, self.go_on)?;
         } else {
             self.take_bundled_if_empty(tree, progress)?;
@@ -126,8 +164,11 @@ impl Import<'_> {
             self.scrub(tree, &mut imported, progress)?;
         }
         imported.addresses = addresses(tree)?;
+        if self.without_uploads && found.root.is_some() {
+            imported.uploads = Some(self.uploads(tree)?);
+        }
         if let Some(to) = self.rewrite_to {
-            self.rewrite(tree, to, &mut imported, progress)?;
+            rewrite(&database_of(tree), to, &mut imported, progress)?;
         }
         Ok(imported)
     }
@@ -284,32 +325,19 @@ impl Import<'_> {
         Ok(())
     }
 
-    fn rewrite(
-        &self,
-        tree: &Path,
-        to: &str,
-        imported: &mut Imported,
-        progress: &dyn Progress,
-    ) -> Result<(), ImportError> {
-        let to = to.trim_end_matches('/');
-        let rewriter = Rewriter::new(imported.addresses.iter().map(|from| (from.as_str(), to)))?;
-        let database = database_of(tree);
-        let failed = |source| ImportError::Database { path: database.clone(), source };
-        let connection = Connection::open(&database).map_err(failed)?;
-        let rewritten = addresses::rewrite(&connection, &rewriter, progress).map_err(failed)?;
-        connection.close().map_err(|(_, error)| failed(error))?;
-        imported.rewritten = Some(rewritten.counts.addresses);
-        if rewritten.counts.broken > 0 {
-            imported
-                .notes
-                .push(format!("{} serialized values are broken: their addresses stay", rewritten.counts.broken));
-        }
-        if rewritten.counts.encoded > 0 {
-            imported
-                .notes
-                .push(format!("{} values have addresses encoded as base64, which stay", rewritten.counts.encoded));
-        }
-        Ok(())
+    /// Where the media library is that stays out.
+    fn uploads(&self, tree: &Path) -> Result<Uploads, ImportError> {
+        let (found, folder) = (self.found, config::uploads_folder(self.found.config()));
+        let content = found.root.as_ref().and_then(|root| root.content.as_ref()?.file_name());
+        let (option, said, path) = match (content, folder.strip_prefix("wp-content")) {
+            (Some(content), Ok(inside)) => ("home", &found.facts.home, Path::new(content).join(inside)),
+            _ => ("siteurl", &found.facts.siteurl, folder.clone()),
+        };
+        let base = said.clone().map_or_else(|| wordpress::address(tree, option), |said| Ok(Some(said)))?;
+        let url = base.map(|base| format!("{}/{}", base.trim_end_matches('/'), encoded(&path)));
+        let url = url.filter(|url| Uploads::is_address(url));
+        let url = url.ok_or_else(|| ImportError::NoAddress { path: found.path.clone() })?;
+        Ok(Uploads { folder: folder.to_string_lossy().into_owned(), url })
     }
 }
 
@@ -328,6 +356,10 @@ impl TreeEdit for ImportEdit<'_> {
         let filled = self.import.fill(path, self.progress);
         self.imported = filled.map_err(|error| EditError::Failed(Box::new(error)))?;
         Ok(())
+    }
+
+    fn uploads(&self, before: Option<Uploads>) -> Option<Uploads> {
+        if self.import.found.root.is_some() { self.imported.uploads.clone() } else { before }
     }
 }
 
@@ -354,6 +386,12 @@ fn addresses(tree: &Path) -> Result<Vec<String>, ImportError> {
         }
     }
     Ok(addresses)
+}
+
+/// A path in an address.
+fn encoded(path: &Path) -> String {
+    const NOT_ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    percent_encode(path.as_os_str().as_encoded_bytes(), NOT_ENCODED).to_string()
 }
 
 /// Removes what is in a folder.

@@ -10,7 +10,6 @@
 //! One that dies later is brought to its end by whoever takes `mutation.lock` next.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::conversion::{
@@ -125,7 +124,7 @@ fn move_all(
     for (tree, folder) in to_kept.chain(partings.iter().map(|parting| (parting, &incoming.partings))) {
         let target = folder.join(name_of(tree));
         // Nobody writes into these: copied once, they are copied.
-        if copied.walk_of(&target)?.is_none() {
+        if copied.walk_of(tree, &target)?.is_none() {
             let mut copy = stage(conversion.to, tree, target, &copied, patience, progress)?;
             copy.refresh(&Starts::default(), patience.deadline().remaining())?;
             copied.note(&copy)?;
@@ -172,7 +171,7 @@ fn stage(
     patience: &Patience<'_>,
     progress: &dyn Progress,
 ) -> Result<Staged, ConvertError> {
-    let seen = copied.walk_of(&target)?;
+    let seen = copied.walk_of(source, &target)?;
     let is_new = seen.is_none();
     if is_new {
         disk::remove(&target)?;
@@ -189,15 +188,12 @@ fn stage(
 struct Copied(PathBuf);
 
 impl Copied {
-    /// What the tree that was copied to `target` looked like; none where it is not there, or not whole.
-    fn walk_of(&self, target: &Path) -> Result<Option<Tree>, DiskError> {
-        let note = self.note_of(target);
-        let bytes = step("read", &note, || match fs::read(&note) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            bytes => bytes.map(Some),
-        })?;
-        let is_there = disk::inode(target)?.is_some();
-        Ok(bytes.filter(|_| is_there).and_then(|bytes| Tree::from_bytes(&bytes)))
+    /// What the tree at `source` looked like that was copied to `target`; none where it is not there, or not whole.
+    fn walk_of(&self, source: &Path, target: &Path) -> Result<Option<Tree>, DiskError> {
+        if disk::inode(target)?.is_none() {
+            return Ok(None);
+        }
+        Tree::read(&self.note_of(target), source)
     }
 
     fn note(&self, copy: &Staged) -> Result<(), DiskError> {

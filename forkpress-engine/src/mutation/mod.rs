@@ -50,6 +50,7 @@ use crate::progress::Progress;
 use crate::site::Site;
 use forkpress_core::lock::{self, Patience};
 use forkpress_core::name::BranchName;
+use forkpress_core::uploads::Uploads;
 
 use files::Overlay;
 use journal::Intent;
@@ -123,13 +124,19 @@ pub fn create_all<'a>(
         [first, others @ ..] => {
             let from = from.into();
             Ok(while_source_changes(patience, progress, |patience| {
-                let (prepared, cloned) = transaction::create_all(site, first, others, from, patience, progress)?;
-                let report = prepared.publish(patience)?;
-                let held = report.held + cloned.held;
-                Ok(Report { held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+                publish_cloned(transaction::create_all(site, first, others, from, patience, progress)?, patience)
             })?)
         }
     }
+}
+
+/// Publishes what was cloned, and held locks for that, before.
+fn publish_cloned(
+    (prepared, cloned): (Prepared<'_>, publish::Published),
+    patience: &mut Patience<'_>,
+) -> Result<Report, ChangeError> {
+    let report = prepared.publish(patience)?;
+    Ok(Report { held: report.held + cloned.held, entries: cloned.entries, retaken: cloned.retaken, ..report })
 }
 
 /// Does the first step of [`create`]. Dropped, the result leaves nothing behind.
@@ -182,10 +189,7 @@ pub fn create_edited<'a>(
 ) -> Result<Report, ChangeError> {
     let from = from.into();
     while_source_changes(patience, progress, |patience| {
-        let (prepared, cloned) = transaction::create_edited(site, name, from, (&mut *edit, word), patience, progress)?;
-        let report = prepared.publish(patience)?;
-        let held = report.held + cloned.held;
-        Ok(Report { held, entries: cloned.entries, retaken: cloned.retaken, ..report })
+        publish_cloned(transaction::create_edited(site, name, from, (&mut *edit, word), patience, progress)?, patience)
     })
 }
 
@@ -374,11 +378,17 @@ pub fn leftovers(site: &Site) -> Result<Vec<String>, StepError> {
     Ok(found)
 }
 
-/// Makes the tree at `staged`, a folder in the site's staging folder, the first `main` of a site, durably.
+/// Makes the tree at `staged`, a folder in the site's staging folder, the first `main` of a site, durably. `uploads` is where its
+/// media library is, if it came without.
 ///
 /// # Errors
 /// [`ChangeError::Exists`] and [`ChangeError::InTheWay`] where there is a `main`; else as [`create`]. The tree is then still
 /// where it was, but for [`ChangeError::Unfinished`].
-pub fn adopt_main(site: &Site, staged: &Path, patience: &mut Patience<'_>) -> Result<Report, ChangeError> {
-    transaction::adopt(site, staged, patience)?.publish(patience)
+pub fn adopt_main(
+    site: &Site,
+    staged: &Path,
+    uploads: Option<Uploads>,
+    patience: &mut Patience<'_>,
+) -> Result<Report, ChangeError> {
+    transaction::adopt(site, (staged, uploads), patience)?.publish(patience)
 }

@@ -23,6 +23,7 @@ use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::database_of;
 use forkpress_core::name::BranchName;
+use forkpress_core::uploads::Uploads;
 
 /// What is to become of a branch's database.
 pub trait DatabaseEdit: fmt::Debug {
@@ -42,6 +43,11 @@ pub trait TreeEdit {
     /// # Errors
     /// [`EditError`]; the tree is thrown away then.
     fn edit(&mut self, path: &Path) -> Result<(), EditError>;
+
+    /// Where the media library of the edited tree is, if it lacks it. `before` is the same of what the tree is a clone of.
+    fn uploads(&self, before: Option<Uploads>) -> Option<Uploads> {
+        before
+    }
 }
 
 /// Why a database, or a tree, can't be what it is to be.

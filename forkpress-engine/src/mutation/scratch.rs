@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::StepError;
 use crate::disk::{self, DiskError};
+use crate::remote;
 use crate::site::Site;
 use forkpress_core::lock::{Preparation, Unprepared};
 use forkpress_core::name::BranchName;
@@ -63,7 +64,7 @@ impl Drop for Scratch {
 /// `preparation`, which has not begun, is nobody's either.
 pub(super) fn sweep(site: &Site, preparation: Option<&Preparation>) -> Result<bool, StepError> {
     let cow = site.layout.cow();
-    let mut is_any = false;
+    let mut is_any = remote::sweep(cow)?;
     for path in disk::list(&cow.staging_dir())? {
         let _unprepared = match owner(&path) {
             Some(name) if !preparation.is_some_and(|preparation| preparation.is_of(&name)) => {

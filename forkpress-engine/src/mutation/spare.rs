@@ -67,7 +67,11 @@ pub fn keep(site: &Site, progress: &dyn Progress) -> Result<Upkeep, StepError> {
     let has_room = |bytes| Ok::<_, DiskError>(!DiskRoom::of(site)?.without(bytes).is_low());
     for spare in list(site)? {
         let is_good = match &now {
-            Some(now) => good < wanted && has_room(0)? && read(&spare)?.is_some_and(|walk| is_near(&walk, now)),
+            Some(now) => {
+                good < wanted
+                    && has_room(0)?
+                    && Tree::read(&walk_in(&spare), &main.path)?.is_some_and(|walk| is_near(&walk, now))
+            }
             None => false,
         };
         if is_good {
@@ -150,7 +154,7 @@ pub(super) fn take(
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => continue,
             renamed => renamed?,
         }
-        let Some(walk) = read(taken.path())? else { continue };
+        let Some(walk) = Tree::read(&walk_in(taken.path()), &source.path)? else { continue };
         let mut now = walk.walk_again_with(&source.path, watch)?;
         if !is_near(&walk, &now) {
             continue;
@@ -181,15 +185,6 @@ pub(super) fn recover(site: &Site) -> Result<(), DiskError> {
         disk::discard(&making, &site.layout.cow().trash_dir())?;
     }
     Ok(())
-}
-
-/// The walk of a spare; none where it is gone or of another version.
-fn read(spare: &Path) -> Result<Option<Tree>, DiskError> {
-    let note = walk_in(spare);
-    disk::step("read", &note, || match std::fs::read(&note) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        bytes => Ok(Tree::from_bytes(&bytes?)),
-    })
 }
 
 fn is_near(walk: &Tree, now: &Tree) -> bool {

@@ -30,6 +30,7 @@ use forkpress_core::layout::database_of;
 use forkpress_core::lock::{GATE_HOLD, Patience, Preparation, Tries};
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
+use forkpress_core::uploads::Uploads;
 
 /// How long other programs at a database may keep a mutation waiting that begins.
 const IDS_TIMEOUT: Duration = Duration::from_millis(200);
@@ -147,11 +148,12 @@ pub(super) fn create_edited<'site>(
     entry.with = Some(word.to_owned());
     let (mut cloned, mut parting) = clone(site, &begun, &entry, None, patience, progress)?;
     let refreshed = refresh(site, &begun, &mut cloned, &mut parting, entry.beside, patience)?;
-    let record = cloned.record();
+    let mut record = cloned.record();
     let tree = cloned.staged.into_scratch();
     // From here on it differs from its source by intent.
     late::forget(&site.layout, tree.path());
     edit.edit(tree.path()).map_err(PutError::Edit)?;
+    record.uploads = edit.uploads(record.uploads);
     let database = database_of(tree.path());
     if disk::inode(&database)?.is_some() {
         database::fold(&database)?;
@@ -271,7 +273,7 @@ pub(super) fn files<'site>(
 /// Prepares a tree that is ready, and in nobody's use, to become the first `main`.
 pub(super) fn adopt<'site>(
     site: &'site Site,
-    tree: &Path,
+    (tree, uploads): (&Path, Option<Uploads>),
     patience: &mut Patience<'_>,
 ) -> Result<Prepared<'site>, ChangeError> {
     let (since, main) = (Instant::now(), BranchName::main());
@@ -283,7 +285,7 @@ pub(super) fn adopt<'site>(
     drop(mutation);
     let entry = draft(site, Operation::Create, &main, None)?;
     disk::sync_file_system(tree)?;
-    let incoming = Incoming { record: BranchRecord::now(None, 0), tree: NewTree::Adopted };
+    let incoming = Incoming { record: BranchRecord { uploads, ..BranchRecord::now(None, 0) }, tree: NewTree::Adopted };
     let begun = Begun { since, recovered: None, preparation, words: "init".to_owned() };
     let moves = vec![Move { name: main, way: Way::Come(incoming) }];
     Ok(Prepared { site, entry, work: Work::Moves(moves), parting: None, begun })
@@ -322,7 +324,8 @@ fn clone(
         }
         prepared => Some(prepared?),
     };
-    Ok((Cloned { staged, files: files.transpose()?, source: Origin { name: from, identity }, starts }, parting))
+    let origin = Origin { name: from, identity, uploads: source.record.uploads };
+    Ok((Cloned { staged, files: files.transpose()?, source: origin, starts }, parting))
 }
 
 /// What an operation is as far as it is known at once. Refuses what can't be done to the branch as it is.

@@ -17,6 +17,7 @@ use crate::site::Site;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::record::BranchRecord;
+use forkpress_core::uploads::Uploads;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub(super) struct Cloned {
 pub(super) struct Origin {
     pub(super) name: BranchName,
     pub(super) identity: Option<u64>,
+    /// Where its media library is, if it came without: its clones lack that, too.
+    pub(super) uploads: Option<Uploads>,
 }
 
 impl Incoming {
@@ -127,7 +130,8 @@ impl Work {
 impl Cloned {
     /// The record of a branch that gets the tree.
     pub(super) fn record(&self) -> BranchRecord {
-        BranchRecord::now(Some(self.source.name.clone()), 0)
+        let uploads = self.source.uploads.clone();
+        BranchRecord { uploads, ..BranchRecord::now(Some(self.source.name.clone()), 0) }
     }
 
     pub(super) fn incoming(self) -> Incoming {

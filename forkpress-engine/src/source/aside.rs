@@ -265,6 +265,17 @@ impl Sorter {
     }
 }
 
+/// Patterns of what no site needs and may be much: caches, backups and logs.
+pub(crate) fn patterns_not_needed() -> impl Iterator<Item = &'static str> {
+    RULES.iter().filter(|(_, _, why)| matches!(why, Cache | Backup | Log)).map(|(pattern, _, _)| *pattern)
+}
+
+/// What is at a path that such a pattern fits; none where none does.
+pub(crate) fn aside_at(path: &Path) -> Option<Aside> {
+    let (_, name, why) = RULES[*PATTERNS.matches(path).first()?];
+    matches!(why, Cache | Backup | Log).then(|| Aside { path: path.to_owned(), name, why })
+}
+
 /// Whether a path of a WordPress is of a backup inside of it.
 pub(super) fn is_backup(path: &Path) -> bool {
     path.ancestors().any(|folder| PATTERNS.matches(folder).first().is_some_and(|number| RULES[*number].2 == Backup))

@@ -10,6 +10,7 @@
 mod archive;
 mod aside;
 pub mod config;
+mod contents;
 pub mod core;
 mod database;
 mod dumps;
@@ -37,6 +38,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use aside::{Aside, Why};
+pub(crate) use aside::{aside_at, patterns_not_needed};
+pub use contents::UnpackedContents;
 pub use dumps::Dump;
 pub use error::{PASSWORD_VARIABLE, SourceError};
 pub use exclude::{Excluded, PatternError};
@@ -260,8 +263,9 @@ fn decide(
         Some(_) => Vec::new(),
         None => dumps::choose(&listing, source, dumps_at.as_deref(), root.as_ref(), name.as_deref(), &options.inside)?,
     };
-    let contents = contents(&listing, root.as_ref(), &dumps);
-    check_inside(source, kind, &options.inside, root.as_ref(), &dumps, database.as_ref())?;
+    let contents = contents(&listing, root.as_ref(), &dumps, &options.inside);
+    let chosen = database.iter().chain(&contents);
+    check_inside(source, kind, &options.inside, root.as_ref(), &dumps, chosen)?;
     kind = match kind {
         Kind::WordPress if root.is_some() && database.is_some() => Kind::WordPressSqlite,
         Kind::WordPress if root.is_none() && database.is_some() => Kind::Sqlite,
@@ -330,15 +334,16 @@ fn choose_root(
 }
 
 /// Refuses a choice that chose nothing. Which backup of UpdraftPlus it is, is chosen before.
-fn check_inside(
+fn check_inside<'a>(
     source: &Path,
     kind: Kind,
     inside: &[PathBuf],
-    root: Option<&Root>,
-    dumps: &[Dump],
-    database: Option<&PathBuf>,
+    root: Option<&'a Root>,
+    dumps: &'a [Dump],
+    others: impl Iterator<Item = &'a PathBuf> + Clone,
 ) -> Result<(), SourceError> {
-    let found = || root.map(|root| &root.folder).into_iter().chain(dumps.iter().map(|dump| &dump.path)).chain(database);
+    let found =
+        || root.map(|root| &root.folder).into_iter().chain(dumps.iter().map(|dump| &dump.path)).chain(others.clone());
     let is_of_use = |inside: &&PathBuf| inside.as_os_str().is_empty() || found().any(|path| path.starts_with(inside));
     match inside.iter().find(|inside| !is_of_use(inside)) {
         Some(inside) if kind != Kind::Updraft => {
@@ -370,13 +375,16 @@ fn duplicators_config(listing: &Listing) -> Option<PathBuf> {
     listing.heads.keys().find(is_one).cloned()
 }
 
-/// Exports of contents, where there is nothing else.
-fn contents(listing: &Listing, root: Option<&Root>, dumps: &[Dump]) -> Vec<PathBuf> {
+/// Exports of contents, where there is nothing else: all, or those that were chosen.
+fn contents(listing: &Listing, root: Option<&Root>, dumps: &[Dump], inside: &[PathBuf]) -> Vec<PathBuf> {
     if root.is_some() || !dumps.is_empty() {
         return Vec::new();
     }
     let exports = listing.heads.iter().filter(|(_, head)| matches!(head.form, Form::Wxr(_)));
-    exports.map(|(path, _)| path.clone()).collect()
+    let all: Vec<_> = exports.map(|(path, _)| path.clone()).collect();
+    let (chosen, others): (Vec<_>, _) =
+        all.into_iter().partition(|path| inside.iter().any(|inside| path.starts_with(inside)));
+    if chosen.is_empty() { others } else { chosen }
 }
 
 fn gather(listing: &Listing, root: Option<&Root>, config: Option<&[u8]>, dumps: &[Dump], of_kind: Facts) -> Facts {

@@ -366,7 +366,7 @@ mod tests {
         clone_tree(FileView::FileCopy, &mut before, &source, &target, &Silent).unwrap();
         taken_back(&source);
         // What a spare is made from, is written down.
-        let before = Tree::from_bytes(&before.to_bytes()).unwrap();
+        let before = Tree::from_bytes(&before.to_bytes(), before.entries[0].device_and_inode.0).unwrap();
         let after = before.walk_again(&source).unwrap();
         retake(FileView::FileCopy, &before, &after, &source, &target).unwrap();
         let files = walkdir::WalkDir::new(&target).sort_by_file_name().into_iter().map(Result::unwrap);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -302,11 +303,22 @@ impl Tree {
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; none where it is something else.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    /// Reads a file of what [`Self::to_bytes`] wrote, of a walk of the tree that is at `root`; none where there is none, or
+    /// it is something else.
+    pub(crate) fn read(file: &Path, root: &Path) -> Result<Option<Self>, DiskError> {
+        let device = step("look at", root, || Ok(fs::metadata(root)?.dev()))?;
+        step("read", file, || match fs::read(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            bytes => Ok(Self::from_bytes(&bytes?, device)),
+        })
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; none where it is something else. `device`: that of the tree's folder by now. An
+    /// image that was detached and attached may be another one, and what is in it is the same.
+    pub(super) fn from_bytes(bytes: &[u8], device: u64) -> Option<Self> {
         let mut rest = bytes.strip_prefix(HEADER)?;
         let began = Duration::new(number(&mut rest)?, u32::try_from(number(&mut rest)?).ok()?);
-        let mut entries = Vec::new();
+        let mut entries = Vec::<Entry>::new();
         for _ in 0..number(&mut rest)? {
             let [kind, size_bytes, links, device, inode] = numbers(&mut rest)?;
             let [mode, owner, group] = numbers(&mut rest)?.map(u32::try_from);
@@ -332,6 +344,13 @@ impl Tree {
                 device_and_inode: (device, inode),
                 changed: (changed_s, changed_ns),
             });
+        }
+        let (then, now) = (entries.first()?.device_and_inode.0, device);
+        for entry in &mut entries {
+            let (device, _) = &mut entry.device_and_inode;
+            if *device == then {
+                *device = now;
+            }
         }
         rest.is_empty().then_some(Self { entries, began })
     }
@@ -699,12 +718,27 @@ pub(super) mod tests {
         std::os::unix::fs::symlink(&strange, dir.path().join("link")).unwrap();
         let tree = Tree::walk(dir.path()).unwrap();
         let bytes = tree.to_bytes();
-        let read = Tree::from_bytes(&bytes).unwrap();
-        assert_eq!((read.entries, read.began), (tree.entries, tree.began));
+        let device = tree.entries[0].device_and_inode.0;
+        let read = Tree::from_bytes(&bytes, device).unwrap();
+        assert_eq!((&read.entries, read.began), (&tree.entries, tree.began));
         for end in 0..bytes.len() {
-            assert!(Tree::from_bytes(&bytes[..end]).is_none(), "{end}");
+            assert!(Tree::from_bytes(&bytes[..end], device).is_none(), "{end}");
         }
-        assert!(Tree::from_bytes(&[&bytes[..], b"x"].concat()).is_none());
+        assert!(Tree::from_bytes(&[&bytes[..], b"x"].concat(), device).is_none());
+    }
+
+    #[test]
+    fn a_walk_is_read_as_one_of_the_device_that_the_file_system_is_now() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "bytes").unwrap();
+        fs::write(dir.path().join("mounted"), "bytes").unwrap();
+        let mut then = Tree::walk(dir.path()).unwrap();
+        let now = then.entries[0].device_and_inode.0;
+        let devices = |tree: &Tree| tree.entries.iter().map(|entry| entry.device_and_inode.0).collect::<Vec<_>>();
+        for (entry, device) in then.entries.iter_mut().zip([now + 1, now + 1, now + 2]) {
+            entry.device_and_inode.0 = device;
+        }
+        assert_eq!(devices(&Tree::from_bytes(&then.to_bytes(), now).unwrap()), [now, now, now + 2]);
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl World {
         make_database(&staged, "WAL");
         fill(&staged);
         let site = Site { layout, config };
-        mutation::adopt_main(&site, &staged, &mut patience()).unwrap();
+        mutation::adopt_main(&site, &staged, None, &mut patience()).unwrap();
         Self { site, _place: None }
     }
 

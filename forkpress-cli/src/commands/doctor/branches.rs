@@ -15,8 +15,9 @@ use crate::{output, site};
 /// Reports on every branch. Gives exit status 1 where something stays wrong.
 pub fn run(work_dir: Option<&Path>, as_json: bool) -> Result<ExitCode, Failure> {
     let site = site::open(work_dir)?;
-    let mut found = Vec::new();
+    let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
     for branch in branch::list(&site)? {
+        elsewhere.extend(branch.record.uploads.map(|uploads| (branch.name.clone(), uploads.url)));
         let paths = wordpress::foreign_paths(&site.layout, &branch.name)?;
         found.extend(paths.into_iter().map(|path| (branch.name.clone(), path)));
     }
@@ -30,6 +31,9 @@ pub fn run(work_dir: Option<&Path>, as_json: bool) -> Result<ExitCode, Failure> 
         }
         if found.is_empty() {
             output::line("wrong:   nothing")?;
+        }
+        for (name, url) in &elsewhere {
+            output::line(format_args!("uploads: those that branch '{name}' lacks are at {url}"))?;
         }
     }
     let is_right = found.iter().all(|(_, path)| path.is_mapped);

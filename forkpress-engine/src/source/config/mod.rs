@@ -6,6 +6,8 @@ mod rules;
 
 pub use rewrite::{LeftOut, Rewritten, rewrite, with_prefix};
 
+use std::path::{Component, PathBuf};
+
 use parts::{Part, PartKind, parts};
 
 /// A `wp-config.php` that was read.
@@ -63,6 +65,17 @@ impl<'t> Config<'t> {
         })?;
         literal(&self.text[range])
     }
+}
+
+/// Where in a WordPress its media library is, as far as its configuration says.
+#[must_use]
+pub fn uploads_folder(config: Option<&[u8]>) -> PathBuf {
+    let said = config.and_then(|config| Config::read(config).text_of("UPLOADS"));
+    let said = said.map(|folder| PathBuf::from(folder.trim_matches('/')));
+    let is_inside = |folder: &PathBuf| {
+        folder.components().next().is_some() && folder.components().all(|part| matches!(part, Component::Normal(_)))
+    };
+    said.filter(is_inside).unwrap_or_else(|| "wp-content/uploads".into())
 }
 
 /// Whether a text may be the prefix of tables: WordPress takes letters, digits and underscores.
@@ -139,6 +152,19 @@ $table_prefix  = 'abc_';
         assert_eq!(config.table_prefix().as_deref(), Some("abc_"));
         assert_eq!(Config::read(b"<?php $table_prefix = 'a`b';").table_prefix(), None);
         assert_eq!(Config::read(b"<?php $table_prefix = getenv('P') ?: 'wp_';").table_prefix(), None);
+    }
+
+    #[test]
+    fn the_media_library_is_where_the_configuration_says_within_the_site() {
+        for (text, folder) in [
+            ("<?php define('UPLOADS', 'media/all/');", "media/all"),
+            ("<?php define('UPLOADS', '../other');", "wp-content/uploads"),
+            ("<?php define('UPLOADS', '');", "wp-content/uploads"),
+            ("<?php define('UPLOADS', WP_CONTENT_DIR . '/x');", "wp-content/uploads"),
+        ] {
+            assert_eq!(uploads_folder(Some(text.as_bytes())), PathBuf::from(folder), "{text}");
+        }
+        assert_eq!(uploads_folder(None), PathBuf::from("wp-content/uploads"));
     }
 
     #[test]

@@ -131,18 +131,6 @@ pub(super) const WORDS: [&str; 15] = [
 /// Of a network, what may look like a path and is none.
 pub(super) const PATHS_OF_A_NETWORK: [&str; 1] = ["PATH_CURRENT_SITE"];
 
-/// The keys and salts.
-pub(super) const KEYS: [&str; 8] = [
-    "AUTH_KEY",
-    "SECURE_AUTH_KEY",
-    "LOGGED_IN_KEY",
-    "NONCE_KEY",
-    "AUTH_SALT",
-    "SECURE_AUTH_SALT",
-    "LOGGED_IN_SALT",
-    "NONCE_SALT",
-];
-
 /// Why a constant or variable is not kept.
 pub(super) fn why_not(name: &str) -> Option<&'static str> {
     let is = |pattern: &str| match pattern.strip_suffix('*') {
