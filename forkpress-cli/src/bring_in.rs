@@ -72,8 +72,10 @@ impl Looked {
             }
         };
         if args.scrub && found.is_contents() {
-            return Err(Failure::new("--scrub replaces people's data in a database, and an export of contents has none")
-                .hint("import a dump of the site's database with --scrub, or leave --scrub out"));
+            return Err(Failure::new(
+                "--scrub replaces people's data in a database, and an export of contents has none",
+            )
+            .hint("import a dump of the site's database with --scrub, or leave --scrub out"));
         }
         let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
         if !found.is_contents() {

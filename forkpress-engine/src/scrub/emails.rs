@@ -24,9 +24,6 @@ const LINKS: [&str; 6] = ["author/", "author\\/", "members/", "members\\/", "aut
 /// How `@` is written in a text and in an address.
 const SIGNS: [&str; 2] = ["@", "%40"];
 
-/// How far a sign may be from the beginning of an address that it is a part of.
-const LONGEST_BEFORE: usize = 500;
-
 /// The text with other e-mail addresses and links, and how many; none where it stays. `keeps_length`: each becomes one of as
 /// many bytes.
 pub(super) fn replace(text: &str, which: Which, keeps_length: bool, people: &People) -> Option<(String, u64)> {
@@ -89,7 +86,7 @@ fn at(text: &str, place: usize, sign: usize) -> Option<(usize, usize)> {
     let before = text[..place].char_indices().rev().take_while(|(_, letter)| is_of_local(*letter)).last();
     let mut start = before?.0;
     // What is escaped before it is no part of it: `%3D`, `\n`, `\u00e9`.
-    start += match text[..start].as_bytes().last() {
+    start += match text.as_bytes()[..start].last() {
         Some(b'%') if text[start..place].len() > 2 && is_hex(&text[start..], 2) => 2,
         Some(b'\\') if text[start..].starts_with('u') && is_hex(&text[start + 1..], 4) => 5,
         Some(b'\\') if text[start..].starts_with(['n', 'r', 't', 'b', 'f']) => 1,
@@ -116,10 +113,8 @@ fn is_file(host: &str) -> bool {
 
 /// Whether what is before an e-mail address makes it the account in another one, as in `https://key@host.example`.
 fn is_of_address(before: &str) -> bool {
-    let from = before.ceil_char_boundary(before.len().saturating_sub(LONGEST_BEFORE));
-    before[from..].rfind("://").is_some_and(|place| {
-        before[from + place + 3..].chars().all(|letter| letter.is_alphanumeric() || "._~%+-:".contains(letter))
-    })
+    let is_of_account = |letter: char| letter.is_alphanumeric() || "._~%+-:".contains(letter);
+    before.trim_end_matches(is_of_account).ends_with("://")
 }
 
 /// Whether a text may have an e-mail address or a link to a person in it.

@@ -4,6 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::person::{Key, Person};
 
+/// What has more bytes is no name.
+const LONGEST_NAME: usize = 200;
+
 /// Whoever is known, by e-mail address, login and number.
 #[derive(Clone, Debug)]
 pub(super) struct People {
@@ -75,7 +78,7 @@ impl People {
     /// Makes known what a person is called. A word alone may be anything.
     pub(super) fn add_name(&mut self, name: &str, known_by: &str) {
         let name = name.trim().to_lowercase();
-        if name.split_whitespace().count() > 1 {
+        if name.len() <= LONGEST_NAME && name.split_whitespace().count() > 1 {
             let known = self.names.entry(name).or_insert_with(|| Some(known_by.to_owned()));
             if known.as_deref() != Some(known_by) {
                 *known = None;
@@ -129,7 +132,8 @@ impl People {
     /// What somebody becomes of whom a text says nothing but a name of several words.
     pub(super) fn known_name(&self, text: &str) -> Option<String> {
         let name = text.trim();
-        let is_known = name.contains(' ') && self.names.contains_key(&name.to_lowercase());
+        let is_known =
+            name.len() <= LONGEST_NAME && name.contains(' ') && self.names.contains_key(&name.to_lowercase());
         is_known.then(|| self.person_called(name).full_name())
     }
 
