@@ -8,11 +8,10 @@ use forkpress_engine::import::{Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
 use forkpress_engine::source::{self, Excluded, Found, Options, PASSWORD_VARIABLE};
 use indicatif::HumanBytes;
-use tempfile::TempDir;
 
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
-use crate::failure::{During, Failure};
+use crate::failure::Failure;
 use crate::{init, output};
 
 /// What makes tables through the driver, in the runtime folder.
@@ -23,7 +22,7 @@ pub struct Looked {
     pub found: Found,
     excluded: Excluded,
     rewrite_urls: bool,
-    bundled: TempDir,
+    bundle: Bundle,
     config: String,
 }
 
@@ -35,8 +34,6 @@ pub struct With<'a> {
     pub php: &'a Path,
     /// The address that the tree will have.
     pub url: &'a str,
-    /// Fails where the import is to end.
-    pub go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
 }
 
 impl Looked {
@@ -48,9 +45,7 @@ impl Looked {
             Failure::new("this forkpress has no WordPress in it, and an import needs the SQLite driver")
                 .hint("build it with 'make build', or take a released one")
         })?;
-        let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-        bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
-        Ok(Self { found, excluded, rewrite_urls: args.rewrite_urls, bundled, config: init::new_config()? })
+        Ok(Self { found, excluded, rewrite_urls: args.rewrite_urls, bundle, config: init::new_config()? })
     }
 
     /// Fills a tree with it.
@@ -67,11 +62,12 @@ impl Looked {
         Import {
             found: &self.found,
             excluded: &self.excluded,
-            bundled: self.bundled.path(),
+            unpack_bundled: Box::new(|folder, progress| {
+                self.bundle.unpack_wordpress(folder, progress).map_err(io::Error::other)
+            }),
             config: &self.config,
             php: vec![with.php.into()],
             tables: with.layout.runtime_dir().join(TABLES),
-            go_on: with.go_on,
             rewrite_to: self.rewrite_urls.then_some(with.url),
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use forkpress_engine::import::Imported;
 use forkpress_engine::mutation::{self, Report};
+use forkpress_engine::progress::Until;
 use forkpress_engine::site::{Site, SiteError};
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use super::branch::patience;
 use crate::bring_in::{self, Looked, With};
 use crate::cli::{ImportArgs, InitArgs, StrategyArg};
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::php::Php;
 use crate::site::Address;
 use crate::{clean, init, output, progress, site};
@@ -29,6 +31,7 @@ struct ImportReport {
 /// Brings a source in.
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
+        // Nothing is made that would have to be removed.
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
         return Ok(if as_json { output::json(&found)? } else { bring_in::tell_found(&found)? });
     }
@@ -69,15 +72,19 @@ fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> R
 }
 
 fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
-    let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
-    let looked = Looked::at(&args.source, &args.what, &*progress)?;
+    let (shown, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
+    let interrupt = Interrupt::on_signals()?;
+    let progress = Until { progress: &*shown, go_on: &|| interrupt.go_on() };
+    let looked = interrupt.rather(Looked::at(&args.source, &args.what, &progress))?;
     let url = Address::of(site).url(name);
-    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &|| Ok(()) };
-    let mut edit = looked.edit(&with, &*progress);
+    let with = With { layout: &site.layout, php: &php, url: &url };
+    let mut edit = looked.edit(&with, &progress);
     let (main, word) = (BranchName::main(), bring_in::word(&args.source));
-    let report: Report =
-        mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience(&args.wait), &*progress)?;
-    let imported = edit.imported;
+    let mut patience = patience(&args.wait).unless(|| interrupt.has_come());
+    let created = mutation::create_edited(site, name, &main, &mut edit, &word, &mut patience, &progress);
+    let report: Report = interrupt.rather(created.map_err(Failure::from))?;
+    let imported = std::mem::take(&mut edit.imported);
+    drop(edit);
     record_addresses(site, name)?;
     clean::in_background(site);
     if as_json {

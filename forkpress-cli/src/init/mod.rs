@@ -24,7 +24,7 @@ use forkpress_core::name::BranchName;
 use forkpress_core::own::CLOSED_FILE;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_engine::import::Imported;
-use forkpress_engine::progress::Progress;
+use forkpress_engine::progress::{Progress, Until};
 use forkpress_engine::site::{Site, create_folders};
 use forkpress_engine::{mutation, storage, view, wordpress};
 use serde::Serialize;
@@ -64,10 +64,12 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let root = fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))?;
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
-    let progress = progress::shown(as_json);
-    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, &*progress)).transpose()?;
+    let shown = progress::shown(as_json);
+    let progress = Until { progress: &*shown, go_on: &|| interrupt.go_on() };
+    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, &progress)).transpose();
+    let source = interrupt.rather(source)?;
     let wishes = (password.as_deref(), blueprint.as_ref(), source.as_ref());
-    let made = make(&claim, &layout, args, wishes, &interrupt, &*progress::shown(as_json))?;
+    let made = make(&claim, &layout, args, wishes, &interrupt, &progress)?;
     claim.finish();
     folders.keep();
     clean::read_in_background(&Site::open(layout.work_dir())?);
@@ -241,15 +243,8 @@ fn make(
     let mut imported = None;
     if let Some(source) = source {
         let url = address.url(&BranchName::main());
-        let with = With {
-            layout,
-            php: &php.program,
-            url: &url,
-            go_on: &|| interrupt.check().map_err(|failure| io::Error::other(failure.to_string())),
-        };
-        let filled = source.fill(&with, &staged, progress);
-        interrupt.check()?;
-        imported = Some(filled?);
+        let with = With { layout, php: &php.program, url: &url };
+        imported = Some(interrupt.rather(source.fill(&with, &staged, progress))?);
     }
     configure(&staged)?;
     let install = !database_of(&staged).exists();
@@ -322,7 +317,7 @@ fn take_wordpress(
             tree::take(source, staged, interrupt, progress)?;
             tree::check(staged, source)
         }
-        (None, Some(bundle)) => bundle.unpack_wordpress(staged, progress).map_err(Failure::of),
+        (None, Some(bundle)) => interrupt.rather(bundle.unpack_wordpress(staged, progress).map_err(Failure::of)),
         (None, None) => Err(Failure::new("this forkpress has no WordPress in it")
             .hint("name one that has the SQLite driver: forkpress init --wordpress DIR|ZIP")),
     }
