@@ -26,9 +26,11 @@ const WORDPRESS = array(
 	"INSERT INTO wp_options (option_name, option_value) VALUES ('siteurl', 'https://example.com'), ('home', 'https://example.com')",
 );
 
-$seeds = (int) ( $argv[1] ?? 3 );
+$seeds = (int) ( $argv[1] ?? 2 );
 $first = (int) ( $argv[2] ?? 1 );
 $site  = new Site();
+// So that branches have the next numbers that their tables had.
+put( "$site->dir/.forkpress/site.toml", "id_bands = false\n" . file_get_contents( "$site->dir/.forkpress/site.toml" ) );
 $maria = new MariaDB();
 $maria->connect()->query( "SET GLOBAL time_zone = '+05:30'" );
 
@@ -71,19 +73,32 @@ $tables = static function ( string $database ) use ( $maria ): array {
 };
 
 /**
- * Returns a definition as it is after a round trip: docs/import-export.md has what changes.
+ * Returns the lines of a definition without what a round trip changes: docs/import-export.md has it.
  *
  * @param string $shown What MariaDB shows.
+ * @return string[]
  */
-$documented = static fn ( string $shown ): string => $shown;
+$lines = static function ( string $shown ): array {
+	$changes = array(
+		// Generated columns become ordinary ones.
+		'/ GENERATED ALWAYS AS .*(?:VIRTUAL|STORED)/' => ' DEFAULT NULL',
+		// That a column has JSON in it is said by the table instead of by the column.
+		'/ CHECK \(json_valid\((`.*`)\)\)(,?)$/m'      => '$2\n  JSON $1',
+		'/ CONSTRAINT `\w+_chk_\d+` CHECK \((`.*`) is null or json_valid\(\1\)\)/' => ' JSON $1',
+		'/,$/m'                                      => '',
+	);
+	$lines   = explode( "\n", preg_replace( array_keys( $changes ), $changes, $shown ) );
+	sort( $lines );
+	return $lines;
+};
 
 for ( $seed = $first; $seed < $first + $seeds; $seed++ ) {
 	test(
 		"random tables of the seed $seed are what they were",
-		function () use ( $seed, $site, $maria, $make, $tables, $documented ) {
+		function () use ( $seed, $site, $maria, $make, $tables, $lines ) {
 			$make( "a$seed", array( ...WORDPRESS, ...( new RandomTables( $seed ) )->statements( TABLES ) ) );
 			$out     = temp_dir();
-			$options = array( '--hex-blob', '--complete-insert', '--skip-extended-insert', '--single-transaction', '--skip-opt' );
+			$options = array( '--hex-blob', '--complete-insert', '--skip-extended-insert', '--single-transaction', '--replace', '--skip-add-locks', '--skip-add-drop-table', '--skip-disable-keys', '--default-character-set=binary' );
 			$options = array_filter( $options, static fn () => 0 === mt_rand( 0, 1 ) );
 			$dump    = new Process( array( 'mariadb-dump', '--no-defaults', "--socket=$maria->socket", '--user=root', '--default-character-set=utf8mb4', ...$options, "--result-file=$out/a.sql", "a$seed" ) );
 			same( 0, $dump->wait(), 'the dump: ' . $dump->output() );
@@ -95,12 +110,12 @@ for ( $seed = $first; $seed < $first + $seeds; $seed++ ) {
 			same( array_keys( $right ), array_keys( $found ), 'tables' );
 			$wrong = array();
 			foreach ( $right as $name => list( $shown, $rows ) ) {
-				$lines = array( explode( "\n", $documented( $shown ) ), explode( "\n", $found[ $name ][0] ) );
-				foreach ( array_diff( $lines[0], $lines[1] ) as $line ) {
-					$wrong[] = "$name: lacks $line";
+				$pair = array( $lines( $shown ), $lines( $found[ $name ][0] ) );
+				foreach ( array( 'lacks' => array_diff( $pair[0], $pair[1] ), 'has' => array_diff( $pair[1], $pair[0] ) ) as $what => $different ) {
+					array_push( $wrong, ...array_map( static fn ( $line ) => "$name: $what $line", $different ) );
 				}
-				foreach ( array_diff( $lines[1], $lines[0] ) as $line ) {
-					$wrong[] = "$name: has   $line";
+				if ( count( $rows ) !== count( $found[ $name ][1] ) ) {
+					$wrong[] = "$name: " . count( $found[ $name ][1] ) . ' rows instead of ' . count( $rows );
 				}
 				foreach ( array( 'lacks' => array_diff( $rows, $found[ $name ][1] ), 'has' => array_diff( $found[ $name ][1], $rows ) ) as $what => $different ) {
 					foreach ( array_slice( $different, 0, 2 ) as $row ) {
