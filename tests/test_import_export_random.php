@@ -83,7 +83,7 @@ $lines = static function ( string $shown ): array {
 		// Generated columns become ordinary ones.
 		'/ GENERATED ALWAYS AS .*(?:VIRTUAL|STORED)/' => ' DEFAULT NULL',
 		// That a column has JSON in it is said by the table instead of by the column.
-		'/ CHECK \(json_valid\((`.*`)\)\)(,?)$/m'      => '$2\n  JSON $1',
+		'/ CHECK \(json_valid\((`.*`)\)\)(,?)$/m'      => "\$2\n  JSON \$1",
 		'/ CONSTRAINT `\w+_chk_\d+` CHECK \((`.*`) is null or json_valid\(\1\)\)/' => ' JSON $1',
 		'/,$/m'                                      => '',
 	);
