@@ -16,6 +16,7 @@ require __DIR__ . '/mariadb.php';
 
 /** What is written into the WordPress, as its owner would. $here is its address. */
 const CONTENT = <<<'PHP'
+	update_option( 'permalink_structure', '/%postname%/' );
 	$media = wp_upload_bits( 'a "b" é.png', null, base64_decode( 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==' ) );
 	$image = wp_insert_attachment( array( 'post_mime_type' => 'image/png', 'post_title' => 'Picture' ), $media['file'] );
 	$post  = wp_insert_post( array( 'post_title' => '🎉 Party', 'post_name' => 'party', 'post_status' => 'publish', 'post_content' => "<!-- wp:image {\"url\":\"{$media['url']}\"} --><img src=\"{$media['url']}\" /><!-- /wp:image --> It's \\\\ <a href=\"$here/about/\">日本</a> me@example.com" ) );
@@ -29,6 +30,7 @@ const CONTENT = <<<'PHP'
 	update_option( 'blogdescription', "It's a résumé 🎉" );
 	update_option( 'active_plugins', array( 'of-plugin/of-plugin.php' ) );
 	of_plugin_install();
+	update_option( 'rewrite_rules', '' );
 PHP;
 
 /** A plugin with a table and a shortcode of its own. The driver knows no zeros at the end of a decimal number. */
@@ -100,7 +102,7 @@ $make = static function ( string $database, int $port, bool $is_network ) use ( 
 		return $ran( array( PHP_BINARY, '-d', 'display_errors=stderr', '-d', 'sendmail_path=/bin/true', "$folder/../run.php" ), $folder );
 	};
 	$load = 'require "wp-load.php"; require_once ABSPATH . "wp-admin/includes/admin.php"; require_once ABSPATH . "wp-admin/includes/upgrade.php"; ';
-	$script( "define( 'WP_INSTALLING', true ); $load wp_install( 'Shop', 'admin', 'admin@example.com', true, '', 'secret' ); update_option( 'siteurl', \$here ); update_option( 'home', \$here ); update_option( 'permalink_structure', '/%postname%/' ); switch_theme( 'child' );" );
+	$script( "define( 'WP_INSTALLING', true ); $load wp_install( 'Shop', 'admin', 'admin@example.com', true, '', 'secret' ); update_option( 'siteurl', \$here ); update_option( 'home', \$here ); switch_theme( 'child' );" );
 	$code = "$load require_once WP_PLUGIN_DIR . '/of-plugin/of-plugin.php'; " . CONTENT;
 	if ( $is_network ) {
 		// A network's address has no port, unless it is made so.
@@ -192,7 +194,11 @@ foreach ( array( 'one site' => false, 'a network of sites' => true ) as $what =>
 				array_push( $paths, '/two/', '/two/party/', '/two/about/', '/two/wp-json/wp/v2/posts' );
 			}
 			$right = $pages( $paths, $port, "127.0.0.1:$port" );
-			holds( str_contains( $right['/party/'], '🎉 Party' ) && str_contains( $right['/about/'], '12.75' ), 'MySQL has the contents: ' . substr( $right['/about/'], 0, 300 ) );
+			$is_there = static fn ( string $path, string $text ) => holds( str_contains( $right[ $path ], $text ), "$path on MySQL has $text: " . strip_tags( strstr( $right[ $path ], '<body' ) ) );
+			foreach ( $is_network ? array( '', '/two' ) : array( '' ) as $of ) {
+				$is_there( "$of/party/", '🎉 Party' );
+				$is_there( "$of/about/", '12.75' );
+			}
 			$ran( array( 'mariadb-dump', '--no-defaults', "--socket=$maria->socket", '--user=root', "--result-file=$folder/backup.sql", $name ), $folder );
 			$ran( array( 'tar', '-czf', '../site.tar.gz', '.' ), $folder );
 

@@ -81,9 +81,7 @@ impl ColumnKind {
                 bits_of_bytes(bytes).and_then(|bits| right(Value::Integer(bits.cast_signed())))
             }
             (Self::Bit, _) => bits(bytes).and_then(|bits| right(Value::Integer(bits))),
-            (Self::Integer, CellKind::Bits) => {
-                integer_of_bytes(bytes).and_then(|number| right(Value::Integer(number)))
-            }
+            (Self::Integer, CellKind::Bits) => integer_of_bytes(bytes).and_then(|number| right(Value::Integer(number))),
             (Self::Integer, _) => integer(bytes).and_then(|number| right(Value::Integer(number))),
             (Self::Real | Self::Decimal, CellKind::Bits) => {
                 integer_of_bytes(bytes).and_then(|number| right(Value::Real(number as f64)))

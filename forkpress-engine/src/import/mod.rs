@@ -150,7 +150,8 @@ impl Import<'_> {
             .clone()
             .map(|mark| Placeholder { mark, prefix: prefix.clone().unwrap_or_else(|| "wp_".to_owned()) });
         let files = found.dump().into_iter();
-        let files = files.map(|part| DumpFile { name: part.name, bytes: part.bytes, read: Box::new(part.read) as _ }).collect();
+        let files =
+            files.map(|part| DumpFile { name: part.name, bytes: part.bytes, read: Box::new(part.read) as _ }).collect();
         let driver = Driver { php: self.php.clone(), script: self.tables.clone(), folder: tree.join(DRIVER) };
         let options = dump::Options { prefix, placeholder, left_out_tables: Vec::new() };
         let loaded = dump::load(files, &database, &driver, &options, progress)?;
@@ -261,12 +262,7 @@ fn take_if_empty(tree: &Path, bundled: &Path, progress: &dyn Progress) -> Result
 }
 
 /// Lays down WordPress itself where it lacks or is damaged.
-fn lay_down(
-    tree: &Path,
-    bundled: &Path,
-    imported: &mut Imported,
-    progress: &dyn Progress,
-) -> Result<(), ImportError> {
+fn lay_down(tree: &Path, bundled: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
     let state = core::check(tree, Some(bundled));
     let files = match state.lay_down() {
         LayDown::Nothing => {

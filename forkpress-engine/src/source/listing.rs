@@ -73,7 +73,10 @@ impl Listing {
     pub(super) fn read(volumes: Vec<Volume>, progress: &dyn Progress) -> Result<Self, SourceError> {
         let mut listing = Self { volumes, ..Self::default() };
         let (mut items, mut heads, mut head_bytes) = (Vec::new(), BTreeMap::new(), 0);
-        progress.begin_bytes("look at the source", listing.volumes.iter().map(|volume| volume.archive.stream_bytes()).sum());
+        progress.begin_bytes(
+            "look at the source",
+            listing.volumes.iter().map(|volume| volume.archive.stream_bytes()).sum(),
+        );
         for (number, volume) in listing.volumes.iter().enumerate() {
             let mut index = 0;
             volume.archive.walk(Watch::counted(progress), &mut |entry, content| {

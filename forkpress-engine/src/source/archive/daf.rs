@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{Load, MOST_ENTRIES, TooMuch};
-use crate::source::error::SourceError;
 use crate::progress::WatchedFile;
+use crate::source::error::SourceError;
 use crate::source::path::clean;
 
 /// The longest value between two tags, but for a path.

@@ -139,12 +139,7 @@ impl Archive {
     }
 
     /// Does the same from the entry `first` on, without looking at those before where the format allows that.
-    pub(super) fn walk_from(
-        &self,
-        first: usize,
-        watch: Watch<'_>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), SourceError> {
+    pub(super) fn walk_from(&self, first: usize, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         if let Self::Zip(zip) = self {
             return zip.walk_from(first, watch, visit);
         }

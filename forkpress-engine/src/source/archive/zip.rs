@@ -90,12 +90,7 @@ impl Zip {
         SourceError::broken(&self.path, entry)(error)
     }
 
-    pub(super) fn walk_from(
-        &self,
-        first: usize,
-        watch: Watch<'_>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(), SourceError> {
+    pub(super) fn walk_from(&self, first: usize, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         let mut reader = self.reader(watch)?;
         for index in first..reader.len() {
             let entry = self.entry(&mut reader, index)?;
