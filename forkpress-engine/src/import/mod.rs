@@ -42,6 +42,9 @@ const CONFIG: &str = "wp-config.php";
 /// Only its owner reads it.
 const CLOSED_FILE: u32 = 0o600;
 
+/// Writes a whole WordPress into a folder.
+pub type UnpackWordPress<'a> = dyn Fn(&Path, &dyn Progress) -> io::Result<()> + 'a;
+
 /// What is brought in, and with what.
 pub struct Import<'a> {
     /// What was found in the source.
@@ -51,7 +54,7 @@ pub struct Import<'a> {
     /// Whether the media library stays out, and what is asked of it is answered by the site's former address.
     pub without_uploads: bool,
     /// Writes a whole WordPress with the driver, and without a `wp-config.php`, into a folder.
-    pub unpack_bundled: Box<dyn Fn(&Path, &dyn Progress) -> io::Result<()> + 'a>,
+    pub unpack_bundled: Box<UnpackWordPress<'a>>,
     /// A `wp-config.php` of ForkPress's own, with new secrets.
     pub config: &'a str,
     /// PHP's program and its arguments, up to what it is to do.
