@@ -21,11 +21,13 @@ demo: ## Install, build, and serve a site with a branch in ./demo-site
 test-all: ## Run every test; the last line counts them
 	scripts/test-all.sh
 
-soak: build ## Run traffic, mutations and kills for SECONDS (default 300); then SEEDS (default 100) random merges
+soak: build ## Run traffic, mutations and kills for SECONDS (default 300); then SEEDS (default 100) random merges and round trips
 	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/soak.php $(SECONDS)
+	FORKPRESS_TEST_EVERY_STEP=1 cargo test -p forkpress-engine --features faults --test crash
 	cargo test -p forkpress-engine --features faults --test crash -- --ignored --exact \
 		a_merge_hit_at_each_of_its_steps_leaves_the_state_before_or_after
 	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/test_merge_model.php $(SEEDS) $$(date +%s)
+	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/test_import_export_random.php $(SEEDS) $$(date +%s)
 
 bench: build ## Run the benchmarks and print their tables
 	benches/run.sh

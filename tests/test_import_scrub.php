@@ -158,6 +158,16 @@ test(
 );
 
 test(
+	'an export of contents is refused: it is no database',
+	function () use ( $site, $out ) {
+		$site->done( 'export', 'shop', '--format', 'wxr', '--to', "$out/posts.xml" );
+		$outcome = $site->run( 'import', "$out/posts.xml", '--scrub', '--branch', 'posts' );
+		same( 1, $outcome->status, $outcome->text() );
+		holds( str_contains( $outcome->errors, '--scrub' ) && ! is_dir( "$site->dir/posts" ), $outcome->text() );
+	}
+);
+
+test(
 	'an SQLite database is scrubbed, too, and a network keeps its super admins',
 	function () use ( $site, $is_clean, $gz ) {
 		$site->done( 'wp', 'shop', '--', 'core', 'multisite-convert' );

@@ -6,16 +6,15 @@ use std::path::{Path, PathBuf};
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::import::{Contents, Import, ImportEdit, Imported};
 use forkpress_engine::progress::Progress;
-use forkpress_engine::remote::{Address, GoOn, Incoming};
+use forkpress_engine::remote::{Address, Incoming};
 use forkpress_engine::scrub::Scrubbed;
 use forkpress_engine::source::{self, Aside, Excluded, Found, Options, PASSWORD_VARIABLE, Why};
 use indicatif::HumanBytes;
-use tempfile::TempDir;
 
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
 use crate::contents::{ContentsEdit, ContentsImport};
-use crate::failure::{During, Failure};
+use crate::failure::Failure;
 use crate::{init, output, remote};
 
 /// What makes tables through the driver, in the runtime folder.
@@ -34,7 +33,7 @@ pub struct Looked {
     pub notes: Vec<String>,
     /// Where it is until it is in a tree, if it came from another machine.
     _incoming: Option<Incoming>,
-    bundled: TempDir,
+    bundle: Bundle,
     config: String,
 }
 
@@ -46,19 +45,12 @@ pub struct With<'a> {
     pub php: &'a Path,
     /// The address that the tree will have.
     pub url: &'a str,
-    /// Fails where the import is to end.
-    pub go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
 }
 
 impl Looked {
     /// Finds out what a source is, and gets ready what it lacks.
     /// What is on another machine comes into the site's folder for that.
-    pub fn at(
-        path: &Path,
-        args: &SourceArgs,
-        (layout, go_on): (&SiteLayout, &GoOn<'_>),
-        progress: &dyn Progress,
-    ) -> Result<Self, Failure> {
+    pub fn at(path: &Path, args: &SourceArgs, layout: &SiteLayout, progress: &dyn Progress) -> Result<Self, Failure> {
         let excluded = Excluded::parse(&args.exclude)?;
         let bundle = Bundle::embedded().ok_or_else(|| {
             Failure::new("this forkpress has no WordPress in it, and an import needs the SQLite driver")
@@ -67,7 +59,7 @@ impl Looked {
         let (found, word, notes, incoming) = match Address::of(path)? {
             None => (look(path, args, progress)?, word(path), Vec::new(), None),
             Some(address) => {
-                let fetched = remote::fetch(&address, args, (layout, go_on), progress)?;
+                let fetched = remote::fetch(&address, args, layout, progress)?;
                 (fetched.found, format!("import of {}", address.word()), fetched.notes, Some(fetched.incoming))
             }
         };
@@ -76,10 +68,6 @@ impl Looked {
                 "--scrub replaces people's data in a database, and an export of contents has none",
             )
             .hint("import a dump of the site's database with --scrub, or leave --scrub out"));
-        }
-        let bundled = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-        if !found.is_contents() {
-            bundle.unpack_wordpress(bundled.path(), progress).map_err(Failure::of)?;
         }
         Ok(Self {
             found,
@@ -90,7 +78,7 @@ impl Looked {
             word,
             notes,
             _incoming: incoming,
-            bundled,
+            bundle,
             config: init::new_config()?,
         })
     }
@@ -132,11 +120,12 @@ impl Looked {
             found: &self.found,
             excluded: &self.excluded,
             without_uploads: self.without_uploads,
-            bundled: self.bundled.path(),
+            unpack_bundled: Box::new(|folder, progress| {
+                self.bundle.unpack_wordpress(folder, progress).map_err(io::Error::other)
+            }),
             config: &self.config,
             php: vec![with.php.into()],
             tables: with.layout.runtime_dir().join(TABLES),
-            go_on: with.go_on,
             rewrite_to: self.rewrite_urls.then_some(with.url),
             scrub: self.scrub,
         }

@@ -176,7 +176,7 @@ impl Bundle {
         let receive = Mutex::new(Some(receive));
         let outcome = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..writers).map(|_| scope.spawn(|| write_files(&receive, progress))).collect();
-            let read = read_files(&mut archive, dest, &send);
+            let read = read_files(&mut archive, dest, &send, progress);
             drop(send);
             let written = writers.into_iter().map(|writer| writer.join().expect("a writer does not panic"));
             // A writer's error comes first: a reader that finds no writer left only says so.
@@ -198,9 +198,15 @@ struct PackedFile {
 }
 
 /// Makes the folders and hands the files on, until the archive ends or no writer is left.
-fn read_files<R: Read>(archive: &mut Archive<R>, dest: &Path, send: &mpsc::SyncSender<PackedFile>) -> Result<()> {
+fn read_files<R: Read>(
+    archive: &mut Archive<R>,
+    dest: &Path,
+    send: &mpsc::SyncSender<PackedFile>,
+    progress: &dyn Progress,
+) -> Result<()> {
     let mut made = PathBuf::new();
     for entry in archive.entries().context(DAMAGED)? {
+        progress.go_on()?;
         let mut entry = entry.context(DAMAGED)?;
         let name = entry.path().context(DAMAGED)?.into_owned();
         let Ok(name) = name.strip_prefix("wordpress") else { continue };

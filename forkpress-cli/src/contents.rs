@@ -49,7 +49,7 @@ impl ContentsImport<'_> {
     pub fn fill(&self, tree: &Path, progress: &dyn Progress) -> Result<Imported, Failure> {
         let folder = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
         let unpacked = self.found.unpack_contents(folder.path(), progress)?;
-        let With { layout, php, url, go_on } = self.with;
+        let With { layout, php, url } = self.with;
         let mut command = wp::on_tree(layout, php, tree, url)?;
         let mut require = std::ffi::OsString::from("--require=");
         require.push(layout.runtime_dir().join(SCRIPT));
@@ -63,7 +63,7 @@ impl ContentsImport<'_> {
             .env("FORKPRESS_CONTENTS_WITHOUT_UPLOADS", flag(self.without_uploads))
             .stdin(Stdio::null());
         let mut done = None;
-        let check = || go_on().map_err(|error| Failure::new(error.to_string()));
+        let check = || progress.go_on().map_err(|error| Failure::new(error.to_string()));
         let (status, said) = child::followed(&mut command, check, |line| match serde_json::from_str(line) {
             Ok(Line::File { file, posts }) => progress.begin(&format!("import {file}"), Some(posts)),
             Ok(Line::Post { .. }) => progress.advance(1),

@@ -1,5 +1,6 @@
 //! Ctrl-C, for commands that remove again what they made.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,6 +22,21 @@ impl Interrupt {
                 .during(|| "cannot catch signals".to_owned())?;
         }
         Ok(interrupt)
+    }
+
+    /// Whether a signal has come.
+    pub fn has_come(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Fails once a signal has come, as an error of the system.
+    pub fn go_on(&self) -> io::Result<()> {
+        if self.has_come() { Err(io::Error::other("interrupted")) } else { Ok(()) }
+    }
+
+    /// The same, but that what failed once a signal had come failed because of that.
+    pub fn rather<T>(&self, done: Result<T, Failure>) -> Result<T, Failure> {
+        done.map_err(|failure| self.check().err().unwrap_or(failure))
     }
 
     /// Fails once a signal has come.

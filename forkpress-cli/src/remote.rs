@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::progress::Progress;
-use forkpress_engine::remote::{Address, GoOn, Incoming, Overview, Remote, RemoteError, Without};
+use forkpress_engine::remote::{Address, Incoming, Overview, Remote, RemoteError, Without};
 use forkpress_engine::source::{self, Excluded, Found, Options};
 use indicatif::HumanBytes;
 
@@ -28,12 +28,13 @@ pub struct Fetched {
 pub fn fetch(
     address: &Address,
     args: &SourceArgs,
-    (layout, go_on): (&SiteLayout, &GoOn<'_>),
+    layout: &SiteLayout,
     progress: &dyn Progress,
 ) -> Result<Fetched, Failure> {
     check(args)?;
     let incoming = Incoming::make(layout.cow())?;
-    let remote = Remote::open(address, incoming.path(), false, go_on, progress)?;
+    let go_on = || progress.go_on();
+    let remote = Remote::open(address, incoming.path(), false, &go_on, progress)?;
     let folder = incoming.path().join("source");
     fs::create_dir(&folder).during(|| format!("cannot make the folder {}", folder.display()))?;
     let without = Without { patterns: &args.exclude, uploads: args.without_uploads };
@@ -50,17 +51,12 @@ pub fn fetch(
 }
 
 /// Tells what is there without copying it.
-pub fn tell(
-    address: &Address,
-    args: &SourceArgs,
-    go_on: &GoOn<'_>,
-    progress: &dyn Progress,
-    as_json: bool,
-) -> Result<(), Failure> {
+pub fn tell(address: &Address, args: &SourceArgs, progress: &dyn Progress, as_json: bool) -> Result<(), Failure> {
     check(args)?;
     Excluded::parse(&args.exclude)?;
     let folder = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-    let overview = Remote::open(address, folder.path(), true, go_on, progress)?.overview();
+    let go_on = || progress.go_on();
+    let overview = Remote::open(address, folder.path(), true, &go_on, progress)?.overview();
     if as_json {
         output::json(&overview)?;
     } else {

@@ -5,7 +5,8 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -415,6 +416,33 @@ fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_an_xfs_image()
 #[test]
 fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_a_sparse_bundle() {
     a_detach_waits_for_a_create_in(SPARSEBUNDLE);
+}
+
+/// Git reads a branch's files in the background, and does not come to an end.
+fn a_detach_waits_for_no_reader_in(view: &str) {
+    let Some(site) = Imaged::of(view) else { return };
+    let sandbox = &site.0;
+    let shims = tempfile::tempdir().unwrap();
+    let begun = shims.path().join("begun");
+    fs::write(shims.path().join("git"), format!("#!/bin/sh\n: >'{}'\nexec sleep 1000\n", begun.display())).unwrap();
+    fs::set_permissions(shims.path().join("git"), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut read = sandbox.forkpress(&["__read", sandbox.site().join(".forkpress").to_str().unwrap()]);
+    let path = read.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap().to_owned();
+    let paths = [shims.path().to_owned()].into_iter().chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(paths).unwrap();
+    let mut reader = read.env("PATH", path).process_group(0).spawn().unwrap();
+    while !begun.exists() {
+        assert!(reader.try_wait().unwrap().is_none(), "it reads");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    sandbox.run(&["storage", "detach"]);
+    assert!(!site.is_attached());
+    assert!(!reader.wait().unwrap().success());
+}
+
+#[test]
+fn a_detach_waits_for_no_reader_in_an_xfs_image() {
+    a_detach_waits_for_no_reader_in(XFS_LOOP);
 }
 
 /// A loop device of somebody else's, until this goes.

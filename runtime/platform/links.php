@@ -13,7 +13,8 @@
  * Tells the extension at which address this branch is served, and by which its database and wp-config.php know it.
  */
 function forkpress_tell_addresses(): void {
-	$options = wp_load_alloptions();
+	// A site in a folder of a network is not the network's root: its address becomes no branch's.
+	$options = is_multisite() && ! is_main_site() ? array() : wp_load_alloptions();
 	$homes   = array( $options['home'] ?? '', $options['siteurl'] ?? '', defined( 'WP_HOME' ) ? WP_HOME : '', defined( 'WP_SITEURL' ) ? WP_SITEURL : '' );
 	$homes   = array_values( array_unique( array_filter( $homes, 'is_string' ) ) );
 	branchfs_serve_as( forkpress_base_url(), forkpress_root_host(), forkpress_cow_dir(), $homes );

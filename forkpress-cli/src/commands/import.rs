@@ -1,6 +1,5 @@
 //! `forkpress import`: makes a site, or a branch of one, of something from elsewhere.
 
-use std::io;
 use std::path::Path;
 
 use forkpress_core::name::BranchName;
@@ -8,6 +7,7 @@ use forkpress_engine::branch;
 use forkpress_engine::import::Imported;
 use forkpress_engine::mutation::new_database::TreeEdit;
 use forkpress_engine::mutation::{self, ChangeError, Report};
+use forkpress_engine::progress::Until;
 use forkpress_engine::site::{Site, SiteError};
 use forkpress_engine::wordpress;
 use serde::Serialize;
@@ -35,11 +35,11 @@ struct ImportReport {
 pub fn run(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
     if args.dry_run {
         if let Some(address) = forkpress_engine::remote::Address::of(&args.source)? {
-            let interrupt = Interrupt::on_signals()?;
-            let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
-            let told = remote::tell(&address, &args.what, &go_on, &*progress::shown(as_json), as_json);
-            return interrupt.check().and(told);
+            let (shown, interrupt) = (progress::shown(as_json), Interrupt::on_signals()?);
+            let progress = Until { progress: &*shown, go_on: &|| interrupt.go_on() };
+            return interrupt.rather(remote::tell(&address, &args.what, &progress, as_json));
         }
+        // Nothing is made that would have to be removed.
         let found = bring_in::look(&args.source, &args.what, &*progress::shown(as_json))?;
         let told = if as_json { output::json(&found) } else { bring_in::tell_found(&found) };
         return Ok(told?);
@@ -81,32 +81,28 @@ fn into_new_site(work_dir: Option<&Path>, args: &ImportArgs, as_json: bool) -> R
 }
 
 fn into_branch(site: &Site, name: &BranchName, args: &ImportArgs, as_json: bool) -> Result<(), Failure> {
-    let (progress, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
+    let (shown, php) = (progress::shown(as_json), Php::find(args.php.php.as_deref())?);
     // Before much is copied for nothing.
     if branch::show(site, name).is_ok() {
         return Err(ChangeError::Exists { name: name.clone() }.into());
     }
     let interrupt = Interrupt::on_signals()?;
-    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
-    let looked = Looked::at(&args.source, &args.what, (&site.layout, &go_on), &*progress);
-    interrupt.check()?;
-    let looked = looked?;
+    let progress = Until { progress: &*shown, go_on: &|| interrupt.go_on() };
+    let looked = interrupt.rather(Looked::at(&args.source, &args.what, &site.layout, &progress))?;
     let url = Address::of(site).url(name);
-    let with = With { layout: &site.layout, php: &php, url: &url, go_on: &go_on };
-    let (main, word, mut patience) = (BranchName::main(), &looked.word, patience(&args.wait));
+    let with = With { layout: &site.layout, php: &php, url: &url };
+    let (main, word) = (BranchName::main(), &looked.word);
+    let mut patience = patience(&args.wait).unless(|| interrupt.has_come());
     let mut create = |edit: &mut dyn TreeEdit| {
-        let made = mutation::create_edited(site, name, &main, edit, word, &mut patience, &*progress);
-        if made.is_err() {
-            interrupt.check()?;
-        }
-        Ok::<Report, Failure>(made?)
+        let created = mutation::create_edited(site, name, &main, edit, word, &mut patience, &progress);
+        interrupt.rather(created.map_err(Failure::from))
     };
     let (report, mut imported): (Report, Imported) = if looked.found.is_contents() {
-        let mut edit = looked.contents_edit(&with, &*progress);
-        (create(&mut edit)?, edit.imported)
+        let mut edit = looked.contents_edit(&with, &progress);
+        (create(&mut edit)?, std::mem::take(&mut edit.imported))
     } else {
-        let mut edit = looked.edit(&with, &*progress);
-        (create(&mut edit)?, edit.imported)
+        let mut edit = looked.edit(&with, &progress);
+        (create(&mut edit)?, std::mem::take(&mut edit.imported))
     };
     imported.notes.extend(looked.notes.iter().cloned());
     record_addresses(site, name)?;

@@ -24,7 +24,7 @@ use forkpress_core::name::BranchName;
 use forkpress_core::own::CLOSED_FILE;
 use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
 use forkpress_engine::import::Imported;
-use forkpress_engine::progress::Progress;
+use forkpress_engine::progress::{Progress, Until};
 use forkpress_engine::site::{Site, create_folders};
 use forkpress_engine::{mutation, storage, view, wordpress};
 use serde::Serialize;
@@ -64,13 +64,12 @@ pub fn run(work_dir: Option<&Path>, args: &InitArgs, as_json: bool) -> Result<()
     let root = fs::canonicalize(&root).during(|| format!("cannot make a site in {}", root.display()))?;
     let layout = SiteLayout::at(&root);
     let claim = Claim::take(&layout)?;
-    let progress = progress::shown(as_json);
-    let go_on = || interrupt.check().map_err(|failure| io::Error::other(failure.to_string()));
-    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, (&layout, &go_on), &*progress));
-    interrupt.check()?;
-    let source = source.transpose()?;
+    let shown = progress::shown(as_json);
+    let progress = Until { progress: &*shown, go_on: &|| interrupt.go_on() };
+    let source = args.from.as_deref().map(|from| Looked::at(from, &args.source, &layout, &progress)).transpose();
+    let source = interrupt.rather(source)?;
     let wishes = (password.as_deref(), blueprint.as_ref(), source.as_ref());
-    let made = make(&claim, &layout, args, wishes, &interrupt, &*progress::shown(as_json))?;
+    let made = make(&claim, &layout, args, wishes, &interrupt, &progress)?;
     claim.finish();
     folders.keep();
     clean::read_in_background(&Site::open(layout.work_dir())?);
@@ -248,16 +247,9 @@ fn make(
     let address = Address { root_host: args.root_host.clone(), port: args.port };
     let mut imported = None;
     let url = address.url(&BranchName::main());
-    let with = With {
-        layout,
-        php: &php.program,
-        url: &url,
-        go_on: &|| interrupt.check().map_err(|failure| io::Error::other(failure.to_string())),
-    };
+    let with = With { layout, php: &php.program, url: &url };
     if let Some(source) = source {
-        let filled = source.fill(&with, &staged, progress);
-        interrupt.check()?;
-        imported = Some(filled?);
+        imported = Some(interrupt.rather(source.fill(&with, &staged, progress))?);
     }
     configure(&staged)?;
     let install = !database_of(&staged).exists();
@@ -337,7 +329,7 @@ fn take_wordpress(
             tree::take(source, staged, interrupt, progress)?;
             tree::check(staged, source)
         }
-        (None, Some(bundle)) => bundle.unpack_wordpress(staged, progress).map_err(Failure::of),
+        (None, Some(bundle)) => interrupt.rather(bundle.unpack_wordpress(staged, progress).map_err(Failure::of)),
         (None, None) => Err(Failure::new("this forkpress has no WordPress in it")
             .hint("name one that has the SQLite driver: forkpress init --wordpress DIR|ZIP")),
     }

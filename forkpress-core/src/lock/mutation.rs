@@ -55,13 +55,14 @@ impl<'a> Wait<'a> {
 pub struct Patience<'a> {
     pub(super) deadline: Deadline,
     pub(super) gate_hold: Duration,
+    gives_up: Box<dyn Fn() -> bool + 'a>,
     tell: Box<dyn FnMut(&Busy) + 'a>,
 }
 
 impl<'a> Patience<'a> {
     /// Waits until `deadline`; `tell` is called once for each lock that keeps the writer waiting for over a second.
     pub fn new(deadline: Deadline, tell: impl FnMut(&Busy) + 'a) -> Self {
-        Self { deadline, gate_hold: GATE_HOLD, tell: Box::new(tell) }
+        Self { deadline, gate_hold: GATE_HOLD, gives_up: Box::new(|| false), tell: Box::new(tell) }
     }
 
     /// Waits until `deadline` and tells nobody.
@@ -74,6 +75,13 @@ impl<'a> Patience<'a> {
     #[must_use]
     pub fn with_gate_hold(mut self, gate_hold: Duration) -> Self {
         self.gate_hold = gate_hold;
+        self
+    }
+
+    /// Takes no further lock once `gives_up` says so, as if time were up.
+    #[must_use]
+    pub fn unless(mut self, gives_up: impl Fn() -> bool + 'a) -> Self {
+        self.gives_up = Box::new(gives_up);
         self
     }
 
@@ -93,7 +101,10 @@ impl<'a> Patience<'a> {
         mut attempt: impl FnMut() -> Result<Option<&'lock LockFile>, LockError>,
     ) -> Result<bool, LockError> {
         let taken = poll(deadline, || {
-            let Some(busy) = attempt()? else { return Ok(Some(())) };
+            if (self.gives_up)() {
+                return Ok(Some(false));
+            }
+            let Some(busy) = attempt()? else { return Ok(Some(true)) };
             wait.note(cow, busy.path());
             if !wait.told && wait.since.elapsed() >= QUIET_WAIT {
                 wait.told = true;
@@ -101,7 +112,7 @@ impl<'a> Patience<'a> {
             }
             Ok(None)
         })?;
-        Ok(taken.is_some())
+        Ok(taken == Some(true))
     }
 
     /// Polls for one lock.

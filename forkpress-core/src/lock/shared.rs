@@ -60,6 +60,14 @@ impl GateProbe {
         LockFile::open(cow.operations_gate()).map(|gate| Self(vec![gate]))
     }
 
+    /// Opens `prepare.gate` of a site, which a writer that works on the whole site holds.
+    ///
+    /// # Errors
+    /// [`LockError::Open`].
+    pub fn of_preparations(cow: &CowLayout) -> Result<Self, LockError> {
+        LockFile::open(cow.prepare_gate()).map(|gate| Self(vec![gate]))
+    }
+
     /// Asks at the gate of a branch as well.
     ///
     /// # Errors

@@ -69,6 +69,7 @@ impl<'a> Input<'a> {
         self.end -= self.at;
         (self.at, self.counted) = (0, 0);
         loop {
+            self.progress.go_on()?;
             match self.read.read(&mut self.window[self.end..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -49,7 +49,7 @@ use reader::{Reader, Stop};
 use writer::Writer;
 
 use crate::disk::{self, step};
-use crate::progress::Progress;
+use crate::progress::{Progress, interruptible};
 
 /// How many batches may wait for the writer.
 const MOST_BATCHES: usize = 8;
@@ -123,7 +123,7 @@ fn load_into(
     let mut writer = Writer::new(&connection, &schema, running, options);
 
     let total = files.iter().map(|file| file.bytes).sum();
-    progress.begin("load the database", total);
+    progress.begin_bytes("load the database", total);
     let charsets = thread::scope(|scope| {
         let (events, received) = mpsc::sync_channel(MOST_BATCHES);
         let reader = scope.spawn(move || read(files, options, &events, progress));
@@ -140,7 +140,8 @@ fn load_into(
     if writer.tables.is_empty() {
         return Err(DumpError::Empty);
     }
-    writer.finish(progress)?;
+    let interrupt = connection.get_interrupt_handle();
+    interruptible(&interrupt, progress, || writer.finish(progress))?;
 
     let loaded = report(&mut writer, charsets, options)?;
     drop(writer);

@@ -77,10 +77,12 @@ impl ColumnKind {
         let right = |value| Ok((value, Fidelity::Exact));
         match (self, kind) {
             (_, CellKind::Null | CellKind::Default) => right(Value::Null),
-            (Self::Integer | Self::Bit, CellKind::Bits) | (Self::Bit, CellKind::Text(_)) => {
-                integer_of_bytes(bytes).and_then(|number| right(Value::Integer(number)))
+            (Self::Bit, CellKind::Bits | CellKind::Text(_)) => {
+                bits_of_bytes(bytes).and_then(|bits| right(Value::Integer(bits.cast_signed())))
             }
-            (Self::Integer | Self::Bit, _) => integer(bytes).and_then(|number| right(Value::Integer(number))),
+            (Self::Bit, _) => bits(bytes).and_then(|bits| right(Value::Integer(bits))),
+            (Self::Integer, CellKind::Bits) => integer_of_bytes(bytes).and_then(|number| right(Value::Integer(number))),
+            (Self::Integer, _) => integer(bytes).and_then(|number| right(Value::Integer(number))),
             (Self::Real | Self::Decimal, CellKind::Bits) => {
                 integer_of_bytes(bytes).and_then(|number| right(Value::Real(number as f64)))
             }
@@ -124,8 +126,9 @@ fn digits(bytes: &[u8]) -> Result<&str, &'static str> {
     if text.len() > LONGEST_NUMBER { Err("no number") } else { Ok(text) }
 }
 
+const TOO_LARGE: &str = "larger than 9223372036854775807, the largest number that SQLite can keep";
+
 fn integer(bytes: &[u8]) -> Result<i64, &'static str> {
-    const TOO_LARGE: &str = "larger than 9223372036854775807, the largest number that SQLite can keep";
     let text = digits(bytes)?;
     if let Ok(number) = text.parse() {
         return Ok(number);
@@ -145,10 +148,18 @@ fn real(bytes: &[u8]) -> Result<f64, &'static str> {
 }
 
 fn integer_of_bytes(bytes: &[u8]) -> Result<i64, &'static str> {
+    i64::try_from(bits_of_bytes(bytes)?).map_err(|_| TOO_LARGE)
+}
+
+/// Of 64 bits, SQLite keeps the first as a sign.
+fn bits(bytes: &[u8]) -> Result<i64, &'static str> {
+    digits(bytes)?.parse().map_or_else(|_| integer(bytes), |bits: u64| Ok(bits.cast_signed()))
+}
+
+fn bits_of_bytes(bytes: &[u8]) -> Result<u64, &'static str> {
     let significant = bytes.iter().position(|byte| *byte != 0).map_or(&[][..], |at| &bytes[at..]);
-    let number =
-        significant.iter().try_fold(0_i64, |number, byte| number.checked_mul(256)?.checked_add((*byte).into()));
-    number.ok_or("larger than 9223372036854775807, the largest number that SQLite can keep")
+    let bits = significant.iter().try_fold(0_u64, |bits, byte| Some(bits.checked_mul(256)? + u64::from(*byte)));
+    bits.ok_or("more than 64 bits")
 }
 
 impl ToSql for Value<'_> {
@@ -188,6 +199,8 @@ mod tests {
         assert_eq!(converted("int", CellKind::Bits, b"\x01\x00"), integer(256));
         assert_eq!(converted("bit", UTF8, b"\0\x05"), integer(5));
         assert_eq!(converted("bit", CellKind::Number, b"5"), integer(5));
+        assert_eq!(converted("bit", CellKind::Number, b"18446744073709551615"), integer(-1));
+        assert_eq!(converted("bit", UTF8, &[0x80, 0, 0, 0, 0, 0, 0, 0]), integer(i64::MIN));
         assert_eq!(converted("decimal", CellKind::Number, b"1.50"), Ok(Value::Real(1.5)));
         assert_eq!(converted("year", CellKind::Number, b"0000"), text("0000"));
         assert_eq!(converted("datetime", UTF8, b"0000-00-00 00:00:00.000"), text("0000-00-00 00:00:00.000"));
@@ -214,7 +227,8 @@ mod tests {
     fn a_number_that_sqlite_can_not_keep_is_refused() {
         assert!(converted("bigint", CellKind::Number, b"9223372036854775808").is_err());
         assert!(converted("bigint", CellKind::Number, b"1e30").is_err());
-        assert!(converted("bit", CellKind::Bits, &[0x80, 0, 0, 0, 0, 0, 0, 0]).is_err());
+        assert!(converted("bigint", CellKind::Bits, &[0x80, 0, 0, 0, 0, 0, 0, 0]).is_err());
+        assert!(converted("bit", CellKind::Bits, &[1, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
         assert!(converted("int", UTF8, b"").is_err());
         assert!(converted("double", UTF8, b"nan").is_err());
     }

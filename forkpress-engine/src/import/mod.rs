@@ -10,7 +10,7 @@ mod settings;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use error::ImportError;
 pub use rewrite::rewrite;
 
-use crate::disk::{self, step};
+use crate::disk::{self, DiskError, step};
 use crate::dump::{self, Driver, DumpFile, Placeholder};
 use crate::mutation::new_database::{EditError, TreeEdit};
 use crate::progress::Progress;
@@ -43,6 +43,9 @@ const CONFIG: &str = "wp-config.php";
 /// Only its owner reads it.
 const CLOSED_FILE: u32 = 0o600;
 
+/// Writes a whole WordPress into a folder.
+pub type UnpackWordPress<'a> = dyn Fn(&Path, &dyn Progress) -> io::Result<()> + 'a;
+
 /// What is brought in, and with what.
 pub struct Import<'a> {
     /// What was found in the source.
@@ -51,16 +54,14 @@ pub struct Import<'a> {
     pub excluded: &'a Excluded,
     /// Whether the media library stays out, and what is asked of it is answered by the site's former address.
     pub without_uploads: bool,
-    /// A whole WordPress with the driver, and without a `wp-config.php`.
-    pub bundled: &'a Path,
+    /// Writes a whole WordPress with the driver, and without a `wp-config.php`, into a folder.
+    pub unpack_bundled: Box<UnpackWordPress<'a>>,
     /// A `wp-config.php` of ForkPress's own, with new secrets.
     pub config: &'a str,
     /// PHP's program and its arguments, up to what it is to do.
     pub php: Vec<OsString>,
     /// ForkPress's `tables.php`.
     pub tables: PathBuf,
-    /// Fails where the import is to end.
-    pub go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
     /// The address that takes the place of the site's own in the database; none where those stay.
     pub rewrite_to: Option<&'a str>,
     /// Whether people's data in the database is replaced by that of people who do not exist.
@@ -127,7 +128,8 @@ pub struct Contents {
 }
 
 impl Import<'_> {
-    /// Fills `tree`. Where the source has no files, those that are in the tree stay; otherwise what is there goes.
+    /// Fills `tree`. Where the source has no files, those that are in the tree stay; otherwise what is there goes. Meanwhile
+    /// there is a folder beside the tree, with `.wordpress` after its name.
     ///
     /// # Errors
     /// [`ImportError`]; a part of it is in the tree then.
@@ -136,6 +138,11 @@ impl Import<'_> {
         if found.dumps.is_empty() && found.database.is_none() {
             return Err(ImportError::NoDatabase { path: found.path.clone() });
         }
+        step("go on with", tree, || progress.go_on())?;
+        let beside = Bundled(tree.with_extension("wordpress"));
+        disk::remove(&beside.0)?;
+        step("lay WordPress down in", &beside.0, || (self.unpack_bundled)(&beside.0, progress))?;
+        let bundled = beside.0.as_path();
         let mut imported = Imported {
             is_network: found.facts.network.is_some(),
             source: found.facts.clone(),
@@ -147,13 +154,12 @@ impl Import<'_> {
             let uploads = self.without_uploads.then(|| config::uploads_folder(found.config()));
             let is_upload = |path: &Path| uploads.as_ref().is_some_and(|uploads| path.starts_with(uploads));
             imported.files = found.unpack(tree, &|path| !self.excluded.has(path) && !is_upload(path), progress)?;
-            step("go on with", tree, self.go_on)?;
         } else {
-            self.take_bundled_if_empty(tree, progress)?;
+            take_if_empty(tree, bundled, progress)?;
             disk::remove(database_of(tree).parent().unwrap_or(tree))?;
         }
-        self.lay_down(tree, &mut imported, progress)?;
-        self.give_driver(tree)?;
+        lay_down(tree, bundled, &mut imported, progress)?;
+        self.give_driver(tree, bundled, progress)?;
         let folder = database_of(tree);
         let folder = folder.parent().unwrap_or(tree);
         step("make the folder", folder, || fs::create_dir_all(folder))?;
@@ -173,69 +179,14 @@ impl Import<'_> {
         Ok(imported)
     }
 
-    fn take_bundled_if_empty(&self, tree: &Path, progress: &dyn Progress) -> Result<(), ImportError> {
-        if disk::list(tree)?.is_empty() {
-            progress.begin("lay down WordPress", None);
-            copy_folder(self.bundled, tree)?;
-            progress.end();
-        }
-        Ok(())
-    }
-
-    /// Lays down WordPress itself where it lacks or is damaged.
-    fn lay_down(&self, tree: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
-        let state = core::check(tree, Some(self.bundled));
-        let files = match state.lay_down() {
-            LayDown::Nothing => {
-                if let Core::Whole { version } = state {
-                    imported.wordpress = Some(version);
-                }
-                return Ok(());
-            }
-            LayDown::Files(files) => {
-                imported.laid_down = Some(files.len().to_string());
-                imported.notes.push(format!(
-                    "{} files of WordPress lacked or were not as they were released, and are now: {}",
-                    files.len(),
-                    some_of(&files)
-                ));
-                files
-            }
-            LayDown::All => {
-                if let Core::Damaged { version, files, .. } = &state {
-                    let version = version.as_deref().unwrap_or("of an unknown version");
-                    imported.notes.push(format!(
-                        "the WordPress {version} was not whole, and is another one now: {} lacked",
-                        some_of(files)
-                    ));
-                }
-                imported.laid_down = Some("all".to_owned());
-                for folder in ["wp-admin", "wp-includes"] {
-                    disk::remove(&tree.join(folder))?;
-                }
-                core::files(self.bundled)
-            }
-        };
-        progress.begin("lay down WordPress", Some(files.len() as u64));
-        for file in &files {
-            copy_file(&self.bundled.join(file), &tree.join(file))?;
-            progress.advance(1);
-        }
-        progress.end();
-        if let Core::Whole { version } = core::check(tree, Some(self.bundled)) {
-            imported.wordpress = Some(version);
-        }
-        Ok(())
-    }
-
     /// Gives the tree the SQLite driver, unless it has one of its own.
-    fn give_driver(&self, tree: &Path) -> Result<(), ImportError> {
+    fn give_driver(&self, tree: &Path, bundled: &Path, progress: &dyn Progress) -> Result<(), ImportError> {
         if self.found.database.is_some() && tree.join(DRIVER).is_dir() && tree.join(DROP_IN).is_file() {
             return Ok(());
         }
         disk::remove(&tree.join(DRIVER))?;
-        copy_folder(&self.bundled.join(DRIVER), &tree.join(DRIVER))?;
-        copy_file(&self.bundled.join(DROP_IN), &tree.join(DROP_IN))
+        copy_folder(&bundled.join(DRIVER), &tree.join(DRIVER), progress)?;
+        copy_file(&bundled.join(DROP_IN), &tree.join(DROP_IN))
     }
 
     fn give_database(&self, tree: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
@@ -251,9 +202,9 @@ impl Import<'_> {
             .prefix_placeholder
             .clone()
             .map(|mark| Placeholder { mark, prefix: prefix.clone().unwrap_or_else(|| "wp_".to_owned()) });
-        let until = |read| Box::new(Until { read, go_on: self.go_on });
         let files = found.dump().into_iter();
-        let files = files.map(|part| DumpFile { name: part.name, bytes: part.bytes, read: until(part.read) }).collect();
+        let files =
+            files.map(|part| DumpFile { name: part.name, bytes: part.bytes, read: Box::new(part.read) as _ }).collect();
         let driver = Driver { php: self.php.clone(), script: self.tables.clone(), folder: tree.join(DRIVER) };
         let options = dump::Options { prefix, placeholder, left_out_tables: Vec::new() };
         let loaded = dump::load(files, &database, &driver, &options, progress)?;
@@ -363,16 +314,69 @@ impl TreeEdit for ImportEdit<'_> {
     }
 }
 
-/// Reads until it is to end.
-struct Until<'a, R> {
-    read: R,
-    go_on: &'a (dyn Fn() -> io::Result<()> + Sync),
+/// Puts a WordPress into a tree that has nothing.
+fn take_if_empty(tree: &Path, bundled: &Path, progress: &dyn Progress) -> Result<(), ImportError> {
+    if disk::list(tree)?.is_empty() {
+        progress.begin("lay down WordPress", None);
+        copy_folder(bundled, tree, progress)?;
+        progress.end();
+    }
+    Ok(())
 }
 
-impl<R: Read> Read for Until<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (self.go_on)()?;
-        self.read.read(buffer)
+/// Lays down WordPress itself where it lacks or is damaged.
+fn lay_down(tree: &Path, bundled: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
+    let state = core::check(tree, Some(bundled));
+    let files = match state.lay_down() {
+        LayDown::Nothing => {
+            if let Core::Whole { version } = state {
+                imported.wordpress = Some(version);
+            }
+            return Ok(());
+        }
+        LayDown::Files(files) => {
+            imported.laid_down = Some(files.len().to_string());
+            imported.notes.push(format!(
+                "{} files of WordPress lacked or were not as they were released, and are now: {}",
+                files.len(),
+                some_of(&files)
+            ));
+            files
+        }
+        LayDown::All => {
+            if let Core::Damaged { version, files, .. } = &state {
+                let version = version.as_deref().unwrap_or("of an unknown version");
+                imported.notes.push(format!(
+                    "the WordPress {version} was not whole, and is another one now: {} lacked",
+                    some_of(files)
+                ));
+            }
+            imported.laid_down = Some("all".to_owned());
+            for folder in ["wp-admin", "wp-includes"] {
+                disk::remove(&tree.join(folder))?;
+            }
+            core::files(bundled)
+        }
+    };
+    progress.begin("lay down WordPress", Some(files.len() as u64));
+    for file in &files {
+        step("go on with", tree, || progress.go_on())?;
+        copy_file(&bundled.join(file), &tree.join(file))?;
+        progress.advance(1);
+    }
+    progress.end();
+    if let Core::Whole { version } = core::check(tree, Some(bundled)) {
+        imported.wordpress = Some(version);
+    }
+    Ok(())
+}
+
+/// A WordPress that is taken from, beside the tree. It goes when it is dropped.
+struct Bundled(PathBuf);
+
+impl Drop for Bundled {
+    fn drop(&mut self) {
+        let _: Result<(), DiskError> = disk::remove(&self.0);
     }
 }
 
@@ -399,8 +403,9 @@ fn empty(folder: &Path) -> Result<(), ImportError> {
     Ok(disk::list(folder)?.iter().try_for_each(|path| disk::remove(path))?)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<(), ImportError> {
+fn copy_folder(from: &Path, to: &Path, progress: &dyn Progress) -> Result<(), ImportError> {
     for entry in walkdir::WalkDir::new(from) {
+        step("go on with", to, || progress.go_on())?;
         let entry = entry.map_err(|error| ImportError::Walk { path: from.to_owned(), source: error.into() })?;
         let place = to.join(entry.path().strip_prefix(from).unwrap_or(Path::new("")));
         if entry.file_type().is_dir() {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::{ImportError, Imported};
 use crate::addresses::{self, Rewriter};
-use crate::progress::Progress;
+use crate::progress::{Progress, interruptible};
 
 /// Puts an address in the place of those that [`Imported`] names, in a database that nobody uses, and notes what it did.
 ///
@@ -17,7 +17,9 @@ pub fn rewrite(database: &Path, to: &str, imported: &mut Imported, progress: &dy
     let rewriter = Rewriter::new(imported.addresses.iter().map(|from| (from.as_str(), to)))?;
     let failed = |source| ImportError::Database { path: database.to_owned(), source };
     let connection = Connection::open(database).map_err(failed)?;
-    let rewritten = addresses::rewrite(&connection, &rewriter, progress).map_err(failed)?;
+    let interrupt = connection.get_interrupt_handle();
+    let rewritten = interruptible(&interrupt, progress, || addresses::rewrite(&connection, &rewriter, progress));
+    let rewritten = rewritten.map_err(failed)?;
     connection.close().map_err(|(_, error)| failed(error))?;
     imported.rewritten = Some(rewritten.counts.addresses);
     if rewritten.counts.broken > 0 {

@@ -48,7 +48,7 @@ impl Found {
             .map_err(|why| SourceError::TooMuch { path: self.path.clone(), why })?;
         let mut control_characters = 0;
         progress.begin_bytes("unpack the contents", None);
-        self.listing.walk(&wanted, &mut |item, content| {
+        self.listing.walk(&wanted, progress, &mut |item, content| {
             let at = paths.iter().position(|path| *path == item.path).expect("only what is wanted is visited");
             let file = &files[at];
             let folder = file.parent().unwrap_or(into);

@@ -106,13 +106,13 @@ impl Found {
         let log = self.listing.get(&wal_of(&item.path));
         let parts: Vec<_> =
             [Some((item, database.clone())), log.map(|log| (log, wal_of(&database)))].into_iter().flatten().collect();
-        self.extract(&parts)?;
+        self.extract(&parts, progress)?;
         copy(&database, to, progress)
     }
 
-    fn extract(&self, parts: &[(&Item, PathBuf)]) -> Result<(), SourceError> {
+    fn extract(&self, parts: &[(&Item, PathBuf)], progress: &dyn Progress) -> Result<(), SourceError> {
         let wanted: Vec<_> = parts.iter().map(|(item, _)| *item).collect();
-        self.listing.walk(&wanted, &mut |item, content| {
+        self.listing.walk(&wanted, progress, &mut |item, content| {
             let Some((_, to)) = parts.iter().find(|(part, _)| part.at == item.at) else { return Ok(()) };
             let mut file = step("write", to, || File::create_new(to))?;
             let broken = SourceError::broken(self.listing.archive_of(item).path(), Some(&item.entry.path));
@@ -132,6 +132,7 @@ fn copy(from: &Path, to: &Path, progress: &dyn Progress) -> Result<(), SourceErr
         let mut done = 0;
         progress.begin("copy the database", None);
         loop {
+            progress.go_on().map_err(SourceError::read(from))?;
             match backup.step(PAGES_PER_STEP).map_err(failed)? {
                 StepResult::Done => break,
                 StepResult::Busy | StepResult::Locked if deadline.has_passed() => {

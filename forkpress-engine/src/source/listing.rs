@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, Content, Entry, EntryKind};
+use super::archive::{Archive, Content, Entry, EntryKind, Watch};
 use super::error::SourceError;
 use super::magic::{Form, HEAD_BYTES};
 use super::stream;
@@ -73,10 +73,14 @@ impl Listing {
     pub(super) fn read(volumes: Vec<Volume>, progress: &dyn Progress) -> Result<Self, SourceError> {
         let mut listing = Self { volumes, ..Self::default() };
         let (mut items, mut heads, mut head_bytes) = (Vec::new(), BTreeMap::new(), 0);
-        progress.begin("look at the source", None);
+        progress.begin_bytes(
+            "look at the source",
+            listing.volumes.iter().map(|volume| volume.archive.stream_bytes()).sum(),
+        );
         for (number, volume) in listing.volumes.iter().enumerate() {
             let mut index = 0;
-            volume.archive.walk(&mut |entry, content| {
+            volume.archive.walk(Watch::counted(progress), &mut |entry, content| {
+                progress.go_on().map_err(SourceError::read(volume.archive.path()))?;
                 let path = volume.place(&entry.path);
                 if entry.kind == EntryKind::File
                     && head_bytes < MOST_HEAD_BYTES
@@ -87,7 +91,6 @@ impl Listing {
                 }
                 items.push(Item { path, entry: entry.clone(), at: (number, index) });
                 index += 1;
-                progress.advance(1);
                 if items.len() as u64 > MOST_ENTRIES {
                     return Err(SourceError::TooMuch { path: volume.archive.path().to_owned(), why: TooMuch::Entries });
                 }
@@ -146,6 +149,7 @@ impl Listing {
     pub(super) fn walk(
         &self,
         wanted: &[&Item],
+        progress: &dyn Progress,
         visit: &mut dyn FnMut(&Item, &mut dyn Content) -> Result<(), SourceError>,
     ) -> Result<(), SourceError> {
         for (number, volume) in self.volumes.iter().enumerate() {
@@ -153,7 +157,7 @@ impl Listing {
             of_volume.sort_by_key(|item| item.at.1);
             let mut of_volume = of_volume.into_iter().peekable();
             let Some(mut index) = of_volume.peek().map(|item| item.at.1) else { continue };
-            volume.archive.walk_from(index, &mut |entry, content| {
+            volume.archive.walk_from(index, Watch::quiet(progress), &mut |entry, content| {
                 if let Some(item) = of_volume.next_if(|item| item.at.1 == index) {
                     if item.entry != *entry {
                         let source = io::Error::other("it has changed since it was looked at");

@@ -1,19 +1,24 @@
 //! The dump of a source as streams of SQL. They are unpacked beside whoever reads them.
 
 use std::io::{self, Read};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::Found;
 use super::archive::Archive;
 use super::error::SourceError;
 use super::listing::{Item, Listing};
 use super::stream::{self, Packing};
+use crate::progress::Silent;
 
 /// So many bytes are handed over at a time, and so many pieces wait at most.
 const PIECE_BYTES: usize = 256 << 10;
 const MOST_PIECES: usize = 8;
+
+/// So long is waited for a piece before whoever reads is asked whether to go on.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// One file of a dump, to be read.
 #[derive(Debug)]
@@ -27,7 +32,7 @@ pub struct DumpPart {
 }
 
 /// Reads one file of a dump, unpacked. What goes wrong with the source comes as an [`io::Error`] that holds a
-/// [`SourceError`].
+/// [`SourceError`]. Where that takes a while, reading is interrupted now and then, and is to be tried again.
 ///
 /// The files of a dump are read one after the other: to read one gives up what was not read of those before it.
 #[derive(Debug)]
@@ -77,7 +82,7 @@ impl Found {
 fn send(listing: &Listing, wanted: &[&Item], sender: &SyncSender<Piece>) -> Result<(), SourceError> {
     let mut is_read = true;
     let mut number = 0;
-    listing.walk(wanted, &mut |item, content| {
+    listing.walk(wanted, &Silent, &mut |item, content| {
         if !is_read {
             return Ok(());
         }
@@ -100,8 +105,10 @@ fn send(listing: &Listing, wanted: &[&Item], sender: &SyncSender<Piece>) -> Resu
 impl Read for DumpReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.bytes.len() && !self.has_ended {
-            let piece = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let piece = self.pieces.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(PAUSE);
             match piece {
+                // The dump may be far from the begin of an archive. Who reads it tries again, or ends.
+                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::Interrupted.into()),
                 Ok(Ok((number, _))) if number < self.number => {}
                 Ok(Ok((_, bytes))) => {
                     self.has_ended = bytes.is_empty();

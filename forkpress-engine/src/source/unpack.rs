@@ -135,7 +135,7 @@ impl Found {
 
     fn write(&self, plan: &Plan<'_>, into: &Path, progress: &dyn Progress) -> Result<Unpacked, SourceError> {
         let bytes = plan.files.iter().map(|(item, _)| item.entry.bytes).sum();
-        progress.begin("unpack the files", Some(bytes));
+        progress.begin_bytes("unpack the files", Some(bytes));
         for folder in plan.folders.keys() {
             let path = into.join(folder);
             let made = step("make the folder", &path, || fs::create_dir(&path));
@@ -171,14 +171,16 @@ impl Found {
         let copy = |(item, place): &&(&Item, PathBuf)| {
             let Archive::Folder(folder) = self.listing.archive_of(item) else { return Ok(0) };
             let (from, to) = (folder.place(&item.entry.path), into.join(place));
+            progress.go_on().map_err(SourceError::read(&from))?;
             if !(can_share.load(Relaxed) && reflink_copy::reflink(&from, &to).is_ok()) {
                 can_share.store(false, Relaxed);
-                let mut source = File::open(&from).map_err(SourceError::read(&from))?;
+                let source = File::open(&from).map_err(SourceError::read(&from))?;
                 let mut file = File::create_new(&to).map_err(|error| self.not_written(item, place, &to, error))?;
-                step("copy to", &to, || io::copy(&mut source, &mut file))?;
+                step("copy to", &to, || copy_in_pieces(&source, &mut file, progress))?;
+            } else {
+                progress.advance(item.entry.bytes);
             }
             finish(&File::open(&to).map_err(SourceError::read(&to))?, item, &to)?;
-            progress.advance(item.entry.bytes);
             Ok(item.entry.bytes)
         };
         files.par_iter().map(copy).try_reduce(|| 0, |one, other| Ok(one + other))
@@ -218,7 +220,7 @@ impl Found {
         let places: HashMap<_, _> = files.iter().map(|(item, place)| (item.at, place)).collect();
         let wanted: Vec<_> = files.iter().map(|(item, _)| *item).collect();
         let mut buffer = vec![0; BUFFER_BYTES];
-        self.listing.walk(&wanted, &mut |item, content| {
+        self.listing.walk(&wanted, progress, &mut |item, content| {
             let Some(place) = places.get(&item.at) else { return Ok(()) };
             let archive = self.listing.archive_of(item).path();
             let to = into.join(place);
@@ -252,6 +254,20 @@ impl Found {
 }
 
 const BUFFER_BYTES: usize = 128 << 10;
+
+/// So much of a file is copied between two questions whether to go on.
+const PIECE_BYTES: u64 = 8 << 20;
+
+/// Copies a file, by the kernel where it can, as long as the work goes on.
+fn copy_in_pieces(from: &File, to: &mut File, progress: &dyn Progress) -> io::Result<()> {
+    loop {
+        progress.go_on()?;
+        match io::copy(&mut from.take(PIECE_BYTES), to)? {
+            0 => return Ok(()),
+            count => progress.advance(count),
+        }
+    }
+}
 
 /// What was written of one archive.
 struct Written {

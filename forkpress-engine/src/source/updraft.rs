@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, Folder};
+use super::archive::{Archive, Folder, Watch};
 use super::error::SourceError;
 use super::listing::Volume;
+use crate::progress::Silent;
 
 /// One file of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ fn volume(part: &Part) -> Result<Volume, SourceError> {
 /// This folder, if everything in the archive is in it.
 fn only_folder(archive: &Archive, folder: &str) -> Result<PathBuf, SourceError> {
     let mut is_only = true;
-    archive.walk(&mut |entry, _| {
+    archive.walk(Watch::quiet(&Silent), &mut |entry, _| {
         is_only &= entry.path.starts_with(folder) || entry.path.as_os_str().is_empty();
         Ok(if is_only { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) })
     })?;

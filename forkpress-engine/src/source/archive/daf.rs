@@ -1,12 +1,12 @@
 //! DAF, Duplicator's own archive: a header, then folders and files, each written like XML and followed by its bytes in
 //! pieces.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Content, Entry, EntryKind, Visit, bad_name, malformed};
+use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{Load, MOST_ENTRIES, TooMuch};
+use crate::progress::WatchedFile;
 use crate::source::error::SourceError;
 use crate::source::path::clean;
 
@@ -34,10 +34,10 @@ impl Daf {
         &self.path
     }
 
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk(&self, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         let broken = |error| SourceError::broken(&self.path, None)(error);
-        let file = File::open(&self.path).map_err(SourceError::read(&self.path))?;
-        let packed_bytes = file.metadata().map_err(SourceError::read(&self.path))?.len();
+        let file = watch.open(&self.path)?;
+        let packed_bytes = file.file.metadata().map_err(SourceError::read(&self.path))?.len();
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let header = Record::read(&mut reader, "A").map_err(broken)?.ok_or_else(|| broken(malformed("it is empty")))?;
         let is_packed = header.value("C") == Some(b"true");
@@ -149,8 +149,8 @@ fn expect(reader: &mut impl BufRead, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The bytes of a file, piece by piece.
-struct DafPieces<'a> {
-    reader: &'a mut BufReader<File>,
+struct DafPieces<'a, 'f> {
+    reader: &'a mut BufReader<WatchedFile<'f>>,
     is_packed: bool,
     /// What of the file is in pieces that were not read yet.
     left: u64,
@@ -158,7 +158,7 @@ struct DafPieces<'a> {
     at: usize,
 }
 
-impl DafPieces<'_> {
+impl DafPieces<'_, '_> {
     /// Reads what is said before the next piece: how large it is plain, and stored.
     fn header(&mut self) -> io::Result<(u64, u64, Option<u32>)> {
         let record = Record::read(self.reader, "G")?.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -202,7 +202,7 @@ impl DafPieces<'_> {
     }
 }
 
-impl Read for DafPieces<'_> {
+impl Read for DafPieces<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.at == self.piece.len() {
             if self.left == 0 {
@@ -217,9 +217,9 @@ impl Read for DafPieces<'_> {
     }
 }
 
-struct DafContent<'c, 'a>(&'c mut DafPieces<'a>);
+struct DafContent<'c, 'a, 'f>(&'c mut DafPieces<'a, 'f>);
 
-impl Content for DafContent<'_, '_> {
+impl Content for DafContent<'_, '_, '_> {
     fn open(&mut self) -> io::Result<Box<dyn Read + '_>> {
         Ok(Box::new(&mut *self.0))
     }

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Content, Entry, EntryKind, Visit};
+use super::{Content, Entry, EntryKind, Visit, Watch};
 use crate::bounds::{MOST_ENTRIES, TooMuch};
+use crate::progress::WatchedFile;
 use crate::source::error::SourceError;
 use forkpress_core::reserved;
 
@@ -59,9 +60,9 @@ impl Folder {
         self.root.join(entry)
     }
 
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk(&self, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         for entry in &self.entries {
-            if visit(entry, &mut FileContent(self.place(&entry.path)))?.is_break() {
+            if visit(entry, &mut FileContent(self.place(&entry.path), watch))?.is_break() {
                 break;
             }
         }
@@ -69,11 +70,12 @@ impl Folder {
     }
 }
 
-struct FileContent(PathBuf);
+struct FileContent<'a>(PathBuf, Watch<'a>);
 
-impl Content for FileContent {
+impl Content for FileContent<'_> {
     fn open(&mut self) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(File::open(&self.0)?))
+        let Watch { progress, counts } = self.1;
+        Ok(Box::new(WatchedFile { file: File::open(&self.0)?, progress, counts }))
     }
 }
 

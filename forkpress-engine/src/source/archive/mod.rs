@@ -6,12 +6,14 @@ mod tar;
 mod wpress;
 mod zip;
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::error::SourceError;
 use super::path::BadName;
+use crate::progress::{Progress, WatchedFile};
 
 pub(super) use daf::Daf;
 pub(super) use folder::Folder;
@@ -68,6 +70,30 @@ pub(super) trait Content {
 /// Is told of an entry, and may read it. A break ends the walk.
 pub(super) type Visit<'v> = dyn FnMut(&Entry, &mut dyn Content) -> Result<ControlFlow<()>, SourceError> + 'v;
 
+/// Who says whether a walk goes on, and whether what is read of the archive is its progress.
+#[derive(Clone, Copy)]
+pub(super) struct Watch<'a> {
+    pub(super) progress: &'a dyn Progress,
+    pub(super) counts: bool,
+}
+
+impl<'a> Watch<'a> {
+    /// Of a walk whose progress is what is read.
+    pub(super) fn counted(progress: &'a dyn Progress) -> Self {
+        Self { progress, counts: true }
+    }
+
+    /// Of a walk whose progress somebody else tells.
+    pub(super) fn quiet(progress: &'a dyn Progress) -> Self {
+        Self { progress, counts: false }
+    }
+
+    fn open(self, path: &Path) -> Result<WatchedFile<'a>, SourceError> {
+        let file = File::open(path).map_err(SourceError::read(path))?;
+        Ok(WatchedFile { file, progress: self.progress, counts: self.counts })
+    }
+}
+
 /// What can be walked entry by entry, in an order that is the same each time.
 #[derive(Debug)]
 pub(super) enum Archive {
@@ -92,25 +118,33 @@ impl Archive {
         }
     }
 
+    /// How many bytes are read to go through it, where it is one stream.
+    pub(super) fn stream_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Tar(_) | Self::Daf(_) => Some(self.path().metadata().ok()?.len()),
+            Self::Folder(_) | Self::Single(_) | Self::Zip(_) | Self::Wpress(_) => None,
+        }
+    }
+
     /// Goes through its entries. To the end only where `visit` never breaks: then it is certain that the archive is
     /// whole, as far as its format can tell.
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk(&self, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         match self {
-            Self::Folder(folder) | Self::Single(folder) => folder.walk(visit),
-            Self::Zip(zip) => zip.walk_from(0, visit),
-            Self::Tar(tar) => tar.walk(visit),
-            Self::Wpress(wpress) => wpress.walk(visit),
-            Self::Daf(daf) => daf.walk(visit),
+            Self::Folder(folder) | Self::Single(folder) => folder.walk(watch, visit),
+            Self::Zip(zip) => zip.walk_from(0, watch, visit),
+            Self::Tar(tar) => tar.walk(watch, visit),
+            Self::Wpress(wpress) => wpress.walk(watch, visit),
+            Self::Daf(daf) => daf.walk(watch, visit),
         }
     }
 
     /// Does the same from the entry `first` on, without looking at those before where the format allows that.
-    pub(super) fn walk_from(&self, first: usize, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk_from(&self, first: usize, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         if let Self::Zip(zip) = self {
-            return zip.walk_from(first, visit);
+            return zip.walk_from(first, watch, visit);
         }
         let mut index = 0;
-        self.walk(&mut |entry, content| {
+        self.walk(watch, &mut |entry, content| {
             index += 1;
             if index > first { visit(entry, content) } else { Ok(ControlFlow::Continue(())) }
         })

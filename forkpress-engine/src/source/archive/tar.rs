@@ -1,14 +1,13 @@
 //! Tar archives, plain or packed as a whole.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use tar::EntryType;
 
-use super::{Content, Entry, EntryKind, Visit, bad_name, malformed};
+use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{MOST_ENTRIES, TooMuch};
 use crate::source::error::SourceError;
 use crate::source::path::clean;
@@ -30,9 +29,9 @@ impl Tar {
         &self.path
     }
 
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk(&self, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         let broken = |error| SourceError::broken(&self.path, None)(error);
-        let file = File::open(&self.path).map_err(SourceError::read(&self.path))?;
+        let file = watch.open(&self.path)?;
         let stream = self.packing.unpack(BufReader::with_capacity(1 << 17, file)).map_err(broken)?;
         let has_ended = Rc::new(Cell::new(false));
         let mut archive = tar::Archive::new(Watched { inner: stream, has_ended: Rc::clone(&has_ended) });

@@ -4,7 +4,6 @@
 //! What is below `wp-content` in a WordPress is at the top here, beside a few files of the plugin's own. Files may be
 //! packed and encrypted in pieces; `package.json`, which says so, never is.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +13,9 @@ use base64::Engine;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-use super::{Content, Entry, EntryKind, Visit, bad_name, malformed};
+use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{MOST_ENTRIES, TooMuch};
+use crate::progress::{Silent, WatchedFile};
 use crate::source::error::SourceError;
 use crate::source::path::clean_windows;
 
@@ -62,7 +62,7 @@ impl Wpress {
     pub(in crate::source) fn open(path: &Path, password: Option<&str>) -> Result<Self, SourceError> {
         let mut wpress = Self { path: path.to_owned(), coding: Coding::default() };
         let mut package = None;
-        wpress.walk(&mut |entry, content| {
+        wpress.walk(Watch::quiet(&Silent), &mut |entry, content| {
             if entry.path == Path::new("package.json") {
                 let mut text = Vec::new();
                 let read = content.open().and_then(|content| content.take(PIECE_BYTES).read_to_end(&mut text));
@@ -99,10 +99,10 @@ impl Wpress {
         &self.path
     }
 
-    pub(super) fn walk(&self, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+    pub(super) fn walk(&self, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
         let broken = |error| SourceError::broken(&self.path, None)(error);
-        let file = File::open(&self.path).map_err(SourceError::read(&self.path))?;
-        let whole_bytes = file.metadata().map_err(SourceError::read(&self.path))?.len();
+        let file = watch.open(&self.path)?;
+        let whole_bytes = file.file.metadata().map_err(SourceError::read(&self.path))?.len();
         let mut reader = BufReader::with_capacity(1 << 16, file);
         let (mut at, mut count) = (0, 0);
         loop {
@@ -184,14 +184,14 @@ fn decrypt(key: &[u8; 32], piece: &[u8]) -> io::Result<Vec<u8>> {
         .map_err(|_| malformed("it does not decrypt: the password may be another one"))
 }
 
-struct WpressContent<'a> {
-    reader: &'a mut BufReader<File>,
+struct WpressContent<'a, 'f> {
+    reader: &'a mut BufReader<WatchedFile<'f>>,
     bytes: u64,
     coding: Coding,
     checksum: Option<u32>,
 }
 
-impl Content for WpressContent<'_> {
+impl Content for WpressContent<'_, '_> {
     fn open(&mut self) -> io::Result<Box<dyn Read + '_>> {
         let stored = self.reader.by_ref().take(self.bytes);
         let pieces = Pieces { stored, coding: self.coding.clone(), piece: Vec::new(), at: 0 };

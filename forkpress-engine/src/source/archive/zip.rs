@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Content, Entry, EntryKind, Visit, bad_name};
+use super::{Content, Entry, EntryKind, Visit, Watch, bad_name};
 use crate::bounds::{Load, MOST_ENTRIES, TooMuch};
+use crate::progress::{Silent, WatchedFile};
 use crate::source::error::SourceError;
 use crate::source::path::clean_windows;
 
@@ -27,14 +28,14 @@ const METHODS: [CompressionMethod; 5] = [
     CompressionMethod::Zstd,
 ];
 
-type Reader = ZipArchive<BufReader<File>>;
+type Reader<'a> = ZipArchive<BufReader<WatchedFile<'a>>>;
 
 impl Zip {
     /// Looks whether it is whole, and does not become more than any site is. Entries may share what they are packed in,
     /// so all of them together are compared with the whole file.
     pub(in crate::source) fn open(path: &Path) -> Result<Self, SourceError> {
         let zip = Self { path: path.to_owned() };
-        let mut reader = zip.reader()?;
+        let mut reader = zip.reader(Watch::quiet(&Silent))?;
         let mut all = Load {
             packed_bytes: File::open(path).and_then(|file| file.metadata()).map_err(SourceError::read(path))?.len(),
             ..Load::default()
@@ -75,8 +76,8 @@ impl Zip {
         &self.path
     }
 
-    fn reader(&self) -> Result<Reader, SourceError> {
-        let file = File::open(&self.path).map_err(SourceError::read(&self.path))?;
+    fn reader<'a>(&self, watch: Watch<'a>) -> Result<Reader<'a>, SourceError> {
+        let file = watch.open(&self.path)?;
         // Entries that are not wanted are jumped over: what is read ahead would be for nothing.
         ZipArchive::new(BufReader::with_capacity(READ_AHEAD_BYTES, file)).map_err(|error| self.broken(None, error))
     }
@@ -89,8 +90,8 @@ impl Zip {
         SourceError::broken(&self.path, entry)(error)
     }
 
-    pub(super) fn walk_from(&self, first: usize, visit: &mut Visit<'_>) -> Result<(), SourceError> {
-        let mut reader = self.reader()?;
+    pub(super) fn walk_from(&self, first: usize, watch: Watch<'_>, visit: &mut Visit<'_>) -> Result<(), SourceError> {
+        let mut reader = self.reader(watch)?;
         for index in first..reader.len() {
             let entry = self.entry(&mut reader, index)?;
             if visit(&entry, &mut ZipContent { reader: &mut reader, index })?.is_break() {
@@ -100,7 +101,7 @@ impl Zip {
         Ok(())
     }
 
-    fn entry(&self, reader: &mut Reader, index: usize) -> Result<Entry, SourceError> {
+    fn entry(&self, reader: &mut Reader<'_>, index: usize) -> Result<Entry, SourceError> {
         let mut found = reader.by_index_raw(index).map_err(|error| self.broken(None, error))?;
         let name = found.name_raw().to_vec();
         let path = clean_windows(&name).map_err(bad_name(&self.path, &name))?;
@@ -125,12 +126,12 @@ impl Zip {
 
 const READ_AHEAD_BYTES: usize = 16 << 10;
 
-struct ZipContent<'z> {
-    reader: &'z mut Reader,
+struct ZipContent<'z, 'a> {
+    reader: &'z mut Reader<'a>,
     index: usize,
 }
 
-impl Content for ZipContent<'_> {
+impl Content for ZipContent<'_, '_> {
     fn open(&mut self) -> io::Result<Box<dyn Read + '_>> {
         let entry = self.reader.by_index(self.index).map_err(io::Error::from)?;
         let says = entry.size();

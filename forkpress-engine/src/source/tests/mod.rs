@@ -1,6 +1,7 @@
 //! Sources of each kind, built as their makers do: with the tools where they can be had, by hand where not.
 
 mod backups;
+mod ends;
 mod hostile;
 mod layouts;
 mod tools;
