@@ -259,7 +259,7 @@ impl Import<'_> {
     fn scrub(&self, tree: &Path, imported: &mut Imported, progress: &dyn Progress) -> Result<(), ImportError> {
         let database = database_of(tree);
         let prefix = imported.prefix.as_deref().unwrap_or("wp_");
-        let scrubbed = scrub::scrub(&database, prefix, self.go_on, progress)
+        let scrubbed = scrub::scrub(&database, prefix, progress)
             .map_err(|source| ImportError::Scrub { path: database, source })?;
         if !scrubbed.by_names_only.is_empty() {
             imported.notes.push(format!(

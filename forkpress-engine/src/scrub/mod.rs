@@ -27,7 +27,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::progress::Progress;
+use crate::progress::{Progress, interruptible};
 use people::People;
 use person::Key;
 use rows::{Outcome, Owners, Scrubber};
@@ -64,34 +64,24 @@ pub struct Scrubbed {
 
 /// Replaces people's data in a database that nobody else uses. Nothing that was replaced is in the file afterwards.
 ///
-/// `prefix`: that of the tables. `go_on` fails where it is to end.
+/// `prefix`: that of the tables.
 ///
 /// # Errors
 /// [`ScrubError`]; the file is to be thrown away then.
-pub fn scrub(
-    database: &Path,
-    prefix: &str,
-    go_on: &dyn Fn() -> io::Result<()>,
-    progress: &dyn Progress,
-) -> Result<Scrubbed, ScrubError> {
+pub fn scrub(database: &Path, prefix: &str, progress: &dyn Progress) -> Result<Scrubbed, ScrubError> {
     let connection = Connection::open(database)?;
     connection.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA foreign_keys = OFF; PRAGMA secure_delete = ON")?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let scrubbed = replace(&connection, prefix, go_on, progress)?;
+    let scrubbed = replace(&connection, prefix, progress)?;
     progress.begin("pack the database", None);
     // What is gone may be in what was not full before.
-    connection.execute_batch("VACUUM")?;
+    interruptible(&connection.get_interrupt_handle(), progress, || connection.execute_batch("VACUUM"))?;
     progress.end();
     connection.close().map_err(|(_, error)| error)?;
     Ok(scrubbed)
 }
 
-fn replace(
-    connection: &Connection,
-    prefix: &str,
-    go_on: &dyn Fn() -> io::Result<()>,
-    progress: &dyn Progress,
-) -> Result<Scrubbed, ScrubError> {
+fn replace(connection: &Connection, prefix: &str, progress: &dyn Progress) -> Result<Scrubbed, ScrubError> {
     let transaction = connection.unchecked_transaction()?;
     let (gone, tables): (Vec<_>, Vec<_>) =
         tables::all(connection, prefix)?.into_iter().partition(|table| rules::is_emptied(&table.base));
@@ -108,7 +98,7 @@ fn replace(
         connection.execute("DELETE FROM sqlite_stat4", [])?;
     }
     let (people, owners) = learn(connection, &tables, secret.as_deref().unwrap_or_default())?;
-    go_on()?;
+    progress.go_on()?;
     progress.begin("replace people's data", Some(rows_of(connection, &tables)?));
     for table in tables.iter().filter(|table| table.has_texts() && !table.key.is_empty()) {
         let mut counts = Counts::new();
@@ -121,7 +111,7 @@ fn replace(
                 Outcome::Changed => changed += 1,
                 Outcome::Removed => removed += 1,
             }
-            go_on().map_err(ScrubError::from)
+            progress.go_on().map_err(ScrubError::from)
         })?;
         for (what, count) in counts {
             *scrubbed.replaced.entry(what).or_default() += count;

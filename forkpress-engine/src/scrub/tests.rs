@@ -1,9 +1,9 @@
-use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::types::Value;
 
 use super::*;
-use crate::progress::Silent;
+use crate::progress::{Silent, Until};
 
 /// Of these no byte may be left.
 const SECRETS: [&str; 22] = [
@@ -107,7 +107,7 @@ impl Site {
             .execute_batch("CREATE TABLE wp_gone (a TEXT); INSERT INTO wp_gone VALUES ('hushhush'); DROP TABLE wp_gone")
             .unwrap();
         drop(connection);
-        let done = scrub(&path, "wp_", &|| Ok(()), &Silent).unwrap();
+        let done = scrub(&path, "wp_", &Silent).unwrap();
         Self { dir, done }
     }
 
@@ -247,12 +247,10 @@ fn it_ends_where_it_is_told_to() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     Connection::open(&path).unwrap().execute_batch(SITE).unwrap();
-    let calls = Cell::new(0);
-    let go_on = || {
-        calls.set(calls.get() + 1);
-        if calls.get() > 3 { Err(io::Error::other("enough")) } else { Ok(()) }
-    };
-    assert!(matches!(scrub(&path, "wp_", &go_on, &Silent), Err(ScrubError::Ended(_))));
+    let calls = AtomicUsize::new(0);
+    let go_on = || if calls.fetch_add(1, Ordering::Relaxed) < 3 { Ok(()) } else { Err(io::Error::other("enough")) };
+    let progress = Until { progress: &Silent, go_on: &go_on };
+    assert!(matches!(scrub(&path, "wp_", &progress), Err(ScrubError::Ended(_))));
     let user = "SELECT user_login FROM wp_users";
     let login: String = Connection::open(&path).unwrap().query_row(user, [], |row| row.get(0)).unwrap();
     assert_eq!(login, "zwiebelfisch", "nothing has changed");
