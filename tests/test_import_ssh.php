@@ -61,7 +61,7 @@ put( "$there/blog/wp-load.php", '<?php // Another one, in it.' );
 put( "$there/old dump.sql", "CREATE TABLE `other_options` (`a` int);\n" );
 symlink( '/etc', "$there/wp-content/etc" );
 
-// What is found on that machine. `held` waits before tar ends, until a line comes.
+// What is found on that machine. `held` waits before tar ends, for as long as there is a file.
 $tools = temp_dir();
 $which = static fn ( string $name ): string => trim( (string) shell_exec( "command -v $name" ) );
 mkdir( "$tools/php-only" );
@@ -70,8 +70,7 @@ foreach ( array( 'sh', 'dd', 'cat', 'tar', 'gzip', 'find', 'du' ) as $name ) {
 }
 symlink( PHP_BINARY, "$tools/php-only/php" );
 put( "$tools/noted/mariadb-dump", "#!/bin/sh\ncat /proc/\$\$/cmdline >>$tools/arguments\nexec {$which( 'mariadb-dump' )} \"\$@\"\n" );
-posix_mkfifo( "$tools/hold", 0600 );
-put( "$tools/held/tar", "#!/bin/sh\n{$which( 'tar' )} \"\$@\"\nstatus=\$?\ncase \"\$*\" in *' .') read -r line <$tools/hold ;; esac\nexit \$status\n" );
+put( "$tools/held/tar", "#!/bin/sh\n{$which( 'tar' )} \"\$@\"\nstatus=\$?\ncase \"\$*\" in *' .') while [ -e $tools/hold ]; do sleep 0.1; done ;; esac\nexit \$status\n" );
 chmod( "$tools/noted/mariadb-dump", 0755 );
 chmod( "$tools/held/tar", 0755 );
 $path = getenv( 'PATH' );
@@ -311,12 +310,8 @@ test(
 	'a connection that ends half-way, Ctrl-C and a kill leave nothing',
 	function () use ( $site, $sshd, $there, $traces, $tools ) {
 		$left    = $traces();
-		$release = static function () use ( $tools ): void {
-			$hold = fopen( "$tools/hold", 'r+' );
-			fwrite( $hold, "\n" );
-			fclose( $hold );
-		};
-		$begun   = static function () use ( $site, $sshd, $there ): Command {
+		$begun   = static function () use ( $site, $sshd, $there, $tools ): Command {
+			put( "$tools/hold", '' );
 			$command = $site->command( array( 'import', $sshd->url( 'held', $there ), '--branch', 'failed' ), $sshd->env() );
 			eventually(
 				static function () use ( $site, $command ): bool {
@@ -335,17 +330,17 @@ test(
 		same( 1, $outcome->status, $outcome->text() );
 		holds( str_contains( $outcome->errors, 'was lost while the files came' ), $outcome->text() );
 		same( $left, $traces(), 'what is left' );
-		$release();
+		unlink( "$tools/hold" );
 		$command = $begun();
 		$command->process->signal( SIGINT );
 		$outcome = $command->outcome();
 		same( 130, $outcome->status, $outcome->text() );
 		same( $left, $traces(), 'what Ctrl-C left' );
-		$release();
+		unlink( "$tools/hold" );
 		$command = $begun();
 		$command->process->signal( SIGKILL );
 		same( 137, $command->outcome()->status, 'a kill' );
-		$release();
+		unlink( "$tools/hold" );
 		$site->done( 'branch', 'create', 'next' );
 		$site->done( 'branch', 'delete', '--purge', 'next' );
 		same( array(), glob( "$site->dir/.forkpress/cow/incoming/*" ), 'what the next command left of it' );
