@@ -171,7 +171,17 @@ impl Reader<'_, '_> {
         let kind = self.value(batch, token, start, 0)?;
         let end = batch.bytes.len();
         batch.cells.push(Cell { kind, start, end });
-        self.token(&mut batch.bytes)
+        let next = self.token(&mut batch.bytes)?;
+        if next == Kind::Sign(b'+') { self.nothing_added(batch) } else { Ok(next) }
+    }
+
+    /// `0`, which Adminer adds to what is to be a number, and what follows.
+    fn nothing_added(&mut self, batch: &mut Batch) -> Result<Kind, DumpError> {
+        let end = batch.bytes.len();
+        let token = self.token(&mut batch.bytes)?;
+        let is_nothing = token == Kind::Number && batch.bytes[end..] == *b"0";
+        batch.bytes.truncate(end);
+        if is_nothing { self.token(&mut batch.bytes) } else { Err(self.wrong("a sum, which no dump has")) }
     }
 
     fn value(&mut self, batch: &mut Batch, token: Kind, start: usize, depth: usize) -> Result<CellKind, DumpError> {
@@ -237,7 +247,7 @@ impl Reader<'_, '_> {
             self.value(batch, token, start, depth + 1)?;
             return Ok(CellKind::Text(charset));
         }
-        if !["convert", "cast", "unhex", "from_base64"].contains(&word) {
+        if !["convert", "cast", "unhex", "from_base64", "conv"].contains(&word) {
             return Err(self.wrong(&format!("the value {word}, which is not known")));
         }
         self.expect(Kind::Sign(b'('))?;
@@ -250,6 +260,12 @@ impl Reader<'_, '_> {
                     batch.bytes[start..].iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
                 STANDARD.decode(digits).ok()
             }
+            "conv" => {
+                let number = self.number_of_base(&batch.bytes[start..])?;
+                batch.bytes.truncate(start);
+                batch.bytes.extend(number.to_string().into_bytes());
+                return Ok(CellKind::Number);
+            }
             _ => {
                 kind = self.conversion(kind)?;
                 return Ok(kind);
@@ -259,6 +275,24 @@ impl Reader<'_, '_> {
         batch.bytes.extend(decoded.ok_or_else(|| self.wrong("digits that are none"))?);
         self.expect(Kind::Sign(b')'))?;
         Ok(CellKind::Text(Charset::Binary))
+    }
+
+    /// The number that digits are, of which `, 2, 10)` says that they are of base 2 and are to be of base 10. Adminer writes bits
+    /// so.
+    fn number_of_base(&mut self, digits: &[u8]) -> Result<u64, DumpError> {
+        let mut bases = [0; 2];
+        for base in &mut bases {
+            self.expect(Kind::Sign(b','))?;
+            self.expect(Kind::Number)?;
+            *base = self.lower().parse().unwrap_or(0);
+        }
+        self.expect(Kind::Sign(b')'))?;
+        let digits = std::str::from_utf8(digits).unwrap_or_default();
+        let number = match bases {
+            [base @ 2..=36, 10] => u64::from_str_radix(digits, base).ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| self.wrong("digits that are none"))
     }
 
     /// `USING utf8mb4)` or `AS JSON)`.

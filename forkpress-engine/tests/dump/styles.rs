@@ -49,6 +49,63 @@ COMMIT;
 /*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */;
 "#;
 
+/// The beginning of a dump that Adminer 4.8.1 made of MariaDB 10.11.
+const ADMINER: &[u8] = b"-- Adminer 4.8.1 MySQL 10.11.19-MariaDB-0+deb12u1 dump
+
+SET NAMES utf8;
+SET time_zone = '+00:00';
+SET foreign_key_checks = 0;
+SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
+
+DROP VIEW IF EXISTS `v`;
+CREATE TABLE `v` (`ID` bigint(20) unsigned);
+
+
+DROP TABLE IF EXISTS `wp_bin`;
+CREATE TABLE `wp_bin` (
+  `id` int(11) NOT NULL AUTO_INCREMENT,
+  `b` blob DEFAULT NULL,
+  `n` varchar(5) DEFAULT NULL,
+  `d` datetime DEFAULT '0000-00-00 00:00:00',
+  `bi` bit(5) DEFAULT NULL,
+  `k` int(11) DEFAULT NULL,
+  PRIMARY KEY (`id`),
+  KEY `k` (`k`)
+) ENGINE=InnoDB DEFAULT CHARSET=latin1 COLLATE=latin1_swedish_ci;
+
+INSERT INTO `wp_bin` (`id`, `b`, `n`, `d`, `bi`, `k`) VALUES
+(1,\t'\\0\xff\\'\\\"\\\\\\n\\Z',\tNULL,\t'0000-00-00 00:00:00',\tCONV('10101', 2, 10) + 0,\t3),
+(2,\t'',\t'',\t'0000-00-00 00:00:00',\tCONV('0', 2, 10) + 0,\tNULL);
+
+DELIMITER ;;
+
+CREATE TRIGGER `tr` BEFORE INSERT ON `wp_bin` FOR EACH ROW
+SET NEW.k = 1;;
+
+DELIMITER ;
+
+SET NAMES utf8mb4;
+
+DROP TABLE IF EXISTS `v`;
+CREATE ALGORITHM=UNDEFINED SQL SECURITY DEFINER VIEW `v` AS select `wp_bin`.`id` AS `ID` from `wp_bin`;
+
+-- 2026-11-28 05:35:34
+";
+
+#[test]
+fn bits_are_the_numbers_that_adminer_writes_them_as() {
+    let world = World::new();
+    let loaded = world.load(ADMINER).unwrap();
+    let rows = "1|x00ff27225c0a1a|NULL|0000-00-00 00:00:00|21|3;2|x||0000-00-00 00:00:00|0|NULL";
+    assert_eq!(world.said("SELECT * FROM wp_bin"), rows);
+    let left_out: Vec<_> = loaded.left_out.iter().map(|left| (left.kind.as_str(), left.name.as_str())).collect();
+    assert_eq!(left_out, [("trigger", "tr"), ("view", "v")]);
+    for wrong in ["CONV('2', 2, 10)", "CONV('1', 2)", "CONV('1', 37, 10)", "1 + 1", "1 + x", "CONV('1', 2, 10) + '0'"] {
+        let dump = format!("CREATE TABLE t (a bit(9));\nINSERT INTO t VALUES ({wrong});\n");
+        assert!(World::new().refused(&dump).starts_with("line 2: "), "{wrong}");
+    }
+}
+
 #[test]
 fn keys_that_phpmyadmin_adds_after_the_rows_are_there() {
     let world = World::new();
