@@ -76,7 +76,7 @@ pub enum RemoteError {
         source: io::Error,
     },
     /// No connection is made.
-    #[error("cannot connect to {login}: {said}")]
+    #[error("cannot connect by 'ssh {login}': {said}")]
     Connect {
         /// What one types after `ssh`.
         login: String,
@@ -84,7 +84,7 @@ pub enum RemoteError {
         said: String,
     },
     /// The other machine does not run what it is asked to.
-    #[error("{login} runs no shell commands: {said}")]
+    #[error("'ssh {login}' runs no shell commands: {said}")]
     Shell {
         /// What one types after `ssh`.
         login: String,
@@ -92,7 +92,7 @@ pub enum RemoteError {
         said: String,
     },
     /// The connection ended too early.
-    #[error("the connection to {login} was lost while the {} came", what.words())]
+    #[error("the connection of 'ssh {login}' was lost while the {} came", what.words())]
     Lost {
         /// What one types after `ssh`.
         login: String,
@@ -130,7 +130,7 @@ pub enum RemoteError {
         why: String,
     },
     /// A program that is needed is not there.
-    #[error("{login} lacks {program}")]
+    #[error("the machine of 'ssh {login}' lacks {program}")]
     Program {
         /// What one types after `ssh`.
         login: String,
