@@ -56,8 +56,8 @@ unset( $database, $post, $meta );
 $maria = "$dir/maria";
 $user  = posix_getpwuid( posix_geteuid() )['name'];
 mkdir( $maria );
-$run( 'mariadb-install-db', '--no-defaults', "--datadir=$maria/data", "--user=$user", '--auth-root-authentication-method=normal', '--skip-test-db' );
-$server = proc_open( array( '/usr/sbin/mariadbd', '--no-defaults', "--datadir=$maria/data", "--user=$user", "--socket=$maria/s", '--skip-networking', '--innodb-buffer-pool-size=1G' ), array( array( 'file', '/dev/null', 'r' ), array( 'file', "$maria/log", 'w' ), array( 'file', "$maria/log", 'a' ) ), $pipes );
+$run( 'mariadb-install-db', '--no-defaults', "--datadir=$maria/data", "--tmpdir=$maria", "--user=$user", '--auth-root-authentication-method=normal', '--skip-test-db' );
+$server = proc_open( array( '/usr/sbin/mariadbd', '--no-defaults', "--datadir=$maria/data", "--tmpdir=$maria", "--user=$user", "--socket=$maria/s", '--skip-networking', '--innodb-buffer-pool-size=1G' ), array( array( 'file', '/dev/null', 'r' ), array( 'file', "$maria/log", 'w' ), array( 'file', "$maria/log", 'a' ) ), $pipes );
 at_end(
 	static function () use ( $server ): void {
 		proc_terminate( $server );

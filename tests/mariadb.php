@@ -27,7 +27,8 @@ final class MariaDB {
 		$this->dir    = temp_dir();
 		$this->socket = "$this->dir/mysqld.sock";
 		$user         = posix_getpwuid( posix_geteuid() )['name'];
-		$options      = array( '--no-defaults', "--datadir=$this->dir/data", "--user=$user" );
+		// A server that starts removes what others have in a folder for temporary tables that they share.
+		$options      = array( '--no-defaults', "--datadir=$this->dir/data", "--tmpdir=$this->dir", "--user=$user" );
 		$install      = new Process( array( 'mariadb-install-db', ...$options, '--auth-root-authentication-method=normal', '--skip-test-db' ) );
 		same( 0, $install->wait(), 'making the data of MariaDB: ' . $install->output() );
 		// No test needs its data to outlive a power cut.

@@ -24,9 +24,12 @@ impl Server {
         // A socket's path must be short.
         let folder = tempfile::Builder::new().prefix("fp").tempdir_in("/tmp").unwrap();
         let data = folder.path().join("data");
+        // A server that starts removes what others have in a folder for temporary tables that they share.
+        let temporary = format!("--tmpdir={}", folder.path().display());
         let user = format!("--user={}", String::from_utf8(run(Command::new("id").arg("-un")).stdout).unwrap().trim());
         run(program("mariadb-install-db")
             .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", &user])
+            .arg(&temporary)
             .arg(format!("--datadir={}", data.display())));
         let log = File::create(folder.path().join("log")).unwrap();
         let child = program("mariadbd")
@@ -37,6 +40,7 @@ impl Server {
                 "--character-set-server=utf8mb4",
                 "--max-allowed-packet=64M",
             ])
+            .arg(&temporary)
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", folder.path().join("socket").display()))
             .arg(format!("--pid-file={}", folder.path().join("pid").display()))
