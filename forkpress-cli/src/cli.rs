@@ -434,7 +434,7 @@ pub struct SourceArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// A folder, an archive, a backup, a dump, or ssh://[USER@]HOST[:PORT]/PATH
+    /// A folder, an archive, a backup, a dump, or ssh://USER@HOST/PATH
     #[arg(value_hint = clap::ValueHint::AnyPath)]
     pub source: PathBuf,
 
@@ -1026,7 +1026,7 @@ pub struct ExportArgs {
     #[arg(long, value_enum, default_value_t = ExportFormat::Site)]
     pub format: ExportFormat,
 
-    /// The address that the site is to have, such as https://example.com
+    /// The address that the site is to have: a scheme, a host, and perhaps a port and a folder
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     pub url: Option<String>,
 
