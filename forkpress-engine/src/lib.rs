@@ -35,6 +35,7 @@ pub mod source;
 pub mod storage;
 mod structure;
 mod subvolume;
+mod tables;
 #[cfg(test)]
 mod testing;
 mod tree;

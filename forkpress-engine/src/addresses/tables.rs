@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Counts, Rewriter};
 use crate::progress::Progress;
+use crate::tables::{self, NamedTable, quoted};
 
 /// More broken values than these are only counted.
 const MOST_BROKEN: usize = 100;
@@ -111,22 +112,9 @@ struct TextTable {
     texts: Vec<String>,
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<TextTable>> {
-    let mut statement = connection.prepare(
-        "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' \
-         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_wp\\_sqlite\\_%' ESCAPE '\\' ORDER BY name",
-    )?;
-    let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let names: Vec<(String, bool)> = names.collect::<Result<_, _>>()?;
     let mut tables = Vec::new();
-    for (name, is_without_rowid) in names {
-        let mut statement = connection.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0")?;
-        let columns = statement.query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let columns: Vec<(String, String, i64)> = columns.collect::<Result<_, _>>()?;
+    for NamedTable { name, is_without_rowid, columns } in tables::all(connection)? {
         let is_name = |name: &&str| columns.iter().any(|(column, ..)| column.eq_ignore_ascii_case(name));
         let rowid = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !is_name(name));
         let key = match rowid {

@@ -28,10 +28,11 @@ use serde::Serialize;
 use thiserror::Error;
 
 use crate::progress::{Progress, interruptible};
+use crate::tables::quoted;
 use people::People;
 use person::Key;
 use rows::{Outcome, Owners, Scrubber};
-use tables::{Table, quoted};
+use tables::Table;
 use text::Counts;
 
 /// Why people's data is not replaced. The database is of no use then.

@@ -12,8 +12,9 @@ use super::naming;
 use super::people::{People, User};
 use super::person::Person;
 use super::rules::{self, About};
-use super::tables::{Table, quoted};
+use super::tables::Table;
 use super::text::{self, Counts, Place};
+use crate::tables::quoted;
 
 /// How often another key is tried where what a row would get is taken.
 const ATTEMPTS: u32 = 8;

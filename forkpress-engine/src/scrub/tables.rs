@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use super::kind::Kind;
 use super::naming::{self, Named};
 use super::rules::{self, About};
+use crate::tables::{self, NamedTable, quoted};
 
 /// Pairs of columns of which the second one has what the first one names.
 const METAS: [(&str, &str); 6] = [
@@ -101,32 +102,18 @@ impl Table {
     }
 }
 
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// All tables but those of SQLite and of the driver.
 pub(super) fn all(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<Table>> {
-    let mut statement = connection.prepare(
-        "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' \
-         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_wp\\_sqlite\\_%' ESCAPE '\\' ORDER BY name",
-    )?;
-    let names = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let names: Vec<(String, bool)> = names.collect::<Result<_, _>>()?;
-    let prefixes = prefixes(&names, prefix);
-    let mut tables = Vec::new();
-    for (name, is_without_rowid) in names {
-        let mut statement = connection.prepare("SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden = 0")?;
-        let columns = statement.query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        tables.push(Table::new(name, &prefixes, columns.collect::<Result<_, _>>()?, is_without_rowid));
-    }
-    Ok(tables)
+    let named = tables::all(connection)?;
+    let prefixes = prefixes(&named, prefix);
+    let table = |table: NamedTable| Table::new(table.name, &prefixes, table.columns, table.is_without_rowid);
+    Ok(named.into_iter().map(table).collect())
 }
 
 /// The prefixes of all WordPresses and of the sites of networks, the longest first.
-fn prefixes(tables: &[(String, bool)], own: &str) -> Vec<String> {
-    let has = |name: &str| tables.iter().any(|(table, _)| table.eq_ignore_ascii_case(name));
-    let found = tables.iter().filter_map(|(table, _)| table.strip_suffix("options"));
+fn prefixes(tables: &[NamedTable], own: &str) -> Vec<String> {
+    let has = |name: &str| tables.iter().any(|table| table.name.eq_ignore_ascii_case(name));
+    let found = tables.iter().filter_map(|table| table.name.strip_suffix("options"));
     let mut prefixes: Vec<_> = found.filter(|prefix| has(&format!("{prefix}posts"))).map(str::to_owned).collect();
     prefixes.push(own.to_owned());
     prefixes.sort_by_key(|prefix| usize::MAX - prefix.len());
