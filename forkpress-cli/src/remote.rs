@@ -33,8 +33,7 @@ pub fn fetch(
 ) -> Result<Fetched, Failure> {
     check(args)?;
     let incoming = Incoming::make(layout.cow())?;
-    let go_on = || progress.go_on();
-    let remote = Remote::open(address, incoming.path(), false, &go_on, progress)?;
+    let remote = Remote::open(address, incoming.path(), false, progress)?;
     let folder = incoming.path().join("source");
     fs::create_dir(&folder).during(|| format!("cannot make the folder {}", folder.display()))?;
     let without = Without { patterns: &args.exclude, uploads: args.without_uploads };
@@ -55,8 +54,7 @@ pub fn tell(address: &Address, args: &SourceArgs, progress: &dyn Progress, as_js
     check(args)?;
     Excluded::parse(&args.exclude)?;
     let folder = tempfile::tempdir().during(|| "cannot make a temporary folder".to_owned())?;
-    let go_on = || progress.go_on();
-    let overview = Remote::open(address, folder.path(), true, &go_on, progress)?.overview();
+    let overview = Remote::open(address, folder.path(), true, progress)?.overview();
     if as_json {
         output::json(&overview)?;
     } else {

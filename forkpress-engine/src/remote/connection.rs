@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::address::Address;
 use super::error::{Fetched, RemoteError};
 use super::script::{Mark, Script};
+use crate::progress::Progress;
 
 /// How often whoever asked is asked whether to go on.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -47,14 +48,11 @@ const SETTINGS: [&str; 10] = [
     "ServerAliveCountMax=4",
 ];
 
-/// Whoever asked for it: fails where it is to end.
-pub type GoOn<'a> = dyn Fn() -> io::Result<()> + Sync + 'a;
-
 /// A connection to another machine.
 pub(super) struct Connection<'a> {
     pub(super) address: &'a Address,
     folder: PathBuf,
-    pub(super) go_on: &'a GoOn<'a>,
+    pub(super) progress: &'a dyn Progress,
     master: Option<Running<'a>>,
 }
 
@@ -64,10 +62,10 @@ impl<'a> Connection<'a> {
     pub(super) fn open(
         address: &'a Address,
         folder: &Path,
-        go_on: &'a GoOn<'a>,
+        progress: &'a dyn Progress,
         (script, mark): (&Script, &Mark),
     ) -> Result<(Self, Vec<u8>), RemoteError> {
-        let mut connection = Self { address, folder: folder.to_owned(), go_on, master: None };
+        let mut connection = Self { address, folder: folder.to_owned(), progress, master: None };
         let mut running = connection.start(script, mark, b"", "ControlMaster=yes")?;
         let (mut answer, mut buffer) = (Vec::new(), [0; 8192]);
         let end = [b"\n".to_vec(), mark.line()].concat();
@@ -118,7 +116,7 @@ impl<'a> Connection<'a> {
             output,
             left: Vec::new(),
             said: Some(said),
-            go_on: self.go_on,
+            progress: self.progress,
             login: self.address.login(),
         };
         if let Some(stdin) = &mut running.input {
@@ -158,7 +156,7 @@ pub(super) struct Running<'a> {
     /// What was read already.
     left: Vec<u8>,
     said: Option<JoinHandle<Vec<u8>>>,
-    go_on: &'a GoOn<'a>,
+    progress: &'a dyn Progress,
     login: String,
 }
 
@@ -223,7 +221,7 @@ impl Running<'_> {
         let status = loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => break status,
-                Ok(None) => (self.go_on)().map_err(|source| RemoteError::Interrupted { source })?,
+                Ok(None) => self.progress.go_on().map_err(|source| RemoteError::Interrupted { source })?,
                 Err(source) => return Err(RemoteError::Ssh { source }),
             }
             thread::sleep(PAUSE / 20);
@@ -259,7 +257,7 @@ impl Read for Running<'_> {
         let pause = Timespec { tv_sec: 0, tv_nsec: PAUSE.subsec_nanos().into() };
         loop {
             // Not the kind that readers try again after.
-            (self.go_on)().map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
+            self.progress.go_on().map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
             let mut waiting = [PollFd::new(&self.output, PollFlags::IN)];
             match poll(&mut waiting, Some(&pause)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}

@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 pub use address::Address;
-pub use connection::GoOn;
 pub use error::{AddressFault, Fetched, RemoteError};
 pub use incoming::Incoming;
 pub(crate) use incoming::sweep;
@@ -111,8 +110,7 @@ impl<'a> Remote<'a> {
         address: &'a Address,
         folder: &Path,
         sizes: bool,
-        go_on: &'a GoOn<'a>,
-        progress: &dyn Progress,
+        progress: &'a dyn Progress,
     ) -> Result<Self, RemoteError> {
         let mark = new_mark()?;
         let script = Script::new(&mark)
@@ -121,7 +119,7 @@ impl<'a> Remote<'a> {
             .arguments(patterns_not_needed().map(str::as_bytes))
             .code(PROBE);
         progress.note(&format!("connecting to {}", address.host));
-        let (connection, answer) = Connection::open(address, folder, go_on, (&script, &mark))?;
+        let (connection, answer) = Connection::open(address, folder, progress, (&script, &mark))?;
         let probe = Probe::parse(&answer);
         check(&probe, address)?;
         let mut remote = Self { connection, probe, settings: None, notes: Vec::new() };
