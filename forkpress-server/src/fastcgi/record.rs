@@ -12,7 +12,7 @@ const END_REQUEST_BYTES: usize = 8;
 /// One request goes over a connection, so there is one id. Zero is for the management of an application.
 const REQUEST_ID: u16 = 1;
 
-/// As many bytes as a record can have and still end at a multiple of eight.
+/// As many bytes as a record can have and still end at a multiple of eight. A variable and its name must not be longer.
 const MOST_BYTES: usize = 65_528;
 
 const BEGIN_REQUEST: u8 = 1;
@@ -77,6 +77,8 @@ pub fn decode(read: &mut BytesMut) -> Result<Option<Record>, FastCgiError> {
 }
 
 /// Begins a request that is the only one of its connection, with these variables.
+///
+/// PHP reads a variable from one record, whatever the protocol allows.
 pub fn begin(variables: &[(Bytes, Bytes)]) -> BytesMut {
     let mut out = BytesMut::new();
     header(&mut out, BEGIN_REQUEST, 8);
@@ -85,14 +87,15 @@ pub fn begin(variables: &[(Bytes, Bytes)]) -> BytesMut {
     out.put_bytes(0, 6);
     let mut pairs = BytesMut::new();
     for (name, value) in variables {
+        if pairs.len() + 8 + name.len() + value.len() > MOST_BYTES {
+            put(&mut out, PARAMS, &pairs.split());
+        }
         put_length(&mut pairs, name.len());
         put_length(&mut pairs, value.len());
         pairs.put_slice(name);
         pairs.put_slice(value);
     }
-    for part in pairs.chunks(MOST_BYTES) {
-        put(&mut out, PARAMS, part);
-    }
+    put(&mut out, PARAMS, &pairs);
     put(&mut out, PARAMS, b"");
     out
 }
@@ -206,9 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn many_variables_and_a_long_body_are_cut_into_records() {
-        let value = Bytes::from(vec![b'v'; 200_000]);
-        let begun = begin(&[(Bytes::from_static(b"NAME"), value)]);
+    fn many_variables_and_a_long_body_are_cut_into_records_and_no_variable_is() {
+        let variable = |length| (Bytes::from_static(b"NAME"), Bytes::from(vec![b'v'; length]));
+        let begun = begin(&[variable(10), variable(65_000), variable(600), variable(1)]);
         let mut body = BytesMut::new();
         put_body(&mut body, &[b'b'; 65_529]);
         put_body(&mut body, b"");
@@ -219,10 +222,10 @@ mod tests {
             seen.push((rest[1], length));
             rest = &rest[8 + length..];
         }
-        let params = 1 + 4 + 4 + 200_000;
+        let params = [1 + 1 + 4 + 10 + 1 + 4 + 4 + 65_000, 1 + 4 + 4 + 600 + 1 + 1 + 4 + 1];
         assert_eq!(
             seen,
-            [(1, 8), (4, MOST_BYTES), (4, MOST_BYTES), (4, MOST_BYTES), (4, params - 3 * MOST_BYTES), (4, 0), (5, MOST_BYTES), (5, 1), (5, 0)]
+            [(1, 8), (4, params[0]), (4, params[1]), (4, 0), (5, MOST_BYTES), (5, 1), (5, 0)]
         );
     }
 }

@@ -1,14 +1,20 @@
-//! What a request must be before anybody looks what it asks for. Two programs that read one request in two ways are how requests
-//! are smuggled, so what can be read in two ways is refused.
+//! What a request must be before anybody looks what it asks for.
+//!
+//! Requests are smuggled where two programs read one request in two ways. So what can be is refused, here or by hyper. Only a
+//! length that comes with chunks has gone by now: after a body in chunks the connection ends (RFC 9112, section 6.1).
 
 use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
-use super::Limits;
+use super::{Limits, MOST_HEAD_BYTES};
 
 /// Says what is wrong with a request, as a status and a sentence without its full stop.
 pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &'static str)> {
+    let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if request.uri.to_string().len() + headers.sum::<usize>() > MOST_HEAD_BYTES {
+        return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long"));
+    }
     let bad = |message| Some((StatusCode::BAD_REQUEST, message));
     let mut hosts = request.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -18,9 +24,6 @@ pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &
     }
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
-        if request.headers.contains_key(CONTENT_LENGTH) {
-            return bad("The length of the body is told in two ways");
-        }
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
             return Some((StatusCode::NOT_IMPLEMENTED, "Bodies come as they are, or in chunks"));
         }

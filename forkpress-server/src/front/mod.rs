@@ -26,8 +26,8 @@ use crate::spool::Room;
 /// How long a client may take for a request's head, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest head. Longer ones are answered 431.
-const MOST_HEAD_BYTES: usize = 64 << 10;
+/// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
+const MOST_HEAD_BYTES: usize = 60_000;
 
 /// How long it rests where no connection can be accepted: too many files are open.
 const REST: Duration = Duration::from_millis(20);

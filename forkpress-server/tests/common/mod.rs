@@ -1,4 +1,5 @@
 //! A site with real PHP behind the server, and a client that sends bytes.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -26,7 +27,7 @@ pub struct Site {
     pub dir: PathBuf,
     pub fpm: Fpm,
     _temporary: tempfile::TempDir,
-    _folder: Folder,
+    folder: Folder,
 }
 
 fn root() -> PathBuf {
@@ -98,7 +99,7 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
         limits: Limits { body_bytes: 1 << 30, body_pause: Duration::from_secs(2) },
     };
     let front = Front::start(vec![entrance]).unwrap();
-    Some(Site { front, address, dir, fpm, _temporary: temporary, _folder: folder })
+    Some(Site { front, address, dir, fpm, _temporary: temporary, folder })
 }
 
 /// Waits until something holds.
@@ -111,6 +112,11 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Site {
+    /// The socket of a pool of PHP's.
+    pub fn socket(&self, pool: &str) -> PathBuf {
+        self.folder.socket(pool)
+    }
+
     /// Connects, and sends bytes.
     pub fn send(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
