@@ -48,11 +48,11 @@ pub fn hides(name: &OsStr) -> bool {
     OF_REQUESTS.iter().any(|prefix| name.starts_with(prefix.as_bytes())) || name == b"FORKPRESS_CONNECTION"
 }
 
-/// Finds the php-fpm of a PHP's version, such as `8.2`, where that is: by its name in `path` and where systems keep such programs.
+/// Finds the php-fpm of a PHP's version, such as `8.2`: by its name, in these folders and where systems keep such programs.
 #[must_use]
-pub fn find(version: &str, path: Option<&OsStr>) -> Option<PathBuf> {
-    let folders = path.into_iter().flat_map(env::split_paths);
-    let folders: Vec<_> = folders.chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from)).collect();
+pub fn find(version: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    let usual = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
+    let folders: Vec<_> = folders.into_iter().chain(usual).collect();
     let names = [format!("php-fpm{version}"), format!("php-fpm-{version}"), "php-fpm".to_owned()];
     names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file()))
 }
@@ -83,6 +83,12 @@ impl Folder {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         Ok(Self { path: path.to_owned(), _temporary: None })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The socket of a pool.

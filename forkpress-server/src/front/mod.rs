@@ -4,14 +4,16 @@ mod check;
 mod request;
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -41,11 +43,9 @@ pub struct Limits {
     pub body_pause: Duration,
 }
 
-/// An address, and what answers there.
+/// What answers at an address.
 #[derive(Debug)]
 pub struct Entrance {
-    /// Where clients connect.
-    pub listener: TcpListener,
     /// What answers pages, and all that nobody else does.
     pub pages: Arc<Php>,
     /// What answers for the site's Git repository.
@@ -58,6 +58,23 @@ pub struct Entrance {
     pub room: Room,
     /// What it takes of a client.
     pub limits: Limits,
+    /// Who hears of each request that was answered; none: nobody does.
+    pub log: Option<SyncSender<Answered>>,
+}
+
+/// What there is to say of a request once the head of its answer is there.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The client.
+    pub client: SocketAddr,
+    /// The method.
+    pub method: Method,
+    /// The host that it names, and what it asks for there. Nothing of it is trusted.
+    pub target: String,
+    /// The status.
+    pub status: StatusCode,
+    /// How long that took.
+    pub took: Duration,
 }
 
 /// A running server. Dropped, it ends at once.
@@ -69,18 +86,22 @@ pub struct Front {
 }
 
 impl Front {
-    /// Begins to serve, in threads of its own.
+    /// Begins to serve at these addresses, in so many threads of its own.
     ///
     /// # Errors
     /// What the system says where it gives no threads, or takes the sockets not for what they should be.
-    pub fn start(entrances: Vec<Entrance>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("front").enable_all().build()?;
+    pub fn start(entrances: Vec<(TcpListener, Entrance)>, threads: usize) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("front")
+            .enable_all()
+            .build()?;
         let (ending, end) = watch::channel(false);
         let connections = Arc::new(AtomicUsize::new(0));
-        for entrance in entrances {
-            entrance.listener.set_nonblocking(true)?;
+        for (listener, entrance) in entrances {
+            listener.set_nonblocking(true)?;
             let _guard = runtime.enter();
-            let listener = tokio::net::TcpListener::from_std(entrance.listener.try_clone()?)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
             let serving = accept(listener, Arc::new(entrance), end.clone(), Arc::clone(&connections));
             runtime.spawn(serving);
         }

@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use forkpress_core::route;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::{Entrance, Limits, check};
+use super::{Answered, Entrance, Limits, check};
 use crate::answer::{AnswerBody, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
@@ -25,17 +26,34 @@ pub(super) async fn answer(
     connection: Connection,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
+    let began = Instant::now();
     let (head, body) = request.into_parts();
     let head = Arc::new(head);
-    if let Some((status, message)) = check::refused(&head, &entrance.limits) {
-        return Ok(last(refusal(status, message)));
-    }
-    let answer = match answered(&entrance, connection, &head, body).await {
-        Ok(answer) => answer,
-        Err((status, message)) => return Ok(last(refusal(status, message))),
+    let answer = match check::refused(&head, &entrance.limits) {
+        Some(refused) => Err(refused),
+        None => answered(&entrance, connection, &head, body).await,
     };
-    // A client that tells a length as well has been read by its chunks alone: whatever follows may be meant in another way.
-    Ok(if head.headers.contains_key(TRANSFER_ENCODING) { last(answer) } else { answer })
+    let answer = match answer {
+        Ok(answer) if !head.headers.contains_key(TRANSFER_ENCODING) => answer,
+        // Where a length is told as well, what was read by its chunks alone is followed by who knows what.
+        Ok(answer) => last(answer),
+        Err((status, message)) => last(refusal(status, message)),
+    };
+    if let Some(log) = &entrance.log {
+        // Nobody waits for a log: what it has no room for is not in it.
+        let _ = log.try_send(Answered {
+            client: connection.client,
+            method: head.method.clone(),
+            target: format!("{}{}", String::from_utf8_lossy(host(&head)), head.uri),
+            status: answer.status(),
+            took: began.elapsed(),
+        });
+    }
+    Ok(answer)
+}
+
+fn host(head: &Parts) -> &[u8] {
+    head.headers.get(HOST).map_or(b"", HeaderValue::as_bytes)
 }
 
 /// Has the connection end after this answer.
@@ -52,8 +70,7 @@ async fn answered(
     head: &Arc<Parts>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Refused> {
-    let host = head.headers.get(hyper::header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
-    let target = match route::parse(host, head.uri.to_string().as_bytes(), &entrance.root_host) {
+    let target = match route::parse(host(head), head.uri.to_string().as_bytes(), &entrance.root_host) {
         Ok(target) => target,
         Err(refused) => return Ok(refused_with(refused.status, &refused.message)),
     };

@@ -42,7 +42,7 @@ fn extension() -> Option<PathBuf> {
 /// The php-fpm of the PHP in PATH; none where there is none.
 pub fn program() -> Option<PathBuf> {
     let version = Command::new("php").args(["-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;"]).output().ok()?;
-    fpm::find(&String::from_utf8(version.stdout).ok()?, std::env::var_os("PATH").as_deref())
+    fpm::find(&String::from_utf8(version.stdout).ok()?, std::env::split_paths(&std::env::var_os("PATH")?))
 }
 
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
@@ -90,15 +90,15 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let entrance = Entrance {
-        listener,
         pages: php("pages"),
         repository: php("git"),
         files: Some(Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(30)))),
         root_host: "wp.localhost".to_owned(),
         room,
         limits: Limits { body_bytes: 1 << 30, body_pause: Duration::from_secs(2) },
+        log: None,
     };
-    let front = Front::start(vec![entrance]).unwrap();
+    let front = Front::start(vec![(listener, entrance)], 2).unwrap();
     Some(Site { front, address, dir, fpm, _temporary: temporary, folder })
 }
 
