@@ -24,6 +24,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Site {
     pub front: Front,
     pub address: SocketAddr,
+    /// Where PHP answers for files, too.
+    php_address: SocketAddr,
     pub dir: PathBuf,
     pub fpm: Fpm,
     _temporary: tempfile::TempDir,
@@ -87,19 +89,25 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
     let room = Room { memory_bytes: 256 << 10, folder: dir.clone() };
     let script = root().join("runtime/router_cow.php");
     let php = |pool| Arc::new(Php::new(folder.socket(pool), usize::from(workers), script.clone(), room.clone()));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let entrance = Entrance {
-        pages: php("pages"),
+    let bound = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    };
+    let ((listener, address), (php_listener, php_address)) = (bound(), bound());
+    let pages = php("pages");
+    let entrance = |files| Entrance {
+        pages: Arc::clone(&pages),
         repository: php("git"),
-        files: Some(Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(30)))),
+        files,
         root_host: "wp.localhost".to_owned(),
-        room,
+        room: room.clone(),
         limits: Limits { body_bytes: 1 << 30, body_pause: Duration::from_secs(2) },
         log: None,
     };
-    let front = Front::start(vec![(listener, entrance)], 2).unwrap();
-    Some(Site { front, address, dir, fpm, _temporary: temporary, folder })
+    let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
+    let front = Front::start(vec![(listener, entrance(Some(files))), (php_listener, entrance(None))], 2).unwrap();
+    Some(Site { front, address, php_address, dir, fpm, _temporary: temporary, folder })
 }
 
 /// Waits until something holds.
@@ -119,7 +127,12 @@ impl Site {
 
     /// Connects, and sends bytes.
     pub fn send(&self, bytes: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).unwrap();
+        self.send_to(false, bytes)
+    }
+
+    /// The same, where PHP answers for files, or where it does not.
+    pub fn send_to(&self, php: bool, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(if php { self.php_address } else { self.address }).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(bytes).unwrap();
         stream
