@@ -109,11 +109,9 @@ impl Body for AnswerBody {
 pub fn refusal(status: StatusCode, message: &str) -> Response<AnswerBody> {
     let mut answer = Response::new(AnswerBody::Whole(format!("{message}\n").into()));
     *answer.status_mut() = status;
-    for (name, value) in [
-        (CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
+    for (name, value) in
+        [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")]
+    {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hyper::http::request::Parts;
@@ -32,7 +32,12 @@ pub struct Connection {
 /// Names of headers and of variables are different alphabets: where two headers become one variable, the one with hyphens
 /// counts. `Proxy` becomes none, since programs take `HTTP_PROXY` for their own proxy.
 #[must_use]
-pub fn variables(request: &Parts, connection: &Connection, script: &Path, body_bytes: Option<u64>) -> Vec<(Bytes, Bytes)> {
+pub fn variables(
+    request: &Parts,
+    connection: &Connection,
+    script: &Path,
+    body_bytes: Option<u64>,
+) -> Vec<(Bytes, Bytes)> {
     let mut headers = BTreeMap::new();
     for with_underscores in [false, true] {
         for name in request.headers.keys().filter(|name| name.as_str().contains('_') == with_underscores) {
@@ -125,7 +130,8 @@ impl Head {
         if name.eq_ignore_ascii_case(b"status") {
             let status = value.get(..3).and_then(|digits| StatusCode::from_bytes(digits).ok());
             // A number below 200 would be no answer yet.
-            self.status = status.filter(|status| !status.is_informational()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            self.status =
+                status.filter(|status| !status.is_informational()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             return;
         }
         let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else { return };

@@ -174,9 +174,8 @@ impl Files {
     /// The site's addresses. A record that can't be read is none.
     fn known(&self, port: Option<u16>) -> Arc<Known> {
         let record = self.cow.addresses();
-        let version = std::fs::metadata(&record)
-            .ok()
-            .map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
+        let version =
+            std::fs::metadata(&record).ok().map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
         let source = (version, port);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = known.as_ref().filter(|(of, _)| *of == source) {

@@ -19,29 +19,78 @@ fn statuses(said: &str) -> Vec<u16> {
 }
 
 fn started() -> Option<Site> {
-    site(2, &[("index.php", "<?php echo 'page ', $_SERVER['QUERY_STRING'], ' ', strlen( file_get_contents( 'php://input' ) );"), ("a.txt", "file")])
+    site(
+        2,
+        &[
+            (
+                "index.php",
+                "<?php echo 'page ', $_SERVER['QUERY_STRING'], ' ', strlen( file_get_contents( 'php://input' ) );",
+            ),
+            ("a.txt", "file"),
+        ],
+    )
 }
 
 #[test]
 fn what_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_a_request() {
     let Some(site) = started() else { return };
     for (what, request, status) in [
-        ("two lengths", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400),
+        (
+            "two lengths",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+            400,
+        ),
         ("a list of lengths", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4, 4\r\n\r\nabcd", 400),
         ("a signed length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: +4\r\n\r\nabcd", 400),
         ("a negative length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: -1\r\n\r\n", 400),
         ("a length in hexadecimal", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 0x4\r\n\r\nabcd", 400),
         ("an empty length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length:\r\n\r\n", 400),
-        ("an absurd length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 99999999999999999999\r\n\r\n", 400),
-        ("a length of all there is", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 18446744073709551615\r\n\r\n", 431),
+        (
+            "an absurd length",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            400,
+        ),
+        (
+            "a length of all there is",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 18446744073709551615\r\n\r\n",
+            431,
+        ),
         ("a large length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 1073741825\r\n\r\n", 413),
-        ("another coding", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-        ("a coding in two lines", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
-        ("chunks twice", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 501),
-        ("a coding that is none", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
-        ("chunks that are not last", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
-        ("chunks of an old client", "POST / HTTP/1.0\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        ("a blank before the colon", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            "another coding",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "a coding in two lines",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "chunks twice",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "a coding that is none",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "chunks that are not last",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "chunks of an old client",
+            "POST / HTTP/1.0\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "a blank before the colon",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         ("a folded line", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: b\r\n c\r\n\r\n", 400),
         ("a first line that is folded", "GET / HTTP/1.1\r\n Host: wp.localhost\r\n\r\n", 400),
         ("a NUL", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: a\0b\r\n\r\n", 400),
@@ -50,17 +99,37 @@ fn what_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_a_request() {
         ("two hosts", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nHost: other.wp.localhost\r\n\r\n", 400),
         ("one host twice", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nHost: wp.localhost\r\n\r\n", 400),
         ("no host", "GET / HTTP/1.1\r\n\r\n", 400),
-        ("a chunk that is no number", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        ("a chunk of an absurd length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400),
-        ("a chunk that is longer than it says", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", 400),
-        ("something after the body", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Trailer: x\r\n\r\n", 400),
+        (
+            "a chunk that is no number",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            400,
+        ),
+        (
+            "a chunk of an absurd length",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+            400,
+        ),
+        (
+            "a chunk that is longer than it says",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "something after the body",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Trailer: x\r\n\r\n",
+            400,
+        ),
         ("two blanks", "GET  / HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("no path", "GET HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("a control character in the path", "GET /a\x01b HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("another version", "GET / HTTP/3.0\r\nHost: wp.localhost\r\n\r\n", 400),
         ("TLS", "\x16\x03\x01\x02\0\x01\0\x01", 400),
         ("a proxy's request", "CONNECT wp.localhost:443 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 405),
-        ("something else that is expected", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\na", 417),
+        (
+            "something else that is expected",
+            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\na",
+            417,
+        ),
     ] {
         let said = site.said(&[request.as_bytes(), NEXT.as_bytes()].concat());
         assert_eq!(statuses(&said), [status], "{what}: {said}");
@@ -107,9 +176,15 @@ fn a_head_that_is_too_long_is_refused() {
     ] {
         assert_eq!(statuses(&site.said(request.as_bytes())), [status], "{what}");
     }
-    let fits = format!("GET /?fits HTTP/1.1\r\nHost: wp.localhost\r\nX-A: {}\r\nConnection: close\r\n\r\n", "x".repeat(16_000));
+    let fits = format!(
+        "GET /?fits HTTP/1.1\r\nHost: wp.localhost\r\nX-A: {}\r\nConnection: close\r\n\r\n",
+        "x".repeat(16_000)
+    );
     assert!(site.said(fits.as_bytes()).ends_with("page fits 0"));
-    let cookies = format!("GET /?cookies HTTP/1.1\r\nHost: wp.localhost\r\n{}Connection: close\r\n\r\n", format!("Cookie: {}\r\n", "c".repeat(900)).repeat(60));
+    let cookies = format!(
+        "GET /?cookies HTTP/1.1\r\nHost: wp.localhost\r\n{}Connection: close\r\n\r\n",
+        format!("Cookie: {}\r\n", "c".repeat(900)).repeat(60)
+    );
     assert!(site.said(cookies.as_bytes()).ends_with("page cookies 0"));
 }
 
@@ -117,7 +192,9 @@ fn a_head_that_is_too_long_is_refused() {
 fn a_body_in_chunks_is_the_last_of_its_connection() {
     let Some(site) = started() else { return };
     // Read by its length, the rest of it is another request. Nobody here reads it so.
-    for lengths in ["Transfer-Encoding: chunked\r\nContent-Length: 4", "Content-Length: 4\r\nTransfer-Encoding: chunked"] {
+    for lengths in
+        ["Transfer-Encoding: chunked\r\nContent-Length: 4", "Content-Length: 4\r\nTransfer-Encoding: chunked"]
+    {
         let both = format!("POST / HTTP/1.1\r\nHost: wp.localhost\r\n{lengths}\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
         let said = site.said(&[both.as_bytes(), NEXT.as_bytes()].concat());
         assert_eq!(statuses(&said), [200], "{said}");

@@ -107,9 +107,17 @@ async fn what_is_no_answer_or_not_all_of_one_is_an_error() {
         ("a record in the middle of its padding", answer[..13].to_vec(), "PHP ended before its answer did"),
         ("an end that is cut short", end[..15].to_vec(), "PHP ended before its answer did"),
         ("another protocol", b"SSH-2.0-OpenSSH\r\n".to_vec(), "PHP answers with version 83 of FastCGI"),
-        ("another request's end", vec![1, 3, 0, 9, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "PHP answers request 9, which was not made"),
+        (
+            "another request's end",
+            vec![1, 3, 0, 9, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            "PHP answers request 9, which was not made",
+        ),
         ("too much for it", [&end[..12], &[2, 0, 0, 0]].concat(), "PHP refused the request (protocol status 2)"),
-        ("a kind that nobody knows", [&answer[..], &[1, 77, 0, 1, 0, 0, 0, 0]].concat(), "PHP sent a record of kind 77"),
+        (
+            "a kind that nobody knows",
+            [&answer[..], &[1, 77, 0, 1, 0, 0, 0, 0]].concat(),
+            "PHP sent a record of kind 77",
+        ),
     ] {
         assert_eq!(told(&socket, says).await.unwrap_err().to_string(), error, "{what}");
     }
@@ -135,7 +143,16 @@ async fn random_bytes_are_never_more_than_an_error() {
         for _ in 0..next() % 8 {
             // Headers that are nearly right, so that what follows them is looked at.
             let length = next() % 300;
-            says.extend([1, [6, 7, 3, 6][(next() % 4) as usize], 0, 1, (length >> 8) as u8, length as u8, (next() % 9) as u8, 0]);
+            says.extend([
+                1,
+                [6, 7, 3, 6][(next() % 4) as usize],
+                0,
+                1,
+                (length >> 8) as u8,
+                length as u8,
+                (next() % 9) as u8,
+                0,
+            ]);
             says.extend((0..length + next() % 9).map(|_| next() as u8));
         }
         // An answer, or an error: whichever, it ends.

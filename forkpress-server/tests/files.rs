@@ -17,8 +17,10 @@ fn answer(site: &Site, of_php: bool, request: &str) -> Answer {
     let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{request}: {said}"));
     let mut lines = head.lines();
     let status = lines.next().unwrap().to_owned();
-    let mut headers: BTreeMap<_, _> =
-        lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut headers: BTreeMap<_, _> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     headers.remove("date");
     headers.remove("connection");
     let body = match headers.remove("transfer-encoding") {
@@ -34,17 +36,20 @@ fn request(method: &str, path: &str, headers: &str) -> String {
 
 #[test]
 fn whoever_sends_it_a_file_is_sent_in_the_same_way() {
-    let Some(site) = site(2, &[
-        ("index.php", "<?php echo 'page ', $_SERVER['REQUEST_URI'];"),
-        ("style.css", "a { background: url(http://wp.localhost/a.png) }"),
-        ("foreign.css", "a { background: url(http://shop.wp.localhost:18080/a.png) }"),
-        ("wp-includes/a.js", "http://shop.wp.localhost:18080/"),
-        ("a.bin", "0123456789"),
-        ("empty.txt", ""),
-        ("folder.d/index.html", "index"),
-        (".env.txt", "secret"),
-        ("wp-content/plugins/a.php.bak", "secret"),
-    ]) else {
+    let Some(site) = site(
+        2,
+        &[
+            ("index.php", "<?php echo 'page ', $_SERVER['REQUEST_URI'];"),
+            ("style.css", "a { background: url(http://wp.localhost/a.png) }"),
+            ("foreign.css", "a { background: url(http://shop.wp.localhost:18080/a.png) }"),
+            ("wp-includes/a.js", "http://shop.wp.localhost:18080/"),
+            ("a.bin", "0123456789"),
+            ("empty.txt", ""),
+            ("folder.d/index.html", "index"),
+            (".env.txt", "secret"),
+            ("wp-content/plugins/a.php.bak", "secret"),
+        ],
+    ) else {
         return;
     };
     symlink("/etc/hostname", site.dir.join("main/link.txt")).unwrap();
@@ -54,9 +59,23 @@ fn whoever_sends_it_a_file_is_sent_in_the_same_way() {
     assert_eq!(whole.2, "0123456789");
     let mut mapped = 0;
     for path in [
-        "/a.bin", "/style.css", "/foreign.css", "/wp-includes/a.js", "/wp-includes/a.js?ver=1", "/empty.txt", "/large.bin",
-        "/folder.d", "/missing.png", "/.env.txt", "/wp-content/plugins/a.php.bak", "/link.txt", "/%61.bin", "//a.bin",
-        "/a.bin/", "/a.bin/b.txt", "/a%2Fb.txt",
+        "/a.bin",
+        "/style.css",
+        "/foreign.css",
+        "/wp-includes/a.js",
+        "/wp-includes/a.js?ver=1",
+        "/empty.txt",
+        "/large.bin",
+        "/folder.d",
+        "/missing.png",
+        "/.env.txt",
+        "/wp-content/plugins/a.php.bak",
+        "/link.txt",
+        "/%61.bin",
+        "//a.bin",
+        "/a.bin/",
+        "/a.bin/b.txt",
+        "/a%2Fb.txt",
     ] {
         for headers in [
             String::new(),
@@ -97,7 +116,10 @@ fn while_a_writer_has_the_site_a_file_waits_and_says_so_in_the_end() {
     let mut waits = site.send(b"GET /a.txt HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
     let said = site.said(b"GET /a.txt HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
     assert!(said.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{said}");
-    assert!(said.contains("\r\nretry-after: 5\r\n") && said.contains("This site is busy: operations.lock is held by"), "{said}");
+    assert!(
+        said.contains("\r\nretry-after: 5\r\n") && said.contains("This site is busy: operations.lock is held by"),
+        "{said}"
+    );
     lock.unlock().unwrap();
     assert!(rest(&mut waits).starts_with("HTTP/1.1 503 "), "it waited as long");
     assert_eq!(site.get("/a.txt"), "file");

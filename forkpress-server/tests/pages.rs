@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use common::{eventually, rest, site, unchunked};
 
 const SEEN: &str = "<?php echo json_encode( array( 'server' => $_SERVER, 'lock' => branchfs_lock_status(), 'stranger' => branchfs_stranger( $_SERVER, 'wp.localhost' ) ) );";
-const BODY: &str = "<?php echo $_SERVER['CONTENT_LENGTH'] ?? 'none', ' ', hash( 'sha256', file_get_contents( 'php://input' ) );";
+const BODY: &str =
+    "<?php echo $_SERVER['CONTENT_LENGTH'] ?? 'none', ' ', hash( 'sha256', file_get_contents( 'php://input' ) );";
 const SLOW: &str = "<?php touch( __DIR__ . '/runs' ); while ( ! file_exists( __DIR__ . '/go' ) ) { usleep( 2000 ); clearstatcache(); } echo 'done';";
 
 #[test]
@@ -34,7 +35,8 @@ fn a_page_sees_its_request_and_its_client_as_behind_any_server() {
     }
     assert!(!seen.contains("HTTP_PROXY"), "{seen}");
     assert!(seen.contains(r#""stranger":null"#), "the person who runs the server: {seen}");
-    let forwarded = site.said(b"GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n");
+    let forwarded =
+        site.said(b"GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n");
     assert!(forwarded.contains("a proxy passed the request on"), "{forwarded}");
 }
 
@@ -43,7 +45,8 @@ fn a_body_reaches_php_whole_however_it_is_sent() {
     let Some(site) = site(1, &[("index.php", BODY)]) else { return };
     let body: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
     let expected = hash(&body);
-    let head = "POST / HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n";
+    let head =
+        "POST / HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n";
     let plain = [format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes(), body.clone()].concat();
     assert!(site.said(&plain).ends_with(&format!("\r\n3000000 {expected}")));
     let mut chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
@@ -109,7 +112,9 @@ fn no_fast_request_waits_for_a_slow_page_on_any_of_a_browsers_sockets() {
 fn a_client_that_does_not_read_keeps_no_process_and_no_lock() {
     // Eight times what the socket takes, and beyond what waits in memory.
     let large = "<?php for ( $i = 0; $i < 256; $i++ ) { echo str_repeat( chr( 65 + $i % 26 ), 65536 ); }";
-    let Some(site) = site(1, &[("large.php", large), ("index.php", "<?php echo 'next';"), ("big.bin", "")]) else { return };
+    let Some(site) = site(1, &[("large.php", large), ("index.php", "<?php echo 'next';"), ("big.bin", "")]) else {
+        return;
+    };
     fs::write(site.dir.join("main/big.bin"), vec![b'x'; 32 << 20]).unwrap();
     let mut page = site.send(b"GET /large.php HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
     let mut file = site.send(b"GET /big.bin HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
@@ -156,7 +161,9 @@ fn a_page_that_php_dies_of_is_no_whole_page() {
 
 #[test]
 fn a_connection_stays_and_requests_may_follow_each_other_at_once() {
-    let Some(site) = site(1, &[("index.php", "<?php echo $_SERVER['QUERY_STRING'];"), ("a.txt", "file")]) else { return };
+    let Some(site) = site(1, &[("index.php", "<?php echo $_SERVER['QUERY_STRING'];"), ("a.txt", "file")]) else {
+        return;
+    };
     let answers = site.said(
         b"GET /?one HTTP/1.1\r\nHost: wp.localhost\r\n\r\nGET /a.txt HTTP/1.1\r\nHost: wp.localhost\r\n\r\n\
           HEAD /a.txt HTTP/1.1\r\nHost: wp.localhost\r\n\r\nGET /?two HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n",

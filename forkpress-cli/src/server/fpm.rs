@@ -79,12 +79,7 @@ enum Ending {
 
 impl FpmServer {
     /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
-    pub(super) fn start(
-        site: &Site,
-        wanted: &Wanted,
-        program: &Path,
-        listener: TcpListener,
-    ) -> Result<Self, Failure> {
+    pub(super) fn start(site: &Site, wanted: &Wanted, program: &Path, listener: TcpListener) -> Result<Self, Failure> {
         let layout = &site.layout;
         let folder = layout.run_dir();
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
@@ -116,12 +111,7 @@ impl FpmServer {
             Arc::new(PhpPool::new(folder.socket(name), workers, layout.router(), room.clone()))
         };
         let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
-        let files = Arc::new(Files::new(
-            layout.public_root(),
-            layout.cow(),
-            &wanted.address.root_host,
-            LOCK_TIMEOUT,
-        ));
+        let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
         let entrance = |pages, files, log| Entrance {
             pages,
             repository: Arc::clone(&git),
@@ -138,7 +128,15 @@ impl FpmServer {
         ])?;
         let public = begun(vec![(listener, entrance(pages, Some(files), Some(lines)))])?;
         let note = CommandNote::files(layout.cow());
-        Ok(Self { public: Some(public), own: Some(own), master: Some(master), log, warm, ending: Ending::No, _note: note })
+        Ok(Self {
+            public: Some(public),
+            own: Some(own),
+            master: Some(master),
+            log,
+            warm,
+            ending: Ending::No,
+            _note: note,
+        })
     }
 
     /// Where the process for warming is reached.

@@ -293,7 +293,7 @@ impl Tail {
 /// What serves the site. Dropped, it is killed.
 enum Serving {
     /// This process, with php-fpm behind it.
-    Fpm(FpmServer),
+    Fpm(Box<FpmServer>),
     /// PHP's built-in server, where there is no php-fpm.
     Builtin(BuiltinServer),
 }
@@ -301,7 +301,7 @@ enum Serving {
 impl Serving {
     fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
         Ok(match &php.fpm {
-            Some(program) => Self::Fpm(FpmServer::start(site, wanted, program, listener)?),
+            Some(program) => Self::Fpm(Box::new(FpmServer::start(site, wanted, program, listener)?)),
             None => {
                 drop(listener);
                 Self::Builtin(BuiltinServer::start(site, wanted, php)?)

@@ -1,8 +1,8 @@
 //! What a request asks for, from its words alone.
 
 use super::path::TargetPath;
-use super::{host, policy};
 use super::refusal::RouteRefusal;
+use super::{host, policy};
 use crate::name::BranchName;
 
 /// What a request asks for: a branch that may or may not exist, and a path in it.
@@ -53,7 +53,9 @@ mod tests {
 
     #[test]
     fn what_has_an_ending_may_be_a_file_unless_php_answers_it() {
-        for uri in ["/a.css", "/wp-includes/js/a.min.js?ver=1", "/x.php.jpg", "/.well-known/a.txt", "/a%2Eb", "/.git/x.y"] {
+        for uri in
+            ["/a.css", "/wp-includes/js/a.min.js?ver=1", "/x.php.jpg", "/.well-known/a.txt", "/a%2Eb", "/.git/x.y"]
+        {
             assert!(target("wp.localhost", uri).may_be_file(), "{uri}");
         }
         for uri in ["/", "/a", "/a.b/", "/a.b/c", "/index.php", "/index.php/a.css", "/site.git", "/site.git/a.pack"] {

@@ -201,7 +201,9 @@ mod tests {
 
     #[test]
     fn lengths_of_variables_take_one_byte_or_four() {
-        for (length, expected) in [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 0, 0, 128]), (70_000, vec![0x80, 1, 0x11, 0x70])] {
+        for (length, expected) in
+            [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 0, 0, 128]), (70_000, vec![0x80, 1, 0x11, 0x70])]
+        {
             let mut out = BytesMut::new();
             put_length(&mut out, length);
             assert_eq!(&out[..], expected, "{length}");
@@ -223,9 +225,6 @@ mod tests {
             rest = &rest[8 + length..];
         }
         let params = [1 + 1 + 4 + 10 + 1 + 4 + 4 + 65_000, 1 + 4 + 4 + 600 + 1 + 1 + 4 + 1];
-        assert_eq!(
-            seen,
-            [(1, 8), (4, params[0]), (4, params[1]), (4, 0), (5, MOST_BYTES), (5, 1), (5, 0)]
-        );
+        assert_eq!(seen, [(1, 8), (4, params[0]), (4, params[1]), (4, 0), (5, MOST_BYTES), (5, 1), (5, 0)]);
     }
 }

@@ -4,6 +4,7 @@
 //! length that comes with chunks has gone by now: after a body in chunks the connection ends (RFC 9112, section 6.1).
 
 use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
@@ -23,10 +24,9 @@ pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &
         _ => {}
     }
     let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Some((StatusCode::NOT_IMPLEMENTED, "Bodies come as they are, or in chunks"));
-        }
+    let are_chunks = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !are_chunks(coding)) || codings.next().is_some() {
+        return Some((StatusCode::NOT_IMPLEMENTED, "Bodies come as they are, or in chunks"));
     }
     if request.method == Method::CONNECT {
         return Some((StatusCode::METHOD_NOT_ALLOWED, "This is no proxy"));

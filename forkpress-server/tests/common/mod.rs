@@ -145,7 +145,8 @@ impl Site {
 
     /// The body of the answer to a GET.
     pub fn get(&self, path: &str) -> String {
-        let answer = self.said(format!("GET {path} HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n").as_bytes());
+        let answer =
+            self.said(format!("GET {path} HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n").as_bytes());
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         if chunked { unchunked(body) } else { body.to_owned() }
