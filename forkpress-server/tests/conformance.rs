@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 
 use common::{Site, eventually, rest, site};
@@ -221,4 +221,27 @@ fn a_client_that_goes_away_or_is_slow_with_its_body_is_let_go() {
     slow.write_all(b"abc").unwrap();
     assert_eq!(statuses(&rest(&mut slow)), [408]);
     assert!(site.get("/?next").ends_with("page next 0"));
+}
+
+#[test]
+fn a_client_that_takes_nothing_for_long_is_let_go_and_one_that_takes_a_little_is_not() {
+    let Some(site) = site(1, &[("a.txt", "file")]) else { return };
+    std::fs::write(site.dir.join("main/big.bin"), vec![b'x'; 32 << 20]).unwrap();
+    let request = b"GET /big.bin HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
+    let deaf = site.send(request);
+    let mut slow = site.send(request);
+    let mut taken = 0;
+    // A step takes the server a moment; the one that takes nothing has its whole time from its last byte on.
+    while site.front.connections() == 2 {
+        taken += slow.read(&mut vec![0; 256 << 10]).unwrap();
+        assert!(taken < 31 << 20, "the other is not let go");
+        std::thread::sleep(std::time::Duration::from_millis(80));
+    }
+    assert_eq!(taken + rest(&mut slow).len(), (32 << 20) + head_bytes(&site), "it gets all");
+    drop(deaf);
+}
+
+/// How long the head of the answer for that file is.
+fn head_bytes(site: &Site) -> usize {
+    site.said(b"HEAD /big.bin HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n").len()
 }

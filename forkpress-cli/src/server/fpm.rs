@@ -44,7 +44,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// What waits of a body, or of an answer, in memory; the rest waits in a file.
 const MEMORY_BYTES: usize = 256 << 10;
 
-const LIMITS: Limits = Limits { body_bytes: 4 << 30, body_pause: Duration::from_secs(30) };
+const LIMITS: Limits = Limits { body_bytes: 4 << 30, pause: Duration::from_secs(60) };
 
 /// How many requests may be told to the log that is not written yet.
 const LOG_LINES: usize = 10_000;
@@ -295,7 +295,7 @@ mod tests {
         };
         assert_eq!(
             line(SystemTime::UNIX_EPOCH, &answered),
-            "[1970-01-01T00:00:00Z] 127.0.0.1:50000 404 1.2 ms GET shop.wp.localhost/a\\n\\u{1b}[2J\n"
+            "[1970-01-01T00:00:00Z] 127.0.0.1:50000 404 1.2 ms GET shop.wp.localhost/a\\u{a}\\u{1b}[2J\n"
         );
     }
 }

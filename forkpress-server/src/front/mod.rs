@@ -2,6 +2,7 @@
 
 mod check;
 mod request;
+mod unhurried;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
+
+use unhurried::Unhurried;
 
 use crate::cgi::Connection;
 use crate::files::Files;
@@ -39,8 +42,8 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The longest body. Longer ones are answered 413.
     pub body_bytes: u64,
-    /// How long a client may send nothing of a body that it owes.
-    pub body_pause: Duration,
+    /// How long a client may send nothing of a body that it owes, or take nothing of its answer.
+    pub pause: Duration,
 }
 
 /// What answers at an address.
@@ -176,12 +179,13 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
+    let client = TokioIo::new(Unhurried::new(stream, entrance.limits.pause));
     let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MOST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(client, service);
     tokio::pin!(serving);
     let served = tokio::select! {
         served = serving.as_mut() => served,

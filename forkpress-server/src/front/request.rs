@@ -102,7 +102,7 @@ async fn taken(mut body: Incoming, room: &Room, limits: &Limits) -> Result<(Spoo
     let (mut writer, reader) = spool(room.clone());
     let mut length = 0;
     loop {
-        let next = timeout(limits.body_pause, poll_fn(|context| Pin::new(&mut body).poll_frame(context)));
+        let next = timeout(limits.pause, poll_fn(|context| Pin::new(&mut body).poll_frame(context)));
         let frame = match next.await {
             Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "The body of the request did not come")),
             Ok(None) => return Ok((reader, writer.end())),

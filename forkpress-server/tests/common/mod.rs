@@ -102,7 +102,7 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
         files,
         root_host: "wp.localhost".to_owned(),
         room: room.clone(),
-        limits: Limits { body_bytes: 1 << 30, body_pause: Duration::from_secs(2) },
+        limits: Limits { body_bytes: 1 << 30, pause: Duration::from_secs(4) },
         log: None,
     };
     let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
