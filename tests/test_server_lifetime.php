@@ -142,6 +142,32 @@ test(
 );
 
 test(
+	'a php-fpm that is killed is started again, and a request that nobody listens to meanwhile waits for it',
+	function () use ( $site, $own ) {
+		$site->done( 'serve', '--workers', '2' );
+		$masters = static fn (): array => array_values( array_filter( $own(), static fn ( $pid ) => str_starts_with( (string) @file_get_contents( "/proc/$pid/cmdline" ), 'php-fpm: master' ) ) );
+		$first   = $masters();
+		if ( array() === $first ) {
+			echo "SKIPPED: this machine has no php-fpm (Debian: php-fpm)\n";
+			$site->done( 'stop' );
+			return;
+		}
+		// One that dies as soon as it was started is not started again.
+		usleep( 2_100_000 );
+		$workers = array_diff( $own(), $first );
+		posix_kill( $first[0], SIGKILL );
+		$is_worker = static fn ( $pid ) => str_starts_with( (string) @file_get_contents( "/proc/$pid/cmdline" ), 'php-fpm: pool' );
+		eventually( static fn () => ! array_filter( $workers, $is_worker ), 'its processes have ended' );
+		same( 200, $site->request( '/' )->status, 'the front page' );
+		$second = $masters();
+		same( 1, count( $second ), 'masters' );
+		holds( $first !== $second, 'it is another one' );
+		$site->done( 'stop' );
+		same( array(), $own(), 'processes' );
+	}
+);
+
+test(
 	'an entry whose process id now belongs to somebody else is dropped, and nobody is killed for it',
 	function () use ( $site ) {
 		$site->done( 'serve', '--workers', '1' );

@@ -23,6 +23,7 @@ use forkpress_server::fpm::{Folder, Fpm, Pool};
 use forkpress_server::front::{Answered, Entrance, Front, Limits};
 use forkpress_server::php::Php as PhpPool;
 use forkpress_server::spool::Room;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{During, Failure};
 use crate::php::Php;
@@ -121,6 +122,7 @@ impl FpmServer {
             limits: LIMITS,
             log,
         };
+        allow_many_files();
         let begun = |fronts| Front::start(fronts, FRONT_THREADS).during(|| "cannot serve".to_owned());
         let own = begun(vec![
             (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(lines.clone()))),
@@ -258,6 +260,13 @@ fn pools(workers: u16) -> Vec<Pool> {
         Pool { on_demand: true, longest: None, ..pool("git", GIT_WORKERS) },
         Pool { environment: vec![("FORKPRESS_WARMER", "1".to_owned())], ..pool("warm", 1) },
     ]
+}
+
+/// Lets this process have as many files open as it may: each connection is one.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not, there is room for fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Writes down in a thread of its own what is said of requests, until nobody can say more.
