@@ -50,7 +50,7 @@ pub struct Php {
     pub fpm: Option<PathBuf>,
 }
 
-/// Names the php-fpm that serves the site. Empty: none does, and PHP's built-in server is used.
+/// Names the php-fpm that serves the site. `none`: none does, and PHP's built-in server is used.
 const FPM: &str = "FORKPRESS_PHP_FPM";
 
 impl Php {
@@ -82,7 +82,7 @@ impl Php {
     fn find_fpm(program: &Path, version: Version, layout: &SiteLayout) -> Result<Option<PathBuf>, Failure> {
         let asked = env::var_os(FPM).map(PathBuf::from);
         let found = match &asked {
-            Some(asked) if asked.as_os_str().is_empty() => return Ok(None),
+            Some(asked) if asked == Path::new("none") => return Ok(None),
             Some(asked) => Some(asked.clone()),
             None => {
                 let beside = [program.parent(), program.parent().and_then(Path::parent)];
@@ -102,7 +102,7 @@ impl Php {
             None => Ok(Some(found)),
             Some(module) if asked.is_some() => {
                 Err(Failure::new(format!("{} cannot serve the site: it lacks the module {module}", found.display()))
-                    .hint(format!("name another one with {FPM}, or set that to nothing for PHP's built-in server")))
+                    .hint(format!("name another one with {FPM}, or set that to 'none' for PHP's built-in server")))
             }
             Some(module) => {
                 output::note(format_args!(

@@ -255,6 +255,20 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_sends_files_is_in_a_branch_and_no_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let cow = CowLayout::new(dir.path());
+        fs::create_dir(cow.requests_dir()).unwrap();
+        fs::write(cow.request_note(std::process::id()), "of a process that is gone").unwrap();
+        let written = CommandNote::files(&cow).unwrap();
+        let note = Note::of(&cow, std::process::id()).unwrap();
+        assert!(note.is_of_files() && note.branch().is_some() && note.request().is_none());
+        assert_eq!(note.state, State::Sending, "it is never what a writer waits for long");
+        drop(written);
+        assert_eq!(Note::all(&cow), []);
+    }
+
+    #[test]
     fn what_is_left_of_the_dead_is_swept_away() {
         let dir = tempfile::tempdir().unwrap();
         let cow = CowLayout::new(dir.path());
