@@ -57,9 +57,10 @@ module curl curl
 module gd gd
 module intl intl
 module zip zip
+# The server has it behind it; without, PHP's built-in server is used.
+compgen -G '/usr/sbin/php-fpm*' >/dev/null || have php-fpm || missing+=("$php-fpm")
 
 if [ "$tests" = yes ]; then
-    compgen -G '/usr/sbin/php-fpm*' >/dev/null || missing+=("$php-fpm")
     need mkfs.xfs xfsprogs
     need mkfs.btrfs btrfs-progs
     need shellcheck shellcheck

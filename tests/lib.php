@@ -518,7 +518,27 @@ final class Response {
 			}
 			$response->headers[ $name ] = $value;
 		}
+		if ( 'chunked' === strtolower( $response->headers['transfer-encoding'] ?? '' ) ) {
+			$response->body = self::unchunked( $response->body );
+		}
 		return $response;
+	}
+
+	/**
+	 * Returns what chunks hold. A body without its last chunk is cut short.
+	 *
+	 * @param string $chunks The chunks.
+	 */
+	private static function unchunked( string $chunks ): string {
+		$body = '';
+		for ( $at = 0; preg_match( '/\G([0-9a-f]+)\r\n/i', $chunks, $size, 0, $at ); $at += strlen( $size[0] ) + $length + 2 ) {
+			$length = hexdec( $size[1] );
+			if ( 0 === $length ) {
+				return $body;
+			}
+			$body .= substr( $chunks, $at + strlen( $size[0] ), $length );
+		}
+		return $body . ' [the answer is cut short]';
 	}
 }
 

@@ -14,17 +14,17 @@ namespace ForkPress\Tests;
 require __DIR__ . '/site.php';
 
 /**
- * Returns the processes that have a text in their command lines, this one left out.
+ * Returns the processes that have a folder in their command lines, or run in it, this one left out.
  *
- * @param string $text The text.
+ * @param string $dir The folder.
  * @return int[]
  */
-function processes_with( string $text ): array {
+function processes_of( string $dir ): array {
 	$found = array();
-	foreach ( glob( '/proc/[0-9]*/cmdline' ) as $path ) {
-		$pid = (int) basename( dirname( $path ) );
-		if ( getmypid() !== $pid && str_contains( (string) @file_get_contents( $path ), $text ) ) {
-			$found[] = $pid;
+	foreach ( glob( '/proc/[0-9]*' ) as $process ) {
+		$is_in = str_starts_with( (string) @readlink( "$process/cwd" ), $dir );
+		if ( getmypid() !== (int) basename( $process ) && ( $is_in || str_contains( (string) @file_get_contents( "$process/cmdline" ), $dir ) ) ) {
+			$found[] = (int) basename( $process );
 		}
 	}
 	return $found;
@@ -40,8 +40,8 @@ function listens( int $port ): bool {
 }
 
 $site = new Site();
-// Each process of the server has the site's folder in its command line.
-$own = fn (): array => processes_with( $site->dir );
+// Each process of the server has the site's folder in its command line, or runs in it.
+$own = fn (): array => processes_of( $site->dir );
 // A page that does not end before it may.
 put( "$site->dir/main/slow.php", '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } echo "done";' );
 
@@ -100,8 +100,8 @@ test(
 		$slow = $site->open( '/slow.php' );
 		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a worker serves' );
 		$stop = $site->command( array( 'stop', '--timeout', '600' ) );
-		// Workers that have nothing to do end at once, which leaves the server and the one that serves.
-		eventually( static fn () => 2 === count( $own() ), 'the server ends what is idle' );
+		// PHP's built-in server ends what has nothing to do, which leaves the server and the one that serves.
+		eventually( static fn () => ! listens( $site->port ) || 2 === count( $own() ), 'the server takes nobody any more' );
 		holds( $stop->process->runs(), 'stop waits for the request' );
 		touch( "$site->dir/main/go" );
 		same( 'done', Response::read( $slow )->body, 'the page' );
@@ -136,8 +136,36 @@ test(
 		exec( "fsfreeze --unfreeze $logs", $said, $status );
 		$frozen = 0 !== $status;
 		$site->done( 'stop' );
-		holds( substr_count( file_get_contents( "$site->dir/.forkpress/logs/php-server.log" ), ' Accepted' ) >= 100, 'it has a word of each all the same' );
+		$said = file_get_contents( "$site->dir/.forkpress/logs/php-server.log" );
+		// PHP's built-in server tells of connections.
+		holds( max( substr_count( $said, '/readme.html' ), substr_count( $said, ' Accepted' ) ) >= 100, 'it has a word of each all the same' );
 		exec( "umount --lazy $logs" );
+	}
+);
+
+test(
+	'a php-fpm that is killed is started again, and a request that nobody listens to meanwhile waits for it',
+	function () use ( $site, $own ) {
+		$site->done( 'serve', '--workers', '2' );
+		$masters = static fn (): array => array_values( array_filter( $own(), static fn ( $pid ) => str_starts_with( (string) @file_get_contents( "/proc/$pid/cmdline" ), 'php-fpm: master' ) ) );
+		$first   = $masters();
+		if ( array() === $first ) {
+			echo "SKIPPED: this machine has no php-fpm (Debian: php-fpm)\n";
+			$site->done( 'stop' );
+			return;
+		}
+		// One that dies as soon as it was started is not started again.
+		usleep( 2_100_000 );
+		$workers = array_diff( $own(), $first );
+		posix_kill( $first[0], SIGKILL );
+		$is_worker = static fn ( $pid ) => str_starts_with( (string) @file_get_contents( "/proc/$pid/cmdline" ), 'php-fpm: pool' );
+		eventually( static fn () => ! array_filter( $workers, $is_worker ), 'its processes have ended' );
+		same( 200, $site->request( '/' )->status, 'the front page' );
+		$second = $masters();
+		same( 1, count( $second ), 'masters' );
+		holds( $first !== $second, 'it is another one' );
+		$site->done( 'stop' );
+		same( array(), $own(), 'processes' );
 	}
 );
 
@@ -188,7 +216,7 @@ test(
 	'a request that PHP dies of is told in the debug log, with its branch and its address',
 	function () use ( $site ) {
 		$site->done( 'serve', '--workers', '3' );
-		put( "$site->dir/afterwards/crash.php", '<?php posix_kill( getmypid(), (int) basename( $_SERVER["PATH_INFO"] ) ); sleep( 60 );' );
+		put( "$site->dir/afterwards/crash.php", '<?php exec( "kill -" . (int) basename( $_SERVER["PATH_INFO"] ) . " " . getmypid() ); sleep( 60 );' );
 		$crash = static function ( int $signal ) use ( $site ) {
 			$page = $site->open( "/crash.php/$signal?secret=1", array( 'Host' => $site->host( 'afterwards' ) ) );
 			stream_get_contents( $page );

@@ -4,10 +4,13 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::client::{self, Client};
 
+use crate::sapi;
+
 /// Says why the client of a request is not the person who runs this server, in a sentence without its full stop; null where it is.
 ///
-/// `$server` is `$_SERVER`, as the server made it. The connection must be one that this process has accepted: behind another
-/// web server everybody is a stranger. It asks the system, so ask only where it matters.
+/// `$server` is `$_SERVER`, as the server made it. The connection must be one that this process has accepted, or that the server
+/// of ForkPress names in `FORKPRESS_CONNECTION`: behind another web server everybody is a stranger. It asks the system, so ask
+/// only where it matters.
 #[php_function]
 pub fn branchfs_stranger(server: &ZendHashTable, root_host: &str) -> Option<String> {
     let text = |name: &str| match server.get(name) {
@@ -16,6 +19,7 @@ pub fn branchfs_stranger(server: &ZendHashTable, root_host: &str) -> Option<Stri
     };
     let (address, port, server_port, host) =
         (text("REMOTE_ADDR"), text("REMOTE_PORT"), text("SERVER_PORT"), text("HTTP_HOST"));
+    let connection = if sapi::is_fastcgi() { text("FORKPRESS_CONNECTION") } else { Vec::new() };
     let mut names = Vec::new();
     let mut entries = server.iter();
     // Not as an iterator, which panics at a name that is not UTF-8.
@@ -30,6 +34,7 @@ pub fn branchfs_stranger(server: &ZendHashTable, root_host: &str) -> Option<Stri
         host: &host,
         root_host,
         variables: &variables,
+        connection: &connection,
     };
     client::stranger(&client).map(|stranger| stranger.to_string())
 }

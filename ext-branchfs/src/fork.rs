@@ -1,8 +1,8 @@
 //! Handles forks of a PHP process.
 //!
 //! A forked child shares its parent's open lock files. As long as it has them open, it keeps the parent's lock alive.
-//! So the child closes its copies at once, without unlocking. A worker that PHP's built-in server forks asks to die
-//! with its master. Otherwise a killed master leaves its workers behind.
+//! So the child closes its copies at once, without unlocking. A worker that PHP's built-in server or php-fpm forks asks
+//! to die with its master. Otherwise a killed master leaves its workers behind.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -40,6 +40,8 @@ unsafe extern "C" fn in_child() {
         if !request::is_running() && sapi::is_builtin_server() {
             die_with_parent();
             warm::enter_worker();
+        } else if !request::is_running() && sapi::is_process_manager() {
+            die_with_parent();
         }
         SUCCESS
     });

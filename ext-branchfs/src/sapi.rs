@@ -9,6 +9,16 @@ pub fn is_builtin_server() -> bool {
     is(c"cli-server")
 }
 
+/// Whether a web server hands requests to PHP.
+pub fn is_fastcgi() -> bool {
+    is_process_manager() || is(c"cgi-fcgi")
+}
+
+/// Whether php-fpm runs.
+pub fn is_process_manager() -> bool {
+    is(c"fpm-fcgi")
+}
+
 /// Whether PHP runs a script from the command line.
 pub fn is_command_line() -> bool {
     is(c"cli")

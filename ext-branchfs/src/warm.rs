@@ -3,7 +3,8 @@
 //! OPcache's memory is shared by what one master forked, so only a process of that family can fill it. PHP's built-in server
 //! has no such thing as a process for one purpose: all that it forks wait at the same socket. So the first process that it
 //! forks gets another socket in that one's place, at an address that only the `forkpress` server knows. It serves as any
-//! other, but no visitor's connection can be its, and none can wait behind what it does.
+//! other, but no visitor's connection can be its, and none can wait behind what it does. php-fpm has a pool for it, which
+//! shares OPcache with the others and says `FORKPRESS_WARMER=1` in its environment.
 
 use std::env;
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use ext_php_rs::prelude::*;
 use forkpress_core::pace;
 
-use crate::{lock, pacer, visitors};
+use crate::{lock, pacer, sapi, visitors};
 
 /// How many processes the server has forked, in the master.
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -87,9 +88,18 @@ fn listens(descriptor: RawFd) -> bool {
     asked == 0 && answer != 0
 }
 
-/// Whether this process serves no visitor.
+/// Whether this process serves no visitor. Asked in requests only: php-fpm gives a process the environment of its pool after the
+/// fork.
 pub fn is_warmer() -> bool {
-    IS_WARMER.load(Ordering::Relaxed)
+    static IS_OF_POOL: OnceLock<bool> = OnceLock::new();
+    let is_of_pool = || {
+        let is = sapi::is_process_manager() && env::var_os("FORKPRESS_WARMER").is_some_and(|value| value == "1");
+        if is {
+            pacer::install();
+        }
+        is
+    };
+    IS_WARMER.load(Ordering::Relaxed) || *IS_OF_POOL.get_or_init(is_of_pool)
 }
 
 /// Waits until a processor is left by the requests that the server's other processes run, but not for long, and not while a writer

@@ -478,6 +478,9 @@ pub enum StrategyArg {
 #[derive(Clone, Debug, Args)]
 pub struct PhpArgs {
     /// The PHP program [default: php in PATH]
+    ///
+    /// The php-fpm of its version serves the site. FORKPRESS_PHP_FPM names another one. Where that is `none`, or there is none,
+    /// PHP's built-in server does.
     #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP", alias = "php-bin")]
     pub php: Option<PathBuf>,
 }

@@ -12,8 +12,10 @@ use std::time::Instant;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::command::{ending, words};
+use forkpress_server::fpm;
 
 use crate::failure::{During, Failure};
+use crate::output;
 
 /// The oldest PHP that the extension can be built for.
 const OLDEST: Version = Version { major: 8, minor: 1 };
@@ -44,7 +46,12 @@ foreach (get_loaded_extensions() as $module) { echo 'module=', strtolower($modul
 pub struct Php {
     /// Its absolute path.
     pub program: PathBuf,
+    /// The php-fpm that goes with it; none where there is none, or it can't serve the site.
+    pub fpm: Option<PathBuf>,
 }
+
+/// Names the php-fpm that serves the site. `none`: none does, and PHP's built-in server is used.
+const FPM: &str = "FORKPRESS_PHP_FPM";
 
 impl Php {
     /// Finds PHP and checks that it can serve the site, whose runtime has been unpacked.
@@ -67,7 +74,44 @@ impl Php {
         report.verdict().map_err(|problem| {
             Failure::new(format!("{} cannot serve the site: {problem}", program.display())).hint(problem.hint(platform))
         })?;
-        Ok(Self { program })
+        let fpm = Self::find_fpm(&program, report.version, layout)?;
+        Ok(Self { program, fpm })
+    }
+
+    /// The php-fpm beside a PHP, if it has the modules. One that was asked for must.
+    fn find_fpm(program: &Path, version: Version, layout: &SiteLayout) -> Result<Option<PathBuf>, Failure> {
+        let asked = env::var_os(FPM).map(PathBuf::from);
+        let found = match &asked {
+            Some(asked) if asked == Path::new("none") => return Ok(None),
+            Some(asked) => Some(asked.clone()),
+            None => {
+                let beside = [program.parent(), program.parent().and_then(Path::parent)];
+                let beside = beside.into_iter().flatten().map(|folder| folder.join("sbin"));
+                let path = env::var_os("PATH").unwrap_or_default();
+                fpm::find(&version.to_string(), env::split_paths(&path).chain(beside))
+            }
+        };
+        let Some(found) = found else { return Ok(None) };
+        let mut command = Self::command_of(&found, layout);
+        command.args(["-d", "log_errors=0", "-m"]).stdin(Stdio::null());
+        let output = ran(&mut command).during(|| format!("cannot run {}", found.display()))?;
+        let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
+        let has = |module: &str| said.lines().any(|line| line == module);
+        let needed = MODULES.iter().map(|(module, _)| *module).chain(["branchfs"]);
+        match needed.into_iter().find(|module| !has(module)) {
+            None => Ok(Some(found)),
+            Some(module) if asked.is_some() => {
+                Err(Failure::new(format!("{} cannot serve the site: it lacks the module {module}", found.display()))
+                    .hint(format!("name another one with {FPM}, or set that to 'none' for PHP's built-in server")))
+            }
+            Some(module) => {
+                output::note(format_args!(
+                    "forkpress: warning: PHP's built-in server is used: {} lacks the module {module}",
+                    found.display()
+                ));
+                Ok(None)
+            }
+        }
     }
 
     /// Finds PHP as [`Self::check`] does. Nothing is started.

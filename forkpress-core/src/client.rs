@@ -33,6 +33,9 @@ pub struct Client<'a> {
     pub root_host: &'a str,
     /// The names of all variables. Those of headers begin with `HTTP_`.
     pub variables: &'a [&'a [u8]],
+    /// The inode of the connection's socket, as the server says that accepted it in this process's place; empty: this process
+    /// accepted it itself.
+    pub connection: &'a [u8],
 }
 
 /// Why a client is not taken for the person who runs the server.
@@ -69,10 +72,15 @@ impl fmt::Display for Stranger {
 
 /// Says why a request's client is not the person who runs the server; none where it is.
 ///
-/// Asks the system for the connection, which must be one that this very process has accepted.
+/// Asks the system for the connection. It must be one that this very process has accepted, or that a server of the same account
+/// names, which nobody else can have talked to this process.
 #[must_use]
 pub fn stranger(client: &Client<'_>) -> Option<Stranger> {
-    decide(client, rustix::process::geteuid().as_raw(), peer::account)
+    let named = match client.connection {
+        b"" => None,
+        inode => Some(number(inode)),
+    };
+    decide(client, rustix::process::geteuid().as_raw(), |address, port| peer::account(address, port, named))
 }
 
 /// Decides, given this process's account, and what tells a client's by its address and the server's port.
@@ -185,14 +193,16 @@ mod peer {
     /// How often the tables are read until they have the connection: a line may be missed while others come and go.
     const READS: u32 = 3;
 
-    /// The account of the client at an address, of a connection that this process has at `server_port`.
-    pub(super) fn account(client: SocketAddr, server_port: u16) -> Option<u32> {
+    /// The account of the client at an address, of a connection that this process has at `server_port`, or where an inode is
+    /// named, of the one with that.
+    pub(super) fn account(client: SocketAddr, server_port: u16, named: Option<Option<u64>>) -> Option<u32> {
+        let is_served = |inode| named.map_or_else(|| is_own(inode), |named| named == Some(inode));
         let user = (0..READS).find_map(|_| {
             let table: String = ["tcp", "tcp6"]
                 .iter()
                 .filter_map(|name| fs::read_to_string(format!("/proc/self/net/{name}")).ok())
                 .collect();
-            account_in(&table, client, server_port, is_own)
+            account_in(&table, client, server_port, is_served)
         })?;
         (!may_stand_for_others(user)).then_some(user)
     }
@@ -222,8 +232,8 @@ mod peer {
 
     /// Finds the account in the text of the tables (proc(5)).
     ///
-    /// First this process's own end, of which it has the socket: so a connection from the same address that came after this
-    /// one is not mistaken for it. Then the client's, which a program must have open still: the system calls root the owner
+    /// First the server's own end, which `is_own` knows by its socket: so a connection from the same address that came after
+    /// this one is not mistaken for it. Then the client's, which a program must have open still: the system calls root the owner
     /// of one that nobody has.
     pub(super) fn account_in(
         table: &str,
@@ -281,7 +291,11 @@ mod peer {
 #[cfg(not(target_os = "linux"))]
 mod peer {
     /// Not asked for: everybody signs in.
-    pub(super) fn account(_client: std::net::SocketAddr, _server_port: u16) -> Option<u32> {
+    pub(super) fn account(
+        _client: std::net::SocketAddr,
+        _server_port: u16,
+        _named: Option<Option<u64>>,
+    ) -> Option<u32> {
         None
     }
 }
@@ -300,6 +314,7 @@ mod tests {
             host: b"wp.localhost:18080",
             root_host: "wp.localhost",
             variables,
+            connection: b"",
         }
     }
 
@@ -498,13 +513,18 @@ mod tests {
                 let target = if listen == "[::1]:0" { format!("[::1]:{port}") } else { format!("127.0.0.1:{port}") };
                 let client = TcpStream::connect(target).unwrap();
                 let local = client.local_addr().unwrap();
-                assert_eq!(account(local, port), None, "nobody has accepted it yet");
+                assert_eq!(account(local, port, None), None, "nobody has accepted it yet");
                 let (served, from) = listener.accept().unwrap();
-                assert_eq!(account(from, port), Some(own), "{listen}");
+                assert_eq!(account(from, port, None), Some(own), "{listen}");
+                let inode = rustix::fs::fstat(&served).unwrap().st_ino;
+                assert_eq!(account(from, port, Some(Some(inode))), Some(own), "{listen}: the server names it");
+                for other in [Some(inode + 1), Some(0), None] {
+                    assert_eq!(account(from, port, Some(other)), None, "{listen}: the server names another: {other:?}");
+                }
                 client.shutdown(std::net::Shutdown::Write).unwrap();
-                assert_eq!(account(from, port), Some(own), "{listen}: it has sent all");
+                assert_eq!(account(from, port, None), Some(own), "{listen}: it has sent all");
                 drop(client);
-                assert_eq!(account(from, port), None, "{listen}: it has gone");
+                assert_eq!(account(from, port, None), None, "{listen}: it has gone");
                 drop(served);
             }
         }

@@ -632,6 +632,12 @@ impl SiteLayout {
         self.runtime_dir().join("php.ini")
     }
 
+    /// The folder of what the server has only while it runs: PHP's sockets, and bodies that wait.
+    #[must_use]
+    pub fn run_dir(&self) -> PathBuf {
+        self.work_dir.join("run")
+    }
+
     /// The folder of the logs.
     #[must_use]
     pub fn logs_dir(&self) -> PathBuf {
@@ -650,7 +656,7 @@ impl SiteLayout {
         self.logs_dir().join("php-errors.log")
     }
 
-    /// The access log of PHP's built-in server.
+    /// Which requests were answered, and what PHP's server says.
     #[must_use]
     pub fn php_server_log(&self) -> PathBuf {
         self.logs_dir().join("php-server.log")

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 use forkpress_core::layout::{ImageKind, ImageLayout, SiteLayout};
@@ -55,9 +56,11 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
             let kind = entry.file_type().map_err(read)?;
             let is_mount = mounts.contains(&entry.path());
             let is_bundle = entry.path().extension().is_some_and(|extension| extension == "sparsebundle");
+            // PHP's.
+            let is_socket = folder == layout.run_dir() && kind.is_socket();
             if kind.is_dir() && !holds_trees && !is_mount && !is_bundle {
                 folders.push(entry.path());
-            } else if !kind.is_dir() && !kind.is_file() {
+            } else if !kind.is_dir() && !kind.is_file() && !is_socket {
                 return Ok(Some(entry.path()));
             }
         }
@@ -77,6 +80,20 @@ mod tests {
         let layout = SiteLayout::at(&dir.path().canonicalize().unwrap());
         create_folders(&layout).unwrap();
         (dir, layout)
+    }
+
+    #[test]
+    fn only_where_php_has_its_sockets_may_a_socket_be() {
+        let (_dir, layout) = site();
+        fs::create_dir(layout.run_dir()).unwrap();
+        let socket = |folder: PathBuf| std::os::unix::net::UnixListener::bind(folder.join("s")).unwrap();
+        socket(layout.run_dir());
+        assert_eq!(foreign_entry(&layout).unwrap(), None);
+        symlink("/", layout.run_dir().join("link")).unwrap();
+        assert_eq!(foreign_entry(&layout).unwrap(), Some(layout.run_dir().join("link")));
+        fs::remove_file(layout.run_dir().join("link")).unwrap();
+        socket(layout.runtime_dir());
+        assert_eq!(foreign_entry(&layout).unwrap(), Some(layout.runtime_dir().join("s")));
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl Sample {
     fn take(site: &Site) -> Result<Self, Failure> {
         let cow = site.layout.cow();
         let address = Address::of(site);
-        let (requests, mut waiting): (Vec<_>, Vec<_>) = Note::all(cow).into_iter().map(sort).unzip();
+        let notes = Note::all(cow).into_iter().filter(|note| !note.is_of_files());
+        let (requests, mut waiting): (Vec<_>, Vec<_>) = notes.map(sort).unzip();
         let requests: Vec<_> = requests.into_iter().flatten().collect();
         let own = own_locks(cow, requests.iter().map(|request| &*request.branch), waiting.iter().flatten());
         let locks = cow

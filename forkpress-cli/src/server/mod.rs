@@ -1,9 +1,11 @@
-//! Runs PHP's built-in web server for a site, and ends it with everything that it started.
+//! Serves a site, and ends what serves it with everything that it started.
 //!
-//! There are two pools: the public one, and a small one for the calls that the site makes to itself. So such a call is
-//! answered even when every public worker waits for one. Each pool is a process group of its own, led by PHP's master.
-//! One process of the public pool serves nobody: it [warms](warm) new branches.
+//! This process speaks HTTP and has [php-fpm](fpm) behind it; where there is none, PHP's [built-in server](builtin) serves alone.
+//! Either way some processes are kept for the calls that the site makes to itself. So such a call is answered even when every
+//! other process waits for one. One more process serves nobody: it [warms](warm) new branches.
 
+mod builtin;
+mod fpm;
 mod heal;
 pub mod log;
 mod pool;
@@ -14,7 +16,7 @@ mod warm;
 
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,7 +49,8 @@ pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
-use pool::{Pool, PoolSettings};
+use builtin::BuiltinServer;
+use fpm::FpmServer;
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -163,7 +166,7 @@ pub fn serve(
     for log in [site.layout.php_errors_log(), site.layout.wp_debug_log()] {
         open_log(&log)?;
     }
-    port::check(wanted.host, wanted.address.port)?;
+    let listener = port::listen(wanted.host, wanted.address.port)?;
     check_networks(site)?;
 
     // What was stored at an address is served at every later one.
@@ -175,17 +178,21 @@ pub fn serve(
     // Before the first child, so that no signal is missed.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGCHLD]).during(|| "cannot catch signals".to_owned())?;
     signal::adopt_orphans();
-    let mut pools = Pools::start(site, &wanted, &php)?;
-    pools.wait_until_ready(&wanted, &mut signals, is_wanted)?;
+    let logs = Logs {
+        server: Tail::from_now(site.layout.php_server_log()),
+        errors: Tail::from_now(site.layout.php_errors_log()),
+    };
+    let mut serving = Serving::start(site, &wanted, &php, listener)?;
+    serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
-    if let Err(failure) = warm::begin(site.clone(), wanted.address.clone(), pools.warm) {
+    if let Err(failure) = warm::begin(site.clone(), wanted.address.clone(), serving.warm()) {
         output::note(format_args!("forkpress: warning: branches are not warmed: {failure}"));
     }
     let server = Server {
         work_dir: site.layout.work_dir().to_owned(),
         process: ProcessIdentity::current(),
-        php: pools.leaders(),
+        php: serving.leaders().into_iter().filter_map(ProcessIdentity::of).collect(),
         host: wanted.host.to_string(),
         port: wanted.address.port,
         root_host: wanted.address.root_host,
@@ -205,11 +212,11 @@ pub fn serve(
     // A site is served without spares, too.
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let keeper_id = keeper.as_ref().ok().and_then(Keeper::id);
-    let outcome = pools.run(&mut signals, keeper_id);
+    let outcome = serving.run(&logs, &mut signals, keeper_id);
     drop(keeper);
     // What dies from now on is killed, where a second signal says so.
     deaths::report(site);
-    pools.stop(&mut signals);
+    serving.stop(&mut signals);
     note::sweep(site.layout.cow());
     // PHP has ended by now: whoever finds no entry finds the port free.
     drop(registered);
@@ -283,51 +290,46 @@ impl Tail {
     }
 }
 
-/// The two pools. Dropped, they are killed.
-struct Pools {
-    pools: [Pool; 2],
-    /// Where the process for warming listens.
-    warm: SocketAddr,
-    server_log: Tail,
-    errors_log: Tail,
+/// What serves the site. Dropped, it is killed.
+enum Serving {
+    /// This process, with php-fpm behind it.
+    Fpm(Box<FpmServer>),
+    /// PHP's built-in server, where there is no php-fpm.
+    Builtin(BuiltinServer),
 }
 
-impl Pools {
-    fn start(site: &Site, wanted: &Wanted, php: &Php) -> Result<Self, Failure> {
-        let server_log = Tail::from_now(site.layout.php_server_log());
-        let errors_log = Tail::from_now(site.layout.php_errors_log());
-        let loopback = port::free_on_loopback()?;
-        let root_host = wanted.address.root_host.as_str();
-        let warm = loop {
-            let free = port::free_on_loopback()?;
-            if free != loopback {
-                break free;
+impl Serving {
+    fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
+        Ok(match &php.fpm {
+            Some(program) => Self::Fpm(Box::new(FpmServer::start(site, wanted, program, listener)?)),
+            None => {
+                drop(listener);
+                Self::Builtin(BuiltinServer::start(site, wanted, php)?)
             }
-        };
-        let settings = |listen, workers, warm| PoolSettings {
-            site,
-            php,
-            listen,
-            public: wanted.host,
-            workers,
-            root_host,
-            loopback,
-            warm,
-        };
-        let listen = SocketAddr::new(wanted.host, wanted.address.port);
-        let public = Pool::start(&settings(listen, wanted.workers, Some(warm)))?;
-        let own = Pool::start(&settings(loopback, pool::LOOPBACK_WORKERS, None))?;
-        Ok(Self { pools: [public, own], warm, server_log, errors_log })
+        })
     }
 
-    fn leaders(&self) -> Vec<ProcessIdentity> {
-        self.pools.iter().filter_map(|pool| ProcessIdentity::of(pool.id())).collect()
+    /// Where the process for warming is reached.
+    fn warm(&self) -> SocketAddr {
+        match self {
+            Self::Fpm(server) => server.warm(),
+            Self::Builtin(server) => server.warm(),
+        }
+    }
+
+    /// The first processes of PHP's, each of which leads a group.
+    fn leaders(&self) -> Vec<u32> {
+        match self {
+            Self::Fpm(server) => server.leader().into_iter().collect(),
+            Self::Builtin(server) => server.leaders().into(),
+        }
     }
 
     /// Asks for the front page until it answers well.
     fn wait_until_ready(
         &mut self,
         wanted: &Wanted,
+        logs: &Logs,
         signals: &mut Signals,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<(), Failure> {
@@ -345,12 +347,12 @@ impl Pools {
                 return Err(Failure::new("interrupted while starting").exit(u8::try_from(128 + signal).unwrap_or(1)));
             }
             if let Some(failure) = self.ended()? {
-                return Err(failure);
+                return Err(logs.server.blame(failure));
             }
             if began.elapsed() >= READY_TIMEOUT {
                 let seconds = READY_TIMEOUT.as_secs();
                 let failure = Failure::new(format!("the front page does not answer within {seconds} s"));
-                return Err(self.errors_log.blame(failure).hint(HINT));
+                return Err(logs.errors.blame(failure).hint(HINT));
             }
             let Some(asked) = &mut question else {
                 question = Question::ask(target, &host, "/", "").ok();
@@ -365,7 +367,7 @@ impl Pools {
                 Some(PageAnswer::Status(status)) => {
                     if first_error.get_or_insert_with(Instant::now).elapsed() >= ERRORS_TIMEOUT {
                         let failure = Failure::new(format!("the front page answers with status {status}"));
-                        return Err(self.errors_log.blame(failure).hint(HINT));
+                        return Err(logs.errors.blame(failure).hint(HINT));
                     }
                     thread::sleep(PAUSE * 10);
                 }
@@ -375,9 +377,9 @@ impl Pools {
         }
     }
 
-    /// Serves until a signal says to end; fails if PHP ends by itself. `keeper`: a child that somebody else waits for.
-    fn run(&mut self, signals: &mut Signals, keeper: Option<u32>) -> Result<(), Failure> {
-        let own: Vec<u32> = self.pools.iter().map(Pool::id).chain(keeper).collect();
+    /// Serves until a signal says to end; fails if PHP ends by itself and can't be started again. `keeper`: a child that
+    /// somebody else waits for.
+    fn run(&mut self, logs: &Logs, signals: &mut Signals, keeper: Option<u32>) -> Result<(), Failure> {
         loop {
             for signal in signals.wait() {
                 if signal != SIGCHLD {
@@ -385,43 +387,46 @@ impl Pools {
                     return Ok(());
                 }
                 if let Some(failure) = self.ended()? {
-                    return Err(failure);
+                    return Err(logs.server.blame(failure));
                 }
+                let own: Vec<u32> = self.leaders().into_iter().chain(keeper).collect();
                 signal::reap_adopted(&own);
             }
         }
     }
 
-    /// What to say once a pool's master has ended. What is left of the pool ends then, too.
+    /// What to say once PHP has ended by itself, and is not started again. What is left of it ends then, too.
     fn ended(&mut self) -> Result<Option<Failure>, Failure> {
-        for pool in &mut self.pools {
-            if let Some(status) = pool.try_wait()? {
-                pool.kill();
-                tracing::warn!("PHP's web server ended: {status}");
-                return Ok(Some(self.server_log.blame(Failure::new(format!("PHP's web server ended: {status}")))));
-            }
+        match self {
+            Self::Fpm(server) => server.ended(),
+            Self::Builtin(server) => server.ended(),
         }
-        Ok(None)
     }
 
     /// Lets running requests end, until a second signal, and kills what is left. How long that may take is for whoever
     /// sent the first one to say.
     fn stop(&mut self, signals: &mut Signals) {
-        self.pools.iter().for_each(Pool::interrupt);
-        while self.pools.iter_mut().any(|pool| !pool.has_ended()) {
+        let mut is_over = || match self {
+            Self::Fpm(server) => server.end(),
+            Self::Builtin(server) => server.end(),
+        };
+        while !is_over() {
             if signals.pending().any(|signal| signal != SIGCHLD) {
                 break;
             }
             thread::sleep(PAUSE);
         }
-        self.pools.iter_mut().for_each(Pool::kill);
+        match self {
+            Self::Fpm(server) => server.kill(),
+            Self::Builtin(server) => server.kill(),
+        }
     }
 }
 
-impl Drop for Pools {
-    fn drop(&mut self) {
-        self.pools.iter_mut().for_each(Pool::kill);
-    }
+/// What PHP says from now on.
+struct Logs {
+    server: Tail,
+    errors: Tail,
 }
 
 /// Warns of an address that others can reach. Said by the command that was typed: the server's own words go to a log.

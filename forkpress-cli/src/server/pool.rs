@@ -48,22 +48,35 @@ impl PoolSettings<'_> {
     }
 
     fn environment(&self) -> Vec<(&'static str, Option<OsString>)> {
-        let layout = &self.site.layout;
-        vec![
-            ("FORKPRESS_BRANCHES_DIR", Some(layout.public_root().into())),
-            ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
-            ("FORKPRESS_ROOT_HOST", Some(self.root_host.into())),
-            ("FORKPRESS_BIN", std::env::current_exe().ok().map(Into::into)),
-            // Where others reach the site, everybody who pushes gives the token.
-            ("FORKPRESS_GIT_PUSH", (!self.public.is_loopback()).then(|| "token".into())),
-            ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
-            ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
-            ("FORKPRESS_LOOPBACK", Some(self.loopback.to_string().into())),
+        let mut environment = environment(self.site, self.root_host, self.public, self.loopback);
+        environment.extend([
             ("PHP_CLI_SERVER_WORKERS", forks(self.workers, self.warm.is_some()).map(|forks| forks.to_string().into())),
             ("FORKPRESS_WARM", self.warm.map(|address| address.to_string().into())),
             ("FORKPRESS_WORKERS", self.warm.map(|_| self.workers.to_string().into())),
-        ]
+        ]);
+        environment
     }
+}
+
+/// What any PHP that serves a site has in its environment, and what it must not have (none).
+pub(super) fn environment(
+    site: &Site,
+    root_host: &str,
+    public: IpAddr,
+    loopback: SocketAddr,
+) -> Vec<(&'static str, Option<OsString>)> {
+    let layout = &site.layout;
+    vec![
+        ("FORKPRESS_BRANCHES_DIR", Some(layout.public_root().into())),
+        ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
+        ("FORKPRESS_ROOT_HOST", Some(root_host.into())),
+        ("FORKPRESS_BIN", std::env::current_exe().ok().map(Into::into)),
+        // Where others reach the site, everybody who pushes gives the token.
+        ("FORKPRESS_GIT_PUSH", (!public.is_loopback()).then(|| "token".into())),
+        ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
+        ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
+        ("FORKPRESS_LOOPBACK", Some(loopback.to_string().into())),
+    ]
 }
 
 /// `PHP_CLI_SERVER_WORKERS` for so many processes that serve, and one for warming.
@@ -76,12 +89,12 @@ fn forks(workers: u16, warm: bool) -> Option<u16> {
 }
 
 /// OPcache's memory: a quarter of the machine's, within bounds. What is not used of it takes none; a branch takes about 25 MB.
-fn opcache_megabytes(physical_bytes: u64) -> u64 {
+pub(super) fn opcache_megabytes(physical_bytes: u64) -> u64 {
     (physical_bytes / 4 / (1 << 20)).clamp(256, 4096)
 }
 
 #[cfg(target_os = "linux")]
-fn physical_memory() -> u64 {
+pub(super) fn physical_memory() -> u64 {
     let info = rustix::system::sysinfo();
     #[allow(clippy::useless_conversion, reason = "the types differ between platforms")]
     let (total, unit) = (u64::from(info.totalram), u64::from(info.mem_unit));
@@ -90,7 +103,7 @@ fn physical_memory() -> u64 {
 
 /// Not asked for: the smallest that is good.
 #[cfg(not(target_os = "linux"))]
-fn physical_memory() -> u64 {
+pub(super) fn physical_memory() -> u64 {
     0
 }
 

@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use crate::failure::{During, Failure};
 use crate::site;
 
-/// Refuses a port that somebody listens at, and says who.
-pub(super) fn check(host: IpAddr, port: u16) -> Result<(), Failure> {
+/// Listens at a port. One that somebody listens at is refused, and it is said who.
+pub(super) fn listen(host: IpAddr, port: u16) -> Result<TcpListener, Failure> {
     match TcpListener::bind((host, port)) {
-        Ok(_) => Ok(()),
+        Ok(listener) => Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let by = holder(port).map(|holder| format!(" by {holder}")).unwrap_or_default();
             Err(Failure::new(format!("port {port} is in use{by}"))
@@ -25,10 +25,10 @@ fn next(port: u16) -> u16 {
     port.checked_add(1).unwrap_or(18080)
 }
 
-/// A port of the loopback address that is free now.
-pub(super) fn free_on_loopback() -> Result<SocketAddr, Failure> {
+/// Listens at a port of the loopback address that nobody knows yet.
+pub(super) fn listen_on_loopback() -> Result<(TcpListener, SocketAddr), Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
+        .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
         .during(|| "cannot find a free port".to_owned())
 }
 

@@ -20,6 +20,9 @@ pub const NOTE_BYTES: usize = 512;
 /// How often a note is read until it does not change meanwhile.
 const READS: u32 = 5;
 
+/// How the note of a process begins that sends files of all branches.
+const FILES: &str = "files ";
+
 /// What a process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -52,7 +55,7 @@ pub struct Note {
     pub state: State,
     /// Since when it does what the text says: for a request, since it began, however long it waited.
     pub since: SystemTime,
-    /// `METHOD BRANCH PATH` of a request, `exec BRANCH PROGRAM` of a program; for a command that waits, `LOCK OPERATION`: the
+    /// `METHOD BRANCH PATH` of a request, `exec BRANCH PROGRAM` of a program, `files main` of a server that sends files; for a command that waits, `LOCK OPERATION`: the
     /// file that it waits for and what for.
     pub text: String,
 }
@@ -89,6 +92,12 @@ impl Note {
         let request = (words.next()?, words.next()?, words.next()?);
         // A method is in capitals, neither `exec` nor the name of a lock is.
         request.0.bytes().all(|byte| byte.is_ascii_uppercase()).then_some(request)
+    }
+
+    /// Whether it is a server that sends files: of any branch, and for instants.
+    #[must_use]
+    pub fn is_of_files(&self) -> bool {
+        self.text.starts_with(FILES)
     }
 
     /// For how long.
@@ -133,6 +142,15 @@ impl CommandNote {
     #[must_use]
     pub fn program(cow: &CowLayout, branch: &BranchName, program: &str) -> Option<Self> {
         Self::write(cow, State::Waiting, SystemTime::now(), &format!("exec {branch} {program}"))
+    }
+
+    /// Says that this process sends files, of whichever branch is asked for. It has the locks for the instants in which it looks
+    /// for one, so a writer takes it for a request like others.
+    #[must_use]
+    pub fn files(cow: &CowLayout) -> Option<Self> {
+        // A killed process that had this id may have left one.
+        let _ = fs::remove_file(cow.request_note(std::process::id()));
+        Self::write(cow, State::Sending, SystemTime::now(), &format!("{FILES}{}", BranchName::main()))
     }
 
     /// Says that it does so now.
@@ -234,6 +252,20 @@ mod tests {
         assert_eq!(states(), Some((State::Waiting, "exec x sleep".to_owned())));
         program.serve();
         assert_eq!(states(), Some((State::Serving, "exec x sleep".to_owned())));
+    }
+
+    #[test]
+    fn a_server_that_sends_files_is_in_a_branch_and_no_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let cow = CowLayout::new(dir.path());
+        fs::create_dir(cow.requests_dir()).unwrap();
+        fs::write(cow.request_note(std::process::id()), "of a process that is gone").unwrap();
+        let written = CommandNote::files(&cow).unwrap();
+        let note = Note::of(&cow, std::process::id()).unwrap();
+        assert!(note.is_of_files() && note.branch().is_some() && note.request().is_none());
+        assert_eq!(note.state, State::Sending, "it is never what a writer waits for long");
+        drop(written);
+        assert_eq!(Note::all(&cow), []);
     }
 
     #[test]

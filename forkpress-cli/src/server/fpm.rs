@@ -1,0 +1,310 @@
+//! This process as the web server, and php-fpm behind it.
+//!
+//! php-fpm has a pool for pages, one for the calls that the site makes to itself, one for Git, whose requests take as long as
+//! they take and hold no lock, and one with the process that warms. All share OPcache. One that dies is started again; requests
+//! that come meanwhile wait for it.
+
+use std::ffi::OsString;
+use std::io::{PipeWriter, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use forkpress_core::lock::note::CommandNote;
+use forkpress_core::record::rfc3339;
+use forkpress_engine::command::words;
+use forkpress_engine::site::Site;
+use forkpress_server::files::Files;
+use forkpress_server::fpm::{Folder, Fpm, Pool};
+use forkpress_server::front::{Answered, Entrance, Front, Limits};
+use forkpress_server::php::Php as PhpPool;
+use forkpress_server::spool::Room;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::failure::{During, Failure};
+use crate::php::Php;
+use crate::{child, harmless, trace};
+
+use super::log::ServerLog;
+use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
+use super::{Wanted, port};
+
+/// For how long a request may run, by the clock: it holds the lock of its branch.
+const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+
+/// Clones and pushes at once. A process of this pool is there only while it is needed.
+const GIT_WORKERS: u16 = 16;
+
+/// How long a request waits for a branch command, as `branchfs.lock_timeout` has it for PHP.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What waits of a body, or of an answer, in memory; the rest waits in a file.
+const MEMORY_BYTES: usize = 256 << 10;
+
+const LIMITS: Limits = Limits { body_bytes: 4 << 30, pause: Duration::from_secs(60) };
+
+/// How many requests may be told to the log that is not written yet.
+const LOG_LINES: usize = 10_000;
+
+/// Threads that serve clients. PHP's processes do nearly all of the work.
+const FRONT_THREADS: usize = 2;
+
+/// A php-fpm that dies sooner than that is not started again.
+const SHORTEST_LIFE: Duration = Duration::from_secs(2);
+
+/// The server. Dropped, all of it is killed.
+pub(super) struct FpmServer {
+    /// What clients connect to. This and the next two are there until they are killed.
+    public: Option<Front>,
+    /// What the site itself, and this process, connect to.
+    own: Option<Front>,
+    master: Option<Master>,
+    log: ServerLog,
+    warm: SocketAddr,
+    ending: Ending,
+    /// Its file goes with it.
+    _note: Option<CommandNote>,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    No,
+    Clients,
+    Php,
+}
+
+impl FpmServer {
+    /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
+    pub(super) fn start(site: &Site, wanted: &Wanted, program: &Path, listener: TcpListener) -> Result<Self, Failure> {
+        let layout = &site.layout;
+        let folder = layout.run_dir();
+        let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
+        let (own_listener, loopback) = port::listen_on_loopback()?;
+        let (warm_listener, warm) = port::listen_on_loopback()?;
+        let pools = pools(wanted.workers);
+        let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
+        environment.extend(["PHP_CLI_SERVER_WORKERS", "FORKPRESS_WARM", "FORKPRESS_WORKERS"].map(|name| (name, None)));
+        let mut arguments = Vec::from(Php::arguments(layout));
+        let megabytes = opcache_megabytes(physical_memory());
+        arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
+        let (log, output) = ServerLog::begin(&layout.php_server_log())?;
+        let lines = log_into(output.try_clone()?)?;
+        let master = Master::start(Recipe {
+            program: program.to_owned(),
+            directory: layout.public_root().to_owned(),
+            arguments,
+            environment,
+            folder,
+            pools,
+            output,
+        })?;
+        let (folder, pools) = (&master.recipe.folder, &master.recipe.pools);
+
+        let room = Room { memory_bytes: MEMORY_BYTES, folder: folder.path().to_owned() };
+        let php = |name: &str| {
+            let pool = pools.iter().find(|pool| pool.name == name);
+            let workers = pool.map_or(1, |pool| usize::from(pool.workers));
+            Arc::new(PhpPool::new(folder.socket(name), workers, layout.router(), room.clone()))
+        };
+        let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
+        let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
+        let entrance = |pages, files, log| Entrance {
+            pages,
+            repository: Arc::clone(&git),
+            files,
+            root_host: wanted.address.root_host.clone(),
+            room: room.clone(),
+            limits: LIMITS,
+            log,
+        };
+        allow_many_files();
+        let begun = |fronts| Front::start(fronts, FRONT_THREADS).during(|| "cannot serve".to_owned());
+        let own = begun(vec![
+            (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(lines.clone()))),
+            (warm_listener, entrance(php("warm"), None, None)),
+        ])?;
+        let public = begun(vec![(listener, entrance(pages, Some(files), Some(lines)))])?;
+        let note = CommandNote::files(layout.cow());
+        Ok(Self {
+            public: Some(public),
+            own: Some(own),
+            master: Some(master),
+            log,
+            warm,
+            ending: Ending::No,
+            _note: note,
+        })
+    }
+
+    /// Where the process for warming is reached.
+    pub(super) fn warm(&self) -> SocketAddr {
+        self.warm
+    }
+
+    /// php-fpm's master; none once it was killed.
+    pub(super) fn leader(&self) -> Option<u32> {
+        self.master.as_ref().map(|master| master.fpm.id())
+    }
+
+    /// Starts php-fpm again if it has ended. Says what there is to say if that is no use.
+    pub(super) fn ended(&mut self) -> Result<Option<Failure>, Failure> {
+        self.master.as_mut().map_or(Ok(None), Master::ended)
+    }
+
+    /// Has it end once the requests that run have ended, and says whether it has.
+    ///
+    /// Clients come first: a page that runs may still call its own site.
+    pub(super) fn end(&mut self) -> bool {
+        let (Some(public), Some(own), Some(master)) = (&self.public, &self.own, &mut self.master) else { return true };
+        if self.ending == Ending::No {
+            public.end();
+            self.ending = Ending::Clients;
+        }
+        if self.ending == Ending::Clients && public.connections() == 0 {
+            own.end();
+            master.fpm.interrupt();
+            self.ending = Ending::Php;
+        }
+        self.ending == Ending::Php && master.fpm.has_ended()
+    }
+
+    /// Kills what is left. What was said is in the log then.
+    pub(super) fn kill(&mut self) {
+        (self.public, self.own, self.master) = (None, None, None);
+        self.log.finish();
+    }
+}
+
+impl Drop for FpmServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// How php-fpm is started.
+struct Recipe {
+    program: PathBuf,
+    directory: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(&'static str, Option<OsString>)>,
+    folder: Folder,
+    pools: Vec<Pool>,
+    output: PipeWriter,
+}
+
+impl Recipe {
+    fn start(&self) -> Result<Fpm, Failure> {
+        let mut command = child::command(self.program.as_os_str())?;
+        command
+            .current_dir(&self.directory)
+            .envs(trace::for_child())
+            .stdin(Stdio::null())
+            .stdout(self.output.try_clone()?)
+            .stderr(self.output.try_clone()?);
+        for (name, value) in &self.environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let fpm = Fpm::start(&mut command, &self.arguments, &self.folder, &self.pools)
+            .during(|| "cannot start php-fpm".to_owned())?;
+        tracing::debug!(command = words(&command), pid = fpm.id(), "php-fpm begins");
+        Ok(fpm)
+    }
+}
+
+/// php-fpm. Dropped, it is killed.
+struct Master {
+    recipe: Recipe,
+    fpm: Fpm,
+    since: Instant,
+}
+
+impl Master {
+    fn start(recipe: Recipe) -> Result<Self, Failure> {
+        Ok(Self { fpm: recipe.start()?, recipe, since: Instant::now() })
+    }
+
+    fn ended(&mut self) -> Result<Option<Failure>, Failure> {
+        let Some(status) = self.fpm.try_wait()? else { return Ok(None) };
+        // Its processes end with it. What they had begun is over before others begin.
+        self.fpm.kill();
+        let said = format!("php-fpm ended: {status}");
+        tracing::warn!("{said}");
+        if self.since.elapsed() < SHORTEST_LIFE {
+            return Ok(Some(Failure::new(said)));
+        }
+        self.fpm = self.recipe.start()?;
+        self.since = Instant::now();
+        Ok(None)
+    }
+}
+
+fn pools(workers: u16) -> Vec<Pool> {
+    let pool = |name, workers| Pool {
+        name,
+        workers,
+        on_demand: false,
+        longest: Some(LONGEST_REQUEST),
+        environment: Vec::new(),
+    };
+    vec![
+        pool("pages", workers),
+        pool("calls", LOOPBACK_WORKERS),
+        Pool { on_demand: true, longest: None, ..pool("git", GIT_WORKERS) },
+        Pool { environment: vec![("FORKPRESS_WARMER", "1".to_owned())], ..pool("warm", 1) },
+    ]
+}
+
+/// Lets this process have as many files open as it may: each connection is one.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not, there is room for fewer connections.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Writes down in a thread of its own what is said of requests, until nobody can say more.
+fn log_into(mut output: PipeWriter) -> Result<SyncSender<Answered>, Failure> {
+    let (lines, said) = sync_channel::<Answered>(LOG_LINES);
+    let write = move || {
+        for answered in said {
+            // The other end is this process's own, and takes all.
+            let _ = output.write_all(line(SystemTime::now(), &answered).as_bytes());
+        }
+    };
+    thread::Builder::new().name("requests".to_owned()).spawn(write).during(|| "cannot start a thread".to_owned())?;
+    Ok(lines)
+}
+
+fn line(at: SystemTime, answered: &Answered) -> String {
+    let Answered { client, method, target, status, took } = answered;
+    let at = rfc3339(at);
+    let line = format!("[{at}] {client} {} {:.1} ms {method} {target}", status.as_u16(), took.as_secs_f64() * 1e3);
+    format!("{}\n", harmless::line(&line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_line_of_the_log_whatever_it_is_named() {
+        let answered = Answered {
+            client: "127.0.0.1:50000".parse().unwrap(),
+            method: "GET".parse().unwrap(),
+            target: "shop.wp.localhost/a\n\u{1b}[2J".to_owned(),
+            status: "404".parse().unwrap(),
+            took: Duration::from_micros(1234),
+        };
+        assert_eq!(
+            line(SystemTime::UNIX_EPOCH, &answered),
+            "[1970-01-01T00:00:00Z] 127.0.0.1:50000 404 1.2 ms GET shop.wp.localhost/a\\u{a}\\u{1b}[2J\n"
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! What a request must be before anybody looks what it asks for.
+//!
+//! Requests are smuggled where two programs read one request in two ways. So what can be is refused, here or by hyper. Only a
+//! length that comes with chunks has gone by now: after a body in chunks the connection ends (RFC 9112, section 6.1).
+
+use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use hyper::http::HeaderValue;
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode, Version};
+
+use super::{Limits, MOST_HEAD_BYTES};
+
+/// Says what is wrong with a request, as a status and a sentence without its full stop.
+pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &'static str)> {
+    let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if request.uri.to_string().len() + headers.sum::<usize>() > MOST_HEAD_BYTES {
+        return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long"));
+    }
+    let bad = |message| Some((StatusCode::BAD_REQUEST, message));
+    let mut hosts = request.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return bad("A request names one host"),
+        (None, None) if request.version == Version::HTTP_11 => return bad("A request names its host"),
+        _ => {}
+    }
+    let mut codings = request.headers.get_all(TRANSFER_ENCODING).iter();
+    let are_chunks = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !are_chunks(coding)) || codings.next().is_some() {
+        return Some((StatusCode::NOT_IMPLEMENTED, "Bodies come as they are, or in chunks"));
+    }
+    if request.method == Method::CONNECT {
+        return Some((StatusCode::METHOD_NOT_ALLOWED, "This is no proxy"));
+    }
+    if request.headers.get(EXPECT).is_some_and(|what| !what.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Some((StatusCode::EXPECTATION_FAILED, "Nothing can be expected but 100-continue"));
+    }
+    let length = request.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.filter(|length| *length > limits.body_bytes).map(|_| too_large())
+}
+
+pub(super) fn too_large() -> (StatusCode, &'static str) {
+    (StatusCode::PAYLOAD_TOO_LARGE, "The body of the request is too large")
+}

@@ -1,0 +1,209 @@
+//! What clients connect to.
+
+mod check;
+mod request;
+mod unhurried;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use unhurried::Unhurried;
+
+use crate::cgi::Connection;
+use crate::files::Files;
+use crate::php::Php;
+use crate::spool::Room;
+
+/// How long a client may take for a request's head, and how long a connection may be idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
+const MOST_HEAD_BYTES: usize = 60_000;
+
+/// How long it rests where no connection can be accepted: too many files are open.
+const REST: Duration = Duration::from_millis(20);
+
+/// What the server takes of a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest body. Longer ones are answered 413.
+    pub body_bytes: u64,
+    /// How long a client may send nothing of a body that it owes, or take nothing of its answer.
+    pub pause: Duration,
+}
+
+/// What answers at an address.
+#[derive(Debug)]
+pub struct Entrance {
+    /// What answers pages, and all that nobody else does.
+    pub pages: Arc<Php>,
+    /// What answers for the site's Git repository.
+    pub repository: Arc<Php>,
+    /// Files that need no PHP; none: PHP sends them.
+    pub files: Option<Arc<Files>>,
+    /// The host name of the branch main.
+    pub root_host: String,
+    /// Where bodies wait.
+    pub room: Room,
+    /// What it takes of a client.
+    pub limits: Limits,
+    /// Who hears of each request that was answered; none: nobody does.
+    pub log: Option<SyncSender<Answered>>,
+}
+
+/// What there is to say of a request once the head of its answer is there.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The client.
+    pub client: SocketAddr,
+    /// The method.
+    pub method: Method,
+    /// The host that it names, and what it asks for there. Nothing of it is trusted.
+    pub target: String,
+    /// The status.
+    pub status: StatusCode,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// A running server. Dropped, it ends at once.
+#[derive(Debug)]
+pub struct Front {
+    runtime: Option<Runtime>,
+    ending: watch::Sender<bool>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Front {
+    /// Begins to serve at these addresses, in so many threads of its own.
+    ///
+    /// # Errors
+    /// What the system says where it gives no threads, or takes the sockets not for what they should be.
+    pub fn start(entrances: Vec<(TcpListener, Entrance)>, threads: usize) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("front")
+            .enable_all()
+            .build()?;
+        let (ending, end) = watch::channel(false);
+        let connections = Arc::new(AtomicUsize::new(0));
+        for (listener, entrance) in entrances {
+            listener.set_nonblocking(true)?;
+            let _guard = runtime.enter();
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let serving = accept(listener, Arc::new(entrance), end.clone(), Arc::clone(&connections));
+            runtime.spawn(serving);
+        }
+        Ok(Self { runtime: Some(runtime), ending, connections })
+    }
+
+    /// Accepts no more, and ends each connection after the request that it is at.
+    pub fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // What waits for a lock or the disk need not be waited for.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn accept(
+    listener: tokio::net::TcpListener,
+    entrance: Arc<Entrance>,
+    mut end: watch::Receiver<bool>,
+    connections: Arc<AtomicUsize>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = ended(&mut end) => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            sleep(REST).await;
+            continue;
+        };
+        let counted = Counted::new(&connections);
+        let (entrance, end) = (Arc::clone(&entrance), end.clone());
+        tokio::spawn(async move {
+            let _counted = counted;
+            serve(stream, entrance, end).await;
+        });
+    }
+}
+
+async fn ended(end: &mut watch::Receiver<bool>) {
+    // It fails where nobody can say any more that the server ends: then it has.
+    let _ = end.wait_for(|ends| *ends).await;
+}
+
+/// A connection, for as long as it is open.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(number: &Arc<AtomicUsize>) -> Self {
+        number.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(number))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
+    let Ok(connection) = connection(&stream) else { return };
+    let client = TokioIo::new(Unhurried::new(stream, entrance.limits.pause));
+    let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .serve_connection(client, service);
+    tokio::pin!(serving);
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = ended(&mut end) => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+fn connection(stream: &TcpStream) -> io::Result<Connection> {
+    stream.set_nodelay(true)?;
+    Ok(Connection {
+        client: stream.peer_addr()?,
+        server: stream.local_addr()?,
+        inode: rustix::fs::fstat(stream.as_fd())?.st_ino,
+    })
+}

@@ -1,0 +1,190 @@
+//! Requests that PHP answers.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+use crate::answer::AnswerBody;
+use crate::cgi::{self, Connection, EndlessHead};
+use crate::fastcgi::{Exchange, FastCgiError, Output};
+use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
+
+/// How long a request waits for a PHP that nobody listens for: one that died is being started again.
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
+const REACH_PAUSE: Duration = Duration::from_millis(20);
+
+/// What PHP says on its standard error, in one line of the log at most.
+const MOST_COMPLAINT_BYTES: usize = 2048;
+
+/// Processes of PHP that answer requests with one script, behind a Unix socket.
+#[derive(Debug)]
+pub struct Php {
+    socket: PathBuf,
+    script: PathBuf,
+    room: Room,
+    /// A request waits here, in its turn, and not at the socket.
+    free: Arc<Semaphore>,
+}
+
+/// Why PHP gave no answer.
+#[derive(Debug, Error)]
+pub enum NoAnswer {
+    /// It can't be reached, or broke off.
+    #[error(transparent)]
+    FastCgi(#[from] FastCgiError),
+    /// It gave no head of an answer that can be used.
+    #[error(transparent)]
+    Head(#[from] EndlessHead),
+    /// It ended without an answer.
+    #[error("PHP gave no answer")]
+    Empty,
+}
+
+impl NoAnswer {
+    /// The status that tells the client.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::FastCgi(FastCgiError::Connection(error)) if is_not_there(error) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+}
+
+fn is_not_there(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// An answer of PHP's whose head has come.
+struct Begun {
+    exchange: Exchange,
+    head: cgi::Head,
+    body: BytesMut,
+}
+
+impl Php {
+    /// Those that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
+    #[must_use]
+    pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
+        Self { socket, script, room, free: Arc::new(Semaphore::new(workers)) }
+    }
+
+    /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
+    ///
+    /// Dropped, it is broken off, as is the answer's body: PHP sees that the client has hung up when it writes.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] where there is no head.
+    pub async fn answer(
+        &self,
+        request: &Parts,
+        connection: &Connection,
+        body: Option<(SpoolReader, u64)>,
+    ) -> Result<Response<AnswerBody>, NoAnswer> {
+        let variables = cgi::variables(request, connection, &self.script, body.as_ref().map(|(_, bytes)| *bytes));
+        // It is never closed.
+        let turn = Arc::clone(&self.free).acquire_owned().await.ok();
+        let exchange = reached(&self.socket, &variables, body.map(|(body, _)| body)).await?;
+        let Begun { mut exchange, head, mut body } = begun(exchange).await?;
+        let mut answer = Response::new(AnswerBody::Empty);
+        *answer.status_mut() = head.status;
+        *answer.headers_mut() = head.headers;
+        // Most of what is short has come whole.
+        loop {
+            tokio::select! {
+                biased;
+                next = exchange.next() => match next? {
+                    Some(Output::Answer(bytes)) => body.extend_from_slice(&bytes),
+                    Some(Output::Complaint(bytes)) => complain(&bytes),
+                    None => {
+                        *answer.body_mut() = AnswerBody::whole(body.freeze());
+                        return Ok(answer);
+                    }
+                },
+                () = std::future::ready(()) => break,
+            }
+        }
+        let (writer, reader) = spool(self.room.clone());
+        *answer.body_mut() = AnswerBody::Spooled(reader);
+        tokio::spawn(async move {
+            if let Err(error) = pump(exchange, body.freeze(), writer).await {
+                tracing::warn!("an answer is cut short: {error}");
+            }
+            drop(turn);
+        });
+        Ok(answer)
+    }
+}
+
+/// Begins a request as soon as somebody listens.
+async fn reached(
+    socket: &Path,
+    variables: &[(Bytes, Bytes)],
+    mut body: Option<SpoolReader>,
+) -> Result<Exchange, FastCgiError> {
+    let deadline = Instant::now() + REACH_TIMEOUT;
+    loop {
+        match Exchange::begin(socket, variables, &mut body).await {
+            Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
+                sleep(REACH_PAUSE).await;
+            }
+            begun => return begun,
+        }
+    }
+}
+
+async fn begun(mut exchange: Exchange) -> Result<Begun, NoAnswer> {
+    let mut answer = BytesMut::new();
+    loop {
+        match exchange.next().await? {
+            None => return Err(NoAnswer::Empty),
+            Some(Output::Complaint(bytes)) => complain(&bytes),
+            Some(Output::Answer(bytes)) => {
+                answer.extend_from_slice(&bytes);
+                if let Some(head) = cgi::take_head(&mut answer)? {
+                    return Ok(Begun { exchange, head, body: answer });
+                }
+            }
+        }
+    }
+}
+
+/// Takes the rest of an answer, until its client has gone.
+async fn pump(mut exchange: Exchange, first: Bytes, mut writer: SpoolWriter) -> Result<(), FastCgiError> {
+    let mut bytes = first;
+    loop {
+        if !bytes.is_empty() && writer.write(&bytes).await.is_err() {
+            // The disk is full: from here on the client has to keep up.
+            writer.drained().await;
+            writer.write(&bytes).await?;
+        }
+        let next = tokio::select! {
+            next = exchange.next() => next?,
+            () = writer.unwanted() => return Ok(()),
+        };
+        bytes = match next {
+            Some(Output::Answer(bytes)) => bytes,
+            Some(Output::Complaint(bytes)) => {
+                complain(&bytes);
+                Bytes::new()
+            }
+            None => {
+                let _ = writer.end();
+                return Ok(());
+            }
+        };
+    }
+}
+
+fn complain(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_COMPLAINT_BYTES)]);
+    tracing::warn!("PHP says: {}", text.trim().escape_debug());
+}

@@ -1,0 +1,63 @@
+<?php
+/**
+ * Which PHP serves a site: php-fpm behind the server's own HTTP, or PHP's built-in server where there is none.
+ *
+ *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_serving.php
+ *
+ * @package ForkPress
+ */
+
+declare( strict_types=1 );
+
+namespace ForkPress\Tests;
+
+require __DIR__ . '/site.php';
+
+$site = new Site();
+put( "$site->dir/main/sapi.php", '<?php echo PHP_SAPI;' );
+
+/**
+ * Serves the site, and fails unless all that a server does is done by this kind of PHP.
+ *
+ * @param string   $sapi What PHP calls itself.
+ * @param string   $name The name of a branch that does not exist.
+ * @param string[] $env  What the server's environment has beyond this process's.
+ */
+$serves_by = function ( string $sapi, string $name, array $env ) use ( $site ) {
+	$site->serve( 2, $env );
+	same( $sapi, $site->request( '/sapi.php' )->body, 'the PHP' );
+	$site->done( 'branch', 'create', $name, '--wait', '--timeout', '60' );
+	$browser = new Browser( $site, $name );
+	same( 200, $browser->request( '/' )->status, 'the front page of a new branch' );
+	$browser->rest( 'POST', '/wp/v2/posts', array( 'title' => "by $sapi", 'status' => 'publish' ), 201 );
+	holds( in_array( "by $sapi", $browser->titles(), true ), 'a post that was made is there' );
+	$site->done( 'stop' );
+};
+
+test(
+	'php-fpm serves where there is one',
+	function () use ( $serves_by ) {
+		if ( null === Fpm::binary() ) {
+			echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
+			return;
+		}
+		$serves_by( 'fpm-fcgi', 'one', array() );
+	}
+);
+
+test(
+	'the built-in server of PHP serves where there is none',
+	fn () => $serves_by( 'cli-server', 'two', array( 'FORKPRESS_PHP_FPM' => 'none' ) )
+);
+
+test(
+	'a php-fpm that was asked for and is none is refused by its name',
+	function () use ( $site ) {
+		$outcome = $site->command( array( 'serve' ), array( 'FORKPRESS_PHP_FPM' => '/bin/true' ) )->outcome();
+		same( 1, $outcome->status, "{$outcome->text()}: exit status" );
+		holds( str_contains( $outcome->errors, '/bin/true cannot serve the site' ), "it names it: $outcome->errors" );
+		holds( str_contains( $outcome->errors, 'FORKPRESS_PHP_FPM' ), "it says what to type: $outcome->errors" );
+	}
+);
+
+test( 'nobody complained', fn () => $site->has_no_complaints() );
