@@ -121,14 +121,18 @@ impl Files {
         let mut answer = match (opened.decision, opened.file) {
             (Decision::Run(_), _) => return Found::Php,
             (Decision::Refuse(refused), _) => return Found::Answer(refused_with(refused.status, &refused.message)),
-            (Decision::Redirect(location), _) => {
-                let mut answer = Response::new(AnswerBody::Empty);
-                *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
-                // A location is a path whose bytes are encoded.
-                let Ok(location) = HeaderValue::try_from(location) else { return Found::Changed };
-                answer.headers_mut().insert(header::LOCATION, location);
-                answer
-            }
+            (Decision::Redirect(location), _) => match redirect(StatusCode::MOVED_PERMANENTLY, location) {
+                Some(answer) => answer,
+                None => return Found::Changed,
+            },
+            (Decision::Elsewhere(url), _) => match redirect(StatusCode::FOUND, url) {
+                Some(mut answer) => {
+                    // The file may come to the branch any time.
+                    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    answer
+                }
+                None => return Found::Changed,
+            },
             (Decision::Send { response, .. }, None) => headed(&response, AnswerBody::Empty),
             (Decision::Send { response, .. }, Some(file)) => {
                 let (Ok(file), Some(body)) = (file, &response.body) else { return Found::Changed };
@@ -224,6 +228,14 @@ fn conditions(request: &Parts) -> Conditions<'_> {
         if_range: value(header::IF_RANGE),
         range: value(header::RANGE),
     }
+}
+
+/// An answer that sends a client elsewhere; none where no header can say that: the bytes of a location are encoded.
+fn redirect(status: StatusCode, location: String) -> Option<Response<AnswerBody>> {
+    let mut answer = Response::new(AnswerBody::Empty);
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::LOCATION, HeaderValue::try_from(location).ok()?);
+    Some(answer)
 }
 
 fn headed(response: &route::Response, body: AnswerBody) -> Response<AnswerBody> {
