@@ -65,6 +65,7 @@ If init fails or is interrupted, it removes what it made.")]
     #[command(after_help = "Examples:
   forkpress serve
   forkpress serve --port 8080 --workers 8
+  forkpress serve --https
   forkpress serve --php /usr/bin/php8.3
   FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask everybody for the password and the token
 
@@ -498,6 +499,10 @@ pub struct ServeArgs {
     /// Host name of 'main' [default: the site's, from init]
     #[arg(long, value_name = "HOST", value_parser = parse_root_host)]
     pub root_host: Option<String>,
+
+    /// Serve HTTPS on the same port, too; 'forkpress trust' makes browsers accept it
+    #[arg(long)]
+    pub https: bool,
 
     /// Requests served at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]

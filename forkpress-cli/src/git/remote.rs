@@ -40,9 +40,9 @@ impl Remote {
         is_host.then(|| Self { url: url.to_owned(), host, port })
     }
 
-    /// The repository of a site that is served at `address`.
+    /// The repository of a site that is served at `address`: by plain HTTP, since Git knows nothing of the authority.
     pub fn at(address: &Address) -> Self {
-        let root = address.host(&BranchName::main());
+        let root = address.plain().host(&BranchName::main());
         Self { url: format!("http://{root}{PATH}"), host: address.root_host.clone(), port: address.port }
     }
 
@@ -85,14 +85,14 @@ impl Remote {
                 "forkpress: the site at {self} does not say under which host name its branches are, so no address is shown"
             ));
         }
-        told.map(|root_host| Address { root_host, port: self.port })
+        told.map(|root_host| Address { root_host, port: self.port, https: false })
     }
 }
 
 /// The address without a name and a token, which belong into no message.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = Address { root_host: self.host.clone(), port: self.port };
+        let address = Address { root_host: self.host.clone(), port: self.port, https: false };
         write!(f, "http://{}{PATH}", address.host(&BranchName::main()))
     }
 }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_repository_of_an_address_is_its_remote() {
-        let address = Address { root_host: "wp.localhost".to_owned(), port: 80 };
+        let address = Address { root_host: "wp.localhost".to_owned(), port: 80, https: false };
         let remote = Remote::at(&address);
         assert_eq!(Remote::parse(remote.url()), Some(remote.clone()));
         assert_eq!(remote.url(), "http://wp.localhost/site.git");

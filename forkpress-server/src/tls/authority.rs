@@ -1,0 +1,241 @@
+//! The authority that signs the certificates of this user's servers.
+//!
+//! A browser trusts it once it was told to (`forkpress trust`), and then whatever it signs. So its key is closed to others, and it
+//! may only sign for the hosts that it is for: those below `localhost`, and the loopback addresses. A root host elsewhere has an
+//! authority of its own.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use forkpress_core::advice::Advice;
+use forkpress_core::own;
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+use time::{Duration, OffsetDateTime};
+
+use super::certificate::LIFE;
+
+/// How long an authority is good. Whoever told a browser to trust it does so again then.
+const AUTHORITY_LIFE: Duration = Duration::days(5 * 365);
+
+/// Clocks differ, and virtual machines wake up with old ones.
+pub(super) const CLOCKS_DIFFER: Duration = Duration::days(1);
+
+/// The hosts of which the authority for most sites is.
+const LOCALHOST: &str = "localhost";
+
+/// An authority, with its key.
+#[derive(Debug)]
+pub struct Authority {
+    pub(super) issuer: Issuer<'static, KeyPair>,
+    /// What there is to tell others.
+    pub public: PublicAuthority,
+    /// Whether it was made just now: nobody trusts it yet.
+    pub is_new: bool,
+}
+
+/// An authority as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicAuthority {
+    /// Its name, which no other has.
+    pub name: String,
+    /// Its certificate, a PEM file.
+    pub certificate: PathBuf,
+}
+
+/// Why there is no authority.
+#[derive(Debug, Error)]
+pub enum AuthorityError {
+    /// A file or folder can't be made, read or replaced.
+    #[error("cannot use {path}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is there and holds no authority.
+    #[error("{path} is damaged")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No browser takes a certificate for every host below a host without a dot.
+    #[error("browsers take no certificate for the branches below '{root_host}', which has no dot")]
+    OneLabel {
+        /// The root host.
+        root_host: String,
+    },
+    /// A key or a certificate can't be made.
+    #[error("cannot make a certificate")]
+    Make(#[from] rcgen::Error),
+    /// The provider of TLS does not take what it should.
+    #[error("cannot use the certificate")]
+    Use(#[from] rustls::Error),
+}
+
+impl Advice for AuthorityError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Damaged { path } => Some(format!("rm {}: the next start makes another authority", path.display())),
+            Self::OneLabel { .. } => Some("choose a host with a dot: --root-host wp.localhost".to_owned()),
+            Self::Io { .. } | Self::Make(_) | Self::Use(_) => None,
+        }
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> AuthorityError {
+    let path = path.to_owned();
+    |source| AuthorityError::Io { path, source }
+}
+
+/// The host of which the authority for a root host is.
+fn scope(root_host: &str) -> &str {
+    let is_local = root_host.strip_suffix(LOCALHOST).is_some_and(|rest| rest.ends_with('.'));
+    if is_local { LOCALHOST } else { root_host }
+}
+
+impl Authority {
+    /// The authority for a root host, in a folder of authorities. It is made where there is none, or none that is good for long.
+    ///
+    /// Two that make one at once have the same.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn open_or_make(dir: &Path, root_host: &str) -> Result<Self, AuthorityError> {
+        if !root_host.contains('.') {
+            return Err(AuthorityError::OneLabel { root_host: root_host.to_owned() });
+        }
+        DirBuilder::new().recursive(true).mode(own::CLOSED_FOLDER).create(dir).map_err(at(dir))?;
+        let folder = own::open(dir).map_err(at(dir))?;
+        own::close_file(&folder, &folder.metadata().map_err(at(dir))?);
+        let path = dir.join(format!("{}.key", scope(root_host)));
+        let kept = match own::read_to_string(&path) {
+            Ok(pem) => Some(Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(at(&path)(error)),
+        };
+        if let Some(kept) = kept.as_ref().filter(|kept| !kept.ends_soon()) {
+            return kept.authority(&path, false);
+        }
+        let made = make(scope(root_host))?;
+        let is_first = place(&path, made.as_bytes(), kept.is_some()).map_err(at(&path))?;
+        let pem = own::read_to_string(&path).map_err(at(&path))?;
+        Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?.authority(&path, is_first)
+    }
+}
+
+impl PublicAuthority {
+    /// All authorities in a folder; none where there is no folder.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn all(dir: &Path) -> Result<Vec<Self>, AuthorityError> {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(at(dir))?,
+        };
+        let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(at(dir))?;
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
+        paths.sort();
+        let public = |path: PathBuf| {
+            let pem = own::read_to_string(&path).map_err(at(&path))?;
+            let kept = Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?;
+            Ok(kept.authority(&path, false)?.public)
+        };
+        paths.into_iter().map(public).collect()
+    }
+}
+
+/// What a file of an authority holds.
+struct Kept {
+    key: PrivatePkcs8KeyDer<'static>,
+    certificate: CertificateDer<'static>,
+    /// The same as PEM.
+    text: String,
+    name: String,
+    end: OffsetDateTime,
+}
+
+impl Kept {
+    fn parse(pem: &str) -> Option<Self> {
+        let text = &pem[pem.find("-----BEGIN CERTIFICATE")?..];
+        let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+        let pair = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ECDSA_P256_SHA256).ok()?;
+        if *parsed.public_key().subject_public_key.data != *pair.public_key_raw() {
+            return None;
+        }
+        let name = parsed.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+        let end = OffsetDateTime::from_unix_timestamp(parsed.validity().not_after.timestamp()).ok()?;
+        Some(Self { key, text: text.to_owned(), certificate, name, end })
+    }
+
+    /// Whether a certificate that is signed now would outlive it.
+    fn ends_soon(&self) -> bool {
+        self.end < OffsetDateTime::now_utc() + LIFE
+    }
+
+    /// The authority, whose certificate is written beside its key where it is not there.
+    fn authority(&self, path: &Path, is_new: bool) -> Result<Authority, AuthorityError> {
+        let pair = KeyPair::from_pkcs8_der_and_sign_algo(&self.key, &PKCS_ECDSA_P256_SHA256)?;
+        let issuer = Issuer::from_ca_cert_der(&self.certificate, pair)?;
+        let certificate = path.with_extension("crt");
+        if own::read_to_string(&certificate).ok().as_ref() != Some(&self.text) {
+            place(&certificate, self.text.as_bytes(), true).map_err(at(&certificate))?;
+            fs::set_permissions(&certificate, fs::Permissions::from_mode(0o644)).map_err(at(&certificate))?;
+        }
+        Ok(Authority { issuer, public: PublicAuthority { name: self.name.clone(), certificate }, is_new })
+    }
+}
+
+/// Makes an authority for a host and those below it: its key and its certificate, as PEM.
+fn make(scope: &str) -> Result<String, rcgen::Error> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let mut params = CertificateParams::default();
+    // Two authorities of one name could not be told apart.
+    let identity: String = params.key_identifier(&key)[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = format!("ForkPress authority for {scope} ({identity})");
+    let now = OffsetDateTime::now_utc();
+    (params.not_before, params.not_after) = (now - CLOCKS_DIFFER, now + AUTHORITY_LIFE);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name.push(DnType::OrganizationName, "ForkPress");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![
+            GeneralSubtree::DnsName(scope.to_owned()),
+            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(Ipv4Addr::new(127, 0, 0, 0).into(), 8)),
+            GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(Ipv6Addr::LOCALHOST.into(), 128)),
+        ],
+        excluded_subtrees: Vec::new(),
+    });
+    let certificate = params.self_signed(&key)?;
+    Ok(format!("{}{}", key.serialize_pem(), certificate.pem()))
+}
+
+/// Puts a file in its place, whole and closed to others. False where there is one already that is to stay.
+fn place(path: &Path, bytes: &[u8], replace: bool) -> io::Result<bool> {
+    let mut file = NamedTempFile::new_in(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    if replace {
+        return file.persist(path).map(|_| true).map_err(|error| error.error);
+    }
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
