@@ -80,6 +80,17 @@ If the site is served already, the command prints its address and changes nothin
 
 Ctrl-C waits for running requests to end. A second Ctrl-C does not wait.")]
     Start(StartArgs),
+    /// Have the system and the browsers accept the certificates of 'serve --https'
+    #[command(after_help = "Examples:
+  forkpress trust
+  forkpress trust --remove
+  forkpress trust --json | jq -r '.[].certificate'
+
+'serve --https' has an authority of your own, which signs for hosts below localhost only.
+A site with another root host has one for that host.
+The command tells the system's store and those of Chromium and Firefox.
+Where it may not, it prints what to type.")]
+    Trust(TrustArgs),
     /// Stop the server of this site
     #[command(after_help = "Examples:
   forkpress stop
@@ -528,6 +539,13 @@ pub struct StartArgs {
     /// Leave the terminal, and say on standard output how the start went
     #[arg(long, hide = true)]
     pub detached: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Have none of them accept it any more
+    #[arg(long)]
+    pub remove: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use forkpress_engine::registry::Server;
 
 use crate::cli::ServeArgs;
+use crate::commands::trust;
 use crate::failure::{During, Failure};
 use crate::server::{self, Started};
 use crate::{output, site, trace};
@@ -96,6 +97,9 @@ fn tell(server: &Server, doing: &str, as_json: bool) -> Result<(), Failure> {
         output::json(&server::row(server))?;
     } else {
         output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
+        if server.https {
+            trust::advise(server)?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use forkpress_server::tls::{Authority, Tls};
 
 use crate::failure::Failure;
 use crate::php::Php;
-use crate::{output, site};
+use crate::site;
 
 /// What a server needs to speak HTTPS.
 pub(super) struct Https {
@@ -24,12 +24,6 @@ impl Https {
         }
         let authority = Authority::open_or_make(&site::registry()?.authorities(), root_host)?;
         let certificate = authority.public.certificate.clone();
-        if authority.is_new {
-            output::note(format_args!(
-                "forkpress: made {}: browsers accept what it signs after 'forkpress trust'",
-                authority.public.name
-            ));
-        }
         Ok(Self { tls: Tls::new(authority, root_host)?, certificate })
     }
 }
