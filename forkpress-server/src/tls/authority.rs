@@ -11,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use forkpress_core::advice::Advice;
-use forkpress_core::own;
+use forkpress_core::{flock, own};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, GeneralSubtree, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256,
@@ -39,8 +39,6 @@ pub struct Authority {
     pub(super) issuer: Issuer<'static, KeyPair>,
     /// What there is to tell others.
     pub public: PublicAuthority,
-    /// Whether it was made just now: nobody trusts it yet.
-    pub is_new: bool,
 }
 
 /// An authority as others see it.
@@ -69,6 +67,12 @@ pub enum AuthorityError {
         /// The file.
         path: PathBuf,
     },
+    /// A site's settings name a root host that is none.
+    #[error("'{root_host}' is no host name")]
+    NoHost {
+        /// The root host.
+        root_host: String,
+    },
     /// No browser takes a certificate for every host below a host without a dot.
     #[error("browsers take no certificate for the branches below '{root_host}', which has no dot")]
     OneLabel {
@@ -87,7 +91,9 @@ impl Advice for AuthorityError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Damaged { path } => Some(format!("rm {}: the next start makes another authority", path.display())),
-            Self::OneLabel { .. } => Some("choose a host with a dot: --root-host wp.localhost".to_owned()),
+            Self::NoHost { .. } | Self::OneLabel { .. } => {
+                Some("choose a host with a dot: --root-host wp.localhost".to_owned())
+            }
             Self::Io { .. } | Self::Make(_) | Self::Use(_) => None,
         }
     }
@@ -98,10 +104,20 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> AuthorityError {
     |source| AuthorityError::Io { path, source }
 }
 
-/// The host of which the authority for a root host is.
-fn scope(root_host: &str) -> &str {
+/// The host of which the authority for a root host is. It becomes the name of a file.
+fn scope(root_host: &str) -> Result<&str, AuthorityError> {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !root_host.split('.').all(is_label) {
+        return Err(AuthorityError::NoHost { root_host: root_host.to_owned() });
+    }
+    if !root_host.contains('.') {
+        return Err(AuthorityError::OneLabel { root_host: root_host.to_owned() });
+    }
     let is_local = root_host.strip_suffix(LOCALHOST).is_some_and(|rest| rest.ends_with('.'));
-    if is_local { LOCALHOST } else { root_host }
+    Ok(if is_local { LOCALHOST } else { root_host })
 }
 
 impl Authority {
@@ -112,25 +128,27 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError`].
     pub fn open_or_make(dir: &Path, root_host: &str) -> Result<Self, AuthorityError> {
-        if !root_host.contains('.') {
-            return Err(AuthorityError::OneLabel { root_host: root_host.to_owned() });
-        }
+        Self::of_scope(dir, scope(root_host)?, OffsetDateTime::now_utc())
+    }
+
+    fn of_scope(dir: &Path, scope: &str, now: OffsetDateTime) -> Result<Self, AuthorityError> {
         DirBuilder::new().recursive(true).mode(own::CLOSED_FOLDER).create(dir).map_err(at(dir))?;
         let folder = own::open(dir).map_err(at(dir))?;
         own::close_file(&folder, &folder.metadata().map_err(at(dir))?);
-        let path = dir.join(format!("{}.key", scope(root_host)));
+        // It goes with the folder's descriptor.
+        flock::lock(&folder, flock::Mode::Exclusive).map_err(at(dir))?;
+        let path = dir.join(format!("{scope}.key"));
         let kept = match own::read_to_string(&path) {
             Ok(pem) => Some(Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(at(&path)(error)),
         };
-        if let Some(kept) = kept.as_ref().filter(|kept| !kept.ends_soon()) {
-            return kept.authority(&path, false);
+        if let Some(kept) = kept.filter(|kept| !kept.ends_soon(now)) {
+            return kept.authority(&path);
         }
-        let made = make(scope(root_host))?;
-        let is_first = place(&path, made.as_bytes(), kept.is_some()).map_err(at(&path))?;
-        let pem = own::read_to_string(&path).map_err(at(&path))?;
-        Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?.authority(&path, is_first)
+        let made = make(scope, now)?;
+        place(&path, made.as_bytes(), own::CLOSED_FILE).map_err(at(&path))?;
+        Kept::parse(&made).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?.authority(&path)
     }
 }
 
@@ -150,7 +168,7 @@ impl PublicAuthority {
         let public = |path: PathBuf| {
             let pem = own::read_to_string(&path).map_err(at(&path))?;
             let kept = Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?;
-            Ok(kept.authority(&path, false)?.public)
+            Ok(kept.authority(&path)?.public)
         };
         paths.into_iter().map(public).collect()
     }
@@ -182,31 +200,29 @@ impl Kept {
     }
 
     /// Whether a certificate that is signed now would outlive it.
-    fn ends_soon(&self) -> bool {
-        self.end < OffsetDateTime::now_utc() + LIFE
+    fn ends_soon(&self, now: OffsetDateTime) -> bool {
+        self.end < now + LIFE
     }
 
     /// The authority, whose certificate is written beside its key where it is not there.
-    fn authority(&self, path: &Path, is_new: bool) -> Result<Authority, AuthorityError> {
+    fn authority(&self, path: &Path) -> Result<Authority, AuthorityError> {
         let pair = KeyPair::from_pkcs8_der_and_sign_algo(&self.key, &PKCS_ECDSA_P256_SHA256)?;
         let issuer = Issuer::from_ca_cert_der(&self.certificate, pair)?;
         let certificate = path.with_extension("crt");
         if own::read_to_string(&certificate).ok().as_ref() != Some(&self.text) {
-            place(&certificate, self.text.as_bytes(), true).map_err(at(&certificate))?;
-            fs::set_permissions(&certificate, fs::Permissions::from_mode(0o644)).map_err(at(&certificate))?;
+            place(&certificate, self.text.as_bytes(), 0o644).map_err(at(&certificate))?;
         }
-        Ok(Authority { issuer, public: PublicAuthority { name: self.name.clone(), certificate }, is_new })
+        Ok(Authority { issuer, public: PublicAuthority { name: self.name.clone(), certificate } })
     }
 }
 
 /// Makes an authority for a host and those below it: its key and its certificate, as PEM.
-fn make(scope: &str) -> Result<String, rcgen::Error> {
+fn make(scope: &str, now: OffsetDateTime) -> Result<String, rcgen::Error> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
     // Two authorities of one name could not be told apart.
     let identity: String = params.key_identifier(&key)[..4].iter().map(|byte| format!("{byte:02x}")).collect();
     let name = format!("ForkPress authority for {scope} ({identity})");
-    let now = OffsetDateTime::now_utc();
     (params.not_before, params.not_after) = (now - CLOCKS_DIFFER, now + AUTHORITY_LIFE);
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
@@ -225,17 +241,51 @@ fn make(scope: &str) -> Result<String, rcgen::Error> {
     Ok(format!("{}{}", key.serialize_pem(), certificate.pem()))
 }
 
-/// Puts a file in its place, whole and closed to others. False where there is one already that is to stay.
-fn place(path: &Path, bytes: &[u8], replace: bool) -> io::Result<bool> {
+/// Puts a file in its place, whole, for those whom the mode lets read it.
+fn place(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut file = NamedTempFile::new_in(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
     file.write_all(bytes)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
-    if replace {
-        return file.persist(path).map(|_| true).map_err(|error| error.error);
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_that_would_end_before_a_certificate_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = OffsetDateTime::now_utc();
+        let name = |at| Authority::of_scope(dir.path(), LOCALHOST, at).unwrap().public.name;
+        let first = name(now);
+        assert_eq!(name(now + AUTHORITY_LIFE - LIFE - Duration::MINUTE), first);
+        let second = name(now + AUTHORITY_LIFE - LIFE + Duration::MINUTE);
+        assert_ne!(second, first);
+        assert_eq!(name(now), second);
     }
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error),
+
+    #[test]
+    fn those_who_make_an_authority_at_once_have_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = || Authority::open_or_make(dir.path(), "wp.localhost").unwrap().public;
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let makers: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        assert!(made.iter().all(|other| *other == made[0]), "{made:?}");
+    }
+
+    #[test]
+    fn the_authority_of_a_host_is_named_after_it_or_after_localhost() {
+        for (root_host, scope_of_it) in
+            [("wp.localhost", "localhost"), ("a.b.localhost", "localhost"), ("wp.example.test", "wp.example.test")]
+        {
+            assert_eq!(scope(root_host).unwrap(), scope_of_it);
+        }
+        for root_host in ["localhost", "", ".", "../x", "a/../../b.c", "a..b", "A.b", "*.b", "a.b\n"] {
+            assert!(scope(root_host).is_err(), "{root_host}");
+        }
     }
 }

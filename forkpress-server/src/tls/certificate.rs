@@ -93,3 +93,22 @@ fn sign(
     let key = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], secret));
     Ok(Current { key, renewal: now + LIFE - RENEWAL })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::crypto::ring;
+
+    #[test]
+    fn a_certificate_is_made_again_before_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::open_or_make(dir.path(), "wp.localhost").unwrap();
+        let certificates = Certificates::new(authority, "wp.localhost", Arc::new(ring::default_provider())).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let first = certificates.at(now);
+        assert_eq!(certificates.at(now + LIFE - RENEWAL - Duration::DAY).cert, first.cert);
+        let next = certificates.at(now + LIFE - RENEWAL + Duration::DAY);
+        assert_ne!(next.cert, first.cert);
+        assert_eq!(certificates.at(now + LIFE).cert, next.cert);
+    }
+}
