@@ -178,3 +178,50 @@ fn tell(rows: &[Row], authority: &PublicAuthority, machine: &Machine) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_browsers_database_accepts_an_authority_once_and_gives_it_back() {
+        let machine = Machine::this();
+        if !machine.has("certutil") {
+            eprintln!("SKIPPED: this needs certutil (Debian: libnss3-tools)");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::open_or_make(&dir.path().join("authorities"), "wp.localhost").unwrap().public;
+        let state = |store: &Store, remove| settle(store, &authority, &machine, remove).state;
+        let chromium = Store::Nss { browser: "Chromium", folder: dir.path().join("home/.pki/nssdb") };
+        assert_eq!(
+            [false, false, true, true].map(|remove| state(&chromium, remove)),
+            [State::Added, State::Present, State::Removed, State::Absent]
+        );
+
+        let folder = dir.path().join("its profile");
+        fs::create_dir(&folder).unwrap();
+        fs::write(dir.path().join("password"), "secret").unwrap();
+        let mut made = Command::new("certutil");
+        made.arg("-N").arg("-d").arg(format!("sql:{}", folder.display())).arg("-f").arg(dir.path().join("password"));
+        assert!(made.status().unwrap().success());
+        let row = settle(&Store::Nss { browser: "Firefox", folder }, &authority, &machine, false);
+        assert_eq!(row.state, State::Failed, "nobody is asked for its password");
+        let [typed] = &row.commands[..] else { panic!("{:?}", row.commands) };
+        assert!(typed.starts_with("certutil -A -d 'sql:") && !typed.contains("/dev/null"), "{typed}");
+    }
+
+    #[test]
+    fn who_is_not_root_is_told_what_to_type_for_the_system() {
+        let machine = Machine { home: None, programs: Vec::new(), is_root: false, is_mac: true };
+        let authority = PublicAuthority { name: "X".to_owned(), certificate: "/s/x.crt".into() };
+        let [store] = &Store::all(&machine)[..] else { panic!("macOS has one store, and no home has others") };
+        let row = settle(store, &authority, &machine, false);
+        assert_eq!(row.state, State::ByHand);
+        assert_eq!(
+            row.commands,
+            ["sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain /s/x.crt"]
+        );
+    }
+}
