@@ -5,7 +5,7 @@
 mod stores;
 
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use forkpress_engine::registry::Server;
 use forkpress_engine::site::{Site, SiteError};
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::site::{self, Address};
 
-use stores::{Machine, Store, Words, typed};
+use stores::{Machine, Store, typed};
 
 /// The root host of a site that does not say another.
 const USUAL_HOST: &str = "wp.localhost";
@@ -122,34 +122,33 @@ fn settle(store: &Store, authority: &PublicAuthority, machine: &Machine, remove:
         (false, true) => return row(State::Absent, Vec::new(), None),
         _ => {}
     }
-    let commands = if remove { store.removal(authority) } else { store.addition(authority) };
+    let mut commands = if remove { store.removal(authority) } else { store.addition(authority) };
+    // A person is asked for passwords.
+    let sudo = if matches!(store, Store::Nss { .. }) { "" } else { "sudo " };
+    let by_hand = commands.iter().map(|command| format!("{sudo}{}", typed(command))).collect();
     if !store.is_open_to(machine) {
-        return row(State::ByHand, by_hand(store, &commands), None);
+        return row(State::ByHand, by_hand, None);
     }
-    match commands.iter().try_for_each(done) {
+    match commands.iter_mut().try_for_each(done) {
         Ok(()) if store.has(authority) != remove => {
             row(if remove { State::Removed } else { State::Added }, Vec::new(), None)
         }
-        Ok(()) => row(State::Failed, by_hand(store, &commands), Some("it changed nothing".to_owned())),
-        Err(problem) => row(State::Failed, by_hand(store, &commands), Some(problem)),
+        Ok(()) => row(State::Failed, by_hand, Some("it changed nothing".to_owned())),
+        Err(problem) => row(State::Failed, by_hand, Some(problem)),
     }
 }
 
-fn done(command: &Words) -> Result<(), String> {
-    let (program, arguments) = command.split_first().ok_or("nothing to do")?;
-    let output =
-        Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
+fn done(command: &mut Command) -> Result<(), String> {
+    if command.get_program() == "certutil" {
+        // It would ask for the password of a database that has one.
+        command.args(["-f", "/dev/null"]);
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(said.lines().last().unwrap_or("it failed").to_owned())
-}
-
-/// Commands as a person types them, who is asked for passwords.
-fn by_hand(store: &Store, commands: &[Words]) -> Vec<String> {
-    let sudo = if matches!(store, Store::Nss { .. }) { "" } else { "sudo " };
-    commands.iter().map(|command| format!("{sudo}{}", typed(command).replace(" -f /dev/null", ""))).collect()
 }
 
 fn tell(rows: &[Row], authority: &PublicAuthority, machine: &Machine) -> Result<(), Failure> {

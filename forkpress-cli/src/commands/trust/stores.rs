@@ -8,27 +8,24 @@ use std::process::{Command, Stdio};
 
 use forkpress_server::tls::PublicAuthority;
 
-/// A command and its arguments.
-pub(super) type Words = Vec<OsString>;
-
 /// A folder of authorities that a system accepts, and what has it looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Anchors {
     folder: &'static str,
     extension: &'static str,
-    update: &'static [&'static str],
+    update: (&'static str, &'static [&'static str]),
 }
 
 /// Of Debian and Alpine, of Fedora, of Arch and of openSUSE.
 const ANCHORS: [Anchors; 4] = [
-    Anchors { folder: "/usr/local/share/ca-certificates", extension: "crt", update: &["update-ca-certificates"] },
-    Anchors { folder: "/etc/pki/ca-trust/source/anchors", extension: "pem", update: &["update-ca-trust", "extract"] },
+    Anchors { folder: "/usr/local/share/ca-certificates", extension: "crt", update: ("update-ca-certificates", &[]) },
+    Anchors { folder: "/etc/pki/ca-trust/source/anchors", extension: "pem", update: ("update-ca-trust", &["extract"]) },
     Anchors {
         folder: "/etc/ca-certificates/trust-source/anchors",
         extension: "crt",
-        update: &["trust", "extract-compat"],
+        update: ("trust", &["extract-compat"]),
     },
-    Anchors { folder: "/usr/share/pki/trust/anchors", extension: "pem", update: &["update-ca-certificates"] },
+    Anchors { folder: "/usr/share/pki/trust/anchors", extension: "pem", update: ("update-ca-certificates", &[]) },
 ];
 
 const KEYCHAIN: &str = "/Library/Keychains/System.keychain";
@@ -93,7 +90,7 @@ impl Store {
     /// Those that a machine has.
     pub(super) fn all(machine: &Machine) -> Vec<Self> {
         let anchors =
-            ANCHORS.iter().find(|anchors| Path::new(anchors.folder).is_dir() && machine.has(anchors.update[0]));
+            ANCHORS.iter().find(|anchors| Path::new(anchors.folder).is_dir() && machine.has(anchors.update.0));
         let system = if machine.is_mac { Some(Self::Keychain) } else { anchors.map(Self::Anchors) };
         let home = machine.home.as_deref();
         system.into_iter().chain(home.into_iter().flat_map(|home| browsers(machine, home))).collect()
@@ -133,87 +130,73 @@ impl Store {
                 let own = fs::read(&authority.certificate);
                 own.is_ok_and(|own| fs::read(self.place(authority)).is_ok_and(|there| there == own))
             }
-            Self::Keychain => Command::new("security")
-                .args(["find-certificate", "-c", &authority.name, KEYCHAIN])
-                .stdin(Stdio::null())
-                .output()
-                .is_ok_and(|output| output.status.success()),
+            Self::Keychain => {
+                let mut find = command("security", &["find-certificate", "-c", &authority.name, KEYCHAIN], NONE);
+                find.output().is_ok_and(|found| found.status.success())
+            }
             Self::Nss { folder, .. } => {
-                let listed = folder.join(NSS_FILE).is_file().then(|| {
-                    let mut command = Command::new("certutil");
-                    command.arg("-L").arg("-d").arg(database(folder)).stdin(Stdio::null()).output()
-                });
-                listed.is_some_and(|listed| {
-                    listed.is_ok_and(|listed| is_accepted(&String::from_utf8_lossy(&listed.stdout), &authority.name))
-                })
+                let list = || command("certutil", &["-L", "-d"], [database(folder)]).output();
+                folder.join(NSS_FILE).is_file()
+                    && list().is_ok_and(|listed| is_accepted(&String::from_utf8_lossy(&listed.stdout), &authority.name))
             }
         }
     }
 
     /// The commands that have an authority accepted.
-    pub(super) fn addition(&self, authority: &PublicAuthority) -> Vec<Words> {
-        let (file, place) = (authority.certificate.as_os_str(), self.place(authority));
+    pub(super) fn addition(&self, authority: &PublicAuthority) -> Vec<Command> {
+        let (file, place) = (&authority.certificate, self.place(authority));
         match self {
-            Self::Anchors(anchors) => vec![
-                words(["install".as_ref(), "-m".as_ref(), "644".as_ref(), file, place.as_os_str()]),
-                anchors.update.iter().map(OsString::from).collect(),
-            ],
-            Self::Keychain => vec![words(
-                ["security", "add-trusted-cert", "-d", "-r", "trustRoot", "-k", KEYCHAIN]
-                    .map(OsStr::new)
-                    .into_iter()
-                    .chain([file]),
-            )],
+            Self::Anchors(anchors) => {
+                vec![
+                    command("install", &["-m", "644"], [file, &place]),
+                    command(anchors.update.0, anchors.update.1, NONE),
+                ]
+            }
+            Self::Keychain => {
+                vec![command("security", &["add-trusted-cert", "-d", "-r", "trustRoot", "-k", KEYCHAIN], [file])]
+            }
             Self::Nss { folder, .. } => {
-                let (database, empty) = (database(folder), "/dev/null".as_ref());
-                let certutil = |first: &[&str], rest: &[&OsStr]| {
-                    let first = ["certutil"].iter().chain(first).map(OsStr::new);
-                    words(first.chain(["-d".as_ref(), database.as_os_str()]).chain(rest.iter().copied()))
-                };
-                let new = [
-                    words(["mkdir".as_ref(), "-p".as_ref(), "-m".as_ref(), "700".as_ref(), folder.as_os_str()]),
-                    certutil(&["-N"], &["--empty-password".as_ref()]),
-                ];
-                let name = authority.name.as_ref();
-                // It asks for the password of one that has one, and this process has nobody to ask.
-                let add = certutil(
-                    &["-A"],
-                    &["-n".as_ref(), name, "-t".as_ref(), "C,,".as_ref(), "-f".as_ref(), empty, "-i".as_ref(), file],
-                );
-                let is_there = folder.join(NSS_FILE).is_file();
-                new.into_iter().filter(|_| !is_there).chain([add]).collect()
+                let database = database(folder);
+                let mut add = command("certutil", &["-A", "-d"], [&database]);
+                add.args(["-n", &authority.name, "-t", "C,,", "-i"]).arg(file);
+                if folder.join(NSS_FILE).is_file() {
+                    return vec![add];
+                }
+                let make = command("mkdir", &["-p", "-m", "700"], [folder]);
+                vec![make, command("certutil", &["-N", "--empty-password", "-d"], [&database]), add]
             }
         }
     }
 
     /// The commands that take it away again.
-    pub(super) fn removal(&self, authority: &PublicAuthority) -> Vec<Words> {
-        let (file, place) = (authority.certificate.as_os_str(), self.place(authority));
+    pub(super) fn removal(&self, authority: &PublicAuthority) -> Vec<Command> {
         match self {
-            Self::Anchors(anchors) => vec![
-                words(["rm".as_ref(), "-f".as_ref(), place.as_os_str()]),
-                anchors.update.iter().map(OsString::from).collect(),
-            ],
+            Self::Anchors(anchors) => {
+                vec![command("rm", &["-f"], [self.place(authority)]), command(anchors.update.0, anchors.update.1, NONE)]
+            }
             Self::Keychain => vec![
-                words(["security".as_ref(), "remove-trusted-cert".as_ref(), "-d".as_ref(), file]),
-                words(["security", "delete-certificate", "-c", &authority.name, KEYCHAIN].map(OsStr::new)),
+                command("security", &["remove-trusted-cert", "-d"], [&authority.certificate]),
+                command("security", &["delete-certificate", "-c", &authority.name, KEYCHAIN], NONE),
             ],
-            Self::Nss { folder, .. } => vec![words([
-                "certutil".as_ref(),
-                "-D".as_ref(),
-                "-d".as_ref(),
-                database(folder).as_os_str(),
-                "-n".as_ref(),
-                authority.name.as_ref(),
-                "-f".as_ref(),
-                "/dev/null".as_ref(),
-            ])],
+            Self::Nss { folder, .. } => {
+                let mut remove = command("certutil", &["-D", "-d"], [database(folder)]);
+                remove.args(["-n", &authority.name]);
+                vec![remove]
+            }
         }
     }
 }
 
-fn words<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> Words {
-    words.into_iter().map(OsStr::to_owned).collect()
+/// No further arguments.
+const NONE: [&str; 0] = [];
+
+fn command<I>(program: &str, arguments: &[&str], further: impl IntoIterator<Item = I>) -> Command
+where
+    I: AsRef<OsStr>,
+{
+    let mut command = Command::new(program);
+    command.args(arguments).args(further).stdin(Stdio::null());
+    command
 }
 
 /// The databases of the browsers in a home. A Chromium that has none yet gets one.
@@ -247,8 +230,8 @@ fn file_name(name: &str) -> String {
 }
 
 /// A command as a shell takes it.
-pub(super) fn typed(command: &[OsString]) -> String {
-    let word = |word: &OsString| {
+pub(super) fn typed(command: &Command) -> String {
+    let word = |word: &OsStr| {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:=,+@".contains(byte);
         let text = word.to_string_lossy();
         if word.as_bytes().iter().all(is_plain) {
@@ -257,7 +240,7 @@ pub(super) fn typed(command: &[OsString]) -> String {
             format!("'{}'", text.replace('\'', "'\\''"))
         }
     };
-    command.iter().map(word).collect::<Vec<_>>().join(" ")
+    std::iter::once(command.get_program()).chain(command.get_args()).map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -271,8 +254,8 @@ mod tests {
         }
     }
 
-    fn shown(commands: &[Words]) -> Vec<String> {
-        commands.iter().map(|command| typed(command)).collect()
+    fn shown(commands: &[Command]) -> Vec<String> {
+        commands.iter().map(typed).collect()
     }
 
     #[test]
@@ -322,6 +305,6 @@ mod tests {
 
     #[test]
     fn a_command_can_be_typed_as_it_is_shown() {
-        assert_eq!(typed(&["a".into(), "b c".into(), "it's".into()]), r"a 'b c' 'it'\''s'");
+        assert_eq!(typed(&command("a", &["b c", "it's"], NONE)), r"a 'b c' 'it'\''s'");
     }
 }
