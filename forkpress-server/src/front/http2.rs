@@ -29,6 +29,9 @@ const SEND_BYTES: usize = 64 << 10;
 /// How often a client is asked whether it is there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(20);
 
+/// How long a client may take nothing, nor say that it has taken all, once the server ends.
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
 /// Serves a connection, until its client leaves, it is the client's turn for too long, or the server ends.
 pub(super) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -54,17 +57,17 @@ pub(super) async fn serve(
         .keep_alive_timeout(PING)
         .serve_connection(TokioIo::new(stream), service);
     let mut serving = pin!(serving);
-    tokio::select! {
+    let last_pause = tokio::select! {
         served = serving.as_mut() => return served,
-        () = ended(&mut end) => {}
-        () = turns.overdue(HEAD_TIMEOUT.min(pause)) => {}
-    }
+        () = ended(&mut end) => LAST_PAUSE.min(pause),
+        () = turns.overdue(HEAD_TIMEOUT.min(pause)) => pause,
+    };
     serving.as_mut().graceful_shutdown();
     turns.begin_anew();
     tokio::select! {
         served = serving => served,
         // What it has not taken by now is lost.
-        () = turns.overdue(pause) => Ok(()),
+        () = turns.overdue(last_pause) => Ok(()),
     }
 }
 
