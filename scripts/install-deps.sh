@@ -66,6 +66,7 @@ if [ "$tests" = yes ]; then
     need shellcheck shellcheck
     need phpcs php-codesniffer
     need jq jq
+    need certutil libnss3-tools
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
     need strace strace

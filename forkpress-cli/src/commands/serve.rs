@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use forkpress_engine::registry::Server;
 
 use crate::cli::ServeArgs;
+use crate::commands::trust;
 use crate::failure::{During, Failure};
 use crate::server::{self, Started};
 use crate::{output, site, trace};
@@ -96,6 +97,9 @@ fn tell(server: &Server, doing: &str, as_json: bool) -> Result<(), Failure> {
         output::json(&server::row(server))?;
     } else {
         output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
+        if server.https {
+            trust::advise(server)?;
+        }
     }
     Ok(())
 }
@@ -116,6 +120,9 @@ fn detached_arguments(work_dir: &Path, args: &ServeArgs) -> Vec<OsString> {
         ("--root-host", args.root_host.clone().map(Into::into)),
         ("--php", args.php.php.clone().map(Into::into)),
     ];
+    if args.https {
+        arguments.push("--https".into());
+    }
     for (name, value) in optional {
         if let Some(value) = value {
             arguments.extend([name.into(), value]);
@@ -131,7 +138,7 @@ mod tests {
 
     #[test]
     fn the_server_in_the_background_is_asked_for_what_was_asked() {
-        let typed = "forkpress serve --port 81 --root-host x.test --php /p --workers 7 --host 0.0.0.0";
+        let typed = "forkpress serve --port 81 --root-host x.test --php /p --workers 7 --host 0.0.0.0 --https";
         let parse = |line: Vec<OsString>| crate::cli::Cli::try_parse_from(line).unwrap();
         let crate::cli::Command::Serve(asked) = parse(typed.split(' ').map(Into::into).collect()).command else {
             panic!("serve is asked for");

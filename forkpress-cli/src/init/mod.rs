@@ -244,7 +244,7 @@ fn make(
     if let Some(source) = args.wordpress.as_deref() {
         database::adopt(&php, layout, if source.is_dir() { source } else { &staged }, &staged)?;
     }
-    let address = Address { root_host: args.root_host.clone(), port: args.port };
+    let address = Address { root_host: args.root_host.clone(), port: args.port, https: false };
     let mut imported = None;
     let url = address.url(&BranchName::main());
     let with = With { layout, php: &php.program, url: &url };

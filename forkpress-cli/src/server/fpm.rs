@@ -29,6 +29,7 @@ use crate::failure::{During, Failure};
 use crate::php::Php;
 use crate::{child, harmless, trace};
 
+use super::https::Https;
 use super::log::ServerLog;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
 use super::{Wanted, port};
@@ -80,7 +81,13 @@ enum Ending {
 
 impl FpmServer {
     /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
-    pub(super) fn start(site: &Site, wanted: &Wanted, program: &Path, listener: TcpListener) -> Result<Self, Failure> {
+    pub(super) fn start(
+        site: &Site,
+        wanted: &Wanted,
+        program: &Path,
+        https: Option<Https>,
+        listener: TcpListener,
+    ) -> Result<Self, Failure> {
         let layout = &site.layout;
         let folder = layout.run_dir();
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
@@ -89,6 +96,9 @@ impl FpmServer {
         let pools = pools(wanted.workers);
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
         environment.extend(["PHP_CLI_SERVER_WORKERS", "FORKPRESS_WARM", "FORKPRESS_WORKERS"].map(|name| (name, None)));
+        let authority = https.as_ref().map(|https| https.certificate.clone().into());
+        environment.push(("FORKPRESS_AUTHORITY", authority));
+        let tls = https.map(|https| https.tls);
         let mut arguments = Vec::from(Php::arguments(layout));
         let megabytes = opcache_megabytes(physical_memory());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
@@ -120,6 +130,7 @@ impl FpmServer {
             root_host: wanted.address.root_host.clone(),
             room: room.clone(),
             limits: LIMITS,
+            tls: tls.clone(),
             log,
         };
         allow_many_files();

@@ -7,6 +7,7 @@
 mod builtin;
 mod fpm;
 mod heal;
+mod https;
 pub mod log;
 mod pool;
 mod port;
@@ -51,6 +52,7 @@ pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use builtin::BuiltinServer;
 use fpm::FpmServer;
+use https::Https;
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -91,6 +93,7 @@ impl Wanted {
             address: Address {
                 root_host: args.root_host.clone().unwrap_or_else(|| site.config.root_host.clone()),
                 port: args.port.unwrap_or(site.config.port),
+                https: args.https,
             },
             workers: args.workers,
         }
@@ -100,13 +103,14 @@ impl Wanted {
         server.host == self.host.to_string()
             && server.port == self.address.port
             && server.root_host == self.address.root_host
+            && server.https == self.address.https
             && server.workers == self.workers
     }
 }
 
 /// The address of the front page of `main` at a server.
 pub fn url(server: &Server) -> String {
-    Address { root_host: server.root_host.clone(), port: server.port }.url(&BranchName::main())
+    Address::from(server).url(&BranchName::main())
 }
 
 /// A server as scripts read it.
@@ -118,6 +122,7 @@ pub fn row(server: &Server) -> serde_json::Value {
         "host": server.host,
         "port": server.port,
         "root_host": server.root_host,
+        "https": server.https,
         "workers": server.workers,
         "started_at": server.started_at,
     })
@@ -166,6 +171,7 @@ pub fn serve(
     for log in [site.layout.php_errors_log(), site.layout.wp_debug_log()] {
         open_log(&log)?;
     }
+    let https = wanted.address.https.then(|| Https::new(&php, &wanted.address.root_host)).transpose()?;
     let listener = port::listen(wanted.host, wanted.address.port)?;
     check_networks(site)?;
 
@@ -182,7 +188,7 @@ pub fn serve(
         server: Tail::from_now(site.layout.php_server_log()),
         errors: Tail::from_now(site.layout.php_errors_log()),
     };
-    let mut serving = Serving::start(site, &wanted, &php, listener)?;
+    let mut serving = Serving::start(site, &wanted, &php, https, listener)?;
     serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
@@ -196,6 +202,7 @@ pub fn serve(
         host: wanted.host.to_string(),
         port: wanted.address.port,
         root_host: wanted.address.root_host,
+        https: wanted.address.https,
         workers: wanted.workers,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
@@ -299,9 +306,15 @@ enum Serving {
 }
 
 impl Serving {
-    fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
+    fn start(
+        site: &Site,
+        wanted: &Wanted,
+        php: &Php,
+        https: Option<Https>,
+        listener: TcpListener,
+    ) -> Result<Self, Failure> {
         Ok(match &php.fpm {
-            Some(program) => Self::Fpm(Box::new(FpmServer::start(site, wanted, program, listener)?)),
+            Some(program) => Self::Fpm(Box::new(FpmServer::start(site, wanted, program, https, listener)?)),
             None => {
                 drop(listener);
                 Self::Builtin(BuiltinServer::start(site, wanted, php)?)
@@ -338,7 +351,7 @@ impl Serving {
         let mut first_error = None;
         let mut question: Option<Question> = None;
         let target = page::target(wanted.host, wanted.address.port);
-        let host = wanted.address.host(&BranchName::main());
+        let host = wanted.address.plain().host(&BranchName::main());
         loop {
             if !is_wanted() {
                 return Err(Failure::new("the command that started this server has gone"));

@@ -159,6 +159,7 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: 1,
             root_host: "wp.localhost".to_owned(),
+            https: false,
             workers: 1,
             started_at: 0,
         }
