@@ -79,7 +79,9 @@ pub fn restore() {
     let fill = FILL.swap(std::ptr::null_mut(), Ordering::Relaxed);
     if !fill.is_null() {
         // SAFETY: it is what the engine had there.
-        unsafe { (*(&raw mut sapi_module)).register_server_variables = Some(std::mem::transmute::<*mut (), Fill>(fill)) };
+        unsafe {
+            (*(&raw mut sapi_module)).register_server_variables = Some(std::mem::transmute::<*mut (), Fill>(fill))
+        };
     }
 }
 

@@ -14,7 +14,8 @@ use thiserror::Error;
 const MOST_HEADER_BYTES: usize = 256 << 10;
 
 /// Headers that are about a connection, which is the server's business and not PHP's.
-const OF_THE_CONNECTION: [&str; 7] = ["connection", "host", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"];
+const OF_THE_CONNECTION: [&str; 7] =
+    ["connection", "host", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"];
 
 /// A connection that a request came by.
 #[derive(Clone, Copy, Debug)]

@@ -13,8 +13,7 @@ use forkpress_server::workers::Kind;
 const KINDS: [Kind; 2] = [Kind::Cgi, Kind::Builtin];
 
 const SEEN: &str = "<?php echo json_encode( array( 'server' => $_SERVER, 'headers' => function_exists( 'getallheaders' ) ? getallheaders() : array(), 'env' => getenv(), 'lock' => branchfs_lock_status(), 'stranger' => branchfs_stranger( $_SERVER, 'wp.localhost' ) ) );";
-const BODY: &str =
-    "<?php echo $_SERVER['CONTENT_LENGTH'] ?? 'none', ' ', md5( file_get_contents( 'php://input' ) ), ' ', md5( $_POST['a'] ?? '' );";
+const BODY: &str = "<?php echo $_SERVER['CONTENT_LENGTH'] ?? 'none', ' ', md5( file_get_contents( 'php://input' ) ), ' ', md5( $_POST['a'] ?? '' );";
 const SLOW: &str = "<?php touch( __DIR__ . '/runs' ); while ( ! file_exists( __DIR__ . '/go' ) ) { usleep( 2000 ); clearstatcache(); } echo 'done';";
 const NEXT: (&str, &str) = ("index.php", "<?php echo 'next ', getmypid();");
 
@@ -51,7 +50,10 @@ fn a_page_sees_its_request_and_its_client_as_behind_php_fpm() {
             b"GET /a/x.php HTTP/1.1\r\nHost: wp.localhost\r\nForkpress-Connection: 1\r\nRemote-Addr: 9.9.9.9\r\n\
               Remote_Addr: 8.8.8.8\r\nProxy: evil\r\nConnection: close\r\n\r\n",
         );
-        assert!(forged.contains(r#""REMOTE_ADDR":"127.0.0.1""#) && !forged.contains(r#""HTTP_PROXY""#), "{kind:?}: {forged}");
+        assert!(
+            forged.contains(r#""REMOTE_ADDR":"127.0.0.1""#) && !forged.contains(r#""HTTP_PROXY""#),
+            "{kind:?}: {forged}"
+        );
         assert!(forged.contains(r#""HTTP_REMOTE_ADDR":"9.9.9.9""#), "{kind:?}: {forged}");
     });
 }
@@ -83,7 +85,10 @@ fn bodies_are_whole_both_ways_however_they_are_sent() {
         assert!(site.get("/").starts_with("none "), "{kind:?}");
         let large = site.get("/large.php");
         assert_eq!(large.len(), 256 * 65536, "{kind:?}");
-        assert!(large.bytes().enumerate().all(|(at, byte)| byte == 65 + (at / 65536 % 26) as u8), "{kind:?}: in its order");
+        assert!(
+            large.bytes().enumerate().all(|(at, byte)| byte == 65 + (at / 65536 % 26) as u8),
+            "{kind:?}: in its order"
+        );
     });
 }
 
@@ -188,8 +193,10 @@ fn an_absurd_length_does_not_hurt() {
         let before = site.get("/");
         for length in ["99999999999999999999", "-1", "18446744073709551615"] {
             let said = site.said(
-                format!("POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
-                    .as_bytes(),
+                format!(
+                    "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+                )
+                .as_bytes(),
             );
             assert!(said.starts_with("HTTP/1.1 4"), "{kind:?}: {length}: {said}");
         }
@@ -249,15 +256,22 @@ fn the_port_of_a_process_answers_nobody_but_the_server() {
 
 #[test]
 fn no_process_is_left_of_workers_that_are_dropped() {
-    each(3, PATIENCE, &[NEXT, ("child.php", "<?php exec( 'sleep 600 >/dev/null 2>&1 & echo $!', $said ); echo $said[0];")], |kind, mut site| {
-        let child = site.get("/child.php");
-        let mut ids = site.workers().ids();
-        assert_eq!(ids.len(), 3, "{kind:?}");
-        ids.push(child.trim().parse().unwrap());
-        drop(site);
-        eventually("all have ended", || {
-            let ends = |id: &u32| fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "));
-            ids.iter().all(ends)
-        });
-    });
+    each(
+        3,
+        PATIENCE,
+        &[NEXT, ("child.php", "<?php exec( 'sleep 600 >/dev/null 2>&1 & echo $!', $said ); echo $said[0];")],
+        |kind, mut site| {
+            let child = site.get("/child.php");
+            let mut ids = site.workers().ids();
+            assert_eq!(ids.len(), 3, "{kind:?}");
+            ids.push(child.trim().parse().unwrap());
+            drop(site);
+            eventually("all have ended", || {
+                let ends = |id: &u32| {
+                    fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "))
+                };
+                ids.iter().all(ends)
+            });
+        },
+    );
 }

@@ -21,17 +21,8 @@ use crate::spool::SpoolReader;
 use super::process::Process;
 
 /// Headers that are told otherwise, or are about a connection.
-const OF_THE_FRONT: [&str; 9] = [
-    "connection",
-    "content-length",
-    "expect",
-    "keep-alive",
-    "proxy",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const OF_THE_FRONT: [&str; 9] =
+    ["connection", "content-length", "expect", "keep-alive", "proxy", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Variables that PHP makes of the request itself.
 const OF_THE_REQUEST: [&[u8]; 6] =
@@ -95,7 +86,9 @@ impl Exchange {
     /// The next part of the answer, whose head is as CGI has it; none where it has ended.
     pub(crate) async fn next(&mut self) -> Result<Option<Output>, FastCgiError> {
         loop {
-            if self.head == Head::First && let Some(length) = self.read.iter().position(|byte| *byte == b'\n') {
+            if self.head == Head::First
+                && let Some(length) = self.read.iter().position(|byte| *byte == b'\n')
+            {
                 let line = self.read.split_to(length + 1);
                 let status = line[..].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
                 self.head = Head::Begun;
@@ -201,7 +194,14 @@ mod tests {
         lines.sort_unstable();
         assert_eq!(
             lines,
-            ["Connection: close", "Content-Length: 3", "cookie: a=1; b=2", "host: wp.localhost", "only_this: u", "x-a: one, two"]
+            [
+                "Connection: close",
+                "Content-Length: 3",
+                "cookie: a=1; b=2",
+                "host: wp.localhost",
+                "only_this: u",
+                "x-a: one, two"
+            ]
         );
     }
 

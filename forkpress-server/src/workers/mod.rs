@@ -13,7 +13,7 @@ mod process;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -198,7 +198,7 @@ impl Pool {
 }
 
 /// Waits until a process listens; none where it ends before.
-fn listening(process: &Process, kind: Kind, socket: &std::path::Path) -> Option<Place> {
+fn listening(process: &Process, kind: Kind, socket: &Path) -> Option<Place> {
     while !process.is_ending() {
         let place = match kind {
             Kind::Cgi => {
@@ -246,6 +246,12 @@ impl Workers {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.pool))
+    }
+
+    /// The script that answers.
+    #[must_use]
+    pub fn script(&self) -> &Path {
+        &self.pool.recipe.script
     }
 
     /// The ids of the processes, each of which leads a group.

@@ -63,7 +63,9 @@ impl Process {
     /// Kills it, and all that it has started and that stayed in its group.
     pub(super) fn kill(&self) {
         let _child = lock(&self.child);
-        if waitid(WaitId::Pid(self.pid()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG).is_ok() {
+        if waitid(WaitId::Pid(self.pid()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)
+            .is_ok()
+        {
             let _ = kill_process_group(self.pid(), Signal::KILL);
         }
     }

@@ -52,7 +52,7 @@ fn extension() -> Option<PathBuf> {
 /// The php-fpm of the PHP in PATH; none where there is none.
 pub fn program() -> Option<PathBuf> {
     let version = Command::new("php").args(["-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;"]).output().ok()?;
-    fpm::find(&String::from_utf8(version.stdout).ok()?, std::env::split_paths(&std::env::var_os("PATH")?))
+    fpm::find("php-fpm", &String::from_utf8(version.stdout).ok()?, std::env::split_paths(&std::env::var_os("PATH")?))
 }
 
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
@@ -120,11 +120,8 @@ fn fpm(program: &Path, workers: u16, dir: &Path, extension: &Path, folder: &Fold
     ];
     let mut command = Command::new(program);
     environment(&mut command, dir, extension);
-    command
-        .env("HTTP_PROXY", "evil:1")
-        .stdin(Stdio::null())
-        .stderr(fs::File::create(dir.join("fpm.log")).unwrap());
-    let fpm = Fpm::start(&mut command, &[], folder, &pools).unwrap();
+    command.env("HTTP_PROXY", "evil:1").stdin(Stdio::null()).stderr(fs::File::create(dir.join("fpm.log")).unwrap());
+    let fpm = Fpm::start(&mut command, folder, &pools).unwrap();
     eventually("php-fpm listens", || Fpm::is_ready(folder, &pools));
     Behind::Fpm(fpm)
 }
