@@ -31,6 +31,7 @@ $serves_by = function ( string $sapi, string $name, array $env ) use ( $site ) {
 	same( 200, $browser->request( '/' )->status, 'the front page of a new branch' );
 	$browser->rest( 'POST', '/wp/v2/posts', array( 'title' => "by $sapi", 'status' => 'publish' ), 201 );
 	holds( in_array( "by $sapi", $browser->titles(), true ), 'a post that was made is there' );
+	same( 'fpm-fcgi' === $sapi ? 'fits' : 'apart', $site->json( 'doctor', 'php' )['verdict'], 'what doctor says of OPcache' );
 	$site->done( 'stop' );
 };
 
@@ -68,6 +69,101 @@ test(
 		same( 1, $outcome->status, "{$outcome->text()}: exit status" );
 		holds( str_contains( $outcome->errors, '/bin/true cannot serve the site' ), "it names it: $outcome->errors" );
 		holds( str_contains( $outcome->errors, 'FORKPRESS_PHP_FPM' ), "it says what to type: $outcome->errors" );
+	}
+);
+
+test(
+	'a PHP is chosen by its name, and one that is not there is refused with those that are',
+	function () use ( $site ) {
+		$name = 'php' . PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
+		if ( null === shell_exec( "command -v $name" ) ) {
+			echo "SKIPPED: there is no $name in PATH\n";
+		} else {
+			$site->done( 'serve', '--php', $name );
+			same( $name, basename( $site->json( 'server', 'list' )[0]['program'] ), 'the PHP that serves' );
+			same( 200, $site->request( '/' )->status, 'the front page' );
+			$other = $site->command( array( 'serve', '--php', PHP_BINARY ) )->outcome();
+			holds( PHP_BINARY === "/usr/bin/$name" || str_contains( $other->errors, 'with other settings' ), "another one is not there already: $other->errors" );
+			$site->done( 'stop' );
+		}
+		$outcome = $site->command( array( 'serve', '--php', 'php9.9' ) )->outcome();
+		same( 1, $outcome->status, 'exit status' );
+		holds( str_contains( $outcome->errors, 'there is no PHP at php9.9' ), "it names it: $outcome->errors" );
+		same( 1, preg_match( '/in PATH there is php\b/', $outcome->errors ), "it names those that there are: $outcome->errors" );
+	}
+);
+
+/** The editor's end of Xdebug's protocol, DBGp. */
+final class Debugger {
+	/** @var int The number of the last command. */
+	private int $commands = 0;
+
+	/**
+	 * Takes a connection.
+	 *
+	 * @param resource $stream The connection.
+	 */
+	public function __construct( private $stream ) {
+		stream_set_timeout( $stream, 30 );
+	}
+
+	/** Reads a message: its length, a zero, XML, and a zero. */
+	public function read(): \SimpleXMLElement {
+		$length = (int) stream_get_line( $this->stream, 20, "\0" );
+		holds( $length > 0, 'the debugger says something' );
+		$xml = simplexml_load_string( stream_get_contents( $this->stream, $length ) );
+		fread( $this->stream, 1 );
+		return $xml;
+	}
+
+	/**
+	 * Gives a command, and returns the answer.
+	 *
+	 * @param string $command Its name.
+	 * @param string $rest    Its arguments.
+	 */
+	public function does( string $command, string $rest = '' ): \SimpleXMLElement {
+		fwrite( $this->stream, "$command -i " . ++$this->commands . " $rest\0" );
+		return $this->read();
+	}
+}
+
+test(
+	'an editor that listens is stopped at a breakpoint in the folder of a branch, where a request has the trigger',
+	function () use ( $site ) {
+		$editor = stream_socket_server( 'tcp://127.0.0.1:0' );
+		$port   = substr( strrchr( stream_socket_get_name( $editor, false ), ':' ), 1 );
+		put( "$site->dir/main/debug.php", "<?php\n\$a = 20;\n\$b = \$a + 1;\necho \"sum \$b\";\n" );
+		$site->done( 'branch', 'create', 'debugged' );
+		$kinds = array( array(), array( 'FORKPRESS_PHP_FPM' => 'none', 'FORKPRESS_PHP_CGI' => 'none' ) );
+		foreach ( $kinds as $env ) {
+			$served = $site->command( array( '--json', 'serve', '--xdebug' ), array( 'XDEBUG_CONFIG' => "client_port=$port" ) + $env )->outcome();
+			if ( str_contains( $served->errors, 'has no Xdebug' ) ) {
+				holds( str_contains( $served->errors, '-xdebug' ), "it says what to install: $served->errors" );
+				echo "SKIPPED: this PHP has no Xdebug (Debian: php-xdebug)\n";
+				return;
+			}
+			same( 0, $served->status, "serve --xdebug: {$served->text()}" );
+			$launch = json_decode( $served->output, true )['launch_json']['configurations'][0];
+			same( 'sum 21', $site->request( '/debug.php', array( 'Host' => $site->host( 'debugged' ) ) )->body, 'a page without the trigger' );
+			$page     = $site->open( '/debug.php?XDEBUG_TRIGGER=1', array( 'Host' => $site->host( 'debugged' ) ) );
+			$debugger = new Debugger( stream_socket_accept( $editor, 30 ) );
+			same( 'PHP', (string) $debugger->read()['language'], 'the language' );
+			// Where the branch's folder is a link, the editor maps it.
+			$file = "$site->dir/debugged/debug.php";
+			foreach ( $launch['pathMappings'] ?? array() as $real => $open ) {
+				$file = str_replace( "$open/", "$real/", $file );
+			}
+			$debugger->does( 'breakpoint_set', "-t line -f file://$file -n 3" );
+			same( 'break', (string) $debugger->does( 'run' )['status'], 'the page stands' );
+			$place = $debugger->does( 'stack_get' )->stack[0];
+			same( array( "file://$file", '3' ), array( (string) $place['filename'], (string) $place['lineno'] ), 'where' );
+			same( '20', (string) $debugger->does( 'property_get', '-n $a' )->property, 'a variable' );
+			$debugger->does( 'run' );
+			$debugger->does( 'run' );
+			same( 'sum 21', Response::read( $page )->body, 'the page goes on' );
+			$site->done( 'stop' );
+		}
 	}
 );
 

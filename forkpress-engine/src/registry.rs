@@ -45,6 +45,12 @@ pub struct Server {
     pub root_host: String,
     /// How many requests it serves at once.
     pub workers: u16,
+    /// The PHP that it was started with; none where an older release started it.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
+    /// Whether it debugs with Xdebug.
+    #[serde(default)]
+    pub xdebug: bool,
     /// When it was registered, in seconds since 1970.
     pub started_at: u64,
 }
@@ -245,6 +251,8 @@ mod tests {
             port: 18080,
             root_host: "wp.localhost".to_owned(),
             workers: 4,
+            program: None,
+            xdebug: false,
             started_at: 0,
         }
     }

@@ -21,6 +21,8 @@ fn own() -> Server {
         port: 1,
         root_host: "wp.localhost".to_owned(),
         workers: 1,
+        program: None,
+        xdebug: false,
         started_at: 0,
     }
 }

@@ -31,7 +31,7 @@ use crate::{child, harmless, trace};
 use super::behind::Behind;
 use super::log::ServerLog;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
-use super::{Wanted, port};
+use super::{Wanted, port, xdebug};
 
 /// For how long a request may run, by the clock: it holds the lock of its branch.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
@@ -86,16 +86,22 @@ impl FrontServer {
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
         let (own_listener, loopback) = port::listen_on_loopback()?;
         let (warm_listener, warm) = port::listen_on_loopback()?;
-        let pools = pools(wanted.workers);
+        let mut pools = pools(wanted.workers);
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
         environment.push(("PHP_CLI_SERVER_WORKERS", None));
-        let mut arguments = Vec::from(Php::arguments(layout));
+        let mut arguments = Vec::from(Php::arguments(layout, &php.program));
         let caches = match php.kind {
             Kind::Fpm => 1,
             Kind::Cgi | Kind::Builtin => wanted.workers + LOOPBACK_WORKERS,
         };
         let megabytes = opcache_megabytes(physical_memory(), caches.into());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
+        if wanted.xdebug {
+            arguments.extend(xdebug::arguments(php, layout)?);
+            environment.push((xdebug::MODE.0, Some(xdebug::MODE.1.into())));
+            // A page that stands at a breakpoint takes as long as a person does.
+            pools.iter_mut().for_each(|pool| pool.longest = None);
+        }
         let (log, output) = ServerLog::begin(&layout.php_server_log())?;
         let lines = log_into(output.try_clone()?)?;
         let room = Room { memory_bytes: MEMORY_BYTES, folder: folder.path().to_owned() };

@@ -13,6 +13,7 @@ mod port;
 mod signal;
 mod spares;
 mod warm;
+pub mod xdebug;
 
 use std::fs;
 use std::io::Write;
@@ -81,6 +82,9 @@ struct Wanted {
     host: IpAddr,
     address: Address,
     workers: u16,
+    xdebug: bool,
+    /// The PHP that was asked for.
+    php: Option<PathBuf>,
 }
 
 impl Wanted {
@@ -92,6 +96,8 @@ impl Wanted {
                 port: args.port.unwrap_or(site.config.port),
             },
             workers: args.workers,
+            xdebug: args.xdebug,
+            php: args.php.php.as_deref().and_then(|asked| Php::find(Some(asked)).ok()),
         }
     }
 
@@ -100,6 +106,8 @@ impl Wanted {
             && server.port == self.address.port
             && server.root_host == self.address.root_host
             && server.workers == self.workers
+            && server.xdebug == self.xdebug
+            && (self.php.is_none() || server.program == self.php)
     }
 }
 
@@ -118,6 +126,8 @@ pub fn row(server: &Server) -> serde_json::Value {
         "port": server.port,
         "root_host": server.root_host,
         "workers": server.workers,
+        "program": server.program,
+        "xdebug": server.xdebug,
         "started_at": server.started_at,
     })
 }
@@ -198,6 +208,8 @@ pub fn serve(
         port: wanted.address.port,
         root_host: wanted.address.root_host,
         workers: wanted.workers,
+        program: Some(php.program.clone()),
+        xdebug: wanted.xdebug,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
     let registered = Registered::new(site::registry()?, server.clone())?;

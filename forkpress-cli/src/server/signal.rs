@@ -160,6 +160,8 @@ mod tests {
             port: 1,
             root_host: "wp.localhost".to_owned(),
             workers: 1,
+            program: None,
+            xdebug: false,
             started_at: 0,
         }
     }
