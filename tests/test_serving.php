@@ -123,7 +123,7 @@ final class Debugger {
 	 * @param string $rest    Its arguments.
 	 */
 	public function does( string $command, string $rest = '' ): \SimpleXMLElement {
-		fwrite( $this->stream, "$command -i " . ++$this->commands . " $rest\0" );
+		fwrite( $this->stream, rtrim( "$command -i " . ++$this->commands . " $rest" ) . "\0" );
 		return $this->read();
 	}
 }
@@ -131,20 +131,23 @@ final class Debugger {
 test(
 	'an editor that listens is stopped at a breakpoint in the folder of a branch, where a request has the trigger',
 	function () use ( $site ) {
-		$editor = stream_socket_server( 'tcp://127.0.0.1:0' );
-		$port   = substr( strrchr( stream_socket_get_name( $editor, false ), ':' ), 1 );
+		$editor = @stream_socket_server( 'tcp://127.0.0.1:9003' );
+		if ( ! $editor ) {
+			echo "SKIPPED: somebody else listens at port 9003\n";
+			return;
+		}
 		put( "$site->dir/main/debug.php", "<?php\n\$a = 20;\n\$b = \$a + 1;\necho \"sum \$b\";\n" );
 		$site->done( 'branch', 'create', 'debugged' );
 		$kinds = array( array(), array( 'FORKPRESS_PHP_FPM' => 'none', 'FORKPRESS_PHP_CGI' => 'none' ) );
 		foreach ( $kinds as $env ) {
-			$served = $site->command( array( '--json', 'serve', '--xdebug' ), array( 'XDEBUG_CONFIG' => "client_port=$port" ) + $env )->outcome();
+			$served = $site->command( array( '--json', 'serve', '--xdebug' ), $env + array( 'XDEBUG_TRIGGER' => '1' ) )->outcome();
 			if ( str_contains( $served->errors, 'has no Xdebug' ) ) {
 				holds( str_contains( $served->errors, '-xdebug' ), "it says what to install: $served->errors" );
 				echo "SKIPPED: this PHP has no Xdebug (Debian: php-xdebug)\n";
 				return;
 			}
 			same( 0, $served->status, "serve --xdebug: {$served->text()}" );
-			$launch = json_decode( $served->output, true )['launch_json']['configurations'][0];
+			$launch = json_decode( $served->out, true )['launch_json']['configurations'][0];
 			same( 'sum 21', $site->request( '/debug.php', array( 'Host' => $site->host( 'debugged' ) ) )->body, 'a page without the trigger' );
 			$page     = $site->open( '/debug.php?XDEBUG_TRIGGER=1', array( 'Host' => $site->host( 'debugged' ) ) );
 			$debugger = new Debugger( stream_socket_accept( $editor, 30 ) );
@@ -159,8 +162,7 @@ test(
 			$place = $debugger->does( 'stack_get' )->stack[0];
 			same( array( "file://$file", '3' ), array( (string) $place['filename'], (string) $place['lineno'] ), 'where' );
 			same( '20', (string) $debugger->does( 'property_get', '-n $a' )->property, 'a variable' );
-			$debugger->does( 'run' );
-			$debugger->does( 'run' );
+			$debugger->does( 'detach' );
 			same( 'sum 21', Response::read( $page )->body, 'the page goes on' );
 			$site->done( 'stop' );
 		}

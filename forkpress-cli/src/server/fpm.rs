@@ -98,7 +98,7 @@ impl FrontServer {
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
         if wanted.xdebug {
             arguments.extend(xdebug::arguments(php, layout)?);
-            environment.push((xdebug::MODE.0, Some(xdebug::MODE.1.into())));
+            environment.extend(xdebug::environment());
             // A page that stands at a breakpoint takes as long as a person does.
             pools.iter_mut().for_each(|pool| pool.longest = None);
         }

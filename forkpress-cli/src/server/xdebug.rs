@@ -25,8 +25,11 @@ const SETTINGS: [&str; 5] = [
     "xdebug.discover_client_host=0",
 ];
 
-/// What PHP is started with. It would be asked instead of the settings, so it says the same.
-pub(super) const MODE: (&str, &str) = ("XDEBUG_MODE", "debug");
+/// What is in its environment, and what is not (none): it would count for more than the settings, and be a trigger in each request.
+pub(super) fn environment() -> [(&'static str, Option<OsString>); 4] {
+    let absent = |name| (name, None);
+    [("XDEBUG_MODE", Some("debug".into())), absent("XDEBUG_CONFIG"), absent("XDEBUG_SESSION"), absent("XDEBUG_TRIGGER")]
+}
 
 /// The arguments of a PHP that debugs.
 ///
