@@ -1,6 +1,6 @@
 <?php
 /**
- * Which PHP serves a site: php-fpm behind the server's own HTTP, or PHP's built-in server where there is none.
+ * Which PHP serves a site behind the server's own HTTP: php-fpm, php-cgi, or PHP's built-in server.
  *
  *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_serving.php
  *
@@ -31,6 +31,7 @@ $serves_by = function ( string $sapi, string $name, array $env ) use ( $site ) {
 	same( 200, $browser->request( '/' )->status, 'the front page of a new branch' );
 	$browser->rest( 'POST', '/wp/v2/posts', array( 'title' => "by $sapi", 'status' => 'publish' ), 201 );
 	holds( in_array( "by $sapi", $browser->titles(), true ), 'a post that was made is there' );
+	same( 'fpm-fcgi' === $sapi ? 'fits' : 'apart', $site->json( 'doctor', 'php' )['verdict'], 'what doctor says of OPcache' );
 	$site->done( 'stop' );
 };
 
@@ -46,8 +47,19 @@ test(
 );
 
 test(
-	'the built-in server of PHP serves where there is none',
-	fn () => $serves_by( 'cli-server', 'two', array( 'FORKPRESS_PHP_FPM' => 'none' ) )
+	'php-cgi serves where there is no php-fpm',
+	function () use ( $serves_by ) {
+		if ( null === shell_exec( 'command -v php-cgi' ) ) {
+			echo "SKIPPED: php-cgi is not installed (Debian: php-cgi)\n";
+			return;
+		}
+		$serves_by( 'cgi-fcgi', 'two', array( 'FORKPRESS_PHP_FPM' => 'none' ) );
+	}
+);
+
+test(
+	'the built-in server of PHP serves where there is neither',
+	fn () => $serves_by( 'cli-server', 'three', array( 'FORKPRESS_PHP_FPM' => 'none', 'FORKPRESS_PHP_CGI' => 'none' ) )
 );
 
 test(
@@ -136,11 +148,113 @@ test(
 );
 
 test(
-	'without php-fpm, HTTPS is refused before anything is started',
+	'HTTPS does not ask what kind of PHP there is',
+	function () use ( $site, $curl ) {
+		put( "$site->dir/main/secure.php", "<?php echo \$_SERVER['HTTPS'] ?? 'off', ' ', \$_SERVER['REQUEST_SCHEME'] ?? '';" );
+		foreach ( array( array(), array( 'FORKPRESS_PHP_CGI' => 'none' ) ) as $env ) {
+			$outcome = $site->command( array( 'serve', '--https', '--workers', '2' ), $env + array( 'FORKPRESS_PHP_FPM' => 'none' ) )->outcome();
+			same( 0, $outcome->status, $outcome->text() );
+			same( 'on https', $curl( "https://{$site->host( 'main' )}/secure.php" )[2], 'by HTTPS' );
+			same( 'off http', $curl( "http://{$site->host( 'main' )}/secure.php" )[2], 'by HTTP' );
+			$site->done( 'stop' );
+		}
+	}
+);
+
+test(
+	'a PHP is chosen by its name, and one that is not there is refused with those that are',
 	function () use ( $site ) {
-		$outcome = $site->command( array( 'serve', '--https' ), array( 'FORKPRESS_PHP_FPM' => 'none' ) )->outcome();
-		same( 1, $outcome->status, "{$outcome->text()}: exit status" );
-		holds( str_contains( $outcome->errors, 'install the php-fpm of this PHP' ), "it says what to do: $outcome->errors" );
+		$name = 'php' . PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;
+		if ( null === shell_exec( "command -v $name" ) ) {
+			echo "SKIPPED: there is no $name in PATH\n";
+		} else {
+			$site->done( 'serve', '--php', $name );
+			same( $name, basename( $site->json( 'server', 'list' )[0]['program'] ), 'the PHP that serves' );
+			same( 200, $site->request( '/' )->status, 'the front page' );
+			$other = $site->command( array( 'serve', '--php', PHP_BINARY ) )->outcome();
+			holds( PHP_BINARY === "/usr/bin/$name" || str_contains( $other->errors, 'with other settings' ), "another one is not there already: $other->errors" );
+			$site->done( 'stop' );
+		}
+		$outcome = $site->command( array( 'serve', '--php', 'php9.9' ) )->outcome();
+		same( 1, $outcome->status, 'exit status' );
+		holds( str_contains( $outcome->errors, 'there is no PHP at php9.9' ), "it names it: $outcome->errors" );
+		same( 1, preg_match( '/in PATH there is php\b/', $outcome->errors ), "it names those that there are: $outcome->errors" );
+	}
+);
+
+/** The editor's end of Xdebug's protocol, DBGp. */
+final class Debugger {
+	/** @var int The number of the last command. */
+	private int $commands = 0;
+
+	/**
+	 * Takes a connection.
+	 *
+	 * @param resource $stream The connection.
+	 */
+	public function __construct( private $stream ) {
+		stream_set_timeout( $stream, 30 );
+	}
+
+	/** Reads a message: its length, a zero, XML, and a zero. */
+	public function read(): \SimpleXMLElement {
+		$length = (int) stream_get_line( $this->stream, 20, "\0" );
+		holds( $length > 0, 'the debugger says something' );
+		$xml = simplexml_load_string( stream_get_contents( $this->stream, $length ) );
+		fread( $this->stream, 1 );
+		return $xml;
+	}
+
+	/**
+	 * Gives a command, and returns the answer.
+	 *
+	 * @param string $command Its name.
+	 * @param string $rest    Its arguments.
+	 */
+	public function does( string $command, string $rest = '' ): \SimpleXMLElement {
+		fwrite( $this->stream, rtrim( "$command -i " . ++$this->commands . " $rest" ) . "\0" );
+		return $this->read();
+	}
+}
+
+test(
+	'an editor that listens is stopped at a breakpoint in the folder of a branch, where a request has the trigger',
+	function () use ( $site ) {
+		$editor = @stream_socket_server( 'tcp://127.0.0.1:9003' );
+		if ( ! $editor ) {
+			echo "SKIPPED: somebody else listens at port 9003\n";
+			return;
+		}
+		put( "$site->dir/main/debug.php", "<?php\n\$a = 20;\n\$b = \$a + 1;\necho \"sum \$b\";\n" );
+		$site->done( 'branch', 'create', 'debugged' );
+		$kinds = array( array(), array( 'FORKPRESS_PHP_FPM' => 'none', 'FORKPRESS_PHP_CGI' => 'none' ) );
+		foreach ( $kinds as $env ) {
+			$served = $site->command( array( '--json', 'serve', '--xdebug' ), $env + array( 'XDEBUG_TRIGGER' => '1' ) )->outcome();
+			if ( str_contains( $served->errors, 'has no Xdebug' ) ) {
+				holds( str_contains( $served->errors, '-xdebug' ), "it says what to install: $served->errors" );
+				echo "SKIPPED: this PHP has no Xdebug (Debian: php-xdebug)\n";
+				return;
+			}
+			same( 0, $served->status, "serve --xdebug: {$served->text()}" );
+			$launch = json_decode( $served->out, true )['launch_json']['configurations'][0];
+			same( 'sum 21', $site->request( '/debug.php', array( 'Host' => $site->host( 'debugged' ) ) )->body, 'a page without the trigger' );
+			$page     = $site->open( '/debug.php?XDEBUG_TRIGGER=1', array( 'Host' => $site->host( 'debugged' ) ) );
+			$debugger = new Debugger( stream_socket_accept( $editor, 30 ) );
+			same( 'PHP', (string) $debugger->read()['language'], 'the language' );
+			// Where the branch's folder is a link, the editor maps it.
+			$file = "$site->dir/debugged/debug.php";
+			foreach ( $launch['pathMappings'] ?? array() as $real => $open ) {
+				$file = str_replace( "$open/", "$real/", $file );
+			}
+			$debugger->does( 'breakpoint_set', "-t line -f file://$file -n 3" );
+			same( 'break', (string) $debugger->does( 'run' )['status'], 'the page stands' );
+			$place = $debugger->does( 'stack_get' )->stack[0];
+			same( array( "file://$file", '3' ), array( (string) $place['filename'], (string) $place['lineno'] ), 'where' );
+			same( '20', (string) $debugger->does( 'property_get', '-n $a' )->property, 'a variable' );
+			$debugger->does( 'detach' );
+			same( 'sum 21', Response::read( $page )->body, 'the page goes on' );
+			$site->done( 'stop' );
+		}
 	}
 );
 

@@ -489,10 +489,10 @@ pub enum StrategyArg {
 
 #[derive(Clone, Debug, Args)]
 pub struct PhpArgs {
-    /// The PHP program [default: php in PATH]
+    /// The PHP program: a path, or a name such as php8.3 [default: php in PATH]
     ///
-    /// The php-fpm of its version serves the site. FORKPRESS_PHP_FPM names another one. Where that is `none`, or there is none,
-    /// PHP's built-in server does.
+    /// The php-fpm of its version serves the site; where there is none, its php-cgi; else PHP's built-in server. FORKPRESS_PHP_FPM
+    /// and FORKPRESS_PHP_CGI name another one, or say `none`.
     #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP", alias = "php-bin")]
     pub php: Option<PathBuf>,
 }
@@ -518,6 +518,13 @@ pub struct ServeArgs {
     /// Requests served at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
+
+    /// Debug with Xdebug: a request with XDEBUG_TRIGGER connects to the editor at port 9003
+    ///
+    /// The trigger is a cookie, or a part of the query: /?XDEBUG_TRIGGER=1. What the editor needs is printed. A page that stands at
+    /// a breakpoint keeps the lock of its branch, and no time limit ends it.
+    #[arg(long)]
+    pub xdebug: bool,
 
     /// Serve in the foreground, as 'start' does
     #[arg(long, hide = true, conflicts_with = "background")]

@@ -48,6 +48,12 @@ pub struct Server {
     pub https: bool,
     /// How many requests it serves at once.
     pub workers: u16,
+    /// The PHP that it was started with; none where an older release started it.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
+    /// Whether it debugs with Xdebug.
+    #[serde(default)]
+    pub xdebug: bool,
     /// When it was registered, in seconds since 1970.
     pub started_at: u64,
 }
@@ -255,6 +261,8 @@ mod tests {
             root_host: "wp.localhost".to_owned(),
             https: false,
             workers: 4,
+            program: None,
+            xdebug: false,
             started_at: 0,
         }
     }

@@ -22,6 +22,8 @@ fn own() -> Server {
         root_host: "wp.localhost".to_owned(),
         https: false,
         workers: 1,
+        program: None,
+        xdebug: false,
         started_at: 0,
     }
 }

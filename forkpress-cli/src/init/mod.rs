@@ -367,7 +367,7 @@ fn run_installer(
     let began = Instant::now();
     let mut installer = child::command(php.program.as_os_str())?;
     installer
-        .args(Php::arguments(&site.layout))
+        .args(Php::arguments(&site.layout, &php.program))
         .arg(site.layout.installer())
         .arg(staged)
         .env_remove("FORKPRESS_DEBUG_LOG")

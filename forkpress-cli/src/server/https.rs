@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use forkpress_server::tls::{Authority, Tls};
 
 use crate::failure::Failure;
-use crate::php::Php;
 use crate::site;
 
 /// What a server needs to speak HTTPS.
@@ -17,11 +16,7 @@ pub(super) struct Https {
 
 impl Https {
     /// Makes the certificate for a root host, and the authority where there is none yet.
-    pub(super) fn new(php: &Php, root_host: &str) -> Result<Self, Failure> {
-        if php.fpm.is_none() {
-            return Err(Failure::new("PHP's built-in server does not speak HTTPS")
-                .hint("install the php-fpm of this PHP (Debian: php-fpm), or leave --https out"));
-        }
+    pub(super) fn new(root_host: &str) -> Result<Self, Failure> {
         let authority = Authority::open_or_make(&site::registry()?.authorities(), root_host)?;
         let certificate = authority.public.certificate.clone();
         Ok(Self { tls: Tls::new(authority, root_host)?, certificate })

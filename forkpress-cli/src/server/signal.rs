@@ -161,6 +161,8 @@ mod tests {
             root_host: "wp.localhost".to_owned(),
             https: false,
             workers: 1,
+            program: None,
+            xdebug: false,
             started_at: 0,
         }
     }
