@@ -1,6 +1,5 @@
 //! CGI's words for a request and for an answer, which FastCGI has, too.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -29,8 +28,9 @@ pub struct Connection {
 
 /// A request's variables for a script that answers all of them.
 ///
-/// Names of headers and of variables are different alphabets: where two headers become one variable, the one with hyphens
-/// counts. `Proxy` becomes none, since programs take `HTTP_PROXY` for their own proxy.
+/// Only a header of letters, digits and hyphens becomes one, as with other servers: PHP writes an underscore for a hyphen, a dot
+/// and more, so a client could forge a header that a proxy before us sets or takes away. `Proxy` becomes none, since programs
+/// take `HTTP_PROXY` for their own proxy.
 #[must_use]
 pub fn variables(
     request: &Parts,
@@ -38,15 +38,12 @@ pub fn variables(
     script: &Path,
     body_bytes: Option<u64>,
 ) -> Vec<(Bytes, Bytes)> {
-    let mut headers = BTreeMap::new();
-    for with_underscores in [false, true] {
-        for name in request.headers.keys().filter(|name| name.as_str().contains('_') == with_underscores) {
-            if !matches!(name.as_str(), "content-length" | "content-type" | "transfer-encoding" | "proxy") {
-                headers.entry(variable(name)).or_insert_with(|| joined(&request.headers, name));
-            }
+    let mut all: Vec<(Bytes, Bytes)> = Vec::new();
+    for name in request.headers.keys().filter(|name| is_plain(name)) {
+        if !matches!(name.as_str(), "content-length" | "content-type" | "transfer-encoding" | "proxy") {
+            all.push((variable(name), joined(&request.headers, name)));
         }
     }
-    let mut all: Vec<(Bytes, Bytes)> = headers.into_iter().collect();
     let mut add = |name: &'static str, value: Bytes| all.push((Bytes::from_static(name.as_bytes()), value));
     add("GATEWAY_INTERFACE", "CGI/1.1".into());
     add("SERVER_SOFTWARE", "ForkPress".into());
@@ -69,6 +66,10 @@ pub fn variables(
         add("CONTENT_TYPE", Bytes::copy_from_slice(value.as_bytes()));
     }
     all
+}
+
+fn is_plain(name: &HeaderName) -> bool {
+    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn variable(name: &HeaderName) -> Bytes {
@@ -198,6 +199,8 @@ mod tests {
                 .header("Content-Length", "99")
                 .header("Transfer-Encoding", "chunked")
                 .header("Underscored_Only", "u")
+                .header("X.Forwarded.For", "1.2.3.4")
+                .header("X-Forwarded~Proto", "https")
                 .body(())
                 .unwrap()
         };
@@ -210,7 +213,10 @@ mod tests {
             ("HTTP_CONTENT_LENGTH", None),
             ("HTTP_TRANSFER_ENCODING", None),
             ("CONTENT_LENGTH", Some("3")),
-            ("HTTP_UNDERSCORED_ONLY", Some("u")),
+            ("HTTP_UNDERSCORED_ONLY", None),
+            ("HTTP_X.FORWARDED.FOR", None),
+            ("HTTP_X_FORWARDED_FOR", None),
+            ("HTTP_X_FORWARDED~PROTO", None),
         ] {
             assert_eq!(seen(sent(), name).as_deref(), value, "{name}");
         }

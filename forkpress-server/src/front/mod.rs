@@ -1,7 +1,10 @@
 //! What clients connect to.
 
 mod check;
+mod framing;
 mod request;
+mod strict;
+mod target;
 mod unhurried;
 
 use std::io;
@@ -21,15 +24,13 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use strict::Strict;
 use unhurried::Unhurried;
 
 use crate::cgi::Connection;
 use crate::files::Files;
 use crate::php::Php;
 use crate::spool::Room;
-
-/// How long a client may take for a request's head, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
 const MOST_HEAD_BYTES: usize = 60_000;
@@ -42,7 +43,8 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The longest body. Longer ones are answered 413.
     pub body_bytes: u64,
-    /// How long a client may send nothing of a body that it owes, or take nothing of its answer.
+    /// How long a client may take for a head, send nothing of a body that it owes, take nothing of its answer, or ask for
+    /// nothing.
     pub pause: Duration,
 }
 
@@ -179,11 +181,12 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
-    let client = TokioIo::new(Unhurried::new(stream, entrance.limits.pause));
+    let limits = entrance.limits;
+    let client = TokioIo::new(Strict::new(Unhurried::new(stream, limits.pause)));
     let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(limits.pause)
         .max_buf_size(MOST_HEAD_BYTES)
         .serve_connection(client, service);
     tokio::pin!(serving);

@@ -1,6 +1,8 @@
 //! A site with real PHP behind the server, and a client that sends bytes.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod requests;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
