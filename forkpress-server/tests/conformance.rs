@@ -136,3 +136,221 @@ fn a_client_that_takes_nothing_for_long_is_let_go_and_one_that_takes_a_little_is
 fn head_bytes(site: &Site) -> usize {
     site.said(b"HEAD /big.bin HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n").len()
 }
+
+/// A page that does what its query says.
+const PAGE: &str = r"<?php
+    $what = $_GET['do'] ?? '';
+    if ( isset( $_GET['length'] ) ) { header( 'Content-Type: application/octet-stream' ); header( 'Content-Length: ' . $_GET['length'] ); }
+    if ( isset( $_GET['status'] ) ) { http_response_code( (int) $_GET['status'] ); }
+    if ( 'large' === $what ) { echo str_repeat( 'x', 300000 ); flush(); }
+    if ( 'flushed' === $what ) { echo 'ab'; @ob_end_flush(); flush(); while ( ! file_exists( __DIR__ . '/go' ) ) { usleep( 2000 ); clearstatcache(); } }
+    if ( 'none' !== $what ) { echo 'page ', $_SERVER['REQUEST_METHOD'], ' ', $_SERVER['REQUEST_URI']; }";
+
+/// The answers to what is asked on one connection: statuses, heads and bodies, read as a client reads them.
+fn answers(site: &Site, requests: &str, methods: &[&str]) -> Vec<(u16, String, String)> {
+    let said = site.said(requests.as_bytes());
+    let (mut rest, mut all) = (said.as_str(), Vec::new());
+    for method in methods {
+        let (head, after) = rest.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method}: no answer in {said:?}"));
+        let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let status: u16 = head[9..12].parse().unwrap();
+        let has_body = *method != "HEAD" && status != 204 && status != 304;
+        let end = match (has_body, value("content-length:"), value("transfer-encoding:")) {
+            (false, ..) => 0,
+            (true, Some(length), None) => length.parse().unwrap(),
+            (true, None, Some("chunked")) => after.find("0\r\n\r\n").unwrap() + 5,
+            (true, ..) => after.len(),
+        };
+        assert!(end <= after.len(), "{method}: the answer is cut short: {said:?}");
+        all.push((status, head.to_owned(), after[..end].to_owned()));
+        rest = &after[end..];
+    }
+    assert_eq!(rest, "", "nothing follows: {said:?}");
+    all
+}
+
+#[test]
+fn what_is_written_as_it_should_be_is_answered_and_the_connection_stays_in_step() {
+    let Some(site) = site(2, &[("index.php", PAGE), ("a.txt", "file")]) else { return };
+    let many = (0..90).map(|at| format!("X-{at}: {at}\r\n")).collect::<String>();
+    for (what, method, request, status, body) in [
+        ("a page", "GET", "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, "page GET /?a"),
+        ("empty lines before it", "GET", "\r\n\r\nGET /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, "page GET /?a"),
+        ("a header of no value", "GET", "GET /?a HTTP/1.1\r\nHost:wp.localhost\r\nX-A:\r\n\r\n", 200, "page GET /?a"),
+        (
+            "a whole address",
+            "GET",
+            "GET http://wp.localhost/?a HTTP/1.1\r\nHost: WP.localhost\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a body that nobody asked for",
+            "GET",
+            "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\n\r\nGET ",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a body in chunks",
+            "POST",
+            "POST /?a HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=\"y\"\r\nabc\r\n00\r\n\r\n",
+            200,
+            "page POST /?a",
+        ),
+        (
+            "a file asked for with a body",
+            "GET",
+            "GET /a.txt HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\n\r\nGET ",
+            200,
+            "file",
+        ),
+        ("a head alone", "HEAD", "HEAD /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, ""),
+        (
+            "a head alone, of a length",
+            "HEAD",
+            "HEAD /?length=7&do=none HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "",
+        ),
+        ("no content", "GET", "GET /?status=204 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 204, ""),
+        ("nothing new", "GET", "GET /?status=304 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 304, ""),
+        ("nothing new, at length", "GET", "GET /?status=304&do=large HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 304, ""),
+        ("no content, at length", "GET", "GET /?status=204&do=large HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 204, ""),
+        (
+            "an interim status",
+            "GET",
+            "GET /?status=101&do=a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            500,
+            "page GET /?status=101&do=a",
+        ),
+        (
+            "a page that says it is longer",
+            "GET",
+            "GET /?length=99 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?length=99",
+        ),
+        (
+            "a page that says it is shorter",
+            "GET",
+            "GET /?length=1 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?length=1",
+        ),
+        (
+            "a page that says nonsense",
+            "GET",
+            "GET /?length=1,1 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?length=1,1",
+        ),
+        (
+            "an empty page that says it is longer",
+            "GET",
+            "GET /?length=9&do=none HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "",
+        ),
+        (
+            "an upgrade",
+            "GET",
+            "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a socket",
+            "GET",
+            "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a method of others",
+            "PROPFIND",
+            "PROPFIND /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page PROPFIND /?a",
+        ),
+        ("a method of nobody", "BREW", "BREW /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, "page BREW /?a"),
+        (
+            "an old client that stays",
+            "GET",
+            "GET /?a HTTP/1.0\r\nHost: wp.localhost\r\nConnection: keep-alive\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        ("many headers", "GET", &format!("GET /?a HTTP/1.1\r\nHost: wp.localhost\r\n{many}\r\n"), 200, "page GET /?a"),
+    ] {
+        let next = "GET /?next HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
+        let [(got, head, said), (last, _, page)] = &answers(&site, &format!("{request}{next}"), &[method, "GET"])[..]
+        else {
+            panic!()
+        };
+        assert_eq!((*got, said.as_str()), (status, body), "{what}: {head}");
+        assert_eq!((*last, page.as_str()), (200, "page GET /?next"), "{what}: what follows it");
+        assert!(!head.to_ascii_lowercase().contains("\r\nupgrade:"), "{what}: {head}");
+    }
+}
+
+#[test]
+fn a_page_that_tells_a_wrong_length_after_its_client_has_a_part_ends_the_connection_or_is_cut() {
+    let Some(site) = site(1, &[("index.php", PAGE)]) else { return };
+    let next = "GET /?smuggled HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
+    for (length, statuses) in [("99", 1), ("4", 2)] {
+        let _ = std::fs::remove_file(site.dir.join("main/go"));
+        let request = format!("GET /?do=flushed&length={length} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n{next}");
+        let mut client = site.send(request.as_bytes());
+        let mut said = String::new();
+        while !said.ends_with("\r\n\r\nab") {
+            let mut piece = [0; 4096];
+            let length = client.read(&mut piece).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+            assert!(length > 0, "{said}");
+            said += std::str::from_utf8(&piece[..length]).unwrap();
+        }
+        std::fs::write(site.dir.join("main/go"), "").unwrap();
+        said += &rest(&mut client);
+        assert_eq!(said.matches("HTTP/1.1 200 OK").count(), statuses, "{length}: {said}");
+        assert!(length == "99" || said.contains("\r\n\r\nabpaHTTP/1.1 200 OK"), "{said}");
+    }
+}
+
+#[test]
+fn an_old_client_keeps_its_connection_only_where_it_asks_for_that_and_never_gets_chunks() {
+    let Some(site) = site(1, &[("index.php", PAGE)]) else { return };
+    let old = |head: &str| site.said(format!("GET /?do=large HTTP/1.0\r\n{head}\r\n").as_bytes());
+    let said = old("Host: wp.localhost\r\n");
+    assert!(said.starts_with("HTTP/1.0 200 OK\r\n"), "{}", &said[..300]);
+    assert!(!said.to_ascii_lowercase().contains("transfer-encoding") && said.ends_with("xpage GET /?do=large"));
+    let said = old("Host: wp.localhost\r\nConnection: keep-alive\r\nExpect: 100-continue\r\n");
+    assert!(said.starts_with("HTTP/1.0 200 OK\r\n") && said.ends_with("xpage GET /?do=large"), "its end is the page's");
+    let whole = "GET /?a HTTP/1.0\r\nHost: wp.localhost\r\n\r\n";
+    assert_eq!(answers(&site, &format!("{whole}{NEXT}"), &["GET"]).len(), 1, "the second is not read");
+}
+
+#[test]
+fn what_is_too_long_is_answered_before_it_is_sent_and_a_client_that_sends_it_hears_so() {
+    let Some(site) = site(1, &[("index.php", PAGE)]) else { return };
+    let head = "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 1073741825\r\n";
+    let said = site.said(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes());
+    assert!(said.starts_with("HTTP/1.1 413 ") && said.ends_with("The body of the request is too large\n"), "{said}");
+    // It looks for an answer only after so much that no socket holds it.
+    let mut client = site.send(format!("{head}\r\n").as_bytes());
+    for _ in 0..256 {
+        client.write_all(&[b'x'; 65536]).expect("it is taken, though nobody wants it");
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    let said = rest(&mut client);
+    assert!(said.starts_with("HTTP/1.1 413 ") && said.ends_with("The body of the request is too large\n"), "{said}");
+    eventually("the connection ends", || site.front.connections() == 0);
+}
+
+#[test]
+fn half_a_head_is_waited_for_as_long_as_anything_is() {
+    let Some(site) = started() else { return };
+    let halves = ["GET / HT", "GET / HTTP/1.1\r\nHost: wp.localhost\r\n", "\r\n"];
+    for mut client in halves.map(|half| site.send(half.as_bytes())) {
+        assert_eq!(rest(&mut client), "");
+    }
+}
