@@ -247,4 +247,35 @@ mod tests {
         assert_eq!(head.headers["x-ok"], "y");
         assert_eq!(take_head(&mut BytesMut::zeroed(MOST_HEADER_BYTES + 1)), Err(EndlessHead));
     }
+
+    #[test]
+    fn whatever_a_script_says_is_taken_alike_however_it_is_cut_and_has_no_line_ends_in_its_headers() {
+        let seeds = [
+            b"Status: 404 Not Found\r\nX-A: b\r\nSet-Cookie: a=1\r\n\r\nbody\n\n".to_vec(),
+            b"Content-Type: text/html\nLocation: /x\n\n".to_vec(),
+            b"Status: 101\r\nTransfer-Encoding: chunked\r\n folded\r\n: x\r\n\r\n".to_vec(),
+            Vec::new(),
+        ];
+        let words: [&[u8]; 8] = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"Status:", b"Connection: close", b":", b"\0"];
+        crate::mutation::fuzz(&seeds, &words, |random, bytes| {
+            let mut whole = BytesMut::from(bytes);
+            let expected = take_head(&mut whole);
+            let (mut cut, mut rest) = (BytesMut::new(), bytes);
+            let mut got = Ok(None);
+            while got == Ok(None) && !rest.is_empty() {
+                let (piece, later) = rest.split_at(random.usize(1..=rest.len()));
+                cut.extend_from_slice(piece);
+                rest = later;
+                got = take_head(&mut cut);
+            }
+            cut.extend_from_slice(rest);
+            assert_eq!((&got, &cut), (&expected, &whole));
+            let Ok(Some(head)) = got else { return };
+            assert!(head.status.as_u16() >= 200);
+            for (name, value) in &head.headers {
+                assert!(!OF_THE_CONNECTION.contains(&name.as_str()), "{name}");
+                assert!(!value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)), "{value:?}");
+            }
+        });
+    }
 }

@@ -14,3 +14,7 @@ pub mod fpm;
 pub mod front;
 pub mod php;
 pub mod spool;
+
+#[cfg(test)]
+#[path = "../tests/common/mutation.rs"]
+mod mutation;

@@ -287,4 +287,25 @@ mod tests {
             assert!(!framing.is_between());
         }
     }
+
+    #[test]
+    fn whatever_is_sent_has_its_fault_at_one_place_however_it_is_cut() {
+        let seeds = [
+            format!("{HEAD}Content-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n\r\n").into_bytes(),
+            format!("{HEAD}Transfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n").into_bytes(),
+        ];
+        let words: [&[u8]; 7] =
+            [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"Content-Length: 1\r\n", b"ffffffffffffffff", b";"];
+        crate::mutation::fuzz(&seeds, &words, |random, bytes| {
+            let whole = Framing::default().read(bytes);
+            let (mut framing, mut at, mut found) = (Framing::default(), 0, None);
+            while found.is_none() && at < bytes.len() {
+                let end = at + random.usize(1..=bytes.len() - at);
+                found = framing.read(&bytes[at..end]).map(|fault| Fault { at: at + fault.at, ..fault });
+                at = end;
+                assert!(framing.line.len() <= MOST_LINE_BYTES);
+            }
+            assert_eq!(found, whole);
+        });
+    }
 }
