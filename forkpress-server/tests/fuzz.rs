@@ -6,93 +6,12 @@ mod common;
 #[path = "common/mutation.rs"]
 mod mutation;
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
 
+use common::application::served;
 use common::requests::{NEXT, refused};
 use common::{PATIENCE, eventually, rest};
-use forkpress_server::front::{Entrance, Front, Limits};
-use forkpress_server::php::Php;
-use forkpress_server::spool::Room;
-
-/// Answers each request with its method, its target, and how long its body is.
-fn application(listener: &UnixListener) {
-    for stream in listener.incoming() {
-        let stream = stream.unwrap();
-        thread::spawn(move || echo(stream));
-    }
-}
-
-fn echo(mut stream: UnixStream) {
-    let (mut params, mut body_bytes) = (Vec::new(), 0);
-    loop {
-        let mut header = [0; 8];
-        if stream.read_exact(&mut header).is_err() {
-            return;
-        }
-        let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
-        let mut content = vec![0; length + usize::from(header[6])];
-        if stream.read_exact(&mut content).is_err() {
-            return;
-        }
-        match (header[1], length) {
-            (4, _) => params.extend_from_slice(&content[..length]),
-            (5, 0) => break,
-            (5, _) => body_bytes += length,
-            _ => {}
-        }
-    }
-    let value = |name: &[u8]| {
-        let mut left = &params[..];
-        while !left.is_empty() {
-            let (name_length, value_length) = (length_of(&mut left), length_of(&mut left));
-            let (known, later) = left.split_at(name_length);
-            let (value, later) = later.split_at(value_length);
-            if known == name {
-                return String::from_utf8_lossy(value).into_owned();
-            }
-            left = later;
-        }
-        String::new()
-    };
-    let said = format!("Status: 200 OK\r\n\r\n{} {} {body_bytes}\n", value(b"REQUEST_METHOD"), value(b"REQUEST_URI"));
-    let length = u16::try_from(said.len()).unwrap().to_be_bytes();
-    let answer =
-        [&[1, 6, 0, 1, length[0], length[1], 0, 0], said.as_bytes(), &[1, 3, 0, 1, 0, 8, 0, 0], &[0; 8]].concat();
-    let _ = stream.write_all(&answer);
-}
-
-fn length_of(params: &mut &[u8]) -> usize {
-    let bytes = if params[0] < 128 { 1 } else { 4 };
-    let (length, later) = params.split_at(bytes);
-    *params = later;
-    length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)) & 0x7fff_ffff
-}
-
-fn served(dir: &Path) -> (Front, SocketAddr) {
-    let socket = dir.join("s");
-    let listener = UnixListener::bind(&socket).unwrap();
-    thread::spawn(move || application(&listener));
-    let room = Room { memory_bytes: 4 << 10, folder: dir.to_owned() };
-    let php = Arc::new(Php::new(socket, 4, "/script.php".into(), room.clone()));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let entrance = Entrance {
-        pages: Arc::clone(&php),
-        repository: php,
-        files: None,
-        root_host: "wp.localhost".to_owned(),
-        room,
-        limits: Limits { body_bytes: 1 << 20, pause: Duration::from_secs(30) },
-        log: None,
-    };
-    (Front::start(vec![(listener, entrance)], 2).unwrap(), address)
-}
 
 /// A request as a strict reader reads it: its method, its target, and how long its body is.
 #[derive(Debug, PartialEq, Eq)]
@@ -176,7 +95,7 @@ fn answers(mut said: &str) -> Vec<(u16, String)> {
 #[test]
 fn whatever_is_sent_is_answered_as_one_strict_reader_reads_it_and_the_server_serves_on() {
     let dir = tempfile::tempdir().unwrap();
-    let (front, address) = served(dir.path());
+    let (front, address) = served(dir.path(), dir.path());
     let host = "Host: wp.localhost\r\n";
     let mut seeds: Vec<Vec<u8>> = refused().map(|(_, request, _)| format!("{request}{NEXT}").into_bytes()).collect();
     let fine = [

@@ -1,6 +1,7 @@
 //! A site with real PHP behind the server, and a client that sends bytes.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod application;
 pub mod requests;
 
 use std::fs;
