@@ -52,6 +52,11 @@ pub fn program() -> Option<PathBuf> {
 
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
 pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
+    site_with_pause(workers, files, Duration::from_secs(4))
+}
+
+/// The same, where a client may pause for so long.
+pub fn site_with_pause(workers: u16, files: &[(&str, &str)], pause: Duration) -> Option<Site> {
     let (Some(program), Some(extension)) = (program(), extension()) else {
         eprintln!("SKIPPED: this needs php-fpm (Debian: php-fpm) and ext/branchfs.so (make build)");
         return None;
@@ -105,7 +110,7 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
         files,
         root_host: "wp.localhost".to_owned(),
         room: room.clone(),
-        limits: Limits { body_bytes: 1 << 30, pause: Duration::from_secs(4) },
+        limits: Limits { body_bytes: 4 << 30, pause },
         log: None,
     };
     let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
