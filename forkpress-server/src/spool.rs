@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 const READ_BYTES: u64 = 128 << 10;
 
 /// Room that is left on a disk for others: a twentieth, but no more than this.
-const MOST_LEFT_BYTES: u64 = 1 << 30;
+const MOST_LEFT_BYTES: u64 = 64 << 20;
 
 /// Where a spool keeps what waits.
 #[derive(Clone, Debug)]

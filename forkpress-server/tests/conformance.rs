@@ -54,6 +54,13 @@ fn what_is_asked_of_nobody_here_is_refused_and_the_connection_stays() {
     let Some(site) = started() else { return };
     for (what, request, status) in [
         ("another host", "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        ("a host that begins alike", "GET / HTTP/1.1\r\nHost: wp.localhost.evil.example\r\n\r\n", 421),
+        ("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 421),
+        ("a host with a blank", "GET / HTTP/1.1\r\nHost: wp.localhost evil\r\n\r\n", 421),
+        ("a host with a path", "GET / HTTP/1.1\r\nHost: wp.localhost/evil\r\n\r\n", 421),
+        ("a host with a user", "GET / HTTP/1.1\r\nHost: me@wp.localhost\r\n\r\n", 421),
+        ("a port that is none", "GET / HTTP/1.1\r\nHost: wp.localhost:x\r\n\r\n", 421),
+        ("a list of hosts", "GET / HTTP/1.1\r\nHost: wp.localhost, evil.example\r\n\r\n", 421),
         ("no branch", "GET / HTTP/1.1\r\nHost: nothing.wp.localhost\r\n\r\n", 404),
         ("the server itself", "OPTIONS * HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("a way out", "GET /../a.txt HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
@@ -77,6 +84,7 @@ fn a_head_that_is_too_long_is_refused() {
         ("a long value", format!("GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: {long}\r\n\r\n"), 431),
         ("a long name", format!("GET / HTTP/1.1\r\nHost: wp.localhost\r\n{long}: a\r\n\r\n"), 431),
         ("a long path", format!("GET /{long} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n"), 414),
+        ("a path of half that", format!("GET /{} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", &long[..32_000]), 414),
         ("many headers", format!("GET / HTTP/1.1\r\nHost: wp.localhost\r\n{}\r\n", "A: b\r\n".repeat(1000)), 431),
     ] {
         assert_eq!(statuses(&site.said(request.as_bytes())), [status], "{what}");
@@ -265,6 +273,13 @@ fn what_is_written_as_it_should_be_is_answered_and_the_connection_stays_in_step(
             "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
             200,
             "page GET /?a",
+        ),
+        (
+            "a target with other letters",
+            "GET",
+            "GET /?\u{e4} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?\u{e4}",
         ),
         (
             "a method of others",

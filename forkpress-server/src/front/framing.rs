@@ -105,6 +105,8 @@ impl Framing {
         let next = match (self.at, byte) {
             (At::Head, b'\r') => At::HeadEnd,
             (At::Head, b'\n') => return false,
+            // What follows it in a target is left out without a word.
+            (At::Head, b'#') if !self.has_begun => return false,
             (At::Head, byte) => {
                 if self.line.len() < MOST_LINE_BYTES {
                     self.line.push(byte);
@@ -245,6 +247,7 @@ mod tests {
             ("a line feed alone at its end", "GET / HTTP/1.1\r\nHost: a\r\n", "\n"),
             ("a line feed alone before it", "", "\nGET / HTTP/1.1\r\n\r\n"),
             ("a carriage return alone", "GET / HTTP/1.1\r\nHost: a\r", "b\r\n\r\n"),
+            ("a fragment", "GET /a", "#b HTTP/1.1\r\n\r\n"),
             ("two carriage returns", "GET / HTTP/1.1\r\nHost: a\r", "\r\n\r\n"),
             ("two lengths", "P / HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 4\r", "\n\r\n"),
             ("a length and chunks", "P / HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r", "\n\r\n"),

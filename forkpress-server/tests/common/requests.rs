@@ -121,6 +121,7 @@ pub const HEADS: &[(&str, &str, u16)] = &[
     ("a tab for a blank", "GET\t/ HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
     ("a blank in the path", "GET /a b HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
     ("a blank after the version", "GET / HTTP/1.1 \r\nHost: wp.localhost\r\n\r\n", 400),
+    ("a fragment", "GET /a.txt#/../b HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
     ("no path", "GET HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
     ("no version", "GET /\r\n\r\n", 400),
     ("a control character in the path", "GET /a\x01b HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
