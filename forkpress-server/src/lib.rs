@@ -18,3 +18,7 @@ pub mod scheme;
 pub mod spool;
 pub mod tls;
 pub mod workers;
+
+#[cfg(test)]
+#[path = "../tests/common/mutation.rs"]
+mod mutation;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::request;
 use super::turns::Turns;
-use super::{Entrance, HEAD_TIMEOUT, MOST_HEAD_BYTES, ended};
+use super::{Entrance, MOST_HEAD_BYTES, ended};
 use crate::cgi::Connection;
 use crate::scheme::Scheme;
 
@@ -60,7 +60,7 @@ pub(super) async fn serve(
     let last_pause = tokio::select! {
         served = serving.as_mut() => return served,
         () = ended(&mut end) => LAST_PAUSE.min(pause),
-        () = turns.overdue(HEAD_TIMEOUT.min(pause)) => pause,
+        () = turns.overdue(pause) => pause,
     };
     serving.as_mut().graceful_shutdown();
     turns.begin_anew();

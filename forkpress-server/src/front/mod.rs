@@ -1,8 +1,11 @@
 //! What clients connect to.
 
 mod check;
+mod framing;
 mod http2;
 mod request;
+mod strict;
+mod target;
 mod turns;
 mod unhurried;
 
@@ -26,6 +29,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use strict::Strict;
 use unhurried::Unhurried;
 
 use crate::cgi::Connection;
@@ -34,9 +38,6 @@ use crate::php::Php;
 use crate::scheme::Scheme;
 use crate::spool::Room;
 use crate::tls::{HTTP2, Tls};
-
-/// How long a client may take for a request's head, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
 const MOST_HEAD_BYTES: usize = 60_000;
@@ -49,7 +50,8 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The longest body. Longer ones are answered 413.
     pub body_bytes: u64,
-    /// How long a client may send nothing of a body that it owes, or take nothing of its answer.
+    /// How long a client may take for a head, send nothing of a body that it owes, take nothing of its answer, or ask for
+    /// nothing.
     pub pause: Duration,
 }
 
@@ -188,8 +190,9 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
+    let limits = entrance.limits;
     let opened = tokio::select! {
-        opened = timeout(HEAD_TIMEOUT, open(stream, &entrance)) => opened,
+        opened = timeout(limits.pause, open(stream, &entrance)) => opened,
         () = ended(&mut end) => return,
     };
     let served = match opened {
@@ -235,12 +238,13 @@ async fn http1(
     scheme: Scheme,
     mut end: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
+    let pause = entrance.limits.pause;
     let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, scheme, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(pause)
         .max_buf_size(MOST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Strict::new(stream)), service);
     tokio::pin!(serving);
     tokio::select! {
         served = serving.as_mut() => served,

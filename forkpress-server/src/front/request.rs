@@ -9,13 +9,13 @@ use std::time::Instant;
 use forkpress_core::route;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
-use super::{Answered, Entrance, Limits, check, http2};
-use crate::answer::{AnswerBody, refusal};
+use super::{Answered, Entrance, Limits, check, http2, target};
+use crate::answer::{AnswerBody, measured, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
 use crate::scheme::Scheme;
@@ -31,18 +31,19 @@ pub(super) async fn answer(
     let began = Instant::now();
     let (mut head, body) = request.into_parts();
     head.extensions.insert(scheme);
-    let unplaced = http2::place(&mut head);
-    let head = Arc::new(head);
-    let answer = match unplaced.or_else(|| check::refused(&head, &entrance.limits)) {
+    let settled = match http2::place(&mut head).or_else(|| check::refused(&head, &entrance.limits)) {
         Some(refused) => Err(refused),
-        None => answered(&entrance, connection, &head, body).await,
+        None => target::settle(&mut head),
+    };
+    let head = Arc::new(head);
+    let answer = match settled {
+        Err(refused) => Err(refused),
+        Ok(()) => answered(&entrance, connection, &head, body).await,
     };
     let answer = match answer {
+        Ok(answer) => answer,
         // Its requests do not follow each other in one stream of bytes.
         Err((status, message)) if head.version == Version::HTTP_2 => refusal(status, message),
-        Ok(answer) if !head.headers.contains_key(TRANSFER_ENCODING) => answer,
-        // Where a length is told as well, what was read by its chunks alone is followed by who knows what.
-        Ok(answer) => last(answer),
         Err((status, message)) => last(refusal(status, message)),
     };
     if let Some(log) = &entrance.log {
@@ -68,7 +69,8 @@ fn last(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     answer
 }
 
-type Refused = (StatusCode, &'static str);
+/// A status, and a sentence without its full stop.
+pub(super) type Refused = (StatusCode, &'static str);
 
 async fn answered(
     entrance: &Entrance,
@@ -93,7 +95,8 @@ async fn answered(
         false => Some(taken(body, &entrance.room, &entrance.limits).await?),
     };
     let php = if is_of_repository { &entrance.repository } else { &entrance.pages };
-    Ok(php.answer(head, &connection, body).await.unwrap_or_else(|error| {
+    let answer = php.answer(head, &connection, body).await.map(|answer| measured(answer, &head.method));
+    Ok(answer.unwrap_or_else(|error| {
         tracing::warn!("{} {} has no answer: {error}", head.method, head.uri.path());
         let message = match error.status() {
             StatusCode::SERVICE_UNAVAILABLE => "PHP does not run",

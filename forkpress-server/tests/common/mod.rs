@@ -1,7 +1,9 @@
 //! A site with real PHP behind the server, and a client that sends bytes.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod application;
 pub mod http2;
+pub mod requests;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -62,13 +64,21 @@ pub fn program() -> Option<PathBuf> {
     fpm::find("php-fpm", &String::from_utf8(version.stdout).ok()?, std::env::split_paths(&std::env::var_os("PATH")?))
 }
 
+/// How long a client may pause.
+const PAUSE: Duration = Duration::from_secs(4);
+
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
 pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
+    site_with_pause(workers, files, PAUSE)
+}
+
+/// The same, where a client may pause for so long.
+pub fn site_with_pause(workers: u16, files: &[(&str, &str)], pause: Duration) -> Option<Site> {
     let Some(program) = program() else {
         eprintln!("SKIPPED: this needs php-fpm (Debian: php-fpm)");
         return None;
     };
-    served(workers, files, |dir, extension, folder| fpm(&program, workers, dir, extension, folder))
+    served(workers, files, pause, |dir, extension, folder| fpm(&program, workers, dir, extension, folder))
 }
 
 /// Serves such a site by processes that are a server of their own each, which may take so long for a request.
@@ -81,7 +91,7 @@ pub fn site_of(kind: Kind, workers: u16, longest: Duration, files: &[(&str, &str
         eprintln!("SKIPPED: this needs {program} (Debian: php-cgi)");
         return None;
     }
-    served(workers, files, |dir, extension, folder| {
+    served(workers, files, PAUSE, |dir, extension, folder| {
         let started = |name, workers, longest| {
             let (dir, extension) = (dir.to_owned(), extension.to_owned());
             let command = move || {
@@ -133,7 +143,12 @@ fn fpm(program: &Path, workers: u16, dir: &Path, extension: &Path, folder: &Fold
     Behind::Fpm(fpm)
 }
 
-fn served(workers: u16, files: &[(&str, &str)], start: impl FnOnce(&Path, &Path, &Folder) -> Behind) -> Option<Site> {
+fn served(
+    workers: u16,
+    files: &[(&str, &str)],
+    pause: Duration,
+    start: impl FnOnce(&Path, &Path, &Folder) -> Behind,
+) -> Option<Site> {
     let Some(extension) = extension() else {
         eprintln!("SKIPPED: this needs ext/branchfs.so (make build)");
         return None;
@@ -174,7 +189,7 @@ fn served(workers: u16, files: &[(&str, &str)], start: impl FnOnce(&Path, &Path,
         files,
         root_host: "wp.localhost".to_owned(),
         room: room.clone(),
-        limits: Limits { body_bytes: 1 << 30, pause: Duration::from_secs(4) },
+        limits: Limits { body_bytes: 4 << 30, pause },
         tls,
         log: None,
     };
