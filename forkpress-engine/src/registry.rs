@@ -292,6 +292,13 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_of_a_version_that_knew_no_https_is_read() {
+        let mut entry = serde_json::to_value([server(ProcessIdentity::current())]).unwrap();
+        entry[0].as_object_mut().unwrap().remove("https").unwrap();
+        assert_eq!(parse(entry.to_string().as_bytes()).unwrap(), [server(ProcessIdentity::current())]);
+    }
+
+    #[test]
     fn a_corrupt_file_is_put_aside_and_an_empty_one_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let registry = Registry::at(dir.path());

@@ -105,7 +105,7 @@ fn tell(site: &Site, server: &Server, doing: &str, as_json: bool) -> Result<(), 
     }
     output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
     if server.https {
-        trust::advise(server)?;
+        trust::advise(server);
     }
     if let Some(launch) = launch {
         output::line(format_args!(

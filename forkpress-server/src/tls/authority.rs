@@ -133,6 +133,8 @@ impl Authority {
 
     fn of_scope(dir: &Path, scope: &str, now: OffsetDateTime) -> Result<Self, AuthorityError> {
         DirBuilder::new().recursive(true).mode(own::CLOSED_FOLDER).create(dir).map_err(at(dir))?;
+        // PHP, which is told of the certificate, runs in another folder.
+        let dir = &dir.canonicalize().map_err(at(dir))?;
         let folder = own::open(dir).map_err(at(dir))?;
         own::close_file(&folder, &folder.metadata().map_err(at(dir))?);
         // It goes with the folder's descriptor.
@@ -158,10 +160,11 @@ impl PublicAuthority {
     /// # Errors
     /// [`AuthorityError`].
     pub fn all(dir: &Path) -> Result<Vec<Self>, AuthorityError> {
-        let entries = match fs::read_dir(dir) {
+        let dir = &match dir.canonicalize() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(at(dir))?,
+            resolved => resolved.map_err(at(dir))?,
         };
+        let entries = fs::read_dir(dir).map_err(at(dir))?;
         let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>().map_err(at(dir))?;
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "key"));
         paths.sort();
@@ -264,6 +267,16 @@ mod tests {
         let second = name(now + AUTHORITY_LIFE - LIFE + Duration::MINUTE);
         assert_ne!(second, first);
         assert_eq!(name(now), second);
+    }
+
+    #[test]
+    fn a_certificate_is_named_by_its_whole_path() {
+        let here = std::env::current_dir().unwrap();
+        let dir = tempfile::tempdir_in(&here).unwrap();
+        let relative = Path::new(dir.path().file_name().unwrap());
+        let made = Authority::open_or_make(relative, "wp.localhost").unwrap().public;
+        assert!(made.certificate.is_absolute(), "{made:?}");
+        assert_eq!(PublicAuthority::all(relative).unwrap(), [made]);
     }
 
     #[test]

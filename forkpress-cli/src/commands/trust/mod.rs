@@ -92,14 +92,16 @@ pub fn run(work_dir: Option<&Path>, args: &TrustArgs, as_json: bool) -> Result<E
     Ok(ExitCode::from(u8::from(has_failed)))
 }
 
-/// Says how browsers come to accept a server, where none does yet.
-pub fn advise(server: &Server) -> Result<(), Failure> {
-    let authority = Authority::open_or_make(&site::registry()?.authorities(), &server.root_host)?.public;
+/// Says how browsers come to accept a server, where none is known to.
+pub fn advise(server: &Server) {
+    let authority = site::registry().and_then(|registry| {
+        let dir = registry.authorities();
+        Ok(Authority::open_or_make(&dir, &server.root_host)?.public)
+    });
     let mut stores = Store::all(&Machine::this()).into_iter();
-    if !stores.any(|store| store.has(&authority)) {
+    if !authority.is_ok_and(|authority| stores.any(|store| store.has(&authority))) {
         output::note("hint: forkpress trust makes browsers accept this address");
     }
-    Ok(())
 }
 
 /// The root host of the site at hand, if there is one.
