@@ -238,7 +238,7 @@ pub(crate) fn read_at(file: &File, at: u64, length: u64) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other).flatten()
 }
 
