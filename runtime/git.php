@@ -57,11 +57,13 @@ function forkpress_serve_git( string $path ): void {
 
 /**
  * Has the answer sent in chunks where nothing else says where it ends, and returns whether it is to be: a client may not take the end
- * of the connection for that of the answer (libgit2 1.9 does not). Other servers than PHP's own see to it themselves.
+ * of the connection for that of the answer (libgit2 1.9 does not). Other servers than PHP's own see to it themselves, and so does the
+ * one of ForkPress in front of that.
  */
 function forkpress_begin_chunks(): bool {
 	$has_length = preg_grep( '/^Content-Length:/i', headers_list() );
-	if ( 'cli-server' !== PHP_SAPI || $has_length || 'HTTP/1.1' !== ( $_SERVER['SERVER_PROTOCOL'] ?? '' ) ) {
+	$is_alone = 'cli-server' === PHP_SAPI && ! isset( $_SERVER['FORKPRESS_CONNECTION'] );
+	if ( ! $is_alone || $has_length || 'HTTP/1.1' !== ( $_SERVER['SERVER_PROTOCOL'] ?? '' ) ) {
 		return false;
 	}
 	header( 'Transfer-Encoding: chunked' );

@@ -5,10 +5,14 @@
 //! has the connection's port, and what goes into `$_SERVER`, such as the address of the client. The router refuses all other
 //! connections. What a request itself says, in a header say, counts for nothing.
 //!
-//! That process says `FORKPRESS_FRONT=1` in its environment as it starts. No code of a branch has that, nor the standard input.
+//! PHP's built-in server takes the body of a request into memory. So the server sends none, and puts it into a file, from which it is
+//! read as PHP asks for it. What it says of the connection then has the length.
+//!
+//! `FORKPRESS_FRONT` in the environment of that process, as it starts, is the path of that file. No code of a branch has that, nor
+//! the standard input.
 
 use std::cell::RefCell;
-use std::ffi::CString;
+use std::ffi::{CString, OsString, c_char};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::FromRawFd;
@@ -23,9 +27,16 @@ use forkpress_core::panic::caught;
 use crate::{FAILURE, SUCCESS, php, sapi, shim};
 
 type Fill = unsafe extern "C" fn(*mut Zval);
+type ReadBody = unsafe extern "C" fn(*mut c_char, usize) -> usize;
+type Begin = unsafe extern "C" fn();
 
-/// The engine's own function that fills `$_SERVER`; null while it is in its place.
+/// The engine's own functions that fill `$_SERVER`, read a body, and begin to; null while they are in their place.
 static FILL: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static READ: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+static BEGIN: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Where the server puts the body of a request.
+static BODY: OnceLock<OsString> = OnceLock::new();
 
 /// What the server says, where there is one in front.
 static SAID: OnceLock<File> = OnceLock::new();
@@ -35,10 +46,12 @@ static SAID: OnceLock<File> = OnceLock::new();
 struct Told {
     /// The beginning of a line.
     rest: Vec<u8>,
-    /// The last whole line, until its connection has come.
+    /// The last whole line, until its request is over.
     line: Option<Vec<u8>>,
     /// Whether the request that runs is the server's.
     is_of_front: bool,
+    /// Its body, while it is read.
+    body: Option<File>,
 }
 
 thread_local! {
@@ -48,9 +61,7 @@ thread_local! {
 /// Takes the standard input, and puts our function into the engine's place, where the server of ForkPress is in front.
 pub fn install() -> i32 {
     const VARIABLE: &str = "FORKPRESS_FRONT";
-    if !sapi::is_builtin_server() || std::env::var_os(VARIABLE).is_none_or(|value| value != "1") {
-        return SUCCESS;
-    }
+    let Some(body) = std::env::var_os(VARIABLE).filter(|_| sapi::is_builtin_server()) else { return SUCCESS };
     // SAFETY: at startup no other thread runs, so none reads the environment; the descriptors are this process's own, and the new
     // one is the file's alone. The table is the engine's, and its function is called as it was.
     unsafe {
@@ -66,22 +77,35 @@ pub fn install() -> i32 {
             return FAILURE;
         }
         let _ = SAID.set(File::from_raw_fd(said));
+        let _ = BODY.set(body);
         let module = &raw mut sapi_module;
-        let Some(own) = (*module).register_server_variables else { return FAILURE };
-        FILL.store(own as *mut (), Ordering::Relaxed);
+        let (Some(own_fill), Some(own_read), Some(own_begin)) =
+            ((*module).register_server_variables, (*module).read_post, (*module).default_post_reader)
+        else {
+            return FAILURE;
+        };
+        FILL.store(own_fill as *mut (), Ordering::Relaxed);
+        READ.store(own_read as *mut (), Ordering::Relaxed);
+        BEGIN.store(own_begin as *mut (), Ordering::Relaxed);
         (*module).register_server_variables = Some(fill);
+        (*module).read_post = Some(read);
+        (*module).default_post_reader = Some(begin);
     }
     SUCCESS
 }
 
 /// Puts the engine's own back.
 pub fn restore() {
-    let fill = FILL.swap(std::ptr::null_mut(), Ordering::Relaxed);
-    if !fill.is_null() {
-        // SAFETY: it is what the engine had there.
-        unsafe {
-            (*(&raw mut sapi_module)).register_server_variables = Some(std::mem::transmute::<*mut (), Fill>(fill))
-        };
+    let own = [&FILL, &READ, &BEGIN].map(|own| own.swap(std::ptr::null_mut(), Ordering::Relaxed));
+    if own.iter().any(|own| own.is_null()) {
+        return;
+    }
+    // SAFETY: they are what the engine had there.
+    unsafe {
+        let module = &raw mut sapi_module;
+        (*module).register_server_variables = Some(std::mem::transmute::<*mut (), Fill>(own[0]));
+        (*module).read_post = Some(std::mem::transmute::<*mut (), ReadBody>(own[1]));
+        (*module).default_post_reader = Some(std::mem::transmute::<*mut (), Begin>(own[2]));
     }
 }
 
@@ -101,12 +125,41 @@ unsafe extern "C" fn fill(variables: *mut Zval) {
     });
 }
 
+/// PHP is about to take the body of a POST.
+unsafe extern "C" fn begin() {
+    let length = caught(|| {
+        TOLD.with_borrow_mut(|told| {
+            told.read();
+            told.body_length()
+        })
+    });
+    // SAFETY: the function sets a number; the other was the engine's, and is called as the engine called ours. No frame of Rust has
+    // anything to drop.
+    unsafe {
+        if let Some(length) = length.flatten() {
+            php::branchfs_set_body_length(length);
+        }
+        std::mem::transmute::<*mut (), Begin>(BEGIN.load(Ordering::Relaxed))();
+    }
+}
+
+/// Reads so much of the body.
+unsafe extern "C" fn read(into: *mut c_char, length: usize) -> usize {
+    // SAFETY: the engine passes room for so many bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(into.cast::<u8>(), length) };
+    match caught(|| TOLD.with_borrow_mut(|told| told.read_body(bytes))).flatten() {
+        Some(read) => read,
+        // SAFETY: the function was the engine's, and is called as the engine called ours.
+        None => unsafe { std::mem::transmute::<*mut (), ReadBody>(READ.load(Ordering::Relaxed))(into, length) },
+    }
+}
+
 /// What the server says of the connection of this request; none where it says nothing of it.
 fn told_of(variables: &Zval) -> Option<Vec<(CString, Vec<u8>)>> {
     let port = variables.array()?.get("REMOTE_PORT")?.binary_slice::<u8>()?.to_vec();
     TOLD.with_borrow_mut(|told| {
         told.read();
-        let line = told.line.take_if(|line| line.split(|byte| *byte == b'\t').next() == Some(&port))?;
+        let line = told.line.as_ref().filter(|line| line.split(|byte| *byte == b'\t').next() == Some(&port))?;
         told.is_of_front = true;
         let entries = line.split(|byte| *byte == b'\t').skip(1).filter_map(|entry| {
             let at = entry.iter().position(|byte| *byte == b'=')?;
@@ -117,6 +170,35 @@ fn told_of(variables: &Zval) -> Option<Vec<(CString, Vec<u8>)>> {
 }
 
 impl Told {
+    /// How long the body is that the server has put into the file; none where there is none.
+    fn body_length(&self) -> Option<i64> {
+        let entries = self.line.as_ref()?.split(|byte| *byte == b'\t');
+        let length = entries.filter_map(|entry| entry.strip_prefix(b"CONTENT_LENGTH=")).next()?;
+        std::str::from_utf8(length).ok()?.parse().ok()
+    }
+
+    /// Reads from that file; none where there is none. A request that is not the server's reads it as well, and is then refused: the
+    /// server's own reads it from its beginning.
+    fn read_body(&mut self, into: &mut [u8]) -> Option<usize> {
+        if self.body.is_none() {
+            self.read();
+            self.body_length()?;
+            self.body = Some(File::open(BODY.get()?).ok()?);
+        }
+        let file = self.body.as_mut()?;
+        let mut read = 0;
+        // Less than all would be the end of the body.
+        while read < into.len() {
+            match file.read(&mut into[read..]) {
+                Ok(0) => break,
+                Ok(length) => read += length,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        Some(read)
+    }
+
     /// Reads what was said meanwhile. Only the last line counts: one before it is of a connection that was broken off.
     fn read(&mut self) {
         let Some(mut said) = SAID.get() else { return };
@@ -133,9 +215,15 @@ impl Told {
     }
 }
 
-/// Forgets the request.
+/// Forgets the request, and what was said of it.
 pub fn end_of_request() {
-    let _ = TOLD.try_with(|told| told.borrow_mut().is_of_front = false);
+    let _ = TOLD.try_with(|told| {
+        let mut told = told.borrow_mut();
+        told.body = None;
+        if std::mem::take(&mut told.is_of_front) {
+            told.line = None;
+        }
+    });
 }
 
 /// Returns whether the request came past the server of ForkPress, which is in front of this process. Ask once `$_SERVER` is there.

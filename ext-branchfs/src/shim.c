@@ -145,6 +145,11 @@ void branchfs_fill_server(void (*function)(zval *), zval *variables)
 	NOTING_BAILOUT(function(variables));
 }
 
+void branchfs_set_body_length(zend_long length)
+{
+	SG(request_info).content_length = length;
+}
+
 void branchfs_set_entry(zval *array, const char *name, const char *value, size_t length)
 {
 	NOTING_BAILOUT(add_assoc_stringl(array, name, value, length));

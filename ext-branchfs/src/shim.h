@@ -60,6 +60,9 @@ void branchfs_end_output(void);
 /* The server's own function that fills $_SERVER. */
 void branchfs_fill_server(void (*function)(zval *), zval *variables);
 
+/* Says how long the body of the request is. */
+void branchfs_set_body_length(zend_long length);
+
 /* Sets an entry of an array. */
 void branchfs_set_entry(zval *array, const char *name, const char *value, size_t length);
 

@@ -121,7 +121,7 @@ impl Php {
     ) -> Result<Response<AnswerBody>, NoAnswer> {
         let body_bytes = body.as_ref().map(|(_, bytes)| *bytes);
         let variables = cgi::variables(request, connection, &self.script, body_bytes);
-        let exchange = self.reached(request, &variables, body.map(|(body, _)| body), body_bytes).await?;
+        let exchange = self.reached(request, &variables, body.map(|(body, _)| body)).await?;
         let Begun { mut exchange, head, mut body } = begun(exchange).await?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
@@ -157,7 +157,6 @@ impl Php {
         request: &Parts,
         variables: &[(Bytes, Bytes)],
         mut body: Option<SpoolReader>,
-        body_bytes: Option<u64>,
     ) -> Result<Answering, FastCgiError> {
         let mut permit = match &self.behind {
             // It is never closed.
@@ -172,7 +171,7 @@ impl Php {
                     .map(|exchange| Answering::Fpm { exchange, _turn: permit.take() }),
                 Behind::Workers(handle) => {
                     let mut turn = handle.turn().await;
-                    let asked = turn.ask(request, variables, &mut body, body_bytes).await;
+                    let asked = turn.ask(request, variables, &mut body).await;
                     asked.map(|exchange| Answering::Worker(exchange, turn))
                 }
             };

@@ -254,7 +254,7 @@ fn leave_room(file: &File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other).flatten()
 }
 

@@ -93,6 +93,36 @@ fn bodies_are_whole_both_ways_however_they_are_sent() {
 }
 
 #[test]
+fn an_upload_comes_as_a_file_and_a_large_body_takes_no_memory() {
+    let upload =
+        "<?php echo $_POST['a'], ' ', $_FILES['f']['size'] ?? 'none', ' ', md5_file( $_FILES['f']['tmp_name'] );";
+    let put = "<?php $in = fopen( 'php://input', 'rb' ); for ( $n = 0; ! feof( $in ); $n += strlen( fread( $in, 65536 ) ) ) {}
+        preg_match( '/VmHWM:\\s+(\\d+)/', file_get_contents( '/proc/self/status' ), $most ); echo \"$n \", $most[1] < 80000 ? 'flat' : $most[1];";
+    each(1, PATIENCE, &[("upload.php", upload), ("put.php", put)], |kind, site| {
+        let body = "--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nword\r\n--B\r\nContent-Disposition: form-data; \
+                    name=\"f\"; filename=\"x.txt\"\r\n\r\nhello\r\n--B--\r\n";
+        let said = site.said(
+            format!(
+                "POST /upload.php HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\nContent-Length: {}\r\n\
+                 Content-Type: multipart/form-data; boundary=B\r\n\r\n{body}",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        assert!(said.contains("word 5 5d41402abc4b2a76b9719d911017c592"), "{kind:?}: {said}");
+        let mut large =
+            b"PUT /put.php HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\nContent-Length: 120000000\r\n\r\n"
+                .to_vec();
+        large.resize(large.len() + 120_000_000, b'x');
+        let said = site.said(&large);
+        assert!(said.contains("120000000 flat"), "{kind:?}: {said}");
+        let left: Vec<_> =
+            fs::read_dir(site.dir.join(".forkpress/run")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".body")), "{kind:?}: {left:?}");
+    });
+}
+
+#[test]
 fn a_page_that_php_dies_of_is_no_whole_page_and_the_next_one_is() {
     let crash = "<?php if ( isset( $_GET['late'] ) ) { echo str_repeat( 'x', 100000 ); flush(); } exec( 'kill -9 ' . getmypid() ); sleep( 60 );";
     each(1, PATIENCE, &[("crash.php", crash), NEXT], |kind, site| {

@@ -74,7 +74,7 @@ pub struct Exchange {
 
 /// Writes the body, beside the reading: an application may answer before it has read all of it.
 #[derive(Debug)]
-pub(crate) struct Feeding(pub(crate) Option<JoinHandle<()>>);
+struct Feeding(Option<JoinHandle<()>>);
 
 impl Drop for Feeding {
     fn drop(&mut self) {

@@ -3,8 +3,11 @@
 //! It ends an answer by closing the connection, as a process that dies does. So an answer is whole only where the process lives
 //! on.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -12,11 +15,10 @@ use hyper::http::HeaderMap;
 use hyper::http::request::Parts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::cgi;
-use crate::fastcgi::{FastCgiError, Feeding, Output, READ_BYTES};
-use crate::spool::SpoolReader;
+use crate::fastcgi::{FastCgiError, Output, READ_BYTES};
+use crate::spool::{SpoolReader, on_disk};
 
 use super::process::Process;
 
@@ -25,17 +27,16 @@ const OF_THE_FRONT: [&str; 9] =
     ["connection", "content-length", "expect", "keep-alive", "proxy", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Variables that PHP makes of the request itself.
-const OF_THE_REQUEST: [&[u8]; 6] =
-    [b"REQUEST_URI", b"QUERY_STRING", b"CONTENT_TYPE", b"CONTENT_LENGTH", b"SCRIPT_FILENAME", b"SCRIPT_NAME"];
+const OF_THE_REQUEST: [&[u8]; 5] =
+    [b"REQUEST_URI", b"QUERY_STRING", b"CONTENT_TYPE", b"SCRIPT_FILENAME", b"SCRIPT_NAME"];
 
 /// A request that it answers. Dropped before its end, it is broken off.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    answer: OwnedReadHalf,
+    stream: TcpStream,
     read: BytesMut,
     head: Head,
     process: Arc<Process>,
-    _feeding: Feeding,
 }
 
 /// How far the answer has come.
@@ -58,29 +59,17 @@ impl Exchange {
         Ok(stream)
     }
 
-    /// Makes a request over a connection.
+    /// Makes a request over a connection. Its body, where it has one, is in the file that the process reads it from.
     pub(super) async fn begin(
-        stream: TcpStream,
+        mut stream: TcpStream,
         process: &Arc<Process>,
-        head: Bytes,
+        request: &Parts,
         variables: &[(Bytes, Bytes)],
-        body: Option<SpoolReader>,
     ) -> Result<Self, FastCgiError> {
         process.say(&facts(stream.local_addr()?.port(), variables))?;
-        let (answer, mut input) = stream.into_split();
-        let feeding = match body {
-            None => {
-                input.write_all(&head).await?;
-                // Closed for writing, the connection would look broken off.
-                input.forget();
-                None
-            }
-            Some(body) => Some(tokio::spawn(async move {
-                let _ = feed(input, head, body).await;
-            })),
-        };
+        stream.write_all(&head(request)).await?;
         let read = BytesMut::with_capacity(READ_BYTES);
-        Ok(Self { answer, read, head: Head::First, process: Arc::clone(process), _feeding: Feeding(feeding) })
+        Ok(Self { stream, read, head: Head::First, process: Arc::clone(process) })
     }
 
     /// The next part of the answer, whose head is as CGI has it; none where it has ended.
@@ -101,7 +90,7 @@ impl Exchange {
                 return Err(FastCgiError::Length(self.read.len()));
             }
             self.read.reserve(READ_BYTES);
-            if self.answer.read_buf(&mut self.read).await? == 0 {
+            if self.stream.read_buf(&mut self.read).await? == 0 {
                 let is_whole = self.head == Head::Begun && !self.process.is_ending();
                 return if is_whole { Ok(None) } else { Err(FastCgiError::CutShort) };
             }
@@ -109,12 +98,18 @@ impl Exchange {
     }
 }
 
-async fn feed(mut input: OwnedWriteHalf, head: Bytes, mut body: SpoolReader) -> io::Result<()> {
-    input.write_all(&head).await?;
+/// Puts a body into a file.
+pub(super) async fn keep(mut body: SpoolReader, path: &Path) -> io::Result<()> {
+    let path = path.to_owned();
+    let mut file =
+        on_disk(move || OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)).await?;
     while let Some(bytes) = body.next().await? {
-        input.write_all(&bytes).await?;
+        file = on_disk(move || {
+            file.write_all(&bytes)?;
+            Ok(file)
+        })
+        .await?;
     }
-    input.forget();
     Ok(())
 }
 
@@ -133,12 +128,9 @@ fn facts(port: u16, variables: &[(Bytes, Bytes)]) -> Vec<u8> {
 }
 
 /// The request's head. A header is there once, and has one spelling, as in [`cgi::variables`].
-pub(super) fn head(request: &Parts, body_bytes: Option<u64>) -> Bytes {
+fn head(request: &Parts) -> Bytes {
     let mut head = BytesMut::new();
     head.put_slice(format!("{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.uri).as_bytes());
-    if let Some(bytes) = body_bytes {
-        head.put_slice(format!("Content-Length: {bytes}\r\n").as_bytes());
-    }
     for name in request.headers.keys() {
         if OF_THE_FRONT.contains(&name.as_str()) || is_shadowed(&request.headers, name.as_str()) {
             continue;
@@ -187,21 +179,14 @@ mod tests {
             .header("Connection", "keep-alive")
             .body(())
             .unwrap();
-        let text = String::from_utf8(head(&request.into_parts().0, Some(3)).to_vec()).unwrap();
+        let text = String::from_utf8(head(&request.into_parts().0).to_vec()).unwrap();
         let (first, headers) = text.split_once("\r\n").unwrap();
         assert_eq!(first, "POST /a%20b?c=1 HTTP/1.1");
         let mut lines: Vec<_> = headers.trim_end().split("\r\n").collect();
         lines.sort_unstable();
         assert_eq!(
             lines,
-            [
-                "Connection: close",
-                "Content-Length: 3",
-                "cookie: a=1; b=2",
-                "host: wp.localhost",
-                "only_this: u",
-                "x-a: one, two"
-            ]
+            ["Connection: close", "cookie: a=1; b=2", "host: wp.localhost", "only_this: u", "x-a: one, two"]
         );
     }
 
@@ -213,9 +198,10 @@ mod tests {
             ("REQUEST_URI", "/"),
             ("EVIL", "a\n1\tREMOTE_ADDR=::2"),
             ("HTTPS", "on"),
+            ("CONTENT_LENGTH", "3"),
         ]
         .map(|(name, value)| (name.into(), value.into()))
         .into();
-        assert_eq!(facts(50000, &variables), b"50000\tREMOTE_ADDR=::1\tHTTPS=on\n");
+        assert_eq!(facts(50000, &variables), b"50000\tREMOTE_ADDR=::1\tHTTPS=on\tCONTENT_LENGTH=3\n");
     }
 }

@@ -77,7 +77,8 @@ impl std::fmt::Debug for Recipe {
 #[derive(Clone, Debug)]
 enum Place {
     Socket(PathBuf),
-    Port(u16),
+    /// And the file that it reads a body from.
+    Port(u16, PathBuf),
 }
 
 /// A process that listens.
@@ -159,6 +160,7 @@ impl Pool {
     fn run(self: &Arc<Self>, number: u16) -> io::Result<std::process::ExitStatus> {
         let mut command = (self.recipe.command)()?;
         let socket = self.recipe.folder.join(format!("{}-{number}.sock", self.recipe.name));
+        let body = socket.with_extension("body");
         match self.recipe.kind {
             Kind::Cgi => {
                 // One that a killed process has left.
@@ -172,7 +174,7 @@ impl Pool {
             }
             Kind::Builtin => {
                 command.args(["-q", "-S", "127.0.0.1:0"]).arg(&self.recipe.script).stdin(Stdio::piped());
-                command.env("FORKPRESS_FRONT", "1").env_remove("PHP_CLI_SERVER_WORKERS");
+                command.env("FORKPRESS_FRONT", &body).env_remove("PHP_CLI_SERVER_WORKERS");
             }
         }
         let process = {
@@ -185,7 +187,7 @@ impl Pool {
         if self.is_ending() {
             process.kill();
         }
-        if let Some(place) = listening(&process, self.recipe.kind, &socket) {
+        if let Some(place) = listening(&process, self.recipe.kind, &socket, &body) {
             self.state().has_listened = true;
             self.offer(Worker { place, process: Arc::clone(&process) });
         }
@@ -198,13 +200,13 @@ impl Pool {
 }
 
 /// Waits until a process listens; none where it ends before.
-fn listening(process: &Process, kind: Kind, socket: &Path) -> Option<Place> {
+fn listening(process: &Process, kind: Kind, socket: &Path, body: &Path) -> Option<Place> {
     while !process.is_ending() {
         let place = match kind {
             Kind::Cgi => {
                 std::os::unix::net::UnixStream::connect(socket).is_ok().then(|| Place::Socket(socket.to_owned()))
             }
-            Kind::Builtin => process.port().map(Place::Port),
+            Kind::Builtin => process.port().map(|port| Place::Port(port, body.to_owned())),
         };
         if place.is_some() {
             return place;
@@ -349,16 +351,17 @@ impl Turn {
         request: &Parts,
         variables: &[(Bytes, Bytes)],
         body: &mut Option<SpoolReader>,
-        body_bytes: Option<u64>,
     ) -> Result<Exchange, FastCgiError> {
         let Some(worker) = &self.worker else { return Err(FastCgiError::CutShort) };
         self.is_busy = true;
         match &worker.place {
             Place::Socket(socket) => FastCgiExchange::begin(socket, variables, body).await.map(Exchange::FastCgi),
-            Place::Port(port) => {
+            Place::Port(port, file) => {
                 let stream = HttpExchange::connect(*port, &worker.process).await?;
-                let head = http::head(request, body_bytes);
-                HttpExchange::begin(stream, &worker.process, head, variables, body.take()).await.map(Exchange::Http)
+                if let Some(body) = body.take() {
+                    http::keep(body, file).await?;
+                }
+                HttpExchange::begin(stream, &worker.process, request, variables).await.map(Exchange::Http)
             }
         }
     }
@@ -391,6 +394,10 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let Some(worker) = self.worker.take() else { return };
+        if let Place::Port(_, body) = &worker.place {
+            // Where there is one, a process that reads it still has it open.
+            let _ = std::fs::remove_file(body);
+        }
         if worker.process.is_ending() || self.pool.is_ending() {
             return;
         }
@@ -434,7 +441,7 @@ async fn is_free(worker: &Worker) -> bool {
             Ok(stream) => closed(stream).await,
             Err(error) => Err(error),
         },
-        Place::Port(port) => match TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, *port)).await {
+        Place::Port(port, _) => match TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, *port)).await {
             Ok(stream) => closed(stream).await,
             Err(error) => Err(error),
         },
