@@ -6,6 +6,10 @@
 //! [`spool`].
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+#[path = "../tests/common/mutation.rs"]
+mod mutation;
+
 pub mod answer;
 pub mod cgi;
 pub mod fastcgi;
@@ -14,7 +18,3 @@ pub mod fpm;
 pub mod front;
 pub mod php;
 pub mod spool;
-
-#[cfg(test)]
-#[path = "../tests/common/mutation.rs"]
-mod mutation;
