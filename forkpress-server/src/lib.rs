@@ -7,6 +7,10 @@
 //! [`spool`].
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+#[path = "../tests/common/mutation.rs"]
+mod mutation;
+
 pub mod answer;
 pub mod cgi;
 pub mod fastcgi;
@@ -18,7 +22,3 @@ pub mod scheme;
 pub mod spool;
 pub mod tls;
 pub mod workers;
-
-#[cfg(test)]
-#[path = "../tests/common/mutation.rs"]
-mod mutation;

@@ -325,6 +325,15 @@ mod tests {
         assert_eq!(writing.await.unwrap(), 180);
     }
 
+    #[test]
+    fn a_file_does_not_take_the_last_room_on_a_disk() {
+        let file = tempfile::tempfile().unwrap();
+        leave_room(&file, 0).unwrap();
+        let disk = rustix::fs::fstatvfs(&file).unwrap();
+        let nearly_all = disk.f_bavail * disk.f_frsize - (1 << 20);
+        assert_eq!(leave_room(&file, nearly_all).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
     #[tokio::test]
     async fn the_writer_hears_that_the_reader_has_gone() {
         let (mut writer, reader) = spool(room("/nowhere"));

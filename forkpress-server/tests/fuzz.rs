@@ -28,7 +28,13 @@ fn first(bytes: &[u8]) -> Option<(Seen, &[u8])> {
     let mut lines = head.split("\r\n");
     let mut words = lines.next()?.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let target = target.strip_prefix("http://wp.localhost").unwrap_or(&target).to_owned();
+    let target = match target.strip_prefix("http://").or_else(|| target.strip_prefix("https://")) {
+        None => target,
+        Some(address) => {
+            let path = address.find(['/', '?']).map_or("", |at| &address[at..]);
+            format!("{}{path}", if path.starts_with('/') { "" } else { "/" })
+        }
+    };
     let named = |wanted: &str| -> Vec<String> {
         let headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
         headers
@@ -55,8 +61,8 @@ fn chunks(mut bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut all = 0;
     loop {
         let end = bytes.windows(2).position(|two| two == b"\r\n")?;
-        let line = std::str::from_utf8(&bytes[..end]).ok()?;
-        let size = line.split_once(';').map_or(line, |(size, _)| size);
+        let line = String::from_utf8_lossy(&bytes[..end]);
+        let size = line.split_once(';').map_or(&*line, |(size, _)| size);
         let length = usize::from_str_radix(size, 16).ok().filter(|_| !size.starts_with('+'))?;
         bytes = &bytes[end + 2..];
         all += length;
@@ -136,9 +142,12 @@ fn whatever_is_sent_is_answered_as_one_strict_reader_reads_it_and_the_server_ser
         let mut left = bytes;
         while !left.is_empty() {
             let length = if random.u8(0..4) == 0 { random.usize(1..=left.len()) } else { left.len() };
-            client.write_all(left.split_off(..length).unwrap()).expect("what nobody wants is taken as well");
+            if client.write_all(left.split_off(..length).unwrap()).is_err() {
+                // After a whole request that is refused nobody waits for others.
+                break;
+            }
         }
-        client.shutdown(Shutdown::Write).unwrap();
+        let _ = client.shutdown(Shutdown::Write);
         let said = rest(&mut client);
         let (mut left, mut echoes) = (bytes, Vec::new());
         for (status, body) in answers(&said) {

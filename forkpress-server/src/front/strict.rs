@@ -19,7 +19,7 @@ const DISCARDED_BYTES: usize = 16 << 10;
 /// A connection. What is at fault does not come out of it: see [`Framing`]. What comes out instead is refused.
 ///
 /// A connection that is closed while its client sends is reset, and the client may never see its answer. So it says that nothing
-/// more comes, and waits for the client's end of the connection.
+/// more comes, and waits for the client's end of the connection where a request is not all there.
 pub(super) struct Strict<S> {
     stream: S,
     framing: Framing,
@@ -75,10 +75,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            if self.instead.is_none() && self.framing.is_between() {
-                return Poll::Ready(Ok(()));
-            }
         }
+        let is_over = self.instead.is_none() && self.framing.is_between();
         let this = &mut *self;
         let end = this.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
         if end.as_mut().poll(context).is_ready() {
@@ -90,6 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Strict<S> {
             match Pin::new(&mut this.stream).poll_read(context, &mut into) {
                 Poll::Ready(Ok(())) if !into.filled().is_empty() => {}
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending if is_over => return Poll::Ready(Ok(())),
                 Poll::Pending => return Poll::Pending,
             }
         }
