@@ -239,6 +239,18 @@ commits that are not pushed, and changes of a branch on the site that main does 
         after_help = "All else goes to your own git, in the current folder: 'forkpress git status' is 'git status'."
     )]
     Git(GitCommand),
+    /// List and show the mails that branches sent: they are kept instead
+    #[command(after_help = "Examples:
+  forkpress mail                      those of all branches, the newest last
+  forkpress mail marketing
+  forkpress mail marketing 3          one of them: its headers, its text, what is attached
+  forkpress mail marketing 3 --raw >reset.eml
+  forkpress mail marketing --clear
+  forkpress mail --json | jq '.[].subject'
+
+Kept is what PHP sends by mail(), as WordPress does. A plugin that speaks SMTP itself does send.
+Docs: docs/serving.md")]
+    Mail(MailArgs),
     /// Show the logs of the site
     #[command(after_help = "Examples:
   forkpress logs
@@ -280,6 +292,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Loads a dump into the database of a branch, for WP-CLI, and says in JSON what came of it
     #[command(name = "__load-dump", hide = true)]
     LoadDump(LoadDumpArgs),
+    /// Keeps a mail, in place of sendmail
+    #[command(name = "__sendmail", hide = true)]
+    Sendmail(SendmailArgs),
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {
@@ -287,6 +302,38 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct MailArgs {
+    /// The branch [default: all]
+    pub branch: Option<BranchName>,
+
+    /// Show the mail with this number
+    #[arg(requires = "branch")]
+    pub id: Option<u64>,
+
+    /// Print it as it was sent
+    #[arg(long, requires = "id")]
+    pub raw: bool,
+
+    /// Remove those that are kept
+    #[arg(long, conflicts_with = "id")]
+    pub clear: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SendmailArgs {
+    /// The .forkpress folder of the site
+    pub work_dir: PathBuf,
+
+    /// The branch; that of the request that sends the mail, if this is not said
+    #[arg(long)]
+    pub branch: Option<BranchName>,
+
+    /// What a program says to sendmail
+    #[arg(last = true)]
+    pub ignored: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -327,7 +374,10 @@ pub enum GitHook {
 impl Command {
     /// Whether what this says on standard error is shown to nobody, or to somebody elsewhere.
     pub fn speaks_elsewhere(&self) -> bool {
-        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. })
+        matches!(
+            self,
+            Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. } | Self::Sendmail(_)
+        )
     }
 }
 

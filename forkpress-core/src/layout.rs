@@ -632,6 +632,18 @@ impl SiteLayout {
         self.runtime_dir().join("php.ini")
     }
 
+    /// The mails that branches sent, which are kept instead.
+    #[must_use]
+    pub fn mail_dir(&self) -> PathBuf {
+        self.work_dir.join("mail")
+    }
+
+    /// Those of one branch.
+    #[must_use]
+    pub fn mailbox(&self, name: &BranchName) -> PathBuf {
+        self.mail_dir().join(name.as_str())
+    }
+
     /// The folder of what the server has only while it runs: PHP's sockets, and bodies that wait.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

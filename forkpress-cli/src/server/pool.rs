@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpgid};
 use crate::child;
 use crate::deaths;
 use crate::failure::{During, Failure};
+use crate::mail;
 use crate::php::Php;
 use crate::trace;
 
@@ -66,7 +67,7 @@ pub(super) fn environment(
     loopback: SocketAddr,
 ) -> Vec<(&'static str, Option<OsString>)> {
     let layout = &site.layout;
-    vec![
+    let mut environment = vec![
         ("FORKPRESS_BRANCHES_DIR", Some(layout.public_root().into())),
         ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
         ("FORKPRESS_ROOT_HOST", Some(root_host.into())),
@@ -76,7 +77,9 @@ pub(super) fn environment(
         ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
         ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
         ("FORKPRESS_LOOPBACK", Some(loopback.to_string().into())),
-    ]
+    ];
+    environment.extend(mail::environment(layout, None).into_iter().map(|(name, value)| (name, Some(value))));
+    environment
 }
 
 /// `PHP_CLI_SERVER_WORKERS` for so many processes that serve, and one for warming.
