@@ -15,7 +15,8 @@ use bytes::Bytes;
 use forkpress_core::address::{Addresses, Known, Own, answer};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
-use forkpress_core::lock::{KeptFiles, LockError, LoopbackToken, RequestLocks};
+use forkpress_core::lock::{Busy, Holder, KeptFiles, LockError, LoopbackToken, RequestLocks, holders};
+use forkpress_core::name::BranchName;
 use forkpress_core::route::{self, Body, Branches, Conditions, Decision, RequestTarget};
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
@@ -70,6 +71,42 @@ impl Files {
         answered.unwrap_or_else(|_| Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "This site can not be served")))
     }
 
+    /// Waits until a branch is free, and says who keeps it busy if that takes longer; and for whom that one waits itself.
+    pub async fn busy(self: &Arc<Self>, branch: &BranchName, patience: Duration) -> Option<(Busy, Vec<Holder>)> {
+        let (files, branch) = (Arc::clone(self), branch.clone());
+        spawn_blocking(move || files.wait(&branch, patience)).await.ok().flatten()
+    }
+
+    fn wait(&self, branch: &BranchName, patience: Duration) -> Option<(Busy, Vec<Holder>)> {
+        // What else is wrong with the locks, the request finds out.
+        let mut kept = self.take_kept().ok()?;
+        let locked = RequestLocks::lock(&mut kept, Some(branch), Deadline::after(patience), None);
+        let busy = match locked {
+            Err(LockError::Timeout(busy)) => Some(busy),
+            Ok(_) | Err(_) => None,
+        };
+        self.keep(kept);
+        let busy = busy?;
+        // Who keeps a gate closed waits for those that have the lock behind it.
+        let mut before_it = match busy.path.extension().is_some_and(|kind| kind == "gate") {
+            true => holders(&self.cow, &busy.path.with_extension("lock")),
+            false => Vec::new(),
+        };
+        before_it.retain(|holder| busy.holders.iter().all(|other| other.pid != holder.pid));
+        Some((busy, before_it))
+    }
+
+    fn take_kept(&self) -> Result<KeptFiles, LockError> {
+        match self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            Some(kept) => Ok(kept),
+            None => KeptFiles::open(&self.cow),
+        }
+    }
+
+    fn keep(&self, kept: KeptFiles) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+    }
+
     fn look(&self, target: &RequestTarget, request: &Parts) -> Option<Response<AnswerBody>> {
         for _ in 0..ATTEMPTS {
             match self.decide(target, request) {
@@ -86,12 +123,9 @@ impl Files {
     }
 
     fn decide(&self, target: &RequestTarget, request: &Parts) -> Result<Found, LockError> {
-        let mut kept = match self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            Some(kept) => kept,
-            None => KeptFiles::open(&self.cow)?,
-        };
+        let mut kept = self.take_kept()?;
         let found = self.locked(&mut kept, target, request);
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        self.keep(kept);
         found.map(|found| self.ready(found, target, request))
     }
 

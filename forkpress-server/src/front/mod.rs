@@ -3,6 +3,7 @@
 mod check;
 mod request;
 mod unhurried;
+mod waiting;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -14,7 +14,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::{Answered, Entrance, Limits, check};
+use super::{Answered, Entrance, Limits, check, waiting};
 use crate::answer::{AnswerBody, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
@@ -75,6 +75,13 @@ async fn answered(
         Err(refused) => return Ok(refused_with(refused.status, &refused.message)),
     };
     let is_of_repository = target.is_of_repository();
+    if let Some(files) = &entrance.files
+        && !is_of_repository
+        && waiting::is_navigation(head)
+        && let Some(page) = waiting::page(files, &target.branch).await
+    {
+        return Ok(page);
+    }
     if let Some(files) = &entrance.files
         && matches!(head.method, Method::GET | Method::HEAD)
         && target.may_be_file()
