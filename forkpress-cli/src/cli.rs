@@ -256,6 +256,8 @@ Docs: docs/serving.md")]
   forkpress logs
   forkpress logs --file wp -n 20
   forkpress logs --file php --follow
+  forkpress logs --file access -f     the requests
+  forkpress logs --file slow shop     those to the branch 'shop' that took more than a second
   forkpress logs --file gc            what was removed that 'undo' could have brought back, and why
   forkpress logs --paths              where each log is, and what it is
 
@@ -1206,10 +1208,13 @@ pub enum GitBranchCommand {
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Which log: WordPress's debug log, PHP's errors, PHP's web server, the forkpress server, what was removed and
-    /// can't be undone any more, or all
+    /// Which log: WordPress's debug log, PHP's errors, PHP's web server, the requests, those that took long, the forkpress
+    /// server, what was removed and can't be undone any more, or all
     #[arg(long, value_enum, default_value_t = LogFile::All)]
     pub file: LogFile,
+
+    /// Show only the requests of this branch, of the logs 'access' and 'slow'
+    pub branch: Option<BranchName>,
 
     /// How many lines of each log to show, from the end
     #[arg(short = 'n', long, value_name = "N", default_value_t = 80)]
@@ -1230,6 +1235,8 @@ pub enum LogFile {
     #[value(alias = "php-errors")]
     Php,
     Server,
+    Access,
+    Slow,
     Forkpress,
     Gc,
     All,

@@ -632,6 +632,24 @@ impl SiteLayout {
         self.runtime_dir().join("php.ini")
     }
 
+    /// The requests that the server answered.
+    #[must_use]
+    pub fn access_log(&self) -> PathBuf {
+        self.logs_dir().join("access.log")
+    }
+
+    /// Those that took long.
+    #[must_use]
+    pub fn slow_log(&self) -> PathBuf {
+        self.logs_dir().join("slow.log")
+    }
+
+    /// The socket by which a running server says what it does.
+    #[must_use]
+    pub fn status_socket(&self) -> PathBuf {
+        self.run_dir().join("status.sock")
+    }
+
     /// The mails that branches sent, which are kept instead.
     #[must_use]
     pub fn mail_dir(&self) -> PathBuf {

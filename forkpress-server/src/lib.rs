@@ -3,7 +3,7 @@
 //! A request comes in at the [`front`], which takes all of it, decides what answers it, and hands the answer to the client as
 //! fast as that takes it. Files are sent from here ([`files`]). All else is answered by [`php`] behind a Unix socket
 //! ([`fastcgi`]), which [`fpm`] runs. No client, however slow, holds a process of PHP's or a lock: bodies and answers wait in a
-//! [`spool`].
+//! [`spool`]. What there is to know of the requests is in [`traffic`].
 #![forbid(unsafe_code)]
 
 pub mod answer;
@@ -14,3 +14,4 @@ pub mod fpm;
 pub mod front;
 pub mod php;
 pub mod spool;
+pub mod traffic;

@@ -16,6 +16,7 @@ use crate::answer::AnswerBody;
 use crate::cgi::{self, Connection, EndlessHead};
 use crate::fastcgi::{Exchange, FastCgiError, Output};
 use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
+use crate::traffic::{Seen, Stage};
 
 /// How long a request waits for a PHP that nobody listens for: one that died is being started again.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ pub struct Php {
     socket: PathBuf,
     script: PathBuf,
     room: Room,
+    workers: usize,
     /// A request waits here, in its turn, and not at the socket.
     free: Arc<Semaphore>,
 }
@@ -74,7 +76,19 @@ impl Php {
     /// Those that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        Self { socket, script, room, free: Arc::new(Semaphore::new(workers)) }
+        Self { socket, script, room, workers, free: Arc::new(Semaphore::new(workers)) }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How many of them are at work.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.workers.saturating_sub(self.free.available_permits())
     }
 
     /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
@@ -90,10 +104,14 @@ impl Php {
         body: Option<(SpoolReader, u64)>,
     ) -> Result<Response<AnswerBody>, NoAnswer> {
         let variables = cgi::variables(request, connection, &self.script, body.as_ref().map(|(_, bytes)| *bytes));
+        let seen = request.extensions.get::<Arc<Seen>>().cloned();
+        let is = |stage| seen.iter().for_each(|seen| seen.is(stage));
+        is(Stage::Queued);
         // It is never closed.
         let turn = Arc::clone(&self.free).acquire_owned().await.ok();
+        is(Stage::Php);
         let exchange = reached(&self.socket, &variables, body.map(|(body, _)| body)).await?;
-        let Begun { mut exchange, head, mut body } = begun(exchange).await?;
+        let Begun { mut exchange, head, mut body } = begun(exchange, seen.as_deref()).await?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
@@ -103,7 +121,7 @@ impl Php {
                 biased;
                 next = exchange.next() => match next? {
                     Some(Output::Answer(bytes)) => body.extend_from_slice(&bytes),
-                    Some(Output::Complaint(bytes)) => complain(&bytes),
+                    Some(Output::Complaint(bytes)) => complain(seen.as_deref(), &bytes),
                     None => {
                         *answer.body_mut() = AnswerBody::whole(body.freeze());
                         return Ok(answer);
@@ -115,7 +133,7 @@ impl Php {
         let (writer, reader) = spool(self.room.clone());
         *answer.body_mut() = AnswerBody::Spooled(reader);
         tokio::spawn(async move {
-            if let Err(error) = pump(exchange, body.freeze(), writer).await {
+            if let Err(error) = pump(exchange, body.freeze(), writer, seen.as_deref()).await {
                 tracing::warn!("an answer is cut short: {error}");
             }
             drop(turn);
@@ -141,12 +159,12 @@ async fn reached(
     }
 }
 
-async fn begun(mut exchange: Exchange) -> Result<Begun, NoAnswer> {
+async fn begun(mut exchange: Exchange, seen: Option<&Seen>) -> Result<Begun, NoAnswer> {
     let mut answer = BytesMut::new();
     loop {
         match exchange.next().await? {
             None => return Err(NoAnswer::Empty),
-            Some(Output::Complaint(bytes)) => complain(&bytes),
+            Some(Output::Complaint(bytes)) => complain(seen, &bytes),
             Some(Output::Answer(bytes)) => {
                 answer.extend_from_slice(&bytes);
                 if let Some(head) = cgi::take_head(&mut answer)? {
@@ -158,7 +176,12 @@ async fn begun(mut exchange: Exchange) -> Result<Begun, NoAnswer> {
 }
 
 /// Takes the rest of an answer, until its client has gone.
-async fn pump(mut exchange: Exchange, first: Bytes, mut writer: SpoolWriter) -> Result<(), FastCgiError> {
+async fn pump(
+    mut exchange: Exchange,
+    first: Bytes,
+    mut writer: SpoolWriter,
+    seen: Option<&Seen>,
+) -> Result<(), FastCgiError> {
     let mut bytes = first;
     loop {
         if !bytes.is_empty() && writer.write(&bytes).await.is_err() {
@@ -173,10 +196,11 @@ async fn pump(mut exchange: Exchange, first: Bytes, mut writer: SpoolWriter) -> 
         bytes = match next {
             Some(Output::Answer(bytes)) => bytes,
             Some(Output::Complaint(bytes)) => {
-                complain(&bytes);
+                complain(seen, &bytes);
                 Bytes::new()
             }
             None => {
+                seen.iter().for_each(|seen| seen.done());
                 let _ = writer.end();
                 return Ok(());
             }
@@ -184,7 +208,11 @@ async fn pump(mut exchange: Exchange, first: Bytes, mut writer: SpoolWriter) -> 
     }
 }
 
-fn complain(bytes: &[u8]) {
+fn complain(seen: Option<&Seen>, bytes: &[u8]) {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_COMPLAINT_BYTES)]);
-    tracing::warn!("PHP says: {}", text.trim().escape_debug());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        if !seen.is_some_and(|seen| seen.hears(line)) {
+            tracing::warn!("PHP says: {}", line.trim().escape_debug());
+        }
+    }
 }

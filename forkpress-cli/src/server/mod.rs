@@ -4,14 +4,17 @@
 //! Either way some processes are kept for the calls that the site makes to itself. So such a call is answered even when every
 //! other process waits for one. One more process serves nobody: it [warms](warm) new branches.
 
+mod access;
 mod builtin;
 mod fpm;
 mod heal;
 pub mod log;
+mod measures;
 mod pool;
 mod port;
 mod signal;
 mod spares;
+mod status;
 mod warm;
 
 use std::fs;
@@ -47,6 +50,7 @@ use crate::{bundle, clean, deaths, extension, output, site};
 pub use log::open_log;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
+pub use status::{Held, waiting_requests};
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use builtin::BuiltinServer;

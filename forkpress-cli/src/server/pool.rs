@@ -77,6 +77,7 @@ pub(super) fn environment(
         ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
         ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
         ("FORKPRESS_LOOPBACK", Some(loopback.to_string().into())),
+        ("FORKPRESS_SLOW_MS", Some(site.config.slow_ms.to_string().into())),
     ];
     environment.extend(mail::environment(layout, None).into_iter().map(|(name, value)| (name, Some(value))));
     environment

@@ -1,21 +1,20 @@
 //! What clients connect to.
 
 mod check;
+mod metrics;
 mod request;
 mod unhurried;
 mod waiting;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -28,6 +27,7 @@ use crate::cgi::Connection;
 use crate::files::Files;
 use crate::php::Php;
 use crate::spool::Room;
+use crate::traffic::Traffic;
 
 /// How long a client may take for a request's head, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -62,23 +62,8 @@ pub struct Entrance {
     pub room: Room,
     /// What it takes of a client.
     pub limits: Limits,
-    /// Who hears of each request that was answered; none: nobody does.
-    pub log: Option<SyncSender<Answered>>,
-}
-
-/// What there is to say of a request once the head of its answer is there.
-#[derive(Clone, Debug)]
-pub struct Answered {
-    /// The client.
-    pub client: SocketAddr,
-    /// The method.
-    pub method: Method,
-    /// The host that it names, and what it asks for there. Nothing of it is trusted.
-    pub target: String,
-    /// The status.
-    pub status: StatusCode,
-    /// How long that took.
-    pub took: Duration,
+    /// Who knows of its requests; none: nobody does.
+    pub log: Option<Arc<Traffic>>,
 }
 
 /// A running server. Dropped, it ends at once.
@@ -180,6 +165,7 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
+    let _connected = entrance.log.as_ref().map(Traffic::connected);
     let client = TokioIo::new(Unhurried::new(stream, entrance.limits.pause));
     let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
     let serving = http1::Builder::new()

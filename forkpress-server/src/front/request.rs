@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use forkpress_core::route;
 use http_body::Body;
@@ -14,20 +13,26 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::{Answered, Entrance, Limits, check, waiting};
+use super::{Entrance, Limits, check, metrics, waiting};
 use crate::answer::{AnswerBody, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
 use crate::spool::{Room, SpoolReader, spool};
+use crate::traffic::{Seen, Stage, Watched};
 
 /// Answers a request. What can't be is answered, too, so there is no error.
 pub(super) async fn answer(
     entrance: Arc<Entrance>,
     connection: Connection,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
-    let began = Instant::now();
-    let (head, body) = request.into_parts();
+) -> Result<Response<Watched>, Infallible> {
+    let (mut head, body) = request.into_parts();
+    let tracked = entrance.log.as_ref().map(|traffic| {
+        let target = route::parse(host(&head), b"/", &entrance.root_host);
+        let tracked = traffic.begin(connection.client, &head, target.ok().map(|target| target.branch));
+        head.extensions.insert(Arc::clone(&tracked.seen));
+        tracked
+    });
     let head = Arc::new(head);
     let answer = match check::refused(&head, &entrance.limits) {
         Some(refused) => Err(refused),
@@ -39,21 +44,21 @@ pub(super) async fn answer(
         Ok(answer) => last(answer),
         Err((status, message)) => last(refusal(status, message)),
     };
-    if let Some(log) = &entrance.log {
-        // Nobody waits for a log: what it has no room for is not in it.
-        let _ = log.try_send(Answered {
-            client: connection.client,
-            method: head.method.clone(),
-            target: format!("{}{}", String::from_utf8_lossy(host(&head)), head.uri),
-            status: answer.status(),
-            took: began.elapsed(),
-        });
+    if let Some(tracked) = &tracked {
+        tracked.seen.has_head(answer.status(), answer.headers());
     }
-    Ok(answer)
+    Ok(answer.map(|body| Watched::new(body, tracked)))
 }
 
 fn host(head: &Parts) -> &[u8] {
     head.headers.get(HOST).map_or(b"", HeaderValue::as_bytes)
+}
+
+/// Says how far a request is.
+fn is(head: &Parts, stage: Stage) {
+    if let Some(seen) = head.extensions.get::<Arc<Seen>>() {
+        seen.is(stage);
+    }
 }
 
 /// Has the connection end after this answer.
@@ -74,13 +79,19 @@ async fn answered(
         Ok(target) => target,
         Err(refused) => return Ok(refused_with(refused.status, &refused.message)),
     };
+    if let Some(traffic) = entrance.log.as_ref().filter(|_| head.uri.path() == metrics::PATH) {
+        return Ok(metrics::answer(traffic, entrance, &connection, head).await);
+    }
     let is_of_repository = target.is_of_repository();
     if let Some(files) = &entrance.files
         && !is_of_repository
         && waiting::is_navigation(head)
-        && let Some(page) = waiting::page(files, &target.branch).await
     {
-        return Ok(page);
+        is(head, Stage::Waiting);
+        if let Some(page) = waiting::page(files, &target.branch).await {
+            return Ok(page);
+        }
+        is(head, Stage::Here);
     }
     if let Some(files) = &entrance.files
         && matches!(head.method, Method::GET | Method::HEAD)
