@@ -136,7 +136,7 @@ test(
 		exec( "fsfreeze --unfreeze $logs", $said, $status );
 		$frozen = 0 !== $status;
 		$site->done( 'stop' );
-		$said = file_get_contents( "$site->dir/.forkpress/logs/php-server.log" );
+		$said = file_get_contents( "$site->dir/.forkpress/logs/php-server.log" ) . @file_get_contents( "$site->dir/.forkpress/logs/access.log" );
 		// PHP's built-in server tells of connections.
 		holds( max( substr_count( $said, '/readme.html' ), substr_count( $said, ' Accepted' ) ) >= 100, 'it has a word of each all the same' );
 		exec( "umount --lazy $logs" );

@@ -49,7 +49,7 @@ fn of_operations(text: &mut String, cow: &CowLayout) {
     // A log that can't be read has no numbers.
     let Ok(history) = History::read(cow) else { return };
     let held = history.entries.iter().filter_map(|entry| entry.held_us).map(|held| held as f64 / 1e6);
-    let newest = held.clone().last().unwrap_or_default();
+    let newest = held.clone().next_back().unwrap_or_default();
     let longest = held.fold(0.0, f64::max);
     let total = history.entries.last().map_or(0, |entry| entry.id);
     line(text, "forkpress_operations_total", "counter", "Operations on branches.", &[("", total as f64)]);
