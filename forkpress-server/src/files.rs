@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forkpress_core::address::{Addresses, Known, Own, answer};
@@ -21,7 +21,9 @@ use forkpress_core::route::{self, Body, Branches, Conditions, Decision, RequestT
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::answer::{AnswerBody, FilePart, refusal};
 use crate::spool::read_at;
@@ -31,6 +33,9 @@ const SHORT_BYTES: u64 = 256 << 10;
 
 /// A text of more bytes is sent as it is, whatever addresses are in it.
 const MOST_TEXT_BYTES: u64 = 8 << 20;
+
+/// How many requests wait for a branch at once, each in a thread.
+const MOST_WAITING: usize = 64;
 
 /// How often a file is looked up that is another one by the time it is open.
 const ATTEMPTS: u32 = 3;
@@ -45,6 +50,8 @@ pub struct Files {
     /// Open lock files: each request that runs has some of its own, since a lock belongs to an open file.
     kept: Mutex<Vec<KeptFiles>>,
     known: Mutex<Option<(AddressSource, Arc<Known>)>>,
+    /// A turn for each request that may wait for a branch at once, before it is known what answers it.
+    waiting: Semaphore,
 }
 
 /// What addresses were gathered from: the version of the record, and the port.
@@ -61,6 +68,7 @@ impl Files {
             lock_timeout,
             kept: Mutex::default(),
             known: Mutex::default(),
+            waiting: Semaphore::new(MOST_WAITING),
         }
     }
 
@@ -74,7 +82,13 @@ impl Files {
     /// Waits until a branch is free, and says who keeps it busy if that takes longer; and for whom that one waits itself.
     pub async fn busy(self: &Arc<Self>, branch: &BranchName, patience: Duration) -> Option<(Busy, Vec<Holder>)> {
         let (files, branch) = (Arc::clone(self), branch.clone());
-        spawn_blocking(move || files.wait(&branch, patience)).await.ok().flatten()
+        let began = Instant::now();
+        // Each that waits takes a thread, which files need as well. Who gets none looks once.
+        let turn = timeout(patience, self.waiting.acquire()).await;
+        let patience = patience.saturating_sub(began.elapsed());
+        let found = spawn_blocking(move || files.wait(&branch, patience)).await;
+        drop(turn);
+        found.ok().flatten()
     }
 
     fn wait(&self, branch: &BranchName, patience: Duration) -> Option<(Busy, Vec<Holder>)> {

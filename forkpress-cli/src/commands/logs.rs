@@ -150,7 +150,7 @@ struct FollowedLog {
 }
 
 impl FollowedLog {
-    /// The last `count` lines; none where there is no file. What comes next is what [`Self::new_lines`] gives.
+    /// The last `count` lines, or all with `usize::MAX`; none where there is no file. What comes next is what [`Self::new_lines`] gives.
     fn last_lines(&mut self, count: usize) -> io::Result<Vec<String>> {
         let Some(mut file) = open(&self.path)? else { return Ok(Vec::new()) };
         let end = file.metadata()?.len();
@@ -158,7 +158,7 @@ impl FollowedLog {
         let mut text = Vec::new();
         // One line feed more than lines: the one before the first of them.
         while start > 0 && text.iter().filter(|byte| **byte == b'\n').count() <= count {
-            let length = BLOCK_BYTES.min(start);
+            let length = if count == usize::MAX { start } else { BLOCK_BYTES.min(start) };
             start -= length;
             file.seek(SeekFrom::Start(start))?;
             let mut block = Vec::new();

@@ -4,7 +4,7 @@
 //! begun is ever broken off. It lets them go at once; the request takes its own.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forkpress_core::lock::{Busy, Holder};
 use forkpress_core::name::BranchName;
@@ -43,9 +43,12 @@ pub(super) fn is_navigation(request: &Parts) -> bool {
 
 /// Waits until a branch is free, and gives the page that says for whom if it is not soon.
 pub(super) async fn page(files: &Arc<Files>, branch: &BranchName) -> Option<Response<AnswerBody>> {
+    let began = Instant::now();
     let (busy, before_it) = files.busy(branch, PATIENCE).await?;
+    // The browser comes back at once, so that it waits when the branch is free for an instant: it has been here for a second.
+    let pause = u8::from(began.elapsed() < PATIENCE);
     let mut answer = refusal(StatusCode::SERVICE_UNAVAILABLE, "");
-    *answer.body_mut() = AnswerBody::whole(html(branch, &busy, &before_it).into());
+    *answer.body_mut() = AnswerBody::whole(html(branch, &busy, &before_it, pause).into());
     for (name, value) in [
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CACHE_CONTROL, "no-store"),
@@ -57,8 +60,8 @@ pub(super) async fn page(files: &Arc<Files>, branch: &BranchName) -> Option<Resp
     Some(answer)
 }
 
-/// The page: who holds the lock, and for whom that one waits itself.
-fn html(branch: &BranchName, busy: &Busy, before_it: &[Holder]) -> String {
+/// The page: who holds the lock, and for whom that one waits itself. It loads itself again after so many seconds.
+fn html(branch: &BranchName, busy: &Busy, before_it: &[Holder], pause: u8) -> String {
     let list = |holders: &[Holder]| holders.iter().map(item).collect::<String>();
     let holders = match list(&busy.holders) {
         none if none.is_empty() => "<li>another process</li>".to_owned(),
@@ -69,7 +72,7 @@ fn html(branch: &BranchName, busy: &Busy, before_it: &[Holder]) -> String {
         some => format!("<p>That one waits for:</p><ul>{some}</ul>"),
     };
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"1\">\
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"{pause}\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Waiting for {branch}</title><style>{STYLE}</style></head>\
          <body><h1>Branch “{branch}” is busy</h1><p>This page waits for:</p><ul>{holders}</ul>{waits}\
          <p class=\"small\">It is loaded as soon as the branch is free. <code>forkpress top</code> shows more.</p></body></html>\n"
@@ -143,10 +146,10 @@ mod tests {
         let holder =
             |activity: &str| Holder { pid: 7, activity: Some(activity.to_owned()), since: Some(SystemTime::now()) };
         let busy = Busy { path: "/s/x.gate".into(), holders: vec![holder("branch reset x from main")] };
-        let page = html(&"x".parse().unwrap(), &busy, &[holder("serving GET x /\"><script>'\u{1b}\u{202e}&")]);
+        let page = html(&"x".parse().unwrap(), &busy, &[holder("serving GET x /\"><script>'\u{1b}\u{202e}&")], 0);
         assert!(page.contains("<code>branch reset x from main</code></bdi> (process 7, for 0 s)"), "{page}");
         assert!(page.contains("serving GET x /&quot;&gt;&lt;script&gt;&#39;&amp;</code>"), "{page}");
-        let nobody = html(&"x".parse().unwrap(), &Busy { path: "/s/x.gate".into(), holders: vec![] }, &[]);
+        let nobody = html(&"x".parse().unwrap(), &Busy { path: "/s/x.gate".into(), holders: vec![] }, &[], 1);
         assert!(nobody.contains("<li>another process</li>") && !nobody.contains("That one"), "{nobody}");
     }
 }

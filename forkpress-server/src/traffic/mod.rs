@@ -350,7 +350,9 @@ mod tests {
         tracked.seen.is(Stage::Queued);
         let running = traffic.running();
         assert_eq!((running[0].stage, running[0].path.as_str()), (Stage::Queued, "/a?b=c"));
-        assert!(tracked.seen.hears("PHP message: forkpress-queries 45 0.25\n") && !tracked.seen.hears("PHP Warning: x"));
+        assert!(
+            tracked.seen.hears("PHP message: forkpress-queries 45 0.25\n") && !tracked.seen.hears("PHP Warning: x")
+        );
         tracked.seen.has_head(StatusCode::OK, &HeaderMap::new());
         tracked.seen.takes(7);
         drop(tracked);
