@@ -21,7 +21,9 @@ demo: ## Install, build, and serve a site with a branch in ./demo-site
 test-all: ## Run every test; the last line counts them
 	scripts/test-all.sh
 
-soak: build ## Run traffic, mutations and kills for SECONDS (default 300); then SEEDS (default 100) random merges and round trips
+soak: build ## Run traffic, mutations, kills and random requests for SECONDS (default 300); then SEEDS (default 100) random merges and round trips
+	FORKPRESS_FUZZ_SECONDS=$(SECONDS) cargo test -p forkpress-server whatever_
+	FORKPRESS_TEST_BODY_MB=2048 FORKPRESS_TEST_CONNECTIONS=10000 cargo test -p forkpress-server --test bounds -- --nocapture
 	php -d "extension=$(CURDIR)/ext/branchfs.so" tests/soak.php $(SECONDS)
 	FORKPRESS_TEST_EVERY_STEP=1 cargo test -p forkpress-engine --features faults --test crash
 	cargo test -p forkpress-engine --features faults --test crash -- --ignored --exact \

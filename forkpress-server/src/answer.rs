@@ -8,9 +8,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::HeaderValue;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::spool::{SpoolReader, read_at};
@@ -104,6 +104,26 @@ impl Body for AnswerBody {
     }
 }
 
+/// Takes away a length that a script told, where it is none or the true one is known. An answer that is longer or shorter than it
+/// says would be the beginning of the next one on its connection.
+pub(crate) fn measured(mut answer: Response<AnswerBody>, method: &Method) -> Response<AnswerBody> {
+    let has_none = *method == Method::HEAD || answer.status() == StatusCode::NOT_MODIFIED;
+    let told: Vec<_> = answer.headers().get_all(CONTENT_LENGTH).iter().collect();
+    let is_number = |value: &HeaderValue| {
+        let digits = value.as_bytes();
+        digits.iter().all(u8::is_ascii_digit) && value.to_str().is_ok_and(|digits| digits.parse::<u64>().is_ok())
+    };
+    let counts = match answer.body() {
+        AnswerBody::Spooled(_) => true,
+        AnswerBody::Empty => has_none,
+        AnswerBody::Whole(_) | AnswerBody::File(_) => false,
+    };
+    if !(counts && told.len() == 1 && is_number(told[0])) {
+        answer.headers_mut().remove(CONTENT_LENGTH);
+    }
+    answer
+}
+
 /// An answer of a status and a line of text, as the router's own are.
 #[must_use]
 pub fn refusal(status: StatusCode, message: &str) -> Response<AnswerBody> {
@@ -115,4 +135,37 @@ pub fn refusal(status: StatusCode, message: &str) -> Response<AnswerBody> {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::{Room, spool};
+
+    #[test]
+    fn a_length_that_a_script_tells_counts_only_where_nobody_knows_better() {
+        let spooled = || AnswerBody::Spooled(spool(Room { memory_bytes: 1, folder: "/nowhere".into() }).1);
+        let whole = || AnswerBody::whole("abc".into());
+        for (what, method, status, told, body, left) in [
+            ("a page that is there", Method::GET, 200, vec!["9"], whole(), None),
+            ("the right one", Method::GET, 200, vec!["3"], whole(), None),
+            ("a page that is empty", Method::GET, 200, vec!["9"], AnswerBody::Empty, None),
+            ("a page that comes", Method::GET, 200, vec!["9"], spooled(), Some("9")),
+            ("no number", Method::GET, 200, vec!["+9"], spooled(), None),
+            ("an absurd number", Method::GET, 200, vec!["99999999999999999999"], spooled(), None),
+            ("two numbers", Method::GET, 200, vec!["9", "9"], spooled(), None),
+            ("what a page would be", Method::HEAD, 200, vec!["9"], AnswerBody::Empty, Some("9")),
+            ("what did not change", Method::GET, 304, vec!["9"], AnswerBody::Empty, Some("9")),
+            ("no content", Method::GET, 204, vec!["9"], AnswerBody::Empty, None),
+        ] {
+            let mut answer = Response::new(body);
+            *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+            for told in told {
+                answer.headers_mut().append(CONTENT_LENGTH, HeaderValue::from_static(told));
+            }
+            let answer = measured(answer, &method);
+            let length = answer.headers().get(CONTENT_LENGTH).map(|value| value.to_str().unwrap());
+            assert_eq!(length, left, "{what}");
+        }
+    }
 }

@@ -1,6 +1,5 @@
 //! CGI's words for a request and for an answer, which FastCGI has, too.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,11 +9,14 @@ use hyper::http::request::Parts;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use thiserror::Error;
 
+use crate::scheme::Scheme;
+
 /// Headers of an answer may be so long altogether.
 const MOST_HEADER_BYTES: usize = 256 << 10;
 
 /// Headers that are about a connection, which is the server's business and not PHP's.
-const OF_THE_CONNECTION: [&str; 6] = ["connection", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"];
+const OF_THE_CONNECTION: [&str; 7] =
+    ["connection", "host", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"];
 
 /// A connection that a request came by.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +31,9 @@ pub struct Connection {
 
 /// A request's variables for a script that answers all of them.
 ///
-/// Names of headers and of variables are different alphabets: where two headers become one variable, the one with hyphens
-/// counts. `Proxy` becomes none, since programs take `HTTP_PROXY` for their own proxy.
+/// Only a header of letters, digits and hyphens becomes one, as with other servers: PHP writes an underscore for a hyphen, a dot
+/// and more, so a client could forge a header that a proxy before us sets or takes away. `Proxy` becomes none, since programs
+/// take `HTTP_PROXY` for their own proxy.
 #[must_use]
 pub fn variables(
     request: &Parts,
@@ -38,15 +41,12 @@ pub fn variables(
     script: &Path,
     body_bytes: Option<u64>,
 ) -> Vec<(Bytes, Bytes)> {
-    let mut headers = BTreeMap::new();
-    for with_underscores in [false, true] {
-        for name in request.headers.keys().filter(|name| name.as_str().contains('_') == with_underscores) {
-            if !matches!(name.as_str(), "content-length" | "content-type" | "transfer-encoding" | "proxy") {
-                headers.entry(variable(name)).or_insert_with(|| joined(&request.headers, name));
-            }
+    let mut all: Vec<(Bytes, Bytes)> = Vec::new();
+    for name in request.headers.keys().filter(|name| is_plain(name)) {
+        if !matches!(name.as_str(), "content-length" | "content-type" | "transfer-encoding" | "proxy") {
+            all.push((variable(name), joined(&request.headers, name)));
         }
     }
-    let mut all: Vec<(Bytes, Bytes)> = headers.into_iter().collect();
     let mut add = |name: &'static str, value: Bytes| all.push((Bytes::from_static(name.as_bytes()), value));
     add("GATEWAY_INTERFACE", "CGI/1.1".into());
     add("SERVER_SOFTWARE", "ForkPress".into());
@@ -56,7 +56,11 @@ pub fn variables(
     add("REMOTE_ADDR", connection.client.ip().to_string().into());
     add("REMOTE_PORT", connection.client.port().to_string().into());
     add("FORKPRESS_CONNECTION", connection.inode.to_string().into());
-    add("REQUEST_SCHEME", "http".into());
+    let scheme = Scheme::of(request);
+    add("REQUEST_SCHEME", scheme.as_str().into());
+    if scheme == Scheme::Https {
+        add("HTTPS", "on".into());
+    }
     add("REQUEST_METHOD", request.method.to_string().into());
     add("REQUEST_URI", request.uri.to_string().into());
     add("QUERY_STRING", request.uri.query().unwrap_or_default().to_owned().into());
@@ -71,13 +75,17 @@ pub fn variables(
     all
 }
 
+fn is_plain(name: &HeaderName) -> bool {
+    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 fn variable(name: &HeaderName) -> Bytes {
     let name = name.as_str().bytes().map(|byte| if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() });
     b"HTTP_".iter().copied().chain(name).collect()
 }
 
 /// All values of a header as one.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Bytes {
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Bytes {
     let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };
     let mut all = BytesMut::new();
     for (at, value) in headers.get_all(name).iter().enumerate() {
@@ -173,6 +181,7 @@ mod tests {
             ("REMOTE_ADDR", "127.0.0.1"),
             ("REMOTE_PORT", "50000"),
             ("SERVER_PORT", "18080"),
+            ("REQUEST_SCHEME", "http"),
             ("FORKPRESS_CONNECTION", "7"),
             ("HTTP_HOST", "wp.localhost:18080"),
             ("CONTENT_LENGTH", "3"),
@@ -180,7 +189,12 @@ mod tests {
         ] {
             assert_eq!(seen(request().body(()).unwrap(), name).as_deref(), Some(value), "{name}");
         }
-        assert_eq!(seen(request().body(()).unwrap(), "CONTENT_TYPE"), None);
+        for absent in ["CONTENT_TYPE", "HTTPS"] {
+            assert_eq!(seen(request().body(()).unwrap(), absent), None, "{absent}");
+        }
+        let secure = || request().extension(Scheme::Https).body(()).unwrap();
+        assert_eq!(seen(secure(), "HTTPS").as_deref(), Some("on"));
+        assert_eq!(seen(secure(), "REQUEST_SCHEME").as_deref(), Some("https"));
     }
 
     #[test]
@@ -198,6 +212,8 @@ mod tests {
                 .header("Content-Length", "99")
                 .header("Transfer-Encoding", "chunked")
                 .header("Underscored_Only", "u")
+                .header("X.Forwarded.For", "1.2.3.4")
+                .header("X-Forwarded~Proto", "https")
                 .body(())
                 .unwrap()
         };
@@ -210,7 +226,10 @@ mod tests {
             ("HTTP_CONTENT_LENGTH", None),
             ("HTTP_TRANSFER_ENCODING", None),
             ("CONTENT_LENGTH", Some("3")),
-            ("HTTP_UNDERSCORED_ONLY", Some("u")),
+            ("HTTP_UNDERSCORED_ONLY", None),
+            ("HTTP_X.FORWARDED.FOR", None),
+            ("HTTP_X_FORWARDED_FOR", None),
+            ("HTTP_X_FORWARDED~PROTO", None),
         ] {
             assert_eq!(seen(sent(), name).as_deref(), value, "{name}");
         }
@@ -240,5 +259,36 @@ mod tests {
         assert_eq!(head.headers.len(), 1);
         assert_eq!(head.headers["x-ok"], "y");
         assert_eq!(take_head(&mut BytesMut::zeroed(MOST_HEADER_BYTES + 1)), Err(EndlessHead));
+    }
+
+    #[test]
+    fn whatever_a_script_says_is_taken_alike_however_it_is_cut_and_has_no_line_ends_in_its_headers() {
+        let seeds = [
+            b"Status: 404 Not Found\r\nX-A: b\r\nSet-Cookie: a=1\r\n\r\nbody\n\n".to_vec(),
+            b"Content-Type: text/html\nLocation: /x\n\n".to_vec(),
+            b"Status: 101\r\nTransfer-Encoding: chunked\r\n folded\r\n: x\r\n\r\n".to_vec(),
+            Vec::new(),
+        ];
+        let words: [&[u8]; 8] = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"Status:", b"Connection: close", b":", b"\0"];
+        crate::mutation::fuzz(&seeds, &words, |random, bytes| {
+            let mut whole = BytesMut::from(bytes);
+            let expected = take_head(&mut whole);
+            let (mut cut, mut rest) = (BytesMut::new(), bytes);
+            let mut got = Ok(None);
+            while got == Ok(None) && !rest.is_empty() {
+                let (piece, later) = rest.split_at(random.usize(1..=rest.len()));
+                cut.extend_from_slice(piece);
+                rest = later;
+                got = take_head(&mut cut);
+            }
+            cut.extend_from_slice(rest);
+            assert_eq!((&got, &cut), (&expected, &whole));
+            let Ok(Some(head)) = got else { return };
+            assert!(head.status.as_u16() >= 200);
+            for (name, value) in &head.headers {
+                assert!(!OF_THE_CONNECTION.contains(&name.as_str()), "{name}");
+                assert!(!value.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)), "{value:?}");
+            }
+        });
     }
 }

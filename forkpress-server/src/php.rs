@@ -1,15 +1,16 @@
 //! Requests that PHP answers.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use crate::answer::AnswerBody;
@@ -17,6 +18,7 @@ use crate::cgi::{self, Connection, EndlessHead};
 use crate::fastcgi::{Exchange, FastCgiError, Output};
 use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
 use crate::traffic::{Seen, Stage};
+use crate::workers::{self, Handle};
 
 /// How long a request waits for a PHP that nobody listens for: one that died is being started again.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,15 +27,40 @@ const REACH_PAUSE: Duration = Duration::from_millis(20);
 /// What PHP says on its standard error, in one line of the log at most.
 const MOST_COMPLAINT_BYTES: usize = 2048;
 
-/// Processes of PHP that answer requests with one script, behind a Unix socket.
+/// Processes of PHP that answer requests with one script.
 #[derive(Debug)]
 pub struct Php {
-    socket: PathBuf,
+    behind: Behind,
     script: PathBuf,
     room: Room,
+    /// How many there are, and how many of them are at work.
     workers: usize,
-    /// A request waits here, in its turn, and not at the socket.
-    free: Arc<Semaphore>,
+    at_work: Arc<AtomicUsize>,
+}
+
+/// What processes they are.
+#[derive(Debug)]
+enum Behind {
+    /// php-fpm's, at one socket. A request waits for its turn here, and not at the socket.
+    Fpm { socket: PathBuf, free: Arc<Semaphore> },
+    /// Servers of their own.
+    Workers(Handle),
+}
+
+/// One of them that is at work, for as long as it is.
+struct AtWork(Arc<AtomicUsize>);
+
+impl AtWork {
+    fn new(number: &Arc<AtomicUsize>) -> Self {
+        number.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(number))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why PHP gave no answer.
@@ -65,18 +92,42 @@ fn is_not_there(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
+/// A request that PHP is answering.
+#[derive(Debug)]
+enum Answering {
+    Fpm { exchange: Exchange, _turn: Option<OwnedSemaphorePermit> },
+    Worker(workers::Exchange, workers::Turn),
+}
+
+impl Answering {
+    async fn next(&mut self) -> Result<Option<Output>, FastCgiError> {
+        match self {
+            Self::Fpm { exchange, .. } => exchange.next().await,
+            Self::Worker(exchange, turn) => turn.next(exchange).await,
+        }
+    }
+}
+
 /// An answer of PHP's whose head has come.
 struct Begun {
-    exchange: Exchange,
+    exchange: Answering,
     head: cgi::Head,
     body: BytesMut,
 }
 
 impl Php {
-    /// Those that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
+    /// Those of php-fpm that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        Self { socket, script, room, workers, free: Arc::new(Semaphore::new(workers)) }
+        let behind = Behind::Fpm { socket, free: Arc::new(Semaphore::new(workers)) };
+        Self { behind, script, room, workers, at_work: Arc::default() }
+    }
+
+    /// The same, of processes that are a server of their own each.
+    #[must_use]
+    pub fn of(workers: Handle, script: PathBuf, room: Room) -> Self {
+        let number = workers.number();
+        Self { behind: Behind::Workers(workers), script, room, workers: number, at_work: Arc::default() }
     }
 
     /// How many there are.
@@ -88,7 +139,7 @@ impl Php {
     /// How many of them are at work.
     #[must_use]
     pub fn busy(&self) -> usize {
-        self.workers.saturating_sub(self.free.available_permits())
+        self.at_work.load(Ordering::Relaxed)
     }
 
     /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
@@ -103,14 +154,14 @@ impl Php {
         connection: &Connection,
         body: Option<(SpoolReader, u64)>,
     ) -> Result<Response<AnswerBody>, NoAnswer> {
-        let variables = cgi::variables(request, connection, &self.script, body.as_ref().map(|(_, bytes)| *bytes));
+        let body_bytes = body.as_ref().map(|(_, bytes)| *bytes);
+        let variables = cgi::variables(request, connection, &self.script, body_bytes);
         let seen = request.extensions.get::<Arc<Seen>>().cloned();
         let is = |stage| seen.iter().for_each(|seen| seen.is(stage));
         is(Stage::Queued);
-        // It is never closed.
-        let turn = Arc::clone(&self.free).acquire_owned().await.ok();
+        let exchange = self.reached(request, &variables, body.map(|(body, _)| body), body_bytes).await?;
         is(Stage::Php);
-        let exchange = reached(&self.socket, &variables, body.map(|(body, _)| body)).await?;
+        let at_work = AtWork::new(&self.at_work);
         let Begun { mut exchange, head, mut body } = begun(exchange, seen.as_deref()).await?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
@@ -136,30 +187,47 @@ impl Php {
             if let Err(error) = pump(exchange, body.freeze(), writer, seen.as_deref()).await {
                 tracing::warn!("an answer is cut short: {error}");
             }
-            drop(turn);
+            drop(at_work);
         });
         Ok(answer)
     }
-}
 
-/// Begins a request as soon as somebody listens.
-async fn reached(
-    socket: &Path,
-    variables: &[(Bytes, Bytes)],
-    mut body: Option<SpoolReader>,
-) -> Result<Exchange, FastCgiError> {
-    let deadline = Instant::now() + REACH_TIMEOUT;
-    loop {
-        match Exchange::begin(socket, variables, &mut body).await {
-            Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
-                sleep(REACH_PAUSE).await;
+    /// Begins a request as soon as it is its turn and somebody listens.
+    async fn reached(
+        &self,
+        request: &Parts,
+        variables: &[(Bytes, Bytes)],
+        mut body: Option<SpoolReader>,
+        body_bytes: Option<u64>,
+    ) -> Result<Answering, FastCgiError> {
+        let mut permit = match &self.behind {
+            // It is never closed.
+            Behind::Fpm { free, .. } => Arc::clone(free).acquire_owned().await.ok(),
+            Behind::Workers(_) => None,
+        };
+        let deadline = Instant::now() + REACH_TIMEOUT;
+        loop {
+            let begun = match &self.behind {
+                Behind::Fpm { socket, .. } => Exchange::begin(socket, variables, &mut body)
+                    .await
+                    .map(|exchange| Answering::Fpm { exchange, _turn: permit.take() }),
+                Behind::Workers(handle) => {
+                    let mut turn = handle.turn().await;
+                    let asked = turn.ask(request, variables, &mut body, body_bytes).await;
+                    asked.map(|exchange| Answering::Worker(exchange, turn))
+                }
+            };
+            match begun {
+                Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
+                    sleep(REACH_PAUSE).await;
+                }
+                begun => return begun,
             }
-            begun => return begun,
         }
     }
 }
 
-async fn begun(mut exchange: Exchange, seen: Option<&Seen>) -> Result<Begun, NoAnswer> {
+async fn begun(mut exchange: Answering, seen: Option<&Seen>) -> Result<Begun, NoAnswer> {
     let mut answer = BytesMut::new();
     loop {
         match exchange.next().await? {
@@ -177,7 +245,7 @@ async fn begun(mut exchange: Exchange, seen: Option<&Seen>) -> Result<Begun, NoA
 
 /// Takes the rest of an answer, until its client has gone.
 async fn pump(
-    mut exchange: Exchange,
+    mut exchange: Answering,
     first: Bytes,
     mut writer: SpoolWriter,
     seen: Option<&Seen>,

@@ -27,6 +27,9 @@ pub fn waiting_bytes() -> u64 {
     WAITING.load(Ordering::Relaxed)
 }
 
+/// Room that is left on a disk for others: a twentieth, but no more than this.
+const MOST_LEFT_BYTES: u64 = 64 << 20;
+
 /// Where a spool keeps what waits.
 #[derive(Clone, Debug)]
 pub struct Room {
@@ -106,7 +109,7 @@ impl SpoolWriter {
     /// Adds bytes. What was not added may be written again.
     ///
     /// # Errors
-    /// What the system said where the file can't take them: the disk may be full. [`Self::drained`] waits until there is memory.
+    /// What the system said where the file can't take them; `StorageFull` where others would have too little room on the disk. [`Self::drained`] waits until there is memory.
     pub async fn write(&mut self, bytes: &Bytes) -> io::Result<()> {
         let at = {
             let mut state = lock(&self.state);
@@ -130,6 +133,7 @@ impl SpoolWriter {
                 Some(file) => file,
                 None => Arc::new(tempfile::tempfile_in(folder)?),
             };
+            leave_room(&file, written.len() as u64)?;
             file.write_all_at(&written, at)?;
             Ok(file)
         })
@@ -257,6 +261,18 @@ pub(crate) fn read_at(file: &File, at: u64, length: u64) -> io::Result<Bytes> {
     let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, at)?;
     Ok(bytes.into())
+}
+
+/// Says whether a file may have so many bytes more.
+fn leave_room(file: &File, bytes: u64) -> io::Result<()> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    let left = (disk.f_blocks * disk.f_frsize / 20).min(MOST_LEFT_BYTES);
+    // Some file systems do not say how large they are.
+    let is_known = disk.f_blocks > 0;
+    if is_known && disk.f_bavail * disk.f_frsize < left + bytes {
+        return Err(io::ErrorKind::StorageFull.into());
+    }
+    Ok(())
 }
 
 async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {

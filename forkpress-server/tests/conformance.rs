@@ -5,10 +5,8 @@ mod common;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
+use common::requests::{NEXT, refused};
 use common::{Site, eventually, rest, site};
-
-/// A head that names no length, so that whatever follows it is another request.
-const NEXT: &str = "GET /?smuggled HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
 
 /// The statuses of all answers in what came back. Bodies here have no such line.
 fn statuses(said: &str) -> Vec<u16> {
@@ -34,106 +32,14 @@ fn started() -> Option<Site> {
 #[test]
 fn what_can_be_read_in_two_ways_is_refused_and_nothing_after_it_is_a_request() {
     let Some(site) = started() else { return };
-    for (what, request, status) in [
-        (
-            "two lengths",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
-            400,
-        ),
-        ("a list of lengths", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4, 4\r\n\r\nabcd", 400),
-        ("a signed length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: +4\r\n\r\nabcd", 400),
-        ("a negative length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: -1\r\n\r\n", 400),
-        ("a length in hexadecimal", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 0x4\r\n\r\nabcd", 400),
-        ("an empty length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length:\r\n\r\n", 400),
-        (
-            "an absurd length",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
-            400,
-        ),
-        (
-            "a length of all there is",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 18446744073709551615\r\n\r\n",
-            431,
-        ),
-        ("a large length", "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 1073741825\r\n\r\n", 413),
-        (
-            "another coding",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-            501,
-        ),
-        (
-            "a coding in two lines",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            501,
-        ),
-        (
-            "chunks twice",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
-            501,
-        ),
-        (
-            "a coding that is none",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "chunks that are not last",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "chunks of an old client",
-            "POST / HTTP/1.0\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "a blank before the colon",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-            400,
-        ),
-        ("a folded line", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: b\r\n c\r\n\r\n", 400),
-        ("a first line that is folded", "GET / HTTP/1.1\r\n Host: wp.localhost\r\n\r\n", 400),
-        ("a NUL", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: a\0b\r\n\r\n", 400),
-        ("a carriage return in a value", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: a\rb\r\n\r\n", 400),
-        ("a header without a name", "GET / HTTP/1.1\r\nHost: wp.localhost\r\n: x\r\n\r\n", 400),
-        ("two hosts", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nHost: other.wp.localhost\r\n\r\n", 400),
-        ("one host twice", "GET / HTTP/1.1\r\nHost: wp.localhost\r\nHost: wp.localhost\r\n\r\n", 400),
-        ("no host", "GET / HTTP/1.1\r\n\r\n", 400),
-        (
-            "a chunk that is no number",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            400,
-        ),
-        (
-            "a chunk of an absurd length",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
-            400,
-        ),
-        (
-            "a chunk that is longer than it says",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
-            400,
-        ),
-        (
-            "something after the body",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Trailer: x\r\n\r\n",
-            400,
-        ),
-        ("two blanks", "GET  / HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
-        ("no path", "GET HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
-        ("a control character in the path", "GET /a\x01b HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
-        ("another version", "GET / HTTP/3.0\r\nHost: wp.localhost\r\n\r\n", 400),
-        ("TLS", "\x16\x03\x01\x02\0\x01\0\x01", 400),
-        ("a proxy's request", "CONNECT wp.localhost:443 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 405),
-        (
-            "something else that is expected",
-            "POST / HTTP/1.1\r\nHost: wp.localhost\r\nExpect: a-miracle\r\nContent-Length: 1\r\n\r\na",
-            417,
-        ),
-    ] {
+    for (what, request, status) in refused() {
         let said = site.said(&[request.as_bytes(), NEXT.as_bytes()].concat());
         assert_eq!(statuses(&said), [status], "{what}: {said}");
         assert!(!said.contains("smuggled"), "{what}: {said}");
+        let after_another = format!("HEAD /a.txt HTTP/1.1\r\nHost: wp.localhost\r\n\r\n{request}{NEXT}");
+        let said = site.said(after_another.as_bytes());
+        assert_eq!(statuses(&said), [200, status], "{what}, after another: {said}");
+        assert!(!said.contains("smuggled"), "{what}, after another: {said}");
     }
 }
 
@@ -148,8 +54,14 @@ fn what_is_asked_of_nobody_here_is_refused_and_the_connection_stays() {
     let Some(site) = started() else { return };
     for (what, request, status) in [
         ("another host", "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        ("a host that begins alike", "GET / HTTP/1.1\r\nHost: wp.localhost.evil.example\r\n\r\n", 421),
+        ("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 421),
+        ("a host with a blank", "GET / HTTP/1.1\r\nHost: wp.localhost evil\r\n\r\n", 421),
+        ("a host with a path", "GET / HTTP/1.1\r\nHost: wp.localhost/evil\r\n\r\n", 421),
+        ("a host with a user", "GET / HTTP/1.1\r\nHost: me@wp.localhost\r\n\r\n", 421),
+        ("a port that is none", "GET / HTTP/1.1\r\nHost: wp.localhost:x\r\n\r\n", 421),
+        ("a list of hosts", "GET / HTTP/1.1\r\nHost: wp.localhost, evil.example\r\n\r\n", 421),
         ("no branch", "GET / HTTP/1.1\r\nHost: nothing.wp.localhost\r\n\r\n", 404),
-        ("a whole address", "GET http://wp.localhost/ HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("the server itself", "OPTIONS * HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("a way out", "GET /../a.txt HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
         ("an encoded way out", "GET /%2e%2e/a.txt HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 400),
@@ -172,6 +84,7 @@ fn a_head_that_is_too_long_is_refused() {
         ("a long value", format!("GET / HTTP/1.1\r\nHost: wp.localhost\r\nX-A: {long}\r\n\r\n"), 431),
         ("a long name", format!("GET / HTTP/1.1\r\nHost: wp.localhost\r\n{long}: a\r\n\r\n"), 431),
         ("a long path", format!("GET /{long} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n"), 414),
+        ("a path of half that", format!("GET /{} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", &long[..32_000]), 414),
         ("many headers", format!("GET / HTTP/1.1\r\nHost: wp.localhost\r\n{}\r\n", "A: b\r\n".repeat(1000)), 431),
     ] {
         assert_eq!(statuses(&site.said(request.as_bytes())), [status], "{what}");
@@ -186,20 +99,6 @@ fn a_head_that_is_too_long_is_refused() {
         format!("Cookie: {}\r\n", "c".repeat(900)).repeat(60)
     );
     assert!(site.said(cookies.as_bytes()).ends_with("page cookies 0"));
-}
-
-#[test]
-fn a_body_in_chunks_is_the_last_of_its_connection() {
-    let Some(site) = started() else { return };
-    // Read by its length, the rest of it is another request. Nobody here reads it so.
-    for lengths in
-        ["Transfer-Encoding: chunked\r\nContent-Length: 4", "Content-Length: 4\r\nTransfer-Encoding: chunked"]
-    {
-        let both = format!("POST / HTTP/1.1\r\nHost: wp.localhost\r\n{lengths}\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
-        let said = site.said(&[both.as_bytes(), NEXT.as_bytes()].concat());
-        assert_eq!(statuses(&said), [200], "{said}");
-        assert!(said.contains("\r\nconnection: close\r\n") && said.ends_with("page  3"), "{said}");
-    }
 }
 
 #[test]
@@ -244,4 +143,229 @@ fn a_client_that_takes_nothing_for_long_is_let_go_and_one_that_takes_a_little_is
 /// How long the head of the answer for that file is.
 fn head_bytes(site: &Site) -> usize {
     site.said(b"HEAD /big.bin HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n").len()
+}
+
+/// A page that does what its query says.
+const PAGE: &str = r"<?php
+    $what = $_GET['do'] ?? '';
+    if ( isset( $_GET['length'] ) ) { header( 'Content-Type: application/octet-stream' ); header( 'Content-Length: ' . $_GET['length'] ); }
+    if ( isset( $_GET['status'] ) ) { http_response_code( (int) $_GET['status'] ); }
+    if ( 'large' === $what ) { echo str_repeat( 'x', 300000 ); flush(); }
+    if ( 'flushed' === $what ) { echo 'ab'; @ob_end_flush(); flush(); while ( ! file_exists( __DIR__ . '/go' ) ) { usleep( 2000 ); clearstatcache(); } }
+    if ( 'none' !== $what ) { echo 'page ', $_SERVER['REQUEST_METHOD'], ' ', $_SERVER['REQUEST_URI']; }";
+
+/// The answers to what is asked on one connection: statuses, heads and bodies, read as a client reads them.
+fn answers(site: &Site, requests: &str, methods: &[&str]) -> Vec<(u16, String, String)> {
+    let said = site.said(requests.as_bytes());
+    let (mut rest, mut all) = (said.as_str(), Vec::new());
+    for method in methods {
+        let (head, after) = rest.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method}: no answer in {said:?}"));
+        let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let status: u16 = head[9..12].parse().unwrap();
+        let has_body = *method != "HEAD" && status != 204 && status != 304;
+        let end = match (has_body, value("content-length:"), value("transfer-encoding:")) {
+            (false, ..) => 0,
+            (true, Some(length), None) => length.parse().unwrap(),
+            (true, None, Some("chunked")) => after.find("0\r\n\r\n").unwrap() + 5,
+            (true, ..) => after.len(),
+        };
+        assert!(end <= after.len(), "{method}: the answer is cut short: {said:?}");
+        all.push((status, head.to_owned(), after[..end].to_owned()));
+        rest = &after[end..];
+    }
+    assert_eq!(rest, "", "nothing follows: {said:?}");
+    all
+}
+
+#[test]
+fn what_is_written_as_it_should_be_is_answered_and_the_connection_stays_in_step() {
+    let Some(site) = site(2, &[("index.php", PAGE), ("a.txt", "file")]) else { return };
+    let many = (0..90).map(|at| format!("X-{at}: {at}\r\n")).collect::<String>();
+    for (what, method, request, status, body) in [
+        ("a page", "GET", "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, "page GET /?a"),
+        ("empty lines before it", "GET", "\r\n\r\nGET /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, "page GET /?a"),
+        ("a header of no value", "GET", "GET /?a HTTP/1.1\r\nHost:wp.localhost\r\nX-A:\r\n\r\n", 200, "page GET /?a"),
+        (
+            "a whole address",
+            "GET",
+            "GET http://wp.localhost/?a HTTP/1.1\r\nHost: WP.localhost\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a body that nobody asked for",
+            "GET",
+            "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\n\r\nGET ",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a body in chunks",
+            "POST",
+            "POST /?a HTTP/1.1\r\nHost: wp.localhost\r\nTransfer-Encoding: Chunked\r\n\r\n3;x=\"y\"\r\nabc\r\n00\r\n\r\n",
+            200,
+            "page POST /?a",
+        ),
+        (
+            "a file asked for with a body",
+            "GET",
+            "GET /a.txt HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4\r\n\r\nGET ",
+            200,
+            "file",
+        ),
+        ("a head alone", "HEAD", "HEAD /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, ""),
+        (
+            "a head alone, of a length",
+            "HEAD",
+            "HEAD /?length=7&do=none HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "",
+        ),
+        ("no content", "GET", "GET /?status=204 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 204, ""),
+        ("nothing new", "GET", "GET /?status=304 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 304, ""),
+        ("nothing new, at length", "GET", "GET /?status=304&do=large HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 304, ""),
+        ("no content, at length", "GET", "GET /?status=204&do=large HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 204, ""),
+        (
+            "an interim status",
+            "GET",
+            "GET /?status=101&do=a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            500,
+            "page GET /?status=101&do=a",
+        ),
+        (
+            "a page that says it is longer",
+            "GET",
+            "GET /?length=99 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?length=99",
+        ),
+        (
+            "a page that says it is shorter",
+            "GET",
+            "GET /?length=1 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?length=1",
+        ),
+        (
+            "a page that says nonsense",
+            "GET",
+            "GET /?length=1,1 HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?length=1,1",
+        ),
+        (
+            "an empty page that says it is longer",
+            "GET",
+            "GET /?length=9&do=none HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "",
+        ),
+        (
+            "an upgrade",
+            "GET",
+            "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a socket",
+            "GET",
+            "GET /?a HTTP/1.1\r\nHost: wp.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        (
+            "a target with other letters",
+            "GET",
+            "GET /?\u{e4} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page GET /?\u{e4}",
+        ),
+        (
+            "a method of others",
+            "PROPFIND",
+            "PROPFIND /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n",
+            200,
+            "page PROPFIND /?a",
+        ),
+        ("a method of nobody", "BREW", "BREW /?a HTTP/1.1\r\nHost: wp.localhost\r\n\r\n", 200, "page BREW /?a"),
+        (
+            "an old client that stays",
+            "GET",
+            "GET /?a HTTP/1.0\r\nHost: wp.localhost\r\nConnection: keep-alive\r\n\r\n",
+            200,
+            "page GET /?a",
+        ),
+        ("many headers", "GET", &format!("GET /?a HTTP/1.1\r\nHost: wp.localhost\r\n{many}\r\n"), 200, "page GET /?a"),
+    ] {
+        let next = "GET /?next HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
+        let [(got, head, said), (last, _, page)] = &answers(&site, &format!("{request}{next}"), &[method, "GET"])[..]
+        else {
+            panic!()
+        };
+        assert_eq!((*got, said.as_str()), (status, body), "{what}: {head}");
+        assert_eq!((*last, page.as_str()), (200, "page GET /?next"), "{what}: what follows it");
+        assert!(!head.to_ascii_lowercase().contains("\r\nupgrade:"), "{what}: {head}");
+    }
+}
+
+#[test]
+fn a_page_that_tells_a_wrong_length_after_its_client_has_a_part_ends_the_connection_or_is_cut() {
+    let Some(site) = site(1, &[("index.php", PAGE)]) else { return };
+    let next = "GET /?smuggled HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
+    for (length, statuses) in [("99", 1), ("4", 2)] {
+        let _ = std::fs::remove_file(site.dir.join("main/go"));
+        let request = format!("GET /?do=flushed&length={length} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n{next}");
+        let mut client = site.send(request.as_bytes());
+        let mut said = String::new();
+        while !said.ends_with("\r\n\r\nab") {
+            let mut piece = [0; 4096];
+            let length = client.read(&mut piece).unwrap_or_else(|error| panic!("{error}: {said:?}"));
+            assert!(length > 0, "{said}");
+            said += std::str::from_utf8(&piece[..length]).unwrap();
+        }
+        std::fs::write(site.dir.join("main/go"), "").unwrap();
+        said += &rest(&mut client);
+        assert_eq!(said.matches("HTTP/1.1 200 OK").count(), statuses, "{length}: {said}");
+        assert!(length == "99" || said.contains("\r\n\r\nabpaHTTP/1.1 200 OK"), "{said}");
+    }
+}
+
+#[test]
+fn an_old_client_keeps_its_connection_only_where_it_asks_for_that_and_never_gets_chunks() {
+    let Some(site) = site(1, &[("index.php", PAGE)]) else { return };
+    let old = |head: &str| site.said(format!("GET /?do=large HTTP/1.0\r\n{head}\r\n").as_bytes());
+    let said = old("Host: wp.localhost\r\n");
+    assert!(said.starts_with("HTTP/1.0 200 OK\r\n"), "{}", &said[..300]);
+    assert!(!said.to_ascii_lowercase().contains("transfer-encoding") && said.ends_with("xpage GET /?do=large"));
+    let said = old("Host: wp.localhost\r\nConnection: keep-alive\r\nExpect: 100-continue\r\n");
+    assert!(said.starts_with("HTTP/1.0 200 OK\r\n") && said.ends_with("xpage GET /?do=large"), "its end is the page's");
+    let whole = "GET /?a HTTP/1.0\r\nHost: wp.localhost\r\n\r\n";
+    assert_eq!(answers(&site, &format!("{whole}{NEXT}"), &["GET"]).len(), 1, "the second is not read");
+}
+
+#[test]
+fn what_is_too_long_is_answered_before_it_is_sent_and_a_client_that_sends_it_hears_so() {
+    let Some(site) = site(1, &[("index.php", PAGE)]) else { return };
+    let head = "POST / HTTP/1.1\r\nHost: wp.localhost\r\nContent-Length: 4294967297\r\n";
+    let said = site.said(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes());
+    assert!(said.starts_with("HTTP/1.1 413 ") && said.ends_with("The body of the request is too large\n"), "{said}");
+    // It looks for an answer only after so much that no socket holds it.
+    let mut client = site.send(format!("{head}\r\n").as_bytes());
+    for _ in 0..256 {
+        client.write_all(&[b'x'; 65536]).expect("it is taken, though nobody wants it");
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    let said = rest(&mut client);
+    assert!(said.starts_with("HTTP/1.1 413 ") && said.ends_with("The body of the request is too large\n"), "{said}");
+    eventually("the connection ends", || site.front.connections() == 0);
+}
+
+#[test]
+fn half_a_head_is_waited_for_as_long_as_anything_is() {
+    let Some(site) = started() else { return };
+    let halves = ["GET / HT", "GET / HTTP/1.1\r\nHost: wp.localhost\r\n", "\r\n"];
+    for mut client in halves.map(|half| site.send(half.as_bytes())) {
+        assert_eq!(rest(&mut client), "");
+    }
 }

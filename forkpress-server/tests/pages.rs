@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{eventually, rest, site, unchunked};
+use common::{PATIENCE, eventually, rest, site, site_with_pause, unchunked};
 
 const SEEN: &str = "<?php echo json_encode( array( 'server' => $_SERVER, 'lock' => branchfs_lock_status(), 'stranger' => branchfs_stranger( $_SERVER, 'wp.localhost' ) ) );";
 const BODY: &str =
@@ -109,24 +109,26 @@ fn no_fast_request_waits_for_a_slow_page_on_any_of_a_browsers_sockets() {
 }
 
 #[test]
-fn a_client_that_does_not_read_keeps_no_process_and_no_lock() {
+fn six_clients_that_do_not_read_keep_no_process_and_no_lock() {
     // Eight times what the socket takes, and beyond what waits in memory.
     let large = "<?php for ( $i = 0; $i < 256; $i++ ) { echo str_repeat( chr( 65 + $i % 26 ), 65536 ); }";
-    let Some(site) = site(1, &[("large.php", large), ("index.php", "<?php echo 'next';"), ("big.bin", "")]) else {
-        return;
-    };
+    let files = [("large.php", large), ("index.php", "<?php echo 'next';"), ("big.bin", "")];
+    let Some(site) = site_with_pause(1, &files, PATIENCE) else { return };
     fs::write(site.dir.join("main/big.bin"), vec![b'x'; 32 << 20]).unwrap();
-    let mut page = site.send(b"GET /large.php HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
+    let request = b"GET /large.php HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n";
+    let mut pages: Vec<_> = (0..6).map(|_| site.send(request)).collect();
     let mut file = site.send(b"GET /big.bin HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
     file.read_exact(&mut [0; 100]).unwrap();
     assert_eq!(site.get("/"), "next", "the one process is free");
     let lock = fs::File::open(site.dir.join(".forkpress/cow/operations.lock")).unwrap();
     eventually("the lock is free", || lock.try_lock().is_ok());
     lock.unlock().unwrap();
-    let said = rest(&mut page);
-    let body = unchunked(said.split_once("\r\n\r\n").unwrap().1);
-    assert_eq!(body.len(), 256 * 65536);
-    assert!(body.bytes().enumerate().all(|(at, byte)| byte == 65 + (at / 65536 % 26) as u8), "in its order");
+    for page in &mut pages {
+        let said = rest(page);
+        let body = unchunked(said.split_once("\r\n\r\n").unwrap().1);
+        assert_eq!(body.len(), 256 * 65536);
+        assert!(body.bytes().enumerate().all(|(at, byte)| byte == 65 + (at / 65536 % 26) as u8), "in its order");
+    }
     assert_eq!(rest(&mut file).split_once("\r\n\r\n").map(|(_, body)| body.len()), Some(32 << 20));
 }
 
@@ -146,6 +148,57 @@ fn what_is_flushed_reaches_the_client_at_once_and_who_hangs_up_ends_the_page() {
     drop(client);
     eventually("the page ends", || fs::read(site.dir.join("main/ended")).is_ok_and(|aborted| aborted == b"1"));
     assert_eq!(site.get("/"), "next");
+}
+
+#[test]
+fn what_streams_on_purpose_reaches_the_client_before_more_is_written() {
+    let steps =
+        "<?php header( $_SERVER['QUERY_STRING'] ? 'X-Accel-Buffering: no' : 'Content-Type: text/event-stream' );
+        foreach ( array( 'one', 'two', 'three' ) as $step ) {
+            echo \"data: $step\n\n\"; while ( ob_get_level() ) { ob_end_flush(); } flush();
+            while ( ! file_exists( __DIR__ . \"/$step\" ) ) { usleep( 2000 ); clearstatcache(); }
+            unlink( __DIR__ . \"/$step\" );
+        }";
+    let Some(site) = site(1, &[("steps.php", steps)]) else { return };
+    for query in ["", "?unbuffered"] {
+        let mut client = site.send(format!("GET /steps.php{query} HTTP/1.1\r\nHost: wp.localhost\r\n\r\n").as_bytes());
+        let mut said = String::new();
+        for step in ["one", "two", "three"] {
+            while !said.contains(&format!("data: {step}\n\n")) {
+                let mut piece = [0; 4096];
+                let length = client.read(&mut piece).unwrap();
+                assert!(length > 0, "it goes on: {said}");
+                said += std::str::from_utf8(&piece[..length]).unwrap();
+            }
+            fs::write(site.dir.join("main").join(step), "").unwrap();
+        }
+        drop(client);
+    }
+}
+
+#[test]
+fn a_page_that_ignores_that_its_client_has_gone_runs_to_its_end() {
+    let page = "<?php ignore_user_abort( true );
+        for ( $i = 0; ! connection_aborted(); $i++ ) { echo str_repeat( 'x', 8192 ); flush(); usleep( 2000 ); }
+        file_put_contents( __DIR__ . '/finished', 'all' );";
+    let Some(site) = site(1, &[("index.php", page), ("next.php", "<?php echo 'next';")]) else { return };
+    let mut client = site.send(b"GET / HTTP/1.1\r\nHost: wp.localhost\r\n\r\n");
+    client.read_exact(&mut [0; 9000]).unwrap();
+    drop(client);
+    eventually("the page ends", || fs::read(site.dir.join("main/finished")).is_ok_and(|content| content == b"all"));
+    assert_eq!(site.get("/next.php"), "next");
+}
+
+#[test]
+fn a_header_that_php_would_take_for_another_reaches_no_page() {
+    let Some(site) = site(1, &[("index.php", SEEN)]) else { return };
+    let seen = site.said(
+        b"GET / HTTP/1.1\r\nHost: wp.localhost\r\nX_Forwarded_For: forged\r\nX.Forwarded.Host: forged\r\nX~Forwarded~Proto: forged\r\n\
+          Content_Length: forged\r\nContent.Type: forged\r\nHTTP_HOST: forged\r\nProxy: forged\r\nRemote_Addr: forged\r\nHTTPS: forged-not\r\n\
+          Script_Filename: forged\r\nForkPress_Connection: forged\r\nPHP_VALUE: forged\r\nHost_: forged\r\nConnection: close\r\n\r\n",
+    );
+    assert!(!seen.contains("forged\""), "{seen}");
+    assert!(seen.contains(r#""HTTP_HTTPS":"forged-not""#) && !seen.contains(r#""HTTPS":"#), "{seen}");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Serves a site, and ends what serves it with everything that it started.
 //!
-//! This process speaks HTTP and has [php-fpm](fpm) behind it; where there is none, PHP's [built-in server](builtin) serves alone.
-//! Either way some processes are kept for the calls that the site makes to itself. So such a call is answered even when every
+//! This process speaks HTTP and has [PHP](behind) behind it: php-fpm, or where there is none, php-cgi or PHP's built-in server.
+//! Some of its processes are kept for the calls that the site makes to itself. So such a call is answered even when every
 //! other process waits for one. One more process serves nobody: it [warms](warm) new branches.
 
 mod access;
-mod builtin;
+mod behind;
 mod fpm;
 mod heal;
+mod https;
 pub mod log;
 mod measures;
 mod pool;
@@ -16,10 +17,11 @@ mod signal;
 mod spares;
 mod status;
 mod warm;
+pub mod xdebug;
 
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -53,8 +55,8 @@ pub use spares::run as keep_spares;
 pub use status::{Held, waiting_requests};
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
-use builtin::BuiltinServer;
-use fpm::FpmServer;
+use fpm::FrontServer;
+use https::Https;
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -86,6 +88,9 @@ struct Wanted {
     host: IpAddr,
     address: Address,
     workers: u16,
+    xdebug: bool,
+    /// The PHP that was asked for.
+    php: Option<PathBuf>,
 }
 
 impl Wanted {
@@ -95,8 +100,11 @@ impl Wanted {
             address: Address {
                 root_host: args.root_host.clone().unwrap_or_else(|| site.config.root_host.clone()),
                 port: args.port.unwrap_or(site.config.port),
+                https: args.https,
             },
             workers: args.workers,
+            xdebug: args.xdebug,
+            php: args.php.php.as_deref().and_then(|asked| Php::find(Some(asked)).ok()),
         }
     }
 
@@ -104,13 +112,16 @@ impl Wanted {
         server.host == self.host.to_string()
             && server.port == self.address.port
             && server.root_host == self.address.root_host
+            && server.https == self.address.https
             && server.workers == self.workers
+            && server.xdebug == self.xdebug
+            && (self.php.is_none() || server.program == self.php)
     }
 }
 
 /// The address of the front page of `main` at a server.
 pub fn url(server: &Server) -> String {
-    Address { root_host: server.root_host.clone(), port: server.port }.url(&BranchName::main())
+    Address::from(server).url(&BranchName::main())
 }
 
 /// A server as scripts read it.
@@ -122,7 +133,10 @@ pub fn row(server: &Server) -> serde_json::Value {
         "host": server.host,
         "port": server.port,
         "root_host": server.root_host,
+        "https": server.https,
         "workers": server.workers,
+        "program": server.program,
+        "xdebug": server.xdebug,
         "started_at": server.started_at,
     })
 }
@@ -170,6 +184,7 @@ pub fn serve(
     for log in [site.layout.php_errors_log(), site.layout.wp_debug_log()] {
         open_log(&log)?;
     }
+    let https = wanted.address.https.then(|| Https::new(&wanted.address.root_host)).transpose()?;
     let listener = port::listen(wanted.host, wanted.address.port)?;
     check_networks(site)?;
 
@@ -186,21 +201,26 @@ pub fn serve(
         server: Tail::from_now(site.layout.php_server_log()),
         errors: Tail::from_now(site.layout.php_errors_log()),
     };
-    let mut serving = Serving::start(site, &wanted, &php, listener)?;
+    let mut serving = Serving::start(site, &wanted, &php, https, listener)?;
     serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
-    if let Err(failure) = warm::begin(site.clone(), wanted.address.clone(), serving.warm()) {
+    if let Err(failure) =
+        warm::begin(site.clone(), wanted.address.clone(), serving.0.warm(), serving.0.shares_opcache())
+    {
         output::note(format_args!("forkpress: warning: branches are not warmed: {failure}"));
     }
     let server = Server {
         work_dir: site.layout.work_dir().to_owned(),
         process: ProcessIdentity::current(),
-        php: serving.leaders().into_iter().filter_map(ProcessIdentity::of).collect(),
+        php: serving.0.leaders().into_iter().filter_map(ProcessIdentity::of).collect(),
         host: wanted.host.to_string(),
         port: wanted.address.port,
         root_host: wanted.address.root_host,
+        https: wanted.address.https,
         workers: wanted.workers,
+        program: Some(php.program.clone()),
+        xdebug: wanted.xdebug,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
     let registered = Registered::new(site::registry()?, server.clone())?;
@@ -295,38 +315,17 @@ impl Tail {
 }
 
 /// What serves the site. Dropped, it is killed.
-enum Serving {
-    /// This process, with php-fpm behind it.
-    Fpm(Box<FpmServer>),
-    /// PHP's built-in server, where there is no php-fpm.
-    Builtin(BuiltinServer),
-}
+struct Serving(FrontServer);
 
 impl Serving {
-    fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
-        Ok(match &php.fpm {
-            Some(program) => Self::Fpm(Box::new(FpmServer::start(site, wanted, program, listener)?)),
-            None => {
-                drop(listener);
-                Self::Builtin(BuiltinServer::start(site, wanted, php)?)
-            }
-        })
-    }
-
-    /// Where the process for warming is reached.
-    fn warm(&self) -> SocketAddr {
-        match self {
-            Self::Fpm(server) => server.warm(),
-            Self::Builtin(server) => server.warm(),
-        }
-    }
-
-    /// The first processes of PHP's, each of which leads a group.
-    fn leaders(&self) -> Vec<u32> {
-        match self {
-            Self::Fpm(server) => server.leader().into_iter().collect(),
-            Self::Builtin(server) => server.leaders().into(),
-        }
+    fn start(
+        site: &Site,
+        wanted: &Wanted,
+        php: &Php,
+        https: Option<Https>,
+        listener: TcpListener,
+    ) -> Result<Self, Failure> {
+        FrontServer::start(site, wanted, php, https, listener).map(Self)
     }
 
     /// Asks for the front page until it answers well.
@@ -342,7 +341,7 @@ impl Serving {
         let mut first_error = None;
         let mut question: Option<Question> = None;
         let target = page::target(wanted.host, wanted.address.port);
-        let host = wanted.address.host(&BranchName::main());
+        let host = wanted.address.plain().host(&BranchName::main());
         loop {
             if !is_wanted() {
                 return Err(Failure::new("the command that started this server has gone"));
@@ -350,7 +349,7 @@ impl Serving {
             if let Some(signal) = signals.pending().find(|signal| *signal != SIGCHLD) {
                 return Err(Failure::new("interrupted while starting").exit(u8::try_from(128 + signal).unwrap_or(1)));
             }
-            if let Some(failure) = self.ended()? {
+            if let Some(failure) = self.0.ended()? {
                 return Err(logs.server.blame(failure));
             }
             if began.elapsed() >= READY_TIMEOUT {
@@ -390,40 +389,25 @@ impl Serving {
                     tracing::info!(signal, "ending");
                     return Ok(());
                 }
-                if let Some(failure) = self.ended()? {
+                if let Some(failure) = self.0.ended()? {
                     return Err(logs.server.blame(failure));
                 }
-                let own: Vec<u32> = self.leaders().into_iter().chain(keeper).collect();
+                let own: Vec<u32> = self.0.leaders().into_iter().chain(keeper).collect();
                 signal::reap_adopted(&own);
             }
-        }
-    }
-
-    /// What to say once PHP has ended by itself, and is not started again. What is left of it ends then, too.
-    fn ended(&mut self) -> Result<Option<Failure>, Failure> {
-        match self {
-            Self::Fpm(server) => server.ended(),
-            Self::Builtin(server) => server.ended(),
         }
     }
 
     /// Lets running requests end, until a second signal, and kills what is left. How long that may take is for whoever
     /// sent the first one to say.
     fn stop(&mut self, signals: &mut Signals) {
-        let mut is_over = || match self {
-            Self::Fpm(server) => server.end(),
-            Self::Builtin(server) => server.end(),
-        };
-        while !is_over() {
+        while !self.0.end() {
             if signals.pending().any(|signal| signal != SIGCHLD) {
                 break;
             }
             thread::sleep(PAUSE);
         }
-        match self {
-            Self::Fpm(server) => server.kill(),
-            Self::Builtin(server) => server.kill(),
-        }
+        self.0.kill();
     }
 }
 

@@ -227,4 +227,40 @@ mod tests {
         let params = [1 + 1 + 4 + 10 + 1 + 4 + 4 + 65_000, 1 + 4 + 4 + 600 + 1 + 1 + 4 + 1];
         assert_eq!(seen, [(1, 8), (4, params[0]), (4, params[1]), (4, 0), (5, MOST_BYTES), (5, 1), (5, 0)]);
     }
+
+    #[test]
+    fn whatever_an_application_sends_is_read_alike_however_it_is_cut_and_is_no_more_than_it_sent() {
+        let seeds = [
+            [record(STDOUT, b"Status: 200\r\n\r\nabc", 3), record(END_REQUEST, &[0; 8], 0)].concat(),
+            [record(STDERR, b"", 0), record(STDOUT, &[b'x'; 300], 255), record(END_REQUEST, &[0; 8], 9)].concat(),
+            record(END_REQUEST, &[0, 0, 0, 0, 2, 0, 0, 0], 0),
+        ];
+        let words: [&[u8]; 5] =
+            [&[1, STDOUT, 0, 1, 0xff, 0xff, 0xff, 0], &[1, STDERR, 0, 1, 0, 0, 0, 0], &[1, END_REQUEST], &[0; 8], &[1]];
+        crate::mutation::fuzz(&seeds, &words, |random, bytes| {
+            let (mut whole, mut cut, mut rest) = (BytesMut::from(bytes), BytesMut::new(), bytes);
+            let mut sent = 0;
+            loop {
+                let expected = decode(&mut whole);
+                let mut got = decode(&mut cut);
+                while got == Ok(None) && !rest.is_empty() {
+                    let (piece, later) = rest.split_at(random.usize(1..=rest.len().min(70_000)));
+                    cut.extend_from_slice(piece);
+                    rest = later;
+                    got = decode(&mut cut);
+                }
+                assert_eq!(got, expected);
+                match expected {
+                    Ok(Some(Record::Stdout(bytes) | Record::Stderr(bytes))) => sent += bytes.len(),
+                    Ok(Some(Record::End)) => {}
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            assert!(sent <= bytes.len());
+            assert!(
+                whole.capacity() <= bytes.len() + HEADER_BYTES + (64 << 10) + 256,
+                "more is kept free than can come"
+            );
+        });
+    }
 }

@@ -1,19 +1,30 @@
 //! What a request must be before anybody looks what it asks for.
 //!
-//! Requests are smuggled where two programs read one request in two ways. So what can be is refused, here or by hyper. Only a
-//! length that comes with chunks has gone by now: after a body in chunks the connection ends (RFC 9112, section 6.1).
+//! Requests are smuggled where two programs read one request in two ways. So what can be is refused: what the bytes alone tell by
+//! [`super::framing`] and hyper, the rest here.
 
 use hyper::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
+use super::request::Refused;
 use super::{Limits, MOST_HEAD_BYTES};
 
-/// Says what is wrong with a request, as a status and a sentence without its full stop.
-pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &'static str)> {
+/// The longest method. The longest that is registered has 17.
+const MOST_METHOD_BYTES: usize = 32;
+
+/// The longest target. It reaches PHP more than once.
+const MOST_TARGET_BYTES: usize = 32_000;
+
+/// Says what is wrong with a request.
+pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<Refused> {
+    let target_bytes = request.uri.to_string().len();
+    if target_bytes > MOST_TARGET_BYTES {
+        return Some((StatusCode::URI_TOO_LONG, "The address is too long"));
+    }
     let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    if request.uri.to_string().len() + headers.sum::<usize>() > MOST_HEAD_BYTES {
+    if target_bytes + headers.sum::<usize>() > MOST_HEAD_BYTES {
         return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long"));
     }
     let bad = |message| Some((StatusCode::BAD_REQUEST, message));
@@ -28,8 +39,9 @@ pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &
     if codings.next().is_some_and(|coding| !are_chunks(coding)) || codings.next().is_some() {
         return Some((StatusCode::NOT_IMPLEMENTED, "Bodies come as they are, or in chunks"));
     }
-    if request.method == Method::CONNECT {
-        return Some((StatusCode::METHOD_NOT_ALLOWED, "This is no proxy"));
+    // The one asks for a proxy, the other for what scripts of a page must not see.
+    if matches!(request.method, Method::CONNECT | Method::TRACE) || request.method.as_str().len() > MOST_METHOD_BYTES {
+        return Some((StatusCode::NOT_IMPLEMENTED, "This server does not know the method"));
     }
     if request.headers.get(EXPECT).is_some_and(|what| !what.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Some((StatusCode::EXPECTATION_FAILED, "Nothing can be expected but 100-continue"));
@@ -38,6 +50,6 @@ pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &
     length.filter(|length| *length > limits.body_bytes).map(|_| too_large())
 }
 
-pub(super) fn too_large() -> (StatusCode, &'static str) {
+pub(super) fn too_large() -> Refused {
     (StatusCode::PAYLOAD_TOO_LARGE, "The body of the request is too large")
 }

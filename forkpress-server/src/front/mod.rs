@@ -1,8 +1,13 @@
 //! What clients connect to.
 
 mod check;
+mod framing;
+mod http2;
 mod metrics;
 mod request;
+mod strict;
+mod target;
+mod turns;
 mod unhurried;
 mod waiting;
 
@@ -16,21 +21,24 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use strict::Strict;
 use unhurried::Unhurried;
 
 use crate::cgi::Connection;
 use crate::files::Files;
 use crate::php::Php;
+use crate::scheme::Scheme;
 use crate::spool::Room;
+use crate::tls::{HTTP2, Tls};
 use crate::traffic::Traffic;
-
-/// How long a client may take for a request's head, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
 const MOST_HEAD_BYTES: usize = 60_000;
@@ -43,7 +51,8 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The longest body. Longer ones are answered 413.
     pub body_bytes: u64,
-    /// How long a client may send nothing of a body that it owes, or take nothing of its answer.
+    /// How long a client may take for a head, send nothing of a body that it owes, take nothing of its answer, or ask for
+    /// nothing.
     pub pause: Duration,
 }
 
@@ -62,6 +71,8 @@ pub struct Entrance {
     pub room: Room,
     /// What it takes of a client.
     pub limits: Limits,
+    /// What it speaks TLS with, to clients that do; none: it does not.
+    pub tls: Option<Tls>,
     /// Who knows of its requests; none: nobody does.
     pub log: Option<Arc<Traffic>>,
 }
@@ -166,23 +177,68 @@ impl Drop for Counted {
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
     let _connected = entrance.log.as_ref().map(Traffic::connected);
-    let client = TokioIo::new(Unhurried::new(stream, entrance.limits.pause));
-    let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
+    let limits = entrance.limits;
+    let opened = tokio::select! {
+        opened = timeout(limits.pause, open(stream, &entrance)) => opened,
+        () = ended(&mut end) => return,
+    };
+    let served = match opened {
+        Err(_) => return,
+        Ok(Err(error)) => return tracing::debug!("a connection does not begin: {error}"),
+        Ok(Ok(Opened::Plain(stream))) => http1(stream, entrance, connection, Scheme::Http, end).await,
+        Ok(Ok(Opened::Tls(stream))) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+            http2::serve(stream, entrance, connection, end).await
+        }
+        Ok(Ok(Opened::Tls(stream))) => http1(stream, entrance, connection, Scheme::Https, end).await,
+    };
+    if let Err(error) = served {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// A connection whose first bytes have said what it is.
+enum Opened {
+    Plain(Unhurried),
+    Tls(Box<TlsStream<Unhurried>>),
+}
+
+/// Finds out whether a client speaks TLS, where the server does, and agrees with it on the keys.
+async fn open(stream: TcpStream, entrance: &Entrance) -> io::Result<Opened> {
+    /// What every connection of TLS begins with, and no request.
+    const HANDSHAKE: [u8; 1] = [0x16];
+    let mut first = [0];
+    let tls = match &entrance.tls {
+        Some(tls) if stream.peek(&mut first).await? == 1 && first == HANDSHAKE => Some(tls),
+        _ => None,
+    };
+    let stream = Unhurried::new(stream, entrance.limits.pause);
+    Ok(match tls {
+        None => Opened::Plain(stream),
+        Some(tls) => Opened::Tls(Box::new(TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream).await?)),
+    })
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    entrance: Arc<Entrance>,
+    connection: Connection,
+    scheme: Scheme,
+    mut end: watch::Receiver<bool>,
+) -> Result<(), hyper::Error> {
+    let pause = entrance.limits.pause;
+    let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, scheme, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(pause)
         .max_buf_size(MOST_HEAD_BYTES)
-        .serve_connection(client, service);
+        .serve_connection(TokioIo::new(Strict::new(stream)), service);
     tokio::pin!(serving);
-    let served = tokio::select! {
+    tokio::select! {
         served = serving.as_mut() => served,
         () = ended(&mut end) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!("a connection ended: {error}");
     }
 }
 

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use forkpress_core::route;
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
-use super::{Entrance, Limits, check, metrics, waiting};
-use crate::answer::{AnswerBody, refusal};
+use super::{Entrance, Limits, check, http2, metrics, target, waiting};
+use crate::answer::{AnswerBody, measured, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
+use crate::scheme::Scheme;
 use crate::spool::{Room, SpoolReader, spool};
 use crate::traffic::{Seen, Stage, Watched};
 
@@ -24,9 +25,15 @@ use crate::traffic::{Seen, Stage, Watched};
 pub(super) async fn answer(
     entrance: Arc<Entrance>,
     connection: Connection,
+    scheme: Scheme,
     request: Request<Incoming>,
 ) -> Result<Response<Watched>, Infallible> {
     let (mut head, body) = request.into_parts();
+    head.extensions.insert(scheme);
+    let settled = match http2::place(&mut head).or_else(|| check::refused(&head, &entrance.limits)) {
+        Some(refused) => Err(refused),
+        None => target::settle(&mut head),
+    };
     let tracked = entrance.log.as_ref().map(|traffic| {
         let target = route::parse(host(&head), b"/", &entrance.root_host);
         let tracked = traffic.begin(connection.client, &head, target.ok().map(|target| target.branch));
@@ -34,14 +41,14 @@ pub(super) async fn answer(
         tracked
     });
     let head = Arc::new(head);
-    let answer = match check::refused(&head, &entrance.limits) {
-        Some(refused) => Err(refused),
-        None => answered(&entrance, connection, &head, body).await,
+    let answer = match settled {
+        Err(refused) => Err(refused),
+        Ok(()) => answered(&entrance, connection, &head, body).await,
     };
     let answer = match answer {
-        Ok(answer) if !head.headers.contains_key(TRANSFER_ENCODING) => answer,
-        // Where a length is told as well, what was read by its chunks alone is followed by who knows what.
-        Ok(answer) => last(answer),
+        Ok(answer) => answer,
+        // Its requests do not follow each other in one stream of bytes.
+        Err((status, message)) if head.version == Version::HTTP_2 => refusal(status, message),
         Err((status, message)) => last(refusal(status, message)),
     };
     if let Some(tracked) = &tracked {
@@ -67,7 +74,8 @@ fn last(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     answer
 }
 
-type Refused = (StatusCode, &'static str);
+/// A status, and a sentence without its full stop.
+pub(super) type Refused = (StatusCode, &'static str);
 
 async fn answered(
     entrance: &Entrance,
@@ -105,7 +113,8 @@ async fn answered(
         false => Some(taken(body, &entrance.room, &entrance.limits).await?),
     };
     let php = if is_of_repository { &entrance.repository } else { &entrance.pages };
-    Ok(php.answer(head, &connection, body).await.unwrap_or_else(|error| {
+    let answer = php.answer(head, &connection, body).await.map(|answer| measured(answer, &head.method));
+    Ok(answer.unwrap_or_else(|error| {
         tracing::warn!("{} {} has no answer: {error}", head.method, head.uri.path());
         let message = match error.status() {
             StatusCode::SERVICE_UNAVAILABLE => "PHP does not run",
