@@ -58,7 +58,7 @@ fn stand_in(path: &Path) -> io::Result<()> {
     File::create(path)?.set_modified(SystemTime::UNIX_EPOCH)
 }
 
-/// Rust source: a slice of (name, content) of `php.ini.dist` and of every PHP file in `runtime/`.
+/// Rust source: a slice of (name, content) of `php.ini.dist` and of every PHP and INI file in `runtime/`.
 fn runtime_files(root: &Path) -> String {
     let runtime = root.join("runtime");
     println!("cargo:rerun-if-changed={}", runtime.display());
@@ -70,7 +70,7 @@ fn runtime_files(root: &Path) -> String {
             let path = entry.expect("a folder that was opened can be read").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "php") {
+            } else if path.extension().is_some_and(|extension| extension == "php" || extension == "ini") {
                 let name = path.strip_prefix(&runtime).expect("it was found there");
                 files.push((name.to_str().expect("our own files have plain names").to_owned(), path));
             }

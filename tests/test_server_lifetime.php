@@ -135,7 +135,7 @@ test(
 		exec( "fsfreeze --unfreeze $logs", $said, $status );
 		$frozen = 0 !== $status;
 		$site->done( 'stop' );
-		$said = file_get_contents( "$site->dir/.forkpress/logs/php-server.log" );
+		$said = file_get_contents( "$site->dir/.forkpress/logs/access.log" );
 		holds( substr_count( $said, '/readme.html' ) >= 100, 'it has a word of each all the same' );
 		exec( "umount --lazy $logs" );
 	}

@@ -134,6 +134,11 @@ test(
 		$busy = $site->run( 'branch', 'create', 'new', '--timeout', '0' );
 		same( 75, $busy->status, 'exit status of create' );
 		holds( str_contains( $busy->errors, 'process ' . getmypid() ), "it says who is stuck: $busy->errors" );
+		if ( null !== Fpm::binary() ) {
+			$page = $site->request( '/', array( 'Sec-Fetch-Mode' => 'navigate' ) );
+			same( 503, $page->status, 'a person who waits: status' );
+			holds( str_contains( $page->body, '(process ' . getmypid() ), "the page says for whom: $page->body" );
+		}
 		array_map( 'fclose', $locks );
 		$site->done( 'branch', 'create', 'new' );
 	}

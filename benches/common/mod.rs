@@ -9,7 +9,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_engine::config::{Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation;
 use forkpress_engine::site::{self, Site};
 use forkpress_engine::view;
@@ -28,6 +28,8 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         spares: 1,
         links: Vec::new(),
         id_bands: true,
+        access_log: AccessLog::default(),
+        slow_ms: SLOW_MS,
         keep: Keep::default(),
     };
     config.write(&layout.config()).unwrap();

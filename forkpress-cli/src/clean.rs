@@ -16,7 +16,7 @@ use forkpress_engine::site::Site;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
 use crate::failure::Failure;
-use crate::{deaths, site, trace};
+use crate::{deaths, mail, site, trace};
 
 /// How long the removal waits for a command that is at work. What it leaves then is left to that command's.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,6 +89,8 @@ pub fn run(work_dir: &Path) -> Result<(), Failure> {
     }
     // The sooner it looks, the less has changed since for other reasons. What it can't see, it can't tell.
     let _ = mutation::late::look(&site);
+    // A box that can't be read is looked at the next time.
+    let _ = mail::expire(&site.layout, Duration::from_secs(site.config.keep.days * 24 * 3600));
     match mutation::gc::clean(&site, &mut Patience::silent(Deadline::after(TIMEOUT))) {
         Err(RecoverError::Step(StepError::Lock(_))) | Ok(()) => {}
         Err(error) => return Err(error.into()),

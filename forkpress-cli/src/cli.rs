@@ -251,11 +251,25 @@ commits that are not pushed, and changes of a branch on the site that main does 
         after_help = "All else goes to your own git, in the current folder: 'forkpress git status' is 'git status'."
     )]
     Git(GitCommand),
+    /// List and show the mails that branches sent: they are kept instead
+    #[command(after_help = "Examples:
+  forkpress mail                      those of all branches, the newest last
+  forkpress mail marketing
+  forkpress mail marketing 3          one of them: its headers, its text, what is attached
+  forkpress mail marketing 3 --raw >reset.eml
+  forkpress mail marketing --clear
+  forkpress mail --json | jq '.[].subject'
+
+Kept is what PHP sends by mail(), as WordPress does. A plugin that speaks SMTP itself does send.
+Docs: docs/serving.md")]
+    Mail(MailArgs),
     /// Show the logs of the site
     #[command(after_help = "Examples:
   forkpress logs
   forkpress logs --file wp -n 20
   forkpress logs --file php --follow
+  forkpress logs --file access -f     the requests
+  forkpress logs --file slow shop     those to the branch 'shop' that took more than a second
   forkpress logs --file gc            what was removed that 'undo' could have brought back, and why
   forkpress logs --paths              where each log is, and what it is
 
@@ -292,6 +306,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Loads a dump into the database of a branch, for WP-CLI, and says in JSON what came of it
     #[command(name = "__load-dump", hide = true)]
     LoadDump(LoadDumpArgs),
+    /// Keeps a mail, in place of sendmail
+    #[command(name = "__sendmail", hide = true)]
+    Sendmail(SendmailArgs),
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {
@@ -299,6 +316,38 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct MailArgs {
+    /// The branch [default: all]
+    pub branch: Option<BranchName>,
+
+    /// Show the mail with this number
+    #[arg(requires = "branch")]
+    pub id: Option<u64>,
+
+    /// Print it as it was sent
+    #[arg(long, requires = "id")]
+    pub raw: bool,
+
+    /// Remove those that are kept
+    #[arg(long, conflicts_with = "id")]
+    pub clear: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SendmailArgs {
+    /// The .forkpress folder of the site
+    pub work_dir: PathBuf,
+
+    /// The branch; that of the request that sends the mail, if this is not said
+    #[arg(long)]
+    pub branch: Option<BranchName>,
+
+    /// What a program says to sendmail
+    #[arg(last = true)]
+    pub ignored: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -339,7 +388,10 @@ pub enum GitHook {
 impl Command {
     /// Whether what this says on standard error is shown to nobody, or to somebody elsewhere.
     pub fn speaks_elsewhere(&self) -> bool {
-        matches!(self, Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. })
+        matches!(
+            self,
+            Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. } | Self::Sendmail(_)
+        )
     }
 }
 
@@ -1186,10 +1238,13 @@ pub enum GitBranchCommand {
 
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Which log: WordPress's debug log, PHP's errors, PHP's web server, the forkpress server, what was removed and
-    /// can't be undone any more, or all
+    /// Which log: WordPress's debug log, PHP's errors, PHP's web server, the requests, those that took long, the forkpress
+    /// server, what was removed and can't be undone any more, or all
     #[arg(long, value_enum, default_value_t = LogFile::All)]
     pub file: LogFile,
+
+    /// Show only the requests of this branch, of the logs 'access' and 'slow'
+    pub branch: Option<BranchName>,
 
     /// How many lines of each log to show, from the end
     #[arg(short = 'n', long, value_name = "N", default_value_t = 80)]
@@ -1210,6 +1265,8 @@ pub enum LogFile {
     #[value(alias = "php-errors")]
     Php,
     Server,
+    Access,
+    Slow,
     Forkpress,
     Gc,
     All,

@@ -19,6 +19,7 @@ mod git;
 mod harmless;
 mod init;
 mod interrupt;
+mod mail;
 mod number;
 mod output;
 mod page;

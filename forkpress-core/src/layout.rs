@@ -632,6 +632,36 @@ impl SiteLayout {
         self.runtime_dir().join("php.ini")
     }
 
+    /// The requests that the server answered.
+    #[must_use]
+    pub fn access_log(&self) -> PathBuf {
+        self.logs_dir().join("access.log")
+    }
+
+    /// Those that took long.
+    #[must_use]
+    pub fn slow_log(&self) -> PathBuf {
+        self.logs_dir().join("slow.log")
+    }
+
+    /// The socket by which a running server says what it does.
+    #[must_use]
+    pub fn status_socket(&self) -> PathBuf {
+        self.run_dir().join("status.sock")
+    }
+
+    /// The mails that branches sent, which are kept instead.
+    #[must_use]
+    pub fn mail_dir(&self) -> PathBuf {
+        self.work_dir.join("mail")
+    }
+
+    /// Those of one branch.
+    #[must_use]
+    pub fn mailbox(&self, name: &BranchName) -> PathBuf {
+        self.mail_dir().join(name.as_str())
+    }
+
     /// The folder of what the server has only while it runs: PHP's sockets, and bodies that wait.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

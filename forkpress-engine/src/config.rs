@@ -115,9 +115,45 @@ pub struct SiteConfig {
     /// Whether each branch numbers what it makes by itself, so that no two things of two branches have one id.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub id_bands: bool,
+    /// How the log of requests is written.
+    #[serde(default, skip_serializing_if = "AccessLog::is_default")]
+    pub access_log: AccessLog,
+    /// A request that takes longer is in the log of slow ones, in milliseconds.
+    #[serde(default = "slow_ms", skip_serializing_if = "is_slow_ms")]
+    pub slow_ms: u64,
     /// For how long what mutations took away can be had back.
     #[serde(default)]
     pub keep: Keep,
+}
+
+/// How the log of requests is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessLog {
+    /// As web servers do, after the branch.
+    #[default]
+    Combined,
+    /// An object a line.
+    Json,
+    /// Not at all.
+    Off,
+}
+
+impl AccessLog {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How long a request takes that is slow, unless the site says otherwise.
+pub const SLOW_MS: u64 = 1000;
+
+fn slow_ms() -> u64 {
+    SLOW_MS
+}
+
+fn is_slow_ms(setting: &u64) -> bool {
+    *setting == SLOW_MS
 }
 
 /// Someone who creates branches by hand never waits for a clone.
@@ -257,6 +293,8 @@ mod tests {
             spares: 2,
             links: vec!["/srv/themes".into()],
             id_bands: false,
+            access_log: AccessLog::default(),
+            slow_ms: SLOW_MS,
             keep: Keep { days: 3, ..Keep::default() },
         }
     }

@@ -201,7 +201,7 @@ pub(crate) mod testing {
     use forkpress_core::record::BranchRecord;
 
     use super::{Site, create_folders};
-    use crate::config::{FileView, Keep, SiteConfig, Strategy};
+    use crate::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy};
 
     /// A site in a folder, without a branch.
     pub(crate) fn site(dir: &Path) -> Site {
@@ -213,6 +213,8 @@ pub(crate) mod testing {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: 1,
+            access_log: AccessLog::default(),
+            slow_ms: SLOW_MS,
             keep: Keep::default(),
             spares: 0,
             links: Vec::new(),
@@ -234,7 +236,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{FileView, Keep, Strategy, VERSION};
+    use crate::config::{AccessLog, FileView, Keep, SLOW_MS, Strategy, VERSION};
 
     #[test]
     fn a_site_is_opened_by_its_work_folder_or_found_from_within() {
@@ -253,6 +255,8 @@ mod tests {
             spares: 1,
             links: Vec::new(),
             id_bands: true,
+            access_log: AccessLog::default(),
+            slow_ms: SLOW_MS,
             keep: Keep::default(),
         };
         config.write(&layout.config()).unwrap();

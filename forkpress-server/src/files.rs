@@ -9,18 +9,21 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forkpress_core::address::{Addresses, Known, Own, answer};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
-use forkpress_core::lock::{KeptFiles, LockError, LoopbackToken, RequestLocks};
+use forkpress_core::lock::{Busy, Holder, KeptFiles, LockError, LoopbackToken, RequestLocks, holders};
+use forkpress_core::name::BranchName;
 use forkpress_core::route::{self, Body, Branches, Conditions, Decision, RequestTarget};
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::answer::{AnswerBody, FilePart, refusal};
 use crate::scheme::Scheme;
@@ -31,6 +34,9 @@ const SHORT_BYTES: u64 = 256 << 10;
 
 /// A text of more bytes is sent as it is, whatever addresses are in it.
 const MOST_TEXT_BYTES: u64 = 8 << 20;
+
+/// How many requests wait for a branch at once, each in a thread.
+const MOST_WAITING: usize = 64;
 
 /// How often a file is looked up that is another one by the time it is open.
 const ATTEMPTS: u32 = 3;
@@ -45,6 +51,8 @@ pub struct Files {
     /// Open lock files: each request that runs has some of its own, since a lock belongs to an open file.
     kept: Mutex<Vec<KeptFiles>>,
     known: Mutex<Option<(AddressSource, Arc<Known>)>>,
+    /// A turn for each request that may wait for a branch at once, before it is known what answers it.
+    waiting: Semaphore,
 }
 
 /// What addresses were gathered from: the version of the record, and the port.
@@ -61,6 +69,7 @@ impl Files {
             lock_timeout,
             kept: Mutex::default(),
             known: Mutex::default(),
+            waiting: Semaphore::new(MOST_WAITING),
         }
     }
 
@@ -69,6 +78,48 @@ impl Files {
         let (files, request) = (Arc::clone(self), Arc::clone(request));
         let answered = spawn_blocking(move || files.look(&target, &request)).await;
         answered.unwrap_or_else(|_| Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "This site can not be served")))
+    }
+
+    /// Waits until a branch is free, and says who keeps it busy if that takes longer; and for whom that one waits itself.
+    pub async fn busy(self: &Arc<Self>, branch: &BranchName, patience: Duration) -> Option<(Busy, Vec<Holder>)> {
+        let (files, branch) = (Arc::clone(self), branch.clone());
+        let began = Instant::now();
+        // Each that waits takes a thread, which files need as well. Who gets none looks once.
+        let turn = timeout(patience, self.waiting.acquire()).await;
+        let patience = patience.saturating_sub(began.elapsed());
+        let found = spawn_blocking(move || files.wait(&branch, patience)).await;
+        drop(turn);
+        found.ok().flatten()
+    }
+
+    fn wait(&self, branch: &BranchName, patience: Duration) -> Option<(Busy, Vec<Holder>)> {
+        // What else is wrong with the locks, the request finds out.
+        let mut kept = self.take_kept().ok()?;
+        let locked = RequestLocks::lock(&mut kept, Some(branch), Deadline::after(patience), None);
+        let busy = match locked {
+            Err(LockError::Timeout(busy)) => Some(busy),
+            Ok(_) | Err(_) => None,
+        };
+        self.keep(kept);
+        let busy = busy?;
+        // Who keeps a gate closed waits for those that have the lock behind it.
+        let mut before_it = match busy.path.extension().is_some_and(|kind| kind == "gate") {
+            true => holders(&self.cow, &busy.path.with_extension("lock")),
+            false => Vec::new(),
+        };
+        before_it.retain(|holder| busy.holders.iter().all(|other| other.pid != holder.pid));
+        Some((busy, before_it))
+    }
+
+    fn take_kept(&self) -> Result<KeptFiles, LockError> {
+        match self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            Some(kept) => Ok(kept),
+            None => KeptFiles::open(&self.cow),
+        }
+    }
+
+    fn keep(&self, kept: KeptFiles) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
     }
 
     fn look(&self, target: &RequestTarget, request: &Parts) -> Option<Response<AnswerBody>> {
@@ -87,12 +138,9 @@ impl Files {
     }
 
     fn decide(&self, target: &RequestTarget, request: &Parts) -> Result<Found, LockError> {
-        let mut kept = match self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            Some(kept) => kept,
-            None => KeptFiles::open(&self.cow)?,
-        };
+        let mut kept = self.take_kept()?;
         let found = self.locked(&mut kept, target, request);
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        self.keep(kept);
         found.map(|found| self.ready(found, target, request))
     }
 

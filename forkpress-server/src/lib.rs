@@ -4,7 +4,7 @@
 //! fast as that takes it. It speaks HTTP/1, and by [`tls`] HTTP/2 as well. Files are sent from here ([`files`]). All else is
 //! answered by [`php`] behind Unix sockets ([`fastcgi`]), which [`fpm`] runs, or where there is none by [`workers`]. No client,
 //! however slow, holds a process of PHP's or a lock: bodies and answers wait in a
-//! [`spool`].
+//! [`spool`]. What there is to know of the requests is in [`traffic`].
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -21,4 +21,5 @@ pub mod php;
 pub mod scheme;
 pub mod spool;
 pub mod tls;
+pub mod traffic;
 pub mod workers;

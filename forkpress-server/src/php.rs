@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +17,7 @@ use crate::answer::AnswerBody;
 use crate::cgi::{self, Connection, EndlessHead};
 use crate::fastcgi::{Exchange, FastCgiError, Output};
 use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
+use crate::traffic::{Seen, Stage};
 use crate::workers::{self, Handle};
 
 /// How long a request waits for a PHP that nobody listens for: one that died is being started again.
@@ -31,6 +33,9 @@ pub struct Php {
     behind: Behind,
     script: PathBuf,
     room: Room,
+    /// How many there are, and how many of them are at work.
+    workers: usize,
+    at_work: Arc<AtomicUsize>,
 }
 
 /// What processes they are.
@@ -40,6 +45,22 @@ enum Behind {
     Fpm { socket: PathBuf, free: Arc<Semaphore> },
     /// Servers of their own.
     Workers(Handle),
+}
+
+/// One of them that is at work, for as long as it is.
+struct AtWork(Arc<AtomicUsize>);
+
+impl AtWork {
+    fn new(number: &Arc<AtomicUsize>) -> Self {
+        number.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(number))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why PHP gave no answer.
@@ -98,13 +119,27 @@ impl Php {
     /// Those of php-fpm that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        Self { behind: Behind::Fpm { socket, free: Arc::new(Semaphore::new(workers)) }, script, room }
+        let behind = Behind::Fpm { socket, free: Arc::new(Semaphore::new(workers)) };
+        Self { behind, script, room, workers, at_work: Arc::default() }
     }
 
     /// The same, of processes that are a server of their own each.
     #[must_use]
     pub fn of(workers: Handle, script: PathBuf, room: Room) -> Self {
-        Self { behind: Behind::Workers(workers), script, room }
+        let number = workers.number();
+        Self { behind: Behind::Workers(workers), script, room, workers: number, at_work: Arc::default() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How many of them are at work.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.at_work.load(Ordering::Relaxed)
     }
 
     /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
@@ -121,8 +156,13 @@ impl Php {
     ) -> Result<Response<AnswerBody>, NoAnswer> {
         let body_bytes = body.as_ref().map(|(_, bytes)| *bytes);
         let variables = cgi::variables(request, connection, &self.script, body_bytes);
+        let seen = request.extensions.get::<Arc<Seen>>().cloned();
+        let is = |stage| seen.iter().for_each(|seen| seen.is(stage));
+        is(Stage::Queued);
         let exchange = self.reached(request, &variables, body.map(|(body, _)| body)).await?;
-        let Begun { mut exchange, head, mut body } = begun(exchange).await?;
+        is(Stage::Php);
+        let at_work = AtWork::new(&self.at_work);
+        let Begun { mut exchange, head, mut body } = begun(exchange, seen.as_deref()).await?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
@@ -132,7 +172,7 @@ impl Php {
                 biased;
                 next = exchange.next() => match next? {
                     Some(Output::Answer(bytes)) => body.extend_from_slice(&bytes),
-                    Some(Output::Complaint(bytes)) => complain(&bytes),
+                    Some(Output::Complaint(bytes)) => complain(seen.as_deref(), &bytes),
                     None => {
                         *answer.body_mut() = AnswerBody::whole(body.freeze());
                         return Ok(answer);
@@ -144,9 +184,10 @@ impl Php {
         let (writer, reader) = spool(self.room.clone());
         *answer.body_mut() = AnswerBody::Spooled(reader);
         tokio::spawn(async move {
-            if let Err(error) = pump(exchange, body.freeze(), writer).await {
+            if let Err(error) = pump(exchange, body.freeze(), writer, seen.as_deref()).await {
                 tracing::warn!("an answer is cut short: {error}");
             }
+            drop(at_work);
         });
         Ok(answer)
     }
@@ -185,12 +226,12 @@ impl Php {
     }
 }
 
-async fn begun(mut exchange: Answering) -> Result<Begun, NoAnswer> {
+async fn begun(mut exchange: Answering, seen: Option<&Seen>) -> Result<Begun, NoAnswer> {
     let mut answer = BytesMut::new();
     loop {
         match exchange.next().await? {
             None => return Err(NoAnswer::Empty),
-            Some(Output::Complaint(bytes)) => complain(&bytes),
+            Some(Output::Complaint(bytes)) => complain(seen, &bytes),
             Some(Output::Answer(bytes)) => {
                 answer.extend_from_slice(&bytes);
                 if let Some(head) = cgi::take_head(&mut answer)? {
@@ -202,7 +243,12 @@ async fn begun(mut exchange: Answering) -> Result<Begun, NoAnswer> {
 }
 
 /// Takes the rest of an answer, until its client has gone.
-async fn pump(mut exchange: Answering, first: Bytes, mut writer: SpoolWriter) -> Result<(), FastCgiError> {
+async fn pump(
+    mut exchange: Answering,
+    first: Bytes,
+    mut writer: SpoolWriter,
+    seen: Option<&Seen>,
+) -> Result<(), FastCgiError> {
     let mut bytes = first;
     loop {
         if !bytes.is_empty() && writer.write(&bytes).await.is_err() {
@@ -217,10 +263,11 @@ async fn pump(mut exchange: Answering, first: Bytes, mut writer: SpoolWriter) ->
         bytes = match next {
             Some(Output::Answer(bytes)) => bytes,
             Some(Output::Complaint(bytes)) => {
-                complain(&bytes);
+                complain(seen, &bytes);
                 Bytes::new()
             }
             None => {
+                seen.iter().for_each(|seen| seen.done());
                 let _ = writer.end();
                 return Ok(());
             }
@@ -228,7 +275,11 @@ async fn pump(mut exchange: Answering, first: Bytes, mut writer: SpoolWriter) ->
     }
 }
 
-fn complain(bytes: &[u8]) {
+fn complain(seen: Option<&Seen>, bytes: &[u8]) {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_COMPLAINT_BYTES)]);
-    tracing::warn!("PHP says: {}", text.trim().escape_debug());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        if !seen.is_some_and(|seen| seen.hears(line)) {
+            tracing::warn!("PHP says: {}", line.trim().escape_debug());
+        }
+    }
 }

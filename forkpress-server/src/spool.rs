@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -16,6 +17,15 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How much is read from a file at once.
 const READ_BYTES: u64 = 128 << 10;
+
+/// What waits in all spools of this process.
+static WAITING: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes wait in all spools.
+#[must_use]
+pub fn waiting_bytes() -> u64 {
+    WAITING.load(Ordering::Relaxed)
+}
 
 /// Room that is left on a disk for others: a twentieth, but no more than this.
 const MOST_LEFT_BYTES: u64 = 64 << 20;
@@ -76,6 +86,13 @@ impl State {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        // What nobody will take.
+        WAITING.fetch_sub(self.memory_bytes as u64 + (self.written - self.taken), Ordering::Relaxed);
+    }
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,6 +117,7 @@ impl SpoolWriter {
             if state.file_is_drained() && fits {
                 state.memory_bytes += bytes.len();
                 state.total_bytes += bytes.len() as u64;
+                WAITING.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 state.memory.push_back(bytes.clone());
                 state.wake_reader();
                 return Ok(());
@@ -123,6 +141,7 @@ impl SpoolWriter {
         let mut state = lock(&self.state);
         state.written = at + bytes.len() as u64;
         state.total_bytes += bytes.len() as u64;
+        WAITING.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         state.file = Some(Arc::clone(&file));
         state.wake_reader();
         self.file = Some(file);
@@ -199,6 +218,7 @@ impl SpoolReader {
                 let mut state = lock(&self.state);
                 if let Ok(bytes) = &bytes {
                     state.taken += bytes.len() as u64;
+                    WAITING.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
                 }
                 state.wake_writer();
                 return Poll::Ready(bytes.map(Some));
@@ -206,6 +226,7 @@ impl SpoolReader {
             let mut state = lock(&self.state);
             if let Some(bytes) = state.memory.pop_front() {
                 state.memory_bytes -= bytes.len();
+                WAITING.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
                 state.wake_writer();
                 return Poll::Ready(Ok(Some(bytes)));
             }

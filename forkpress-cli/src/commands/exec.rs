@@ -22,7 +22,7 @@ use signal_hook::iterator::Signals;
 use crate::cli::{ExecArgs, LockingArgs};
 use crate::failure::{During, Failure};
 use crate::site::Address;
-use crate::{child, output, site};
+use crate::{child, mail, output, site};
 
 /// Runs a program in a branch under the shared lock, and gives its exit status.
 pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure> {
@@ -64,6 +64,7 @@ pub fn in_branch(
     if address.https {
         command.env("HTTPS", "on");
     }
+    command.envs(mail::environment(&site.layout, Some(&branch.name)));
     let code = run_to_end(command)?;
     // WP-CLI deactivates the driver without asking any of ForkPress's PHP. Where users find it, also where that is a link.
     let folder = site.layout.public_branch(&branch.name);

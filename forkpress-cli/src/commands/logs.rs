@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use forkpress_core::layout::SiteLayout;
+use forkpress_core::name::BranchName;
 use serde_json::json;
 
 use crate::cli::{LogFile, LogsArgs};
@@ -21,7 +22,16 @@ const BLOCK_BYTES: u64 = 64 * 1024;
 /// Shows the logs that were asked for.
 pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
-    let paths = paths(&site.layout, args.file);
+    let mut paths = paths(&site.layout, args.file);
+    if args.branch.is_some() {
+        paths.retain(|(name, _)| OF_BRANCHES.contains(name));
+        if paths.is_empty() {
+            return Err(
+                Failure::new("this log is of all branches together").hint("forkpress logs --file access BRANCH")
+            );
+        }
+    }
+    let is_asked_for = |line: &String| args.branch.as_ref().is_none_or(|branch| is_of(line, branch));
     if args.paths {
         return show_paths(&paths, as_json);
     }
@@ -29,16 +39,21 @@ pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<()
     let mut followed = Vec::new();
     for (name, path) in paths {
         let mut log = FollowedLog { name, path, open: None, rest: Vec::new() };
+        // The last lines of the branch may stand anywhere.
         if !log.path.exists() {
             output::note(format_args!("forkpress: {} is not there yet: {}", log.path.display(), what(name)));
         }
-        let lines = log.last_lines(args.lines).during(|| format!("cannot read {}", log.path.display()))?;
+        let number = if args.branch.is_some() { usize::MAX } else { args.lines };
+        let mut lines = log.last_lines(number).during(|| format!("cannot read {}", log.path.display()))?;
+        lines.retain(is_asked_for);
+        lines.drain(..lines.len().saturating_sub(args.lines));
         printer.print(log.name, &lines)?;
         followed.push(log);
     }
     while args.follow && !output::reader_is_gone() {
         for log in &mut followed {
-            let lines = log.new_lines().during(|| format!("cannot read {}", log.path.display()))?;
+            let mut lines = log.new_lines().during(|| format!("cannot read {}", log.path.display()))?;
+            lines.retain(is_asked_for);
             printer.print(log.name, &lines)?;
         }
         std::thread::sleep(PAUSE);
@@ -46,11 +61,24 @@ pub fn run(work_dir: Option<&Path>, args: &LogsArgs, as_json: bool) -> Result<()
     Ok(())
 }
 
+/// Logs with a branch in each line.
+const OF_BRANCHES: [&str; 2] = ["access", "slow"];
+
+/// Whether a line of them is of a branch: it begins with its name, or has it as JSON.
+fn is_of(line: &str, branch: &BranchName) -> bool {
+    match line.starts_with('{') {
+        true => serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line["branch"] == branch.as_str()),
+        false => line.split(' ').next() == Some(branch.as_str()),
+    }
+}
+
 fn paths(layout: &SiteLayout, which: LogFile) -> Vec<(&'static str, PathBuf)> {
     let all = [
         (LogFile::Wp, "wp", deaths::debug_log(layout)),
         (LogFile::Php, "php", layout.php_errors_log()),
         (LogFile::Server, "server", layout.php_server_log()),
+        (LogFile::Access, "access", layout.access_log()),
+        (LogFile::Slow, "slow", layout.slow_log()),
         (LogFile::Forkpress, "forkpress", layout.server_log()),
         (LogFile::Gc, "gc", layout.gc_log()),
     ];
@@ -65,7 +93,9 @@ fn what(name: &str) -> &'static str {
     match name {
         "wp" => "what WordPress says (WP_DEBUG_LOG), and which request PHP died in",
         "php" => "PHP's errors",
-        "server" => "the requests that PHP's web server answered",
+        "server" => "what PHP's web server says",
+        "access" => "the requests that were answered",
+        "slow" => "the requests that took long, and how much they asked of the database",
         "forkpress" => "what the server of 'forkpress serve' says",
         "gc" => "what was removed that 'forkpress undo' could have brought back, and why",
         _ => "",
@@ -120,7 +150,7 @@ struct FollowedLog {
 }
 
 impl FollowedLog {
-    /// The last `count` lines; none where there is no file. What comes next is what [`Self::new_lines`] gives.
+    /// The last `count` lines, or all with `usize::MAX`; none where there is no file. What comes next is what [`Self::new_lines`] gives.
     fn last_lines(&mut self, count: usize) -> io::Result<Vec<String>> {
         let Some(mut file) = open(&self.path)? else { return Ok(Vec::new()) };
         let end = file.metadata()?.len();
@@ -128,7 +158,7 @@ impl FollowedLog {
         let mut text = Vec::new();
         // One line feed more than lines: the one before the first of them.
         while start > 0 && text.iter().filter(|byte| **byte == b'\n').count() <= count {
-            let length = BLOCK_BYTES.min(start);
+            let length = if count == usize::MAX { start } else { BLOCK_BYTES.min(start) };
             start -= length;
             file.seek(SeekFrom::Start(start))?;
             let mut block = Vec::new();

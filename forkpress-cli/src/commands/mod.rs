@@ -14,6 +14,7 @@ mod history;
 mod import;
 mod load_dump;
 mod logs;
+mod mail;
 mod merge;
 mod serve;
 mod stop;
@@ -82,6 +83,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Commit(args) => checkout::commit(args, cli.json)?,
         Command::Pull(args) => checkout::pull(args, cli.json)?,
         Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
+        Command::Mail(args) => mail::run(work_dir, args, cli.json)?,
+        Command::Sendmail(args) => return mail::keep(args),
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,
         Command::Completion { shell } => completion(*shell)?,
         Command::Git(command) => git::run(work_dir, command, cli.json)?,

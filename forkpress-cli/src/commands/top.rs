@@ -1,7 +1,8 @@
 //! `forkpress top`: shows what goes on in a site.
 //!
 //! It takes no lock and changes nothing. It knows what it shows from the notes of requests and of waiting commands
-//! (`forkpress_core::lock::note`), from the kernel's table of locks, and from the log of operations.
+//! (`forkpress_core::lock::note`), from the kernel's table of locks, and from the log of operations. Which requests wait in the
+//! server, that says itself.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -23,6 +24,7 @@ use forkpress_engine::site::Site;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::server::Held;
 use crate::site::Address;
 use crate::{harmless, output, server, site};
 
@@ -95,12 +97,13 @@ struct BranchRow {
 
 #[derive(Debug, PartialEq, Serialize)]
 struct RequestRow {
-    pid: u32,
+    /// The process that serves it; null while it waits in the server.
+    pid: Option<u32>,
     branch: String,
     method: String,
     path: String,
-    /// `serving` or `waiting`.
-    state: &'static str,
+    /// `serving`, `sending` or `waiting`; `queued` for one that waits for a process of PHP's.
+    state: String,
     age_seconds: f64,
 }
 
@@ -135,7 +138,8 @@ impl Sample {
         let address = Address::of(site);
         let notes = Note::all(cow).into_iter().filter(|note| !note.is_of_files());
         let (requests, mut waiting): (Vec<_>, Vec<_>) = notes.map(sort).unzip();
-        let requests: Vec<_> = requests.into_iter().flatten().collect();
+        let held = server::waiting_requests(&site.layout).into_iter().map(RequestRow::from);
+        let requests: Vec<_> = requests.into_iter().flatten().chain(held).collect();
         let own = own_locks(cow, requests.iter().map(|request| &*request.branch), waiting.iter().flatten());
         let locks = cow
             .locks()
@@ -195,7 +199,8 @@ impl Sample {
             writeln!(to, "  none")?;
         }
         for RequestRow { pid, branch, method, path, state, age_seconds } in &self.requests {
-            writeln!(to, "  {pid:>8}  {age_seconds:>7.1} s  {state}  {branch:16}  {method} {path}")?;
+            let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
+            writeln!(to, "  {pid:>8}  {age_seconds:>7.1} s  {state:7}  {branch:16}  {method} {path}")?;
         }
         writeln!(to, "\nLOCKS")?;
         for lock in &self.locks {
@@ -227,6 +232,14 @@ impl Sample {
     }
 }
 
+impl From<Held> for RequestRow {
+    fn from(held: Held) -> Self {
+        let Held { method, branch, path, state, age_seconds } = held;
+        let branch = branch.map_or("-".to_owned(), |branch| branch.to_string());
+        Self { pid: None, branch, method, path, state, age_seconds }
+    }
+}
+
 impl LockUser {
     fn of(holder: Holder) -> Self {
         let held = holder.since.and_then(|since| since.elapsed().ok());
@@ -244,7 +257,8 @@ fn sort(note: Note) -> (Option<RequestRow>, Option<(String, LockUser)>) {
     let mut words = note.text.splitn(3, ' ').map(str::to_owned);
     let mut word = || words.next().unwrap_or_default();
     let (method, branch, path) = (word(), word(), word());
-    let request = RequestRow { pid, branch, method, path, state: note.state.word(), age_seconds };
+    let state = note.state.word().to_owned();
+    let request = RequestRow { pid: Some(pid), branch, method, path, state, age_seconds };
     // It passes two gates and takes two locks, and does not say at which of them it is.
     (Some(request), is_waiting.then(|| ("operations.lock".to_owned(), user(&note.text))))
 }
@@ -301,7 +315,7 @@ mod tests {
         let (request, wait) = sort(note(State::Serving, "GET x /a b"));
         let request = request.unwrap();
         assert_eq!((request.method.as_str(), request.branch.as_str(), request.path.as_str()), ("GET", "x", "/a b"));
-        assert_eq!((request.state, wait), ("serving", None));
+        assert_eq!((request.state.as_str(), wait), ("serving", None));
         let (request, wait) = sort(note(State::Waiting, "GET x /"));
         assert_eq!(request.unwrap().state, "waiting");
         assert_eq!(wait.unwrap().0, "operations.lock");

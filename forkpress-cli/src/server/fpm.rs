@@ -5,33 +5,34 @@
 //! again; requests that come meanwhile wait for it.
 
 use std::ffi::OsString;
-use std::io::{PipeWriter, Write};
+use std::io::PipeWriter;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use forkpress_core::lock::note::CommandNote;
-use forkpress_core::record::rfc3339;
 use forkpress_engine::command::words;
 use forkpress_engine::site::Site;
 use forkpress_server::files::Files;
 use forkpress_server::fpm::{Folder, Fpm, Pool};
-use forkpress_server::front::{Answered, Entrance, Front, Limits};
+use forkpress_server::front::{Entrance, Front, Limits};
 use forkpress_server::spool::Room;
+use forkpress_server::traffic::Traffic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{During, Failure};
 use crate::php::{Kind, Php};
-use crate::{child, harmless, trace};
+use crate::{child, output, trace};
 
+use super::access::RequestLogs;
 use super::behind::Behind;
 use super::https::Https;
 use super::log::ServerLog;
+use super::measures;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
+use super::status::StatusSocket;
 use super::{Wanted, port, xdebug};
 
 /// For how long a request may run, by the clock: it holds the lock of its branch.
@@ -48,9 +49,6 @@ const MEMORY_BYTES: usize = 256 << 10;
 
 const LIMITS: Limits = Limits { body_bytes: 4 << 30, pause: Duration::from_secs(60) };
 
-/// How many requests may be told to the log that is not written yet.
-const LOG_LINES: usize = 10_000;
-
 /// Threads that serve clients. PHP's processes do nearly all of the work.
 const FRONT_THREADS: usize = 2;
 
@@ -65,10 +63,12 @@ pub(super) struct FrontServer {
     own: Option<Front>,
     behind: Option<Behind>,
     log: ServerLog,
+    requests: RequestLogs,
     warm: SocketAddr,
     ending: Ending,
-    /// Its file goes with it.
+    /// Their files go with them.
     _note: Option<CommandNote>,
+    _status: Option<StatusSocket>,
 }
 
 /// How far the end has come.
@@ -113,7 +113,7 @@ impl FrontServer {
             pools.iter_mut().for_each(|pool| pool.longest = None);
         }
         let (log, output) = ServerLog::begin(&layout.php_server_log())?;
-        let lines = log_into(output.try_clone()?)?;
+        let (requests, told) = RequestLogs::begin(site)?;
         let room = Room { memory_bytes: MEMORY_BYTES, folder: folder.path().to_owned() };
         let behind = Behind::start(
             php.kind,
@@ -130,6 +130,8 @@ impl FrontServer {
         )?;
         let php = |name: &str| Arc::new(behind.pool(name, &room));
         let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
+        let measured = measures::of(layout.cow(), [("pages", &pages), ("calls", &calls), ("git", &git)]);
+        let traffic = Traffic::new(Some(told), measured);
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
         let entrance = |pages, files, log| Entrance {
             pages,
@@ -144,19 +146,27 @@ impl FrontServer {
         allow_many_files();
         let begun = |fronts| Front::start(fronts, FRONT_THREADS).during(|| "cannot serve".to_owned());
         let own = begun(vec![
-            (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(lines.clone()))),
+            (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(Arc::clone(&traffic)))),
             (warm_listener, entrance(php("warm"), None, None)),
         ])?;
-        let public = begun(vec![(listener, entrance(pages, Some(files), Some(lines)))])?;
+        let public = begun(vec![(listener, entrance(pages, Some(files), Some(Arc::clone(&traffic))))])?;
         let note = CommandNote::files(layout.cow());
+        // A site is served without, too.
+        let status = StatusSocket::open(&layout.status_socket(), &traffic).inspect_err(|error| {
+            output::note(format_args!(
+                "forkpress: warning: 'forkpress top' does not see who waits in the server: {error}"
+            ));
+        });
         Ok(Self {
             public: Some(public),
             own: Some(own),
             behind: Some(behind),
             log,
+            requests,
             warm,
             ending: Ending::No,
             _note: note,
+            _status: status.ok(),
         })
     }
 
@@ -201,6 +211,7 @@ impl FrontServer {
     pub(super) fn kill(&mut self) {
         (self.public, self.own, self.behind) = (None, None, None);
         self.log.finish();
+        self.requests.finish();
     }
 }
 
@@ -299,44 +310,4 @@ fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
     // Where it may not, there is room for fewer connections.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-}
-
-/// Writes down in a thread of its own what is said of requests, until nobody can say more.
-fn log_into(mut output: PipeWriter) -> Result<SyncSender<Answered>, Failure> {
-    let (lines, said) = sync_channel::<Answered>(LOG_LINES);
-    let write = move || {
-        for answered in said {
-            // The other end is this process's own, and takes all.
-            let _ = output.write_all(line(SystemTime::now(), &answered).as_bytes());
-        }
-    };
-    thread::Builder::new().name("requests".to_owned()).spawn(write).during(|| "cannot start a thread".to_owned())?;
-    Ok(lines)
-}
-
-fn line(at: SystemTime, answered: &Answered) -> String {
-    let Answered { client, method, target, status, took } = answered;
-    let at = rfc3339(at);
-    let line = format!("[{at}] {client} {} {:.1} ms {method} {target}", status.as_u16(), took.as_secs_f64() * 1e3);
-    format!("{}\n", harmless::line(&line))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_a_line_of_the_log_whatever_it_is_named() {
-        let answered = Answered {
-            client: "127.0.0.1:50000".parse().unwrap(),
-            method: "GET".parse().unwrap(),
-            target: "shop.wp.localhost/a\n\u{1b}[2J".to_owned(),
-            status: "404".parse().unwrap(),
-            took: Duration::from_micros(1234),
-        };
-        assert_eq!(
-            line(SystemTime::UNIX_EPOCH, &answered),
-            "[1970-01-01T00:00:00Z] 127.0.0.1:50000 404 1.2 ms GET shop.wp.localhost/a\\u{a}\\u{1b}[2J\n"
-        );
-    }
 }

@@ -4,15 +4,18 @@
 //! Some of its processes are kept for the calls that the site makes to itself. So such a call is answered even when every
 //! other process waits for one. One more process serves nobody: it [warms](warm) new branches.
 
+mod access;
 mod behind;
 mod fpm;
 mod heal;
 mod https;
 pub mod log;
+mod measures;
 mod pool;
 mod port;
 mod signal;
 mod spares;
+mod status;
 mod warm;
 pub mod xdebug;
 
@@ -49,6 +52,7 @@ use crate::{bundle, clean, deaths, extension, output, site};
 pub use log::open_log;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
+pub use status::{Held, waiting_requests};
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use fpm::FrontServer;

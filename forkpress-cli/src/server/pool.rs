@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use forkpress_engine::site::Site;
 
 use crate::deaths;
+use crate::mail;
 
 /// A call of the site to itself may call the site again.
 pub(super) const LOOPBACK_WORKERS: u16 = 3;
@@ -18,7 +19,7 @@ pub(super) fn environment(
     loopback: SocketAddr,
 ) -> Vec<(&'static str, Option<OsString>)> {
     let layout = &site.layout;
-    vec![
+    let mut environment = vec![
         ("FORKPRESS_BRANCHES_DIR", Some(layout.public_root().into())),
         ("FORKPRESS_COW_DIR", Some(layout.cow().dir().into())),
         ("FORKPRESS_ROOT_HOST", Some(root_host.into())),
@@ -28,7 +29,10 @@ pub(super) fn environment(
         ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
         ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
         ("FORKPRESS_LOOPBACK", Some(loopback.to_string().into())),
-    ]
+        ("FORKPRESS_SLOW_MS", Some(site.config.slow_ms.to_string().into())),
+    ];
+    environment.extend(mail::environment(layout, None).into_iter().map(|(name, value)| (name, Some(value))));
+    environment
 }
 
 /// OPcache's memory: a quarter of the machine's, within bounds, shared out among so many of them. What is not used of it takes

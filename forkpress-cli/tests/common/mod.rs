@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use forkpress_core::layout::SiteLayout;
-use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
 use forkpress_engine::site::create_folders;
 use tempfile::TempDir;
 
@@ -93,6 +93,8 @@ impl Sandbox {
             file_view: FileView::FileCopy,
             root_host: "wp.localhost".to_owned(),
             port: self.port,
+            access_log: AccessLog::default(),
+            slow_ms: SLOW_MS,
             keep: Keep::default(),
             spares: 0,
             links: Vec::new(),

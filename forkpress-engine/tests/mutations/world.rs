@@ -13,7 +13,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation::files::{After, Overlay, PathChange};
 use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
 use forkpress_engine::mutation::{
@@ -66,6 +66,8 @@ impl World {
             spares: 1,
             links: Vec::new(),
             id_bands: true,
+            access_log: AccessLog::default(),
+            slow_ms: SLOW_MS,
             keep: Keep { free_bytes: 0, ..Keep::default() },
         };
         config.write(&layout.config()).unwrap();

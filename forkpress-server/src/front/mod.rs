@@ -3,23 +3,23 @@
 mod check;
 mod framing;
 mod http2;
+mod metrics;
 mod request;
 mod strict;
 mod target;
 mod turns;
 mod unhurried;
+mod waiting;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -38,6 +38,7 @@ use crate::php::Php;
 use crate::scheme::Scheme;
 use crate::spool::Room;
 use crate::tls::{HTTP2, Tls};
+use crate::traffic::Traffic;
 
 /// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
 const MOST_HEAD_BYTES: usize = 60_000;
@@ -72,23 +73,8 @@ pub struct Entrance {
     pub limits: Limits,
     /// What it speaks TLS with, to clients that do; none: it does not.
     pub tls: Option<Tls>,
-    /// Who hears of each request that was answered; none: nobody does.
-    pub log: Option<SyncSender<Answered>>,
-}
-
-/// What there is to say of a request once the head of its answer is there.
-#[derive(Clone, Debug)]
-pub struct Answered {
-    /// The client.
-    pub client: SocketAddr,
-    /// The method.
-    pub method: Method,
-    /// The host that it names, and what it asks for there. Nothing of it is trusted.
-    pub target: String,
-    /// The status.
-    pub status: StatusCode,
-    /// How long that took.
-    pub took: Duration,
+    /// Who knows of its requests; none: nobody does.
+    pub log: Option<Arc<Traffic>>,
 }
 
 /// A running server. Dropped, it ends at once.
@@ -190,6 +176,7 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
+    let _connected = entrance.log.as_ref().map(Traffic::connected);
     let limits = entrance.limits;
     let opened = tokio::select! {
         opened = timeout(limits.pause, open(stream, &entrance)) => opened,

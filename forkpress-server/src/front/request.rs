@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use forkpress_core::route;
 use http_body::Body;
@@ -14,12 +13,13 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
-use super::{Answered, Entrance, Limits, check, http2, target};
+use super::{Entrance, Limits, check, http2, metrics, target, waiting};
 use crate::answer::{AnswerBody, measured, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
 use crate::scheme::Scheme;
 use crate::spool::{Room, SpoolReader, spool};
+use crate::traffic::{Seen, Stage, Watched};
 
 /// Answers a request. What can't be is answered, too, so there is no error.
 pub(super) async fn answer(
@@ -27,14 +27,19 @@ pub(super) async fn answer(
     connection: Connection,
     scheme: Scheme,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
-    let began = Instant::now();
+) -> Result<Response<Watched>, Infallible> {
     let (mut head, body) = request.into_parts();
     head.extensions.insert(scheme);
     let settled = match http2::place(&mut head).or_else(|| check::refused(&head, &entrance.limits)) {
         Some(refused) => Err(refused),
         None => target::settle(&mut head),
     };
+    let tracked = entrance.log.as_ref().map(|traffic| {
+        let target = route::parse(host(&head), b"/", &entrance.root_host);
+        let tracked = traffic.begin(connection.client, &head, target.ok().map(|target| target.branch));
+        head.extensions.insert(Arc::clone(&tracked.seen));
+        tracked
+    });
     let head = Arc::new(head);
     let answer = match settled {
         Err(refused) => Err(refused),
@@ -46,21 +51,21 @@ pub(super) async fn answer(
         Err((status, message)) if head.version == Version::HTTP_2 => refusal(status, message),
         Err((status, message)) => last(refusal(status, message)),
     };
-    if let Some(log) = &entrance.log {
-        // Nobody waits for a log: what it has no room for is not in it.
-        let _ = log.try_send(Answered {
-            client: connection.client,
-            method: head.method.clone(),
-            target: format!("{}{}", String::from_utf8_lossy(host(&head)), head.uri),
-            status: answer.status(),
-            took: began.elapsed(),
-        });
+    if let Some(tracked) = &tracked {
+        tracked.seen.has_head(answer.status(), answer.headers());
     }
-    Ok(answer)
+    Ok(answer.map(|body| Watched::new(body, tracked)))
 }
 
 fn host(head: &Parts) -> &[u8] {
     head.headers.get(HOST).map_or(b"", HeaderValue::as_bytes)
+}
+
+/// Says how far a request is.
+fn is(head: &Parts, stage: Stage) {
+    if let Some(seen) = head.extensions.get::<Arc<Seen>>() {
+        seen.is(stage);
+    }
 }
 
 /// Has the connection end after this answer.
@@ -82,7 +87,20 @@ async fn answered(
         Ok(target) => target,
         Err(refused) => return Ok(refused_with(refused.status, &refused.message)),
     };
+    if let Some(traffic) = entrance.log.as_ref().filter(|_| head.uri.path() == metrics::PATH) {
+        return Ok(metrics::answer(traffic, entrance, &connection, head).await);
+    }
     let is_of_repository = target.is_of_repository();
+    if let Some(files) = &entrance.files
+        && !is_of_repository
+        && waiting::is_navigation(head)
+    {
+        is(head, Stage::Waiting);
+        if let Some(page) = waiting::page(files, &target.branch).await {
+            return Ok(page);
+        }
+        is(head, Stage::Here);
+    }
     if let Some(files) = &entrance.files
         && matches!(head.method, Method::GET | Method::HEAD)
         && target.may_be_file()

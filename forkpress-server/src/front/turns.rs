@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep_until};
 
-use crate::answer::AnswerBody;
+use crate::traffic::Watched;
 
 /// The turns of a connection.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Turn {
     }
 
     /// Goes on as the body of the answer.
-    pub(super) fn until_taken(self, body: AnswerBody) -> TurnBody {
+    pub(super) fn until_taken(self, body: Watched) -> TurnBody {
         TurnBody { turn: self, body }
     }
 }
@@ -102,7 +102,7 @@ impl Drop for Turn {
 #[derive(Debug)]
 pub(super) struct TurnBody {
     turn: Turn,
-    body: AnswerBody,
+    body: Watched,
 }
 
 impl Body for TurnBody {
@@ -127,6 +127,7 @@ impl Body for TurnBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::AnswerBody;
     use std::future::poll_fn;
     use tokio::time::timeout;
 
@@ -142,7 +143,7 @@ mod tests {
         let one = turns.ours();
         assert!(!is_overdue(&turns).await);
         let other = turns.ours();
-        let mut body = one.until_taken(AnswerBody::Whole("ab".into()));
+        let mut body = one.until_taken(Watched::new(AnswerBody::Whole("ab".into()), None));
         assert!(!is_overdue(&turns).await, "the other answer is not there");
         drop(other);
         assert!(!is_overdue(&turns).await, "nobody has asked for the body");
@@ -151,7 +152,7 @@ mod tests {
         assert!(is_overdue(&turns).await, "a piece waits for the client");
         turns.begin_anew();
         let (_, reader) = crate::spool::spool(crate::spool::Room { memory_bytes: 9, folder: std::env::temp_dir() });
-        let mut body = turns.ours().until_taken(AnswerBody::Spooled(reader));
+        let mut body = turns.ours().until_taken(Watched::new(AnswerBody::Spooled(reader), None));
         let _ = timeout(PAUSE, poll_fn(|context| Pin::new(&mut body).poll_frame(context))).await;
         drop(body);
         assert!(is_overdue(&turns).await, "all is done");

@@ -227,6 +227,14 @@ pub struct Workers {
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Pool>);
 
+impl Handle {
+    /// How many they are.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.0.recipe.workers.into()
+    }
+}
+
 impl Workers {
     /// Starts them.
     ///

@@ -1,0 +1,64 @@
+//! What is measured, for the person who runs the server.
+
+use std::sync::Arc;
+
+use forkpress_core::client::{self, Client};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use tokio::task::spawn_blocking;
+
+use super::Entrance;
+use crate::answer::{AnswerBody, refusal};
+use crate::cgi::Connection;
+use crate::traffic::Traffic;
+
+/// Where it is, at every host of the site's.
+pub(super) const PATH: &str = "/_forkpress/metrics";
+
+/// Answers who runs the server, and refuses everybody else.
+pub(super) async fn answer(
+    traffic: &Arc<Traffic>,
+    entrance: &Entrance,
+    connection: &Connection,
+    head: &Arc<Parts>,
+) -> Response<AnswerBody> {
+    let (connection, head, root_host) = (*connection, Arc::clone(head), entrance.root_host.clone());
+    let method = head.method.clone();
+    // It asks the system.
+    let stranger = spawn_blocking(move || stranger(&connection, &head, &root_host)).await;
+    match stranger {
+        Ok(None) if matches!(method, Method::GET | Method::HEAD) => {}
+        Ok(None) => return refusal(StatusCode::METHOD_NOT_ALLOWED, "Metrics are read"),
+        Ok(Some(why)) => {
+            return refusal(StatusCode::FORBIDDEN, &format!("This is for the person who runs the server, and {why}"));
+        }
+        Err(_) => return refusal(StatusCode::INTERNAL_SERVER_ERROR, "The system does not say who asks"),
+    }
+    let traffic = Arc::clone(traffic);
+    // What is of the site is read from its files.
+    let text = spawn_blocking(move || traffic.metrics()).await.unwrap_or_default();
+    let mut answer = refusal(StatusCode::OK, "");
+    *answer.body_mut() = AnswerBody::whole(text.into());
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    answer
+}
+
+fn stranger(connection: &Connection, head: &Parts, root_host: &str) -> Option<String> {
+    let variable = |name: &str| format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
+    let names: Vec<String> = head.headers.keys().map(|name| variable(name.as_str())).collect();
+    let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+    let address = connection.client.ip().to_string();
+    let [port, server_port] = [connection.client.port(), connection.server.port()].map(|port| port.to_string());
+    let inode = connection.inode.to_string();
+    let client = Client {
+        address: address.as_bytes(),
+        port: port.as_bytes(),
+        server_port: server_port.as_bytes(),
+        host: head.headers.get(HOST).map_or(b"", HeaderValue::as_bytes),
+        root_host,
+        variables: &names,
+        connection: inode.as_bytes(),
+    };
+    client::stranger(&client).map(|stranger| stranger.to_string())
+}
