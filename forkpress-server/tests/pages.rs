@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, eventually, rest, site, site_with_pause, unchunked};
+use common::{PATIENCE, eventually, read_until, rest, site, site_with_pause, unchunked};
 
 const SEEN: &str = "<?php echo json_encode( array( 'server' => $_SERVER, 'lock' => branchfs_lock_status(), 'stranger' => branchfs_stranger( $_SERVER, 'wp.localhost' ) ) );";
 const BODY: &str =
@@ -139,12 +139,7 @@ fn what_is_flushed_reaches_the_client_at_once_and_who_hangs_up_ends_the_page() {
         for ( $i = 0; ; $i++ ) { echo \"data: $i\\n\\n\"; flush(); usleep( 2000 ); }";
     let Some(site) = site(1, &[("events.php", events), ("index.php", "<?php echo 'next';")]) else { return };
     let mut client = site.send(b"GET /events.php HTTP/1.1\r\nHost: wp.localhost\r\n\r\n");
-    let mut said = String::new();
-    while !said.contains("data: 3\n") {
-        let mut piece = [0; 4096];
-        let length = client.read(&mut piece).unwrap();
-        said += std::str::from_utf8(&piece[..length]).unwrap();
-    }
+    read_until(&mut client, "data: 3\n");
     drop(client);
     eventually("the page ends", || fs::read(site.dir.join("main/ended")).is_ok_and(|aborted| aborted == b"1"));
     assert_eq!(site.get("/"), "next");

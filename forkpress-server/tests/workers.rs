@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::{PATIENCE, Site, eventually, rest, site_of, unchunked};
+use common::{PATIENCE, Site, eventually, read_until, rest, site_of, unchunked};
 use forkpress_server::workers::Kind;
 
 const KINDS: [Kind; 2] = [Kind::Cgi, Kind::Builtin];
@@ -167,12 +167,7 @@ fn a_client_that_hangs_up_ends_its_page_and_its_process_has_no_other_request_bef
         for ( $i = 0; ; $i++ ) { echo \"data: $i\\n\\n\"; flush(); usleep( 2000 ); }";
     each(2, PATIENCE, &[("events.php", events), NEXT], |kind, site| {
         let mut client = site.send(b"GET /events.php HTTP/1.1\r\nHost: wp.localhost\r\n\r\n");
-        let mut said = String::new();
-        while !said.contains("data: 3\n") {
-            let mut piece = [0; 4096];
-            let length = client.read(&mut piece).unwrap();
-            said += std::str::from_utf8(&piece[..length]).unwrap();
-        }
+        read_until(&mut client, "data: 3\n");
         drop(client);
         eventually("the page hears of it", || site.dir.join("main/ending").exists());
         // One that went to the same process would never be answered.

@@ -204,6 +204,16 @@ fn served(
     Some(Site { front, address, php_address, tls_address, authority, dir, behind, _temporary: temporary, folder })
 }
 
+/// Reads what comes until it has these words in it.
+pub fn read_until(client: &mut TcpStream, words: &str) {
+    let mut said = String::new();
+    while !said.contains(words) {
+        let mut piece = [0; 4096];
+        let length = client.read(&mut piece).unwrap();
+        said += std::str::from_utf8(&piece[..length]).unwrap();
+    }
+}
+
 /// Waits until something holds.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
