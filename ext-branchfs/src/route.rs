@@ -213,6 +213,7 @@ fn conditions(server: &ZendHashTable) -> Conditions<'_> {
         if_modified_since: value("HTTP_IF_MODIFIED_SINCE"),
         if_range: value("HTTP_IF_RANGE"),
         range: value("HTTP_RANGE"),
+        codings: None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! is asked for, lock, look it up. The locks are let go as soon as the file is open: a publish never changes a file in place, so
 //! the bytes stay right, and no client keeps a writer waiting.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,13 +16,17 @@ use forkpress_core::address::{Addresses, Known, Own, answer};
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{KeptFiles, LockError, LoopbackToken, RequestLocks};
-use forkpress_core::route::{self, Body, Branches, Conditions, Decision, RequestTarget};
+use forkpress_core::route::{
+    self, AcceptedCodings, Body, Branches, Conditions, Decision, FileVersion, RequestTarget, Stored,
+};
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
 use crate::answer::{AnswerBody, FilePart, refusal};
+use crate::bodies::{Bodies, FileState, Key, Naming, NotMade};
+use crate::compress::compress;
 use crate::spool::read_at;
 
 /// What is no longer is read at once, and sent in one piece.
@@ -44,6 +48,7 @@ pub struct Files {
     /// Open lock files: each request that runs has some of its own, since a lock belongs to an open file.
     kept: Mutex<Vec<KeptFiles>>,
     known: Mutex<Option<(AddressSource, Arc<Known>)>>,
+    bodies: Bodies<AddressSource>,
 }
 
 /// What addresses were gathered from: the version of the record, and the port.
@@ -60,11 +65,20 @@ impl Files {
             lock_timeout,
             kept: Mutex::default(),
             known: Mutex::default(),
+            bodies: Bodies::new(),
         }
     }
 
     /// The answer to a request; none where PHP has to give it.
+    ///
+    /// What need not wait for a lock, and of which nothing has to be made, is done at once: it takes less time than to have another
+    /// thread do it.
     pub async fn answer(self: &Arc<Self>, target: RequestTarget, request: &Arc<Parts>) -> Option<Response<AnswerBody>> {
+        match self.decide(&target, request, false) {
+            Ok(Found::Php) => return None,
+            Ok(Found::Answer(answer)) => return Some(answer),
+            Ok(Found::Changed | Found::Later) | Err(_) => {}
+        }
         let (files, request) = (Arc::clone(self), Arc::clone(request));
         let answered = spawn_blocking(move || files.look(&target, &request)).await;
         answered.unwrap_or_else(|_| Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "This site can not be served")))
@@ -72,10 +86,10 @@ impl Files {
 
     fn look(&self, target: &RequestTarget, request: &Parts) -> Option<Response<AnswerBody>> {
         for _ in 0..ATTEMPTS {
-            match self.decide(target, request) {
+            match self.decide(target, request, true) {
                 Ok(Found::Php) => return None,
                 Ok(Found::Answer(answer)) => return Some(answer),
-                Ok(Found::Changed) => {}
+                Ok(Found::Changed | Found::Later) => {}
                 Err(error) => return Some(locked_out(&error)),
             }
         }
@@ -85,39 +99,58 @@ impl Files {
         Some(answer)
     }
 
-    fn decide(&self, target: &RequestTarget, request: &Parts) -> Result<Found, LockError> {
+    fn decide(&self, target: &RequestTarget, request: &Parts, may_take_time: bool) -> Result<Found, LockError> {
         let mut kept = match self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             Some(kept) => kept,
+            None if !may_take_time => return Ok(Found::Later),
             None => KeptFiles::open(&self.cow)?,
         };
-        let found = self.locked(&mut kept, target, request);
+        let found = self.locked(&mut kept, target, request, may_take_time);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
-        found.map(|found| self.ready(found, target, request))
+        Ok(found?.map_or(Found::Later, |found| self.ready(found, target, request, may_take_time)))
     }
 
-    /// Looks the target up, under the locks of the site and of the branch.
-    fn locked(&self, kept: &mut KeptFiles, target: &RequestTarget, request: &Parts) -> Result<Opened, LockError> {
+    /// Looks the target up, under the locks of the site and of the branch; none where that would have to wait and must not.
+    fn locked(
+        &self,
+        kept: &mut KeptFiles,
+        target: &RequestTarget,
+        request: &Parts,
+        may_wait: bool,
+    ) -> Result<Option<Opened>, LockError> {
         let deadline = Deadline::after(self.lock_timeout);
-        let token = request.headers.get("x-forkpress-loopback").and_then(|token| {
-            LoopbackToken::load_or_create(&self.cow).ok().filter(|expected| expected.matches(token.as_bytes()))
-        });
+        let codings = request.headers.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let codings = AcceptedCodings::parse(&codings.collect::<Vec<_>>().join(&b','));
         loop {
-            let (locks, _) = RequestLocks::lock(kept, Some(&target.branch), deadline, token.as_ref())?;
+            let locks = match may_wait {
+                true => Some(RequestLocks::lock(kept, Some(&target.branch), deadline, self.token(request).as_ref())?),
+                false => RequestLocks::try_lock(kept, Some(&target.branch), false)?,
+            };
+            let Some((locks, _)) = locks else { return Ok(None) };
             let branches = Branches { dir: &self.branches_dir, cow: &self.cow };
-            let decision = route::resolve(target, &branches, &conditions(request));
+            let decision = route::resolve(target, &branches, &conditions(request, &codings));
             // The branch has come since the locks were taken.
             if !locks.has(&target.branch) && self.cow.record(&target.branch).exists() {
                 continue;
             }
             let file = match &decision {
-                Decision::Send { file, response: route::Response { body: Some(body), .. } } => Some(open(file, body)),
+                Decision::Send { file, response: route::Response { body: Some(body), encoded, .. } } => {
+                    let stored = encoded.as_ref().and_then(|encoded| encoded.stored.as_ref());
+                    Some(OpenFile::open(file, body, stored))
+                }
                 _ => None,
             };
-            return Ok(Opened { decision, file });
+            return Ok(Some(Opened { decision, file }));
         }
     }
 
-    fn ready(&self, opened: Opened, target: &RequestTarget, request: &Parts) -> Found {
+    /// The token of a request of the site's own.
+    fn token(&self, request: &Parts) -> Option<LoopbackToken> {
+        let token = request.headers.get("x-forkpress-loopback")?;
+        LoopbackToken::load_or_create(&self.cow).ok().filter(|expected| expected.matches(token.as_bytes()))
+    }
+
+    fn ready(&self, opened: Opened, target: &RequestTarget, request: &Parts, may_take_time: bool) -> Found {
         let mut answer = match (opened.decision, opened.file) {
             (Decision::Run(_), _) => return Found::Php,
             (Decision::Refuse(refused), _) => return Found::Answer(refused_with(refused.status, &refused.message)),
@@ -136,14 +169,10 @@ impl Files {
             (Decision::Send { response, .. }, None) => headed(&response, AnswerBody::Empty),
             (Decision::Send { response, .. }, Some(file)) => {
                 let (Ok(file), Some(body)) = (file, &response.body) else { return Found::Changed };
-                match self.mapped(&file, body, &response, request) {
-                    Ok(Some(text)) => with_mapped(&response, text),
-                    Ok(None) if body.length <= SHORT_BYTES => match read_at(&file, body.offset, body.length) {
-                        Ok(bytes) => headed(&response, AnswerBody::whole(bytes)),
-                        Err(_) => return Found::Changed,
-                    },
-                    Ok(None) => headed(&response, AnswerBody::File(FilePart::new(file, body.offset, body.length))),
-                    Err(_) => return Found::Changed,
+                match self.sent(file, body, &response, request, may_take_time) {
+                    Ok(answer) => answer,
+                    Err(NotMade::Later) => return Found::Later,
+                    Err(NotMade::Unreadable) => return Found::Changed,
                 }
             }
         };
@@ -154,50 +183,97 @@ impl Files {
         Found::Answer(answer)
     }
 
-    /// A text file with the branch's own address in place of every other that the site had; none where it names none: builders of
-    /// pages write style sheets that do.
-    fn mapped(
+    /// The answer that sends a file, or what is made of it.
+    fn sent(
         &self,
-        file: &File,
+        open: OpenFile,
         body: &Body,
         response: &route::Response,
         request: &Parts,
-    ) -> io::Result<Option<Bytes>> {
+        may_take_time: bool,
+    ) -> Result<Response<AnswerBody>, NotMade> {
+        let OpenFile { file, state, stored } = open;
+        let names = self.naming(body, response, request);
+        let naming = names.as_ref().map(|names| names.naming.clone());
+        let whole = || read_at(&file, 0, body.version.size);
+        let text = match &names {
+            Some(names) => {
+                let key = Key { file: state, naming: naming.clone(), coding: None };
+                self.bodies.get(&key, &file, may_take_time, || {
+                    Ok(names.known.map(&names.own, &whole()?, b"").map(Bytes::from))
+                })?
+            }
+            None => None,
+        };
+        let Some(encoded) = &response.encoded else {
+            return match text {
+                Some(text) => Ok(with_mapped(response, text)),
+                None => Ok(headed(response, part(file, body.offset, body.length)?)),
+            };
+        };
+        let (length, sent) = match (stored, text) {
+            (Some((stored, length)), None) => (length, part(stored, 0, length)?),
+            (_, text) => {
+                let key = Key { file: state, naming: naming.filter(|_| text.is_some()), coding: Some(encoded.coding) };
+                let compressed = self.bodies.get(&key, &file, may_take_time, || {
+                    let text = text.map_or_else(whole, Ok)?;
+                    compress(encoded.coding, &text).map(Some)
+                })?;
+                let compressed = compressed.unwrap_or_default();
+                (compressed.len() as u64, AnswerBody::whole(compressed))
+            }
+        };
+        let mut answer = headed(response, if request.method == Method::HEAD { AnswerBody::Empty } else { sent });
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        Ok(answer)
+    }
+
+    /// What addresses in a text file are replaced by; none where they are left alone. Builders of pages write style sheets that
+    /// name addresses.
+    fn naming(&self, body: &Body, response: &route::Response, request: &Parts) -> Option<Names> {
         let kind = response.headers.iter().find(|(name, _)| *name == "Content-Type").map_or("", |(_, value)| value);
         // WordPress's own name none.
         let is_core = ["/wp-admin/", "/wp-includes/"].iter().any(|folder| request.uri.path().starts_with(folder));
         if is_core || body.version.size > MOST_TEXT_BYTES || !answer::is_text(kind.as_bytes()) {
-            return Ok(None);
+            return None;
         }
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let Some(own) = Own::parse(&format!("http://{}", host.to_ascii_lowercase())) else { return Ok(None) };
-        let text = read_at(file, 0, body.version.size)?;
-        Ok(self.known(own.port()).map(&own, &text, b"").map(Bytes::from))
+        let url = format!("http://{}", host.to_ascii_lowercase());
+        let own = Own::parse(&url)?;
+        let (source, known) = self.known(own.port());
+        Some(Names { naming: Naming { own: url, source }, own, known })
     }
 
     /// The site's addresses. A record that can't be read is none.
-    fn known(&self, port: Option<u16>) -> Arc<Known> {
+    fn known(&self, port: Option<u16>) -> (AddressSource, Arc<Known>) {
         let record = self.cow.addresses();
         let version =
             std::fs::metadata(&record).ok().map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
         let source = (version, port);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = known.as_ref().filter(|(of, _)| *of == source) {
-            return Arc::clone(known);
+            return (source, Arc::clone(known));
         }
         let mut addresses = Addresses::parse(&std::fs::read_to_string(&record).unwrap_or_default());
         addresses.add_root(&self.root_host);
         port.map(|port| addresses.add_port(port));
         let made = Arc::new(Known::new(&addresses));
         *known = Some((source, Arc::clone(&made)));
-        made
+        (source, made)
     }
+}
+
+/// The addresses that a text may name, and the one that it is to name.
+struct Names {
+    naming: Naming<AddressSource>,
+    own: Own,
+    known: Arc<Known>,
 }
 
 /// What was decided under the locks, and the file that was opened.
 struct Opened {
     decision: Decision,
-    file: Option<io::Result<File>>,
+    file: Option<io::Result<OpenFile>>,
 }
 
 enum Found {
@@ -205,19 +281,47 @@ enum Found {
     Answer(Response<AnswerBody>),
     /// The file is not the one that was looked up.
     Changed,
+    /// It takes time to find.
+    Later,
 }
 
-/// Opens a file, if it is still the one that the answer's headers describe.
-fn open(path: &Path, body: &Body) -> io::Result<File> {
+/// A file that is sent.
+struct OpenFile {
+    file: File,
+    state: FileState,
+    /// What holds it compressed, and how long that is.
+    stored: Option<(File, u64)>,
+}
+
+impl OpenFile {
+    /// Opens a file, and what is stored of it, if they are still those that the answer's headers describe.
+    fn open(path: &Path, body: &Body, stored: Option<&Stored>) -> io::Result<Self> {
+        let (file, metadata) = open(path, &body.version)?;
+        let stored = stored.map(|stored| open(&stored.file, &stored.version)).transpose()?;
+        Ok(Self {
+            state: FileState::of(&metadata),
+            file,
+            stored: stored.map(|(file, metadata)| (file, metadata.len())),
+        })
+    }
+}
+
+fn open(path: &Path, version: &FileVersion) -> io::Result<(File, Metadata)> {
     let file = File::open(path)?;
-    let found = file.metadata()?;
-    let modified = u64::try_from(found.mtime()).unwrap_or(0);
-    let is_same =
-        found.ino() == body.version.inode && found.len() == body.version.size && modified == body.version.modified;
-    if is_same { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+    let metadata = file.metadata()?;
+    let is_same = FileVersion::of(&metadata) == *version;
+    if is_same { Ok((file, metadata)) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-fn conditions(request: &Parts) -> Conditions<'_> {
+/// A part of a file as a body.
+fn part(file: File, offset: u64, length: u64) -> io::Result<AnswerBody> {
+    match length <= SHORT_BYTES {
+        true => read_at(&file, offset, length).map(AnswerBody::whole),
+        false => Ok(AnswerBody::File(FilePart::new(file, offset, length))),
+    }
+}
+
+fn conditions<'a>(request: &'a Parts, codings: &'a AcceptedCodings) -> Conditions<'a> {
     let value = |name: HeaderName| request.headers.get(name).map(HeaderValue::as_bytes);
     Conditions {
         method: request.method.as_str().as_bytes(),
@@ -227,6 +331,7 @@ fn conditions(request: &Parts) -> Conditions<'_> {
         if_modified_since: value(header::IF_MODIFIED_SINCE),
         if_range: value(header::IF_RANGE),
         range: value(header::RANGE),
+        codings: Some(codings),
     }
 }
 

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod bodies;
 pub mod cgi;
+mod compress;
 pub mod fastcgi;
 pub mod files;
 pub mod fpm;

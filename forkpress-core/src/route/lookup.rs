@@ -11,7 +11,7 @@ use super::path::joined;
 use super::refusal::RouteRefusal;
 use super::target::RequestTarget;
 use super::version::FileVersion;
-use super::{host, links, policy, rewrite};
+use super::{encoded, host, links, policy, rewrite};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;
 use crate::network::Network;
@@ -220,7 +220,8 @@ fn serve(
     if policy::is_private(&real) || policy::is_private(segments) {
         return Some(not_found());
     }
-    let response = Response::of_file(&target.path, name, version, conditions);
+    let encoded = encoded::choose(&path, &real, &version, conditions);
+    let response = Response::of_file(&target.path, name, version, encoded, conditions);
     Some(Decision::Send { file: path, response })
 }
 

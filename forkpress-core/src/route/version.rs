@@ -1,5 +1,6 @@
 //! What tells one version of a file from another.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
@@ -21,7 +22,9 @@ pub struct FileVersion {
 }
 
 impl FileVersion {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    /// That of a file with this metadata.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
         Self {
             size: metadata.len(),
             modified: u64::try_from(metadata.mtime()).unwrap_or(0),
@@ -32,10 +35,21 @@ impl FileVersion {
 
     /// A strong entity tag.
     pub(super) fn etag(&self) -> String {
-        format!("\"{:x}-{:x}-{:x}{:08x}\"", self.inode, self.size, self.modified, self.modified_nanos)
+        format!("\"{self}\"")
+    }
+
+    /// When it was modified, to be compared.
+    pub(super) fn modified_at(&self) -> (u64, u32) {
+        (self.modified, self.modified_nanos)
     }
 
     pub(super) fn last_modified(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.modified.min(LAST_DATE))
+    }
+}
+
+impl fmt::Display for FileVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}-{:x}{:08x}", self.inode, self.size, self.modified, self.modified_nanos)
     }
 }
