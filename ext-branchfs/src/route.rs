@@ -110,7 +110,8 @@ fn resolve(
         Err(refusal) => return refused(&refusal),
     };
     let cow = CowLayout::new(cow_dir);
-    let decision = route::resolve(&target, &Branches { dir: branches_dir, cow: &cow }, &conditions(server));
+    let decision =
+        route::resolve(&target, &Branches { dir: branches_dir, is_real: false, cow: &cow }, &conditions(server));
     if let Decision::Refuse(refusal) = &decision {
         return refused(refusal);
     }

@@ -4,13 +4,12 @@
 //! other files in the place of a branch's, and whoever writes into one changes that time, which nobody can set. So nothing has to
 //! be thrown away: what is not asked for any more makes room for what is.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use forkpress_core::route::Coding;
+use forkpress_core::route::{Coding, FileVersion};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -27,32 +26,10 @@ const OVERHEAD_BYTES: u64 = 400;
 /// kept of a file that changed just now. The longest tick of a file system that there is takes two seconds.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// What a file is, by all that its system tells of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct FileState {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl FileState {
-    pub(crate) fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Whether the next change will have another time.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(self.changed.0).unwrap_or(0) + 1);
-        now.duration_since(changed).is_ok_and(|since| since >= SETTLED_AFTER)
-    }
+/// Whether the next change of a file will have another time.
+fn is_settled(version: &FileVersion, now: SystemTime) -> bool {
+    let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(version.changed.0).unwrap_or(0) + 1);
+    now.duration_since(changed).is_ok_and(|since| since >= SETTLED_AFTER)
 }
 
 /// What addresses in a text are replaced by, and what they are known from.
@@ -65,26 +42,11 @@ pub(crate) struct Naming<S> {
 /// What is made of which file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key<S> {
-    pub(crate) file: FileState,
+    pub(crate) file: FileVersion,
     /// None: addresses are left alone.
     pub(crate) naming: Option<Naming<S>>,
     /// None: the text is not compressed.
     pub(crate) coding: Option<Coding>,
-}
-
-/// Why a body is not there.
-#[derive(Debug)]
-pub(crate) enum NotMade {
-    /// It has to be made, which takes time.
-    Later,
-    /// The file can't be read, or changed meanwhile.
-    Unreadable,
-}
-
-impl From<io::Error> for NotMade {
-    fn from(_: io::Error) -> Self {
-        Self::Unreadable
-    }
 }
 
 /// Bodies that were made of files. None in place of a body: the file is sent as it is.
@@ -107,29 +69,25 @@ impl<S: Clone + Eq + std::hash::Hash> Bodies<S> {
         Self { kept: Cache::with_weighter(ORDINARY_NUMBER, MOST_BYTES, ByLength) }
     }
 
+    /// The body that is kept, if one is.
+    pub(crate) fn kept(&self, key: &Key<S>) -> Option<Option<Bytes>> {
+        self.kept.get(key)
+    }
+
     /// The body that `make` makes of this open file. Who asks for the same at the same time waits for it.
-    ///
-    /// `may_take_time` lets it be made and waited for. Otherwise it has to be there.
     pub(crate) fn get(
         &self,
         key: &Key<S>,
         file: &File,
-        may_take_time: bool,
         make: impl FnOnce() -> io::Result<Option<Bytes>>,
-    ) -> Result<Option<Bytes>, NotMade> {
-        if let Some(body) = self.kept.get(key) {
-            return Ok(body);
-        }
-        if !may_take_time {
-            return Err(NotMade::Later);
-        }
-        if !key.file.is_settled(SystemTime::now()) {
-            return Ok(make()?);
+    ) -> io::Result<Option<Bytes>> {
+        if !is_settled(&key.file, SystemTime::now()) {
+            return make();
         }
         self.kept.get_or_insert_with(key, || {
             let body = make()?;
-            let is_same = FileState::of(&file.metadata()?) == key.file;
-            is_same.then_some(body).ok_or(NotMade::Unreadable)
+            let is_same = FileVersion::of(&file.metadata()?) == key.file;
+            is_same.then_some(body).ok_or_else(|| io::ErrorKind::NotFound.into())
         })
     }
 }
@@ -144,10 +102,10 @@ mod tests {
 
     use super::*;
 
-    /// The file at a path, and its state as if it had not changed for long.
-    fn old(path: &Path) -> (File, Key<()>) {
+    /// The file at a path, and what is kept of it as it is.
+    fn opened(path: &Path) -> (File, Key<()>) {
         let file = File::open(path).unwrap();
-        let state = FileState::of(&file.metadata().unwrap());
+        let state = FileVersion::of(&file.metadata().unwrap());
         (file, Key { file: state, naming: None, coding: None })
     }
 
@@ -157,8 +115,8 @@ mod tests {
 
     /// Waits until the time of a change of the file is long enough ago.
     fn settle(path: &Path) {
-        let state = FileState::of(&fs::metadata(path).unwrap());
-        while !state.is_settled(SystemTime::now()) {
+        let state = FileVersion::of(&fs::metadata(path).unwrap());
+        while !is_settled(&state, SystemTime::now()) {
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -170,8 +128,8 @@ mod tests {
         fs::write(&path, "one").unwrap();
         let bodies = Bodies::new();
         let get = |made| {
-            let (file, key) = old(&path);
-            bodies.get(&key, &file, true, || body(made)).unwrap().unwrap()
+            let (file, key) = opened(&path);
+            bodies.get(&key, &file, || body(made)).unwrap().unwrap()
         };
         assert_eq!(get("first"), "first");
         assert_eq!(get("second"), "second", "it was written just now");
@@ -191,13 +149,13 @@ mod tests {
         fs::write(&path, "one").unwrap();
         settle(&path);
         let bodies = Bodies::new();
-        let (file, key) = old(&path);
-        let torn = bodies.get(&key, &file, true, || {
+        let (file, key) = opened(&path);
+        let torn = bodies.get(&key, &file, || {
             fs::write(&path, "two").unwrap();
             body("t")
         });
-        assert!(matches!(torn, Err(NotMade::Unreadable)));
-        assert!(matches!(bodies.get(&key, &file, false, || body("t")), Err(NotMade::Later)));
+        assert!(torn.is_err());
+        assert!(bodies.kept(&key).is_none());
     }
 
     #[test]
@@ -210,9 +168,9 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let (file, key) = old(&path);
+                    let (file, key) = opened(&path);
                     ready.wait();
-                    let got = bodies.get(&key, &file, true, || {
+                    let got = bodies.get(&key, &file, || {
                         made.fetch_add(1, Ordering::Relaxed);
                         body("text")
                     });
@@ -230,10 +188,10 @@ mod tests {
         fs::write(&path, "one").unwrap();
         settle(&path);
         let bodies = Bodies::new();
-        let (file, key) = old(&path);
+        let (file, key) = opened(&path);
         for number in 0..300 {
             let key = Key { naming: Some(Naming { own: format!("{number}"), source: () }), ..key.clone() };
-            bodies.get(&key, &file, true, || Ok(Some(vec![0; 1 << 20].into()))).unwrap();
+            bodies.get(&key, &file, || Ok(Some(vec![0; 1 << 20].into()))).unwrap();
         }
         assert!(bodies.kept.weight() <= MOST_BYTES, "{}", bodies.kept.weight());
         assert!(bodies.kept.len() > 20, "{}", bodies.kept.len());

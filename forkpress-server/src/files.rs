@@ -4,7 +4,7 @@
 //! is asked for, lock, look it up. The locks are let go as soon as the file is open: a publish never changes a file in place, so
 //! the bytes stay right, and no client keeps a writer waiting.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{KeptFiles, LockError, LoopbackToken, RequestLocks};
 use forkpress_core::route::{
-    self, AcceptedCodings, Body, Branches, Conditions, Decision, FileVersion, RequestTarget, Stored,
+    self, AcceptedCodings, Body, Branches, Conditions, Decision, Encoded, FileVersion, RequestTarget, Stored,
 };
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
@@ -25,12 +25,15 @@ use hyper::{Method, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
 use crate::answer::{AnswerBody, FilePart, refusal};
-use crate::bodies::{Bodies, FileState, Key, Naming, NotMade};
+use crate::bodies::{Bodies, Key, Naming};
 use crate::compress::compress;
 use crate::spool::read_at;
 
 /// What is no longer is read at once, and sent in one piece.
 const SHORT_BYTES: u64 = 256 << 10;
+
+/// What is no longer is kept in memory.
+const SMALL_BYTES: u64 = 64 << 10;
 
 /// A text of more bytes is sent as it is, whatever addresses are in it.
 const MOST_TEXT_BYTES: u64 = 8 << 20;
@@ -42,6 +45,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Files {
     branches_dir: PathBuf,
+    /// Whether that is its real path.
+    is_real: bool,
     cow: CowLayout,
     root_host: String,
     lock_timeout: Duration,
@@ -58,8 +63,10 @@ impl Files {
     /// Those of the branches in a folder. A request waits so long for its locks.
     #[must_use]
     pub fn new(branches_dir: &Path, cow: &CowLayout, root_host: &str, lock_timeout: Duration) -> Self {
+        let real = branches_dir.canonicalize();
         Self {
-            branches_dir: branches_dir.to_owned(),
+            is_real: real.is_ok(),
+            branches_dir: real.unwrap_or_else(|_| branches_dir.to_owned()),
             cow: cow.clone(),
             root_host: root_host.to_owned(),
             lock_timeout,
@@ -127,16 +134,19 @@ impl Files {
                 false => RequestLocks::try_lock(kept, Some(&target.branch), false)?,
             };
             let Some((locks, _)) = locks else { return Ok(None) };
-            let branches = Branches { dir: &self.branches_dir, cow: &self.cow };
+            let branches = Branches { dir: &self.branches_dir, is_real: self.is_real, cow: &self.cow };
             let decision = route::resolve(target, &branches, &conditions(request, &codings));
             // The branch has come since the locks were taken.
             if !locks.has(&target.branch) && self.cow.record(&target.branch).exists() {
                 continue;
             }
             let file = match &decision {
-                Decision::Send { file, response: route::Response { body: Some(body), encoded, .. } } => {
+                Decision::Send { file, response: response @ route::Response { body: Some(body), encoded, .. } } => {
                     let stored = encoded.as_ref().and_then(|encoded| encoded.stored.as_ref());
-                    Some(OpenFile::open(file, body, stored))
+                    Some(match self.kept(body, response, request) {
+                        Some(kept) => Ok(Source::Kept(kept)),
+                        None => OpenFile::open(file, body, stored).map(Source::Open),
+                    })
                 }
                 _ => None,
             };
@@ -169,8 +179,12 @@ impl Files {
             (Decision::Send { response, .. }, None) => headed(&response, AnswerBody::Empty),
             (Decision::Send { response, .. }, Some(file)) => {
                 let (Ok(file), Some(body)) = (file, &response.body) else { return Found::Changed };
-                match self.sent(file, body, &response, request, may_take_time) {
-                    Ok(answer) => answer,
+                let made = match file {
+                    Source::Kept(made) => Ok(made),
+                    Source::Open(file) => self.made(file, body, &response, request, may_take_time),
+                };
+                match made {
+                    Ok(made) => with_made(&response, made, &request.method),
                     Err(NotMade::Later) => return Found::Later,
                     Err(NotMade::Unreadable) => return Found::Changed,
                 }
@@ -183,49 +197,77 @@ impl Files {
         Found::Answer(answer)
     }
 
-    /// The answer that sends a file, or what is made of it.
-    fn sent(
+    /// What is sent of a file, where it is kept. The file need not be opened then.
+    fn kept(&self, body: &Body, response: &route::Response, request: &Parts) -> Option<Made> {
+        let naming = self.naming(body, response, request).map(|names| names.naming);
+        let key = |naming, coding| Key { file: body.version, naming, coding };
+        let text = match &naming {
+            Some(naming) => self.bodies.kept(&key(Some(naming.clone()), None))?,
+            None => None,
+        };
+        match (&response.encoded, text) {
+            (Some(Encoded { stored: Some(_), .. }), None) => None,
+            (Some(encoded), text) => {
+                let naming = naming.filter(|_| text.is_some());
+                self.bodies.kept(&key(naming, Some(encoded.coding)))?.map(Made::of)
+            }
+            (None, Some(text)) => Some(Made { is_text: true, ..Made::of(text) }),
+            (None, None) => self.bodies.kept(&key(None, None))?.map(|whole| Made::of(slice(&whole, body))),
+        }
+    }
+
+    /// What is sent of a file.
+    fn made(
         &self,
         open: OpenFile,
         body: &Body,
         response: &route::Response,
         request: &Parts,
         may_take_time: bool,
-    ) -> Result<Response<AnswerBody>, NotMade> {
-        let OpenFile { file, state, stored } = open;
+    ) -> Result<Made, NotMade> {
+        let OpenFile { file, stored } = open;
         let names = self.naming(body, response, request);
         let naming = names.as_ref().map(|names| names.naming.clone());
+        let key = |naming, coding| Key { file: body.version, naming, coding };
         let whole = || read_at(&file, 0, body.version.size);
         let text = match &names {
-            Some(names) => {
-                let key = Key { file: state, naming: naming.clone(), coding: None };
-                self.bodies.get(&key, &file, may_take_time, || {
-                    Ok(names.known.map(&names.own, &whole()?, b"").map(Bytes::from))
-                })?
-            }
+            Some(names) => self.worked_out(&key(naming.clone(), None), &file, may_take_time, || {
+                Ok(names.known.map(&names.own, &whole()?, b"").map(Bytes::from))
+            })?,
             None => None,
         };
-        let Some(encoded) = &response.encoded else {
-            return match text {
-                Some(text) => Ok(with_mapped(response, text)),
-                None => Ok(headed(response, part(file, body.offset, body.length)?)),
-            };
-        };
-        let (length, sent) = match (stored, text) {
-            (Some((stored, length)), None) => (length, part(stored, 0, length)?),
-            (_, text) => {
-                let key = Key { file: state, naming: naming.filter(|_| text.is_some()), coding: Some(encoded.coding) };
-                let compressed = self.bodies.get(&key, &file, may_take_time, || {
+        match (&response.encoded, stored, text) {
+            (Some(_), Some((stored, length)), None) => Ok(Made::part(stored, 0, length)?),
+            (Some(encoded), _, text) => {
+                let key = key(naming.filter(|_| text.is_some()), Some(encoded.coding));
+                let compressed = self.worked_out(&key, &file, may_take_time, || {
                     let text = text.map_or_else(whole, Ok)?;
                     compress(encoded.coding, &text).map(Some)
                 })?;
-                let compressed = compressed.unwrap_or_default();
-                (compressed.len() as u64, AnswerBody::whole(compressed))
+                Ok(Made::of(compressed.unwrap_or_default()))
             }
-        };
-        let mut answer = headed(response, if request.method == Method::HEAD { AnswerBody::Empty } else { sent });
-        answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-        Ok(answer)
+            (None, _, Some(text)) => Ok(Made { is_text: true, ..Made::of(text) }),
+            (None, _, None) if body.version.size <= SMALL_BYTES => {
+                let whole = self.bodies.get(&key(None, None), &file, || whole().map(Some))?;
+                Ok(Made::of(slice(&whole.unwrap_or_default(), body)))
+            }
+            (None, _, None) => Ok(Made::part(file, body.offset, body.length)?),
+        }
+    }
+
+    /// What is kept, or is made if that may take time.
+    fn worked_out(
+        &self,
+        key: &Key<AddressSource>,
+        file: &File,
+        may_take_time: bool,
+        make: impl FnOnce() -> io::Result<Option<Bytes>>,
+    ) -> Result<Option<Bytes>, NotMade> {
+        match self.bodies.kept(key) {
+            Some(body) => Ok(body),
+            None if may_take_time => Ok(self.bodies.get(key, file, make)?),
+            None => Err(NotMade::Later),
+        }
     }
 
     /// What addresses in a text file are replaced by; none where they are left alone. Builders of pages write style sheets that
@@ -273,7 +315,7 @@ struct Names {
 /// What was decided under the locks, and the file that was opened.
 struct Opened {
     decision: Decision,
-    file: Option<io::Result<OpenFile>>,
+    file: Option<io::Result<Source>>,
 }
 
 enum Found {
@@ -285,10 +327,15 @@ enum Found {
     Later,
 }
 
+/// What a file is sent from.
+enum Source {
+    Kept(Made),
+    Open(OpenFile),
+}
+
 /// A file that is sent.
 struct OpenFile {
     file: File,
-    state: FileState,
     /// What holds it compressed, and how long that is.
     stored: Option<(File, u64)>,
 }
@@ -296,29 +343,57 @@ struct OpenFile {
 impl OpenFile {
     /// Opens a file, and what is stored of it, if they are still those that the answer's headers describe.
     fn open(path: &Path, body: &Body, stored: Option<&Stored>) -> io::Result<Self> {
-        let (file, metadata) = open(path, &body.version)?;
-        let stored = stored.map(|stored| open(&stored.file, &stored.version)).transpose()?;
-        Ok(Self {
-            state: FileState::of(&metadata),
-            file,
-            stored: stored.map(|(file, metadata)| (file, metadata.len())),
-        })
+        let stored = stored.map(|stored| open(&stored.file, &stored.version).map(|file| (file, stored.version.size)));
+        Ok(Self { file: open(path, &body.version)?, stored: stored.transpose()? })
     }
 }
 
-fn open(path: &Path, version: &FileVersion) -> io::Result<(File, Metadata)> {
+/// What is sent after the headers.
+struct Made {
+    body: AnswerBody,
+    length: u64,
+    /// Whether addresses in it were replaced: then it is whole, whatever was asked for.
+    is_text: bool,
+}
+
+impl Made {
+    fn of(bytes: Bytes) -> Self {
+        Self { length: bytes.len() as u64, body: AnswerBody::whole(bytes), is_text: false }
+    }
+
+    /// A part of a file.
+    fn part(file: File, offset: u64, length: u64) -> io::Result<Self> {
+        match length <= SHORT_BYTES {
+            true => read_at(&file, offset, length).map(Self::of),
+            false => Ok(Self { body: AnswerBody::File(FilePart::new(file, offset, length)), length, is_text: false }),
+        }
+    }
+}
+
+/// Why there is nothing to send.
+enum NotMade {
+    /// It has to be made, which takes time.
+    Later,
+    /// The file can't be read, or changed meanwhile.
+    Unreadable,
+}
+
+impl From<io::Error> for NotMade {
+    fn from(_: io::Error) -> Self {
+        Self::Unreadable
+    }
+}
+
+/// A part of what is there whole.
+fn slice(whole: &Bytes, part: &Body) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).map_or(whole.len(), |at| at.min(whole.len()));
+    whole.slice(at(part.offset)..at(part.offset + part.length))
+}
+
+fn open(path: &Path, version: &FileVersion) -> io::Result<File> {
     let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let is_same = FileVersion::of(&metadata) == *version;
-    if is_same { Ok((file, metadata)) } else { Err(io::ErrorKind::NotFound.into()) }
-}
-
-/// A part of a file as a body.
-fn part(file: File, offset: u64, length: u64) -> io::Result<AnswerBody> {
-    match length <= SHORT_BYTES {
-        true => read_at(&file, offset, length).map(AnswerBody::whole),
-        false => Ok(AnswerBody::File(FilePart::new(file, offset, length))),
-    }
+    let is_same = FileVersion::of(&file.metadata()?) == *version;
+    if is_same { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 fn conditions<'a>(request: &'a Parts, codings: &'a AcceptedCodings) -> Conditions<'a> {
@@ -355,14 +430,16 @@ fn headed(response: &route::Response, body: AnswerBody) -> Response<AnswerBody> 
     answer
 }
 
-/// A part of the file is none of this text: it is sent whole.
-fn with_mapped(response: &route::Response, text: Bytes) -> Response<AnswerBody> {
-    let length = text.len();
-    let mut answer = headed(response, AnswerBody::whole(text));
-    *answer.status_mut() = StatusCode::OK;
-    answer.headers_mut().remove(header::ACCEPT_RANGES);
-    answer.headers_mut().remove(header::CONTENT_RANGE);
-    answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+/// An answer of what was made of a file. A part of the file is none of a text in which addresses were replaced: it is sent whole.
+fn with_made(response: &route::Response, made: Made, method: &Method) -> Response<AnswerBody> {
+    let body = if method == Method::HEAD { AnswerBody::Empty } else { made.body };
+    let mut answer = headed(response, body);
+    answer.headers_mut().insert(header::CONTENT_LENGTH, made.length.into());
+    if made.is_text {
+        *answer.status_mut() = StatusCode::OK;
+        answer.headers_mut().remove(header::ACCEPT_RANGES);
+        answer.headers_mut().remove(header::CONTENT_RANGE);
+    }
     answer
 }
 

@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_file_is_compressed_where_that_is_worth_it_or_nothing_else_is_taken() {
         let on_the_fly = |value: &str, size| {
-            let version = FileVersion { size, modified: 0, modified_nanos: 0, inode: 1 };
+            let version = FileVersion { size, ..FileVersion::default() };
             AcceptedCodings::parse(value.as_bytes()).on_the_fly(&version)
         };
         assert_eq!(on_the_fly("gzip, br", FEWEST_BYTES), Some(Brotli));

@@ -131,8 +131,14 @@ mod tests {
     use super::*;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT and half a second.
-    const VERSION: FileVersion =
-        FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 500_000_000, inode: 7 };
+    const VERSION: FileVersion = FileVersion {
+        size: 1000,
+        modified: 784_111_777,
+        modified_nanos: 500_000_000,
+        inode: 7,
+        device: 1,
+        changed: (0, 0),
+    };
     const ETAG: &str = "\"7-3e8-2ebc98a11dcd6500\"";
     const AT: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &[u8] = b"Sun, 06 Nov 1994 08:49:36 GMT";

@@ -199,7 +199,8 @@ pub(super) fn media_type(name: &[u8]) -> &'static str {
 mod tests {
     use super::*;
 
-    const VERSION: FileVersion = FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 1, inode: 7 };
+    const VERSION: FileVersion =
+        FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 1, inode: 7, device: 1, changed: (0, 0) };
 
     fn response(uri: &str, conditions: &Conditions<'_>) -> Response {
         let path = TargetPath::parse(uri.as_bytes()).unwrap();

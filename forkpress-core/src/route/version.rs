@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 const LAST_DATE: u64 = 253_402_300_799;
 
 /// What tells one version of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FileVersion {
     /// The size in bytes.
     pub size: u64,
@@ -19,6 +19,10 @@ pub struct FileVersion {
     pub modified_nanos: u32,
     /// The inode number.
     pub inode: u64,
+    /// The device that it is on.
+    pub device: u64,
+    /// When it was changed, in seconds since 1970 and nanoseconds. Nobody can set this time.
+    pub changed: (i64, i64),
 }
 
 impl FileVersion {
@@ -30,6 +34,8 @@ impl FileVersion {
             modified: u64::try_from(metadata.mtime()).unwrap_or(0),
             modified_nanos: u32::try_from(metadata.mtime_nsec()).unwrap_or(0),
             inode: metadata.ino(),
+            device: metadata.dev(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 
