@@ -98,7 +98,8 @@ fn load(asked: &Asked, clients: usize, time: Duration) -> Result<(), Failure> {
     let client = || -> Result<Vec<Duration>, Failure> {
         let mut times = Vec::new();
         let mut kept = None;
-        while began.elapsed() < time {
+        // Each asks once at least.
+        while times.is_empty() || began.elapsed() < time {
             let asking = Instant::now();
             let mut connection = match kept.take() {
                 Some(connection) => connection,
