@@ -200,6 +200,52 @@ test(
 );
 
 test(
+	'port 0 is a free one, which is told and recorded, and two sites have two',
+	function () use ( $site, $own ) {
+		$other = new Site();
+		$port  = static function ( Site $of ): int {
+			$said = $of->done( 'serve', '--port', '0' );
+			holds( 1 === preg_match( '#^forkpress: serving http://wp\.localhost:(\d+)/\n$#D', $said, $match ), "a port is told: $said" );
+			return (int) $match[1];
+		};
+		$first  = $port( $site );
+		$second = $port( $other );
+		holds( ! in_array( 0, array( $first, $second ), true ) && $first !== $second, "two ports: $first, $second" );
+		foreach ( array( array( $site, $first ), array( $other, $second ) ) as list( $of, $at ) ) {
+			same( array( $at ), array_column( $of->json( 'server', 'list' ), 'port' ), 'the recorded port' );
+			same( "forkpress: already serving http://wp.localhost:$at/\n", $of->done( 'serve', '--port', '0' ), 'what a second serve says' );
+			$page = file_get_contents( "http://127.0.0.1:$at/", false, stream_context_create( array( 'http' => array( 'header' => "Host: wp.localhost:$at" ) ) ) );
+			holds( str_contains( $page, "http://wp.localhost:$at/" ), 'its links lead to it' );
+		}
+		$site->done( 'stop' );
+		$other->done( 'stop' );
+		same( array(), $own(), 'processes' );
+	}
+);
+
+test(
+	'a server listens at an IPv6 address, and where it may at a port below 1024',
+	function () use ( $site ) {
+		if ( false === @stream_socket_server( 'tcp://[::1]:0' ) ) {
+			echo "SKIPPED: an IPv6 address: this machine has none\n";
+			return;
+		}
+		for ( $port = 1023; $port > 512 && ! ( $free = @stream_socket_server( "tcp://[::1]:$port" ) ); $port-- ) {
+			continue;
+		}
+		$port = $free ? $port : 0;
+		$free && fclose( $free );
+		$said = $site->done( '--json', 'serve', '--host', '::1', '--port', (string) $port, '--workers', '1' );
+		$port = json_decode( $said, true, 512, JSON_THROW_ON_ERROR )['port'];
+		put( "$site->dir/main/stranger.php", '<?php echo json_encode( array( branchfs_stranger( $_SERVER, "wp.localhost" ), $_SERVER["REMOTE_ADDR"] ) );' );
+		$page = stream_socket_client( "tcp://[::1]:$port", $code, $message, PATIENCE );
+		fwrite( $page, "GET /stranger.php HTTP/1.1\r\nHost: wp.localhost:$port\r\nConnection: close\r\n\r\n" );
+		same( '[null,"::1"]', Response::read( $page )->body, 'who asks is the person who runs the server' );
+		$site->done( 'stop' );
+	}
+);
+
+test(
 	'a port that somebody else has is refused, and nothing is left of the attempt',
 	function () use ( $site, $own ) {
 		$other = stream_socket_server( "tcp://127.0.0.1:$site->port" );

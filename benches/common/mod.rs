@@ -9,7 +9,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_engine::config::{Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{Keep, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation;
 use forkpress_engine::site::{self, Site};
 use forkpress_engine::view;
@@ -29,6 +29,7 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         links: Vec::new(),
         id_bands: true,
         keep: Keep::default(),
+        serve: Serve::default(),
     };
     config.write(&layout.config()).unwrap();
     let staged = layout.cow().staged_tree(&BranchName::main());

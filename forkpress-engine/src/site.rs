@@ -201,7 +201,7 @@ pub(crate) mod testing {
     use forkpress_core::record::BranchRecord;
 
     use super::{Site, create_folders};
-    use crate::config::{FileView, Keep, SiteConfig, Strategy};
+    use crate::config::{FileView, Keep, Serve, SiteConfig, Strategy};
 
     /// A site in a folder, without a branch.
     pub(crate) fn site(dir: &Path) -> Site {
@@ -214,6 +214,7 @@ pub(crate) mod testing {
             root_host: "wp.localhost".to_owned(),
             port: 1,
             keep: Keep::default(),
+            serve: Serve::default(),
             spares: 0,
             links: Vec::new(),
             id_bands: true,
@@ -234,7 +235,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{FileView, Keep, Strategy, VERSION};
+    use crate::config::{FileView, Keep, Serve, Strategy, VERSION};
 
     #[test]
     fn a_site_is_opened_by_its_work_folder_or_found_from_within() {
@@ -254,6 +255,7 @@ mod tests {
             links: Vec::new(),
             id_bands: true,
             keep: Keep::default(),
+            serve: Serve::default(),
         };
         config.write(&layout.config()).unwrap();
         let site = Site { layout, config };

@@ -32,6 +32,8 @@ pub struct Php {
     room: Room,
     /// A request waits here, in its turn, and not at the socket.
     free: Arc<Semaphore>,
+    /// After which time they are ended.
+    longest: Option<Duration>,
 }
 
 /// Why PHP gave no answer.
@@ -46,6 +48,9 @@ pub enum NoAnswer {
     /// It ended without an answer.
     #[error("PHP gave no answer")]
     Empty,
+    /// It was ended before its answer began.
+    #[error("it ran for longer than {} s", .0.as_secs())]
+    TooLong(Duration),
 }
 
 impl NoAnswer {
@@ -54,7 +59,23 @@ impl NoAnswer {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::FastCgi(FastCgiError::Connection(error)) if is_not_there(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLong(_) => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// What the client is told, without its full stop.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::TooLong(longest) => {
+                let seconds = longest.as_secs();
+                format!(
+                    "This request ran for longer than {seconds} s and was ended: request_timeout under [serve] in site.toml"
+                )
+            }
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => "PHP does not run".to_owned(),
+            _ => "PHP ended before it answered, or its answer was none".to_owned(),
         }
     }
 }
@@ -74,7 +95,13 @@ impl Php {
     /// Those that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        Self { socket, script, room, free: Arc::new(Semaphore::new(workers)) }
+        Self { socket, script, room, free: Arc::new(Semaphore::new(workers)), longest: None }
+    }
+
+    /// Says that whoever runs them ends a request after so long. This does not.
+    #[must_use]
+    pub fn ended_after(self, longest: Option<Duration>) -> Self {
+        Self { longest, ..self }
     }
 
     /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
@@ -92,8 +119,13 @@ impl Php {
         let variables = cgi::variables(request, connection, &self.script, body.as_ref().map(|(_, bytes)| *bytes));
         // It is never closed.
         let turn = Arc::clone(&self.free).acquire_owned().await.ok();
-        let exchange = reached(&self.socket, &variables, body.map(|(body, _)| body)).await?;
-        let Begun { mut exchange, head, mut body } = begun(exchange).await?;
+        let (exchange, since) = reached(&self.socket, &variables, body.map(|(body, _)| body)).await?;
+        let too_long = move |longest: &Duration| since.elapsed() >= *longest;
+        let Begun { mut exchange, head, mut body } =
+            begun(exchange).await.map_err(|error| match self.longest.filter(too_long) {
+                Some(longest) => NoAnswer::TooLong(longest),
+                None => error,
+            })?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
@@ -114,9 +146,11 @@ impl Php {
         }
         let (writer, reader) = spool(self.room.clone());
         *answer.body_mut() = AnswerBody::Spooled(reader);
+        let (longest, asked) = (self.longest, format!("{} {}", request.method, request.uri.path()));
         tokio::spawn(async move {
             if let Err(error) = pump(exchange, body.freeze(), writer).await {
-                tracing::warn!("an answer is cut short: {error}");
+                let error = longest.filter(too_long).map_or(NoAnswer::from(error), NoAnswer::TooLong);
+                tracing::warn!("the answer to {asked} is cut short: {error}");
             }
             drop(turn);
         });
@@ -124,19 +158,20 @@ impl Php {
     }
 }
 
-/// Begins a request as soon as somebody listens.
+/// Begins a request as soon as somebody listens, and says when that was.
 async fn reached(
     socket: &Path,
     variables: &[(Bytes, Bytes)],
     mut body: Option<SpoolReader>,
-) -> Result<Exchange, FastCgiError> {
+) -> Result<(Exchange, Instant), FastCgiError> {
     let deadline = Instant::now() + REACH_TIMEOUT;
     loop {
+        let since = Instant::now();
         match Exchange::begin(socket, variables, &mut body).await {
             Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
                 sleep(REACH_PAUSE).await;
             }
-            begun => return begun,
+            begun => return begun.map(|exchange| (exchange, since)),
         }
     }
 }

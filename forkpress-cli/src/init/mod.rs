@@ -22,7 +22,7 @@ use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::own::CLOSED_FILE;
-use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{FileView, Keep, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::import::Imported;
 use forkpress_engine::progress::{Progress, Until};
 use forkpress_engine::site::{Site, create_folders};
@@ -221,6 +221,7 @@ fn make(
         links: Vec::new(),
         id_bands: true,
         keep: Keep::default(),
+        serve: Serve::default(),
     };
     let site = Site { layout: layout.clone(), config };
 

@@ -20,7 +20,7 @@ use forkpress_engine::command::words;
 use forkpress_engine::site::Site;
 use forkpress_server::files::Files;
 use forkpress_server::fpm::{Folder, Fpm, Pool};
-use forkpress_server::front::{Answered, Entrance, Front, Limits};
+use forkpress_server::front::{Answered, Entrance, Front};
 use forkpress_server::php::Php as PhpPool;
 use forkpress_server::spool::Room;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -31,10 +31,7 @@ use crate::{child, harmless, trace};
 
 use super::log::ServerLog;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
-use super::{Wanted, port};
-
-/// For how long a request may run, by the clock: it holds the lock of its branch.
-const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+use super::{Wanted, limits, port};
 
 /// Clones and pushes at once. A process of this pool is there only while it is needed.
 const GIT_WORKERS: u16 = 16;
@@ -44,8 +41,6 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What waits of a body, or of an answer, in memory; the rest waits in a file.
 const MEMORY_BYTES: usize = 256 << 10;
-
-const LIMITS: Limits = Limits { body_bytes: 4 << 30, pause: Duration::from_secs(60) };
 
 /// How many requests may be told to the log that is not written yet.
 const LOG_LINES: usize = 10_000;
@@ -86,12 +81,13 @@ impl FpmServer {
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
         let (own_listener, loopback) = port::listen_on_loopback()?;
         let (warm_listener, warm) = port::listen_on_loopback()?;
-        let pools = pools(wanted.workers);
+        let pools = pools(wanted.workers, site.config.serve.longest_request());
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
         environment.extend(["PHP_CLI_SERVER_WORKERS", "FORKPRESS_WARM", "FORKPRESS_WORKERS"].map(|name| (name, None)));
         let mut arguments = Vec::from(Php::arguments(layout));
         let megabytes = opcache_megabytes(physical_memory());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
+        arguments.extend(limits::arguments(&site.config.serve));
         let (log, output) = ServerLog::begin(&layout.php_server_log())?;
         let lines = log_into(output.try_clone()?)?;
         let master = Master::start(Recipe {
@@ -108,8 +104,8 @@ impl FpmServer {
         let room = Room { memory_bytes: MEMORY_BYTES, folder: folder.path().to_owned() };
         let php = |name: &str| {
             let pool = pools.iter().find(|pool| pool.name == name);
-            let workers = pool.map_or(1, |pool| usize::from(pool.workers));
-            Arc::new(PhpPool::new(folder.socket(name), workers, layout.router(), room.clone()))
+            let (workers, longest) = pool.map_or((1, None), |pool| (usize::from(pool.workers), pool.longest));
+            Arc::new(PhpPool::new(folder.socket(name), workers, layout.router(), room.clone()).ended_after(longest))
         };
         let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
@@ -119,7 +115,7 @@ impl FpmServer {
             files,
             root_host: wanted.address.root_host.clone(),
             room: room.clone(),
-            limits: LIMITS,
+            limits: limits::of_clients(&site.config.serve),
             log,
         };
         allow_many_files();
@@ -246,14 +242,9 @@ impl Master {
     }
 }
 
-fn pools(workers: u16) -> Vec<Pool> {
-    let pool = |name, workers| Pool {
-        name,
-        workers,
-        on_demand: false,
-        longest: Some(LONGEST_REQUEST),
-        environment: Vec::new(),
-    };
+/// For how long a request may run is by the clock, as it holds the lock of its branch.
+fn pools(workers: u16, longest: Option<Duration>) -> Vec<Pool> {
+    let pool = |name, workers| Pool { name, workers, on_demand: false, longest, environment: Vec::new() };
     vec![
         pool("pages", workers),
         pool("calls", LOOPBACK_WORKERS),

@@ -7,6 +7,7 @@
 mod builtin;
 mod fpm;
 mod heal;
+mod limits;
 pub mod log;
 mod pool;
 mod port;
@@ -98,7 +99,7 @@ impl Wanted {
 
     fn is_met_by(&self, server: &Server) -> bool {
         server.host == self.host.to_string()
-            && server.port == self.address.port
+            && (self.address.port == port::ANY || server.port == self.address.port)
             && server.root_host == self.address.root_host
             && server.workers == self.workers
     }
@@ -136,7 +137,7 @@ pub fn serve(
     is_wanted: &dyn Fn() -> bool,
     started: impl FnOnce(&Started) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let wanted = Wanted::new(args, site);
+    let mut wanted = Wanted::new(args, site);
     let mut patience = Patience::new(Deadline::after(LIFECYCLE_TIMEOUT), |busy| {
         output::note(format_args!("forkpress: waiting: {busy}"));
     });
@@ -167,6 +168,7 @@ pub fn serve(
         open_log(&log)?;
     }
     let listener = port::listen(wanted.host, wanted.address.port)?;
+    wanted.address.port = listener.local_addr().during(|| "cannot find out the port".to_owned())?.port();
     check_networks(site)?;
 
     // What was stored at an address is served at every later one.

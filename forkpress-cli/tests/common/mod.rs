@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use forkpress_core::layout::SiteLayout;
-use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{FileView, Keep, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::site::create_folders;
 use tempfile::TempDir;
 
@@ -94,6 +94,7 @@ impl Sandbox {
             root_host: "wp.localhost".to_owned(),
             port: self.port,
             keep: Keep::default(),
+            serve: Serve::default(),
             spares: 0,
             links: Vec::new(),
             id_bands: true,

@@ -13,7 +13,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_engine::config::{FileView, Keep, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{FileView, Keep, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation::files::{After, Overlay, PathChange};
 use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
 use forkpress_engine::mutation::{
@@ -67,6 +67,7 @@ impl World {
             links: Vec::new(),
             id_bands: true,
             keep: Keep { free_bytes: 0, ..Keep::default() },
+            serve: Serve::default(),
         };
         config.write(&layout.config()).unwrap();
         let staged = layout.cow().staged_tree(&BranchName::main());

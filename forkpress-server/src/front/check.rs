@@ -8,12 +8,12 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
-use super::{Limits, MOST_HEAD_BYTES};
+use super::Limits;
 
 /// Says what is wrong with a request, as a status and a sentence without its full stop.
 pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<(StatusCode, &'static str)> {
     let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    if request.uri.to_string().len() + headers.sum::<usize>() > MOST_HEAD_BYTES {
+    if request.uri.to_string().len() + headers.sum::<usize>() > limits.head_bytes {
         return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long"));
     }
     let bad = |message| Some((StatusCode::BAD_REQUEST, message));

@@ -28,12 +28,6 @@ use crate::files::Files;
 use crate::php::Php;
 use crate::spool::Room;
 
-/// How long a client may take for a request's head, and how long a connection may be idle.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
-const MOST_HEAD_BYTES: usize = 60_000;
-
 /// How long it rests where no connection can be accepted: too many files are open.
 const REST: Duration = Duration::from_millis(20);
 
@@ -42,7 +36,11 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The longest body. Longer ones are answered 413.
     pub body_bytes: u64,
-    /// How long a client may send nothing of a body that it owes, or take nothing of its answer.
+    /// The longest head, 8192 at least. Longer ones are answered 431. PHP takes no variable that is longer than a record of
+    /// FastCGI.
+    pub head_bytes: usize,
+    /// How long a client may take for a head, send nothing of a body that it owes, take nothing of its answer, or ask for
+    /// nothing.
     pub pause: Duration,
 }
 
@@ -179,12 +177,13 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
-    let client = TokioIo::new(Unhurried::new(stream, entrance.limits.pause));
+    let limits = entrance.limits;
+    let client = TokioIo::new(Unhurried::new(stream, limits.pause));
     let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MOST_HEAD_BYTES)
+        .header_read_timeout(limits.pause)
+        .max_buf_size(limits.head_bytes)
         .serve_connection(client, service);
     tokio::pin!(serving);
     let served = tokio::select! {

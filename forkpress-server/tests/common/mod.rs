@@ -49,6 +49,11 @@ pub fn program() -> Option<PathBuf> {
 
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
 pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
+    site_with(workers, Duration::from_secs(120), files)
+}
+
+/// The same, where a request may run for so long.
+pub fn site_with(workers: u16, longest: Duration, files: &[(&str, &str)]) -> Option<Site> {
     let (Some(program), Some(extension)) = (program(), extension()) else {
         eprintln!("SKIPPED: this needs php-fpm (Debian: php-fpm) and ext/branchfs.so (make build)");
         return None;
@@ -64,13 +69,7 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
     let layout = SiteLayout::at(&dir);
     let folder = Folder::make(&dir.join(".forkpress/run")).unwrap();
     let pools = [
-        Pool {
-            name: "pages",
-            workers,
-            on_demand: false,
-            longest: Some(Duration::from_secs(120)),
-            environment: Vec::new(),
-        },
+        Pool { name: "pages", workers, on_demand: false, longest: Some(longest), environment: Vec::new() },
         Pool { name: "git", workers: 2, on_demand: true, longest: None, environment: Vec::new() },
     ];
     let mut command = Command::new(program);
@@ -88,7 +87,10 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
     eventually("php-fpm listens", || Fpm::is_ready(&folder, &pools));
     let room = Room { memory_bytes: 256 << 10, folder: dir.clone() };
     let script = root().join("runtime/router_cow.php");
-    let php = |pool| Arc::new(Php::new(folder.socket(pool), usize::from(workers), script.clone(), room.clone()));
+    let php = |pool| {
+        let php = Php::new(folder.socket(pool), usize::from(workers), script.clone(), room.clone());
+        Arc::new(php.ended_after(Some(longest)))
+    };
     let bound = || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,7 +104,7 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
         files,
         root_host: "wp.localhost".to_owned(),
         room: room.clone(),
-        limits: Limits { body_bytes: 1 << 30, pause: Duration::from_secs(4) },
+        limits: Limits { body_bytes: 1 << 30, head_bytes: 60_000, pause: Duration::from_secs(4) },
         log: None,
     };
     let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
