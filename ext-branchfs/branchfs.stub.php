@@ -172,11 +172,17 @@ namespace {
 	 * Says why the client of the request is not the person who runs this server, who needs no password. It is that person where
 	 * it connects over the loopback address, from the server's own account, through no proxy, and asks for a host of the site.
 	 *
-	 * @param array  $server    `$_SERVER`, as the server made it. This very process must have accepted the connection.
+	 * @param array  $server    `$_SERVER`, as the server made it. This process, or the server of ForkPress in front of it, must have
+	 *                           accepted the connection.
 	 * @param string $root_host The host name of the branch main.
 	 * @return string|null A sentence without its full stop; null for the person who runs the server.
 	 */
 	function branchfs_stranger( array $server, string $root_host ): ?string {}
+
+	/**
+	 * Returns whether the request came past the server of ForkPress, where that one is in front of PHP's built-in server.
+	 */
+	function branchfs_is_astray(): bool {}
 
 	/**
 	 * Returns the branch that the request is served from, or that `forkpress exec` runs the script in.

@@ -325,6 +325,9 @@ function forkpress_serve(): string {
 		forkpress_refuse( 500, 'There are no branches to serve. Set FORKPRESS_BRANCHES_DIR to the folder that has a folder for each branch.' );
 	}
 	forkpress_server_variables();
+	if ( branchfs_is_astray() ) {
+		forkpress_refuse( 403, 'Only the server of ForkPress asks here' );
+	}
 	// An editor may replace a file between the look and the opening: then look again.
 	for ( $attempt = 1; $attempt <= 3; $attempt++ ) {
 		$answer = forkpress_resolve();

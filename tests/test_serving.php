@@ -1,6 +1,6 @@
 <?php
 /**
- * Which PHP serves a site: php-fpm behind the server's own HTTP, or PHP's built-in server where there is none.
+ * Which PHP serves a site behind the server's own HTTP: php-fpm, php-cgi, or PHP's built-in server.
  *
  *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_serving.php
  *
@@ -46,8 +46,19 @@ test(
 );
 
 test(
-	'the built-in server of PHP serves where there is none',
-	fn () => $serves_by( 'cli-server', 'two', array( 'FORKPRESS_PHP_FPM' => 'none' ) )
+	'php-cgi serves where there is no php-fpm',
+	function () use ( $serves_by ) {
+		if ( null === shell_exec( 'command -v php-cgi' ) ) {
+			echo "SKIPPED: php-cgi is not installed (Debian: php-cgi)\n";
+			return;
+		}
+		$serves_by( 'cgi-fcgi', 'two', array( 'FORKPRESS_PHP_FPM' => 'none' ) );
+	}
+);
+
+test(
+	'the built-in server of PHP serves where there is neither',
+	fn () => $serves_by( 'cli-server', 'three', array( 'FORKPRESS_PHP_FPM' => 'none', 'FORKPRESS_PHP_CGI' => 'none' ) )
 );
 
 test(

@@ -4,7 +4,7 @@ use ext_php_rs::prelude::*;
 use ext_php_rs::types::{ZendHashTable, Zval};
 use forkpress_core::client::{self, Client};
 
-use crate::sapi;
+use crate::{front, sapi};
 
 /// Says why the client of a request is not the person who runs this server, in a sentence without its full stop; null where it is.
 ///
@@ -19,7 +19,8 @@ pub fn branchfs_stranger(server: &ZendHashTable, root_host: &str) -> Option<Stri
     };
     let (address, port, server_port, host) =
         (text("REMOTE_ADDR"), text("REMOTE_PORT"), text("SERVER_PORT"), text("HTTP_HOST"));
-    let connection = if sapi::is_fastcgi() { text("FORKPRESS_CONNECTION") } else { Vec::new() };
+    let is_named = sapi::is_fastcgi() || front::is_before();
+    let connection = if is_named { text("FORKPRESS_CONNECTION") } else { Vec::new() };
     let mut names = Vec::new();
     let mut entries = server.iter();
     // Not as an iterator, which panics at a name that is not UTF-8.

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::{FAILURE, SUCCESS, guard, lock, request, sapi, visitors, warm};
+use crate::{FAILURE, SUCCESS, guard, lock, request, sapi, visitors};
 
 static PARENT: AtomicU32 = AtomicU32::new(0);
 
@@ -26,9 +26,6 @@ unsafe extern "C" fn before() {
     guard(|| {
         PARENT.store(std::process::id(), Ordering::Relaxed);
         lock::stop_watcher();
-        if !request::is_running() {
-            warm::before_fork();
-        }
         SUCCESS
     });
 }
@@ -37,10 +34,7 @@ unsafe extern "C" fn in_child() {
     guard(|| {
         lock::forget_process();
         visitors::leave_to_parent();
-        if !request::is_running() && sapi::is_builtin_server() {
-            die_with_parent();
-            warm::enter_worker();
-        } else if !request::is_running() && sapi::is_process_manager() {
+        if !request::is_running() && (sapi::is_builtin_server() || sapi::is_process_manager()) {
             die_with_parent();
         }
         SUCCESS

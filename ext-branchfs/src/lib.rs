@@ -16,6 +16,7 @@ mod driver;
 mod exception;
 mod fork;
 mod freshness;
+mod front;
 mod info;
 mod lock;
 mod note;
@@ -69,6 +70,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
             stream::install,
             overridden::install,
             answer::install,
+            front::install,
         ] {
             if install() == FAILURE {
                 return FAILURE;
@@ -80,6 +82,7 @@ extern "C" fn startup(_kind: i32, module_number: i32) -> i32 {
 
 extern "C" fn shutdown(_kind: i32, _module_number: i32) -> i32 {
     guard(|| {
+        front::restore();
         answer::restore();
         overridden::restore();
         stream::remove();
@@ -113,6 +116,7 @@ unsafe extern "C" fn post_deactivate() -> i32 {
         stream::end_of_request();
         site::end_of_request();
         lock::end_of_request();
+        front::end_of_request();
         visitors::end();
         pacer::end();
         request::end();
@@ -132,5 +136,5 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .info_function(info::print);
     let module = freshness::register(lock::register(exception::register(module)));
     let module = search::register(route::register(request::register(module)));
-    client::register(answer::register(driver::register(warm::register(module))))
+    front::register(client::register(answer::register(driver::register(warm::register(module)))))
 }

@@ -140,6 +140,16 @@ void branchfs_end_output(void)
 	NOTING_BAILOUT(php_output_end_all());
 }
 
+void branchfs_fill_server(void (*function)(zval *), zval *variables)
+{
+	NOTING_BAILOUT(function(variables));
+}
+
+void branchfs_set_entry(zval *array, const char *name, const char *value, size_t length)
+{
+	NOTING_BAILOUT(add_assoc_stringl(array, name, value, length));
+}
+
 static void unset_server(const char *name)
 {
 	zend_is_auto_global_str(ZEND_STRL("_SERVER"));

@@ -57,6 +57,12 @@ void branchfs_set_header(sapi_header_struct *line, const char *bytes, size_t len
 /* Ends all output buffers, as fastcgi_finish_request() does first. */
 void branchfs_end_output(void);
 
+/* The server's own function that fills $_SERVER. */
+void branchfs_fill_server(void (*function)(zval *), zval *variables);
+
+/* Sets an entry of an array. */
+void branchfs_set_entry(zval *array, const char *name, const char *value, size_t length);
+
 /* Drops an entry of $_SERVER. */
 void branchfs_unset_server(const char *name);
 

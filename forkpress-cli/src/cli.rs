@@ -479,8 +479,8 @@ pub enum StrategyArg {
 pub struct PhpArgs {
     /// The PHP program [default: php in PATH]
     ///
-    /// The php-fpm of its version serves the site. FORKPRESS_PHP_FPM names another one. Where that is `none`, or there is none,
-    /// PHP's built-in server does.
+    /// The php-fpm of its version serves the site; where there is none, its php-cgi; else PHP's built-in server. FORKPRESS_PHP_FPM
+    /// and FORKPRESS_PHP_CGI name another one, or say `none`.
     #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP", alias = "php-bin")]
     pub php: Option<PathBuf>,
 }

@@ -46,12 +46,37 @@ foreach (get_loaded_extensions() as $module) { echo 'module=', strtolower($modul
 pub struct Php {
     /// Its absolute path.
     pub program: PathBuf,
-    /// The php-fpm that goes with it; none where there is none, or it can't serve the site.
-    pub fpm: Option<PathBuf>,
+    /// What kind of PHP serves the site.
+    pub kind: Kind,
+    /// The program that does: of this PHP, of that kind.
+    pub server: PathBuf,
 }
 
-/// Names the php-fpm that serves the site. `none`: none does, and PHP's built-in server is used.
-const FPM: &str = "FORKPRESS_PHP_FPM";
+/// What kind of PHP serves a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// php-fpm.
+    Fpm,
+    /// php-cgi, where there is no php-fpm.
+    Cgi,
+    /// PHP's built-in server, where there is neither.
+    Builtin,
+}
+
+/// A program that comes with PHP and serves sites: its kind, its name, what PHP calls it, and what names another one. `none`: that
+/// kind does not serve.
+struct Companion {
+    kind: Kind,
+    name: &'static str,
+    sapi: &'static str,
+    variable: &'static str,
+}
+
+/// The best first. Without any, PHP's built-in server serves.
+const COMPANIONS: [Companion; 2] = [
+    Companion { kind: Kind::Fpm, name: "php-fpm", sapi: "fpm-fcgi", variable: "FORKPRESS_PHP_FPM" },
+    Companion { kind: Kind::Cgi, name: "php-cgi", sapi: "cgi-fcgi", variable: "FORKPRESS_PHP_CGI" },
+];
 
 impl Php {
     /// Finds PHP and checks that it can serve the site, whose runtime has been unpacked.
@@ -74,44 +99,12 @@ impl Php {
         report.verdict().map_err(|problem| {
             Failure::new(format!("{} cannot serve the site: {problem}", program.display())).hint(problem.hint(platform))
         })?;
-        let fpm = Self::find_fpm(&program, report.version, layout)?;
-        Ok(Self { program, fpm })
-    }
-
-    /// The php-fpm beside a PHP, if it has the modules. One that was asked for must.
-    fn find_fpm(program: &Path, version: Version, layout: &SiteLayout) -> Result<Option<PathBuf>, Failure> {
-        let asked = env::var_os(FPM).map(PathBuf::from);
-        let found = match &asked {
-            Some(asked) if asked == Path::new("none") => return Ok(None),
-            Some(asked) => Some(asked.clone()),
-            None => {
-                let beside = [program.parent(), program.parent().and_then(Path::parent)];
-                let beside = beside.into_iter().flatten().map(|folder| folder.join("sbin"));
-                let path = env::var_os("PATH").unwrap_or_default();
-                fpm::find(&version.to_string(), env::split_paths(&path).chain(beside))
-            }
-        };
-        let Some(found) = found else { return Ok(None) };
-        let mut command = Self::command_of(&found, layout);
-        command.args(["-d", "log_errors=0", "-m"]).stdin(Stdio::null());
-        let output = ran(&mut command).during(|| format!("cannot run {}", found.display()))?;
-        let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
-        let has = |module: &str| said.lines().any(|line| line == module);
-        let needed = MODULES.iter().map(|(module, _)| *module).chain(["branchfs"]);
-        match needed.into_iter().find(|module| !has(module)) {
-            None => Ok(Some(found)),
-            Some(module) if asked.is_some() => {
-                Err(Failure::new(format!("{} cannot serve the site: it lacks the module {module}", found.display()))
-                    .hint(format!("name another one with {FPM}, or set that to 'none' for PHP's built-in server")))
-            }
-            Some(module) => {
-                output::note(format_args!(
-                    "forkpress: warning: PHP's built-in server is used: {} lacks the module {module}",
-                    found.display()
-                ));
-                Ok(None)
+        for companion in &COMPANIONS {
+            if let Some(server) = companion.find(&program, report.version, layout)? {
+                return Ok(Self { program, kind: companion.kind, server });
             }
         }
+        Ok(Self { server: program.clone(), program, kind: Kind::Builtin })
     }
 
     /// Finds PHP as [`Self::check`] does. Nothing is started.
@@ -131,6 +124,75 @@ impl Php {
         command.args(Self::arguments(layout)).env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
         command
     }
+}
+
+impl Companion {
+    /// The one of a PHP, if it can serve the site. One that was asked for must.
+    fn find(&self, program: &Path, version: Version, layout: &SiteLayout) -> Result<Option<PathBuf>, Failure> {
+        let asked = env::var_os(self.variable).map(PathBuf::from);
+        let found = match &asked {
+            Some(asked) if asked == Path::new("none") => return Ok(None),
+            Some(asked) => Some(asked.clone()),
+            None => {
+                let beside = [program.parent(), program.parent().and_then(Path::parent)];
+                let beside = beside.into_iter().flatten().flat_map(|folder| [folder.to_owned(), folder.join("sbin")]);
+                let path = env::var_os("PATH").unwrap_or_default();
+                fpm::find(self.name, &version.to_string(), env::split_paths(&path).chain(beside))
+            }
+        };
+        let Some(found) = found else { return Ok(None) };
+        let said = |question: &str| -> Result<String, Failure> {
+            let mut command = Php::command_of(&found, layout);
+            command.args(["-d", "log_errors=0", question]).stdin(Stdio::null());
+            let output = ran(&mut command).during(|| format!("cannot run {}", found.display()))?;
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let problem = match unfit(&said("-v")?, self.sapi, version) {
+            None => lacking(&said("-m")?).map(|module| format!("it lacks the module {module}")),
+            problem => problem,
+        };
+        match problem {
+            None => Ok(Some(found)),
+            Some(problem) if asked.is_some() => {
+                Err(Failure::new(format!("{} cannot serve the site: {problem}", found.display()))
+                    .hint(format!("name another one with {}, or set that to 'none' to do without", self.variable)))
+            }
+            Some(problem) => {
+                output::note(format_args!("forkpress: warning: {} is not used: {problem}", found.display()));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// What keeps a program from serving with a PHP of this version, by what it says of its version: `PHP 8.2.1 (fpm-fcgi) (built: Jan
+/// 1 2026 00:00:00) (NTS)`.
+fn unfit(said: &str, sapi: &str, version: Version) -> Option<String> {
+    let Some(line) = said.lines().find_map(|line| line.strip_prefix("PHP ")) else {
+        return Some("it does not say which PHP it is".to_owned());
+    };
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    let found = numbers.next().zip(numbers.next()).map(|(major, minor)| Version { major, minor });
+    let has = |word: &str| line.contains(&format!("({word}"));
+    match found {
+        _ if !has(&format!("{sapi})")) => Some(format!("it is no {sapi}")),
+        Some(found) if found == version && has("ZTS") => {
+            Some("it is thread-safe (ZTS), and branchfs.so is not".to_owned())
+        }
+        Some(found) if found == version && line.contains("DEBUG)") => {
+            Some("it is a debug build, and branchfs.so is not".to_owned())
+        }
+        Some(found) if found == version => None,
+        Some(found) => Some(format!("it is PHP {found}, and the site's PHP is {version}")),
+        None => Some("it does not say which PHP it is".to_owned()),
+    }
+}
+
+/// The first module that is needed and not in a list of modules, as `-m` says it.
+fn lacking(said: &str) -> Option<&'static str> {
+    let said = said.to_lowercase();
+    let has = |module: &str| said.lines().any(|line| line == module);
+    MODULES.iter().map(|(module, _)| *module).chain(["branchfs"]).find(|module| !has(module))
 }
 
 /// Runs a PHP to its end.
@@ -396,6 +458,26 @@ mod tests {
         assert_eq!(problem(&threads).0, "it is thread-safe (ZTS), and branchfs.so is not");
         let cgi = PhpReport { sapi: "cgi-fcgi".to_owned(), ..report() };
         assert_eq!(problem(&cgi).0, "it is PHP for cgi-fcgi, which has no web server in it");
+    }
+
+    #[test]
+    fn a_server_of_another_php_is_refused() {
+        let version = Version { major: 8, minor: 2 };
+        let said = |text: &str| unfit(text, "fpm-fcgi", version);
+        assert_eq!(said("PHP 8.2.36 (fpm-fcgi) (built: Nov 18 2026 20:02:04) (NTS)\nCopyright\n"), None);
+        for (text, problem) in [
+            ("PHP 8.3.1 (fpm-fcgi) (built: x) (NTS)", "it is PHP 8.3, and the site's PHP is 8.2"),
+            ("PHP 8.2.1 (fpm-fcgi) (built: x) (ZTS)", "it is thread-safe (ZTS), and branchfs.so is not"),
+            ("PHP 8.2.1 (fpm-fcgi) (built: x) (NTS DEBUG)", "it is a debug build, and branchfs.so is not"),
+            ("PHP 8.2.1 (cgi-fcgi) (built: x) (NTS)", "it is no fpm-fcgi"),
+            ("", "it does not say which PHP it is"),
+            ("PHP x (fpm-fcgi)", "it does not say which PHP it is"),
+        ] {
+            assert_eq!(said(text).as_deref(), Some(problem), "{text}");
+        }
+        let all = "[PHP Modules]\nbranchfs\nCore\nhash\njson\nPDO\npdo_sqlite\n";
+        assert_eq!(lacking(all), None);
+        assert_eq!(lacking(&all.replace("pdo_sqlite", "")), Some("pdo_sqlite"));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use thiserror::Error;
 const MOST_HEADER_BYTES: usize = 256 << 10;
 
 /// Headers that are about a connection, which is the server's business and not PHP's.
-const OF_THE_CONNECTION: [&str; 6] = ["connection", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"];
+const OF_THE_CONNECTION: [&str; 7] =
+    ["connection", "host", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te"];
 
 /// A connection that a request came by.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +78,7 @@ fn variable(name: &HeaderName) -> Bytes {
 }
 
 /// All values of a header as one.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Bytes {
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Bytes {
     let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };
     let mut all = BytesMut::new();
     for (at, value) in headers.get_all(name).iter().enumerate() {

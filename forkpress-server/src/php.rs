@@ -1,7 +1,7 @@
 //! Requests that PHP answers.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use bytes::{Bytes, BytesMut};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use crate::answer::AnswerBody;
 use crate::cgi::{self, Connection, EndlessHead};
 use crate::fastcgi::{Exchange, FastCgiError, Output};
 use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
+use crate::workers::{self, Handle};
 
 /// How long a request waits for a PHP that nobody listens for: one that died is being started again.
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,16 +25,23 @@ const REACH_PAUSE: Duration = Duration::from_millis(20);
 /// What PHP says on its standard error, in one line of the log at most.
 const MOST_COMPLAINT_BYTES: usize = 2048;
 
-/// Processes of PHP that answer requests with one script, behind a Unix socket.
+/// Processes of PHP that answer requests with one script.
 #[derive(Debug)]
 pub struct Php {
-    socket: PathBuf,
+    behind: Behind,
     script: PathBuf,
     room: Room,
-    /// A request waits here, in its turn, and not at the socket.
-    free: Arc<Semaphore>,
     /// After which time they are ended.
     longest: Option<Duration>,
+}
+
+/// What processes they are.
+#[derive(Debug)]
+enum Behind {
+    /// php-fpm's, at one socket. A request waits for its turn here, and not at the socket.
+    Fpm { socket: PathBuf, free: Arc<Semaphore> },
+    /// Servers of their own.
+    Workers(Handle),
 }
 
 /// Why PHP gave no answer.
@@ -84,18 +92,40 @@ fn is_not_there(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
+/// A request that PHP is answering.
+#[derive(Debug)]
+enum Answering {
+    Fpm { exchange: Exchange, _turn: Option<OwnedSemaphorePermit> },
+    Worker(workers::Exchange, workers::Turn),
+}
+
+impl Answering {
+    async fn next(&mut self) -> Result<Option<Output>, FastCgiError> {
+        match self {
+            Self::Fpm { exchange, .. } => exchange.next().await,
+            Self::Worker(exchange, turn) => turn.next(exchange).await,
+        }
+    }
+}
+
 /// An answer of PHP's whose head has come.
 struct Begun {
-    exchange: Exchange,
+    exchange: Answering,
     head: cgi::Head,
     body: BytesMut,
 }
 
 impl Php {
-    /// Those that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
+    /// Those of php-fpm that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        Self { socket, script, room, free: Arc::new(Semaphore::new(workers)), longest: None }
+        Self { behind: Behind::Fpm { socket, free: Arc::new(Semaphore::new(workers)) }, script, room, longest: None }
+    }
+
+    /// The same, of processes that are a server of their own each.
+    #[must_use]
+    pub fn of(workers: Handle, script: PathBuf, room: Room) -> Self {
+        Self { behind: Behind::Workers(workers), script, room, longest: None }
     }
 
     /// Says that whoever runs them ends a request after so long. This does not.
@@ -116,10 +146,9 @@ impl Php {
         connection: &Connection,
         body: Option<(SpoolReader, u64)>,
     ) -> Result<Response<AnswerBody>, NoAnswer> {
-        let variables = cgi::variables(request, connection, &self.script, body.as_ref().map(|(_, bytes)| *bytes));
-        // It is never closed.
-        let turn = Arc::clone(&self.free).acquire_owned().await.ok();
-        let (exchange, since) = reached(&self.socket, &variables, body.map(|(body, _)| body)).await?;
+        let body_bytes = body.as_ref().map(|(_, bytes)| *bytes);
+        let variables = cgi::variables(request, connection, &self.script, body_bytes);
+        let (exchange, since) = self.reached(request, &variables, body.map(|(body, _)| body), body_bytes).await?;
         let too_long = move |longest: &Duration| since.elapsed() >= *longest;
         let Begun { mut exchange, head, mut body } =
             begun(exchange).await.map_err(|error| match self.longest.filter(too_long) {
@@ -152,31 +181,48 @@ impl Php {
                 let error = longest.filter(too_long).map_or(NoAnswer::from(error), NoAnswer::TooLong);
                 tracing::warn!("the answer to {asked} is cut short: {error}");
             }
-            drop(turn);
         });
         Ok(answer)
     }
-}
 
-/// Begins a request as soon as somebody listens, and says when that was.
-async fn reached(
-    socket: &Path,
-    variables: &[(Bytes, Bytes)],
-    mut body: Option<SpoolReader>,
-) -> Result<(Exchange, Instant), FastCgiError> {
-    let deadline = Instant::now() + REACH_TIMEOUT;
-    loop {
-        let since = Instant::now();
-        match Exchange::begin(socket, variables, &mut body).await {
-            Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
-                sleep(REACH_PAUSE).await;
+    /// Begins a request as soon as it is its turn and somebody listens, and says when that was.
+    async fn reached(
+        &self,
+        request: &Parts,
+        variables: &[(Bytes, Bytes)],
+        mut body: Option<SpoolReader>,
+        body_bytes: Option<u64>,
+    ) -> Result<(Answering, Instant), FastCgiError> {
+        let mut permit = match &self.behind {
+            // It is never closed.
+            Behind::Fpm { free, .. } => Arc::clone(free).acquire_owned().await.ok(),
+            Behind::Workers(_) => None,
+        };
+        let deadline = Instant::now() + REACH_TIMEOUT;
+        loop {
+            let mut since = Instant::now();
+            let begun = match &self.behind {
+                Behind::Fpm { socket, .. } => Exchange::begin(socket, variables, &mut body)
+                    .await
+                    .map(|exchange| Answering::Fpm { exchange, _turn: permit.take() }),
+                Behind::Workers(handle) => {
+                    let mut turn = handle.turn().await;
+                    since = turn.since();
+                    let asked = turn.ask(request, variables, &mut body, body_bytes).await;
+                    asked.map(|exchange| Answering::Worker(exchange, turn))
+                }
+            };
+            match begun {
+                Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
+                    sleep(REACH_PAUSE).await;
+                }
+                begun => return begun.map(|answering| (answering, since)),
             }
-            begun => return begun.map(|exchange| (exchange, since)),
         }
     }
 }
 
-async fn begun(mut exchange: Exchange) -> Result<Begun, NoAnswer> {
+async fn begun(mut exchange: Answering) -> Result<Begun, NoAnswer> {
     let mut answer = BytesMut::new();
     loop {
         match exchange.next().await? {
@@ -193,7 +239,7 @@ async fn begun(mut exchange: Exchange) -> Result<Begun, NoAnswer> {
 }
 
 /// Takes the rest of an answer, until its client has gone.
-async fn pump(mut exchange: Exchange, first: Bytes, mut writer: SpoolWriter) -> Result<(), FastCgiError> {
+async fn pump(mut exchange: Answering, first: Bytes, mut writer: SpoolWriter) -> Result<(), FastCgiError> {
     let mut bytes = first;
     loop {
         if !bytes.is_empty() && writer.write(&bytes).await.is_err() {

@@ -1,14 +1,14 @@
-//! This process as the web server, and php-fpm behind it.
+//! This process as the web server, and PHP behind it, such as php-fpm.
 //!
-//! php-fpm has a pool for pages, one for the calls that the site makes to itself, one for Git, whose requests take as long as
-//! they take and hold no lock, and one with the process that warms. All share OPcache. One that dies is started again; requests
-//! that come meanwhile wait for it.
+//! PHP has a pool for pages, one for the calls that the site makes to itself, one for Git, whose requests take as long as
+//! they take and hold no lock, and one with the process that warms. In php-fpm all share OPcache. One that dies is started
+//! again; requests that come meanwhile wait for it.
 
 use std::ffi::OsString;
 use std::io::{PipeWriter, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -21,14 +21,14 @@ use forkpress_engine::site::Site;
 use forkpress_server::files::Files;
 use forkpress_server::fpm::{Folder, Fpm, Pool};
 use forkpress_server::front::{Answered, Entrance, Front};
-use forkpress_server::php::Php as PhpPool;
 use forkpress_server::spool::Room;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{During, Failure};
-use crate::php::Php;
+use crate::php::{Kind, Php};
 use crate::{child, harmless, trace};
 
+use super::behind::Behind;
 use super::log::ServerLog;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
 use super::{Wanted, limits, port};
@@ -52,12 +52,12 @@ const FRONT_THREADS: usize = 2;
 const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// The server. Dropped, all of it is killed.
-pub(super) struct FpmServer {
+pub(super) struct FrontServer {
     /// What clients connect to. This and the next two are there until they are killed.
     public: Option<Front>,
     /// What the site itself, and this process, connect to.
     own: Option<Front>,
-    master: Option<Master>,
+    behind: Option<Behind>,
     log: ServerLog,
     warm: SocketAddr,
     ending: Ending,
@@ -73,9 +73,9 @@ enum Ending {
     Php,
 }
 
-impl FpmServer {
+impl FrontServer {
     /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
-    pub(super) fn start(site: &Site, wanted: &Wanted, program: &Path, listener: TcpListener) -> Result<Self, Failure> {
+    pub(super) fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
         let layout = &site.layout;
         let folder = layout.run_dir();
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
@@ -83,30 +83,32 @@ impl FpmServer {
         let (warm_listener, warm) = port::listen_on_loopback()?;
         let pools = pools(wanted.workers, site.config.serve.longest_request());
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
-        environment.extend(["PHP_CLI_SERVER_WORKERS", "FORKPRESS_WARM", "FORKPRESS_WORKERS"].map(|name| (name, None)));
+        environment.push(("PHP_CLI_SERVER_WORKERS", None));
         let mut arguments = Vec::from(Php::arguments(layout));
-        let megabytes = opcache_megabytes(physical_memory());
+        let caches = match php.kind {
+            Kind::Fpm => 1,
+            Kind::Cgi | Kind::Builtin => wanted.workers + LOOPBACK_WORKERS,
+        };
+        let megabytes = opcache_megabytes(physical_memory(), caches.into());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
         arguments.extend(limits::arguments(&site.config.serve));
         let (log, output) = ServerLog::begin(&layout.php_server_log())?;
         let lines = log_into(output.try_clone()?)?;
-        let master = Master::start(Recipe {
-            program: program.to_owned(),
-            directory: layout.public_root().to_owned(),
-            arguments,
-            environment,
-            folder,
-            pools,
-            output,
-        })?;
-        let (folder, pools) = (&master.recipe.folder, &master.recipe.pools);
-
         let room = Room { memory_bytes: MEMORY_BYTES, folder: folder.path().to_owned() };
-        let php = |name: &str| {
-            let pool = pools.iter().find(|pool| pool.name == name);
-            let (workers, longest) = pool.map_or((1, None), |pool| (usize::from(pool.workers), pool.longest));
-            Arc::new(PhpPool::new(folder.socket(name), workers, layout.router(), room.clone()).ended_after(longest))
-        };
+        let behind = Behind::start(
+            php.kind,
+            Recipe {
+                program: php.server.clone(),
+                directory: layout.public_root().to_owned(),
+                script: layout.router(),
+                arguments,
+                environment,
+                folder,
+                pools,
+                output,
+            },
+        )?;
+        let php = |name: &str| Arc::new(behind.pool(name, &room));
         let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
         let entrance = |pages, files, log| Entrance {
@@ -129,7 +131,7 @@ impl FpmServer {
         Ok(Self {
             public: Some(public),
             own: Some(own),
-            master: Some(master),
+            behind: Some(behind),
             log,
             warm,
             ending: Ending::No,
@@ -142,61 +144,70 @@ impl FpmServer {
         self.warm
     }
 
-    /// php-fpm's master; none once it was killed.
-    pub(super) fn leader(&self) -> Option<u32> {
-        self.master.as_ref().map(|master| master.fpm.id())
+    /// Whether what one process of PHP's has compiled is there for all.
+    pub(super) fn shares_opcache(&self) -> bool {
+        self.behind.as_ref().is_some_and(Behind::shares_opcache)
+    }
+
+    /// PHP's processes that lead a group; none once they were killed.
+    pub(super) fn leaders(&self) -> Vec<u32> {
+        self.behind.as_ref().map(Behind::leaders).unwrap_or_default()
     }
 
     /// Starts php-fpm again if it has ended. Says what there is to say if that is no use.
     pub(super) fn ended(&mut self) -> Result<Option<Failure>, Failure> {
-        self.master.as_mut().map_or(Ok(None), Master::ended)
+        self.behind.as_mut().map_or(Ok(None), Behind::ended)
     }
 
     /// Has it end once the requests that run have ended, and says whether it has.
     ///
     /// Clients come first: a page that runs may still call its own site.
     pub(super) fn end(&mut self) -> bool {
-        let (Some(public), Some(own), Some(master)) = (&self.public, &self.own, &mut self.master) else { return true };
+        let (Some(public), Some(own), Some(behind)) = (&self.public, &self.own, &mut self.behind) else { return true };
         if self.ending == Ending::No {
             public.end();
             self.ending = Ending::Clients;
         }
         if self.ending == Ending::Clients && public.connections() == 0 {
             own.end();
-            master.fpm.interrupt();
+            behind.interrupt();
             self.ending = Ending::Php;
         }
-        self.ending == Ending::Php && master.fpm.has_ended()
+        self.ending == Ending::Php && behind.has_ended()
     }
 
     /// Kills what is left. What was said is in the log then.
     pub(super) fn kill(&mut self) {
-        (self.public, self.own, self.master) = (None, None, None);
+        (self.public, self.own, self.behind) = (None, None, None);
         self.log.finish();
     }
 }
 
-impl Drop for FpmServer {
+impl Drop for FrontServer {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-/// How php-fpm is started.
-struct Recipe {
-    program: PathBuf,
-    directory: PathBuf,
-    arguments: Vec<OsString>,
-    environment: Vec<(&'static str, Option<OsString>)>,
-    folder: Folder,
-    pools: Vec<Pool>,
-    output: PipeWriter,
+/// How PHP is started.
+pub(super) struct Recipe {
+    pub(super) program: PathBuf,
+    pub(super) directory: PathBuf,
+    /// What answers each request.
+    pub(super) script: PathBuf,
+    pub(super) arguments: Vec<OsString>,
+    pub(super) environment: Vec<(&'static str, Option<OsString>)>,
+    pub(super) folder: Folder,
+    pub(super) pools: Vec<Pool>,
+    pub(super) output: PipeWriter,
 }
 
 impl Recipe {
-    fn start(&self) -> Result<Fpm, Failure> {
+    /// A command that runs the program with its settings, and ends with the thread that starts it.
+    pub(super) fn command(&self) -> Result<Command, Failure> {
         let mut command = child::command(self.program.as_os_str())?;
         command
+            .args(&self.arguments)
             .current_dir(&self.directory)
             .envs(trace::for_child())
             .stdin(Stdio::null())
@@ -208,26 +219,30 @@ impl Recipe {
                 None => command.env_remove(name),
             };
         }
-        let fpm = Fpm::start(&mut command, &self.arguments, &self.folder, &self.pools)
-            .during(|| "cannot start php-fpm".to_owned())?;
+        Ok(command)
+    }
+
+    fn start(&self) -> Result<Fpm, Failure> {
+        let mut command = self.command()?;
+        let fpm = Fpm::start(&mut command, &self.folder, &self.pools).during(|| "cannot start php-fpm".to_owned())?;
         tracing::debug!(command = words(&command), pid = fpm.id(), "php-fpm begins");
         Ok(fpm)
     }
 }
 
 /// php-fpm. Dropped, it is killed.
-struct Master {
-    recipe: Recipe,
-    fpm: Fpm,
+pub(super) struct Master {
+    pub(super) recipe: Recipe,
+    pub(super) fpm: Fpm,
     since: Instant,
 }
 
 impl Master {
-    fn start(recipe: Recipe) -> Result<Self, Failure> {
+    pub(super) fn start(recipe: Recipe) -> Result<Self, Failure> {
         Ok(Self { fpm: recipe.start()?, recipe, since: Instant::now() })
     }
 
-    fn ended(&mut self) -> Result<Option<Failure>, Failure> {
+    pub(super) fn ended(&mut self) -> Result<Option<Failure>, Failure> {
         let Some(status) = self.fpm.try_wait()? else { return Ok(None) };
         // Its processes end with it. What they had begun is over before others begin.
         self.fpm.kill();

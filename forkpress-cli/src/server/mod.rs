@@ -1,10 +1,10 @@
 //! Serves a site, and ends what serves it with everything that it started.
 //!
-//! This process speaks HTTP and has [php-fpm](fpm) behind it; where there is none, PHP's [built-in server](builtin) serves alone.
-//! Either way some processes are kept for the calls that the site makes to itself. So such a call is answered even when every
+//! This process speaks HTTP and has [PHP](behind) behind it: php-fpm, or where there is none, php-cgi or PHP's built-in server.
+//! Some of its processes are kept for the calls that the site makes to itself. So such a call is answered even when every
 //! other process waits for one. One more process serves nobody: it [warms](warm) new branches.
 
-mod builtin;
+mod behind;
 mod fpm;
 mod heal;
 mod limits;
@@ -17,7 +17,7 @@ mod warm;
 
 use std::fs;
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -50,8 +50,7 @@ pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
-use builtin::BuiltinServer;
-use fpm::FpmServer;
+use fpm::FrontServer;
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -188,13 +187,15 @@ pub fn serve(
     serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
-    if let Err(failure) = warm::begin(site.clone(), wanted.address.clone(), serving.warm()) {
+    if let Err(failure) =
+        warm::begin(site.clone(), wanted.address.clone(), serving.0.warm(), serving.0.shares_opcache())
+    {
         output::note(format_args!("forkpress: warning: branches are not warmed: {failure}"));
     }
     let server = Server {
         work_dir: site.layout.work_dir().to_owned(),
         process: ProcessIdentity::current(),
-        php: serving.leaders().into_iter().filter_map(ProcessIdentity::of).collect(),
+        php: serving.0.leaders().into_iter().filter_map(ProcessIdentity::of).collect(),
         host: wanted.host.to_string(),
         port: wanted.address.port,
         root_host: wanted.address.root_host,
@@ -293,38 +294,11 @@ impl Tail {
 }
 
 /// What serves the site. Dropped, it is killed.
-enum Serving {
-    /// This process, with php-fpm behind it.
-    Fpm(Box<FpmServer>),
-    /// PHP's built-in server, where there is no php-fpm.
-    Builtin(BuiltinServer),
-}
+struct Serving(FrontServer);
 
 impl Serving {
     fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
-        Ok(match &php.fpm {
-            Some(program) => Self::Fpm(Box::new(FpmServer::start(site, wanted, program, listener)?)),
-            None => {
-                drop(listener);
-                Self::Builtin(BuiltinServer::start(site, wanted, php)?)
-            }
-        })
-    }
-
-    /// Where the process for warming is reached.
-    fn warm(&self) -> SocketAddr {
-        match self {
-            Self::Fpm(server) => server.warm(),
-            Self::Builtin(server) => server.warm(),
-        }
-    }
-
-    /// The first processes of PHP's, each of which leads a group.
-    fn leaders(&self) -> Vec<u32> {
-        match self {
-            Self::Fpm(server) => server.leader().into_iter().collect(),
-            Self::Builtin(server) => server.leaders().into(),
-        }
+        FrontServer::start(site, wanted, php, listener).map(Self)
     }
 
     /// Asks for the front page until it answers well.
@@ -348,7 +322,7 @@ impl Serving {
             if let Some(signal) = signals.pending().find(|signal| *signal != SIGCHLD) {
                 return Err(Failure::new("interrupted while starting").exit(u8::try_from(128 + signal).unwrap_or(1)));
             }
-            if let Some(failure) = self.ended()? {
+            if let Some(failure) = self.0.ended()? {
                 return Err(logs.server.blame(failure));
             }
             if began.elapsed() >= READY_TIMEOUT {
@@ -388,40 +362,25 @@ impl Serving {
                     tracing::info!(signal, "ending");
                     return Ok(());
                 }
-                if let Some(failure) = self.ended()? {
+                if let Some(failure) = self.0.ended()? {
                     return Err(logs.server.blame(failure));
                 }
-                let own: Vec<u32> = self.leaders().into_iter().chain(keeper).collect();
+                let own: Vec<u32> = self.0.leaders().into_iter().chain(keeper).collect();
                 signal::reap_adopted(&own);
             }
-        }
-    }
-
-    /// What to say once PHP has ended by itself, and is not started again. What is left of it ends then, too.
-    fn ended(&mut self) -> Result<Option<Failure>, Failure> {
-        match self {
-            Self::Fpm(server) => server.ended(),
-            Self::Builtin(server) => server.ended(),
         }
     }
 
     /// Lets running requests end, until a second signal, and kills what is left. How long that may take is for whoever
     /// sent the first one to say.
     fn stop(&mut self, signals: &mut Signals) {
-        let mut is_over = || match self {
-            Self::Fpm(server) => server.end(),
-            Self::Builtin(server) => server.end(),
-        };
-        while !is_over() {
+        while !self.0.end() {
             if signals.pending().any(|signal| signal != SIGCHLD) {
                 break;
             }
             thread::sleep(PAUSE);
         }
-        match self {
-            Self::Fpm(server) => server.kill(),
-            Self::Builtin(server) => server.kill(),
-        }
+        self.0.kill();
     }
 }
 

@@ -49,8 +49,15 @@ pub struct Warmed {
     pub server: ProcessIdentity,
     /// Where its process for warming listens.
     pub address: SocketAddr,
+    /// Whether what that process has compiled is there for all of PHP's.
+    #[serde(default = "shares_opcache")]
+    pub shares_opcache: bool,
     /// By the branch's name.
     pub branches: BTreeMap<BranchName, WarmBranch>,
+}
+
+fn shares_opcache() -> bool {
+    true
 }
 
 /// What came of warming a branch.
@@ -102,6 +109,9 @@ pub struct OpcacheStatus {
     pub most_scripts: u64,
     /// How often it was full and began anew.
     pub restarts: u64,
+    /// Whether all of PHP's processes share it. Otherwise this is what one has that serves nobody.
+    #[serde(default = "shares_opcache")]
+    pub shared: bool,
     /// Whether PHP has APCu. It is off in requests of a branch, as all branches would share it.
     #[serde(default)]
     pub apcu: bool,
@@ -116,13 +126,16 @@ pub fn opcache(site: &Site) -> Result<Option<OpcacheStatus>, Failure> {
     if status != 200 {
         return Err(Failure::new(format!("PHP's process for warming answers with status {status}: {}", body.trim())));
     }
-    Ok(Some(serde_json::from_str(&body)?))
+    let status = serde_json::from_str(&body)?;
+    Ok(Some(OpcacheStatus { shared: warmed.shares_opcache, ..status }))
 }
 
-/// Begins to warm what is published from now on, and `main` at once: other branches are compiled after its example.
-pub(super) fn begin(site: Site, address: Address, target: SocketAddr) -> Result<(), Failure> {
+/// Begins to warm what is published from now on, and `main` at once: other branches are compiled after its example. Where PHP's
+/// processes share no OPcache, branches are visited only.
+pub(super) fn begin(site: Site, address: Address, target: SocketAddr, shares_opcache: bool) -> Result<(), Failure> {
     let seen = lock::generation(site.layout.cow())?;
-    let state = Warmed { server: ProcessIdentity::current(), address: target, branches: BTreeMap::new() };
+    let state =
+        Warmed { server: ProcessIdentity::current(), address: target, shares_opcache, branches: BTreeMap::new() };
     state.write(&site.layout.cow().warm_state()).during(|| "cannot write what is warmed".to_owned())?;
     let main = branch::show(&site, &BranchName::main()).ok();
     let warmer = Warmer { site, address, target, state, seen, queue: main.into_iter().collect() };
@@ -212,6 +225,10 @@ impl Warmer {
         // Compiling beforehand is a matter of speed: what fails of it does not keep the branch from being visited.
         let mut failure = None;
         let complete = loop {
+            // Where each process has an OPcache of its own, nobody would have what is compiled here.
+            if !self.state.shares_opcache {
+                break true;
+            }
             let step = match php.compile(&host) {
                 Ok(Some(step)) => step,
                 Ok(None) => return Ok(None),

@@ -20,7 +20,7 @@ use crate::spool::SpoolReader;
 use record::Record;
 
 /// How much is read at once.
-const READ_BYTES: usize = 64 << 10;
+pub(crate) const READ_BYTES: usize = 64 << 10;
 
 /// Why an application gave no answer, or none to its end.
 #[derive(Debug, Error)]
@@ -74,7 +74,7 @@ pub struct Exchange {
 
 /// Writes the body, beside the reading: an application may answer before it has read all of it.
 #[derive(Debug)]
-struct Feeding(Option<JoinHandle<()>>);
+pub(crate) struct Feeding(pub(crate) Option<JoinHandle<()>>);
 
 impl Drop for Feeding {
     fn drop(&mut self) {

@@ -6,7 +6,7 @@
 mod config;
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -48,12 +48,21 @@ pub fn hides(name: &OsStr) -> bool {
     OF_REQUESTS.iter().any(|prefix| name.starts_with(prefix.as_bytes())) || name == b"FORKPRESS_CONNECTION"
 }
 
-/// Finds the php-fpm of a PHP's version, such as `8.2`: by its name, in these folders and where systems keep such programs.
+/// Takes from the environment of a command what php-fpm and php-cgi must not have: see [`hides`].
+pub fn hide(command: &mut Command) {
+    let given: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
+    for name in env::vars_os().map(|(name, _)| name).chain(given).filter(|name| hides(name)) {
+        command.env_remove(name);
+    }
+}
+
+/// Finds the php-fpm, or another program that comes with PHP, of a version such as `8.2`: by its name, in these folders and where
+/// systems keep such programs.
 #[must_use]
-pub fn find(version: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+pub fn find(name: &str, version: &str, folders: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
     let usual = ["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from);
     let folders: Vec<_> = folders.into_iter().chain(usual).collect();
-    let names = [format!("php-fpm{version}"), format!("php-fpm-{version}"), "php-fpm".to_owned()];
+    let names = [format!("{name}{version}"), format!("{name}-{version}"), name.to_owned()];
     names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file()))
 }
 
@@ -110,12 +119,11 @@ pub struct Fpm {
 }
 
 impl Fpm {
-    /// Starts one. `command` runs the program and has its environment, and where its output goes; `arguments` are settings of
-    /// PHP's.
+    /// Starts one. `command` runs the program with settings of PHP's and has its environment, and where its output goes.
     ///
     /// # Errors
     /// What the system said.
-    pub fn start(command: &mut Command, arguments: &[OsString], folder: &Folder, pools: &[Pool]) -> io::Result<Self> {
+    pub fn start(command: &mut Command, folder: &Folder, pools: &[Pool]) -> io::Result<Self> {
         let settings = folder.path.join("fpm.conf");
         let is_root = geteuid().is_root();
         fs::write(&settings, config::text(&folder.path, pools, is_root))?;
@@ -126,14 +134,11 @@ impl Fpm {
                 _ => {}
             }
         }
-        command.args(["--nodaemonize", "--fpm-config"]).arg(settings).args(arguments);
+        command.args(["--nodaemonize", "--fpm-config"]).arg(settings);
         if is_root {
             command.arg("--allow-to-run-as-root");
         }
-        let given: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
-        for name in env::vars_os().map(|(name, _)| name).chain(given).filter(|name| hides(name)) {
-            command.env_remove(name);
-        }
+        hide(command);
         Ok(Self { master: command.process_group(0).spawn()?, status: None })
     }
 

@@ -16,9 +16,13 @@ use forkpress_server::fpm::{self, Folder, Fpm, Pool};
 use forkpress_server::front::{Entrance, Front, Limits};
 use forkpress_server::php::Php;
 use forkpress_server::spool::Room;
+use forkpress_server::workers::{Kind, Recipe, Workers};
 
 /// How long anything may take that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For how long a request may run, where a test does not say.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// A site that is served.
 pub struct Site {
@@ -27,9 +31,16 @@ pub struct Site {
     /// Where PHP answers for files, too.
     php_address: SocketAddr,
     pub dir: PathBuf,
-    pub fpm: Fpm,
+    behind: Behind,
     _temporary: tempfile::TempDir,
     folder: Folder,
+}
+
+/// What answers pages.
+enum Behind {
+    Fpm(Fpm),
+    /// Pages, and requests for the repository.
+    Workers([Workers; 2]),
 }
 
 fn root() -> PathBuf {
@@ -44,18 +55,87 @@ fn extension() -> Option<PathBuf> {
 /// The php-fpm of the PHP in PATH; none where there is none.
 pub fn program() -> Option<PathBuf> {
     let version = Command::new("php").args(["-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;"]).output().ok()?;
-    fpm::find(&String::from_utf8(version.stdout).ok()?, std::env::split_paths(&std::env::var_os("PATH")?))
+    fpm::find("php-fpm", &String::from_utf8(version.stdout).ok()?, std::env::split_paths(&std::env::var_os("PATH")?))
 }
 
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
 pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
-    site_with(workers, Duration::from_secs(120), files)
+    site_with(workers, LONGEST, files)
 }
 
 /// The same, where a request may run for so long.
 pub fn site_with(workers: u16, longest: Duration, files: &[(&str, &str)]) -> Option<Site> {
-    let (Some(program), Some(extension)) = (program(), extension()) else {
-        eprintln!("SKIPPED: this needs php-fpm (Debian: php-fpm) and ext/branchfs.so (make build)");
+    let Some(program) = program() else {
+        eprintln!("SKIPPED: this needs php-fpm (Debian: php-fpm)");
+        return None;
+    };
+    served(workers, longest, files, |dir, extension, folder| fpm(&program, workers, longest, dir, extension, folder))
+}
+
+/// Serves such a site by processes that are a server of their own each, which may take so long for a request.
+pub fn site_of(kind: Kind, workers: u16, longest: Duration, files: &[(&str, &str)]) -> Option<Site> {
+    let program = match kind {
+        Kind::Builtin => "php",
+        Kind::Cgi => "php-cgi",
+    };
+    if Command::new(program).arg("-v").output().is_err() {
+        eprintln!("SKIPPED: this needs {program} (Debian: php-cgi)");
+        return None;
+    }
+    served(workers, longest, files, |dir, extension, folder| {
+        let started = |name, workers, longest| {
+            let (dir, extension) = (dir.to_owned(), extension.to_owned());
+            let command = move || {
+                let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("php.log"))?;
+                let mut command = Command::new(program);
+                environment(&mut command, &dir, &extension);
+                command.stdout(log.try_clone()?).stderr(log);
+                Ok(command)
+            };
+            let (folder, script) = (folder.path().to_owned(), script());
+            Workers::start(Recipe { kind, name, workers, longest, folder, script, command: Box::new(command) }).unwrap()
+        };
+        let pages = started("pages", workers, Some(longest));
+        eventually("all of them listen", || pages.ids().len() == usize::from(workers) && pages.are_idle());
+        Behind::Workers([pages, started("git", 1, None)])
+    })
+}
+
+fn script() -> PathBuf {
+    root().join("runtime/router_cow.php")
+}
+
+fn environment(command: &mut Command, dir: &Path, extension: &Path) {
+    command
+        .args(["-d".into(), format!("extension={}", extension.display())])
+        .args(["-d", "error_log="])
+        .env("FORKPRESS_BRANCHES_DIR", dir)
+        .env_remove("FORKPRESS_COW_DIR")
+        .env_remove("FORKPRESS_ROOT_HOST")
+        .current_dir(dir);
+}
+
+fn fpm(program: &Path, workers: u16, longest: Duration, dir: &Path, extension: &Path, folder: &Folder) -> Behind {
+    let pools = [
+        Pool { name: "pages", workers, on_demand: false, longest: Some(longest), environment: Vec::new() },
+        Pool { name: "git", workers: 2, on_demand: true, longest: None, environment: Vec::new() },
+    ];
+    let mut command = Command::new(program);
+    environment(&mut command, dir, extension);
+    command.env("HTTP_PROXY", "evil:1").stdin(Stdio::null()).stderr(fs::File::create(dir.join("fpm.log")).unwrap());
+    let fpm = Fpm::start(&mut command, folder, &pools).unwrap();
+    eventually("php-fpm listens", || Fpm::is_ready(folder, &pools));
+    Behind::Fpm(fpm)
+}
+
+fn served(
+    workers: u16,
+    longest: Duration,
+    files: &[(&str, &str)],
+    start: impl FnOnce(&Path, &Path, &Folder) -> Behind,
+) -> Option<Site> {
+    let Some(extension) = extension() else {
+        eprintln!("SKIPPED: this needs ext/branchfs.so (make build)");
         return None;
     };
     let temporary = tempfile::tempdir().unwrap();
@@ -68,27 +148,14 @@ pub fn site_with(workers: u16, longest: Duration, files: &[(&str, &str)]) -> Opt
     }
     let layout = SiteLayout::at(&dir);
     let folder = Folder::make(&dir.join(".forkpress/run")).unwrap();
-    let pools = [
-        Pool { name: "pages", workers, on_demand: false, longest: Some(longest), environment: Vec::new() },
-        Pool { name: "git", workers: 2, on_demand: true, longest: None, environment: Vec::new() },
-    ];
-    let mut command = Command::new(program);
-    command
-        .args(["-d".into(), format!("extension={}", extension.display())])
-        .args(["-d", "error_log="])
-        .env("FORKPRESS_BRANCHES_DIR", &dir)
-        .env_remove("FORKPRESS_COW_DIR")
-        .env_remove("FORKPRESS_ROOT_HOST")
-        .env("HTTP_PROXY", "evil:1")
-        .current_dir(&dir)
-        .stdin(Stdio::null())
-        .stderr(fs::File::create(dir.join("fpm.log")).unwrap());
-    let fpm = Fpm::start(&mut command, &[], &folder, &pools).unwrap();
-    eventually("php-fpm listens", || Fpm::is_ready(&folder, &pools));
+    let behind = start(&dir, &extension, &folder);
     let room = Room { memory_bytes: 256 << 10, folder: dir.clone() };
-    let script = root().join("runtime/router_cow.php");
     let php = |pool| {
-        let php = Php::new(folder.socket(pool), usize::from(workers), script.clone(), room.clone());
+        let php = match (&behind, pool) {
+            (Behind::Fpm(_), pool) => Php::new(folder.socket(pool), usize::from(workers), script(), room.clone()),
+            (Behind::Workers([pages, _]), "pages") => Php::of(pages.handle(), script(), room.clone()),
+            (Behind::Workers([_, git]), _) => Php::of(git.handle(), script(), room.clone()),
+        };
         Arc::new(php.ended_after(Some(longest)))
     };
     let bound = || {
@@ -109,7 +176,7 @@ pub fn site_with(workers: u16, longest: Duration, files: &[(&str, &str)]) -> Opt
     };
     let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
     let front = Front::start(vec![(listener, entrance(Some(files))), (php_listener, entrance(None))], 2).unwrap();
-    Some(Site { front, address, php_address, dir, fpm, _temporary: temporary, folder })
+    Some(Site { front, address, php_address, dir, behind, _temporary: temporary, folder })
 }
 
 /// Waits until something holds.
@@ -122,6 +189,22 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 impl Site {
+    /// php-fpm.
+    pub fn fpm(&mut self) -> &mut Fpm {
+        match &mut self.behind {
+            Behind::Fpm(fpm) => fpm,
+            Behind::Workers(_) => panic!("it has none"),
+        }
+    }
+
+    /// The processes that answer pages.
+    pub fn workers(&mut self) -> &mut Workers {
+        match &mut self.behind {
+            Behind::Workers([pages, _]) => pages,
+            Behind::Fpm(_) => panic!("it has none"),
+        }
+    }
+
     /// The socket of a pool of PHP's.
     pub fn socket(&self, pool: &str) -> PathBuf {
         self.folder.socket(pool)

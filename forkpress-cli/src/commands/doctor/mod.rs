@@ -18,6 +18,8 @@ use crate::{output, site};
 enum Verdict {
     /// PHP has no OPcache, or it is off.
     Off,
+    /// Each process of PHP's has one of its own, and nobody knows how full.
+    Apart,
     /// All is well.
     Fits,
     /// New branches are not compiled ahead any more.
@@ -33,6 +35,8 @@ impl Verdict {
         let free_scripts = status.most_scripts.saturating_sub(status.scripts);
         if !status.enabled {
             Self::Off
+        } else if !status.shared {
+            Self::Apart
         } else if status.restarts > 0
             || scarce(status.free_bytes, memory, 50)
             || scarce(free_scripts, status.most_scripts, 50)
@@ -48,6 +52,7 @@ impl Verdict {
     fn word(self) -> &'static str {
         match self {
             Self::Off => "off",
+            Self::Apart => "apart",
             Self::Fits => "fits",
             Self::NearlyFull => "nearly-full",
             Self::Overflowed => "overflowed",
@@ -57,6 +62,10 @@ impl Verdict {
     fn advice(self) -> &'static str {
         match self {
             Self::Off => "each page compiles its code again: install PHP's opcache",
+            Self::Apart => {
+                "each process of PHP has an OPcache of its own and compiles each branch itself; install php-fpm, which has one \
+                 for all: the figures are of the process that visits new branches"
+            }
             Self::Fits => "the code of the branches in use fits",
             Self::NearlyFull => {
                 "new branches are not made ready any more; to empty it: forkpress stop, then forkpress serve"
@@ -110,6 +119,7 @@ mod tests {
             scripts,
             most_scripts: 1000,
             restarts,
+            shared: true,
             apcu: false,
         };
         let verdict = |free, scripts, restarts| Verdict::of(&status(free, scripts, restarts));
@@ -119,6 +129,7 @@ mod tests {
         assert_eq!(verdict(10, 500, 0), Verdict::Overflowed);
         assert_eq!(verdict(500, 990, 0), Verdict::Overflowed);
         assert_eq!(verdict(900, 10, 1), Verdict::Overflowed);
+        assert_eq!(Verdict::of(&OpcacheStatus { shared: false, ..status(10, 500, 0) }), Verdict::Apart);
         assert_eq!(Verdict::of(&OpcacheStatus { enabled: false, ..status(500, 500, 0) }), Verdict::Off);
     }
 }
