@@ -13,7 +13,7 @@ use forkpress_core::advice::Advice;
 use forkpress_core::layout::ImageKind;
 use forkpress_core::own;
 
-pub use serve::{OutOfRange, Serve};
+pub use serve::{LEAST_OPCACHE_BYTES, OutOfRange, Serve};
 
 /// The version of `site.toml` that this program writes and understands.
 pub const VERSION: u32 = 1;

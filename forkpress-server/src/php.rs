@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -38,10 +38,22 @@ pub struct Php {
 /// What processes they are.
 #[derive(Debug)]
 enum Behind {
-    /// php-fpm's, at one socket. A request waits for its turn here, and not at the socket.
-    Fpm { socket: PathBuf, free: Arc<Semaphore> },
+    /// php-fpm's, at one socket, which each of its requests keeps. A request waits for its turn here, and not at the socket.
+    Fpm { socket: Mutex<Arc<PathBuf>>, free: Arc<Semaphore> },
     /// Servers of their own.
     Workers(Handle),
+}
+
+/// The requests that are at a socket which others do not go to any more.
+#[derive(Debug)]
+pub struct Leaving(Weak<PathBuf>);
+
+impl Leaving {
+    /// Whether all of them have ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.strong_count() == 0
+    }
 }
 
 /// Why PHP gave no answer.
@@ -95,7 +107,7 @@ fn is_not_there(error: &io::Error) -> bool {
 /// A request that PHP is answering.
 #[derive(Debug)]
 enum Answering {
-    Fpm { exchange: Exchange, _turn: Option<OwnedSemaphorePermit> },
+    Fpm { exchange: Exchange, _turn: Option<OwnedSemaphorePermit>, _socket: Arc<PathBuf> },
     Worker(workers::Exchange, workers::Turn),
 }
 
@@ -119,7 +131,8 @@ impl Php {
     /// Those of php-fpm that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        Self { behind: Behind::Fpm { socket, free: Arc::new(Semaphore::new(workers)) }, script, room, longest: None }
+        let behind = Behind::Fpm { socket: Mutex::new(Arc::new(socket)), free: Arc::new(Semaphore::new(workers)) };
+        Self { behind, script, room, longest: None }
     }
 
     /// The same, of processes that are a server of their own each.
@@ -132,6 +145,18 @@ impl Php {
     #[must_use]
     pub fn ended_after(self, longest: Option<Duration>) -> Self {
         Self { longest, ..self }
+    }
+
+    /// Has requests from now on answered at another socket of php-fpm's. Those that are at the former one end there.
+    pub fn move_to(&self, socket: PathBuf) -> Leaving {
+        match &self.behind {
+            Behind::Fpm { socket: current, .. } => {
+                let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+                let former = std::mem::replace(&mut *current, Arc::new(socket));
+                Leaving(Arc::downgrade(&former))
+            }
+            Behind::Workers(_) => Leaving(Weak::new()),
+        }
     }
 
     /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
@@ -202,9 +227,11 @@ impl Php {
         loop {
             let mut since = Instant::now();
             let begun = match &self.behind {
-                Behind::Fpm { socket, .. } => Exchange::begin(socket, variables, &mut body)
-                    .await
-                    .map(|exchange| Answering::Fpm { exchange, _turn: permit.take() }),
+                Behind::Fpm { socket, .. } => {
+                    let socket = Arc::clone(&socket.lock().unwrap_or_else(PoisonError::into_inner));
+                    let begun = Exchange::begin(&socket, variables, &mut body).await;
+                    begun.map(|exchange| Answering::Fpm { exchange, _turn: permit.take(), _socket: socket })
+                }
                 Behind::Workers(handle) => {
                     let mut turn = handle.turn().await;
                     since = turn.since();

@@ -12,14 +12,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use forkpress_core::lock::note::CommandNote;
 use forkpress_core::record::rfc3339;
-use forkpress_engine::command::words;
 use forkpress_engine::site::Site;
 use forkpress_server::files::Files;
-use forkpress_server::fpm::{Folder, Fpm, Pool};
+use forkpress_server::fpm::{Folder, Pool};
 use forkpress_server::front::{Answered, Entrance, Front};
 use forkpress_server::spool::Room;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -30,6 +29,7 @@ use crate::{child, harmless, trace};
 
 use super::behind::Behind;
 use super::log::ServerLog;
+use super::masters::ChangeOver;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
 use super::{Wanted, limits, port};
 
@@ -48,9 +48,6 @@ const LOG_LINES: usize = 10_000;
 /// Threads that serve clients. PHP's processes do nearly all of the work.
 const FRONT_THREADS: usize = 2;
 
-/// A php-fpm that dies sooner than that is not started again.
-const SHORTEST_LIFE: Duration = Duration::from_secs(2);
-
 /// The server. Dropped, all of it is killed.
 pub(super) struct FrontServer {
     /// What clients connect to. This and the next two are there until they are killed.
@@ -60,6 +57,7 @@ pub(super) struct FrontServer {
     behind: Option<Behind>,
     log: ServerLog,
     warm: SocketAddr,
+    change_over: Option<ChangeOver>,
     ending: Ending,
     /// Its file goes with it.
     _note: Option<CommandNote>,
@@ -89,7 +87,7 @@ impl FrontServer {
             Kind::Fpm => 1,
             Kind::Cgi | Kind::Builtin => wanted.workers + LOOPBACK_WORKERS,
         };
-        let megabytes = opcache_megabytes(physical_memory(), caches.into());
+        let megabytes = opcache_megabytes(site.config.serve.opcache_bytes, physical_memory(), caches.into());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
         arguments.extend(limits::arguments(&site.config.serve));
         let (log, output) = ServerLog::begin(&layout.php_server_log())?;
@@ -109,7 +107,8 @@ impl FrontServer {
             },
         )?;
         let php = |name: &str| Arc::new(behind.pool(name, &room));
-        let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
+        let (pages, calls, git, warming) = (php("pages"), php("calls"), php("git"), php("warm"));
+        let change_over = behind.change_over([&pages, &calls, &git, &warming].map(Arc::clone));
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
         let entrance = |pages, files, log| Entrance {
             pages,
@@ -124,7 +123,7 @@ impl FrontServer {
         let begun = |fronts| Front::start(fronts, FRONT_THREADS).during(|| "cannot serve".to_owned());
         let own = begun(vec![
             (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(lines.clone()))),
-            (warm_listener, entrance(php("warm"), None, None)),
+            (warm_listener, entrance(warming, None, None)),
         ])?;
         let public = begun(vec![(listener, entrance(pages, Some(files), Some(lines)))])?;
         let note = CommandNote::files(layout.cow());
@@ -134,6 +133,7 @@ impl FrontServer {
             behind: Some(behind),
             log,
             warm,
+            change_over,
             ending: Ending::No,
             _note: note,
         })
@@ -144,9 +144,9 @@ impl FrontServer {
         self.warm
     }
 
-    /// Whether what one process of PHP's has compiled is there for all.
-    pub(super) fn shares_opcache(&self) -> bool {
-        self.behind.as_ref().is_some_and(Behind::shares_opcache)
+    /// What moves the server to another php-fpm, for whoever knows when to; none where there is none.
+    pub(super) fn take_change_over(&mut self) -> Option<ChangeOver> {
+        self.change_over.take()
     }
 
     /// PHP's processes that lead a group; none once they were killed.
@@ -220,40 +220,6 @@ impl Recipe {
             };
         }
         Ok(command)
-    }
-
-    fn start(&self) -> Result<Fpm, Failure> {
-        let mut command = self.command()?;
-        let fpm = Fpm::start(&mut command, &self.folder, &self.pools).during(|| "cannot start php-fpm".to_owned())?;
-        tracing::debug!(command = words(&command), pid = fpm.id(), "php-fpm begins");
-        Ok(fpm)
-    }
-}
-
-/// php-fpm. Dropped, it is killed.
-pub(super) struct Master {
-    pub(super) recipe: Recipe,
-    pub(super) fpm: Fpm,
-    since: Instant,
-}
-
-impl Master {
-    pub(super) fn start(recipe: Recipe) -> Result<Self, Failure> {
-        Ok(Self { fpm: recipe.start()?, recipe, since: Instant::now() })
-    }
-
-    pub(super) fn ended(&mut self) -> Result<Option<Failure>, Failure> {
-        let Some(status) = self.fpm.try_wait()? else { return Ok(None) };
-        // Its processes end with it. What they had begun is over before others begin.
-        self.fpm.kill();
-        let said = format!("php-fpm ended: {status}");
-        tracing::warn!("{said}");
-        if self.since.elapsed() < SHORTEST_LIFE {
-            return Ok(Some(Failure::new(said)));
-        }
-        self.fpm = self.recipe.start()?;
-        self.since = Instant::now();
-        Ok(None)
     }
 }
 

@@ -9,6 +9,8 @@ mod fpm;
 mod heal;
 mod limits;
 pub mod log;
+mod masters;
+mod opcache;
 mod pool;
 mod port;
 mod signal;
@@ -188,7 +190,7 @@ pub fn serve(
 
     // A site is served without, too.
     if let Err(failure) =
-        warm::begin(site.clone(), wanted.address.clone(), serving.0.warm(), serving.0.shares_opcache())
+        warm::begin(site.clone(), wanted.address.clone(), serving.0.warm(), serving.0.take_change_over())
     {
         output::note(format_args!("forkpress: warning: branches are not warmed: {failure}"));
     }
@@ -202,7 +204,7 @@ pub fn serve(
         workers: wanted.workers,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
-    let registered = Registered::new(site::registry()?, server.clone())?;
+    let mut registered = Registered::new(site::registry()?, server.clone())?;
     tracing::info!(url = url(&server), workers = server.workers, "serving");
     drop(lifecycle);
     started(&Started::Now(server))?;
@@ -215,7 +217,7 @@ pub fn serve(
     // A site is served without spares, too.
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let keeper_id = keeper.as_ref().ok().and_then(Keeper::id);
-    let outcome = serving.run(&logs, &mut signals, keeper_id);
+    let outcome = serving.run(&logs, &mut signals, keeper_id, &mut registered);
     drop(keeper);
     // What dies from now on is killed, where a second signal says so.
     deaths::report(site);
@@ -248,20 +250,30 @@ fn check_networks(site: &Site) -> Result<(), Failure> {
 /// This server's entry in the registry, taken away at the end. After a kill the next reader does that.
 struct Registered {
     registry: Registry,
-    process: ProcessIdentity,
+    server: Server,
 }
 
 impl Registered {
     fn new(registry: Registry, server: Server) -> Result<Self, Failure> {
-        let process = server.process.clone();
-        site::servers(registry.add(server)?);
-        Ok(Self { registry, process })
+        site::servers(registry.add(server.clone())?);
+        Ok(Self { registry, server })
+    }
+
+    /// Says which processes of PHP's lead a group by now: who kills the server kills these.
+    fn lead(&mut self, leaders: &[u32]) {
+        if self.server.php.iter().map(|process| process.pid).eq(leaders.iter().copied()) {
+            return;
+        }
+        self.server.php = leaders.iter().copied().filter_map(ProcessIdentity::of).collect();
+        if let Err(error) = self.registry.add(self.server.clone()) {
+            output::note(format_args!("forkpress: warning: the registry does not know PHP's processes: {error}"));
+        }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if let Err(error) = self.registry.remove(&self.process) {
+        if let Err(error) = self.registry.remove(&self.server.process) {
             output::note(format_args!("forkpress: warning: this server stays in the registry: {error}"));
         }
     }
@@ -355,7 +367,13 @@ impl Serving {
 
     /// Serves until a signal says to end; fails if PHP ends by itself and can't be started again. `keeper`: a child that
     /// somebody else waits for.
-    fn run(&mut self, logs: &Logs, signals: &mut Signals, keeper: Option<u32>) -> Result<(), Failure> {
+    fn run(
+        &mut self,
+        logs: &Logs,
+        signals: &mut Signals,
+        keeper: Option<u32>,
+        registered: &mut Registered,
+    ) -> Result<(), Failure> {
         loop {
             for signal in signals.wait() {
                 if signal != SIGCHLD {
@@ -365,7 +383,9 @@ impl Serving {
                 if let Some(failure) = self.0.ended()? {
                     return Err(logs.server.blame(failure));
                 }
-                let own: Vec<u32> = self.0.leaders().into_iter().chain(keeper).collect();
+                let leaders = self.0.leaders();
+                registered.lead(&leaders);
+                let own: Vec<u32> = leaders.into_iter().chain(keeper).collect();
                 signal::reap_adopted(&own);
             }
         }

@@ -12,6 +12,9 @@ const LONGEST_SECONDS: u64 = 86_400;
 /// PHP takes no variable that is longer than a record of FastCGI, and no server gets by with less than this.
 const HEAD_BYTES: RangeInclusive<u64> = 8192..=60_000;
 
+/// What OPcache needs for its table and for WordPress.
+pub const LEAST_OPCACHE_BYTES: u64 = 64 << 20;
+
 /// The limits of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,12 +27,15 @@ pub struct Serve {
     pub client_timeout: u64,
     /// For how many seconds a request may run; 0: for as long as it takes.
     pub request_timeout: u64,
+    /// OPcache's memory; none: a quarter of the machine's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opcache_bytes: Option<u64>,
 }
 
 impl Default for Serve {
     /// For people who build sites: a backup of a large one can be uploaded, and no page holds a lock for long.
     fn default() -> Self {
-        Self { body_bytes: 4 << 30, head_bytes: 60_000, client_timeout: 60, request_timeout: 120 }
+        Self { body_bytes: 4 << 30, head_bytes: 60_000, client_timeout: 60, request_timeout: 120, opcache_bytes: None }
     }
 }
 
@@ -63,7 +69,9 @@ impl Serve {
         OutOfRange::check("serve.body_bytes", self.body_bytes, 1..=u64::MAX / 2)?;
         OutOfRange::check("serve.head_bytes", self.head_bytes, HEAD_BYTES)?;
         OutOfRange::check("serve.client_timeout", self.client_timeout, 1..=LONGEST_SECONDS)?;
-        OutOfRange::check("serve.request_timeout", self.request_timeout, 0..=LONGEST_SECONDS)
+        OutOfRange::check("serve.request_timeout", self.request_timeout, 0..=LONGEST_SECONDS)?;
+        let opcache_bytes = self.opcache_bytes.unwrap_or(LEAST_OPCACHE_BYTES);
+        OutOfRange::check("serve.opcache_bytes", opcache_bytes, LEAST_OPCACHE_BYTES..=1 << 40)
     }
 
     /// For how long a request may run; none: for as long as it takes.
@@ -94,6 +102,7 @@ mod tests {
             ("client_timeout", Serve { client_timeout: 0, ..default.clone() }),
             ("client_timeout", Serve { client_timeout: 86_401, ..default.clone() }),
             ("request_timeout", Serve { request_timeout: 86_401, ..default.clone() }),
+            ("opcache_bytes", Serve { opcache_bytes: Some(8 << 20), ..default.clone() }),
         ] {
             assert_eq!(limits.check().unwrap_err().name, format!("serve.{name}"));
         }
