@@ -245,6 +245,63 @@ test(
 	}
 );
 
+/**
+ * Starts the server as systemd does, with sockets that listen already.
+ *
+ * @param Site   $site   The site.
+ * @param string $notify The socket that hears how far the server is.
+ * @param int    ...$ports The ports of the sockets.
+ */
+function activated( Site $site, string $notify, int ...$ports ): Command {
+	$env     = array(
+		'FORKPRESS_STATE_DIR' => $site->state_dir,
+		'FORKPRESS_PHP'       => PHP_BINARY,
+		'FORKPRESS_EXTENSION' => (string) extension_path(),
+		'NOTIFY_SOCKET'       => $notify,
+		'PATH'                => getenv( 'PATH' ),
+	);
+	$command = array( 'systemd-socket-activate' );
+	foreach ( $ports as $port ) {
+		array_push( $command, '-l', "127.0.0.1:$port" );
+	}
+	foreach ( $env as $name => $value ) {
+		array_push( $command, '-E', "$name=$value" );
+	}
+	return new Command( array( ...$command, Site::program(), '--work-dir', "$site->dir/.forkpress", 'start' ), $site->dir );
+}
+
+test(
+	'a server takes the socket that systemd gives it, and says when it is ready and when it ends',
+	function () use ( $site, $own ) {
+		exec( 'command -v systemd-socket-activate', $said, $status );
+		if ( 0 !== $status ) {
+			echo "SKIPPED: this machine has no systemd-socket-activate (Debian: systemd)\n";
+			return;
+		}
+		$path   = temp_dir() . '/notify';
+		$notify = stream_socket_server( "udg://$path", $code, $message, STREAM_SERVER_BIND );
+		stream_set_timeout( $notify, (int) PATIENCE );
+		put( "$site->dir/main/env.php", '<?php echo json_encode( array_map( "getenv", array( "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET" ) ) );' );
+		$server = activated( $site, $path, $site->port );
+		eventually( static fn () => listens( $site->port ), 'systemd listens' );
+		same( '[false,false,false]', $site->request( '/env.php' )->body, 'what PHP knows of that' );
+		same( "READY=1\nSTATUS=serving http://wp.localhost:$site->port/\n", fread( $notify, 1000 ), 'what systemd is told' );
+		same( array( $site->port ), array_column( $site->json( 'server', 'list' ), 'port' ), 'its port' );
+		$site->done( 'stop' );
+		same( "STOPPING=1\nSTATUS=letting requests end\n", fread( $notify, 1000 ), 'what systemd is told in the end' );
+		same( 0, $server->outcome()->status, 'its exit status' );
+		// What cleans up in the background is nobody's child.
+		eventually( static fn () => array() === $own(), 'no process is left' );
+
+		$other  = free_port();
+		$server = activated( $site, $path, $site->port, $other );
+		eventually( static fn () => listens( $site->port ), 'systemd listens' );
+		$outcome = $server->outcome();
+		same( 1, $outcome->status, 'the exit status where it has two ports' );
+		holds( str_contains( $outcome->errors, 'a site has one port' ) && str_contains( $outcome->errors, 'ListenStream' ), "it says so: $outcome->errors" );
+	}
+);
+
 test(
 	'a port that somebody else has is refused, and nothing is left of the attempt',
 	function () use ( $site, $own ) {

@@ -31,7 +31,7 @@ use super::behind::Behind;
 use super::log::ServerLog;
 use super::masters::ChangeOver;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
-use super::{Wanted, limits, port};
+use super::{Wanted, limits, port, systemd};
 
 /// Clones and pushes at once. A process of this pool is there only while it is needed.
 const GIT_WORKERS: u16 = 16;
@@ -73,7 +73,7 @@ enum Ending {
 
 impl FrontServer {
     /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
-    pub(super) fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
+    pub(super) fn start(site: &Site, wanted: &Wanted, php: &Php, listeners: Vec<TcpListener>) -> Result<Self, Failure> {
         let layout = &site.layout;
         let folder = layout.run_dir();
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
@@ -82,6 +82,7 @@ impl FrontServer {
         let pools = pools(wanted.workers, site.config.serve.longest_request());
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
         environment.push(("PHP_CLI_SERVER_WORKERS", None));
+        environment.extend(systemd::VARIABLES.map(|name| (name, None)));
         let mut arguments = Vec::from(Php::arguments(layout));
         let caches = match php.kind {
             Kind::Fpm => 1,
@@ -125,7 +126,8 @@ impl FrontServer {
             (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(lines.clone()))),
             (warm_listener, entrance(warming, None, None)),
         ])?;
-        let public = begun(vec![(listener, entrance(pages, Some(files), Some(lines)))])?;
+        let public = || entrance(Arc::clone(&pages), Some(Arc::clone(&files)), Some(lines.clone()));
+        let public = begun(listeners.into_iter().map(|listener| (listener, public())).collect())?;
         let note = CommandNote::files(layout.cow());
         Ok(Self {
             public: Some(public),

@@ -15,6 +15,7 @@ mod pool;
 mod port;
 mod signal;
 mod spares;
+mod systemd;
 mod warm;
 
 use std::fs;
@@ -139,6 +140,11 @@ pub fn serve(
     started: impl FnOnce(&Started) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut wanted = Wanted::new(args, site);
+    let passed = systemd::passed()?;
+    if let Some(passed) = &passed {
+        (wanted.host, wanted.address.port) = (passed.address.ip(), passed.address.port());
+        warn_of(wanted.host);
+    }
     let mut patience = Patience::new(Deadline::after(LIFECYCLE_TIMEOUT), |busy| {
         output::note(format_args!("forkpress: waiting: {busy}"));
     });
@@ -168,8 +174,14 @@ pub fn serve(
     for log in [site.layout.php_errors_log(), site.layout.wp_debug_log()] {
         open_log(&log)?;
     }
-    let listener = port::listen(wanted.host, wanted.address.port)?;
-    wanted.address.port = listener.local_addr().during(|| "cannot find out the port".to_owned())?.port();
+    let listeners = match passed {
+        Some(passed) => passed.listeners,
+        None => {
+            let (listener, port) = port::listen(wanted.host, wanted.address.port)?;
+            wanted.address.port = port;
+            vec![listener]
+        }
+    };
     check_networks(site)?;
 
     // What was stored at an address is served at every later one.
@@ -185,7 +197,7 @@ pub fn serve(
         server: Tail::from_now(site.layout.php_server_log()),
         errors: Tail::from_now(site.layout.php_errors_log()),
     };
-    let mut serving = Serving::start(site, &wanted, &php, listener)?;
+    let mut serving = Serving::start(site, &wanted, &php, listeners)?;
     serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
@@ -207,6 +219,7 @@ pub fn serve(
     let mut registered = Registered::new(site::registry()?, server.clone())?;
     tracing::info!(url = url(&server), workers = server.workers, "serving");
     drop(lifecycle);
+    systemd::ready(&url(&server));
     started(&Started::Now(server))?;
 
     if let Err(failure) = heal::begin(site.layout.work_dir().to_owned()) {
@@ -218,6 +231,7 @@ pub fn serve(
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let keeper_id = keeper.as_ref().ok().and_then(Keeper::id);
     let outcome = serving.run(&logs, &mut signals, keeper_id, &mut registered);
+    systemd::stopping();
     drop(keeper);
     // What dies from now on is killed, where a second signal says so.
     deaths::report(site);
@@ -309,8 +323,8 @@ impl Tail {
 struct Serving(FrontServer);
 
 impl Serving {
-    fn start(site: &Site, wanted: &Wanted, php: &Php, listener: TcpListener) -> Result<Self, Failure> {
-        FrontServer::start(site, wanted, php, listener).map(Self)
+    fn start(site: &Site, wanted: &Wanted, php: &Php, listeners: Vec<TcpListener>) -> Result<Self, Failure> {
+        FrontServer::start(site, wanted, php, listeners).map(Self)
     }
 
     /// Asks for the front page until it answers well.

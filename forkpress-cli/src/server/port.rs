@@ -9,10 +9,11 @@ use crate::site;
 /// Stands for a port that nobody has: the system chooses it.
 pub(super) const ANY: u16 = 0;
 
-/// Listens at a port. One that somebody listens at is refused, and it is said who.
-pub(super) fn listen(host: IpAddr, port: u16) -> Result<TcpListener, Failure> {
-    match TcpListener::bind((host, port)) {
-        Ok(listener) => Ok(listener),
+/// Listens at a port, and says which one that is. One that somebody listens at is refused, and it is said who.
+pub(super) fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, u16), Failure> {
+    let bound = TcpListener::bind((host, port));
+    match bound.and_then(|listener| listener.local_addr().map(|address| (listener, address.port()))) {
+        Ok(bound) => Ok(bound),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let by = holder(port).map(|holder| format!(" by {holder}")).unwrap_or_default();
             Err(Failure::new(format!("port {port} is in use{by}"))
