@@ -57,7 +57,7 @@ module curl curl
 module gd gd
 module intl intl
 module zip zip
-# The server has it behind it; without, PHP's built-in server is used.
+# The server has it behind it; without, php-cgi or PHP's built-in server is used.
 compgen -G '/usr/sbin/php-fpm*' >/dev/null || have php-fpm || missing+=("$php-fpm")
 
 if [ "$tests" = yes ]; then
@@ -66,6 +66,7 @@ if [ "$tests" = yes ]; then
     need shellcheck shellcheck
     need phpcs php-codesniffer
     need jq jq
+    need certutil libnss3-tools
     need cgi-fcgi libfcgi-bin
     need valgrind valgrind
     need strace strace
@@ -75,6 +76,9 @@ if [ "$tests" = yes ]; then
     need sshd openssh-server
     need ssh openssh-client
     need busybox busybox
+    need php-cgi "$php-cgi"
+    # For serve --xdebug only: the debugger slows down each PHP that loads it.
+    [ -e "$(php-config --extension-dir 2>/dev/null)/xdebug.so" ] || missing+=("$php-xdebug")
     module apcu apcu
     module mysqli mysql
     # Git clients of other makes come from PyPI and npm.
@@ -116,6 +120,10 @@ if [ "${#missing[@]}" -gt 0 ]; then
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${installable[@]}" </dev/null
     fi
 fi
+
+case " ${missing[*]-} " in
+*-xdebug\ *) "${as_root[@]}" phpdismod xdebug ;;
+esac
 
 if [ "$rust" = no ]; then
     if have rustup; then

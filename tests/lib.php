@@ -249,7 +249,7 @@ final class Process {
 		$env          = array_filter( array_merge( getenv(), $env ), static fn ( $value ) => null !== $value );
 		$setsid       = '' === (string) shell_exec( 'command -v setsid' ) ? '' : 'setsid ';
 		// A child that runs away must not fill the disk with what it says.
-		$limited      = array( 'sh', '-c', "ulimit -f 4194304; exec $setsid\"\$@\"", 'sh', ...$command );
+		$limited      = array( 'sh', '-c', "ulimit -S -f 4194304; exec $setsid\"\$@\"", 'sh', ...$command );
 		$this->handle = proc_open( $limited, array( array( 'pipe', 'r' ), $log, $log ), $pipes, $cwd, $env );
 		$this->stdin  = $pipes[0];
 		$status       = proc_get_status( $this->handle );

@@ -99,6 +99,17 @@ final class Site {
 		}
 	}
 
+	/** Moves the branches into an XFS image. Says so where this machine has none: they stay in plain folders. */
+	public function convert_to_image(): void {
+		// The image is longer than what a test's other programs may write.
+		$unlimited = array( 'sh', '-c', 'ulimit -S -f unlimited; exec "$@"', 'sh' );
+		$outcome   = ( new Command( array( ...$unlimited, self::program(), 'storage', 'convert', '--to', 'linux-xfs-loop' ), $this->dir, $this->environment() ) )->outcome();
+		Run::$at_end[] = fn () => $this->run( 'storage', 'detach', '--force' );
+		if ( 0 !== $outcome->status ) {
+			echo "SKIPPED: the branches in an XFS image: they stay in plain folders, slowly: {$outcome->text()}\n";
+		}
+	}
+
 	/** Returns the arguments that give init a WordPress. */
 	private static function wordpress(): array {
 		$given = getenv( 'FORKPRESS_TEST_WORDPRESS' );
@@ -124,10 +135,14 @@ final class Site {
 	 * @param string[] $env       What its environment has beyond, or without (null), this process's.
 	 */
 	public function command( array $arguments, array $env = array() ): Command {
-		$extension = extension_path();
-		$env      += array( 'FORKPRESS_STATE_DIR' => $this->state_dir, 'FORKPRESS_AUTO_LOGIN' => null, 'FORKPRESS_PHP' => PHP_BINARY );
-		$env      += null === $extension ? array() : array( 'FORKPRESS_EXTENSION' => $extension );
-		return new Command( array( self::program(), ...$arguments ), $this->dir, $env );
+		return new Command( array( self::program(), ...$arguments ), $this->dir, $env + $this->environment() );
+	}
+
+	/** Returns what the environment of its commands has beyond, or without (null), this process's. */
+	private function environment(): array {
+		$extension   = extension_path();
+		$environment = array( 'FORKPRESS_STATE_DIR' => $this->state_dir, 'FORKPRESS_AUTO_LOGIN' => null, 'FORKPRESS_PHP' => PHP_BINARY );
+		return $environment + ( null === $extension ? array() : array( 'FORKPRESS_EXTENSION' => $extension ) );
 	}
 
 	/**

@@ -51,6 +51,8 @@ $run = static function ( array ...$runs ) use ( $site, $fixtures ): array {
 	);
 };
 $run( array( 'main', 'operations', 'prepare' ) );
+// Four resets a seed: an image clones what a plain folder copies.
+$site->convert_to_image();
 $site->done( 'branch', 'create', 'pristine' );
 $site->done( 'branch', 'create', 's', 'm', 'both' );
 

@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 use zstd::stream::read::Decoder;
 
+use crate::extension;
+
 static BUNDLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bundle.tar.zst"));
 
 /// Name in the site's runtime folder, content.
@@ -119,6 +121,27 @@ impl Bundle {
     /// When the archive is damaged.
     pub fn extension(self) -> Result<Vec<u8>> {
         self.read("branchfs.so")
+    }
+
+    /// Reads the extensions for other PHPs, with their names.
+    ///
+    /// # Errors
+    /// When the archive is damaged.
+    pub fn extensions(self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut found = Vec::new();
+        let mut archive = self.archive()?;
+        for entry in archive.entries().context(DAMAGED)? {
+            let mut entry = entry.context(DAMAGED)?;
+            let name = entry.path().context(DAMAGED)?.to_string_lossy().into_owned();
+            if extension::is_named(&name) {
+                let mut content = Vec::new();
+                entry.read_to_end(&mut content).context(DAMAGED)?;
+                found.push((name, content));
+            } else if !matches!(&name[..], "manifest.json" | "branchfs.so") {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Writes what stands before the rest of WordPress in the archive into a folder: the phars, the importer, and the SQLite
@@ -401,6 +424,7 @@ mod tests {
         let bundle = bundle(&[
             ("manifest.json", MANIFEST, FILE),
             ("branchfs.so", "ELF", FILE),
+            ("branchfs-20230831-nts.so", "ELF 8.3", FILE),
             ("wordpress/index.php", "<?php", FILE),
             ("wordpress/wp-includes/a b/x.js", "js", FILE),
         ]);
@@ -411,6 +435,7 @@ mod tests {
         assert_eq!(fs::read_to_string(dest.join("wp-includes/a b/x.js")).unwrap(), "js");
         assert!(!dest.join("branchfs.so").exists() && !dest.join("manifest.json").exists());
         assert_eq!(bundle.extension().unwrap(), b"ELF");
+        assert_eq!(bundle.extensions().unwrap(), [("branchfs-20230831-nts.so".to_owned(), b"ELF 8.3".to_vec())]);
         assert_eq!(bundle.manifest().unwrap().branchfs.php_api, "20220829");
     }
 

@@ -65,6 +65,7 @@ If init fails or is interrupted, it removes what it made.")]
     #[command(after_help = "Examples:
   forkpress serve
   forkpress serve --port 8080 --workers 8
+  forkpress serve --https
   forkpress serve --php /usr/bin/php8.3
   FORKPRESS_AUTO_LOGIN=0 forkpress serve         ask everybody for the password and the token
 
@@ -79,6 +80,17 @@ If the site is served already, the command prints its address and changes nothin
 
 Ctrl-C waits for running requests to end. A second Ctrl-C does not wait.")]
     Start(StartArgs),
+    /// Have the system and the browsers accept the certificates of 'serve --https'
+    #[command(after_help = "Examples:
+  forkpress trust
+  forkpress trust --remove
+  forkpress trust --json | jq -r '.[].certificate'
+
+'serve --https' has an authority of your own, which signs for hosts below localhost only.
+A site with another root host has one for that host.
+The command tells the system's store and those of Chromium and Firefox.
+Where it may not, it prints what to type.")]
+    Trust(TrustArgs),
     /// Stop the server of this site
     #[command(after_help = "Examples:
   forkpress stop
@@ -477,7 +489,7 @@ pub enum StrategyArg {
 
 #[derive(Clone, Debug, Args)]
 pub struct PhpArgs {
-    /// The PHP program [default: php in PATH]
+    /// The PHP program: a path, or a name such as php8.3 [default: php in PATH]
     ///
     /// The php-fpm of its version serves the site; where there is none, its php-cgi; else PHP's built-in server. FORKPRESS_PHP_FPM
     /// and FORKPRESS_PHP_CGI name another one, or say `none`.
@@ -499,9 +511,20 @@ pub struct ServeArgs {
     #[arg(long, value_name = "HOST", value_parser = parse_root_host)]
     pub root_host: Option<String>,
 
+    /// Serve HTTPS on the same port, too; 'forkpress trust' makes browsers accept it
+    #[arg(long)]
+    pub https: bool,
+
     /// Requests served at once
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: u16,
+
+    /// Debug with Xdebug: a request with XDEBUG_TRIGGER connects to the editor at port 9003
+    ///
+    /// The trigger is a cookie, or a part of the query: /?XDEBUG_TRIGGER=1. What the editor needs is printed. A page that stands at
+    /// a breakpoint keeps the lock of its branch, and no time limit ends it.
+    #[arg(long)]
+    pub xdebug: bool,
 
     /// Serve in the foreground, as 'start' does
     #[arg(long, hide = true, conflicts_with = "background")]
@@ -523,6 +546,13 @@ pub struct StartArgs {
     /// Leave the terminal, and say on standard output how the start went
     #[arg(long, hide = true)]
     pub detached: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// Have none of them accept it any more
+    #[arg(long)]
+    pub remove: bool,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ use forkpress_engine::site::SiteError;
 use forkpress_engine::source::{PatternError, SourceError};
 use forkpress_engine::storage::StorageError;
 use forkpress_engine::trust::TrustError;
+use forkpress_server::tls::AuthorityError;
 use serde::{Deserialize, Serialize};
 
 /// Refused or failed.
@@ -148,7 +149,8 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 24] = [
+const KNOWN: [AsAdvice; 25] = [
+    known::<AuthorityError>,
     known::<BaseError>,
     known::<BranchError>,
     known::<ChangeError>,
@@ -221,6 +223,7 @@ mod tests {
 
     #[test]
     fn every_error_that_has_advice_gives_it_to_a_failure() {
+        let one_label = || AuthorityError::OneLabel { root_host: "x".to_owned() };
         let missing = || BranchError::Missing { name: "x".parse().unwrap() };
         let no_record = || BranchError::NoRecord { path: "x".into() };
         let newer = || ConfigError::Newer { path: "site.toml".into(), found: 2 };
@@ -232,6 +235,7 @@ mod tests {
         let no_database = || ImportError::NoDatabase { path: "x".into() };
         let nothing = || SourceError::Unknown { path: "x".into(), seen: "a PDF".to_owned() };
         let hints: [(Failure, &str); KNOWN.len()] = [
+            (one_label().into(), "choose a host with a dot: --root-host wp.localhost"),
             (parted().into(), "forkpress branch reset x --from main"),
             (missing().into(), "forkpress branch list"),
             (exists().into(), "forkpress branch reset x --from BRANCH, or choose another name"),

@@ -15,7 +15,7 @@ use forkpress_engine::command::{ending, words};
 use forkpress_server::fpm;
 
 use crate::failure::{During, Failure};
-use crate::output;
+use crate::{extension, output};
 
 /// The oldest PHP that the extension can be built for.
 const OLDEST: Version = Version { major: 8, minor: 1 };
@@ -46,6 +46,8 @@ foreach (get_loaded_extensions() as $module) { echo 'module=', strtolower($modul
 pub struct Php {
     /// Its absolute path.
     pub program: PathBuf,
+    /// Its version, such as `8.2`.
+    pub version: String,
     /// What kind of PHP serves the site.
     pub kind: Kind,
     /// The program that does: of this PHP, of that kind.
@@ -84,7 +86,7 @@ impl Php {
     /// `asked` is what `--php` or `FORKPRESS_PHP` says: a path, or a name to be found in `PATH`.
     pub fn check(asked: Option<&Path>, layout: &SiteLayout) -> Result<Self, Failure> {
         let program = Self::find(asked)?;
-        let mut command = Self::command_of(&program, layout);
+        let mut command = Self::command_of(&program, &program, layout);
         command
             .args(["-d", "display_startup_errors=1", "-d", "display_errors=stderr", "-d", "log_errors=0"])
             .args(["-d", "html_errors=0", "-r", QUESTION])
@@ -101,10 +103,10 @@ impl Php {
         })?;
         for companion in &COMPANIONS {
             if let Some(server) = companion.find(&program, report.version, layout)? {
-                return Ok(Self { program, kind: companion.kind, server });
+                return Ok(Self { program, version: report.version.to_string(), kind: companion.kind, server });
             }
         }
-        Ok(Self { server: program.clone(), program, kind: Kind::Builtin })
+        Ok(Self { server: program.clone(), version: report.version.to_string(), program, kind: Kind::Builtin })
     }
 
     /// Finds PHP as [`Self::check`] does. Nothing is started.
@@ -112,16 +114,16 @@ impl Php {
         find(asked, env::var_os("PATH").as_deref())
     }
 
-    /// Its command line up to what it is to do: the site's settings, and the extension.
-    pub fn arguments(layout: &SiteLayout) -> [OsString; 4] {
+    /// The command line of a PHP, or of a server that comes with it, up to what it is to do: the site's settings, and the extension.
+    pub fn arguments(layout: &SiteLayout, php: &Path) -> [OsString; 4] {
         let mut extension = OsString::from("extension=");
-        extension.push(layout.extension());
+        extension.push(extension::of(layout, php));
         ["-c".into(), layout.php_ini().into(), "-d".into(), extension]
     }
 
-    fn command_of(program: &Path, layout: &SiteLayout) -> Command {
+    fn command_of(program: &Path, php: &Path, layout: &SiteLayout) -> Command {
         let mut command = Command::new(program);
-        command.args(Self::arguments(layout)).env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
+        command.args(Self::arguments(layout, php)).env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log());
         command
     }
 }
@@ -142,7 +144,7 @@ impl Companion {
         };
         let Some(found) = found else { return Ok(None) };
         let said = |question: &str| -> Result<String, Failure> {
-            let mut command = Php::command_of(&found, layout);
+            let mut command = Php::command_of(&found, program, layout);
             command.args(["-d", "log_errors=0", question]).stdin(Stdio::null());
             let output = ran(&mut command).during(|| format!("cannot run {}", found.display()))?;
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -205,19 +207,37 @@ pub fn ran(command: &mut Command) -> io::Result<Output> {
 
 fn find(asked: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, Failure> {
     let name = asked.unwrap_or(Path::new("php"));
+    let folders: Vec<_> = path.map(|path| env::split_paths(path).collect()).unwrap_or_default();
     let found = if name.components().count() > 1 {
         std::path::absolute(name).ok().filter(|program| program.is_file())
     } else {
-        path.and_then(|path| env::split_paths(path).map(|dir| dir.join(name)).find(|program| program.is_file()))
+        folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file())
     };
     found.ok_or_else(|| match asked {
-        Some(asked) => Failure::new(format!("there is no PHP at {}", asked.display()))
-            .hint("--php, or FORKPRESS_PHP, takes the path of a PHP command-line program, such as /usr/bin/php"),
+        Some(asked) => {
+            let there = names_in(&folders);
+            let hint = match there.is_empty() {
+                true => "there is none in PATH".to_owned(),
+                false => format!("in PATH there is {}", there.join(", ")),
+            };
+            Failure::new(format!("there is no PHP at {}", asked.display())).hint(format!(
+                "--php, or FORKPRESS_PHP, takes a PHP command-line program, such as php8.3 or /usr/bin/php: {hint}"
+            ))
+        }
         None => Failure::new("there is no PHP in PATH").hint(match Platform::current() {
             Platform::MacOs => "brew install php, or name one with --php PATH".to_owned(),
             Platform::Linux => "apt-get install php-cli php-sqlite3, or name one with --php PATH".to_owned(),
         }),
     })
+}
+
+/// The names of PHP's command-line programs in folders: `php`, and `php` with a version.
+fn names_in(folders: &[PathBuf]) -> Vec<String> {
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let is_php =
+        |name: &String| name.strip_prefix("php").is_some_and(|rest| rest.is_empty() || Version::parse(rest).is_some());
+    names.filter(is_php).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 /// For whom a hint is.
@@ -490,6 +510,12 @@ mod tests {
         assert_eq!(find(Some(Path::new("php8.9")), Some(&path)).unwrap(), php);
         assert_eq!(find(Some(&php), None).unwrap(), php);
         assert!(find(Some(Path::new("./php8.9")), Some(&path)).is_err());
+        for name in ["php", "php-config8.9", "php8.9-x", "phpize"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let unknown = find(Some(Path::new("php8.8")), Some(&path)).unwrap_err();
+        assert_eq!(unknown.error, "there is no PHP at php8.8");
+        assert!(unknown.hint.unwrap().ends_with("in PATH there is php, php8.9"));
         assert!(find(None, Some(&path)).unwrap_err().to_string().contains("there is no PHP in PATH"));
     }
 }

@@ -54,26 +54,41 @@ pub struct Address {
     pub root_host: String,
     /// The TCP port.
     pub port: u16,
+    /// Whether it is served by HTTPS, too.
+    pub https: bool,
 }
 
 impl Address {
     /// Where the site is served now, or would be. A registry that can't be read does not keep a command from its work.
     pub fn of(site: &Site) -> Self {
         match server_of(site) {
-            Ok(Some(server)) => Self { root_host: server.root_host, port: server.port },
-            _ => Self { root_host: site.config.root_host.clone(), port: site.config.port },
+            Ok(Some(server)) => Self::from(&server),
+            _ => Self { root_host: site.config.root_host.clone(), port: site.config.port, https: false },
         }
     }
 
-    /// The host and port of a branch, as a `Host` header has them: without the port where it is HTTP's own.
+    /// The same by plain HTTP, which the server speaks always. Programs that know nothing of the authority get through.
+    pub fn plain(&self) -> Self {
+        Self { https: false, ..self.clone() }
+    }
+
+    /// The host and port of a branch, as a `Host` header has them: without the port where it is the scheme's own.
     pub fn host(&self, branch: &BranchName) -> String {
         let host = if branch.is_main() { self.root_host.clone() } else { format!("{branch}.{}", self.root_host) };
-        if self.port == 80 { host } else { format!("{host}:{}", self.port) }
+        let own = if self.https { 443 } else { 80 };
+        if self.port == own { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The address of a branch's front page.
     pub fn url(&self, branch: &BranchName) -> String {
-        format!("http://{}/", self.host(branch))
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}/", self.host(branch))
+    }
+}
+
+impl From<&Server> for Address {
+    fn from(server: &Server) -> Self {
+        Self { root_host: server.root_host.clone(), port: server.port, https: server.https }
     }
 }
 
@@ -83,9 +98,14 @@ mod tests {
 
     #[test]
     fn a_branch_is_one_label_below_the_root_host() {
-        let address = Address { root_host: "wp.localhost".to_owned(), port: 18080 };
+        let address = Address { root_host: "wp.localhost".to_owned(), port: 18080, https: false };
         assert_eq!(address.url(&BranchName::main()), "http://wp.localhost:18080/");
         assert_eq!(address.url(&"sale".parse().unwrap()), "http://sale.wp.localhost:18080/");
-        assert_eq!(Address { port: 80, ..address }.url(&"sale".parse().unwrap()), "http://sale.wp.localhost/");
+        let url = |port, https| Address { port, https, ..address.clone() }.url(&"sale".parse().unwrap());
+        assert_eq!(url(80, false), "http://sale.wp.localhost/");
+        assert_eq!(url(443, true), "https://sale.wp.localhost/");
+        assert_eq!(url(80, true), "https://sale.wp.localhost:80/");
+        let address = Address { port: 443, https: true, ..address };
+        assert_eq!(address.plain().url(&BranchName::main()), "http://wp.localhost:443/");
     }
 }

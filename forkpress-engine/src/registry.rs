@@ -43,8 +43,17 @@ pub struct Server {
     pub port: u16,
     /// The host name of `main`.
     pub root_host: String,
+    /// Whether it speaks HTTPS, too.
+    #[serde(default)]
+    pub https: bool,
     /// How many requests it serves at once.
     pub workers: u16,
+    /// The PHP that it was started with; none where an older release started it.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
+    /// Whether it debugs with Xdebug.
+    #[serde(default)]
+    pub xdebug: bool,
     /// When it was registered, in seconds since 1970.
     pub started_at: u64,
 }
@@ -110,6 +119,12 @@ impl Registry {
             .or_else(|| absolute("HOME").map(|dir| dir.join(".local/state/forkpress")))
             .map(Self)
             .ok_or(RegistryError::NoFolder)
+    }
+
+    /// The folder of the authorities that sign for this user's servers.
+    #[must_use]
+    pub fn authorities(&self) -> PathBuf {
+        self.0.join("authorities")
     }
 
     /// The servers that run. Entries of processes that are gone are dropped from the file.
@@ -184,7 +199,7 @@ impl Registry {
         let close = || {
             let folder = own::open(&self.0)?;
             let metadata = folder.metadata()?;
-            let is_ours = |name: OsString| name.as_encoded_bytes().starts_with(b"servers.");
+            let is_ours = |name: OsString| name == "authorities" || name.as_encoded_bytes().starts_with(b"servers.");
             if metadata.permissions().mode() & 0o077 != 0
                 && fs::read_dir(&self.0)?.all(|entry| entry.is_ok_and(|entry| is_ours(entry.file_name())))
             {
@@ -244,7 +259,10 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: 18080,
             root_host: "wp.localhost".to_owned(),
+            https: false,
             workers: 4,
+            program: None,
+            xdebug: false,
             started_at: 0,
         }
     }

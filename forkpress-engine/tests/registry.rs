@@ -20,7 +20,10 @@ fn own() -> Server {
         host: "127.0.0.1".to_owned(),
         port: 1,
         root_host: "wp.localhost".to_owned(),
+        https: false,
         workers: 1,
+        program: None,
+        xdebug: false,
         started_at: 0,
     }
 }

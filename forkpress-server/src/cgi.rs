@@ -10,6 +10,8 @@ use hyper::http::request::Parts;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use thiserror::Error;
 
+use crate::scheme::Scheme;
+
 /// Headers of an answer may be so long altogether.
 const MOST_HEADER_BYTES: usize = 256 << 10;
 
@@ -57,7 +59,11 @@ pub fn variables(
     add("REMOTE_ADDR", connection.client.ip().to_string().into());
     add("REMOTE_PORT", connection.client.port().to_string().into());
     add("FORKPRESS_CONNECTION", connection.inode.to_string().into());
-    add("REQUEST_SCHEME", "http".into());
+    let scheme = Scheme::of(request);
+    add("REQUEST_SCHEME", scheme.as_str().into());
+    if scheme == Scheme::Https {
+        add("HTTPS", "on".into());
+    }
     add("REQUEST_METHOD", request.method.to_string().into());
     add("REQUEST_URI", request.uri.to_string().into());
     add("QUERY_STRING", request.uri.query().unwrap_or_default().to_owned().into());
@@ -174,6 +180,7 @@ mod tests {
             ("REMOTE_ADDR", "127.0.0.1"),
             ("REMOTE_PORT", "50000"),
             ("SERVER_PORT", "18080"),
+            ("REQUEST_SCHEME", "http"),
             ("FORKPRESS_CONNECTION", "7"),
             ("HTTP_HOST", "wp.localhost:18080"),
             ("CONTENT_LENGTH", "3"),
@@ -181,7 +188,12 @@ mod tests {
         ] {
             assert_eq!(seen(request().body(()).unwrap(), name).as_deref(), Some(value), "{name}");
         }
-        assert_eq!(seen(request().body(()).unwrap(), "CONTENT_TYPE"), None);
+        for absent in ["CONTENT_TYPE", "HTTPS"] {
+            assert_eq!(seen(request().body(()).unwrap(), absent), None, "{absent}");
+        }
+        let secure = || request().extension(Scheme::Https).body(()).unwrap();
+        assert_eq!(seen(secure(), "HTTPS").as_deref(), Some("on"));
+        assert_eq!(seen(secure(), "REQUEST_SCHEME").as_deref(), Some("https"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use hyper::{Response, StatusCode};
 use tokio::task::spawn_blocking;
 
 use crate::answer::{AnswerBody, FilePart, refusal};
+use crate::scheme::Scheme;
 use crate::spool::read_at;
 
 /// What is no longer is read at once, and sent in one piece.
@@ -170,7 +171,9 @@ impl Files {
             return Ok(None);
         }
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let Some(own) = Own::parse(&format!("http://{}", host.to_ascii_lowercase())) else { return Ok(None) };
+        let Some(own) = Own::parse(&format!("{}://{}", Scheme::of(request).as_str(), host.to_ascii_lowercase())) else {
+            return Ok(None);
+        };
         let text = read_at(file, 0, body.version.size)?;
         Ok(self.known(own.port()).map(&own, &text, b"").map(Bytes::from))
     }

@@ -14,7 +14,11 @@
  * @param bool $enabled What is asked at this hook, which stays.
  */
 function forkpress_blueprint_be_at_branch( $enabled ) {
-	$_SERVER['HTTP_HOST'] = preg_replace( '~^https?://~', '', (string) getenv( 'FORKPRESS_WP_URL' ) );
+	$url                  = (string) getenv( 'FORKPRESS_WP_URL' );
+	$_SERVER['HTTP_HOST'] = preg_replace( '~^https?://~', '', $url );
+	if ( str_starts_with( $url, 'https://' ) ) {
+		$_SERVER['HTTPS'] = 'on';
+	}
 	return $enabled;
 }
 

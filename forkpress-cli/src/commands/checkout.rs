@@ -47,16 +47,14 @@ pub fn remote_of_site(work_dir: Option<&Path>) -> Result<Remote, Failure> {
         Ok(site) => site,
         Err(failure) if work_dir.is_none() => {
             let running = site::servers(site::registry()?.list()?);
-            let remote = running.first().map(|server| {
-                Remote::at(&Address { root_host: server.root_host.clone(), port: server.port }).to_string()
-            });
+            let remote = running.first().map(|server| Remote::at(&Address::from(server)).to_string());
             let example = remote.unwrap_or_else(|| "http://wp.localhost:18080/site.git".to_owned());
             return Err(failure.hint(format!("name the site, as in: forkpress clone {example}")));
         }
         Err(failure) => return Err(failure),
     };
     let server = site::server_of(&site)?.ok_or_else(|| not_served(&site))?;
-    Ok(Remote::at(&Address { root_host: server.root_host, port: server.port }))
+    Ok(Remote::at(&Address::from(&server)))
 }
 
 fn not_served(site: &Site) -> Failure {

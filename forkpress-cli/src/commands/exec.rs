@@ -59,7 +59,11 @@ pub fn in_branch(
     if let Some(folder) = command.get_current_dir().map(Path::to_owned) {
         command.env("PWD", folder);
     }
-    command.env("HTTP_HOST", Address::of(site).host(&branch.name)).env("FORKPRESS_BRANCH", branch.name.as_str());
+    let address = Address::of(site);
+    command.env("HTTP_HOST", address.host(&branch.name)).env("FORKPRESS_BRANCH", branch.name.as_str());
+    if address.https {
+        command.env("HTTPS", "on");
+    }
     let code = run_to_end(command)?;
     // WP-CLI deactivates the driver without asking any of ForkPress's PHP. Where users find it, also where that is a link.
     let folder = site.layout.public_branch(&branch.name);

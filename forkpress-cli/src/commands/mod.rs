@@ -19,6 +19,7 @@ mod serve;
 mod stop;
 mod storage;
 mod top;
+mod trust;
 mod update;
 pub mod wp;
 
@@ -59,6 +60,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Serve(args)
         | Command::Server(ServerCommand::Start(args))
         | Command::Start(StartArgs { serve: args, .. }) => serve::background(work_dir, args, cli.json)?,
+        Command::Trust(args) => return trust::run(work_dir, args, cli.json),
         Command::Stop(args) | Command::Server(ServerCommand::Stop(args)) => stop::run(work_dir, args, cli.json)?,
         Command::Server(ServerCommand::List) => stop::list(cli.json)?,
         Command::Branch(command) => branch::run(work_dir, command, cli.json)?,

@@ -9,10 +9,12 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use forkpress_engine::registry::Server;
+use forkpress_engine::site::Site;
 
 use crate::cli::ServeArgs;
+use crate::commands::trust;
 use crate::failure::{During, Failure};
-use crate::server::{self, Started};
+use crate::server::{self, Started, xdebug};
 use crate::{output, site, trace};
 
 /// Serves in the background; returns when the front page has answered.
@@ -33,8 +35,8 @@ pub fn background(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> R
     let stdout = child.stdout.take().expect("standard output is a pipe");
     BufReader::new(stdout).read_line(&mut line).during(|| "cannot hear from the server".to_owned())?;
     match serde_json::from_str(&line) {
-        Ok(Started::Now(server)) => tell(&server, "serving", as_json),
-        Ok(Started::Before(server)) => tell(&server, "already serving", as_json),
+        Ok(Started::Now(server)) => tell(&site, &server, "serving", as_json),
+        Ok(Started::Before(server)) => tell(&site, &server, "already serving", as_json),
         Ok(Started::Failed(failure)) => {
             // Whoever hears of the failure finds nothing left of the attempt.
             child.wait()?;
@@ -79,7 +81,7 @@ pub fn foreground(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> R
     let site = site::open(work_dir)?;
     server::warn_of(args.host);
     server::serve(&site, args, &|| true, |started| match started {
-        Started::Now(server) => tell(server, "serving", as_json),
+        Started::Now(server) => tell(&site, server, "serving", as_json),
         Started::Before(server) => {
             Err(Failure::new(format!("this site is served already, at {}", server::url(server))).hint("forkpress stop"))
         }
@@ -91,11 +93,29 @@ fn leave_terminal() -> Result<(), Failure> {
     rustix::process::setsid().map(drop).during(|| "cannot leave the terminal".to_owned())
 }
 
-fn tell(server: &Server, doing: &str, as_json: bool) -> Result<(), Failure> {
+fn tell(site: &Site, server: &Server, doing: &str, as_json: bool) -> Result<(), Failure> {
+    let launch = server.xdebug.then(|| xdebug::launch(&site.layout));
     if as_json {
-        output::json(&server::row(server))?;
-    } else {
-        output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
+        let mut row = server::row(server);
+        if let Some(launch) = launch {
+            row["launch_json"] = launch;
+        }
+        output::json(&row)?;
+        return Ok(());
+    }
+    output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
+    if server.https {
+        trust::advise(server)?;
+    }
+    if let Some(launch) = launch {
+        output::line(format_args!(
+            "forkpress: a request with XDEBUG_TRIGGER, such as {}?XDEBUG_TRIGGER=1, connects to the editor at port 9003",
+            server::url(server)
+        ))?;
+        output::line("VS Code with the extension 'PHP Debug' needs this in .vscode/launch.json:")?;
+        for line in format!("{launch:#}").lines() {
+            output::line(line)?;
+        }
     }
     Ok(())
 }
@@ -116,10 +136,16 @@ fn detached_arguments(work_dir: &Path, args: &ServeArgs) -> Vec<OsString> {
         ("--root-host", args.root_host.clone().map(Into::into)),
         ("--php", args.php.php.clone().map(Into::into)),
     ];
+    if args.https {
+        arguments.push("--https".into());
+    }
     for (name, value) in optional {
         if let Some(value) = value {
             arguments.extend([name.into(), value]);
         }
+    }
+    if args.xdebug {
+        arguments.push("--xdebug".into());
     }
     arguments
 }
@@ -131,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_server_in_the_background_is_asked_for_what_was_asked() {
-        let typed = "forkpress serve --port 81 --root-host x.test --php /p --workers 7 --host 0.0.0.0";
+        let typed = "forkpress serve --port 81 --root-host x.test --php /p --workers 7 --host 0.0.0.0 --https --xdebug";
         let parse = |line: Vec<OsString>| crate::cli::Cli::try_parse_from(line).unwrap();
         let crate::cli::Command::Serve(asked) = parse(typed.split(' ').map(Into::into).collect()).command else {
             panic!("serve is asked for");

@@ -120,7 +120,7 @@ fn wp_cli(runtime: &Path, layout: Option<&SiteLayout>, php: &Path) -> Result<Com
     let mut command = child::command(php.as_os_str())?;
     if let Some(layout) = layout {
         command
-            .args(Php::arguments(layout))
+            .args(Php::arguments(layout, php))
             // As usual for what is typed: no limit, and errors are seen. OPcache would take longer than all else.
             .args(["-d", "memory_limit=-1", "-d", "display_errors=stderr", "-d", "opcache.enable_cli=0"])
             .env("FORKPRESS_BRANCHES_DIR", layout.public_root())

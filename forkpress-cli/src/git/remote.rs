@@ -20,16 +20,19 @@ pub struct Remote {
     /// The host, in lower case; an IPv6 address in brackets.
     host: String,
     port: u16,
+    https: bool,
 }
 
 impl Remote {
     /// Takes an address; none where it is not one of a ForkPress site.
     pub fn parse(url: &str) -> Option<Self> {
-        let authority = url.strip_prefix("http://")?.trim_end_matches('/').strip_suffix(PATH)?;
+        let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
+        let https = scheme == "https";
+        let authority = rest.trim_end_matches('/').strip_suffix(PATH)?;
         let host = authority.rsplit_once('@').map_or(authority, |(_user, host)| host);
         let (host, port) = match host.rsplit_once(':') {
             Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (host, port.parse().ok()?),
-            _ => (host, 80),
+            _ => (host, if https { 443 } else { 80 }),
         };
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let is_literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -37,13 +40,13 @@ impl Remote {
             Some(address) => address.parse::<Ipv6Addr>().is_ok(),
             None => !host.is_empty() && !host.contains(['/', ':', '@', '?', '#']),
         };
-        is_host.then(|| Self { url: url.to_owned(), host, port })
+        is_host.then(|| Self { url: url.to_owned(), host, port, https })
     }
 
-    /// The repository of a site that is served at `address`.
+    /// The repository of a site that is served at `address`: by plain HTTP, since Git knows nothing of the authority.
     pub fn at(address: &Address) -> Self {
-        let root = address.host(&BranchName::main());
-        Self { url: format!("http://{root}{PATH}"), host: address.root_host.clone(), port: address.port }
+        let root = address.plain().host(&BranchName::main());
+        Self { url: format!("http://{root}{PATH}"), host: address.root_host.clone(), port: address.port, https: false }
     }
 
     /// The address as git takes it.
@@ -85,15 +88,15 @@ impl Remote {
                 "forkpress: the site at {self} does not say under which host name its branches are, so no address is shown"
             ));
         }
-        told.map(|root_host| Address { root_host, port: self.port })
+        told.map(|root_host| Address { root_host, port: self.port, https: self.https })
     }
 }
 
 /// The address without a name and a token, which belong into no message.
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = Address { root_host: self.host.clone(), port: self.port };
-        write!(f, "http://{}{PATH}", address.host(&BranchName::main()))
+        let address = Address { root_host: self.host.clone(), port: self.port, https: self.https };
+        write!(f, "{}{PATH}", address.url(&BranchName::main()).trim_end_matches('/'))
     }
 }
 
@@ -107,6 +110,8 @@ mod tests {
         assert_eq!(url("http://wp.localhost:18080/site.git"), "http://sale.wp.localhost:18080/");
         assert_eq!(url("http://wp.example.test/site.git/"), "http://sale.wp.example.test/");
         assert_eq!(url("http://forkpress:t0ken@wp.localhost:18080/site.git"), "http://sale.wp.localhost:18080/");
+        assert_eq!(url("https://wp.localhost:18080/site.git"), "https://sale.wp.localhost:18080/");
+        assert_eq!(url("https://wp.example.test/site.git"), "https://sale.wp.example.test/");
     }
 
     #[test]
@@ -149,7 +154,7 @@ mod tests {
             "http://wp.localhost:x/site.git",
             "http://wp.localhost:18080/other.git",
             "http://wp.localhost:18080/deep/site.git",
-            "https://github.example/site.git",
+            "ssh://wp.localhost/site.git",
             "git@host:site.git",
         ] {
             assert_eq!(Remote::parse(url), None, "{url}");
@@ -158,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_repository_of_an_address_is_its_remote() {
-        let address = Address { root_host: "wp.localhost".to_owned(), port: 80 };
+        let address = Address { root_host: "wp.localhost".to_owned(), port: 80, https: false };
         let remote = Remote::at(&address);
         assert_eq!(Remote::parse(remote.url()), Some(remote.clone()));
         assert_eq!(remote.url(), "http://wp.localhost/site.git");

@@ -94,7 +94,7 @@ fn find(php: &Php, layout: &SiteLayout, tree: &Path) -> Result<FoundDatabase, Fa
 fn run(php: &Php, layout: &SiteLayout, arguments: &[&std::ffi::OsStr]) -> Result<Vec<u8>, Failure> {
     let mut command = child::command(php.program.as_os_str())?;
     command
-        .args(Php::arguments(layout))
+        .args(Php::arguments(layout, &php.program))
         .arg(layout.runtime_dir().join("database.php"))
         .args(arguments)
         .env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log())

@@ -245,7 +245,7 @@ fn make(
     if let Some(source) = args.wordpress.as_deref() {
         database::adopt(&php, layout, if source.is_dir() { source } else { &staged }, &staged)?;
     }
-    let address = Address { root_host: args.root_host.clone(), port: args.port };
+    let address = Address { root_host: args.root_host.clone(), port: args.port, https: false };
     let mut imported = None;
     let url = address.url(&BranchName::main());
     let with = With { layout, php: &php.program, url: &url };
@@ -368,7 +368,7 @@ fn run_installer(
     let began = Instant::now();
     let mut installer = child::command(php.program.as_os_str())?;
     installer
-        .args(Php::arguments(&site.layout))
+        .args(Php::arguments(&site.layout, &php.program))
         .arg(site.layout.installer())
         .arg(staged)
         .env_remove("FORKPRESS_DEBUG_LOG")

@@ -28,10 +28,11 @@ use crate::php::{Kind, Php};
 use crate::{child, harmless, trace};
 
 use super::behind::Behind;
+use super::https::Https;
 use super::log::ServerLog;
 use super::masters::ChangeOver;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
-use super::{Wanted, limits, port, systemd};
+use super::{Wanted, limits, port, systemd, xdebug};
 
 /// Clones and pushes at once. A process of this pool is there only while it is needed.
 const GIT_WORKERS: u16 = 16;
@@ -73,17 +74,26 @@ enum Ending {
 
 impl FrontServer {
     /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
-    pub(super) fn start(site: &Site, wanted: &Wanted, php: &Php, listeners: Vec<TcpListener>) -> Result<Self, Failure> {
+    pub(super) fn start(
+        site: &Site,
+        wanted: &Wanted,
+        php: &Php,
+        https: Option<Https>,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, Failure> {
         let layout = &site.layout;
         let folder = layout.run_dir();
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
         let (own_listener, loopback) = port::listen_on_loopback()?;
         let (warm_listener, warm) = port::listen_on_loopback()?;
-        let pools = pools(wanted.workers, site.config.serve.longest_request());
+        let mut pools = pools(wanted.workers, site.config.serve.longest_request());
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
         environment.push(("PHP_CLI_SERVER_WORKERS", None));
         environment.extend(systemd::VARIABLES.map(|name| (name, None)));
-        let mut arguments = Vec::from(Php::arguments(layout));
+        let authority = https.as_ref().map(|https| https.certificate.clone().into());
+        environment.push(("FORKPRESS_AUTHORITY", authority));
+        let tls = https.map(|https| https.tls);
+        let mut arguments = Vec::from(Php::arguments(layout, &php.program));
         let caches = match php.kind {
             Kind::Fpm => 1,
             Kind::Cgi | Kind::Builtin => wanted.workers + LOOPBACK_WORKERS,
@@ -91,6 +101,12 @@ impl FrontServer {
         let megabytes = opcache_megabytes(site.config.serve.opcache_bytes, physical_memory(), caches.into());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
         arguments.extend(limits::arguments(&site.config.serve));
+        if wanted.xdebug {
+            arguments.extend(xdebug::arguments(php, layout)?);
+            environment.extend(xdebug::environment());
+            // A page that stands at a breakpoint takes as long as a person does.
+            pools.iter_mut().for_each(|pool| pool.longest = None);
+        }
         let (log, output) = ServerLog::begin(&layout.php_server_log())?;
         let lines = log_into(output.try_clone()?)?;
         let room = Room { memory_bytes: MEMORY_BYTES, folder: folder.path().to_owned() };
@@ -118,6 +134,7 @@ impl FrontServer {
             root_host: wanted.address.root_host.clone(),
             room: room.clone(),
             limits: limits::of_clients(&site.config.serve),
+            tls: tls.clone(),
             log,
         };
         allow_many_files();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::Patience;
+use forkpress_core::lock::{Patience, Preparation};
 use forkpress_engine::bands;
 use forkpress_engine::branch::BranchError;
 use forkpress_engine::mutation::{self, RecoverError, StepError, keep};
@@ -56,10 +56,20 @@ fn run(work_dir: &Path) {
             && let Ok(site) = Site::open(work_dir)
         {
             ids_at = Instant::now();
-            for name in bands::heal(&site, Deadline::after(IDS_TIMEOUT)) {
-                tracing::info!(branch = name.as_str(), "gave it ids of its own");
-            }
+            give_ids(&site);
         }
+    }
+}
+
+/// Gives branches the ids that they lack, unless somebody works on the whole site.
+fn give_ids(site: &Site) {
+    let deadline = Deadline::after(IDS_TIMEOUT);
+    let operation = "giving branches ids of their own";
+    let Ok(preparation) = Preparation::lock(site.layout.cow(), &[], operation, &mut Patience::silent(deadline)) else {
+        return;
+    };
+    for name in bands::heal(site, &preparation, deadline) {
+        tracing::info!(branch = name.as_str(), "gave it ids of its own");
     }
 }
 

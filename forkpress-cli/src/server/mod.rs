@@ -7,6 +7,7 @@
 mod behind;
 mod fpm;
 mod heal;
+mod https;
 mod limits;
 pub mod log;
 mod masters;
@@ -17,6 +18,7 @@ mod signal;
 mod spares;
 mod systemd;
 mod warm;
+pub mod xdebug;
 
 use std::fs;
 use std::io::Write;
@@ -54,6 +56,7 @@ pub use spares::run as keep_spares;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use fpm::FrontServer;
+use https::Https;
 use spares::Keeper;
 
 /// How long another start, or a command that takes the storage away, may keep this one waiting.
@@ -85,6 +88,9 @@ struct Wanted {
     host: IpAddr,
     address: Address,
     workers: u16,
+    xdebug: bool,
+    /// The PHP that was asked for.
+    php: Option<PathBuf>,
 }
 
 impl Wanted {
@@ -94,8 +100,11 @@ impl Wanted {
             address: Address {
                 root_host: args.root_host.clone().unwrap_or_else(|| site.config.root_host.clone()),
                 port: args.port.unwrap_or(site.config.port),
+                https: args.https,
             },
             workers: args.workers,
+            xdebug: args.xdebug,
+            php: args.php.php.as_deref().and_then(|asked| Php::find(Some(asked)).ok()),
         }
     }
 
@@ -103,13 +112,16 @@ impl Wanted {
         server.host == self.host.to_string()
             && (self.address.port == port::ANY || server.port == self.address.port)
             && server.root_host == self.address.root_host
+            && server.https == self.address.https
             && server.workers == self.workers
+            && server.xdebug == self.xdebug
+            && (self.php.is_none() || server.program == self.php)
     }
 }
 
 /// The address of the front page of `main` at a server.
 pub fn url(server: &Server) -> String {
-    Address { root_host: server.root_host.clone(), port: server.port }.url(&BranchName::main())
+    Address::from(server).url(&BranchName::main())
 }
 
 /// A server as scripts read it.
@@ -121,7 +133,10 @@ pub fn row(server: &Server) -> serde_json::Value {
         "host": server.host,
         "port": server.port,
         "root_host": server.root_host,
+        "https": server.https,
         "workers": server.workers,
+        "program": server.program,
+        "xdebug": server.xdebug,
         "started_at": server.started_at,
     })
 }
@@ -174,6 +189,7 @@ pub fn serve(
     for log in [site.layout.php_errors_log(), site.layout.wp_debug_log()] {
         open_log(&log)?;
     }
+    let https = wanted.address.https.then(|| Https::new(&wanted.address.root_host)).transpose()?;
     let listeners = match passed {
         Some(passed) => passed.listeners,
         None => {
@@ -197,7 +213,7 @@ pub fn serve(
         server: Tail::from_now(site.layout.php_server_log()),
         errors: Tail::from_now(site.layout.php_errors_log()),
     };
-    let mut serving = Serving::start(site, &wanted, &php, listeners)?;
+    let mut serving = Serving::start(site, &wanted, &php, https, listeners)?;
     serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
@@ -213,7 +229,10 @@ pub fn serve(
         host: wanted.host.to_string(),
         port: wanted.address.port,
         root_host: wanted.address.root_host,
+        https: wanted.address.https,
         workers: wanted.workers,
+        program: Some(php.program.clone()),
+        xdebug: wanted.xdebug,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
     let mut registered = Registered::new(site::registry()?, server.clone())?;
@@ -323,8 +342,14 @@ impl Tail {
 struct Serving(FrontServer);
 
 impl Serving {
-    fn start(site: &Site, wanted: &Wanted, php: &Php, listeners: Vec<TcpListener>) -> Result<Self, Failure> {
-        FrontServer::start(site, wanted, php, listeners).map(Self)
+    fn start(
+        site: &Site,
+        wanted: &Wanted,
+        php: &Php,
+        https: Option<Https>,
+        listeners: Vec<TcpListener>,
+    ) -> Result<Self, Failure> {
+        FrontServer::start(site, wanted, php, https, listeners).map(Self)
     }
 
     /// Asks for the front page until it answers well.
@@ -340,7 +365,7 @@ impl Serving {
         let mut first_error = None;
         let mut question: Option<Question> = None;
         let target = page::target(wanted.host, wanted.address.port);
-        let host = wanted.address.host(&BranchName::main());
+        let host = wanted.address.plain().host(&BranchName::main());
         loop {
             if !is_wanted() {
                 return Err(Failure::new("the command that started this server has gone"));

@@ -164,7 +164,10 @@ mod tests {
             host: "127.0.0.1".to_owned(),
             port: 1,
             root_host: "wp.localhost".to_owned(),
+            https: false,
             workers: 1,
+            program: None,
+            xdebug: false,
             started_at: 0,
         }
     }

@@ -9,7 +9,7 @@ use crate::database::{self, DatabaseError};
 use crate::site::Site;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::{
-    BranchFiles, LockError, Mutation, OperationsFiles, Patience, SharedBranch, SharedOperations,
+    BranchFiles, LockError, Mutation, OperationsFiles, Patience, Preparation, SharedBranch, SharedOperations,
 };
 use forkpress_core::name::BranchName;
 
@@ -23,8 +23,10 @@ enum HealError {
 }
 
 /// Gives every branch the bands that it lacks, and says which did. What is not to be had until the deadline, locks and the turn
-/// to write, is left for the next time. Where no branch lacks any, this looks at two files a database, and takes no lock.
-pub fn heal(site: &Site, deadline: Deadline) -> Vec<BranchName> {
+/// to write, is left for the next time. Where no branch lacks any, this looks at two files a database.
+///
+/// The caller has `prepare.lock`, shared: nobody takes the storage away while databases are open.
+pub fn heal(site: &Site, _: &Preparation, deadline: Deadline) -> Vec<BranchName> {
     if Surroundings::look(site).is_none_or(|around| around.needy().is_empty()) {
         return Vec::new();
     }
@@ -111,8 +113,13 @@ mod tests {
         connection.last_insert_rowid()
     }
 
+    fn heal_until(site: &Site, deadline: Deadline) -> Vec<String> {
+        let preparation = Preparation::lock(site.layout.cow(), &[], "ids", &mut Patience::silent(Deadline::NEVER));
+        heal(site, &preparation.unwrap(), deadline).iter().map(ToString::to_string).collect()
+    }
+
     fn heal_now(site: &Site) -> Vec<String> {
-        heal(site, Deadline::after(Duration::from_secs(20))).iter().map(ToString::to_string).collect()
+        heal_until(site, Deadline::after(Duration::from_secs(20)))
     }
 
     #[test]
@@ -143,7 +150,7 @@ mod tests {
         }
         let writer = open(&site, "x");
         writer.execute_batch("BEGIN IMMEDIATE; INSERT INTO posts (title) VALUES ('of a long transaction')").unwrap();
-        assert_eq!(heal(&site, Deadline::after(Duration::from_millis(50))), ["y".parse().unwrap()]);
+        assert_eq!(heal_until(&site, Deadline::after(Duration::from_millis(50))), ["y"]);
         writer.execute_batch("COMMIT").unwrap();
         assert_eq!(heal_now(&site), ["x"]);
         assert_eq!((insert(&site, "x"), insert(&site, "y")), (200_001, 100_001));
@@ -164,7 +171,7 @@ mod tests {
                 drop(mutation);
             });
             tell.1.recv().unwrap();
-            assert_eq!(heal(&site, Deadline::NOW), []);
+            assert_eq!(heal_until(&site, Deadline::NOW), [""; 0]);
             hear.0.send(()).unwrap();
         });
         assert_eq!(heal_now(&site), ["x"]);

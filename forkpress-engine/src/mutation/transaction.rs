@@ -84,7 +84,7 @@ impl Begun {
         }
         // What cleans up does so at the lowest priority, and with the settings of a while ago.
         if !names.is_empty() {
-            bands::heal(site, Deadline::after(IDS_TIMEOUT));
+            bands::heal(site, &preparation, Deadline::after(IDS_TIMEOUT));
         }
         tracing::debug!(operation = words, after_ms = since.elapsed().as_millis(), "begun");
         Ok(Self { since, recovered, preparation, words: words.to_owned() })

@@ -583,9 +583,9 @@ fn one_in(many: usize) -> usize {
     if std::env::var_os(EVERY_STEP).is_some() { 1 } else { many }
 }
 
-/// Hits one step in two, or each.
-fn hit_every_other_step(template: &Template, script: &[&str], from: usize, fault: Fault) {
-    hit_steps(template, script, from, one_in(2), fault);
+/// Hits one step in three, or each.
+fn hit_some_steps(template: &Template, script: &[&str], from: usize, fault: Fault) {
+    hit_steps(template, script, from, one_in(3), fault);
 }
 
 /// The same of one step in so many.
@@ -766,7 +766,7 @@ fn is_a_request_of_y_until_nobody_listens() {
 fn a_process_killed_at_any_step_beside_a_request_of_another_branch_leaves_the_state_before_or_after() {
     let template = in_memory();
     for operation in ["create", "reset", "delete", "undo", "apply", "create-with", "create-all"] {
-        hit_every_step(&template, &["neighbour", operation], 1, Fault::Death);
+        hit_some_steps(&template, &["neighbour", operation], 1, Fault::Death);
     }
 }
 
@@ -775,11 +775,11 @@ fn a_process_killed_at_any_step_of_a_second_operation_leaves_the_state_before_or
     let template = in_memory();
     for first in OPERATIONS {
         for second in OPERATIONS {
-            hit_every_other_step(&template, &[first, second], 1, Fault::Death);
+            hit_some_steps(&template, &[first, second], 1, Fault::Death);
         }
     }
     for script in PAIRS_WITH_FILES {
-        hit_every_other_step(&template, &script, 1, Fault::Death);
+        hit_some_steps(&template, &script, 1, Fault::Death);
     }
 }
 
@@ -858,11 +858,11 @@ fn any_step_that_fails_leaves_the_state_before_or_one_that_is_finished_later() {
     let template = in_memory();
     for operation in OPERATIONS.into_iter().chain(FILES) {
         for fault in [Fault::Eio, Fault::Enospc, Fault::Eintr] {
-            hit_every_other_step(&template, &[operation], 0, fault);
+            hit_some_steps(&template, &[operation], 0, fault);
         }
     }
     for script in RENAMES {
-        hit_every_other_step(&template, script, script.len() - 1, Fault::Eio);
+        hit_some_steps(&template, script, script.len() - 1, Fault::Eio);
     }
 }
 
@@ -927,10 +927,10 @@ const LASTING_SCRIPTS: [&[&str]; 10] = [
 fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
     let template = in_memory();
     for script in LASTING_SCRIPTS {
-        fail_from_every_step_on(&template, script, one_in(2), Fault::Eio);
+        fail_from_every_step_on(&template, script, one_in(3), Fault::Eio);
     }
     for script in &LASTING_SCRIPTS[..2] {
-        fail_from_every_step_on(&template, script, one_in(2), Fault::Enospc);
+        fail_from_every_step_on(&template, script, one_in(3), Fault::Enospc);
     }
 }
 
@@ -938,11 +938,11 @@ fn all_steps_that_fail_from_one_on_leave_what_recovery_needs() {
 fn a_step_that_fails_each_time_and_in_recovery_leaves_what_the_next_recovery_needs() {
     let template = in_memory();
     for script in LASTING_SCRIPTS {
-        fail_at_every_place(&template, script, one_in(2), Fault::Eio, Lasting::There);
+        fail_at_every_place(&template, script, one_in(3), Fault::Eio, Lasting::There);
     }
     for script in &LASTING_SCRIPTS[..2] {
-        fail_at_every_place(&template, script, one_in(2), Fault::Enospc, Lasting::There);
-        fail_at_every_place(&template, script, one_in(2), Fault::Eio, Lasting::AtPath);
+        fail_at_every_place(&template, script, one_in(3), Fault::Enospc, Lasting::There);
+        fail_at_every_place(&template, script, one_in(3), Fault::Eio, Lasting::AtPath);
     }
 }
 
@@ -950,10 +950,10 @@ fn a_step_that_fails_each_time_and_in_recovery_leaves_what_the_next_recovery_nee
 fn any_step_that_fails_of_a_batch_or_with_a_spare_leaves_the_state_before_or_one_that_is_finished_later() {
     let template = in_memory();
     for script in BATCHES.into_iter().take(2).chain([&["spare", "create-main"][..]]) {
-        hit_every_step(&template, script, script.len() - 1, Fault::Eio);
+        hit_some_steps(&template, script, script.len() - 1, Fault::Eio);
     }
     for operation in ["create-all", "spare"] {
-        hit_every_step(&template, &[operation], 0, Fault::Enospc);
+        hit_some_steps(&template, &[operation], 0, Fault::Enospc);
     }
 }
 
@@ -962,9 +962,9 @@ fn a_process_killed_at_any_step_where_files_share_blocks_leaves_the_state_before
     let Some(place) = Place::of(Kind::Xfs) else { return };
     let template = Template::new(place, FileView::Reflink);
     for operation in ["create", "reset", "apply", "create-all"] {
-        hit_every_other_step(&template, &[operation], 0, Fault::Death);
+        hit_some_steps(&template, &[operation], 0, Fault::Death);
     }
-    hit_every_other_step(&template, &["spare", "create-main"], 0, Fault::Death);
+    hit_some_steps(&template, &["spare", "create-main"], 0, Fault::Death);
 }
 
 #[test]
@@ -972,11 +972,11 @@ fn a_process_killed_at_any_step_where_branches_are_subvolumes_leaves_the_state_b
     let Some(place) = Place::of(Kind::Btrfs) else { return };
     let template = Template::new(place, FileView::BtrfsSnapshot);
     for operation in OPERATIONS.into_iter().chain(FILES).chain(["create-all"]) {
-        hit_every_other_step(&template, &[operation], 0, Fault::Death);
+        hit_some_steps(&template, &[operation], 0, Fault::Death);
     }
-    hit_every_other_step(&template, &["create-all", "undo"], 1, Fault::Death);
+    hit_some_steps(&template, &["create-all", "undo"], 1, Fault::Death);
     for operation in ["reset", "apply"] {
-        hit_every_other_step(&template, &[operation], 0, Fault::Eio);
+        hit_some_steps(&template, &[operation], 0, Fault::Eio);
     }
 }
 

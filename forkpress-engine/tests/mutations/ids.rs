@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use forkpress_core::deadline::Deadline;
+use forkpress_core::lock::{Patience, Preparation};
 use forkpress_engine::bands;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation;
@@ -96,7 +97,8 @@ pub fn a_table_that_comes_later_is_numbered_apart_from_the_next_mutation_on(plac
     };
     assert_eq!(["x", "y"].map(late), [100_001, 200_001]);
     assert_eq!([make(&world, "x"), make(&world, "y")], [(100_001, 100_001), (200_001, 200_001)]);
-    assert_eq!(bands::heal(&world.site, Deadline::after(Duration::from_secs(20))), []);
+    let preparation = Preparation::lock(world.site.layout.cow(), &[], "ids", &mut Patience::silent(Deadline::NEVER));
+    assert_eq!(bands::heal(&world.site, &preparation.unwrap(), Deadline::after(Duration::from_secs(20))), []);
 }
 
 pub fn a_site_may_do_without_bands(place: Place, _: Kind, view: FileView) {

@@ -1,7 +1,9 @@
 //! What clients connect to.
 
 mod check;
+mod http2;
 mod request;
+mod turns;
 mod unhurried;
 
 use std::io;
@@ -16,17 +18,22 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use unhurried::Unhurried;
 
 use crate::cgi::Connection;
 use crate::files::Files;
 use crate::php::Php;
+use crate::scheme::Scheme;
 use crate::spool::Room;
+use crate::tls::{HTTP2, Tls};
 
 /// How long it rests where no connection can be accepted: too many files are open.
 const REST: Duration = Duration::from_millis(20);
@@ -59,6 +66,8 @@ pub struct Entrance {
     pub room: Room,
     /// What it takes of a client.
     pub limits: Limits,
+    /// What it speaks TLS with, to clients that do; none: it does not.
+    pub tls: Option<Tls>,
     /// Who hears of each request that was answered; none: nobody does.
     pub log: Option<SyncSender<Answered>>,
 }
@@ -177,24 +186,67 @@ impl Drop for Counted {
 
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
+    let opened = tokio::select! {
+        opened = timeout(entrance.limits.pause, open(stream, &entrance)) => opened,
+        () = ended(&mut end) => return,
+    };
+    let served = match opened {
+        Err(_) => return,
+        Ok(Err(error)) => return tracing::debug!("a connection does not begin: {error}"),
+        Ok(Ok(Opened::Plain(stream))) => http1(stream, entrance, connection, Scheme::Http, end).await,
+        Ok(Ok(Opened::Tls(stream))) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+            http2::serve(stream, entrance, connection, end).await
+        }
+        Ok(Ok(Opened::Tls(stream))) => http1(stream, entrance, connection, Scheme::Https, end).await,
+    };
+    if let Err(error) = served {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// A connection whose first bytes have said what it is.
+enum Opened {
+    Plain(Unhurried),
+    Tls(Box<TlsStream<Unhurried>>),
+}
+
+/// Finds out whether a client speaks TLS, where the server does, and agrees with it on the keys.
+async fn open(stream: TcpStream, entrance: &Entrance) -> io::Result<Opened> {
+    /// What every connection of TLS begins with, and no request.
+    const HANDSHAKE: [u8; 1] = [0x16];
+    let mut first = [0];
+    let tls = match &entrance.tls {
+        Some(tls) if stream.peek(&mut first).await? == 1 && first == HANDSHAKE => Some(tls),
+        _ => None,
+    };
+    let stream = Unhurried::new(stream, entrance.limits.pause);
+    Ok(match tls {
+        None => Opened::Plain(stream),
+        Some(tls) => Opened::Tls(Box::new(TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream).await?)),
+    })
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    entrance: Arc<Entrance>,
+    connection: Connection,
+    scheme: Scheme,
+    mut end: watch::Receiver<bool>,
+) -> Result<(), hyper::Error> {
     let limits = entrance.limits;
-    let client = TokioIo::new(Unhurried::new(stream, limits.pause));
-    let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, request));
+    let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, scheme, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.pause)
         .max_buf_size(limits.head_bytes)
-        .serve_connection(client, service);
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
-    let served = tokio::select! {
+    tokio::select! {
         served = serving.as_mut() => served,
         () = ended(&mut end) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!("a connection ended: {error}");
     }
 }
 

@@ -11,29 +11,35 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
-use super::{Answered, Entrance, Limits, check};
+use super::{Answered, Entrance, Limits, check, http2};
 use crate::answer::{AnswerBody, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
+use crate::scheme::Scheme;
 use crate::spool::{Room, SpoolReader, spool};
 
 /// Answers a request. What can't be is answered, too, so there is no error.
 pub(super) async fn answer(
     entrance: Arc<Entrance>,
     connection: Connection,
+    scheme: Scheme,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let began = Instant::now();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(scheme);
+    let unplaced = http2::place(&mut head);
     let head = Arc::new(head);
-    let answer = match check::refused(&head, &entrance.limits) {
+    let answer = match unplaced.or_else(|| check::refused(&head, &entrance.limits)) {
         Some(refused) => Err(refused),
         None => answered(&entrance, connection, &head, body).await,
     };
     let answer = match answer {
+        // Its requests do not follow each other in one stream of bytes.
+        Err((status, message)) if head.version == Version::HTTP_2 => refusal(status, message),
         Ok(answer) if !head.headers.contains_key(TRANSFER_ENCODING) => answer,
         // Where a length is told as well, what was read by its chunks alone is followed by who knows what.
         Ok(answer) => last(answer),

@@ -79,7 +79,7 @@ impl Process {
         Pid::from_raw(i32::try_from(self.id).unwrap_or(i32::MAX)).unwrap_or(Pid::INIT)
     }
 
-    /// The port of `127.0.0.1` that it listens at; none while it listens at none.
+    /// The port that it listens at; none while it listens at none. A socket that it has from this process is not its own.
     pub(super) fn port(&self) -> Option<u16> {
         imp::port(self.id)
     }
@@ -108,11 +108,17 @@ mod imp {
 
     pub(super) fn port(id: u32) -> Option<u16> {
         let table = fs::read_to_string(format!("/proc/{id}/net/tcp")).ok()?;
-        let sockets: Vec<String> = fs::read_dir(format!("/proc/{id}/fd"))
-            .ok()?
-            .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok()?.into_os_string().into_string().ok())
-            .collect();
-        port_in(&table, |inode| sockets.iter().any(|socket| *socket == format!("socket:[{inode}]")))
+        let (sockets, inherited) = (sockets_of(&id.to_string()), sockets_of("self"));
+        port_in(&table, |inode| {
+            let socket = format!("socket:[{inode}]");
+            sockets.contains(&socket) && !inherited.contains(&socket)
+        })
+    }
+
+    /// The sockets that a process has open.
+    fn sockets_of(process: &str) -> Vec<String> {
+        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        descriptors.filter_map(|one| fs::read_link(one.path()).ok()?.into_os_string().into_string().ok()).collect()
     }
 
     /// The port that a socket listens at whose inode is such a one, from the text of `/proc/net/tcp` (proc(5)).
@@ -139,7 +145,8 @@ mod imp {
         let list = ["-nP", "-a", "-p", &id.to_string(), "-iTCP", "-sTCP:LISTEN", "-Fn"];
         let output = Command::new("lsof").args(list).output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.lines().find_map(|line| line.strip_prefix('n')?.rsplit_once(':')?.1.parse().ok())
+        // One that it has from this process comes first.
+        text.lines().rev().find_map(|line| line.strip_prefix('n')?.rsplit_once(':')?.1.parse().ok())
     }
 }
 
@@ -165,6 +172,32 @@ mod tests {
 ";
         assert_eq!(imp::port_in(table, |inode| inode == "4713"), Some(0x46a2));
         assert_eq!(imp::port_in(table, |inode| inode == "4712"), None);
+    }
+
+    #[test]
+    fn a_socket_that_a_process_has_from_this_one_is_not_its_port() {
+        let inherited = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::io::fcntl_setfd(&inherited, rustix::io::FdFlags::empty()).unwrap();
+        let mut command = Command::new("php");
+        command.args(["-n", "-q", "-S", "127.0.0.1:0"]).stderr(std::process::Stdio::null());
+        let process = match Process::start(&mut command) {
+            Ok(process) => process,
+            Err(error) => {
+                eprintln!("SKIPPED: php: {error}");
+                return;
+            }
+        };
+        let port = loop {
+            assert!(!process.is_ending());
+            if let Some(port) = process.port() {
+                break port;
+            }
+            std::thread::sleep(super::super::LOOK);
+        };
+        assert_ne!(port, inherited.local_addr().unwrap().port());
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        process.kill();
+        process.wait().unwrap();
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A site with real PHP behind the server, and a client that sends bytes.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+pub mod http2;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,6 +18,7 @@ use forkpress_server::fpm::{self, Folder, Fpm, Pool};
 use forkpress_server::front::{Entrance, Front, Limits};
 use forkpress_server::php::Php;
 use forkpress_server::spool::Room;
+use forkpress_server::tls::{Authority, Tls};
 use forkpress_server::workers::{Kind, Recipe, Workers};
 
 /// How long anything may take that has to happen.
@@ -30,6 +33,10 @@ pub struct Site {
     pub address: SocketAddr,
     /// Where PHP answers for files, too.
     php_address: SocketAddr,
+    /// Where it speaks TLS, too.
+    pub tls_address: SocketAddr,
+    /// The certificate of the authority.
+    pub authority: PathBuf,
     pub dir: PathBuf,
     behind: Behind,
     _temporary: tempfile::TempDir,
@@ -164,19 +171,30 @@ fn served(
         (listener, address)
     };
     let ((listener, address), (php_listener, php_address)) = (bound(), bound());
+    let (tls_listener, tls_address) = bound();
+    let authority = Authority::open_or_make(&dir.join("authorities"), "wp.localhost").unwrap();
+    let certificate = authority.public.certificate.clone();
+    let tls = Tls::new(authority, "wp.localhost").unwrap();
     let pages = php("pages");
-    let entrance = |files| Entrance {
+    let entrance = |files, tls| Entrance {
         pages: Arc::clone(&pages),
         repository: php("git"),
         files,
         root_host: "wp.localhost".to_owned(),
         room: room.clone(),
         limits: Limits { body_bytes: 1 << 30, head_bytes: 60_000, pause: Duration::from_secs(4) },
+        tls,
         log: None,
     };
     let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
-    let front = Front::start(vec![(listener, entrance(Some(files))), (php_listener, entrance(None))], 2).unwrap();
-    Some(Site { front, address, php_address, dir, behind, _temporary: temporary, folder })
+    let fronts = vec![
+        (listener, entrance(Some(Arc::clone(&files)), None)),
+        (php_listener, entrance(None, None)),
+        (tls_listener, entrance(Some(files), Some(tls))),
+    ];
+    let front = Front::start(fronts, 2).unwrap();
+    let authority = certificate;
+    Some(Site { front, address, php_address, tls_address, authority, dir, behind, _temporary: temporary, folder })
 }
 
 /// Waits until something holds.

@@ -89,7 +89,7 @@ fn wordpress_export(site: &Site, args: &ExportArgs, address: &Address) -> Result
     let folder = site.layout.public_branch(&args.branch);
     let mut command = child::command(php.program.as_os_str())?;
     command
-        .args(Php::arguments(&site.layout))
+        .args(Php::arguments(&site.layout, &php.program))
         .args(["-d", "display_errors=stderr", "-d", "max_execution_time=0", "-d", "memory_limit=-1", "-r", code])
         .current_dir(&folder)
         .env("PWD", &folder)
