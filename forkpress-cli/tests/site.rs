@@ -197,6 +197,8 @@ fn a_server_whose_php_fpm_dies_as_soon_as_it_is_started_ends_and_says_so() {
         forkpress_core::process::command_line(*pid).is_some_and(|line| line.starts_with("php-fpm: master process"))
     };
     if !below(server.id()).iter().any(is_master) {
+        server.kill().unwrap();
+        server.wait().unwrap();
         return skipped("this needs php-fpm (Debian: php-fpm)");
     }
     while server.try_wait().unwrap().is_none() {
