@@ -27,6 +27,8 @@ pub(super) fn text(folder: &Path, pools: &[Pool], is_root: bool) -> String {
          daemonize = no\n\
          error_log = /dev/stderr\n\
          log_limit = 8192\n\
+         ; What PHP says reaches the server over FastCGI as well.\n\
+         log_level = warning\n\
          ; A request may end before its server does. Whoever stops the server says how long that may take.\n\
          process_control_timeout = 30d\n",
     );
