@@ -438,7 +438,7 @@ claim 'and it says why' grep -q 'has version 2' "$work/said"
 cp "$work/site.toml" "$site/.forkpress/site.toml"
 rm -f "$site/.forkpress/site.toml.bak"
 
-claim 'the logs have the requests' says 'Accepted' logs --file server -n 50
+claim 'the logs have the requests' says '"GET /' logs --file access -n 50
 claim 'stop' says "forkpress: stopped http://wp.localhost:$port/" stop
 claim 'nobody listens any more' nobody_listens
 claim 'the registry is empty' says 'no server runs' server list

@@ -505,8 +505,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let php = dir.path().join("php8.9");
         std::fs::write(&php, "").unwrap();
-        let path = std::ffi::OsStr::new("/nowhere").to_owned();
-        let path = env::join_paths([PathBuf::from(path), dir.path().to_owned()]).unwrap();
+        let path = env::join_paths([PathBuf::from("/nowhere"), dir.path().to_owned()]).unwrap();
         assert_eq!(find(Some(Path::new("php8.9")), Some(&path)).unwrap(), php);
         assert_eq!(find(Some(&php), None).unwrap(), php);
         assert!(find(Some(Path::new("./php8.9")), Some(&path)).is_err());
@@ -516,6 +515,7 @@ mod tests {
         let unknown = find(Some(Path::new("php8.8")), Some(&path)).unwrap_err();
         assert_eq!(unknown.error, "there is no PHP at php8.8");
         assert!(unknown.hint.unwrap().ends_with("in PATH there is php, php8.9"));
-        assert!(find(None, Some(&path)).unwrap_err().to_string().contains("there is no PHP in PATH"));
+        let nowhere = std::ffi::OsStr::new("/nowhere");
+        assert!(find(None, Some(nowhere)).unwrap_err().to_string().contains("there is no PHP in PATH"));
     }
 }

@@ -222,7 +222,7 @@ fn a_log_that_is_not_there_yet_says_so_and_each_says_what_it_is() {
     let layout = sandbox.bare_site();
     fs::write(layout.php_errors_log(), "an error\n").unwrap();
     let said = sandbox.run(&["logs", "--paths"]);
-    assert_eq!(said.lines().count(), 5);
+    assert_eq!(said.lines().count(), 7);
     let line = |path: std::path::PathBuf, end: &str| {
         let start = format!("{}  ", path.display());
         assert!(said.lines().any(|line| line.starts_with(&start) && line.ends_with(end)), "{start}{end}: {said}");
