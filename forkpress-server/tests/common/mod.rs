@@ -163,7 +163,7 @@ fn served(
         return None;
     };
     let temporary = tempfile::tempdir().unwrap();
-    let dir = temporary.path().canonicalize().unwrap();
+    let dir = temporary.path().canonicalize().unwrap().join("it's; \"a\" $x");
     fs::create_dir_all(dir.join(".forkpress/cow")).unwrap();
     for (path, content) in files {
         let path = dir.join("main").join(path);
