@@ -109,7 +109,14 @@ $site = new Site( $dir );
 put( "$site->dir/main/small.php", SMALL );
 // OPcache takes no file that was written just now.
 touch( "$site->dir/main/small.php", time() - 60 );
-$site->serve( 1 );
+// In which calls a process waits for a request is known of PHP's built-in server.
+$site->serve(
+	1,
+	array(
+		'FORKPRESS_PHP_FPM' => 'none',
+		'FORKPRESS_PHP_CGI' => 'none',
+	)
+);
 $site->done( 'branch', 'create', '--count', '3', '--prefix', 'few', '--wait', '--timeout', '60' );
 $with_few = system_calls( $site, 'few-2' );
 $last     = 'agent-' . ( MANY - 4 );
