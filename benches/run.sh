@@ -44,6 +44,7 @@ if [ ! -f ext/branchfs.so ] || [ ! -x target/release/forkpress ]; then
 fi
 # Compiling beside a measurement would spoil it.
 cargo bench --locked --quiet --package forkpress-core --package forkpress-engine --no-run || exit 1
+cargo build --release --locked --quiet --package forkpress-server --example client || exit 1
 
 trap 'exit 130' INT TERM
 bench 'what the lock costs a request' 60 "$php" -d "extension=$PWD/ext/branchfs.so" benches/lock_cost.php
@@ -66,6 +67,7 @@ bench 'what clients notice of mutations, and of spares in the making' 300 "$php"
 bench 'what a long request costs the other branches' 300 "$php" benches/apart.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
 bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php
+bench 'what it takes to serve, beside nginx and php-fpm' 600 "$php" benches/serving.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php
 bench 'what it costs to serve the own address' 240 "$php" benches/addresses.php
 bench 'what forkpress wp costs, beside the bare phar' 120 "$php" benches/wp_cli.php
@@ -73,6 +75,6 @@ bench 'what Git costs' 900 "$php" benches/git.php
 bench 'an export, by mysqldump' 600 "$php" benches/export.php
 bench 'a warm dashboard in a browser' 120 "$php" benches/dashboard.php
 if [ "$missed" -gt 0 ]; then
-    say "$missed of 20 did not end well"
+    say "$missed of 21 did not end well"
     exit 1
 fi

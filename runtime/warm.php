@@ -9,12 +9,13 @@
  *   time, while requests leave a processor free, and ends as soon as a command waits to publish.
  * - `visit` is a visitor's request for a page, without the cron jobs.
  * - `status` says how full OPcache is.
+ * - `used` says what of the branches is in it.
  *
  * @package ForkPress
  */
 
 /** Of OPcache's memory, and of its table of files, this share is left for what visitors ask for. */
-const FORKPRESS_WARM_RESERVE = 0.25;
+const FORKPRESS_WARM_RESERVE = 0.2;
 
 /** What the login form and the dashboard run beyond what a front page does, and beyond what wp-admin/includes/admin.php names. */
 const FORKPRESS_WARM_SCRIPTS = array(
@@ -57,8 +58,12 @@ function forkpress_warm( array $answer ): void {
 			);
 			return;
 		case 'compile':
-			$root  = $answer['root'] ?? '';
-			$found = forkpress_compile( $root, forkpress_scripts_of( $root, $answer['branch'] ) );
+			$root    = $answer['root'] ?? '';
+			$scripts = array_filter( explode( "\n", file_get_contents( 'php://input' ) ) );
+			$found   = forkpress_compile( $root, $scripts ? $scripts : forkpress_scripts_of( $root, $answer['branch'] ) );
+			break;
+		case 'used':
+			$found = (object) array_map( static fn ( $scripts ) => (object) $scripts, forkpress_used_scripts() );
 			break;
 		default:
 			$found = forkpress_opcache();
@@ -89,6 +94,25 @@ function forkpress_opcache(): array {
 		'restarts'     => ( $statistics['oom_restarts'] ?? 0 ) + ( $statistics['hash_restarts'] ?? 0 ),
 		'apcu'         => extension_loaded( 'apcu' ),
 	);
+}
+
+/**
+ * Returns what OPcache has of the branches.
+ *
+ * @return array<string, array<string, int[]>> By branch and by path in it: when it was used last, and its bytes.
+ */
+function forkpress_used_scripts(): array {
+	$used = array();
+	foreach ( ( function_exists( 'opcache_get_status' ) ? opcache_get_status() : false )['scripts'] ?? array() as $path => $script ) {
+		foreach ( forkpress_tree_roots() as $root ) {
+			if ( str_starts_with( $path, $root ) ) {
+				list( $branch, $inside )    = explode( '/', substr( $path, strlen( $root ) ), 2 ) + array( '', '' );
+				$used[ $branch ][ $inside ] = array( $script['last_used_timestamp'], $script['memory_consumption'] );
+				break;
+			}
+		}
+	}
+	return $used;
 }
 
 /**

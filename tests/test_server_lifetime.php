@@ -223,6 +223,109 @@ test(
 );
 
 test(
+	'port 0 is a free one, which is told and recorded, and two sites have two',
+	function () use ( $site, $own ) {
+		$other = new Site();
+		$port  = static function ( Site $of ): int {
+			$said = $of->done( 'serve', '--port', '0' );
+			holds( 1 === preg_match( '#^forkpress: serving http://wp\.localhost:(\d+)/\n$#D', $said, $match ), "a port is told: $said" );
+			return (int) $match[1];
+		};
+		$first  = $port( $site );
+		$second = $port( $other );
+		holds( ! in_array( 0, array( $first, $second ), true ) && $first !== $second, "two ports: $first, $second" );
+		foreach ( array( array( $site, $first ), array( $other, $second ) ) as list( $of, $at ) ) {
+			same( array( $at ), array_column( $of->json( 'server', 'list' ), 'port' ), 'the recorded port' );
+			same( "forkpress: already serving http://wp.localhost:$at/\n", $of->done( 'serve', '--port', '0' ), 'what a second serve says' );
+			$page = file_get_contents( "http://127.0.0.1:$at/", false, stream_context_create( array( 'http' => array( 'header' => "Host: wp.localhost:$at" ) ) ) );
+			holds( str_contains( $page, "http://wp.localhost:$at/" ), 'its links lead to it' );
+		}
+		$site->done( 'stop' );
+		$other->done( 'stop' );
+		same( array(), $own(), 'processes' );
+	}
+);
+
+test(
+	'a server listens at an IPv6 address, and where it may at a port below 1024',
+	function () use ( $site ) {
+		if ( false === @stream_socket_server( 'tcp://[::1]:0' ) ) {
+			echo "SKIPPED: an IPv6 address: this machine has none\n";
+			return;
+		}
+		for ( $port = 1023; $port > 512 && ! ( $free = @stream_socket_server( "tcp://[::1]:$port" ) ); $port-- ) {
+			continue;
+		}
+		$port = $free ? $port : 0;
+		$free && fclose( $free );
+		$said = $site->done( '--json', 'serve', '--host', '::1', '--port', (string) $port, '--workers', '1' );
+		$port = json_decode( $said, true, 512, JSON_THROW_ON_ERROR )['port'];
+		put( "$site->dir/main/stranger.php", '<?php echo json_encode( array( branchfs_stranger( $_SERVER, "wp.localhost" ), $_SERVER["REMOTE_ADDR"] ) );' );
+		$page = stream_socket_client( "tcp://[::1]:$port", $code, $message, PATIENCE );
+		fwrite( $page, "GET /stranger.php HTTP/1.1\r\nHost: wp.localhost:$port\r\nConnection: close\r\n\r\n" );
+		same( '[null,"::1"]', Response::read( $page )->body, 'who asks is the person who runs the server' );
+		$site->done( 'stop' );
+	}
+);
+
+/**
+ * Starts the server as systemd does, with sockets that listen already.
+ *
+ * @param Site   $site   The site.
+ * @param string $notify The socket that hears how far the server is.
+ * @param int    ...$ports The ports of the sockets.
+ */
+function activated( Site $site, string $notify, int ...$ports ): Command {
+	$env     = array(
+		'FORKPRESS_STATE_DIR' => $site->state_dir,
+		'FORKPRESS_PHP'       => PHP_BINARY,
+		'FORKPRESS_EXTENSION' => (string) extension_path(),
+		'NOTIFY_SOCKET'       => $notify,
+		'PATH'                => getenv( 'PATH' ),
+	);
+	$command = array( 'systemd-socket-activate' );
+	foreach ( $ports as $port ) {
+		array_push( $command, '-l', "127.0.0.1:$port" );
+	}
+	foreach ( $env as $name => $value ) {
+		array_push( $command, '-E', "$name=$value" );
+	}
+	return new Command( array( ...$command, Site::program(), '--work-dir', "$site->dir/.forkpress", 'start' ), $site->dir );
+}
+
+test(
+	'a server takes the socket that systemd gives it, and says when it is ready and when it ends',
+	function () use ( $site, $own ) {
+		exec( 'command -v systemd-socket-activate', $said, $status );
+		if ( 0 !== $status ) {
+			echo "SKIPPED: this machine has no systemd-socket-activate (Debian: systemd)\n";
+			return;
+		}
+		$path   = temp_dir() . '/notify';
+		$notify = stream_socket_server( "udg://$path", $code, $message, STREAM_SERVER_BIND );
+		stream_set_timeout( $notify, (int) PATIENCE );
+		put( "$site->dir/main/env.php", '<?php echo json_encode( array_map( "getenv", array( "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET" ) ) );' );
+		$server = activated( $site, $path, $site->port );
+		eventually( static fn () => listens( $site->port ), 'systemd listens' );
+		same( '[false,false,false]', $site->request( '/env.php' )->body, 'what PHP knows of that' );
+		same( "READY=1\nSTATUS=serving http://wp.localhost:$site->port/\n", fread( $notify, 1000 ), 'what systemd is told' );
+		same( array( $site->port ), array_column( $site->json( 'server', 'list' ), 'port' ), 'its port' );
+		$site->done( 'stop' );
+		same( "STOPPING=1\nSTATUS=letting requests end\n", fread( $notify, 1000 ), 'what systemd is told in the end' );
+		same( 0, $server->outcome()->status, 'its exit status' );
+		// What cleans up in the background is nobody's child.
+		eventually( static fn () => array() === $own(), 'no process is left' );
+
+		$other  = free_port();
+		$server = activated( $site, $path, $site->port, $other );
+		eventually( static fn () => listens( $site->port ), 'systemd listens' );
+		$outcome = $server->outcome();
+		same( 1, $outcome->status, 'the exit status where it has two ports' );
+		holds( str_contains( $outcome->errors, 'a site has one port' ) && str_contains( $outcome->errors, 'ListenStream' ), "it says so: $outcome->errors" );
+	}
+);
+
+test(
 	'a port that somebody else has is refused, and nothing is left of the attempt',
 	function () use ( $site, $own ) {
 		$other = stream_socket_server( "tcp://127.0.0.1:$site->port" );

@@ -72,6 +72,44 @@ test(
 	}
 );
 
+test(
+	'a server keeps to the limits in site.toml, and a request beyond its time gives its lock back',
+	function () use ( $site ) {
+		if ( null === Fpm::binary() ) {
+			echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
+			return;
+		}
+		$settings = "$site->dir/.forkpress/site.toml";
+		$text     = file_get_contents( $settings );
+		file_put_contents( $settings, "$text\n[serve]\nbody_bytes = 1600000\nhead_bytes = 10000\nrequest_timeout = 2\n" );
+		put( "$site->dir/one/endless.php", '<?php touch( __DIR__ . "/runs" ); while ( true ) { sleep( 60 ); }' );
+		put( "$site->dir/main/limits.php", '<?php echo ini_get( "post_max_size" ), " ", ini_get( "upload_max_filesize" ), " ", $_POST["a"] ?? "";' );
+		$site->serve( 2 );
+		$form = array( 'Content-Type' => 'application/x-www-form-urlencoded' );
+		same( '1600000 1500000 b', $site->request( '/limits.php', $form, 'POST', 'a=b' )->body, 'the limits of PHP' );
+		same( 413, $site->request( '/limits.php', $form, 'POST', 'a=' . str_repeat( 'b', 1600000 ) )->status, 'a longer body' );
+		same( 431, $site->request( '/limits.php', array( 'X-A' => str_repeat( 'b', 10000 ) ) )->status, 'a longer head' );
+
+		$endless = $site->open( '/endless.php', array( 'Host' => $site->host( 'one' ) ) );
+		eventually( static fn () => file_exists( "$site->dir/one/runs" ), 'it runs' );
+		$delete = $site->command( array( 'branch', 'delete', 'one', '--timeout', '60' ) );
+		$answer = Response::read( $endless );
+		same( 504, $answer->status, 'the status after two seconds' );
+		holds( str_contains( $answer->body, 'request_timeout' ), "it says why: $answer->body" );
+		same( 0, $delete->outcome()->status, 'the command that waited for it: exit status' );
+		$log = "$site->dir/.forkpress/logs/wp-debug.log";
+		eventually( static fn () => str_contains( (string) @file_get_contents( $log ), "GET /endless.php of branch 'one'" ), 'the log says which it was' );
+		unlink( $log );
+		$site->done( 'stop' );
+
+		file_put_contents( $settings, "$text\n[serve]\nrequest_time = 2\n" );
+		$outcome = $site->run( 'serve' );
+		same( 1, $outcome->status, 'a limit that nobody knows: exit status' );
+		holds( str_contains( $outcome->errors, 'request_time' ) && str_contains( $outcome->errors, 'docs/site-layout.md' ), "it says which: $outcome->errors" );
+		file_put_contents( $settings, $text );
+	}
+);
+
 /**
  * Asks for an address by HTTPS or HTTP, as curl does, which accepts what the site's authority signs and nothing else.
  *

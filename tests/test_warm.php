@@ -45,6 +45,9 @@ if ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ) {
 }
 PHP;
 
+/** How long a change-over may take: OPcache is looked at every five seconds. */
+const CHANGE_OVER = 60;
+
 $site = new Site();
 foreach ( array( 'misses.php' => MISSES, 'wp-content/mu-plugins/stop.php' => STOP ) as $name => $code ) {
 	put( "$site->dir/main/$name", $code );
@@ -297,6 +300,62 @@ test(
 		posix_kill( (int) basename( reset( $of_pool ) ), SIGKILL );
 		$site->done( 'branch', 'create', 'unready', '--wait' );
 		same( 200, $site->request( '/', array( 'Host' => $site->host( 'unready' ) ) )->status, 'its front page: status' );
+	}
+);
+
+test(
+	'when OPcache is four fifths full, the server moves to a fresh php-fpm, and no request fails for it',
+	function () use ( $site ) {
+		if ( null === Fpm::binary() ) {
+			echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
+			return;
+		}
+		$site->done( 'stop' );
+		$settings = "$site->dir/.forkpress/site.toml";
+		file_put_contents( $settings, file_get_contents( $settings ) . "\n[serve]\nopcache_bytes = 134217728\n" );
+		// 1 MB of compiled code each.
+		$code = '<?php return ' . var_export( array_map( static fn ( $i ) => array( "a$i" => $i ), range( 1, 5400 ) ), true ) . ';';
+		for ( $i = 0; $i < 120; $i++ ) {
+			put( "$site->dir/main/bulk/$i.php", $code );
+			touch( "$site->dir/main/bulk/$i.php", time() - 60 );
+		}
+		put( "$site->dir/main/bulk.php", '<?php require __DIR__ . "/bulk/" . (int) $_GET["i"] . ".php"; echo "bulk ", posix_getppid();' );
+		put( "$site->dir/main/slow.php", '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } echo "slow ", posix_getppid(), " ", str_repeat( "x", 100000 );' );
+		array_map( static fn ( $name ) => touch( "$site->dir/main/$name", time() - 60 ), array( 'bulk.php', 'slow.php' ) );
+		$site->serve( 2 );
+		$master = explode( ' ', $site->request( '/bulk.php?i=0' )->body )[1];
+		$slow = $site->open( '/slow.php' );
+		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a long request runs' );
+		$masters = array();
+		$end     = microtime( true ) + CHANGE_OVER;
+		$i       = 0;
+		while ( microtime( true ) < $end && count( $masters ) < 2 ) {
+			same( 200, $site->request( '/' )->status, 'the front page' );
+			$answer = $site->request( "/bulk.php?i=$i" );
+			same( 200, $answer->status, "file $i: $answer->body: status" );
+			$masters[ explode( ' ', $answer->body )[1] ] = true;
+			// No fuller than it has to be: it may begin anew otherwise.
+			$i += $i < 40 || ( $i < 119 && $site->json( 'doctor', 'php' )['fullness'] < 0.8 ) ? 1 : 0;
+		}
+		same( 2, count( $masters ), 'masters that answered' );
+		$doctor = $site->json( 'doctor', 'php' );
+		same( 0, $doctor['opcache']['restarts'], 'OPcache was never so full that it began anew' );
+		holds( $doctor['fullness'] < 0.7, "there is room: {$doctor['fullness']}" );
+		$misses = static fn (): int => (int) $site->request( '/misses.php' )->body;
+		$misses();
+		$before = $misses();
+		same( 200, $site->request( '/' )->status, 'the front page' );
+		same( $before, $misses(), 'files that were compiled for the front page' );
+
+		holds( posix_kill( (int) $master, 0 ), 'the former one is there while it has a request' );
+		same( 2, count( json_decode( file_get_contents( "$site->state_dir/servers.json" ), true )[0]['php'] ), 'masters that are registered' );
+		touch( "$site->dir/main/go" );
+		holds( str_starts_with( Response::read( $slow )->body, "slow $master x" ), 'a long request ends in the one where it began' );
+		eventually( static fn () => ! posix_kill( (int) $master, 0 ), 'the former one ends' );
+		eventually( static fn () => 1 === count( json_decode( file_get_contents( "$site->state_dir/servers.json" ), true )[0]['php'] ), 'the registry has the current one' );
+		same( 1, $site->json( 'doctor', 'php' )['change_overs'], 'change-overs' );
+		holds( $site->json( 'top' )['opcache_fullness'] > 0, 'top says how full it is' );
+		$site->done( 'stop' );
 	}
 );
 

@@ -9,7 +9,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_engine::config::{AccessLog, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, Keep, SLOW_MS, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation;
 use forkpress_engine::site::{self, Site};
 use forkpress_engine::view;
@@ -31,6 +31,7 @@ pub fn make_site(root: &Path, files: usize, bytes: usize) -> Site {
         access_log: AccessLog::default(),
         slow_ms: SLOW_MS,
         keep: Keep::default(),
+        serve: Serve::default(),
     };
     config.write(&layout.config()).unwrap();
     let staged = layout.cow().staged_tree(&BranchName::main());

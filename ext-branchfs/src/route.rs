@@ -110,7 +110,8 @@ fn resolve(
         Err(refusal) => return refused(&refusal),
     };
     let cow = CowLayout::new(cow_dir);
-    let decision = route::resolve(&target, &Branches { dir: branches_dir, cow: &cow }, &conditions(server));
+    let decision =
+        route::resolve(&target, &Branches { dir: branches_dir, is_real: false, cow: &cow }, &conditions(server));
     if let Decision::Refuse(refusal) = &decision {
         return refused(refusal);
     }
@@ -213,6 +214,7 @@ fn conditions(server: &ZendHashTable) -> Conditions<'_> {
         if_modified_since: value("HTTP_IF_MODIFIED_SINCE"),
         if_range: value("HTTP_IF_RANGE"),
         range: value("HTTP_RANGE"),
+        codings: None,
     }
 }
 

@@ -69,7 +69,7 @@ pub fn open(owner: &Owner) -> Result<Rc<OpenBranch>, FsError> {
         if let Some(branch) = site.open.iter().find(|branch| branch.name == name) {
             return Ok(Rc::clone(branch));
         }
-        let branches = Branches { dir: &site.branches_dir, cow: &site.cow };
+        let branches = Branches { dir: &site.branches_dir, is_real: false, cow: &site.cow };
         // One that comes between the two is looked for once more.
         let path = loop {
             lock::hold_branch(&name).map_err(FsError::Site)?;
@@ -98,7 +98,7 @@ pub fn open_to_change(owner: &Owner) -> Result<Rc<OpenBranch>, FsError> {
 /// Every branch, under the lock.
 pub fn list() -> Result<Vec<Listed>, FsError> {
     with_site(|site| {
-        branchfs::list(&Branches { dir: &site.branches_dir, cow: &site.cow })
+        branchfs::list(&Branches { dir: &site.branches_dir, is_real: false, cow: &site.cow })
             .map_err(|error| FsError::Site(format!("the branches cannot be listed: {error}")))
     })
 }

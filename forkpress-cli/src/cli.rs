@@ -555,8 +555,8 @@ pub struct ServeArgs {
     #[arg(long, default_value = "127.0.0.1")]
     pub host: std::net::IpAddr,
 
-    /// Port to listen on [default: the site's, from init]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Port to listen on; 0: a free one [default: the site's, from init]
+    #[arg(long)]
     pub port: Option<u16>,
 
     /// Host name of 'main' [default: the site's, from init]
@@ -1574,7 +1574,7 @@ mod tests {
             "forkpress init --root-host Example.org:80",
             "forkpress init --root-host 127.0.0.1",
             "forkpress init --file-view carrier-pigeon",
-            "forkpress serve --port 0",
+            "forkpress serve --port 65536",
             "forkpress serve --workers 0",
             "forkpress commit",
             "forkpress git branch create www",

@@ -74,11 +74,21 @@ pub struct Question {
 impl Question {
     /// Asks for a path of `host`. Each further header ends its line.
     pub fn ask(target: SocketAddr, host: &str, path: &str, headers: &str) -> io::Result<Self> {
+        Self::send(target, &format!("GET {path}"), host, headers, "")
+    }
+
+    /// Sends a body to the front page of `host`.
+    pub fn post(target: SocketAddr, host: &str, headers: &str, body: &str) -> io::Result<Self> {
+        let headers = format!("Content-Type: text/plain\r\nContent-Length: {}\r\n{headers}", body.len());
+        Self::send(target, "POST /", host, &headers, body)
+    }
+
+    fn send(target: SocketAddr, asked: &str, host: &str, headers: &str, body: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
         stream.set_read_timeout(Some(LOOK))?;
         // In one piece: PHP's server takes a request line that comes in several for malformed.
         let request = format!(
-            "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n{headers}\r\n"
+            "{asked} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: forkpress\r\nConnection: close\r\n{headers}\r\n{body}"
         );
         stream.write_all(request.as_bytes())?;
         Ok(Self { stream, answer: Vec::new() })

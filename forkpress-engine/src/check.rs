@@ -57,7 +57,7 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
             let is_mount = mounts.contains(&entry.path());
             let is_bundle = entry.path().extension().is_some_and(|extension| extension == "sparsebundle");
             // PHP's.
-            let is_socket = folder == layout.run_dir() && kind.is_socket();
+            let is_socket = folder.starts_with(layout.run_dir()) && kind.is_socket();
             if kind.is_dir() && !holds_trees && !is_mount && !is_bundle {
                 folders.push(entry.path());
             } else if !kind.is_dir() && !kind.is_file() && !is_socket {
@@ -88,6 +88,8 @@ mod tests {
         fs::create_dir(layout.run_dir()).unwrap();
         let socket = |folder: PathBuf| std::os::unix::net::UnixListener::bind(folder.join("s")).unwrap();
         socket(layout.run_dir());
+        fs::create_dir(layout.run_dir().join("second")).unwrap();
+        socket(layout.run_dir().join("second"));
         assert_eq!(foreign_entry(&layout).unwrap(), None);
         symlink("/", layout.run_dir().join("link")).unwrap();
         assert_eq!(foreign_entry(&layout).unwrap(), Some(layout.run_dir().join("link")));

@@ -1,5 +1,7 @@
 //! `site.toml`: what a site is and how it is served. A file that this version does not understand in full is refused.
 
+mod serve;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,6 +12,8 @@ use thiserror::Error;
 use forkpress_core::advice::Advice;
 use forkpress_core::layout::ImageKind;
 use forkpress_core::own;
+
+pub use serve::{LEAST_OPCACHE_BYTES, OutOfRange, Serve};
 
 /// The version of `site.toml` that this program writes and understands.
 pub const VERSION: u32 = 1;
@@ -124,6 +128,9 @@ pub struct SiteConfig {
     /// For how long what mutations took away can be had back.
     #[serde(default)]
     pub keep: Keep,
+    /// What its server takes of a client, and for how long.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub serve: Serve,
 }
 
 /// How the log of requests is written.
@@ -167,6 +174,10 @@ fn yes() -> bool {
 
 fn is_yes(setting: &bool) -> bool {
     *setting
+}
+
+fn is_default(serve: &Serve) -> bool {
+    *serve == Serve::default()
 }
 
 /// The bounds of what `forkpress undo` can bring back. What exceeds any of them goes, oldest first.
@@ -225,6 +236,14 @@ pub enum ConfigError {
         /// The folder.
         link: PathBuf,
     },
+    /// A number is none that the setting can have.
+    #[error("{path} has {setting}")]
+    Range {
+        /// The settings file.
+        path: PathBuf,
+        /// The setting. It has no cause.
+        setting: OutOfRange,
+    },
     /// The file can't be written.
     #[error("cannot write {path}")]
     Write {
@@ -239,7 +258,9 @@ impl Advice for ConfigError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Newer { .. } => Some("use the forkpress that made this site, or a newer one".to_owned()),
-            Self::Invalid { .. } => Some("fix the file by hand; docs/site-layout.md lists its settings".to_owned()),
+            Self::Invalid { .. } | Self::Range { .. } => {
+                Some("fix the file by hand; docs/site-layout.md lists its settings".to_owned())
+            }
             _ => None,
         }
     }
@@ -250,8 +271,8 @@ impl SiteConfig {
     ///
     /// # Errors
     /// [`ConfigError::Read`] when the file can't be read; [`ConfigError::Newer`] when it is of a newer version;
-    /// [`ConfigError::Invalid`] and [`ConfigError::Link`] when it holds what this version does not know or what can't
-    /// be.
+    /// [`ConfigError::Invalid`], [`ConfigError::Link`] and [`ConfigError::Range`] when it holds what this version does
+    /// not know or what can't be.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = own::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let invalid = |source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) };
@@ -262,10 +283,17 @@ impl SiteConfig {
             return Err(ConfigError::Newer { path: path.to_owned(), found });
         }
         let config: Self = table.try_into().map_err(invalid)?;
+        config.check_numbers().map_err(|setting| ConfigError::Range { path: path.to_owned(), setting })?;
         match config.links.iter().find(|link| !forkpress_core::route::is_linkable(link)) {
             Some(link) => Err(ConfigError::Link { path: path.to_owned(), link: link.clone() }),
             None => Ok(config),
         }
+    }
+
+    /// Port 0 is no port that anybody is sent to.
+    fn check_numbers(&self) -> Result<(), OutOfRange> {
+        OutOfRange::check("port", self.port.into(), 1..=u16::MAX.into())?;
+        self.serve.check()
     }
 
     /// Writes the settings to `path` by rename, durably: a reader and a crash see the old file or the new one.
@@ -296,6 +324,7 @@ mod tests {
             access_log: AccessLog::default(),
             slow_ms: SLOW_MS,
             keep: Keep { days: 3, ..Keep::default() },
+            serve: Serve { request_timeout: 7, ..Serve::default() },
         }
     }
 
@@ -316,6 +345,28 @@ mod tests {
         assert_eq!(SiteConfig::read(&path).unwrap().keep, Keep::default());
         std::fs::write(&path, format!("{}[keep]\ntrees = 1\n", &text[..text.find("[keep]").unwrap()])).unwrap();
         assert_eq!(SiteConfig::read(&path).unwrap().keep, Keep { trees: 1, ..Keep::default() });
+    }
+
+    #[test]
+    fn limits_of_the_server_may_be_missing_and_are_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("site.toml");
+        SiteConfig { serve: Serve::default(), ..config() }.write(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("[serve]"), "an older version reads the file as well");
+        let read = |limits: &str| {
+            std::fs::write(&path, format!("{text}\n[serve]\n{limits}\n")).unwrap();
+            SiteConfig::read(&path)
+        };
+        assert_eq!(read("body_bytes = 1000").unwrap().serve, Serve { body_bytes: 1000, ..Serve::default() });
+        let error = read("client_timeout = 0").unwrap_err();
+        assert!(error.to_string().ends_with(" has serve.client_timeout = 0, which has to be from 1 to 86400"));
+        assert!(error.hint().unwrap().contains("docs/site-layout.md"));
+        std::fs::write(&path, text.replace("port = 18080", "port = 0")).unwrap();
+        assert!(matches!(SiteConfig::read(&path), Err(ConfigError::Range { .. })));
+        for unknown in ["body_byte = 1", "request_timeout = -1", "request_timeout = \"2m\""] {
+            assert!(matches!(read(unknown), Err(ConfigError::Invalid { .. })), "{unknown}");
+        }
     }
 
     #[test]

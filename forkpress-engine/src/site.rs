@@ -201,7 +201,7 @@ pub(crate) mod testing {
     use forkpress_core::record::BranchRecord;
 
     use super::{Site, create_folders};
-    use crate::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy};
+    use crate::config::{AccessLog, FileView, Keep, SLOW_MS, Serve, SiteConfig, Strategy};
 
     /// A site in a folder, without a branch.
     pub(crate) fn site(dir: &Path) -> Site {
@@ -216,6 +216,7 @@ pub(crate) mod testing {
             access_log: AccessLog::default(),
             slow_ms: SLOW_MS,
             keep: Keep::default(),
+            serve: Serve::default(),
             spares: 0,
             links: Vec::new(),
             id_bands: true,
@@ -236,7 +237,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AccessLog, FileView, Keep, SLOW_MS, Strategy, VERSION};
+    use crate::config::{AccessLog, FileView, Keep, SLOW_MS, Serve, SiteConfig, Strategy, VERSION};
 
     #[test]
     fn a_site_is_opened_by_its_work_folder_or_found_from_within() {
@@ -258,6 +259,7 @@ mod tests {
             access_log: AccessLog::default(),
             slow_ms: SLOW_MS,
             keep: Keep::default(),
+            serve: Serve::default(),
         };
         config.write(&layout.config()).unwrap();
         let site = Site { layout, config };

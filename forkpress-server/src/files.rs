@@ -17,20 +17,27 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{Busy, Holder, KeptFiles, LockError, LoopbackToken, RequestLocks, holders};
 use forkpress_core::name::BranchName;
-use forkpress_core::route::{self, Body, Branches, Conditions, Decision, RequestTarget};
+use forkpress_core::route::{
+    self, AcceptedCodings, Body, Branches, Conditions, Decision, Encoded, FileVersion, RequestTarget, Stored,
+};
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::answer::{AnswerBody, FilePart, refusal};
+use crate::bodies::{Bodies, Key, Naming};
+use crate::compress::compress;
 use crate::scheme::Scheme;
 use crate::spool::read_at;
 
 /// What is no longer is read at once, and sent in one piece.
 const SHORT_BYTES: u64 = 256 << 10;
+
+/// What is no longer is kept in memory.
+const SMALL_BYTES: u64 = 64 << 10;
 
 /// A text of more bytes is sent as it is, whatever addresses are in it.
 const MOST_TEXT_BYTES: u64 = 8 << 20;
@@ -45,6 +52,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Files {
     branches_dir: PathBuf,
+    /// Whether that is its real path.
+    is_real: bool,
     cow: CowLayout,
     root_host: String,
     lock_timeout: Duration,
@@ -53,6 +62,7 @@ pub struct Files {
     known: Mutex<Option<(AddressSource, Arc<Known>)>>,
     /// A turn for each request that may wait for a branch at once, before it is known what answers it.
     waiting: Semaphore,
+    bodies: Bodies<AddressSource>,
 }
 
 /// What addresses were gathered from: the version of the record, and the port.
@@ -62,19 +72,30 @@ impl Files {
     /// Those of the branches in a folder. A request waits so long for its locks.
     #[must_use]
     pub fn new(branches_dir: &Path, cow: &CowLayout, root_host: &str, lock_timeout: Duration) -> Self {
+        let real = branches_dir.canonicalize();
         Self {
-            branches_dir: branches_dir.to_owned(),
+            is_real: real.is_ok(),
+            branches_dir: real.unwrap_or_else(|_| branches_dir.to_owned()),
             cow: cow.clone(),
             root_host: root_host.to_owned(),
             lock_timeout,
             kept: Mutex::default(),
             known: Mutex::default(),
             waiting: Semaphore::new(MOST_WAITING),
+            bodies: Bodies::new(),
         }
     }
 
     /// The answer to a request; none where PHP has to give it.
+    ///
+    /// What need not wait for a lock, and of which nothing has to be made, is done at once: it takes less time than to have another
+    /// thread do it.
     pub async fn answer(self: &Arc<Self>, target: RequestTarget, request: &Arc<Parts>) -> Option<Response<AnswerBody>> {
+        match self.decide(&target, request, false) {
+            Ok(Found::Php) => return None,
+            Ok(Found::Answer(answer)) => return Some(answer),
+            Ok(Found::Changed | Found::Later) | Err(_) => {}
+        }
         let (files, request) = (Arc::clone(self), Arc::clone(request));
         let answered = spawn_blocking(move || files.look(&target, &request)).await;
         answered.unwrap_or_else(|_| Some(refusal(StatusCode::INTERNAL_SERVER_ERROR, "This site can not be served")))
@@ -124,10 +145,10 @@ impl Files {
 
     fn look(&self, target: &RequestTarget, request: &Parts) -> Option<Response<AnswerBody>> {
         for _ in 0..ATTEMPTS {
-            match self.decide(target, request) {
+            match self.decide(target, request, true) {
                 Ok(Found::Php) => return None,
                 Ok(Found::Answer(answer)) => return Some(answer),
-                Ok(Found::Changed) => {}
+                Ok(Found::Changed | Found::Later) => {}
                 Err(error) => return Some(locked_out(&error)),
             }
         }
@@ -137,36 +158,62 @@ impl Files {
         Some(answer)
     }
 
-    fn decide(&self, target: &RequestTarget, request: &Parts) -> Result<Found, LockError> {
-        let mut kept = self.take_kept()?;
-        let found = self.locked(&mut kept, target, request);
+    fn decide(&self, target: &RequestTarget, request: &Parts, may_take_time: bool) -> Result<Found, LockError> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut kept = match kept {
+            Some(kept) => kept,
+            None if !may_take_time => return Ok(Found::Later),
+            None => KeptFiles::open(&self.cow)?,
+        };
+        let found = self.locked(&mut kept, target, request, may_take_time);
         self.keep(kept);
-        found.map(|found| self.ready(found, target, request))
+        Ok(found?.map_or(Found::Later, |found| self.ready(found, target, request, may_take_time)))
     }
 
-    /// Looks the target up, under the locks of the site and of the branch.
-    fn locked(&self, kept: &mut KeptFiles, target: &RequestTarget, request: &Parts) -> Result<Opened, LockError> {
+    /// Looks the target up, under the locks of the site and of the branch; none where that would have to wait and must not.
+    fn locked(
+        &self,
+        kept: &mut KeptFiles,
+        target: &RequestTarget,
+        request: &Parts,
+        may_wait: bool,
+    ) -> Result<Option<Opened>, LockError> {
         let deadline = Deadline::after(self.lock_timeout);
-        let token = request.headers.get("x-forkpress-loopback").and_then(|token| {
-            LoopbackToken::load_or_create(&self.cow).ok().filter(|expected| expected.matches(token.as_bytes()))
-        });
+        let codings = request.headers.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let codings = AcceptedCodings::parse(&codings.collect::<Vec<_>>().join(&b','));
         loop {
-            let (locks, _) = RequestLocks::lock(kept, Some(&target.branch), deadline, token.as_ref())?;
-            let branches = Branches { dir: &self.branches_dir, cow: &self.cow };
-            let decision = route::resolve(target, &branches, &conditions(request));
+            let locks = match may_wait {
+                true => Some(RequestLocks::lock(kept, Some(&target.branch), deadline, self.token(request).as_ref())?),
+                false => RequestLocks::try_lock(kept, Some(&target.branch), false)?,
+            };
+            let Some((locks, _)) = locks else { return Ok(None) };
+            let branches = Branches { dir: &self.branches_dir, is_real: self.is_real, cow: &self.cow };
+            let decision = route::resolve(target, &branches, &conditions(request, &codings));
             // The branch has come since the locks were taken.
             if !locks.has(&target.branch) && self.cow.record(&target.branch).exists() {
                 continue;
             }
             let file = match &decision {
-                Decision::Send { file, response: route::Response { body: Some(body), .. } } => Some(open(file, body)),
+                Decision::Send { file, response: response @ route::Response { body: Some(body), encoded, .. } } => {
+                    let stored = encoded.as_ref().and_then(|encoded| encoded.stored.as_ref());
+                    Some(match self.kept(body, response, request) {
+                        Some(kept) => Ok(Source::Kept(kept)),
+                        None => OpenFile::open(file, body, stored).map(Source::Open),
+                    })
+                }
                 _ => None,
             };
-            return Ok(Opened { decision, file });
+            return Ok(Some(Opened { decision, file }));
         }
     }
 
-    fn ready(&self, opened: Opened, target: &RequestTarget, request: &Parts) -> Found {
+    /// The token of a request of the site's own.
+    fn token(&self, request: &Parts) -> Option<LoopbackToken> {
+        let token = request.headers.get("x-forkpress-loopback")?;
+        LoopbackToken::load_or_create(&self.cow).ok().filter(|expected| expected.matches(token.as_bytes()))
+    }
+
+    fn ready(&self, opened: Opened, target: &RequestTarget, request: &Parts, may_take_time: bool) -> Found {
         let mut answer = match (opened.decision, opened.file) {
             (Decision::Run(_), _) => return Found::Php,
             (Decision::Refuse(refused), _) => return Found::Answer(refused_with(refused.status, &refused.message)),
@@ -185,14 +232,14 @@ impl Files {
             (Decision::Send { response, .. }, None) => headed(&response, AnswerBody::Empty),
             (Decision::Send { response, .. }, Some(file)) => {
                 let (Ok(file), Some(body)) = (file, &response.body) else { return Found::Changed };
-                match self.mapped(&file, body, &response, request) {
-                    Ok(Some(text)) => with_mapped(&response, text),
-                    Ok(None) if body.length <= SHORT_BYTES => match read_at(&file, body.offset, body.length) {
-                        Ok(bytes) => headed(&response, AnswerBody::whole(bytes)),
-                        Err(_) => return Found::Changed,
-                    },
-                    Ok(None) => headed(&response, AnswerBody::File(FilePart::new(file, body.offset, body.length))),
-                    Err(_) => return Found::Changed,
+                let made = match file {
+                    Source::Kept(made) => Ok(made),
+                    Source::Open(file) => self.made(file, body, &response, request, may_take_time),
+                };
+                match made {
+                    Ok(made) => with_made(&response, made, &request.method),
+                    Err(NotMade::Later) => return Found::Later,
+                    Err(NotMade::Unreadable) => return Found::Changed,
                 }
             }
         };
@@ -203,52 +250,125 @@ impl Files {
         Found::Answer(answer)
     }
 
-    /// A text file with the branch's own address in place of every other that the site had; none where it names none: builders of
-    /// pages write style sheets that do.
-    fn mapped(
+    /// What is sent of a file, where it is kept. The file need not be opened then.
+    fn kept(&self, body: &Body, response: &route::Response, request: &Parts) -> Option<Made> {
+        let naming = self.naming(body, response, request).map(|names| names.naming);
+        let key = |naming, coding| Key { file: body.version, naming, coding };
+        let text = match &naming {
+            Some(naming) => self.bodies.kept(&key(Some(naming.clone()), None))?,
+            None => None,
+        };
+        match (&response.encoded, text) {
+            (Some(Encoded { stored: Some(_), .. }), None) => None,
+            (Some(encoded), text) => {
+                let naming = naming.filter(|_| text.is_some());
+                self.bodies.kept(&key(naming, Some(encoded.coding)))?.map(Made::of)
+            }
+            (None, Some(text)) => Some(Made { is_text: true, ..Made::of(text) }),
+            (None, None) => self.bodies.kept(&key(None, None))?.map(|whole| Made::of(slice(&whole, body))),
+        }
+    }
+
+    /// What is sent of a file.
+    fn made(
         &self,
-        file: &File,
+        open: OpenFile,
         body: &Body,
         response: &route::Response,
         request: &Parts,
-    ) -> io::Result<Option<Bytes>> {
+        may_take_time: bool,
+    ) -> Result<Made, NotMade> {
+        let OpenFile { file, stored } = open;
+        let names = self.naming(body, response, request);
+        let naming = names.as_ref().map(|names| names.naming.clone());
+        let key = |naming, coding| Key { file: body.version, naming, coding };
+        let whole = || read_at(&file, 0, body.version.size);
+        let text = match &names {
+            Some(names) => self.worked_out(&key(naming.clone(), None), &file, may_take_time, || {
+                Ok(names.known.map(&names.own, &whole()?, b"").map(Bytes::from))
+            })?,
+            None => None,
+        };
+        match (&response.encoded, stored, text) {
+            (Some(_), Some((stored, length)), None) => Ok(Made::part(stored, 0, length)?),
+            (Some(encoded), _, text) => {
+                let key = key(naming.filter(|_| text.is_some()), Some(encoded.coding));
+                let compressed = self.worked_out(&key, &file, may_take_time, || {
+                    let text = text.map_or_else(whole, Ok)?;
+                    compress(encoded.coding, &text).map(Some)
+                })?;
+                Ok(Made::of(compressed.unwrap_or_default()))
+            }
+            (None, _, Some(text)) => Ok(Made { is_text: true, ..Made::of(text) }),
+            (None, _, None) if body.version.size <= SMALL_BYTES => {
+                let whole = self.bodies.get(&key(None, None), &file, || whole().map(Some))?;
+                Ok(Made::of(slice(&whole.unwrap_or_default(), body)))
+            }
+            (None, _, None) => Ok(Made::part(file, body.offset, body.length)?),
+        }
+    }
+
+    /// What is kept, or is made if that may take time.
+    fn worked_out(
+        &self,
+        key: &Key<AddressSource>,
+        file: &File,
+        may_take_time: bool,
+        make: impl FnOnce() -> io::Result<Option<Bytes>>,
+    ) -> Result<Option<Bytes>, NotMade> {
+        match self.bodies.kept(key) {
+            Some(body) => Ok(body),
+            None if may_take_time => Ok(self.bodies.get(key, file, make)?),
+            None => Err(NotMade::Later),
+        }
+    }
+
+    /// What addresses in a text file are replaced by; none where they are left alone. Builders of pages write style sheets that
+    /// name addresses.
+    fn naming(&self, body: &Body, response: &route::Response, request: &Parts) -> Option<Names> {
         let kind = response.headers.iter().find(|(name, _)| *name == "Content-Type").map_or("", |(_, value)| value);
         // WordPress's own name none.
         let is_core = ["/wp-admin/", "/wp-includes/"].iter().any(|folder| request.uri.path().starts_with(folder));
         if is_core || body.version.size > MOST_TEXT_BYTES || !answer::is_text(kind.as_bytes()) {
-            return Ok(None);
+            return None;
         }
         let host = request.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let Some(own) = Own::parse(&format!("{}://{}", Scheme::of(request).as_str(), host.to_ascii_lowercase())) else {
-            return Ok(None);
-        };
-        let text = read_at(file, 0, body.version.size)?;
-        Ok(self.known(own.port()).map(&own, &text, b"").map(Bytes::from))
+        let url = format!("{}://{}", Scheme::of(request).as_str(), host.to_ascii_lowercase());
+        let own = Own::parse(&url)?;
+        let (source, known) = self.known(own.port());
+        Some(Names { naming: Naming { own: url, source }, own, known })
     }
 
     /// The site's addresses. A record that can't be read is none.
-    fn known(&self, port: Option<u16>) -> Arc<Known> {
+    fn known(&self, port: Option<u16>) -> (AddressSource, Arc<Known>) {
         let record = self.cow.addresses();
         let version =
             std::fs::metadata(&record).ok().map(|found| (found.ino(), found.len(), found.mtime(), found.mtime_nsec()));
         let source = (version, port);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = known.as_ref().filter(|(of, _)| *of == source) {
-            return Arc::clone(known);
+            return (source, Arc::clone(known));
         }
         let mut addresses = Addresses::parse(&std::fs::read_to_string(&record).unwrap_or_default());
         addresses.add_root(&self.root_host);
         port.map(|port| addresses.add_port(port));
         let made = Arc::new(Known::new(&addresses));
         *known = Some((source, Arc::clone(&made)));
-        made
+        (source, made)
     }
+}
+
+/// The addresses that a text may name, and the one that it is to name.
+struct Names {
+    naming: Naming<AddressSource>,
+    own: Own,
+    known: Arc<Known>,
 }
 
 /// What was decided under the locks, and the file that was opened.
 struct Opened {
     decision: Decision,
-    file: Option<io::Result<File>>,
+    file: Option<io::Result<Source>>,
 }
 
 enum Found {
@@ -256,19 +376,80 @@ enum Found {
     Answer(Response<AnswerBody>),
     /// The file is not the one that was looked up.
     Changed,
+    /// It takes time to find.
+    Later,
 }
 
-/// Opens a file, if it is still the one that the answer's headers describe.
-fn open(path: &Path, body: &Body) -> io::Result<File> {
+/// What a file is sent from.
+enum Source {
+    Kept(Made),
+    Open(OpenFile),
+}
+
+/// A file that is sent.
+struct OpenFile {
+    file: File,
+    /// What holds it compressed, and how long that is.
+    stored: Option<(File, u64)>,
+}
+
+impl OpenFile {
+    /// Opens a file, and what is stored of it, if they are still those that the answer's headers describe.
+    fn open(path: &Path, body: &Body, stored: Option<&Stored>) -> io::Result<Self> {
+        let stored = stored.map(|stored| open(&stored.file, &stored.version).map(|file| (file, stored.version.size)));
+        Ok(Self { file: open(path, &body.version)?, stored: stored.transpose()? })
+    }
+}
+
+/// What is sent after the headers.
+struct Made {
+    body: AnswerBody,
+    length: u64,
+    /// Whether addresses in it were replaced: then it is whole, whatever was asked for.
+    is_text: bool,
+}
+
+impl Made {
+    fn of(bytes: Bytes) -> Self {
+        Self { length: bytes.len() as u64, body: AnswerBody::whole(bytes), is_text: false }
+    }
+
+    /// A part of a file.
+    fn part(file: File, offset: u64, length: u64) -> io::Result<Self> {
+        match length <= SHORT_BYTES {
+            true => read_at(&file, offset, length).map(Self::of),
+            false => Ok(Self { body: AnswerBody::File(FilePart::new(file, offset, length)), length, is_text: false }),
+        }
+    }
+}
+
+/// Why there is nothing to send.
+enum NotMade {
+    /// It has to be made, which takes time.
+    Later,
+    /// The file can't be read, or changed meanwhile.
+    Unreadable,
+}
+
+impl From<io::Error> for NotMade {
+    fn from(_: io::Error) -> Self {
+        Self::Unreadable
+    }
+}
+
+/// A part of what is there whole.
+fn slice(whole: &Bytes, part: &Body) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).map_or(whole.len(), |at| at.min(whole.len()));
+    whole.slice(at(part.offset)..at(part.offset + part.length))
+}
+
+fn open(path: &Path, version: &FileVersion) -> io::Result<File> {
     let file = File::open(path)?;
-    let found = file.metadata()?;
-    let modified = u64::try_from(found.mtime()).unwrap_or(0);
-    let is_same =
-        found.ino() == body.version.inode && found.len() == body.version.size && modified == body.version.modified;
+    let is_same = FileVersion::of(&file.metadata()?) == *version;
     if is_same { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
-fn conditions(request: &Parts) -> Conditions<'_> {
+fn conditions<'a>(request: &'a Parts, codings: &'a AcceptedCodings) -> Conditions<'a> {
     let value = |name: HeaderName| request.headers.get(name).map(HeaderValue::as_bytes);
     Conditions {
         method: request.method.as_str().as_bytes(),
@@ -278,6 +459,7 @@ fn conditions(request: &Parts) -> Conditions<'_> {
         if_modified_since: value(header::IF_MODIFIED_SINCE),
         if_range: value(header::IF_RANGE),
         range: value(header::RANGE),
+        codings: Some(codings),
     }
 }
 
@@ -301,14 +483,16 @@ fn headed(response: &route::Response, body: AnswerBody) -> Response<AnswerBody> 
     answer
 }
 
-/// A part of the file is none of this text: it is sent whole.
-fn with_mapped(response: &route::Response, text: Bytes) -> Response<AnswerBody> {
-    let length = text.len();
-    let mut answer = headed(response, AnswerBody::whole(text));
-    *answer.status_mut() = StatusCode::OK;
-    answer.headers_mut().remove(header::ACCEPT_RANGES);
-    answer.headers_mut().remove(header::CONTENT_RANGE);
-    answer.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+/// An answer of what was made of a file. A part of the file is none of a text in which addresses were replaced: it is sent whole.
+fn with_made(response: &route::Response, made: Made, method: &Method) -> Response<AnswerBody> {
+    let body = if method == Method::HEAD { AnswerBody::Empty } else { made.body };
+    let mut answer = headed(response, body);
+    answer.headers_mut().insert(header::CONTENT_LENGTH, made.length.into());
+    if made.is_text {
+        *answer.status_mut() = StatusCode::OK;
+        answer.headers_mut().remove(header::ACCEPT_RANGES);
+        answer.headers_mut().remove(header::CONTENT_RANGE);
+    }
     answer
 }
 

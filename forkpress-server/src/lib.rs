@@ -12,7 +12,9 @@
 mod mutation;
 
 pub mod answer;
+mod bodies;
 pub mod cgi;
+mod compress;
 pub mod fastcgi;
 pub mod files;
 pub mod fpm;

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -36,13 +36,15 @@ pub struct Php {
     /// How many there are, and how many of them are at work.
     workers: usize,
     at_work: Arc<AtomicUsize>,
+    /// After which time they are ended.
+    longest: Option<Duration>,
 }
 
 /// What processes they are.
 #[derive(Debug)]
 enum Behind {
-    /// php-fpm's, at one socket. A request waits for its turn here, and not at the socket.
-    Fpm { socket: PathBuf, free: Arc<Semaphore> },
+    /// php-fpm's, at one socket, which each of its requests keeps. A request waits for its turn here, and not at the socket.
+    Fpm { socket: Mutex<Arc<PathBuf>>, free: Arc<Semaphore> },
     /// Servers of their own.
     Workers(Handle),
 }
@@ -63,6 +65,18 @@ impl Drop for AtWork {
     }
 }
 
+/// The requests that are at a socket which others do not go to any more.
+#[derive(Debug)]
+pub struct Leaving(Weak<PathBuf>);
+
+impl Leaving {
+    /// Whether all of them have ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
 /// Why PHP gave no answer.
 #[derive(Debug, Error)]
 pub enum NoAnswer {
@@ -75,6 +89,9 @@ pub enum NoAnswer {
     /// It ended without an answer.
     #[error("PHP gave no answer")]
     Empty,
+    /// It was ended before its answer began.
+    #[error("it ran for longer than {} s", .0.as_secs())]
+    TooLong(Duration),
 }
 
 impl NoAnswer {
@@ -83,7 +100,23 @@ impl NoAnswer {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::FastCgi(FastCgiError::Connection(error)) if is_not_there(error) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLong(_) => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// What the client is told, without its full stop.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::TooLong(longest) => {
+                let seconds = longest.as_secs();
+                format!(
+                    "This request ran for longer than {seconds} s and was ended: request_timeout under [serve] in site.toml"
+                )
+            }
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => "PHP does not run".to_owned(),
+            _ => "PHP ended before it answered, or its answer was none".to_owned(),
         }
     }
 }
@@ -95,7 +128,7 @@ fn is_not_there(error: &io::Error) -> bool {
 /// A request that PHP is answering.
 #[derive(Debug)]
 enum Answering {
-    Fpm { exchange: Exchange, _turn: Option<OwnedSemaphorePermit> },
+    Fpm { exchange: Exchange, _turn: Option<OwnedSemaphorePermit>, _socket: Arc<PathBuf> },
     Worker(workers::Exchange, workers::Turn),
 }
 
@@ -119,15 +152,16 @@ impl Php {
     /// Those of php-fpm that listen at `socket`, so many, which answer with `script`. What waits for a client waits in `room`.
     #[must_use]
     pub fn new(socket: PathBuf, workers: usize, script: PathBuf, room: Room) -> Self {
-        let behind = Behind::Fpm { socket, free: Arc::new(Semaphore::new(workers)) };
-        Self { behind, script, room, workers, at_work: Arc::default() }
+        let behind = Behind::Fpm { socket: Mutex::new(Arc::new(socket)), free: Arc::new(Semaphore::new(workers)) };
+        Self { behind, script, room, workers, at_work: Arc::default(), longest: None }
     }
 
     /// The same, of processes that are a server of their own each.
     #[must_use]
     pub fn of(workers: Handle, script: PathBuf, room: Room) -> Self {
         let number = workers.number();
-        Self { behind: Behind::Workers(workers), script, room, workers: number, at_work: Arc::default() }
+        let behind = Behind::Workers(workers);
+        Self { behind, script, room, workers: number, at_work: Arc::default(), longest: None }
     }
 
     /// How many there are.
@@ -140,6 +174,24 @@ impl Php {
     #[must_use]
     pub fn busy(&self) -> usize {
         self.at_work.load(Ordering::Relaxed)
+    }
+
+    /// Says that whoever runs them ends a request after so long. This does not.
+    #[must_use]
+    pub fn ended_after(self, longest: Option<Duration>) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// Has requests from now on answered at another socket of php-fpm's. Those that are at the former one end there.
+    pub fn move_to(&self, socket: PathBuf) -> Leaving {
+        match &self.behind {
+            Behind::Fpm { socket: current, .. } => {
+                let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+                let former = std::mem::replace(&mut *current, Arc::new(socket));
+                Leaving(Arc::downgrade(&former))
+            }
+            Behind::Workers(_) => Leaving(Weak::new()),
+        }
     }
 
     /// Has a request answered. The answer is taken from PHP as fast as it gives it, and is the client's as it comes.
@@ -159,10 +211,15 @@ impl Php {
         let seen = request.extensions.get::<Arc<Seen>>().cloned();
         let is = |stage| seen.iter().for_each(|seen| seen.is(stage));
         is(Stage::Queued);
-        let exchange = self.reached(request, &variables, body.map(|(body, _)| body)).await?;
+        let (exchange, since) = self.reached(request, &variables, body.map(|(body, _)| body)).await?;
         is(Stage::Php);
         let at_work = AtWork::new(&self.at_work);
-        let Begun { mut exchange, head, mut body } = begun(exchange, seen.as_deref()).await?;
+        let too_long = move |longest: &Duration| since.elapsed() >= *longest;
+        let Begun { mut exchange, head, mut body } =
+            begun(exchange, seen.as_deref()).await.map_err(|error| match self.longest.filter(too_long) {
+                Some(longest) => NoAnswer::TooLong(longest),
+                None => error,
+            })?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
@@ -183,22 +240,24 @@ impl Php {
         }
         let (writer, reader) = spool(self.room.clone());
         *answer.body_mut() = AnswerBody::Spooled(reader);
+        let (longest, asked) = (self.longest, format!("{} {}", request.method, request.uri.path()));
         tokio::spawn(async move {
             if let Err(error) = pump(exchange, body.freeze(), writer, seen.as_deref()).await {
-                tracing::warn!("an answer is cut short: {error}");
+                let error = longest.filter(too_long).map_or(NoAnswer::from(error), NoAnswer::TooLong);
+                tracing::warn!("the answer to {asked} is cut short: {error}");
             }
             drop(at_work);
         });
         Ok(answer)
     }
 
-    /// Begins a request as soon as it is its turn and somebody listens.
+    /// Begins a request as soon as it is its turn and somebody listens, and says when that was.
     async fn reached(
         &self,
         request: &Parts,
         variables: &[(Bytes, Bytes)],
         mut body: Option<SpoolReader>,
-    ) -> Result<Answering, FastCgiError> {
+    ) -> Result<(Answering, Instant), FastCgiError> {
         let mut permit = match &self.behind {
             // It is never closed.
             Behind::Fpm { free, .. } => Arc::clone(free).acquire_owned().await.ok(),
@@ -206,12 +265,16 @@ impl Php {
         };
         let deadline = Instant::now() + REACH_TIMEOUT;
         loop {
+            let mut since = Instant::now();
             let begun = match &self.behind {
-                Behind::Fpm { socket, .. } => Exchange::begin(socket, variables, &mut body)
-                    .await
-                    .map(|exchange| Answering::Fpm { exchange, _turn: permit.take() }),
+                Behind::Fpm { socket, .. } => {
+                    let socket = Arc::clone(&socket.lock().unwrap_or_else(PoisonError::into_inner));
+                    let begun = Exchange::begin(&socket, variables, &mut body).await;
+                    begun.map(|exchange| Answering::Fpm { exchange, _turn: permit.take(), _socket: socket })
+                }
                 Behind::Workers(handle) => {
                     let mut turn = handle.turn().await;
+                    since = turn.since();
                     let asked = turn.ask(request, variables, &mut body).await;
                     asked.map(|exchange| Answering::Worker(exchange, turn))
                 }
@@ -220,7 +283,7 @@ impl Php {
                 Err(FastCgiError::Connection(error)) if is_not_there(&error) && Instant::now() < deadline => {
                     sleep(REACH_PAUSE).await;
                 }
-                begun => return begun,
+                begun => return begun.map(|answering| (answering, since)),
             }
         }
     }

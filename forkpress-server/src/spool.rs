@@ -109,7 +109,8 @@ impl SpoolWriter {
     /// Adds bytes. What was not added may be written again.
     ///
     /// # Errors
-    /// What the system said where the file can't take them; `StorageFull` where others would have too little room on the disk. [`Self::drained`] waits until there is memory.
+    /// What the system said where the file can't take them; `StorageFull` where others would have too little room on the disk.
+    /// [`Self::drained`] waits until there is memory.
     pub async fn write(&mut self, bytes: &Bytes) -> io::Result<()> {
         let at = {
             let mut state = lock(&self.state);
@@ -127,13 +128,13 @@ impl SpoolWriter {
             }
             state.written
         };
-        let (folder, file, written) = (self.room.folder.clone(), self.file.take(), bytes.clone());
+        let (folder, file, written) = (self.room.folder.clone(), self.file.clone(), bytes.clone());
         let file = on_disk(move || {
             let file = match file {
                 Some(file) => file,
                 None => Arc::new(tempfile::tempfile_in(folder)?),
             };
-            leave_room(&file, written.len() as u64)?;
+            leave_room(&file, at + written.len() as u64)?;
             file.write_all_at(&written, at)?;
             Ok(file)
         })
@@ -263,13 +264,17 @@ pub(crate) fn read_at(file: &File, at: u64, length: u64) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// Says whether a file may have so many bytes more.
-fn leave_room(file: &File, bytes: u64) -> io::Result<()> {
+/// Says whether a file may be so long. What it has already it may write anew.
+fn leave_room(file: &File, length: u64) -> io::Result<()> {
+    let more = length.saturating_sub(file.metadata()?.len());
+    if more == 0 {
+        return Ok(());
+    }
     let disk = rustix::fs::fstatvfs(file)?;
     let left = (disk.f_blocks * disk.f_frsize / 20).min(MOST_LEFT_BYTES);
     // Some file systems do not say how large they are.
     let is_known = disk.f_blocks > 0;
-    if is_known && disk.f_bavail * disk.f_frsize < left + bytes {
+    if is_known && disk.f_bavail * disk.f_frsize < left + more {
         return Err(io::ErrorKind::StorageFull.into());
     }
     Ok(())
@@ -353,6 +358,8 @@ mod tests {
         let disk = rustix::fs::fstatvfs(&file).unwrap();
         let nearly_all = disk.f_bavail * disk.f_frsize - (1 << 20);
         assert_eq!(leave_room(&file, nearly_all).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        file.set_len(nearly_all).unwrap();
+        leave_room(&file, nearly_all).expect("that is no more than it has");
     }
 
     #[tokio::test]

@@ -23,6 +23,8 @@ fn answer(site: &Site, of_php: bool, request: &str) -> Answer {
         .collect();
     headers.remove("date");
     headers.remove("connection");
+    // PHP compresses nothing.
+    headers.remove("vary");
     let body = match headers.remove("transfer-encoding") {
         Some(_) => common::unchunked(body),
         None => body.to_owned(),

@@ -24,7 +24,7 @@ use forkpress_engine::site::Site;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::server::Held;
+use crate::server::{Held, Warmed};
 use crate::site::Address;
 use crate::{harmless, output, server, site};
 
@@ -81,6 +81,8 @@ struct Sample {
     /// Where the site is served; null where it is not.
     url: Option<String>,
     generation: u64,
+    /// How full OPcache was some seconds ago, from 0 to 1; null where that is not known.
+    opcache_fullness: Option<f64>,
     branches: Vec<BranchRow>,
     requests: Vec<RequestRow>,
     locks: Vec<LockRow>,
@@ -178,6 +180,7 @@ impl Sample {
             at: rfc3339(SystemTime::now()),
             url: site::server_of(site)?.map(|server| server::url(&server)),
             generation: lock::generation(cow)?,
+            opcache_fullness: Warmed::read(site).and_then(|warmed| warmed.opcache).map(|opcache| opcache.fullness()),
             branches,
             requests,
             locks,
@@ -194,6 +197,9 @@ impl Sample {
     fn write(&self, to: &mut String) -> std::fmt::Result {
         let served = self.url.as_deref().unwrap_or("not served");
         writeln!(to, "ForkPress top  {}  {served}  generation {}", self.at, self.generation)?;
+        if let Some(fullness) = self.opcache_fullness {
+            writeln!(to, "OPcache {:.0} % full", fullness * 100.0)?;
+        }
         writeln!(to, "\nREQUESTS")?;
         if self.requests.is_empty() {
             writeln!(to, "  none")?;
@@ -336,6 +342,7 @@ mod tests {
             at: "2026-11-22T17:25:46Z".to_owned(),
             url: None,
             generation: 3,
+            opcache_fullness: Some(0.416),
             branches: vec![],
             requests: vec![],
             locks: vec![LockRow {
@@ -346,6 +353,7 @@ mod tests {
             operations: vec![],
         };
         let words = sample.in_words();
+        assert!(words.contains("\nOPcache 42 % full\n"), "{words}");
         assert!(words.contains("mutation.lock    held by         7      1.2 s  reset a\n"), "{words}");
         assert!(words.contains("mutation.lock    waits           7      1.2 s  create b\n"), "{words}");
     }

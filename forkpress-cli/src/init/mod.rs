@@ -22,7 +22,7 @@ use forkpress_core::layout::{SiteLayout, WORK_DIR, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_core::own::CLOSED_FILE;
-use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::import::Imported;
 use forkpress_engine::progress::{Progress, Until};
 use forkpress_engine::site::{Site, create_folders};
@@ -223,6 +223,7 @@ fn make(
         access_log: AccessLog::default(),
         slow_ms: SLOW_MS,
         keep: Keep::default(),
+        serve: Serve::default(),
     };
     let site = Site { layout: layout.clone(), config };
 

@@ -12,14 +12,15 @@ use forkpress_server::workers::{self, Workers};
 use crate::failure::{During, Failure};
 use crate::php::Kind;
 
-use super::fpm::{Master, Recipe};
+use super::fpm::Recipe;
+use super::masters::{ChangeOver, Masters};
 
 /// Clones and pushes at once, where each takes a process that is there all the time.
 const GIT_WORKERS: u16 = 4;
 
 /// The PHP that answers. Dropped, it is killed.
 pub(super) enum Behind {
-    Fpm(Box<Master>),
+    Fpm(Masters),
     Workers(Vec<(&'static str, Workers)>),
 }
 
@@ -27,7 +28,7 @@ impl Behind {
     /// Starts it. Only the main thread may: php-fpm dies with the thread that started it.
     pub(super) fn start(kind: Kind, recipe: Recipe) -> Result<Self, Failure> {
         let kind = match kind {
-            Kind::Fpm => return Ok(Self::Fpm(Box::new(Master::start(recipe)?))),
+            Kind::Fpm => return Ok(Self::Fpm(Masters::start(recipe)?)),
             Kind::Cgi => workers::Kind::Cgi,
             Kind::Builtin => workers::Kind::Builtin,
         };
@@ -59,27 +60,26 @@ impl Behind {
     /// The processes of a pool, for who asks them.
     pub(super) fn pool(&self, name: &str, room: &Room) -> PhpPool {
         match self {
-            Self::Fpm(master) => {
-                let recipe = &master.recipe;
-                let workers = recipe.pools.iter().find(|pool| pool.name == name).map_or(1, |pool| pool.workers);
-                PhpPool::new(recipe.folder.socket(name), usize::from(workers), recipe.script.clone(), room.clone())
-            }
+            Self::Fpm(masters) => masters.pool(name, room),
             Self::Workers(pools) => {
                 let (_, workers) = pools.iter().find(|(known, _)| *known == name).expect("each pool was started");
-                PhpPool::of(workers.handle(), workers.script().to_owned(), room.clone())
+                PhpPool::of(workers.handle(), workers.script().to_owned(), room.clone()).ended_after(workers.longest())
             }
         }
     }
 
-    /// Whether all its processes share one OPcache.
-    pub(super) fn shares_opcache(&self) -> bool {
-        matches!(self, Self::Fpm(_))
+    /// What moves these pools to another php-fpm.
+    pub(super) fn change_over(&self, pools: [Arc<PhpPool>; 4]) -> Option<ChangeOver> {
+        match self {
+            Self::Fpm(masters) => Some(masters.change_over(pools)),
+            Self::Workers(_) => None,
+        }
     }
 
     /// Its processes that lead a group.
     pub(super) fn leaders(&self) -> Vec<u32> {
         match self {
-            Self::Fpm(master) => vec![master.fpm.id()],
+            Self::Fpm(masters) => masters.leaders(),
             Self::Workers(pools) => pools.iter().flat_map(|(_, workers)| workers.ids()).collect(),
         }
     }
@@ -87,7 +87,7 @@ impl Behind {
     /// Starts php-fpm again if it has ended; workers see to that themselves. Says what there is to say if that is no use.
     pub(super) fn ended(&mut self) -> Result<Option<Failure>, Failure> {
         match self {
-            Self::Fpm(master) => master.ended(),
+            Self::Fpm(masters) => masters.ended(),
             Self::Workers(pools) => Ok(pools
                 .iter()
                 .find_map(|(_, workers)| workers.problem())
@@ -97,15 +97,15 @@ impl Behind {
 
     /// Asks it to end once the requests that run have ended. Workers have none but those that this process makes.
     pub(super) fn interrupt(&self) {
-        if let Self::Fpm(master) = self {
-            master.fpm.interrupt();
+        if let Self::Fpm(masters) = self {
+            masters.interrupt();
         }
     }
 
     /// Whether all that was asked of it has ended.
     pub(super) fn has_ended(&mut self) -> bool {
         match self {
-            Self::Fpm(master) => master.fpm.has_ended(),
+            Self::Fpm(masters) => masters.have_ended(),
             Self::Workers(pools) => pools.iter().all(|(_, workers)| workers.are_idle()),
         }
     }

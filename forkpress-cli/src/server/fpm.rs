@@ -10,14 +10,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forkpress_core::lock::note::CommandNote;
-use forkpress_engine::command::words;
 use forkpress_engine::site::Site;
 use forkpress_server::files::Files;
-use forkpress_server::fpm::{Folder, Fpm, Pool};
-use forkpress_server::front::{Entrance, Front, Limits};
+use forkpress_server::fpm::{Folder, Pool};
+use forkpress_server::front::{Entrance, Front};
 use forkpress_server::spool::Room;
 use forkpress_server::traffic::Traffic;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -30,13 +29,11 @@ use super::access::RequestLogs;
 use super::behind::Behind;
 use super::https::Https;
 use super::log::ServerLog;
+use super::masters::ChangeOver;
 use super::measures;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
 use super::status::StatusSocket;
-use super::{Wanted, port, xdebug};
-
-/// For how long a request may run, by the clock: it holds the lock of its branch.
-const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+use super::{Wanted, limits, port, systemd, xdebug};
 
 /// Clones and pushes at once. A process of this pool is there only while it is needed.
 const GIT_WORKERS: u16 = 16;
@@ -47,13 +44,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// What waits of a body, or of an answer, in memory; the rest waits in a file.
 const MEMORY_BYTES: usize = 256 << 10;
 
-const LIMITS: Limits = Limits { body_bytes: 4 << 30, pause: Duration::from_secs(60) };
-
 /// Threads that serve clients. PHP's processes do nearly all of the work.
 const FRONT_THREADS: usize = 2;
-
-/// A php-fpm that dies sooner than that is not started again.
-const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// The server. Dropped, all of it is killed.
 pub(super) struct FrontServer {
@@ -65,6 +57,7 @@ pub(super) struct FrontServer {
     log: ServerLog,
     requests: RequestLogs,
     warm: SocketAddr,
+    change_over: Option<ChangeOver>,
     ending: Ending,
     /// Their files go with them.
     _note: Option<CommandNote>,
@@ -86,16 +79,17 @@ impl FrontServer {
         wanted: &Wanted,
         php: &Php,
         https: Option<Https>,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
     ) -> Result<Self, Failure> {
         let layout = &site.layout;
         let folder = layout.run_dir();
         let folder = Folder::make(&folder).during(|| format!("cannot use the folder {}", folder.display()))?;
         let (own_listener, loopback) = port::listen_on_loopback()?;
         let (warm_listener, warm) = port::listen_on_loopback()?;
-        let mut pools = pools(wanted.workers);
+        let mut pools = pools(wanted.workers, site.config.serve.longest_request());
         let mut environment = environment(site, &wanted.address.root_host, wanted.host, loopback);
         environment.push(("PHP_CLI_SERVER_WORKERS", None));
+        environment.extend(systemd::VARIABLES.map(|name| (name, None)));
         let authority = https.as_ref().map(|https| https.certificate.clone().into());
         environment.push(("FORKPRESS_AUTHORITY", authority));
         let tls = https.map(|https| https.tls);
@@ -104,8 +98,9 @@ impl FrontServer {
             Kind::Fpm => 1,
             Kind::Cgi | Kind::Builtin => wanted.workers + LOOPBACK_WORKERS,
         };
-        let megabytes = opcache_megabytes(physical_memory(), caches.into());
+        let megabytes = opcache_megabytes(site.config.serve.opcache_bytes, physical_memory(), caches.into());
         arguments.extend(["-d".into(), format!("opcache.memory_consumption={megabytes}").into()]);
+        arguments.extend(limits::arguments(&site.config.serve));
         if wanted.xdebug {
             arguments.extend(xdebug::arguments(php, layout)?);
             environment.extend(xdebug::environment());
@@ -129,7 +124,8 @@ impl FrontServer {
             },
         )?;
         let php = |name: &str| Arc::new(behind.pool(name, &room));
-        let (pages, calls, git) = (php("pages"), php("calls"), php("git"));
+        let (pages, calls, git, warming) = (php("pages"), php("calls"), php("git"), php("warm"));
+        let change_over = behind.change_over([&pages, &calls, &git, &warming].map(Arc::clone));
         let measured = measures::of(layout.cow(), [("pages", &pages), ("calls", &calls), ("git", &git)]);
         let traffic = Traffic::new(Some(told), measured);
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
@@ -139,7 +135,7 @@ impl FrontServer {
             files,
             root_host: wanted.address.root_host.clone(),
             room: room.clone(),
-            limits: LIMITS,
+            limits: limits::of_clients(&site.config.serve),
             tls: tls.clone(),
             log,
         };
@@ -147,9 +143,10 @@ impl FrontServer {
         let begun = |fronts| Front::start(fronts, FRONT_THREADS).during(|| "cannot serve".to_owned());
         let own = begun(vec![
             (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(Arc::clone(&traffic)))),
-            (warm_listener, entrance(php("warm"), None, None)),
+            (warm_listener, entrance(warming, None, None)),
         ])?;
-        let public = begun(vec![(listener, entrance(pages, Some(files), Some(Arc::clone(&traffic))))])?;
+        let public = || entrance(Arc::clone(&pages), Some(Arc::clone(&files)), Some(Arc::clone(&traffic)));
+        let public = begun(listeners.into_iter().map(|listener| (listener, public())).collect())?;
         let note = CommandNote::files(layout.cow());
         // A site is served without, too.
         let status = StatusSocket::open(&layout.status_socket(), &traffic).inspect_err(|error| {
@@ -164,6 +161,7 @@ impl FrontServer {
             log,
             requests,
             warm,
+            change_over,
             ending: Ending::No,
             _note: note,
             _status: status.ok(),
@@ -175,9 +173,9 @@ impl FrontServer {
         self.warm
     }
 
-    /// Whether what one process of PHP's has compiled is there for all.
-    pub(super) fn shares_opcache(&self) -> bool {
-        self.behind.as_ref().is_some_and(Behind::shares_opcache)
+    /// What moves the server to another php-fpm, for whoever knows when to; none where there is none.
+    pub(super) fn take_change_over(&mut self) -> Option<ChangeOver> {
+        self.change_over.take()
     }
 
     /// PHP's processes that lead a group; none once they were killed.
@@ -253,50 +251,11 @@ impl Recipe {
         }
         Ok(command)
     }
-
-    fn start(&self) -> Result<Fpm, Failure> {
-        let mut command = self.command()?;
-        let fpm = Fpm::start(&mut command, &self.folder, &self.pools).during(|| "cannot start php-fpm".to_owned())?;
-        tracing::debug!(command = words(&command), pid = fpm.id(), "php-fpm begins");
-        Ok(fpm)
-    }
 }
 
-/// php-fpm. Dropped, it is killed.
-pub(super) struct Master {
-    pub(super) recipe: Recipe,
-    pub(super) fpm: Fpm,
-    since: Instant,
-}
-
-impl Master {
-    pub(super) fn start(recipe: Recipe) -> Result<Self, Failure> {
-        Ok(Self { fpm: recipe.start()?, recipe, since: Instant::now() })
-    }
-
-    pub(super) fn ended(&mut self) -> Result<Option<Failure>, Failure> {
-        let Some(status) = self.fpm.try_wait()? else { return Ok(None) };
-        // Its processes end with it. What they had begun is over before others begin.
-        self.fpm.kill();
-        let said = format!("php-fpm ended: {status}");
-        tracing::warn!("{said}");
-        if self.since.elapsed() < SHORTEST_LIFE {
-            return Ok(Some(Failure::new(said)));
-        }
-        self.fpm = self.recipe.start()?;
-        self.since = Instant::now();
-        Ok(None)
-    }
-}
-
-fn pools(workers: u16) -> Vec<Pool> {
-    let pool = |name, workers| Pool {
-        name,
-        workers,
-        on_demand: false,
-        longest: Some(LONGEST_REQUEST),
-        environment: Vec::new(),
-    };
+/// For how long a request may run is by the clock, as it holds the lock of its branch.
+fn pools(workers: u16, longest: Option<Duration>) -> Vec<Pool> {
+    let pool = |name, workers| Pool { name, workers, on_demand: false, longest, environment: Vec::new() };
     vec![
         pool("pages", workers),
         pool("calls", LOOPBACK_WORKERS),

@@ -9,13 +9,17 @@ mod behind;
 mod fpm;
 mod heal;
 mod https;
+mod limits;
 pub mod log;
+mod masters;
 mod measures;
+mod opcache;
 mod pool;
 mod port;
 mod signal;
 mod spares;
 mod status;
+mod systemd;
 mod warm;
 pub mod xdebug;
 
@@ -110,7 +114,7 @@ impl Wanted {
 
     fn is_met_by(&self, server: &Server) -> bool {
         server.host == self.host.to_string()
-            && server.port == self.address.port
+            && (self.address.port == port::ANY || server.port == self.address.port)
             && server.root_host == self.address.root_host
             && server.https == self.address.https
             && server.workers == self.workers
@@ -154,7 +158,12 @@ pub fn serve(
     is_wanted: &dyn Fn() -> bool,
     started: impl FnOnce(&Started) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let wanted = Wanted::new(args, site);
+    let mut wanted = Wanted::new(args, site);
+    let passed = systemd::passed()?;
+    if let Some(passed) = &passed {
+        (wanted.host, wanted.address.port) = (passed.address.ip(), passed.address.port());
+        warn_of(wanted.host);
+    }
     let mut patience = Patience::new(Deadline::after(LIFECYCLE_TIMEOUT), |busy| {
         output::note(format_args!("forkpress: waiting: {busy}"));
     });
@@ -185,7 +194,14 @@ pub fn serve(
         open_log(&log)?;
     }
     let https = wanted.address.https.then(|| Https::new(&wanted.address.root_host)).transpose()?;
-    let listener = port::listen(wanted.host, wanted.address.port)?;
+    let listeners = match passed {
+        Some(passed) => passed.listeners,
+        None => {
+            let (listener, port) = port::listen(wanted.host, wanted.address.port)?;
+            wanted.address.port = port;
+            vec![listener]
+        }
+    };
     check_networks(site)?;
 
     // What was stored at an address is served at every later one.
@@ -201,12 +217,12 @@ pub fn serve(
         server: Tail::from_now(site.layout.php_server_log()),
         errors: Tail::from_now(site.layout.php_errors_log()),
     };
-    let mut serving = Serving::start(site, &wanted, &php, https, listener)?;
+    let mut serving = Serving::start(site, &wanted, &php, https, listeners)?;
     serving.wait_until_ready(&wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
     if let Err(failure) =
-        warm::begin(site.clone(), wanted.address.clone(), serving.0.warm(), serving.0.shares_opcache())
+        warm::begin(site.clone(), wanted.address.clone(), serving.0.warm(), serving.0.take_change_over())
     {
         output::note(format_args!("forkpress: warning: branches are not warmed: {failure}"));
     }
@@ -223,9 +239,10 @@ pub fn serve(
         xdebug: wanted.xdebug,
         started_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
     };
-    let registered = Registered::new(site::registry()?, server.clone())?;
+    let mut registered = Registered::new(site::registry()?, server.clone())?;
     tracing::info!(url = url(&server), workers = server.workers, "serving");
     drop(lifecycle);
+    systemd::ready(&url(&server));
     started(&Started::Now(server))?;
 
     if let Err(failure) = heal::begin(site.layout.work_dir().to_owned()) {
@@ -236,7 +253,8 @@ pub fn serve(
     // A site is served without spares, too.
     let keeper = Keeper::start(site).inspect_err(|failure| output::note(format_args!("{failure}")));
     let keeper_id = keeper.as_ref().ok().and_then(Keeper::id);
-    let outcome = serving.run(&logs, &mut signals, keeper_id);
+    let outcome = serving.run(&logs, &mut signals, keeper_id, &mut registered);
+    systemd::stopping();
     drop(keeper);
     // What dies from now on is killed, where a second signal says so.
     deaths::report(site);
@@ -269,20 +287,30 @@ fn check_networks(site: &Site) -> Result<(), Failure> {
 /// This server's entry in the registry, taken away at the end. After a kill the next reader does that.
 struct Registered {
     registry: Registry,
-    process: ProcessIdentity,
+    server: Server,
 }
 
 impl Registered {
     fn new(registry: Registry, server: Server) -> Result<Self, Failure> {
-        let process = server.process.clone();
-        site::servers(registry.add(server)?);
-        Ok(Self { registry, process })
+        site::servers(registry.add(server.clone())?);
+        Ok(Self { registry, server })
+    }
+
+    /// Says which processes of PHP's lead a group by now: who kills the server kills these.
+    fn lead(&mut self, leaders: &[u32]) {
+        if self.server.php.iter().map(|process| process.pid).eq(leaders.iter().copied()) {
+            return;
+        }
+        self.server.php = leaders.iter().copied().filter_map(ProcessIdentity::of).collect();
+        if let Err(error) = self.registry.add(self.server.clone()) {
+            output::note(format_args!("forkpress: warning: the registry does not know PHP's processes: {error}"));
+        }
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        if let Err(error) = self.registry.remove(&self.process) {
+        if let Err(error) = self.registry.remove(&self.server.process) {
             output::note(format_args!("forkpress: warning: this server stays in the registry: {error}"));
         }
     }
@@ -323,9 +351,9 @@ impl Serving {
         wanted: &Wanted,
         php: &Php,
         https: Option<Https>,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
     ) -> Result<Self, Failure> {
-        FrontServer::start(site, wanted, php, https, listener).map(Self)
+        FrontServer::start(site, wanted, php, https, listeners).map(Self)
     }
 
     /// Asks for the front page until it answers well.
@@ -382,7 +410,13 @@ impl Serving {
 
     /// Serves until a signal says to end; fails if PHP ends by itself and can't be started again. `keeper`: a child that
     /// somebody else waits for.
-    fn run(&mut self, logs: &Logs, signals: &mut Signals, keeper: Option<u32>) -> Result<(), Failure> {
+    fn run(
+        &mut self,
+        logs: &Logs,
+        signals: &mut Signals,
+        keeper: Option<u32>,
+        registered: &mut Registered,
+    ) -> Result<(), Failure> {
         loop {
             for signal in signals.wait() {
                 if signal != SIGCHLD {
@@ -392,7 +426,9 @@ impl Serving {
                 if let Some(failure) = self.0.ended()? {
                     return Err(logs.server.blame(failure));
                 }
-                let own: Vec<u32> = self.0.leaders().into_iter().chain(keeper).collect();
+                let leaders = self.0.leaders();
+                registered.lead(&leaders);
+                let own: Vec<u32> = leaders.into_iter().chain(keeper).collect();
                 signal::reap_adopted(&own);
             }
         }

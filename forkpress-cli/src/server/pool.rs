@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 
+use forkpress_engine::config::LEAST_OPCACHE_BYTES;
 use forkpress_engine::site::Site;
 
 use crate::deaths;
@@ -35,10 +36,14 @@ pub(super) fn environment(
     environment
 }
 
-/// OPcache's memory: a quarter of the machine's, within bounds, shared out among so many of them. What is not used of it takes
-/// none; a branch takes about 25 MB.
-pub(super) fn opcache_megabytes(physical_bytes: u64, caches: u64) -> u64 {
-    (physical_bytes / 4 / caches.max(1) / (1 << 20)).clamp(256, 4096)
+/// OPcache's memory: what the settings say, or a quarter of the machine's within bounds, shared out among so many of them. What
+/// is not used of it takes none; a branch takes about 25 MB.
+pub(super) fn opcache_megabytes(asked_bytes: Option<u64>, physical_bytes: u64, caches: u64) -> u64 {
+    let each = |bytes: u64| bytes / caches.max(1) / (1 << 20);
+    match asked_bytes {
+        Some(bytes) => each(bytes).max(LEAST_OPCACHE_BYTES >> 20),
+        None => each(physical_bytes / 4).clamp(256, 4096),
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -61,7 +66,11 @@ mod tests {
 
     #[test]
     fn opcache_gets_a_quarter_of_the_memory_within_bounds() {
-        assert_eq!([0, 1 << 30, 8 << 30, 64 << 30].map(|bytes| opcache_megabytes(bytes, 1)), [256, 256, 2048, 4096]);
-        assert_eq!([8 << 30, 64 << 30].map(|bytes| opcache_megabytes(bytes, 7)), [292, 2340]);
+        assert_eq!(
+            [0, 1 << 30, 8 << 30, 64 << 30].map(|bytes| opcache_megabytes(None, bytes, 1)),
+            [256, 256, 2048, 4096]
+        );
+        assert_eq!([8 << 30, 64 << 30].map(|bytes| opcache_megabytes(None, bytes, 7)), [292, 2340]);
+        assert_eq!([64 << 20, 700 << 20, 8 << 30].map(|asked| opcache_megabytes(Some(asked), 0, 7)), [64, 100, 1170]);
     }
 }

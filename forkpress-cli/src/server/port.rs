@@ -6,14 +6,23 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use crate::failure::{During, Failure};
 use crate::site;
 
-/// Listens at a port. One that somebody listens at is refused, and it is said who.
-pub(super) fn listen(host: IpAddr, port: u16) -> Result<TcpListener, Failure> {
-    match TcpListener::bind((host, port)) {
-        Ok(listener) => Ok(listener),
+/// Stands for a port that nobody has: the system chooses it.
+pub(super) const ANY: u16 = 0;
+
+/// Listens at a port, and says which one that is. One that somebody listens at is refused, and it is said who.
+pub(super) fn listen(host: IpAddr, port: u16) -> Result<(TcpListener, u16), Failure> {
+    let bound = TcpListener::bind((host, port));
+    match bound.and_then(|listener| listener.local_addr().map(|address| (listener, address.port()))) {
+        Ok(bound) => Ok(bound),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             let by = holder(port).map(|holder| format!(" by {holder}")).unwrap_or_default();
             Err(Failure::new(format!("port {port} is in use{by}"))
                 .hint(format!("choose another one: --port {}", next(port))))
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Err(Failure::from(error).during(format!("cannot listen at {}", SocketAddr::new(host, port))).hint(
+                "a port below 1024 is root's, or a socket's from systemd (docs/serving.md); any other: --port 18080",
+            ))
         }
         Err(error) => Err(Failure::from(error)
             .during(format!("cannot listen at {}", SocketAddr::new(host, port)))
@@ -27,7 +36,7 @@ fn next(port: u16) -> u16 {
 
 /// Listens at a port of the loopback address that nobody knows yet.
 pub(super) fn listen_on_loopback() -> Result<(TcpListener, SocketAddr), Failure> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+    TcpListener::bind((Ipv4Addr::LOCALHOST, ANY))
         .and_then(|listener| listener.local_addr().map(|address| (listener, address)))
         .during(|| "cannot find a free port".to_owned())
 }

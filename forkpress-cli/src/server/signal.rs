@@ -96,6 +96,11 @@ fn send(process: &ProcessIdentity, signal: Signal) {
     }
 }
 
+/// Has the main thread look after what it started, as if a child of it had ended.
+pub(super) fn wake_main_thread() {
+    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::CHILD);
+}
+
 /// Makes orphans of this process's children its own children, so that it can wait for PHP's workers after PHP's master.
 #[cfg(target_os = "linux")]
 pub(super) fn adopt_orphans() {

@@ -23,6 +23,7 @@ use forkpress_core::name::BranchName;
 use forkpress_core::process::ProcessIdentity;
 use forkpress_engine::branch::{self, Branch};
 use forkpress_engine::site::Site;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{During, Failure};
@@ -30,8 +31,14 @@ use crate::output;
 use crate::page::Question;
 use crate::site::Address;
 
+use super::masters::ChangeOver;
+use super::opcache::{self, Used};
+
 /// How soon a publish is noticed.
 const WATCH: Duration = Duration::from_millis(50);
+
+/// How often OPcache is looked at.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How long PHP may take to answer. A process that was killed does not answer at all.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,6 +61,12 @@ pub struct Warmed {
     pub shares_opcache: bool,
     /// By the branch's name.
     pub branches: BTreeMap<BranchName, WarmBranch>,
+    /// How full OPcache was when the server looked last.
+    #[serde(default)]
+    pub opcache: Option<OpcacheStatus>,
+    /// How often the server has moved to a fresh php-fpm.
+    #[serde(default)]
+    pub change_overs: u64,
 }
 
 fn shares_opcache() -> bool {
@@ -117,28 +130,58 @@ pub struct OpcacheStatus {
     pub apcu: bool,
 }
 
+impl OpcacheStatus {
+    /// All of its memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.used_bytes + self.free_bytes + self.wasted_bytes
+    }
+
+    /// Whether four fifths are used: the rest is for what people ask for.
+    pub fn is_full(&self) -> bool {
+        self.fullness() >= 0.8
+    }
+
+    /// How much of its memory, or of its table if that is more, is not free: from 0 to 1.
+    pub fn fullness(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
+        let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+        share(self.memory_bytes() - self.free_bytes, self.memory_bytes()).max(share(self.scripts, self.most_scripts))
+    }
+}
+
 /// Asks the site's server how full its OPcache is; none where none runs.
 pub fn opcache(site: &Site) -> Result<Option<OpcacheStatus>, Failure> {
     let Some(warmed) = Warmed::read(site) else { return Ok(None) };
     let host = Address::of(site).host(&BranchName::main());
     let php = WarmPhp { site, target: warmed.address };
-    let (status, body) = php.ask(&host, "status")?;
-    if status != 200 {
-        return Err(Failure::new(format!("PHP's process for warming answers with status {status}: {}", body.trim())));
-    }
-    let status = serde_json::from_str(&body)?;
+    let status = php.status(&host)?;
     Ok(Some(OpcacheStatus { shared: warmed.shares_opcache, ..status }))
 }
 
 /// Begins to warm what is published from now on, and `main` at once: other branches are compiled after its example. Where PHP's
 /// processes share no OPcache, branches are visited only.
-pub(super) fn begin(site: Site, address: Address, target: SocketAddr, shares_opcache: bool) -> Result<(), Failure> {
+///
+/// `change_over` moves the server to a fresh php-fpm: there is one if its processes share OPcache.
+pub(super) fn begin(
+    site: Site,
+    address: Address,
+    target: SocketAddr,
+    change_over: Option<ChangeOver>,
+) -> Result<(), Failure> {
     let seen = lock::generation(site.layout.cow())?;
-    let state =
-        Warmed { server: ProcessIdentity::current(), address: target, shares_opcache, branches: BTreeMap::new() };
+    let state = Warmed {
+        server: ProcessIdentity::current(),
+        address: target,
+        shares_opcache: change_over.is_some(),
+        branches: BTreeMap::new(),
+        opcache: None,
+        change_overs: 0,
+    };
     state.write(&site.layout.cow().warm_state()).during(|| "cannot write what is warmed".to_owned())?;
     let main = branch::show(&site, &BranchName::main()).ok();
-    let warmer = Warmer { site, address, target, state, seen, queue: main.into_iter().collect() };
+    let queue = main.into_iter().collect();
+    let (looked, changed_over) = (Instant::now(), None);
+    let warmer = Warmer { site, address, target, state, seen, queue, change_over, looked, changed_over };
     thread::Builder::new()
         .name("warm".to_owned())
         .spawn(move || warmer.run())
@@ -153,6 +196,11 @@ struct Warmer {
     state: Warmed,
     seen: u64,
     queue: VecDeque<Branch>,
+    change_over: Option<ChangeOver>,
+    /// When it looked at OPcache last.
+    looked: Instant,
+    /// When it last tried to move the server to a fresh php-fpm.
+    changed_over: Option<Instant>,
 }
 
 impl Warmer {
@@ -162,6 +210,9 @@ impl Warmer {
             if let Err(failure) = self.look() {
                 output::note(format_args!("forkpress: warning: cannot find out which branches to warm: {failure}"));
                 thread::sleep(Duration::from_secs(1));
+            }
+            if let Err(failure) = self.look_at_opcache() {
+                output::note(format_args!("forkpress: warning: OPcache is not renewed: {failure}"));
             }
             let Some(branch) = self.queue.pop_front() else {
                 thread::sleep(WATCH);
@@ -195,6 +246,53 @@ impl Warmer {
         let _ = self.state.write(&self.site.layout.cow().warm_state());
     }
 
+    /// Moves the server to a fresh php-fpm where OPcache is full.
+    fn look_at_opcache(&mut self) -> Result<(), Failure> {
+        let Some(change_over) = &self.change_over else { return Ok(()) };
+        change_over.look();
+        if self.looked.elapsed() < LOOK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let php = WarmPhp { site: &self.site, target: self.target };
+        let main = self.address.host(&BranchName::main());
+        // A process that is busy is asked the next time.
+        let Ok(status) = php.status(&main) else { return Ok(()) };
+        if opcache::is_due(&status, self.changed_over.map(|last| last.elapsed())) {
+            self.changed_over = Some(Instant::now());
+            let used = php.used(&main)?;
+            let Some(warming) = change_over.begin() else {
+                return Err(Failure::new(
+                    "there is no fresh php-fpm, or the one before the current one has a request still",
+                ));
+            };
+            let warmed = self.warm_again(&used);
+            if !change_over.finish(warming) {
+                return Err(Failure::new("the fresh php-fpm died"));
+            }
+            self.state.change_overs += 1;
+            let branches = branch::list(&self.site)?.into_iter();
+            // There is room for them now.
+            self.queue
+                .extend(branches.filter(|branch| self.state.branches.get(&branch.name).is_some_and(|is| !is.complete)));
+            warmed?;
+        }
+        self.state.opcache = php.status(&main).ok();
+        let _ = self.state.write(&self.site.layout.cow().warm_state());
+        Ok(())
+    }
+
+    /// Compiles what was used of late.
+    fn warm_again(&self, used: &Used) -> Result<(), Failure> {
+        let php = WarmPhp { site: &self.site, target: self.target };
+        let fresh = php.status(&self.address.host(&BranchName::main()))?;
+        for (branch, scripts) in opcache::chosen(used, &fresh) {
+            let Ok(branch) = BranchName::parse(&branch) else { continue };
+            php.compile_all(&self.address.host(&branch), &scripts)?;
+        }
+        Ok(())
+    }
+
     /// Puts what was published since the last look into the queue.
     fn look(&mut self) -> Result<(), Failure> {
         let cow = self.site.layout.cow();
@@ -221,28 +319,16 @@ impl Warmer {
     fn warm(&self, branch: &Branch) -> Result<Option<WarmBranch>, Failure> {
         let php = WarmPhp { site: &self.site, target: self.target };
         let host = self.address.host(&branch.name);
-        let mut compiled = 0;
-        // Compiling beforehand is a matter of speed: what fails of it does not keep the branch from being visited.
+        // Compiling beforehand is a matter of speed: what fails of it does not keep the branch from being visited. Where each
+        // process has an OPcache of its own, nobody would have what is compiled here.
         let mut failure = None;
-        let complete = loop {
-            // Where each process has an OPcache of its own, nobody would have what is compiled here.
-            if !self.state.shares_opcache {
-                break true;
-            }
-            let step = match php.compile(&host) {
-                Ok(Some(step)) => step,
-                Ok(None) => return Ok(None),
-                Err(failed) => {
-                    failure = Some(failed);
-                    break false;
-                }
-            };
-            compiled += step.compiled;
-            match step.outcome {
-                // The next step waits at the gate until the writer has gone.
-                CompileOutcome::Writer | CompileOutcome::Again => {}
-                CompileOutcome::Done => break true,
-                CompileOutcome::Full => break false,
+        let (compiled, complete) = match self.state.shares_opcache.then(|| php.compile_all(&host, &[])) {
+            None => (0, true),
+            Some(Ok(Some(done))) => done,
+            Some(Ok(None)) => return Ok(None),
+            Some(Err(failed)) => {
+                failure = Some(failed);
+                (0, false)
             }
         };
         let (status, took) = self.between_publishes(&format!("warming '{}'", branch.name), || {
@@ -308,22 +394,65 @@ struct WarmPhp<'a> {
 }
 
 impl WarmPhp<'_> {
-    /// Asks it to compile what is not compiled yet of the branch with this host; none where there is no such branch.
-    fn compile(&self, host: &str) -> Result<Option<Compiled>, Failure> {
-        match self.ask(host, "compile")? {
+    /// Has it compile what is not compiled yet of the branch with this host: these scripts, or where there are none those that are
+    /// likely to run. How many it compiled, and whether that is all; none where there is no such branch.
+    fn compile_all(&self, host: &str, scripts: &[String]) -> Result<Option<(u64, bool)>, Failure> {
+        let mut compiled = 0;
+        loop {
+            let Some(step) = self.compile(host, scripts)? else { return Ok(None) };
+            compiled += step.compiled;
+            match step.outcome {
+                // The next step waits at the gate until the writer has gone.
+                CompileOutcome::Writer | CompileOutcome::Again => {}
+                CompileOutcome::Done => return Ok(Some((compiled, true))),
+                CompileOutcome::Full => return Ok(Some((compiled, false))),
+            }
+        }
+    }
+
+    fn compile(&self, host: &str, scripts: &[String]) -> Result<Option<Compiled>, Failure> {
+        match self.ask_with(host, "compile", &scripts.join("\n"))? {
             (404, _) => Ok(None),
             (200, body) => Ok(Some(serde_json::from_str(&body)?)),
             (status, body) => Err(Failure::new(format!("PHP answers with status {status}: {}", body.trim()))),
         }
     }
 
+    /// Asks it how full OPcache is.
+    fn status(&self, host: &str) -> Result<OpcacheStatus, Failure> {
+        self.told(host, "status")
+    }
+
+    /// Asks it what OPcache has of the branches.
+    fn used(&self, host: &str) -> Result<Used, Failure> {
+        self.told(host, "used")
+    }
+
+    fn told<T: DeserializeOwned>(&self, host: &str, task: &str) -> Result<T, Failure> {
+        match self.ask(host, task)? {
+            (200, body) => Ok(serde_json::from_str(&body)?),
+            (status, body) => {
+                let said = body.trim();
+                Err(Failure::new(format!("PHP's process for warming answers with status {status}: {said}")))
+            }
+        }
+    }
+
     /// Asks it to do a task for the branch with this host; the status and the body.
     fn ask(&self, host: &str, task: &str) -> Result<(u16, String), Failure> {
+        self.ask_with(host, task, "")
+    }
+
+    /// The same, with something to do it with.
+    fn ask_with(&self, host: &str, task: &str, with: &str) -> Result<(u16, String), Failure> {
         let token = LoopbackToken::load_or_create(self.site.layout.cow()).map_err(Failure::from)?;
         let headers = format!("X-ForkPress-Warm: {}\r\nX-ForkPress-Task: {task}\r\n", token.as_str());
         let began = Instant::now();
-        let question = Question::ask(self.target, host, "/", &headers)
-            .during(|| "PHP's process for warming is gone".to_owned())?;
+        let question = match with {
+            "" => Question::ask(self.target, host, "/", &headers),
+            with => Question::post(self.target, host, &headers, with),
+        };
+        let question = question.during(|| "PHP's process for warming is gone".to_owned())?;
         let answer = question.answer(Deadline::after(ANSWER_TIMEOUT));
         let status = answer.as_ref().map(|(status, _)| *status);
         tracing::debug!(host, task, status, took_ms = began.elapsed().as_millis(), "asked PHP's process for warming");

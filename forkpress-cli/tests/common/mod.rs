@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use forkpress_core::layout::SiteLayout;
-use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::site::create_folders;
 use tempfile::TempDir;
 
@@ -96,6 +96,7 @@ impl Sandbox {
             access_log: AccessLog::default(),
             slow_ms: SLOW_MS,
             keep: Keep::default(),
+            serve: Serve::default(),
             spares: 0,
             links: Vec::new(),
             id_bands: true,

@@ -86,7 +86,7 @@ mod tests {
     fn branches_are_listed_with_what_their_records_say() {
         let dir = tempfile::tempdir().unwrap();
         let site = SiteLayout::at(dir.path());
-        let list = || list(&Branches { dir: dir.path(), cow: site.cow() }).unwrap();
+        let list = || list(&Branches { dir: dir.path(), is_real: false, cow: site.cow() }).unwrap();
         for folder in ["main", "zoo", "alpha", "Not a branch"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
@@ -123,7 +123,7 @@ mod tests {
         fs::write(site.config(), "").unwrap();
         fs::create_dir(dir.path().join("main")).unwrap();
         fs::write(site.cow().record(&BranchName::main()), "generation = [").unwrap();
-        let listed = list(&Branches { dir: dir.path(), cow: site.cow() }).unwrap();
+        let listed = list(&Branches { dir: dir.path(), is_real: false, cow: site.cow() }).unwrap();
         assert_eq!(listed, [Listed { name: BranchName::main(), record: None }]);
         assert_eq!(SiteAddress::from_settings(site.cow()), None);
     }

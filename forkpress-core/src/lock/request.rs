@@ -93,8 +93,11 @@ impl RequestLocks {
         Ok((locks, generation))
     }
 
-    /// Takes the locks if they are free and no writer waits. Never blocks.
-    fn try_lock(
+    /// Takes the locks if they are free, no writer waits, and the branch's files are open already. Never blocks.
+    ///
+    /// # Errors
+    /// [`LockError`], but no timeout.
+    pub fn try_lock(
         kept: &KeptFiles,
         branch: Option<&BranchName>,
         passes: bool,

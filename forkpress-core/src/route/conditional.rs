@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::coding::AcceptedCodings;
 use super::version::FileVersion;
 
 /// The method and the header values of a request that decide what of a file is sent.
@@ -21,6 +22,8 @@ pub struct Conditions<'a> {
     pub if_range: Option<&'a [u8]>,
     /// `Range`.
     pub range: Option<&'a [u8]>,
+    /// What `Accept-Encoding` says; none where nothing is ever compressed.
+    pub codings: Option<&'a AcceptedCodings>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +41,20 @@ pub(super) enum Selection {
 }
 
 impl Conditions<'_> {
-    /// Decides in the order of RFC 9110, section 13.2.2.
-    pub(super) fn select(&self, version: &FileVersion) -> Selection {
-        let etag = version.etag();
+    /// What the client takes of a whole file. A part is one of the file as it is.
+    pub(super) fn codings_of_whole(&self) -> Option<&AcceptedCodings> {
+        self.codings.filter(|_| self.range.is_none() || self.method == b"HEAD")
+    }
+
+    /// Decides in the order of RFC 9110, section 13.2.2, about what has this tag.
+    pub(super) fn select(&self, version: &FileVersion, etag: &str) -> Selection {
         match (self.if_match, self.if_unmodified_since.and_then(date)) {
-            (Some(tags), _) if !lists(tags, &etag, Comparison::Strong) => return Selection::PreconditionFailed,
+            (Some(tags), _) if !lists(tags, etag, Comparison::Strong) => return Selection::PreconditionFailed,
             (None, Some(since)) if version.last_modified() > since => return Selection::PreconditionFailed,
             _ => {}
         }
         let unchanged = match (self.if_none_match, self.if_modified_since.and_then(date)) {
-            (Some(tags), _) => lists(tags, &etag, Comparison::Weak),
+            (Some(tags), _) => lists(tags, etag, Comparison::Weak),
             (None, Some(since)) => version.last_modified() <= since,
             (None, None) => false,
         };
@@ -124,8 +131,14 @@ mod tests {
     use super::*;
 
     /// Sun, 06 Nov 1994 08:49:37 GMT and half a second.
-    const VERSION: FileVersion =
-        FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 500_000_000, inode: 7 };
+    const VERSION: FileVersion = FileVersion {
+        size: 1000,
+        modified: 784_111_777,
+        modified_nanos: 500_000_000,
+        inode: 7,
+        device: 1,
+        changed: (0, 0),
+    };
     const ETAG: &str = "\"7-3e8-2ebc98a11dcd6500\"";
     const AT: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
     const BEFORE: &[u8] = b"Sun, 06 Nov 1994 08:49:36 GMT";
@@ -135,12 +148,12 @@ mod tests {
     }
 
     fn range(value: &str, size: u64) -> Selection {
-        Conditions { range: Some(value.as_bytes()), ..get() }.select(&FileVersion { size, ..VERSION })
+        Conditions { range: Some(value.as_bytes()), ..get() }.select(&FileVersion { size, ..VERSION }, ETAG)
     }
 
     #[test]
     fn a_request_without_conditions_gets_the_whole_file() {
-        assert_eq!(get().select(&VERSION), Selection::Full);
+        assert_eq!(get().select(&VERSION, ETAG), Selection::Full);
     }
 
     #[test]
@@ -150,11 +163,11 @@ mod tests {
         let listed = format!("\"a\" , {ETAG},\"b\"");
         for tags in [ETAG, &weak, &listed, "*", " * "] {
             let conditions = Conditions { if_none_match: Some(tags.as_bytes()), ..get() };
-            assert_eq!(conditions.select(&VERSION), Selection::NotModified, "{tags}");
+            assert_eq!(conditions.select(&VERSION, ETAG), Selection::NotModified, "{tags}");
         }
         for tags in ["\"a\"", "", "7-3e8", "W/\"a\""] {
             let conditions = Conditions { if_none_match: Some(tags.as_bytes()), ..get() };
-            assert_eq!(conditions.select(&VERSION), Selection::Full, "{tags}");
+            assert_eq!(conditions.select(&VERSION, ETAG), Selection::Full, "{tags}");
         }
     }
 
@@ -176,9 +189,9 @@ mod tests {
         ] as [(&[u8], Selection); 6]
         {
             let conditions = Conditions { if_modified_since: Some(since), ..get() };
-            assert_eq!(conditions.select(&VERSION), selection);
+            assert_eq!(conditions.select(&VERSION, ETAG), selection);
             let tagged = Conditions { if_none_match: Some(b"\"a\""), ..conditions };
-            assert_eq!(tagged.select(&VERSION), Selection::Full);
+            assert_eq!(tagged.select(&VERSION, ETAG), Selection::Full);
         }
     }
 
@@ -186,7 +199,7 @@ mod tests {
     fn a_file_that_is_not_the_one_meant_fails_the_precondition() {
         let weak = format!("W/{ETAG}");
         let select = |if_match: Option<&[u8]>, if_unmodified_since: Option<&[u8]>| {
-            Conditions { if_match, if_unmodified_since, ..get() }.select(&VERSION)
+            Conditions { if_match, if_unmodified_since, ..get() }.select(&VERSION, ETAG)
         };
         assert_eq!(select(Some(ETAG.as_bytes()), None), Selection::Full);
         assert_eq!(select(Some(b"*"), None), Selection::Full);
@@ -245,11 +258,11 @@ mod tests {
     fn a_range_counts_only_for_get_and_for_the_version_it_was_asked_of() {
         let part = Selection::Part { first: 0, last: 9 };
         let ranged = Conditions { range: Some(b"bytes=0-9"), ..get() };
-        assert_eq!(Conditions { method: b"HEAD", ..ranged }.select(&VERSION), Selection::Full);
-        assert_eq!(Conditions { if_range: Some(ETAG.as_bytes()), ..ranged }.select(&VERSION), part);
+        assert_eq!(Conditions { method: b"HEAD", ..ranged }.select(&VERSION, ETAG), Selection::Full);
+        assert_eq!(Conditions { if_range: Some(ETAG.as_bytes()), ..ranged }.select(&VERSION, ETAG), part);
         let weak = format!("W/{ETAG}");
         for stale in [b"\"a\"".as_slice(), weak.as_bytes(), AT] {
-            assert_eq!(Conditions { if_range: Some(stale), ..ranged }.select(&VERSION), Selection::Full);
+            assert_eq!(Conditions { if_range: Some(stale), ..ranged }.select(&VERSION, ETAG), Selection::Full);
         }
     }
 }

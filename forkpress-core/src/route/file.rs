@@ -1,6 +1,8 @@
 //! The answer to a request for a file that is sent as it is.
 
+use super::coding;
 use super::conditional::{Conditions, Selection};
+use super::encoded::Encoded;
 use super::path::TargetPath;
 use super::version::FileVersion;
 
@@ -24,45 +26,60 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// What is sent of the file; `None` where nothing is.
     pub body: Option<Body>,
+    /// How it is sent; `None`: as it is. How long it is then is not in the headers, and for `HEAD` there is a body, too, which is
+    /// not sent: who compresses it knows its length.
+    pub encoded: Option<Encoded>,
 }
 
 impl Response {
     /// The answer to a request for the file at `path`, whose last segment is `name` on disk.
-    pub(super) fn of_file(path: &TargetPath, name: &[u8], version: FileVersion, conditions: &Conditions<'_>) -> Self {
+    pub(super) fn of_file(
+        path: &TargetPath,
+        name: &[u8],
+        version: FileVersion,
+        encoded: Option<Encoded>,
+        conditions: &Conditions<'_>,
+    ) -> Self {
         let nosniff = ("X-Content-Type-Options", "nosniff".to_owned());
+        let bare = |status, headers| Self { status, headers, body: None, encoded: None };
         if !matches!(conditions.method, b"GET" | b"HEAD") {
-            return Self { status: 405, headers: vec![("Allow", "GET, HEAD".to_owned()), nosniff], body: None };
+            return bare(405, vec![("Allow", "GET, HEAD".to_owned()), nosniff]);
         }
-        let validators = [
-            ("ETag", version.etag()),
+        let media_type = media_type(name);
+        let etag = encoded.as_ref().map_or_else(|| version.etag(), |encoded| encoded.etag(&version));
+        let selection = conditions.select(&version, &etag);
+        let mut headers = vec![
+            ("ETag", etag),
             ("Last-Modified", httpdate::fmt_http_date(version.last_modified())),
             ("Cache-Control", cache_control(path).to_owned()),
             nosniff,
         ];
-        let content = |length: u64| {
-            let mut headers = validators.to_vec();
-            headers.push(("Content-Type", media_type(name).to_owned()));
-            headers.push(("Content-Length", length.to_string()));
-            headers.push(("Accept-Ranges", "bytes".to_owned()));
-            headers
-        };
-        let body = |offset, length| Some(Body { offset, length, version }).filter(|_| conditions.method == b"GET");
-        match conditions.select(&version) {
-            Selection::Full => Self { status: 200, headers: content(version.size), body: body(0, version.size) },
+        if conditions.codings.is_some() && coding::is_compressible(media_type) {
+            headers.push(("Vary", "Accept-Encoding".to_owned()));
+        }
+        let (status, offset, length) = match selection {
+            Selection::Full => (200, 0, version.size),
             Selection::Part { first, last } => {
-                let length = last - first + 1;
-                let mut headers = content(length);
                 headers.push(("Content-Range", format!("bytes {first}-{last}/{}", version.size)));
-                Self { status: 206, headers, body: body(first, length) }
+                (206, first, last - first + 1)
             }
-            Selection::NotModified => Self { status: 304, headers: validators.to_vec(), body: None },
-            Selection::PreconditionFailed => Self { status: 412, headers: validators.to_vec(), body: None },
+            Selection::NotModified => return bare(304, headers),
+            Selection::PreconditionFailed => return bare(412, headers),
             Selection::RangeNotSatisfiable => {
-                let mut headers = validators.to_vec();
                 headers.push(("Content-Range", format!("bytes */{}", version.size)));
-                Self { status: 416, headers, body: None }
+                return bare(416, headers);
+            }
+        };
+        headers.push(("Content-Type", media_type.to_owned()));
+        match &encoded {
+            Some(encoded) => headers.push(("Content-Encoding", encoded.coding.name().to_owned())),
+            None => {
+                headers.push(("Content-Length", length.to_string()));
+                headers.push(("Accept-Ranges", "bytes".to_owned()));
             }
         }
+        let has_body = conditions.method == b"GET" || encoded.is_some();
+        Self { status, headers, body: has_body.then_some(Body { offset, length, version }), encoded }
     }
 }
 
@@ -182,12 +199,13 @@ pub(super) fn media_type(name: &[u8]) -> &'static str {
 mod tests {
     use super::*;
 
-    const VERSION: FileVersion = FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 1, inode: 7 };
+    const VERSION: FileVersion =
+        FileVersion { size: 1000, modified: 784_111_777, modified_nanos: 1, inode: 7, device: 1, changed: (0, 0) };
 
     fn response(uri: &str, conditions: &Conditions<'_>) -> Response {
         let path = TargetPath::parse(uri.as_bytes()).unwrap();
         let name = path.segments.last().unwrap().clone();
-        Response::of_file(&path, &name, VERSION, conditions)
+        Response::of_file(&path, &name, VERSION, None, conditions)
     }
 
     fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
@@ -215,7 +233,7 @@ mod tests {
     fn a_time_that_no_date_can_hold_is_the_last_one() {
         let version = FileVersion { modified: u64::MAX, ..VERSION };
         let path = TargetPath::parse(b"/a.css").unwrap();
-        let response = Response::of_file(&path, b"a.css", version, &get());
+        let response = Response::of_file(&path, b"a.css", version, None, &get());
         assert_eq!(header(&response, "Last-Modified"), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
     }
 

@@ -11,7 +11,7 @@ use super::path::joined;
 use super::refusal::RouteRefusal;
 use super::target::RequestTarget;
 use super::version::FileVersion;
-use super::{host, links, policy, rewrite};
+use super::{encoded, host, links, policy, rewrite};
 use crate::layout::{CowLayout, ImageKind, ImageLayout};
 use crate::name::BranchName;
 use crate::network::Network;
@@ -23,6 +23,8 @@ use crate::uploads::Uploads;
 pub struct Branches<'a> {
     /// The folder with one folder for each branch.
     pub dir: &'a Path,
+    /// Whether that is its real path, so that nothing has to be resolved for a branch that is a folder in it.
+    pub is_real: bool,
     /// The `cow` folder. Where `site.toml` stands beside it, only a folder with a record there is a branch; elsewhere
     /// each folder with a valid name is one.
     pub cow: &'a CowLayout,
@@ -68,6 +70,9 @@ impl Branches<'_> {
             return Err(if is_half_changed { RouteRefusal::new(503, HALF_CHANGED) } else { not_found() });
         }
         let public = self.dir.join(name.as_str());
+        if self.is_real && fs::symlink_metadata(&public).is_ok_and(|found| found.is_dir()) {
+            return Ok(public);
+        }
         if let Some(work_dir) = site
             && let Ok(target) = fs::read_link(&public)
         {
@@ -220,7 +225,8 @@ fn serve(
     if policy::is_private(&real) || policy::is_private(segments) {
         return Some(not_found());
     }
-    let response = Response::of_file(&target.path, name, version, conditions);
+    let encoded = encoded::choose(&path, &real, &version, conditions);
+    let response = Response::of_file(&target.path, name, version, encoded, conditions);
     Some(Decision::Send { file: path, response })
 }
 
@@ -333,13 +339,15 @@ mod tests {
         fn ask(&self, method: &'static [u8], uri: &str) -> Decision {
             let target = super::super::parse(b"wp.localhost", uri.as_bytes(), "wp.localhost").unwrap();
             let conditions = Conditions { method, ..Conditions::default() };
-            resolve(&target, &Branches { dir: &self.root, cow: &self.cow }, &conditions)
+            resolve(&target, &Branches { dir: &self.root, is_real: true, cow: &self.cow }, &conditions)
         }
 
         fn get_from(&self, host: &str, uri: &str) -> Decision {
             let conditions = Conditions { method: b"GET", ..Conditions::default() };
             match super::super::parse(host.as_bytes(), uri.as_bytes(), "wp.localhost") {
-                Ok(target) => resolve(&target, &Branches { dir: &self.root, cow: &self.cow }, &conditions),
+                Ok(target) => {
+                    resolve(&target, &Branches { dir: &self.root, is_real: false, cow: &self.cow }, &conditions)
+                }
                 Err(refusal) => Decision::Refuse(refusal),
             }
         }

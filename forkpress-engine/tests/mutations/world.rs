@@ -13,7 +13,7 @@ use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, SiteConfig, Strategy, VERSION};
+use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, Serve, SiteConfig, Strategy, VERSION};
 use forkpress_engine::mutation::files::{After, Overlay, PathChange};
 use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
 use forkpress_engine::mutation::{
@@ -69,6 +69,7 @@ impl World {
             access_log: AccessLog::default(),
             slow_ms: SLOW_MS,
             keep: Keep { free_bytes: 0, ..Keep::default() },
+            serve: Serve::default(),
         };
         config.write(&layout.config()).unwrap();
         let staged = layout.cow().staged_tree(&BranchName::main());

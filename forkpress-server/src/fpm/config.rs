@@ -18,20 +18,22 @@ pub struct Pool {
     pub environment: Vec<(&'static str, String)>,
 }
 
-/// The text of the settings, for sockets in `folder`.
+/// The text of the settings, for sockets in the folder that php-fpm is told as its prefix.
 ///
 /// The environment is php-fpm's own, as the command line's is with PHP's built-in server: see [`super::hides`].
-pub(super) fn text(folder: &Path, pools: &[Pool], is_root: bool) -> String {
+pub(super) fn text(pools: &[Pool], is_root: bool) -> String {
     let mut text = String::from(
         "[global]\n\
          daemonize = no\n\
          error_log = /dev/stderr\n\
          log_limit = 8192\n\
+         ; What PHP says reaches the server over FastCGI as well.\n\
+         log_level = warning\n\
          ; A request may end before its server does. Whoever stops the server says how long that may take.\n\
          process_control_timeout = 30d\n",
     );
     for pool in pools {
-        text += &format!("\n[{}]\nlisten = {}\n", pool.name, super::socket(folder, pool.name).display());
+        text += &format!("\n[{}]\nlisten = {}\n", pool.name, super::socket(Path::new(""), pool.name).display());
         text += "listen.mode = 0600\nlisten.backlog = 511\n";
         if is_root {
             text += "user = root\ngroup = root\n";
@@ -67,13 +69,13 @@ mod tests {
             environment: vec![("A", "b".to_owned())],
         };
         let git = Pool { name: "git", on_demand: true, longest: None, environment: Vec::new(), ..pages.clone() };
-        let text = text(Path::new("/s/run"), &[pages, git], false);
+        let text = text(&[pages, git], false);
         let (pages, git) = text.split_once("[git]").unwrap();
-        assert!(pages.contains("\n[pages]\nlisten = /s/run/pages.sock\n"), "{pages}");
+        assert!(pages.contains("\n[pages]\nlisten = pages.sock\n"), "{pages}");
         assert!(pages.contains("\npm = static\npm.max_children = 4\n"), "{pages}");
         assert!(pages.contains("\nrequest_terminate_timeout = 120s\n"), "{pages}");
         assert!(pages.contains("\nenv[A] = \"b\"\n"), "{pages}");
-        assert!(git.contains("\nlisten = /s/run/git.sock\n") && git.contains("\npm = ondemand\n"), "{git}");
+        assert!(git.contains("\nlisten = git.sock\n") && git.contains("\npm = ondemand\n"), "{git}");
         assert!(!git.contains("request_terminate_timeout") && !git.contains("env["), "{git}");
         assert!(!text.contains("user ="));
     }

@@ -126,7 +126,7 @@ impl Fpm {
     pub fn start(command: &mut Command, folder: &Folder, pools: &[Pool]) -> io::Result<Self> {
         let settings = folder.path.join("fpm.conf");
         let is_root = geteuid().is_root();
-        fs::write(&settings, config::text(&folder.path, pools, is_root))?;
+        fs::write(&settings, config::text(pools, is_root))?;
         for pool in pools {
             // One that a killed php-fpm has left.
             match fs::remove_file(folder.socket(pool.name)) {
@@ -134,7 +134,8 @@ impl Fpm {
                 _ => {}
             }
         }
-        command.args(["--nodaemonize", "--fpm-config"]).arg(settings);
+        // The settings have no path in them, whose characters could mean something there.
+        command.args(["--nodaemonize", "--prefix"]).arg(&folder.path).arg("--fpm-config").arg(settings);
         if is_root {
             command.arg("--allow-to-run-as-root");
         }

@@ -8,8 +8,8 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
+use super::Limits;
 use super::request::Refused;
-use super::{Limits, MOST_HEAD_BYTES};
 
 /// The longest method. The longest that is registered has 17.
 const MOST_METHOD_BYTES: usize = 32;
@@ -24,7 +24,7 @@ pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<Refused> {
         return Some((StatusCode::URI_TOO_LONG, "The address is too long"));
     }
     let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    if target_bytes + headers.sum::<usize>() > MOST_HEAD_BYTES {
+    if target_bytes + headers.sum::<usize>() > limits.head_bytes {
         return Some((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too long"));
     }
     let bad = |message| Some((StatusCode::BAD_REQUEST, message));

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::request;
 use super::turns::Turns;
-use super::{Entrance, MOST_HEAD_BYTES, ended};
+use super::{Entrance, ended};
 use crate::cgi::Connection;
 use crate::scheme::Scheme;
 
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     connection: Connection,
     mut end: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
-    let (turns, pause) = (Turns::default(), entrance.limits.pause);
+    let (turns, pause, head_bytes) = (Turns::default(), entrance.limits.pause, entrance.limits.head_bytes);
     let begun = turns.clone();
     let service = service_fn(move |request| {
         let (entrance, turn) = (Arc::clone(&entrance), begun.ours());
@@ -51,7 +51,7 @@ pub(super) async fn serve(
     let serving = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MOST_STREAMS)
-        .max_header_list_size(u32::try_from(MOST_HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
         .max_send_buf_size(SEND_BYTES)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)

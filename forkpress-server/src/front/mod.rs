@@ -40,9 +40,6 @@ use crate::spool::Room;
 use crate::tls::{HTTP2, Tls};
 use crate::traffic::Traffic;
 
-/// The longest head. Longer ones are answered 431. PHP takes no variable that is longer than a record of FastCGI.
-const MOST_HEAD_BYTES: usize = 60_000;
-
 /// How long it rests where no connection can be accepted: too many files are open.
 const REST: Duration = Duration::from_millis(20);
 
@@ -51,6 +48,9 @@ const REST: Duration = Duration::from_millis(20);
 pub struct Limits {
     /// The longest body. Longer ones are answered 413.
     pub body_bytes: u64,
+    /// The longest head, 8192 at least. Longer ones are answered 431. PHP takes no variable that is longer than a record of
+    /// FastCGI.
+    pub head_bytes: usize,
     /// How long a client may take for a head, send nothing of a body that it owes, take nothing of its answer, or ask for
     /// nothing.
     pub pause: Duration,
@@ -177,9 +177,8 @@ impl Drop for Counted {
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
     let _connected = entrance.log.as_ref().map(Traffic::connected);
-    let limits = entrance.limits;
     let opened = tokio::select! {
-        opened = timeout(limits.pause, open(stream, &entrance)) => opened,
+        opened = timeout(entrance.limits.pause, open(stream, &entrance)) => opened,
         () = ended(&mut end) => return,
     };
     let served = match opened {
@@ -225,12 +224,12 @@ async fn http1(
     scheme: Scheme,
     mut end: watch::Receiver<bool>,
 ) -> Result<(), hyper::Error> {
-    let pause = entrance.limits.pause;
+    let limits = entrance.limits;
     let service = service_fn(move |request| request::answer(Arc::clone(&entrance), connection, scheme, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(pause)
-        .max_buf_size(MOST_HEAD_BYTES)
+        .header_read_timeout(limits.pause)
+        .max_buf_size(limits.head_bytes)
         .serve_connection(TokioIo::new(Strict::new(stream)), service);
     tokio::pin!(serving);
     tokio::select! {

@@ -115,12 +115,9 @@ async fn answered(
     let php = if is_of_repository { &entrance.repository } else { &entrance.pages };
     let answer = php.answer(head, &connection, body).await.map(|answer| measured(answer, &head.method));
     Ok(answer.unwrap_or_else(|error| {
-        tracing::warn!("{} {} has no answer: {error}", head.method, head.uri.path());
-        let message = match error.status() {
-            StatusCode::SERVICE_UNAVAILABLE => "PHP does not run",
-            _ => "PHP ended before it answered, or its answer was none",
-        };
-        refused_with(error.status().as_u16(), message)
+        let host = String::from_utf8_lossy(host(head));
+        tracing::warn!("{} {host}{} has no answer: {error}", head.method, head.uri.path());
+        refused_with(error.status().as_u16(), &error.message())
     }))
 }
 

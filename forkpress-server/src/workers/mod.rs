@@ -264,6 +264,12 @@ impl Workers {
         &self.pool.recipe.script
     }
 
+    /// For how long a request may run.
+    #[must_use]
+    pub fn longest(&self) -> Option<Duration> {
+        self.pool.recipe.longest
+    }
+
     /// The ids of the processes, each of which leads a group.
     #[must_use]
     pub fn ids(&self) -> Vec<u32> {
@@ -351,6 +357,12 @@ impl Turn {
 
     fn begin(&mut self) {
         self.end = self.pool.recipe.longest.map(|longest| Instant::now() + longest);
+    }
+
+    /// When it began. A request that was ended has run from then on.
+    pub(crate) fn since(&self) -> Instant {
+        let began = self.end.zip(self.pool.recipe.longest).and_then(|(end, longest)| end.checked_sub(longest));
+        began.unwrap_or_else(Instant::now)
     }
 
     /// Makes a request. The body is taken once somebody listens.

@@ -105,7 +105,7 @@ pub fn served(dir: &Path, folder: &Path) -> (Front, SocketAddr) {
         files: None,
         root_host: "wp.localhost".to_owned(),
         room,
-        limits: Limits { body_bytes: 1 << 40, pause: Duration::from_secs(30) },
+        limits: Limits { body_bytes: 1 << 40, head_bytes: 60_000, pause: Duration::from_secs(30) },
         tls: None,
         log: None,
     };

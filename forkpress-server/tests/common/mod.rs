@@ -26,6 +26,9 @@ use forkpress_server::workers::{Kind, Recipe, Workers};
 /// How long anything may take that has to happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// For how long a request may run, where a test does not say.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// A site that is served.
 pub struct Site {
     pub front: Front,
@@ -74,11 +77,22 @@ pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
 
 /// The same, where a client may pause for so long.
 pub fn site_with_pause(workers: u16, files: &[(&str, &str)], pause: Duration) -> Option<Site> {
+    site_of_fpm(workers, pause, LONGEST, files)
+}
+
+/// The same, where a request may run for so long.
+pub fn site_with(workers: u16, longest: Duration, files: &[(&str, &str)]) -> Option<Site> {
+    site_of_fpm(workers, PAUSE, longest, files)
+}
+
+fn site_of_fpm(workers: u16, pause: Duration, longest: Duration, files: &[(&str, &str)]) -> Option<Site> {
     let Some(program) = program() else {
         eprintln!("SKIPPED: this needs php-fpm (Debian: php-fpm)");
         return None;
     };
-    served(workers, files, pause, |dir, extension, folder| fpm(&program, workers, dir, extension, folder))
+    served(workers, pause, longest, files, |dir, extension, folder| {
+        fpm(&program, workers, longest, dir, extension, folder)
+    })
 }
 
 /// Serves such a site by processes that are a server of their own each, which may take so long for a request.
@@ -91,7 +105,7 @@ pub fn site_of(kind: Kind, workers: u16, longest: Duration, files: &[(&str, &str
         eprintln!("SKIPPED: this needs {program} (Debian: php-cgi)");
         return None;
     }
-    served(workers, files, PAUSE, |dir, extension, folder| {
+    served(workers, PAUSE, longest, files, |dir, extension, folder| {
         let started = |name, workers, longest| {
             let (dir, extension) = (dir.to_owned(), extension.to_owned());
             let command = move || {
@@ -124,15 +138,9 @@ fn environment(command: &mut Command, dir: &Path, extension: &Path) {
         .current_dir(dir);
 }
 
-fn fpm(program: &Path, workers: u16, dir: &Path, extension: &Path, folder: &Folder) -> Behind {
+fn fpm(program: &Path, workers: u16, longest: Duration, dir: &Path, extension: &Path, folder: &Folder) -> Behind {
     let pools = [
-        Pool {
-            name: "pages",
-            workers,
-            on_demand: false,
-            longest: Some(Duration::from_secs(120)),
-            environment: Vec::new(),
-        },
+        Pool { name: "pages", workers, on_demand: false, longest: Some(longest), environment: Vec::new() },
         Pool { name: "git", workers: 2, on_demand: true, longest: None, environment: Vec::new() },
     ];
     let mut command = Command::new(program);
@@ -145,8 +153,9 @@ fn fpm(program: &Path, workers: u16, dir: &Path, extension: &Path, folder: &Fold
 
 fn served(
     workers: u16,
-    files: &[(&str, &str)],
     pause: Duration,
+    longest: Duration,
+    files: &[(&str, &str)],
     start: impl FnOnce(&Path, &Path, &Folder) -> Behind,
 ) -> Option<Site> {
     let Some(extension) = extension() else {
@@ -154,7 +163,7 @@ fn served(
         return None;
     };
     let temporary = tempfile::tempdir().unwrap();
-    let dir = temporary.path().canonicalize().unwrap();
+    let dir = temporary.path().canonicalize().unwrap().join("it's; \"a\" $x");
     fs::create_dir_all(dir.join(".forkpress/cow")).unwrap();
     for (path, content) in files {
         let path = dir.join("main").join(path);
@@ -166,11 +175,12 @@ fn served(
     let behind = start(&dir, &extension, &folder);
     let room = Room { memory_bytes: 256 << 10, folder: dir.clone() };
     let php = |pool| {
-        Arc::new(match (&behind, pool) {
+        let php = match (&behind, pool) {
             (Behind::Fpm(_), pool) => Php::new(folder.socket(pool), usize::from(workers), script(), room.clone()),
             (Behind::Workers([pages, _]), "pages") => Php::of(pages.handle(), script(), room.clone()),
             (Behind::Workers([_, git]), _) => Php::of(git.handle(), script(), room.clone()),
-        })
+        };
+        Arc::new(php.ended_after(Some(longest)))
     };
     let bound = || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -189,7 +199,7 @@ fn served(
         files,
         root_host: "wp.localhost".to_owned(),
         room: room.clone(),
-        limits: Limits { body_bytes: 4 << 30, pause },
+        limits: Limits { body_bytes: 4 << 30, head_bytes: 60_000, pause },
         tls,
         log: None,
     };

@@ -10,7 +10,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::server::{self, OpcacheStatus};
+use crate::server::{self, OpcacheStatus, Warmed};
 use crate::{output, site};
 
 /// Whether compiled code still fits into OPcache.
@@ -30,7 +30,7 @@ enum Verdict {
 
 impl Verdict {
     fn of(status: &OpcacheStatus) -> Self {
-        let memory = status.used_bytes + status.free_bytes + status.wasted_bytes;
+        let memory = status.memory_bytes();
         let scarce = |free: u64, all: u64, parts: u64| free < all / parts;
         let free_scripts = status.most_scripts.saturating_sub(status.scripts);
         if !status.enabled {
@@ -42,7 +42,7 @@ impl Verdict {
             || scarce(free_scripts, status.most_scripts, 50)
         {
             Self::Overflowed
-        } else if scarce(status.free_bytes, memory, 4) || scarce(free_scripts, status.most_scripts, 4) {
+        } else if status.is_full() {
             Self::NearlyFull
         } else {
             Self::Fits
@@ -68,11 +68,12 @@ impl Verdict {
             }
             Self::Fits => "the code of the branches in use fits",
             Self::NearlyFull => {
-                "new branches are not made ready any more; to empty it: forkpress stop, then forkpress serve"
+                "new branches are not made ready until the server has moved to a fresh php-fpm, which it does every five minutes \
+                 at most"
             }
             Self::Overflowed => {
                 "the branches in use have more code than fits, so pages compile it again and again: use fewer branches at \
-                 once or more memory; to empty it: forkpress stop, then forkpress serve"
+                 once, or give it more memory (opcache_bytes in site.toml)"
             }
         }
     }
@@ -85,19 +86,27 @@ pub fn php(work_dir: Option<&Path>, as_json: bool) -> Result<(), Failure> {
         return Err(Failure::new("no server runs, and only a server has an OPcache").hint("forkpress serve"));
     };
     let verdict = Verdict::of(&status);
+    let change_overs = Warmed::read(&site).map_or(0, |warmed| warmed.change_overs);
     if as_json {
-        return output::json(&json!({ "opcache": status, "verdict": verdict.word() })).map_err(Failure::from);
+        let row = json!({
+            "opcache": status,
+            "fullness": status.fullness(),
+            "change_overs": change_overs,
+            "verdict": verdict.word(),
+        });
+        return output::json(&row).map_err(Failure::from);
     }
     output::line("ForkPress PHP report")?;
-    let memory = status.used_bytes + status.free_bytes + status.wasted_bytes;
     output::line(format_args!(
-        "opcache:   {} of {} used, {} of it by code that is gone",
+        "opcache:   {} of {} used ({:.0} %), {} of it by code that is gone",
         HumanBytes(status.used_bytes + status.wasted_bytes),
-        HumanBytes(memory),
+        HumanBytes(status.memory_bytes()),
+        status.fullness() * 100.0,
         HumanBytes(status.wasted_bytes)
     ))?;
     output::line(format_args!("scripts:   {} of {}", HumanCount(status.scripts), HumanCount(status.most_scripts)))?;
     output::line(format_args!("restarts:  {}", status.restarts))?;
+    output::line(format_args!("renewed:   {change_overs} times, in a fresh php-fpm"))?;
     output::line(format_args!(
         "apcu:      {}",
         if status.apcu { "off in requests of a branch, as all branches would share it" } else { "not loaded" }
@@ -124,6 +133,7 @@ mod tests {
         };
         let verdict = |free, scripts, restarts| Verdict::of(&status(free, scripts, restarts));
         assert_eq!(verdict(500, 500, 0), Verdict::Fits);
+        assert_eq!(verdict(201, 500, 0), Verdict::Fits);
         assert_eq!(verdict(200, 500, 0), Verdict::NearlyFull);
         assert_eq!(verdict(500, 800, 0), Verdict::NearlyFull);
         assert_eq!(verdict(10, 500, 0), Verdict::Overflowed);
