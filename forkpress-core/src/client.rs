@@ -183,35 +183,26 @@ fn is_of_a_proxy(header: &[u8]) -> bool {
         || header.split(|byte| *byte == b'_').any(|word| word.starts_with(b"FORWARDED") || word.ends_with(b"IP") && word.len() > 5)
 }
 
-/// Whose the other end of a connection is, on Linux: `/proc/net/tcp` and `tcp6` have every connection of this network
-/// namespace twice, once from each end.
+/// Whose the other end of a connection is, on Linux: a connection of this network namespace is listed twice, once from each end.
 #[cfg(target_os = "linux")]
 mod peer {
     use std::fs;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+    use std::net::SocketAddr;
 
-    /// How often the tables are read until they have the connection: a line may be missed while others come and go.
+    use crate::tcp::{self, TcpSocket};
+
+    /// How often the tables are read until they have the connection.
     const READS: u32 = 3;
 
     /// The account of the client at an address, of a connection that this process has at `server_port`, or where an inode is
     /// named, of the one with that.
     pub(super) fn account(client: SocketAddr, server_port: u16, named: Option<Option<u64>>) -> Option<u32> {
-        let is_served = |inode| named.map_or_else(|| is_own(inode), |named| named == Some(inode));
-        let user = (0..READS).find_map(|_| {
-            let table: String = ["tcp", "tcp6"]
-                .iter()
-                .filter_map(|name| fs::read_to_string(format!("/proc/self/net/{name}")).ok())
-                .collect();
-            account_in(&table, client, server_port, is_served)
-        })?;
+        let is_served = |inode| {
+            let is_own = || tcp::open_in("self").contains(&inode);
+            named.map_or_else(is_own, |named| named == Some(inode))
+        };
+        let user = (0..READS).find_map(|_| account_in(&tcp::sockets("self"), client, server_port, is_served))?;
         (!may_stand_for_others(user)).then_some(user)
-    }
-
-    /// Whether this process has the socket open.
-    fn is_own(inode: u64) -> bool {
-        let socket = format!("socket:[{inode}]");
-        let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-        descriptors.filter_map(|descriptor| fs::read_link(descriptor.path()).ok()).any(|target| *target == *socket)
     }
 
     /// Whether the system may name this user in the place of one whom this user namespace does not know.
@@ -221,70 +212,28 @@ mod peer {
         !knows_all && read("/proc/sys/kernel/overflowuid").trim().parse().ok().is_none_or(|other: u32| other == user)
     }
 
-    /// One end of a connection.
-    struct End {
-        local: SocketAddr,
-        remote: SocketAddr,
-        user: u32,
-        /// Zero where no program has it open any more, or none has accepted it yet.
-        inode: u64,
-    }
-
-    /// Finds the account in the text of the tables (proc(5)).
+    /// Finds the account among the sockets.
     ///
     /// First the server's own end, which `is_own` knows by its socket: so a connection from the same address that came after
     /// this one is not mistaken for it. Then the client's, which a program must have open still: the system calls root the owner
     /// of one that nobody has.
     pub(super) fn account_in(
-        table: &str,
+        sockets: &[TcpSocket],
         client: SocketAddr,
         server_port: u16,
         is_own: impl Fn(u64) -> bool,
     ) -> Option<u32> {
-        let client = canonical(client);
-        let ends: Vec<_> = table.lines().filter_map(end).collect();
-        let served = only(ends.iter().filter(|end| {
+        let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+        let ends = || sockets.iter().filter(|socket| !socket.is_listening);
+        let served = only(ends().filter(|end| {
             end.remote == client && end.local.port() == server_port && end.inode != 0 && is_own(end.inode)
         }))?;
-        let other = only(ends.iter().filter(|end| end.local == client && end.remote == served.local))?;
+        let other = only(ends().filter(|end| end.local == client && end.remote == served.local))?;
         (other.inode != 0).then_some(other.user)
     }
 
-    fn only<'a>(mut ends: impl Iterator<Item = &'a End>) -> Option<&'a End> {
+    fn only<'a>(mut ends: impl Iterator<Item = &'a TcpSocket>) -> Option<&'a TcpSocket> {
         ends.next().filter(|_| ends.next().is_none())
-    }
-
-    fn end(line: &str) -> Option<End> {
-        /// Open, or closed by one side for writing.
-        const STATES: [&str; 4] = ["01", "04", "05", "08"];
-        let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        STATES.contains(fields.get(3)?).then_some(())?;
-        Some(End {
-            local: address(fields.get(1)?)?,
-            remote: address(fields.get(2)?)?,
-            user: fields.get(7)?.parse().ok()?,
-            inode: fields.get(9)?.parse().ok()?,
-        })
-    }
-
-    /// An address is one or four words in hexadecimal, each in the machine's order of bytes.
-    fn address(text: &str) -> Option<SocketAddr> {
-        let (address, port) = text.split_once(':')?;
-        let word = |at: usize| Some(u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok()?.to_ne_bytes());
-        let address: IpAddr = match address.len() {
-            8 => Ipv4Addr::from(word(0)?).into(),
-            32 => {
-                let bytes: Vec<u8> = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
-                Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()
-            }
-            _ => return None,
-        };
-        Some(canonical(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?)))
-    }
-
-    /// An IPv4 address may be written as one of IPv6.
-    fn canonical(address: SocketAddr) -> SocketAddr {
-        SocketAddr::new(address.ip().to_canonical(), address.port())
     }
 }
 
@@ -474,7 +423,10 @@ mod tests {
         #[test]
         fn the_client_is_who_has_the_other_end_of_this_very_connection() {
             let served = line(18080, 50000, "01", 1000, 7);
-            let find = |table: String| account_in(&table, at("127.0.0.1:50000"), 18080, |inode| inode == 7);
+            let find = |table: String| {
+                let sockets: Vec<_> = crate::tcp::parse(&table).collect();
+                account_in(&sockets, at("127.0.0.1:50000"), 18080, |inode| inode == 7)
+            };
             assert_eq!(find(format!("{served}{}", line(50000, 18080, "01", 1234, 8))), Some(1234));
             assert_eq!(
                 find(format!("{}{}", mapped(18080, 50000, "08", 0, 7), line(50000, 18080, "05", 1234, 8))),

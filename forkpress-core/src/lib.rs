@@ -27,5 +27,7 @@ pub mod process;
 pub mod record;
 pub mod reserved;
 pub mod route;
+#[cfg(target_os = "linux")]
+pub mod tcp;
 pub mod token;
 pub mod uploads;

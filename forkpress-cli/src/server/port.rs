@@ -55,42 +55,22 @@ mod imp {
     use std::fs;
 
     use forkpress_core::process::command_line;
+    use forkpress_core::tcp;
 
     pub(super) fn listener(port: u16) -> Option<String> {
-        let sockets: Vec<_> = ["/proc/net/tcp", "/proc/net/tcp6"]
-            .iter()
-            .filter_map(|table| fs::read_to_string(table).ok())
-            .flat_map(|table| listening(&table, port))
-            .map(|inode| format!("socket:[{inode}]"))
-            .collect();
+        let listens = |socket: &tcp::TcpSocket| socket.is_listening && socket.local.port() == port;
+        let sockets: Vec<_> = tcp::sockets("self").into_iter().filter(listens).map(|socket| socket.inode).collect();
         let pid = fs::read_dir("/proc")
             .ok()?
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
             .find(|pid| {
-                fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|descriptors| {
-                    descriptors
-                        .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok())
-                        .any(|target| sockets.iter().any(|socket| target.as_os_str() == socket.as_str()))
-                })
+                let open = tcp::open_in(pid);
+                sockets.iter().any(|socket| open.contains(socket))
             })?;
         Some(match command_line(pid) {
             Some(line) => format!("process {pid} ({line})"),
             None => format!("process {pid}"),
         })
-    }
-
-    /// The inodes of the sockets that listen at a port, from the text of `/proc/net/tcp` (proc(5)).
-    pub(super) fn listening(table: &str, port: u16) -> Vec<u64> {
-        const LISTEN: &str = "0A";
-        table
-            .lines()
-            .filter_map(|line| {
-                let fields: Vec<_> = line.split_ascii_whitespace().collect();
-                let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
-                let matches = u16::from_str_radix(local_port, 16) == Ok(port) && *fields.get(3)? == LISTEN;
-                matches.then(|| fields.get(9)?.parse().ok()).flatten()
-            })
-            .collect()
     }
 }
 
@@ -119,17 +99,5 @@ mod tests {
         assert!(imp::listener(port).unwrap().starts_with(&format!("process {} (", std::process::id())));
         drop(listener);
         assert_eq!(imp::listener(port), None);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn only_a_socket_that_listens_counts() {
-        let table = "\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:46A0 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
-   1: 0100007F:46A0 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 20 4 30 10 -1
-   2: 0100007F:46A1 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
-";
-        assert_eq!(imp::listening(table, 18080), [4711]);
     }
 }

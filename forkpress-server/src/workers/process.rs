@@ -89,6 +89,8 @@ impl Process {
 mod imp {
     use std::fs;
 
+    use forkpress_core::tcp::{self, TcpSocket};
+
     /// Of the flags in `/proc/PID/stat`: the process is on its way out (`PF_EXITING`).
     const EXITING: u64 = 0x4;
 
@@ -107,28 +109,10 @@ mod imp {
     }
 
     pub(super) fn port(id: u32) -> Option<u16> {
-        let table = fs::read_to_string(format!("/proc/{id}/net/tcp")).ok()?;
-        let (sockets, inherited) = (sockets_of(&id.to_string()), sockets_of("self"));
-        port_in(&table, |inode| {
-            let socket = format!("socket:[{inode}]");
-            sockets.contains(&socket) && !inherited.contains(&socket)
-        })
-    }
-
-    /// The sockets that a process has open.
-    fn sockets_of(process: &str) -> Vec<String> {
-        let descriptors = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
-        descriptors.filter_map(|one| fs::read_link(one.path()).ok()?.into_os_string().into_string().ok()).collect()
-    }
-
-    /// The port that a socket listens at whose inode is such a one, from the text of `/proc/net/tcp` (proc(5)).
-    pub(super) fn port_in(table: &str, is_own: impl Fn(&str) -> bool) -> Option<u16> {
-        const LISTEN: &str = "0A";
-        table.lines().find_map(|line| {
-            let fields: Vec<_> = line.split_ascii_whitespace().collect();
-            let (_, port) = fields.get(1)?.rsplit_once(':')?;
-            (*fields.get(3)? == LISTEN && is_own(fields.get(9)?)).then(|| u16::from_str_radix(port, 16).ok()).flatten()
-        })
+        let (own, inherited) = (tcp::open_in(id), tcp::open_in("self"));
+        let is_own = |socket: &TcpSocket| own.contains(&socket.inode) && !inherited.contains(&socket.inode);
+        let listening = tcp::sockets(id).into_iter().find(|socket| socket.is_listening && is_own(socket));
+        listening.map(|socket| socket.local.port())
     }
 }
 
@@ -160,18 +144,6 @@ mod tests {
         assert!(imp::ends("12 (php) R 1 2 3 4 5 4194308 0\n"));
         assert!(imp::ends("12 (php) Z 1 2 3 4 5 4194304 0\n"));
         assert!(imp::ends(""));
-    }
-
-    #[test]
-    fn only_a_socket_of_its_own_that_listens_is_its_port() {
-        let table = "\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:46A0 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
-   1: 0100007F:46A1 0100007F:C350 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0 20 4 30 10 -1
-   2: 0100007F:46A2 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
-";
-        assert_eq!(imp::port_in(table, |inode| inode == "4713"), Some(0x46a2));
-        assert_eq!(imp::port_in(table, |inode| inode == "4712"), None);
     }
 
     #[test]
