@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::scheme::Scheme;
 
 /// Headers of an answer may be so long altogether.
-const MOST_HEADER_BYTES: usize = 256 << 10;
+pub(crate) const MOST_HEADER_BYTES: usize = 256 << 10;
 
 /// Headers that are about a connection, which is the server's business and not PHP's.
 const OF_THE_CONNECTION: [&str; 7] =

@@ -12,9 +12,8 @@
 mod mutation;
 
 pub mod answer;
-mod bodies;
 pub mod cgi;
-mod compress;
+mod chunks;
 pub mod fastcgi;
 pub mod files;
 pub mod fpm;

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use common::{PATIENCE, Site, eventually, read_until, rest, site_of, unchunked};
+use forkpress_core::tcp;
 use forkpress_server::workers::Kind;
 
 const KINDS: [Kind; 2] = [Kind::Cgi, Kind::Builtin];
@@ -123,6 +124,32 @@ fn an_upload_comes_as_a_file_and_a_large_body_takes_no_memory() {
 }
 
 #[test]
+fn a_page_that_writes_chunks_of_its_own_is_what_they_hold() {
+    let chunks = "<?php header( 'Transfer-Encoding: chunked' ); header( 'Content-Length: 3' );
+        foreach ( explode( ',', $_SERVER['QUERY_STRING'] ) as $line ) { echo $line, \"\\r\\n\"; flush(); }";
+    let Some(site) = site_of(Kind::Builtin, 1, PATIENCE, &[("chunks.php", chunks), NEXT]) else { return };
+    assert_eq!(site.get("/chunks.php?5,hello,07,-world!,0,"), "hello-world!");
+    let large = "x".repeat(20_000);
+    assert_eq!(site.get(&format!("/chunks.php?4E20,{large},1;a=b,y,0,X-Trailer:%20z,")), format!("{large}y"));
+    let said = |method: &str, lines: &str| {
+        site.said(
+            format!("{method} /chunks.php?{lines} HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+    };
+    assert!(said("HEAD", "5,hello,0,").starts_with("HTTP/1.1 200 OK\r\n"));
+    for (what, lines) in
+        [("cut", "5,hello"), ("cut in a chunk", "50,hello"), ("none", "hello"), ("too long", "4,hello,0,")]
+    {
+        let said = said("GET", lines);
+        let is_refused = said.starts_with("HTTP/1.1 502 Bad Gateway\r\n");
+        let is_cut = said.contains("transfer-encoding: chunked") && !said.ends_with("0\r\n\r\n");
+        assert!(is_refused || is_cut, "{what}: {said}");
+    }
+    assert!(site.get("/").starts_with("next "));
+}
+
+#[test]
 fn a_page_that_php_dies_of_is_no_whole_page_and_the_next_one_is() {
     let crash = "<?php if ( isset( $_GET['late'] ) ) { echo str_repeat( 'x', 100000 ); flush(); } exec( 'kill -9 ' . getmypid() ); sleep( 60 );";
     each(1, PATIENCE, &[("crash.php", crash), NEXT], |kind, site| {
@@ -233,18 +260,9 @@ fn an_absurd_length_does_not_hurt() {
 
 /// The port that a process listens at.
 fn port_of(id: u32) -> u16 {
-    let table = fs::read_to_string(format!("/proc/{id}/net/tcp")).unwrap();
-    let sockets: Vec<_> = fs::read_dir(format!("/proc/{id}/fd"))
-        .unwrap()
-        .filter_map(|descriptor| fs::read_link(descriptor.unwrap().path()).ok()?.into_os_string().into_string().ok())
-        .collect();
-    let fields = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let line = table
-        .lines()
-        .map(fields)
-        .find(|fields| fields[3] == "0A" && sockets.contains(&format!("socket:[{}]", fields[9])))
-        .unwrap();
-    u16::from_str_radix(line[1].rsplit_once(':').unwrap().1, 16).unwrap()
+    let own = tcp::open_in(id);
+    let mut sockets = tcp::sockets(id).into_iter();
+    sockets.find(|socket| socket.is_listening && own.contains(&socket.inode)).unwrap().local.port()
 }
 
 #[test]

@@ -43,6 +43,9 @@ pub enum FastCgiError {
     /// A record with a length that it can't have.
     #[error("PHP sent a record of {0} bytes, which that one can not have")]
     Length(usize),
+    /// A page says that it comes in chunks, and does not.
+    #[error("the page says that it comes in chunks (Transfer-Encoding), and does not")]
+    Chunks,
     /// It refuses the request: it is overloaded, or knows no such role.
     #[error("PHP refused the request (protocol status {0})")]
     Refused(u8),

@@ -3,14 +3,13 @@
 //! What reads requests after this, hyper, forgives some: a line that ends without its carriage return, a length beside chunks, the
 //! same length twice. Programs before us may read such a request in another way, and that is how requests are smuggled.
 
+use crate::chunks::Chunks;
+
 /// The longest line that says how long a body is. Others may be longer.
 const MOST_LINE_BYTES: usize = 128;
 
 /// No body is longer. What is more than a client may send has an answer of its own.
 const MOST_BODY_BYTES: u64 = i64::MAX as u64;
-
-/// The digits of the longest chunk.
-const MOST_SIZE_DIGITS: u8 = 16;
 
 /// A reader of requests that keeps nothing but where it is.
 #[derive(Debug, Default)]
@@ -39,17 +38,7 @@ enum At {
     Head,
     HeadEnd,
     Body(u64),
-    Size {
-        digits: u8,
-        bytes: u64,
-    },
-    Extension(u64),
-    SizeEnd(u64),
-    Chunk(u64),
-    ChunkReturn,
-    ChunkEnd,
-    LastReturn,
-    LastEnd,
+    Chunks(Chunks),
     Unknown,
 }
 
@@ -67,9 +56,10 @@ impl Framing {
     pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Fault> {
         let mut at = 0;
         while at < bytes.len() {
-            if let At::Body(left) | At::Chunk(left) = self.at {
+            let left = self.body_bytes();
+            if left > 0 {
                 let length = left.min((bytes.len() - at) as u64);
-                self.passed(left - length);
+                self.pass(length);
                 // No more than there is.
                 at += length as usize;
             } else if self.at == At::Unknown {
@@ -78,7 +68,8 @@ impl Framing {
                 at += 1;
             } else {
                 // In an extension of a chunk anything may stand but this.
-                let instead: &[u8] = if matches!(self.at, At::Extension(_)) { b"\n" } else { b"\0\r\n\r\n" };
+                let in_extension = matches!(self.at, At::Chunks(chunks) if chunks.is_in_extension());
+                let instead: &[u8] = if in_extension { b"\n" } else { b"\0\r\n\r\n" };
                 return Some(Fault { at, instead });
             }
         }
@@ -90,14 +81,23 @@ impl Framing {
         self.at == At::Head && !self.has_begun && self.line_bytes == 0
     }
 
-    /// So much is left of a body or a chunk.
-    fn passed(&mut self, left: u64) {
-        self.at = match self.at {
-            At::Body(_) if left == 0 => At::Head,
-            At::Body(_) => At::Body(left),
-            _ if left == 0 => At::ChunkReturn,
-            _ => At::Chunk(left),
-        };
+    /// How many bytes of a body come next.
+    fn body_bytes(&self) -> u64 {
+        match self.at {
+            At::Body(left) => left,
+            At::Chunks(chunks) => chunks.data_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// So many of them are past.
+    fn pass(&mut self, bytes: u64) {
+        match &mut self.at {
+            At::Body(left) if *left == bytes => self.at = At::Head,
+            At::Body(left) => *left -= bytes,
+            At::Chunks(chunks) => chunks.pass(bytes),
+            _ => {}
+        }
     }
 
     /// Reads a byte; false where it can't be there.
@@ -115,22 +115,11 @@ impl Framing {
                 At::Head
             }
             (At::HeadEnd, b'\n') => return self.end_line(),
-            (At::Size { digits, bytes }, byte) => match (byte as char).to_digit(16) {
-                Some(_) if digits == MOST_SIZE_DIGITS => return false,
-                Some(digit) => At::Size { digits: digits + 1, bytes: bytes << 4 | u64::from(digit) },
-                None if digits == 0 => return false,
-                None if byte == b'\r' => At::SizeEnd(bytes),
-                None if byte == b';' => At::Extension(bytes),
-                None => return false,
+            (At::Chunks(mut chunks), byte) => match chunks.step(byte) {
+                true if chunks.is_over() => At::Head,
+                true => At::Chunks(chunks),
+                false => return false,
             },
-            (At::Extension(bytes), b'\r') => At::SizeEnd(bytes),
-            (At::Extension(bytes), byte) if byte != b'\n' => At::Extension(bytes),
-            (At::SizeEnd(0), b'\n') => At::LastReturn,
-            (At::SizeEnd(bytes), b'\n') if bytes <= MOST_BODY_BYTES => At::Chunk(bytes),
-            (At::ChunkReturn, b'\r') => At::ChunkEnd,
-            (At::ChunkEnd, b'\n') => At::Size { digits: 0, bytes: 0 },
-            (At::LastReturn, b'\r') => At::LastEnd,
-            (At::LastEnd, b'\n') => At::Head,
             _ => return false,
         };
         self.at = next;
@@ -170,7 +159,7 @@ impl Body {
         match self {
             Self::Length(0) => At::Head,
             Self::Length(length) => At::Body(length),
-            Self::Chunks => At::Size { digits: 0, bytes: 0 },
+            Self::Chunks => At::Chunks(Chunks::default()),
             Self::Unknown => At::Unknown,
         }
     }

@@ -2,6 +2,9 @@
 //!
 //! It ends an answer by closing the connection, as a process that dies does. So an answer is whole only where the process lives
 //! on.
+//!
+//! It sends a page as the script has written it. So a script that says `Transfer-Encoding: chunked` and writes chunks has them sent
+//! as the framing of its answer, and their content alone is the page.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -11,12 +14,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use hyper::Method;
 use hyper::http::HeaderMap;
 use hyper::http::request::Parts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cgi;
+use crate::cgi::{self, MOST_HEADER_BYTES};
+use crate::chunks::{Chunks, Malformed};
 use crate::fastcgi::{FastCgiError, Output, READ_BYTES};
 use crate::spool::{SpoolReader, on_disk};
 
@@ -35,16 +40,19 @@ const OF_THE_REQUEST: [&[u8]; 5] =
 pub(crate) struct Exchange {
     stream: TcpStream,
     read: BytesMut,
-    head: Head,
+    method: Method,
+    at: At,
     process: Arc<Process>,
 }
 
 /// How far the answer has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Head {
-    /// Its first line has not come whole.
-    First,
-    Begun,
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// Its head has not come whole.
+    Head,
+    Body,
+    /// Within chunks of the script's own.
+    Chunks(Chunks),
 }
 
 impl Exchange {
@@ -69,33 +77,68 @@ impl Exchange {
         process.say(&facts(stream.local_addr()?.port(), variables))?;
         stream.write_all(&head(request)).await?;
         let read = BytesMut::with_capacity(READ_BYTES);
-        Ok(Self { stream, read, head: Head::First, process: Arc::clone(process) })
+        Ok(Self { stream, read, method: request.method.clone(), at: At::Head, process: Arc::clone(process) })
     }
 
     /// The next part of the answer, whose head is as CGI has it; none where it has ended.
     pub(crate) async fn next(&mut self) -> Result<Option<Output>, FastCgiError> {
         loop {
-            if self.head == Head::First
-                && let Some(length) = self.read.iter().position(|byte| *byte == b'\n')
-            {
-                let line = self.read.split_to(length + 1);
-                let status = line[..].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-                self.head = Head::Begun;
-                return Ok(Some(Output::Answer([b"Status: ", status.trim_ascii_end(), b"\r\n"].concat().into())));
+            if let Some(bytes) = self.take()? {
+                return Ok(Some(Output::Answer(bytes)));
             }
-            if self.head == Head::Begun && !self.read.is_empty() {
-                return Ok(Some(Output::Answer(self.read.split().freeze())));
-            }
-            if self.read.len() > READ_BYTES {
+            if self.read.len() > MOST_HEADER_BYTES {
                 return Err(FastCgiError::Length(self.read.len()));
             }
             self.read.reserve(READ_BYTES);
             if self.stream.read_buf(&mut self.read).await? == 0 {
-                let is_whole = self.head == Head::Begun && !self.process.is_ending();
-                return if is_whole { Ok(None) } else { Err(FastCgiError::CutShort) };
+                let is_whole = match self.at {
+                    At::Head => false,
+                    At::Body => true,
+                    At::Chunks(chunks) => chunks.has_all(),
+                };
+                return if is_whole && !self.process.is_ending() { Ok(None) } else { Err(FastCgiError::CutShort) };
             }
         }
     }
+
+    /// Takes a part of the answer from what was read; none where more has to come first.
+    fn take(&mut self) -> Result<Option<Bytes>, FastCgiError> {
+        match &mut self.at {
+            At::Head => Ok(take_head(&mut self.read, &self.method).map(|(head, chunks)| {
+                self.at = chunks.map_or(At::Body, At::Chunks);
+                head
+            })),
+            At::Body if self.read.is_empty() => Ok(None),
+            At::Body => Ok(Some(self.read.split().freeze())),
+            At::Chunks(chunks) => chunks.take(&mut self.read).map_err(|Malformed| FastCgiError::Chunks),
+        }
+    }
+}
+
+/// Takes an answer's head, as CGI has it, and says whether chunks follow; none where it has not come whole.
+fn take_head(read: &mut BytesMut, method: &Method) -> Option<(Bytes, Option<Chunks>)> {
+    const END: &[u8] = b"\r\n\r\n";
+    let end = read.windows(END.len()).position(|bytes| bytes == END)? + END.len();
+    let head = read.split_to(end);
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+    let status =
+        lines.next().and_then(|line| line.split(|byte| *byte == b' ').nth(1)).unwrap_or_default().trim_ascii_end();
+    let has_body = method != Method::HEAD && !matches!(status, b"204" | b"304");
+    let is_chunked = has_body
+        && lines
+            .clone()
+            .filter_map(|line| value(line, b"transfer-encoding"))
+            .any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+    // A length beside chunks counts for nothing (RFC 9112, section 6.3).
+    let lines = lines.filter(|line| !is_chunked || value(line, b"content-length").is_none());
+    let head = [b"Status: ", status, b"\r\n"].into_iter().chain(lines).collect::<Vec<_>>().concat();
+    Some((head.into(), is_chunked.then(Chunks::default)))
+}
+
+/// The value of a header that a line has, if it has that one.
+fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let colon = line.iter().position(|byte| *byte == b':')?;
+    line[..colon].eq_ignore_ascii_case(name).then(|| line[colon + 1..].trim_ascii())
 }
 
 /// Puts a body into a file.
@@ -188,6 +231,34 @@ mod tests {
             lines,
             ["Connection: close", "cookie: a=1; b=2", "host: wp.localhost", "only_this: u", "x-a: one, two"]
         );
+    }
+
+    #[test]
+    fn an_answers_head_says_whether_chunks_follow_and_no_length_beside_them() {
+        let taken = |text: &str, method: Method| {
+            let mut read = BytesMut::from(text.as_bytes());
+            let head = take_head(&mut read, &method);
+            head.map(|(head, chunks)| (String::from_utf8(head.to_vec()).unwrap(), chunks.is_some(), read))
+        };
+        for (text, head, is_chunked) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "Status: 200\r\nContent-Length: 9\r\n\r\n", false),
+            ("HTTP/1.1 404\r\n\r\n", "Status: 404\r\n\r\n", false),
+            (
+                "HTTP/1.1 200 OK\r\nX-A: b\r\ncontent-length: 9\r\ntransfer-encoding:Chunked \r\n\r\n",
+                "Status: 200\r\nX-A: b\r\ntransfer-encoding:Chunked \r\n\r\n",
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nX: Transfer-Encoding: chunked\r\n\r\n",
+                "Status: 200\r\nTransfer-Encoding: gzip\r\nX: Transfer-Encoding: chunked\r\n\r\n",
+                false,
+            ),
+        ] {
+            assert_eq!(taken(&text[..text.len() - 1], Method::GET), None, "{text:?}");
+            let got = taken(&format!("{text}body"), Method::GET).unwrap();
+            assert_eq!(got, (head.to_owned(), is_chunked, BytesMut::from("body")), "{text:?}");
+            assert!(!taken(text, Method::HEAD).unwrap().1, "{text:?}: the answer to HEAD has no body");
+        }
     }
 
     #[test]

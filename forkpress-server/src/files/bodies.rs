@@ -34,24 +34,24 @@ fn is_settled(version: &FileVersion, now: SystemTime) -> bool {
 
 /// What addresses in a text are replaced by, and what they are known from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Naming<S> {
-    pub(crate) own: String,
-    pub(crate) source: S,
+pub(super) struct Naming<S> {
+    pub(super) own: String,
+    pub(super) source: S,
 }
 
 /// What is made of which file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key<S> {
-    pub(crate) file: FileVersion,
+pub(super) struct Key<S> {
+    pub(super) file: FileVersion,
     /// None: addresses are left alone.
-    pub(crate) naming: Option<Naming<S>>,
+    pub(super) naming: Option<Naming<S>>,
     /// None: the text is not compressed.
-    pub(crate) coding: Option<Coding>,
+    pub(super) coding: Option<Coding>,
 }
 
 /// Bodies that were made of files. None in place of a body: the file is sent as it is.
 #[derive(Debug)]
-pub(crate) struct Bodies<S> {
+pub(super) struct Bodies<S> {
     kept: Cache<Key<S>, Option<Bytes>, ByLength>,
 }
 
@@ -65,17 +65,17 @@ impl<K> Weighter<K, Option<Bytes>> for ByLength {
 }
 
 impl<S: Clone + Eq + std::hash::Hash> Bodies<S> {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { kept: Cache::with_weighter(ORDINARY_NUMBER, MOST_BYTES, ByLength) }
     }
 
     /// The body that is kept, if one is.
-    pub(crate) fn kept(&self, key: &Key<S>) -> Option<Option<Bytes>> {
+    pub(super) fn kept(&self, key: &Key<S>) -> Option<Option<Bytes>> {
         self.kept.get(key)
     }
 
     /// The body that `make` makes of this open file. Who asks for the same at the same time waits for it.
-    pub(crate) fn get(
+    pub(super) fn get(
         &self,
         key: &Key<S>,
         file: &File,

@@ -18,7 +18,7 @@ const GZIP_LEVEL: u32 = 5;
 ///
 /// # Errors
 /// There is no memory.
-pub(crate) fn compress(coding: Coding, body: &[u8]) -> io::Result<Bytes> {
+pub(super) fn compress(coding: Coding, body: &[u8]) -> io::Result<Bytes> {
     let compressed = match coding {
         Coding::Zstd => zstd::bulk::compress(body, ZSTD_LEVEL)?,
         Coding::Brotli => {
