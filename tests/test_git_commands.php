@@ -25,6 +25,8 @@ const AGENTS = 4;
 foreach ( SETTINGS as $name => $value ) {
 	putenv( "$name=$value" );
 }
+// Git takes it before any setting, and so before those of a checkout.
+putenv( 'GIT_SSL_CAINFO' );
 
 /**
  * Runs git, which must succeed, and returns what it prints.
@@ -208,6 +210,42 @@ test(
 		$said = refusal( $site, 'agents', $agents, '--remove' );
 		holds( ! str_contains( $said, $last ), "$last is not among them: $said" );
 		holds( ! file_exists( "$agents/$last" ), 'its worktree is gone' );
+	}
+);
+
+test(
+	'a site that is served by HTTPS is cloned, changed and named by HTTPS, and a checkout outlives the change to it and back',
+	function () use ( $site ) {
+		$site->stop();
+		$site->done( 'serve', '--https', '--workers', '4' );
+		$url    = static fn ( string $branch, string $scheme = 'https' ) => "$scheme://{$site->host( $branch )}/";
+		$before = temp_dir() . '/before';
+		rename( "$site->dir/site", $before );
+		same( $url( 'main' ), $site->json( 'clone' )['url'], 'clone' );
+		$dir = "$site->dir/site";
+		same( $url( 'main' ) . 'site.git', git( $dir, 'remote', 'get-url', 'origin' ), 'the address in the checkout' );
+		put( "$dir/wordpress/by-https.txt", 'one' );
+		same( $url( 'main' ), $site->json( 'commit', $dir, '-m', 'By HTTPS' )['url'], 'commit' );
+		same( 'one', content( $site, 'main', '/by-https.txt' ), 'the file' );
+		put( "$site->dir/main/by-https.txt", 'two' );
+		same( $url( 'main' ), $site->json( 'pull', $dir )['url'], 'pull' );
+		same( 'two', file_get_contents( "$dir/wordpress/by-https.txt" ), 'what was pulled' );
+		same( $url( 'secure' ), $site->json( 'git', 'branch', 'create', 'secure', $dir )['url'], 'git branch create' );
+		git( $dir, 'switch', '--quiet', 'main' );
+		git( $dir, 'fetch', 'origin' );
+		same( $url( 'safe-1' ), $site->json( 'agents', "$site->dir/safe", '--count', '1', '--prefix', 'safe' )[0]['url'], 'agents' );
+		git( "$site->dir/safe/safe-1", 'fetch', 'origin' );
+		same( $url( 'main' ), $site->json( 'clone', "https://127.0.0.1:$site->port/site.git", temp_dir() . '/ip' )['url'], 'clone by an address of IP' );
+		$outcome = ( new Command( array( Site::program(), 'clone' ), temp_dir(), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
+		holds( str_contains( $outcome->errors, "hint: name the site, as in: forkpress clone {$url( 'main' )}site.git" ), $outcome->text() );
+
+		put( "$before/wordpress/by-http.txt", 'three' );
+		$site->json( 'pull', $before );
+		same( $url( 'main' ), $site->json( 'commit', $before, '-m', 'By HTTP' )['url'], 'commit in a checkout that came by HTTP' );
+		$site->stop();
+		$site->done( 'serve', '--workers', '4' );
+		same( $url( 'main', 'http' ), $site->json( 'pull', $dir )['url'], 'pull, when it is served by HTTP alone' );
+		same( 'three', file_get_contents( "$dir/wordpress/by-http.txt" ), 'what was pulled' );
 	}
 );
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use forkpress_core::name::BranchName;
 use forkpress_engine::registry::{Listing, Registry, Server};
 use forkpress_engine::site::Site;
+use forkpress_server::tls::Authority;
 
 use crate::failure::{During, Failure};
 use crate::output;
@@ -41,10 +42,19 @@ pub fn servers(listing: Listing) -> Vec<Server> {
     listing.servers
 }
 
+/// This user's servers that run.
+pub fn running() -> Result<Vec<Server>, Failure> {
+    Ok(servers(registry()?.list()?))
+}
+
 /// The server that serves a site now.
 pub fn server_of(site: &Site) -> Result<Option<Server>, Failure> {
-    let servers = servers(registry()?.list()?);
-    Ok(servers.into_iter().find(|server| server.work_dir == site.layout.work_dir()))
+    Ok(running()?.into_iter().find(|server| server.work_dir == site.layout.work_dir()))
+}
+
+/// What signs for this user's servers of a root host. It is made where there is none.
+pub fn authority(root_host: &str) -> Result<Authority, Failure> {
+    Ok(Authority::open_or_make(&registry()?.authorities(), root_host)?)
 }
 
 /// Where a site is served: by the server that runs, else as its settings have it.

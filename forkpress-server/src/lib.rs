@@ -14,6 +14,7 @@ mod mutation;
 pub mod answer;
 pub mod cgi;
 mod chunks;
+mod counted;
 pub mod fastcgi;
 pub mod files;
 pub mod fpm;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::answer::AnswerBody;
 use crate::cgi::{self, Connection, EndlessHead};
+use crate::counted::Counted;
 use crate::fastcgi::{Exchange, FastCgiError, Output};
 use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
 use crate::traffic::{Seen, Stage};
@@ -47,22 +48,6 @@ enum Behind {
     Fpm { socket: Mutex<Arc<PathBuf>>, free: Arc<Semaphore> },
     /// Servers of their own.
     Workers(Handle),
-}
-
-/// One of them that is at work, for as long as it is.
-struct AtWork(Arc<AtomicUsize>);
-
-impl AtWork {
-    fn new(number: &Arc<AtomicUsize>) -> Self {
-        number.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(number))
-    }
-}
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The requests that are at a socket which others do not go to any more.
@@ -213,7 +198,7 @@ impl Php {
         is(Stage::Queued);
         let (exchange, since) = self.reached(request, &variables, body.map(|(body, _)| body)).await?;
         is(Stage::Php);
-        let at_work = AtWork::new(&self.at_work);
+        let at_work = Counted::new(&self.at_work);
         let too_long = move |longest: &Duration| since.elapsed() >= *longest;
         let Begun { mut exchange, head, mut body } =
             begun(exchange, seen.as_deref()).await.map_err(|error| match self.longest.filter(too_long) {

@@ -46,10 +46,7 @@ pub fn remote_of_site(work_dir: Option<&Path>) -> Result<Remote, Failure> {
     let site = match site::open(work_dir) {
         Ok(site) => site,
         Err(failure) if work_dir.is_none() => {
-            let running = site::servers(site::registry()?.list()?);
-            let remote = running.first().map(|server| Remote::at(&Address::from(server)).to_string());
-            let example = remote.unwrap_or_else(|| "http://wp.localhost:18080/site.git".to_owned());
-            return Err(failure.hint(format!("name the site, as in: forkpress clone {example}")));
+            return Err(failure.hint(format!("name the site, as in: forkpress clone {}", Remote::example())));
         }
         Err(failure) => return Err(failure),
     };
@@ -69,9 +66,13 @@ fn preview(remote: &Remote, branch: &BranchName) -> Option<String> {
 /// Makes a checkout of `main` in `dir`, or leaves nothing.
 pub fn make_checkout(url: &str, dir: &Path, remote: &str, interrupt: &Interrupt) -> Result<(), Failure> {
     refuse_place(dir)?;
-    let arguments = ["clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--origin", remote, "--"];
+    let arguments = ["clone", "--quiet", "--no-checkout", "--no-recurse-submodules", "--origin", remote];
     let mut clone = git::remote_command(Path::new("."), Some(url), arguments);
-    let output = git::outcome(clone.arg(url).arg(dir))?;
+    // The user's own git gets through as well then.
+    if let Some((key, value)) = Remote::parse(url).and_then(|remote| remote.trust()) {
+        clone.arg("--config").arg(format!("{key}={value}"));
+    }
+    let output = git::outcome(clone.arg("--").arg(url).arg(dir))?;
     if !output.status.success() {
         interrupt.check()?;
         let failure = Failure::new(format!("cannot clone {}", shown(url)));

@@ -14,7 +14,7 @@ use crate::{output, site};
 /// Stops the server of this site, or all of this user's.
 pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<(), Failure> {
     let servers: Vec<_> = if args.all || args.pid.is_some() {
-        let servers = site::servers(site::registry()?.list()?);
+        let servers = site::running()?;
         servers.into_iter().filter(|server| args.pid.is_none_or(|pid| server.process.pid == pid)).collect()
     } else {
         site::server_of(&site::open(work_dir)?)?.into_iter().collect()
@@ -26,7 +26,7 @@ pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<()
     let stopped: Vec<_> =
         servers.iter().map(|server| (server, server::stop(server, args.timeout, args.force))).collect();
     // Takes away what servers that were killed could not take away themselves.
-    site::servers(site::registry()?.list()?);
+    site::running()?;
     if as_json {
         let rows: Vec<_> = stopped
             .iter()
@@ -62,7 +62,7 @@ pub fn run(work_dir: Option<&Path>, args: &StopArgs, as_json: bool) -> Result<()
 
 /// Lists this user's servers.
 pub fn list(as_json: bool) -> Result<(), Failure> {
-    let servers = site::servers(site::registry()?.list()?);
+    let servers = site::running()?;
     if as_json {
         let rows: Vec<_> = servers.iter().map(server::row).collect();
         output::json(&rows)?;

@@ -74,7 +74,7 @@ impl Checkout {
             .or_else(|| self.settings.remotes().next().filter(|_| self.settings.remotes().count() == 1))
             .ok_or_else(|| {
                 Failure::new(format!("{} has no remote 'origin'", self.dir.display()))
-                    .hint("git remote add origin http://wp.localhost:18080/site.git")
+                    .hint(format!("git remote add origin {}", Remote::example()))
             })
     }
 
@@ -83,7 +83,7 @@ impl Checkout {
         let is_known = self.settings.remotes().any(|known| known == name);
         is_known.then_some(name).ok_or_else(|| {
             Failure::new(format!("{} has no remote '{name}'", self.dir.display()))
-                .hint(format!("git remote add {name} http://wp.localhost:18080/site.git"))
+                .hint(format!("git remote add {name} {}", Remote::example()))
         })
     }
 

@@ -1,13 +1,15 @@
 //! The address of a site's Git repository, and what follows from it.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::registry::Server;
 
+use crate::failure::Failure;
 use crate::output;
 use crate::page;
-use crate::site::Address;
+use crate::site::{self, Address};
 
 /// What the path of a site's repository is.
 const PATH: &str = "/site.git";
@@ -43,10 +45,17 @@ impl Remote {
         is_host.then(|| Self { url: url.to_owned(), host, port, https })
     }
 
-    /// The repository of a site that is served at `address`: by plain HTTP, since Git knows nothing of the authority.
+    /// The repository of a site that is served at `address`.
     pub fn at(address: &Address) -> Self {
-        let root = address.plain().host(&BranchName::main());
-        Self { url: format!("http://{root}{PATH}"), host: address.root_host.clone(), port: address.port, https: false }
+        let Address { root_host, port, https } = address.clone();
+        Self { url: url(address), host: root_host, port, https }
+    }
+
+    /// One that a hint may name: of a site that is served, if there is one.
+    pub fn example() -> Self {
+        let running = site::running().unwrap_or_default();
+        let usual = || Address { root_host: "wp.localhost".to_owned(), port: 18080, https: false };
+        Self::at(&running.first().map_or_else(usual, Address::from))
     }
 
     /// The address as git takes it.
@@ -54,9 +63,36 @@ impl Remote {
         &self.url
     }
 
-    /// The TCP port.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Whether it is reached by HTTPS.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// Whether another one is of the same site: a server answers by HTTP and by HTTPS at one port.
+    pub fn is_of_site_of(&self, other: &Self) -> bool {
+        (&self.host, self.port) == (&other.host, other.port)
+    }
+
+    /// The server of this user that answers there, if one does.
+    pub fn server(&self) -> Result<Option<Server>, Failure> {
+        Ok(site::running()?.into_iter().find(|server| self.is_at(server)))
+    }
+
+    fn is_at(&self, server: &Server) -> bool {
+        let is_local = |host: IpAddr| host.is_loopback() || host.is_unspecified();
+        server.port == self.port
+            && match self.root_host() {
+                Some(host) => host == server.root_host,
+                // A loopback address, or main's name among the branches.
+                None => self.is_on_this_machine() && server.host.parse().is_ok_and(is_local),
+            }
+    }
+
+    /// The setting by which git accepts what signs for a server of this user that is reached by HTTPS.
+    pub fn trust(&self) -> Option<(String, String)> {
+        let server = self.server().ok()?.filter(|server| self.https && server.https)?;
+        let certificate = site::authority(&server.root_host).ok()?.public.certificate;
+        Some((format!("http.{self}.sslCAInfo"), certificate.to_str()?.to_owned()))
     }
 
     /// Whether its host is this very machine, by its name.
@@ -79,9 +115,13 @@ impl Remote {
         (!is_other).then_some(&self.host)
     }
 
-    /// Where the site is served, under the name that branches are below: as the address says, or as the site itself does.
-    /// Nothing, and a word about that, where neither does.
+    /// Where the site is served, under the name that branches are below: as this user's server has it, as the address says, or
+    /// as the site itself does. Nothing, and a word about that, where none does.
     pub fn address(&self) -> Option<Address> {
+        // A checkout stays, however the site is served next.
+        if let Ok(Some(server)) = self.server() {
+            return Some(Address::from(&server));
+        }
         let told = self.root_host().map(str::to_owned).or_else(|| page::root_host_of(&self.host, self.port));
         if told.is_none() {
             output::note(format_args!(
@@ -96,8 +136,12 @@ impl Remote {
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = Address { root_host: self.host.clone(), port: self.port, https: self.https };
-        write!(f, "{}{PATH}", address.url(&BranchName::main()).trim_end_matches('/'))
+        f.write_str(&url(&address))
     }
+}
+
+fn url(address: &Address) -> String {
+    format!("{}{PATH}", address.url(&BranchName::main()).trim_end_matches('/'))
 }
 
 #[cfg(test)]
@@ -167,5 +211,8 @@ mod tests {
         let remote = Remote::at(&address);
         assert_eq!(Remote::parse(remote.url()), Some(remote.clone()));
         assert_eq!(remote.url(), "http://wp.localhost/site.git");
+        let remote = Remote::at(&Address { port: 18080, https: true, ..address });
+        assert_eq!(Remote::parse(remote.url()), Some(remote.clone()));
+        assert_eq!(remote.url(), "https://wp.localhost:18080/site.git");
     }
 }

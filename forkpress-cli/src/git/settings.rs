@@ -96,7 +96,8 @@ pub(super) fn command(dir: &Path, url: Option<&str>) -> Command {
     for (variable, value) in read.identity().into_iter().filter(|(name, _)| std::env::var_os(name).is_none()) {
         command.env(variable, value);
     }
-    let settings = read.for_command(url);
+    let mut settings = read.for_command(url);
+    settings.extend(url.and_then(way_to_own_server));
     command.env("GIT_CONFIG_COUNT", settings.len().to_string());
     for (at, (key, value)) in settings.into_iter().enumerate() {
         // Not as arguments, which everybody on the machine can see: a token may be among them.
@@ -204,15 +205,29 @@ fn is_of_person(key: &str) -> bool {
         || key.starts_with("committer.")
 }
 
-/// Whether a setting is needed to reach `url`. A site of this machine needs none; only where it is named in full it is meant.
+/// Whether a setting is needed to reach `url`. A site of this machine needs none but for whom to trust; only where it is named in
+/// full it is meant.
 fn leads_to(key: &str, value: &str, url: &str) -> bool {
     let renames = key.starts_with("url.") && (key.ends_with(".insteadof") || key.ends_with(".pushinsteadof"));
     if Remote::parse(url).is_some_and(|remote| remote.is_on_this_machine()) {
-        return renames && value == url;
+        // Another account of this machine may have made the authority.
+        let trusts = key.starts_with("http.") && (key.ends_with(".sslcainfo") || key.ends_with(".sslcapath"));
+        return trusts || renames && value == url;
     }
     renames
         || ["http.", "credential.", "protocol.", "ssh."].iter().any(|section| key.starts_with(section))
         || matches!(key, "core.sshcommand" | "core.gitproxy")
+}
+
+/// The setting by which git reaches a server of this user, where the address is one of HTTPS.
+fn way_to_own_server(url: &str) -> Option<(String, String)> {
+    let remote = Remote::parse(url).filter(Remote::is_https)?;
+    if remote.server().ok()??.https {
+        return remote.trust();
+    }
+    // It was served by HTTPS when the checkout was made.
+    let plain = url.replacen("https", "http", 1);
+    Some((format!("url.{plain}.insteadOf"), url.to_owned()))
 }
 
 #[cfg(test)]
@@ -252,7 +267,7 @@ mod tests {
 
     #[test]
     fn only_a_site_elsewhere_is_reached_as_they_say() {
-        let listed = "global\0http.proxy\nhttp://p\0global\0credential.helper\nstore\0\
+        let listed = "global\0http.proxy\nhttp://p\0global\0credential.helper\nstore\0global\0http.sslcainfo\n/ca.crt\0\
                       global\0url.https://.insteadof\nhttp://\0global\0url./x.insteadof\nhttp://wp.localhost/site.git\0";
         let keys = |url: Option<&str>| -> Vec<String> {
             let mut given = given(listed, url);
@@ -260,8 +275,8 @@ mod tests {
             given.into_iter().map(|(key, _)| key).collect()
         };
         assert_eq!(keys(None), [""; 0]);
-        assert_eq!(keys(Some("http://wp.localhost/site.git")), ["url./x.insteadof"]);
-        assert_eq!(keys(Some("http://127.0.0.1:18080/site.git")), [""; 0]);
-        assert_eq!(keys(Some("http://wp.example.test/site.git")).len(), 4);
+        assert_eq!(keys(Some("http://wp.localhost/site.git")), ["http.sslcainfo", "url./x.insteadof"]);
+        assert_eq!(keys(Some("https://127.0.0.1:18080/site.git")), ["http.sslcainfo"]);
+        assert_eq!(keys(Some("http://wp.example.test/site.git")).len(), 5);
     }
 }

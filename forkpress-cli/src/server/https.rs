@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use forkpress_server::tls::{Authority, Tls};
+use forkpress_server::tls::Tls;
 
 use crate::failure::Failure;
 use crate::site;
@@ -17,7 +17,7 @@ pub(super) struct Https {
 impl Https {
     /// Makes the certificate for a root host, and the authority where there is none yet.
     pub(super) fn new(root_host: &str) -> Result<Self, Failure> {
-        let authority = Authority::open_or_make(&site::registry()?.authorities(), root_host)?;
+        let authority = site::authority(root_host)?;
         let certificate = authority.public.certificate.clone();
         Ok(Self { tls: Tls::new(authority, root_host)?, certificate })
     }

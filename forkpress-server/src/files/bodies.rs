@@ -95,7 +95,7 @@ impl<S: Clone + Eq + std::hash::Hash> Bodies<S> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
@@ -121,6 +121,15 @@ mod tests {
         }
     }
 
+    /// A file that was written a while ago.
+    fn settled() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        fs::write(&path, "one").unwrap();
+        settle(&path);
+        (dir, path)
+    }
+
     #[test]
     fn a_body_is_kept_once_the_file_has_settled_and_until_it_changes() {
         let dir = tempfile::tempdir().unwrap();
@@ -144,10 +153,7 @@ mod tests {
 
     #[test]
     fn what_was_written_while_it_was_read_is_not_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "one").unwrap();
-        settle(&path);
+        let (_dir, path) = settled();
         let bodies = Bodies::new();
         let (file, key) = opened(&path);
         let torn = bodies.get(&key, &file, || {
@@ -160,10 +166,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_the_same_at_the_same_time_waits_for_who_makes_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "one").unwrap();
-        settle(&path);
+        let (_dir, path) = settled();
         let (bodies, made, ready) = (Bodies::new(), AtomicUsize::new(0), Barrier::new(8));
         thread::scope(|scope| {
             for _ in 0..8 {
@@ -183,10 +186,7 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_there_is_room_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        fs::write(&path, "one").unwrap();
-        settle(&path);
+        let (_dir, path) = settled();
         let bodies = Bodies::new();
         let (file, key) = opened(&path);
         for number in 0..300 {

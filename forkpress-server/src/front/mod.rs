@@ -33,6 +33,7 @@ use strict::Strict;
 use unhurried::Unhurried;
 
 use crate::cgi::Connection;
+use crate::counted::Counted;
 use crate::files::Files;
 use crate::php::Php;
 use crate::scheme::Scheme;
@@ -158,25 +159,9 @@ async fn ended(end: &mut watch::Receiver<bool>) {
     let _ = end.wait_for(|ends| *ends).await;
 }
 
-/// A connection, for as long as it is open.
-struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(number: &Arc<AtomicUsize>) -> Self {
-        number.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(number))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
     let Ok(connection) = connection(&stream) else { return };
-    let _connected = entrance.log.as_ref().map(Traffic::connected);
+    let _connected = entrance.log.as_ref().map(|log| log.connected());
     let opened = tokio::select! {
         opened = timeout(entrance.limits.pause, open(stream, &entrance)) => opened,
         () = ended(&mut end) => return,

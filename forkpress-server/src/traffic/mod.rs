@@ -20,6 +20,8 @@ pub use hyper::Version;
 pub use metrics::line;
 pub use watched::Watched;
 
+use crate::counted::Counted;
+
 use metrics::Totals;
 
 /// How a line begins in which PHP says how much a page asked of its database; and what php-fpm puts before it.
@@ -140,7 +142,7 @@ pub struct Answered {
 pub struct Traffic {
     running: Mutex<BTreeMap<u64, Arc<Seen>>>,
     next: AtomicU64,
-    connections: AtomicUsize,
+    connections: Arc<AtomicUsize>,
     totals: Mutex<Totals>,
     log: Option<SyncSender<Answered>>,
     /// Writes what else there is to measure.
@@ -160,7 +162,7 @@ impl Traffic {
         Arc::new(Self {
             running: Mutex::default(),
             next: AtomicU64::new(0),
-            connections: AtomicUsize::new(0),
+            connections: Arc::default(),
             totals: Mutex::default(),
             log,
             more: Box::new(more),
@@ -191,17 +193,8 @@ impl Traffic {
     }
 
     /// There is a connection, for as long as what this returns is there.
-    pub(crate) fn connected(self: &Arc<Self>) -> Connected {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        Connected(Arc::clone(self))
-    }
-}
-
-pub(crate) struct Connected(Arc<Traffic>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn connected(&self) -> Counted {
+        Counted::new(&self.connections)
     }
 }
 

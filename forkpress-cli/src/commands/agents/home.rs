@@ -36,7 +36,7 @@ impl Home {
             },
         };
         match &args.remote {
-            Some(remote) if *remote != home.remote => {
+            Some(remote) if !remote.is_of_site_of(&home.remote) => {
                 Err(Failure::new(format!("{} is a checkout of {}", home.dir.display(), home.remote))
                     .hint("name another folder, or leave --remote out"))
             }
@@ -48,7 +48,7 @@ impl Home {
     pub(super) fn at(dir: &Path, args: &AgentsArgs) -> Result<Self, Failure> {
         let no_checkout = || {
             Failure::new(format!("{} is no checkout of a site", dir.display()))
-                .hint("forkpress agents DIR --remote http://wp.localhost:18080/site.git makes one")
+                .hint(format!("forkpress agents DIR --remote {} makes one", Remote::example()))
         };
         if !dir.is_dir() {
             return Err(no_checkout());

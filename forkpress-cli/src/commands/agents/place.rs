@@ -1,7 +1,5 @@
 //! Makes the agents' branches: directly where this program can see the site, otherwise by push.
 
-use std::net::IpAddr;
-
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
@@ -9,15 +7,13 @@ use forkpress_engine::branch;
 use forkpress_engine::merge::diff::{self, Options, Since};
 use forkpress_engine::mutation::{self, ChangeError, CreateError};
 use forkpress_engine::progress::{Progress, Silent};
-use forkpress_engine::registry::Server;
 use forkpress_engine::site::Site;
 
 use super::home::Home;
 use crate::cli::AgentsArgs;
 use crate::failure::Failure;
-use crate::git::Remote;
 use crate::interrupt::Interrupt;
-use crate::{clean, git, site};
+use crate::{clean, git};
 
 /// How long taking back waits for others.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
@@ -30,23 +26,10 @@ pub enum Reach {
     Elsewhere,
 }
 
-/// Whether a server of this user is the one that answers at the address of a remote.
-fn is_at(server: &Server, remote: &Remote) -> bool {
-    let is_local = |host: IpAddr| host.is_loopback() || host.is_unspecified();
-    server.port == remote.port()
-        && match remote.root_host() {
-            Some(host) => host == server.root_host,
-            // A loopback address, or main's name among the branches.
-            None => remote.is_on_this_machine() && server.host.parse().is_ok_and(is_local),
-        }
-}
-
 impl Reach {
     /// Where the site of a checkout is.
     pub fn of(home: &Home) -> Result<Self, Failure> {
-        let servers = site::servers(site::registry()?.list()?);
-        let server = servers.iter().find(|server| is_at(server, &home.remote));
-        match server {
+        match home.remote.server()? {
             Some(server) => Ok(Self::Here(Box::new(Site::open(&server.work_dir)?))),
             None => Ok(Self::Elsewhere),
         }

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use forkpress_engine::registry::Server;
 use forkpress_engine::site::{Site, SiteError};
-use forkpress_server::tls::{Authority, PublicAuthority};
+use forkpress_server::tls::PublicAuthority;
 use serde::Serialize;
 
 use crate::cli::TrustArgs;
@@ -68,7 +68,7 @@ impl State {
 pub fn run(work_dir: Option<&Path>, args: &TrustArgs, as_json: bool) -> Result<ExitCode, Failure> {
     let dir = site::registry()?.authorities();
     if !args.remove {
-        Authority::open_or_make(&dir, &root_host(work_dir)?)?;
+        site::authority(&root_host(work_dir)?)?;
     }
     let machine = Machine::this();
     let stores = Store::all(&machine);
@@ -94,12 +94,9 @@ pub fn run(work_dir: Option<&Path>, args: &TrustArgs, as_json: bool) -> Result<E
 
 /// Says how browsers come to accept a server, where none is known to.
 pub fn advise(server: &Server) {
-    let authority = site::registry().and_then(|registry| {
-        let dir = registry.authorities();
-        Ok(Authority::open_or_make(&dir, &server.root_host)?.public)
-    });
+    let authority = site::authority(&server.root_host);
     let mut stores = Store::all(&Machine::this()).into_iter();
-    if !authority.is_ok_and(|authority| stores.any(|store| store.has(&authority))) {
+    if !authority.is_ok_and(|authority| stores.any(|store| store.has(&authority.public))) {
         output::note("hint: forkpress trust makes browsers accept this address");
     }
 }
@@ -183,6 +180,7 @@ fn tell(rows: &[Row], authority: &PublicAuthority, machine: &Machine) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forkpress_server::tls::Authority;
     use std::fs;
 
     #[test]
