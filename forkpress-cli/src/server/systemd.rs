@@ -74,6 +74,6 @@ mod tests {
         assert_eq!(common(&[]), Ok(None));
         assert_eq!(common(&["127.0.0.1:80"]).unwrap().unwrap().to_string(), "127.0.0.1:80");
         assert_eq!(common(&["192.0.2.7:80", "[::1]:80"]).unwrap().unwrap().to_string(), "192.0.2.7:80");
-        assert!(common(&["127.0.0.1:80", "[::1]:81"]).unwrap_err().contains("several ports"));
+        assert!(common(&["127.0.0.1:80", "[::1]:81"]).unwrap_err().contains("one port"));
     }
 }
