@@ -273,7 +273,8 @@ impl ChangeOver {
             Leave::Wait | Leave::Ask => {}
             Leave::Kill => {
                 output::note(format_args!(
-                    "forkpress: warning: a request at the php-fpm before the current one was ended: it ran for {} s after that one",
+                    "forkpress: warning: php-fpm {} was ended, with requests that it still had {} s after the server moved to another one",
+                    former.master.fpm.id(),
                     age.as_secs()
                 ));
                 state.former = None;
