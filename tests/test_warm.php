@@ -426,17 +426,17 @@ test(
 );
 
 test(
-	'where a fresh php-fpm does not start, the server says so and goes on as before',
+	'where a fresh php-fpm is of no use, the server says so and goes on as before',
 	function () use ( $site, $warmed, $opcache_bytes, $bulk, $fill, $registered ) {
 		$opcache_bytes( 64 );
 		$php_fpm = temp_dir() . '/php-fpm';
-		put( $php_fpm, "#!/bin/sh\ncase \"\$*\" in *nodaemonize*) [ -e '$php_fpm.broken' ] && exit 3 ;; esac\nexec '" . Fpm::binary() . "' \"\$@\"\n" );
+		put( $php_fpm, "#!/bin/sh\n[ -e '$php_fpm.broken' ] && set -- \"\$@\" -d 'auto_prepend_file=$php_fpm.broken'\nexec '" . Fpm::binary() . "' \"\$@\"\n" );
 		chmod( $php_fpm, 0700 );
 		$site->serve( 2, array( 'FORKPRESS_PHP_FPM' => $php_fpm ) );
 		$master = $bulk( 0 );
-		touch( "$php_fpm.broken" );
+		put( "$php_fpm.broken", '<?php http_response_code( 500 ); exit( "broken" );' );
 		$log = "$site->dir/.forkpress/logs/forkpress-server.log";
-		eventually( static fn () => $fill( 0.8 ) && str_contains( file_get_contents( $log ), 'warning: OPcache is not renewed: ' ), 'the server says so' );
+		eventually( static fn () => $fill( 0.8 ) && str_contains( file_get_contents( $log ), 'warning: OPcache is not renewed: PHP\'s process for warming answers with status 500: broken' ), 'the server says so' );
 		same( array( array( $master ), $master, 0 ), array( $registered(), $bulk( 0 ), $warmed()['change_overs'] ), 'what serves' );
 		$site->done( 'branch', 'create', 'later', '--wait' );
 		$site->done( 'stop' );

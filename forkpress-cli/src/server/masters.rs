@@ -165,7 +165,7 @@ impl Masters {
         }
         if std::mem::take(&mut state.wants_fresh) && state.fresh.is_none() && state.former.is_none() {
             let fresh = state.start(!state.current.is_second);
-            state.fresh = fresh.inspect_err(|failure| output::note(format_args!("forkpress: warning: {failure}"))).ok();
+            state.fresh = fresh.inspect_err(|failure| output::note(failure)).ok();
         }
         let Some(status) = state.current.fpm.try_wait()? else { return Ok(None) };
         // Its processes end with it. What they had begun is over before others begin.

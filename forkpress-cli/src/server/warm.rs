@@ -214,7 +214,7 @@ impl Warmer {
                 thread::sleep(Duration::from_secs(1));
             }
             if let Err(failure) = self.look_at_opcache() {
-                output::note(format_args!("forkpress: warning: OPcache is not renewed: {failure}"));
+                output::note(format_args!("forkpress: warning: OPcache is not renewed: {}", failure.error));
             }
             let Some(branch) = self.queue.pop_front() else {
                 thread::sleep(WATCH);
@@ -274,7 +274,7 @@ impl Warmer {
             self.queue
                 .extend(branches.filter(|branch| self.state.branches.get(&branch.name).is_some_and(|is| !is.complete)));
             if let Some(failure) = warmed {
-                output::note(format_args!("forkpress: warning: the fresh php-fpm is not all warm: {failure}"));
+                output::note(format_args!("forkpress: warning: the fresh php-fpm is not all warm: {}", failure.error));
             }
         }
         self.state.opcache = php.status(&main).ok();
