@@ -90,6 +90,15 @@ fn server(longest: Duration) -> Option<Server> {
     Some(Server { masters, change_over, addresses, _front: front, dir, _temporary: temporary })
 }
 
+/// Ends the clients of a test, also of one that fails.
+struct Enough<'a>(&'a AtomicBool);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// All that is answered on a connection.
 fn rest(client: &mut TcpStream) -> String {
     let mut said = String::new();
@@ -165,6 +174,7 @@ fn clients_are_answered_by_the_one_before_until_the_fresh_one_is_warm_and_wait_f
     let answers: [_; 4] = std::array::from_fn(|_| Mutex::new(Vec::new()));
     let each = |holds: &dyn Fn(&[u32]) -> bool| answers.iter().all(|answers| holds(&answers.lock().unwrap()));
     thread::scope(|scope| {
+        let _enough = Enough(&is_enough);
         for answers in &answers {
             let (server, is_enough) = (&server, &is_enough);
             scope.spawn(move || {
@@ -184,7 +194,6 @@ fn clients_are_answered_by_the_one_before_until_the_fresh_one_is_warm_and_wait_f
         assert_eq!(server.asked("git"), first);
         assert!(server.change_over.finish(warming));
         server.eventually("all clients get to the fresh one", || each(&|answers| answers.last() == Some(&fresh)));
-        is_enough.store(true, Ordering::Relaxed);
     });
     let is_in_turn = |answers: &[u32]| answers.is_sorted_by_key(|php_fpm| *php_fpm != first);
     assert!(each(&is_in_turn), "who got to the fresh one stays there");
