@@ -81,7 +81,8 @@ test(
 		}
 		$settings = "$site->dir/.forkpress/site.toml";
 		$text     = file_get_contents( $settings );
-		file_put_contents( $settings, "$text\n[serve]\nbody_bytes = 1600000\nhead_bytes = 10000\nrequest_timeout = 2\n" );
+		file_put_contents( $settings, "access_log = \"json\"\n$text\n[serve]\nbody_bytes = 1600000\nhead_bytes = 10000\nrequest_timeout = 2\n" );
+		put( "$site->dir/main/late.php", '<?php echo str_repeat( "x", 100000 ); flush(); while ( true ) { sleep( 60 ); }' );
 		put( "$site->dir/one/endless.php", '<?php touch( __DIR__ . "/runs" ); while ( true ) { sleep( 60 ); }' );
 		put( "$site->dir/main/limits.php", '<?php echo ini_get( "post_max_size" ), " ", ini_get( "upload_max_filesize" ), " ", $_POST["a"] ?? "";' );
 		$site->serve( 2 );
@@ -90,6 +91,7 @@ test(
 		same( 413, $site->request( '/limits.php', $form, 'POST', 'a=' . str_repeat( 'b', 1600000 ) )->status, 'a longer body' );
 		same( 431, $site->request( '/limits.php', array( 'X-A' => str_repeat( 'b', 10000 ) ) )->status, 'a longer head' );
 
+		$late    = $site->open( '/late.php' );
 		$endless = $site->open( '/endless.php', array( 'Host' => $site->host( 'one' ) ) );
 		eventually( static fn () => file_exists( "$site->dir/one/runs" ), 'it runs' );
 		$delete = $site->command( array( 'branch', 'delete', 'one', '--timeout', '60' ) );
@@ -98,7 +100,14 @@ test(
 		holds( str_contains( $answer->body, 'request_timeout' ), "it says why: $answer->body" );
 		same( 0, $delete->outcome()->status, 'the command that waited for it: exit status' );
 		$log = "$site->dir/.forkpress/logs/wp-debug.log";
-		eventually( static fn () => str_contains( (string) @file_get_contents( $log ), "GET /endless.php of branch 'one'" ), 'the log says which it was' );
+		foreach ( array( "GET /endless.php of branch 'one'", "GET /late.php of branch 'main'" ) as $words ) {
+			eventually( static fn () => str_contains( (string) @file_get_contents( $log ), $words ), "the log says which it was: $words" );
+		}
+		same( 200, Response::read( $late )->status, 'the status of an answer that had begun' );
+		$logged = static fn ( $name ) => (string) @file_get_contents( "$site->dir/.forkpress/logs/$name.log" );
+		eventually( static fn () => 1 === preg_match( '~ 200 GET /late\.php  cut short: request_timeout$~m', $logged( 'slow' ) ), 'the log of slow requests says that it was cut' );
+		same( 1, preg_match( '~^.*"cut":"request_timeout".*"path":"/late\.php".*$~m', $logged( 'access' ) ), 'so does that of all' );
+		same( 1, preg_match( '~"cut":null.*"path":"/limits\.php"~', $logged( 'access' ) ), 'and not of others' );
 		unlink( $log );
 		$site->done( 'stop' );
 

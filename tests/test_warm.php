@@ -45,8 +45,16 @@ if ( isset( $_SERVER['HTTP_X_FORKPRESS_WARM'] ) ) {
 }
 PHP;
 
-/** How long a change-over may take: OPcache is looked at every five seconds. */
-const CHANGE_OVER = 60;
+/** Asks for a page again and again, until there is a file, and prints how each was answered. */
+const CLIENT = <<<'PHP'
+for ( [ , $port, $enough ] = $argv; ! file_exists( $enough ); clearstatcache() ) {
+	$server = fsockopen( '127.0.0.1', $port );
+	fwrite( $server, "GET /bulk.php?i=0 HTTP/1.0\r\nHost: wp.localhost:$port\r\n\r\n" );
+	preg_match( '~^HTTP/1\S+ (\d+).*\r\n\r\n(.*)$~s', stream_get_contents( $server ), $answer );
+	echo $answer[1] ?? 'none', ' ', $answer[2] ?? '', "\n";
+	usleep( 5000 );
+}
+PHP;
 
 $site = new Site();
 foreach ( array( 'misses.php' => MISSES, 'wp-content/mu-plugins/stop.php' => STOP ) as $name => $code ) {
@@ -90,6 +98,59 @@ $content = function ( string $branch ) use ( $site ): array {
 
 /** Returns what the server has warmed. */
 $warmed = static fn (): array => json_decode( (string) @file_get_contents( "$site->dir/.forkpress/cow/warm.json" ), true ) ?? array();
+
+/**
+ * Gives OPcache so much memory, from the next start of the server on, and the site files that fill it: 1 MB of compiled code each.
+ *
+ * @param int $megabytes How much.
+ */
+$opcache_bytes = function ( int $megabytes ) use ( $site ) {
+	$settings = "$site->dir/.forkpress/site.toml";
+	$others   = explode( "\n[serve]\n", file_get_contents( $settings ) )[0];
+	file_put_contents( $settings, "$others\n[serve]\nopcache_bytes = " . ( $megabytes << 20 ) . "\n" );
+	$pages    = array(
+		'bulk.php' => '<?php require __DIR__ . "/bulk/" . (int) $_GET["i"] . ".php"; echo "bulk ", posix_getppid();',
+		'full.php' => '<?php $memory = opcache_get_status( false )["memory_usage"]; echo 1 - $memory["free_memory"] / array_sum( array_slice( $memory, 0, 3 ) );',
+		'slow.php' => '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } echo "slow ", posix_getppid(), " ", str_repeat( "x", 100000 );',
+	);
+	$code     = '<?php return ' . var_export( array_map( static fn ( $i ) => array( "a$i" => $i ), range( 1, 5400 ) ), true ) . ';';
+	for ( $i = 0; $i < 120; $i++ ) {
+		$pages[ "bulk/$i.php" ] = $code;
+	}
+	foreach ( $pages as $name => $code ) {
+		put( "$site->dir/main/$name", $code );
+		touch( "$site->dir/main/$name", time() - 60 );
+	}
+};
+
+/**
+ * Has one of these files compiled, and returns which php-fpm did it.
+ *
+ * @param int $i Which file.
+ */
+$bulk = function ( int $i ) use ( $site ): int {
+	$answer = $site->request( "/bulk.php?i=$i" );
+	same( 200, $answer->status, "file $i: $answer->body: status" );
+	return (int) explode( ' ', $answer->body )[1];
+};
+
+/**
+ * Fills OPcache a little if it is less full than that, and says whether it is so full. No fuller than it has to be: it may begin
+ * anew otherwise.
+ *
+ * @param float $until How full.
+ */
+$fill = function ( float $until ) use ( $site, $bulk ): bool {
+	static $i = 0;
+	if ( (float) $site->request( '/full.php' )->body >= $until ) {
+		return true;
+	}
+	$bulk( $i++ % 120 );
+	return false;
+};
+
+/** Returns the ids of the php-fpms that the registry knows of the server. */
+$registered = static fn (): array => array_column( json_decode( file_get_contents( "$site->state_dir/servers.json" ), true )[0]['php'], 'pid' );
 
 test(
 	'where no server runs, --wait says so and the branch is there',
@@ -305,39 +366,43 @@ test(
 
 test(
 	'when OPcache is four fifths full, the server moves to a fresh php-fpm, and no request fails for it',
-	function () use ( $site ) {
-		if ( null === Fpm::binary() ) {
-			echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
-			return;
-		}
+	function () use ( $site, $warmed, $opcache_bytes, $bulk, $fill, $registered ) {
 		$site->done( 'stop' );
-		$settings = "$site->dir/.forkpress/site.toml";
-		file_put_contents( $settings, file_get_contents( $settings ) . "\n[serve]\nopcache_bytes = 134217728\n" );
-		// 1 MB of compiled code each.
-		$code = '<?php return ' . var_export( array_map( static fn ( $i ) => array( "a$i" => $i ), range( 1, 5400 ) ), true ) . ';';
-		for ( $i = 0; $i < 120; $i++ ) {
-			put( "$site->dir/main/bulk/$i.php", $code );
-			touch( "$site->dir/main/bulk/$i.php", time() - 60 );
-		}
-		put( "$site->dir/main/bulk.php", '<?php require __DIR__ . "/bulk/" . (int) $_GET["i"] . ".php"; echo "bulk ", posix_getppid();' );
-		put( "$site->dir/main/slow.php", '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } echo "slow ", posix_getppid(), " ", str_repeat( "x", 100000 );' );
-		array_map( static fn ( $name ) => touch( "$site->dir/main/$name", time() - 60 ), array( 'bulk.php', 'slow.php' ) );
-		$site->serve( 2 );
-		$master = explode( ' ', $site->request( '/bulk.php?i=0' )->body )[1];
-		$slow = $site->open( '/slow.php' );
+		$opcache_bytes( 128 );
+		$site->serve( 4 );
+		$master = $bulk( 0 );
+		$slow   = $site->open( '/slow.php' );
 		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a long request runs' );
-		$masters = array();
-		$end     = microtime( true ) + CHANGE_OVER;
-		$i       = 0;
-		while ( microtime( true ) < $end && count( $masters ) < 2 ) {
-			same( 200, $site->request( '/' )->status, 'the front page' );
-			$answer = $site->request( "/bulk.php?i=$i" );
-			same( 200, $answer->status, "file $i: $answer->body: status" );
-			$masters[ explode( ' ', $answer->body )[1] ] = true;
-			// No fuller than it has to be: it may begin anew otherwise.
-			$i += $i < 40 || ( $i < 119 && $site->json( 'doctor', 'php' )['fullness'] < 0.8 ) ? 1 : 0;
+		// What was used last is warmed first. Nothing of the branch that is held can be: the change-over stands still there.
+		$front_page = static fn () => same( 200, $site->request( '/', array( 'Host' => $site->host( 'untouched' ) ) )->status, 'the front page of the branch' );
+		$front_page();
+		while ( ! $fill( 0.75 ) ) {
+			continue;
 		}
-		same( 2, count( $masters ), 'masters that answered' );
+		$front_page();
+		$held    = $site->stuck( 'locks/untouched.lock' );
+		$clients = array();
+		for ( $i = 0; $i < 4; $i++ ) {
+			$clients[] = new Process( php( array( '-r', CLIENT, '--', (string) $site->port, "$site->dir/enough" ) ) );
+		}
+		$answers  = static fn () => array_map( static fn ( $client ) => array_slice( explode( "\n", $client->output() ), 0, -1 ), $clients );
+		$is_there = static fn () => 200 === $site->request( '/' )->status && $fill( 0.8 ) && 2 === count( $registered() );
+		eventually( $is_there, 'a second php-fpm is there' );
+		$so_far = array_map( 'count', $answers() );
+		eventually( static fn () => min( array_map( static fn ( $now, $before ) => count( $now ) - $before, $answers(), $so_far ) ) > 20, 'all clients go on while it is warmed' );
+		same( array( "200 bulk $master" ), array_values( array_unique( array_merge( ...$answers() ) ) ), 'all that clients were answered' );
+		same( 0, $warmed()['change_overs'], 'change-overs' );
+		array_map( 'fclose', $held );
+		$has_moved = static fn ( $answers ) => "200 bulk $master" !== end( $answers );
+		eventually( static fn () => 4 === count( array_filter( $answers(), $has_moved ) ), 'all clients get to the fresh one' );
+		touch( "$site->dir/enough" );
+		array_map( static fn ( $client ) => same( 0, $client->wait(), 'exit status of a client' ), $clients );
+		$fresh = array_values( array_diff( $registered(), array( (int) $master ) ) )[0];
+		foreach ( $answers() as $of_client ) {
+			$moved = array_search( "200 bulk $fresh", $of_client, true );
+			same( array( "200 bulk $fresh" ), array_values( array_unique( array_slice( $of_client, $moved ) ) ), 'what a client was answered by the fresh one and later' );
+			same( array( "200 bulk $master" ), array_values( array_unique( array_slice( $of_client, 0, $moved ) ) ), 'and before' );
+		}
 		$doctor = $site->json( 'doctor', 'php' );
 		same( 0, $doctor['opcache']['restarts'], 'OPcache was never so full that it began anew' );
 		holds( $doctor['fullness'] < 0.7, "there is room: {$doctor['fullness']}" );
@@ -345,17 +410,58 @@ test(
 		$misses();
 		$before = $misses();
 		same( 200, $site->request( '/' )->status, 'the front page' );
-		same( $before, $misses(), 'files that were compiled for the front page' );
+		$compiled = $misses() - $before;
+		holds( $compiled < 20, "for the front page, ForkPress's own files are compiled, and none of main: $compiled" );
 
 		holds( posix_kill( (int) $master, 0 ), 'the former one is there while it has a request' );
-		same( 2, count( json_decode( file_get_contents( "$site->state_dir/servers.json" ), true )[0]['php'] ), 'masters that are registered' );
+		same( 2, count( $registered() ), 'masters that are registered' );
 		touch( "$site->dir/main/go" );
 		holds( str_starts_with( Response::read( $slow )->body, "slow $master x" ), 'a long request ends in the one where it began' );
 		eventually( static fn () => ! posix_kill( (int) $master, 0 ), 'the former one ends' );
-		eventually( static fn () => 1 === count( json_decode( file_get_contents( "$site->state_dir/servers.json" ), true )[0]['php'] ), 'the registry has the current one' );
+		eventually( static fn () => array( $fresh ) === $registered(), 'the registry has the current one' );
 		same( 1, $site->json( 'doctor', 'php' )['change_overs'], 'change-overs' );
 		holds( $site->json( 'top' )['opcache_fullness'] > 0, 'top says how full it is' );
 		$site->done( 'stop' );
+	}
+);
+
+test(
+	'where a fresh php-fpm is of no use, the server says so and goes on as before',
+	function () use ( $site, $warmed, $opcache_bytes, $bulk, $fill, $registered ) {
+		$opcache_bytes( 64 );
+		$php_fpm = temp_dir() . '/php-fpm';
+		put( $php_fpm, "#!/bin/sh\n[ -e '$php_fpm.broken' ] && set -- \"\$@\" -d 'auto_prepend_file=$php_fpm.broken'\nexec '" . Fpm::binary() . "' \"\$@\"\n" );
+		chmod( $php_fpm, 0700 );
+		$site->serve( 2, array( 'FORKPRESS_PHP_FPM' => $php_fpm ) );
+		$master = $bulk( 0 );
+		put( "$php_fpm.broken", '<?php http_response_code( 500 ); exit( "broken" );' );
+		$log = "$site->dir/.forkpress/logs/forkpress-server.log";
+		eventually( static fn () => $fill( 0.8 ) && str_contains( file_get_contents( $log ), 'warning: OPcache is not renewed: PHP\'s process for warming answers with status 500: broken' ), 'the server says so' );
+		same( array( array( $master ), $master, 0 ), array( $registered(), $bulk( 0 ), $warmed()['change_overs'] ), 'what serves' );
+		$site->done( 'branch', 'create', 'later', '--wait' );
+		$site->done( 'stop' );
+	}
+);
+
+test(
+	'a server that is killed while it has two php-fpms leaves no process of either',
+	function () use ( $site, $opcache_bytes, $bulk, $fill, $registered ) {
+		$opcache_bytes( 64 );
+		array_map( 'unlink', glob( "$site->dir/main/{runs,go}", GLOB_BRACE ) );
+		$site->serve( 2 );
+		$slow = $site->open( '/slow.php' );
+		eventually( static fn () => file_exists( "$site->dir/main/runs" ), 'a long request runs' );
+		eventually( static fn () => $fill( 0.8 ) && 2 === count( $registered() ), 'there are two' );
+		$masters = $registered();
+		// Each leads the group that its processes are in. One that has ended may wait for somebody to take note of it.
+		$left = static fn () => array_filter(
+			array_map( static fn ( $stat ) => preg_match( '/^(\d+) \(.*\) ([^Z]) \d+ (\d+) /s', (string) @file_get_contents( $stat ), $match ) ? $match : array( 3 => 0 ), glob( '/proc/[0-9]*/stat' ) ),
+			static fn ( $process ) => in_array( (int) $process[3], $masters, true )
+		);
+		eventually( static fn () => count( $left() ) > 10, 'they have processes' );
+		posix_kill( $site->json( 'server', 'list' )[0]['pid'], SIGKILL );
+		eventually( static fn () => array() === $left(), 'none is left' );
+		fclose( $slow );
 	}
 );
 

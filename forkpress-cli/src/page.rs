@@ -47,7 +47,7 @@ pub fn root_host_of(host: &str, port: u16) -> Option<String> {
     let deadline = Deadline::after(ROOT_HOST_TIMEOUT);
     authority.to_socket_addrs().ok()?.find_map(|target| {
         let question = Question::ask(target, &format!("{host}:{port}"), "/site.git", "").ok()?;
-        root_host_in(&question.whole(deadline)?)
+        root_host_in(&question.whole(deadline, &|| true)?)
     })
 }
 
@@ -103,21 +103,22 @@ impl Question {
         }
     }
 
-    /// Waits for the answer: its status and its body. Nothing where it does not come in time or is not HTTP.
-    pub fn answer(self, deadline: Deadline) -> Option<(u16, String)> {
-        let answer = self.whole(deadline)?;
+    /// Waits for the answer, as long as somebody `may` give it: its status and its body. Nothing where it does not come in time or
+    /// is not HTTP.
+    pub fn answer(self, deadline: Deadline, may: &dyn Fn() -> bool) -> Option<(u16, String)> {
+        let answer = self.whole(deadline, may)?;
         let text = String::from_utf8_lossy(&answer);
         let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         Some((parse(&answer)?, body.to_owned()))
     }
 
-    /// Waits for the answer and gives all of it. Nothing where it does not come in time or is not HTTP.
-    fn whole(mut self, deadline: Deadline) -> Option<Vec<u8>> {
+    /// Waits for the answer and gives all of it, as [`Self::answer`] does.
+    fn whole(mut self, deadline: Deadline, may: &dyn Fn() -> bool) -> Option<Vec<u8>> {
         loop {
             match self.look() {
                 Some(PageAnswer::Status(_)) => return Some(self.answer),
                 Some(PageAnswer::None) => return None,
-                None if deadline.has_passed() => return None,
+                None if deadline.has_passed() || !may() => return None,
                 None => {}
             }
         }
@@ -134,6 +135,14 @@ fn parse(answer: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn nobody_waits_for_an_answer_that_nobody_gives() {
+        let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+        let question = Question::ask(deaf.local_addr().unwrap(), "x", "/", "").unwrap();
+        assert_eq!(question.answer(Deadline::after(Duration::from_secs(600)), &|| false), None);
+    }
 
     #[test]
     fn the_status_is_read() {

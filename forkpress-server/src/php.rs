@@ -18,7 +18,7 @@ use crate::cgi::{self, Connection, EndlessHead};
 use crate::counted::Counted;
 use crate::fastcgi::{Exchange, FastCgiError, Output};
 use crate::spool::{Room, SpoolReader, SpoolWriter, spool};
-use crate::traffic::{Seen, Stage};
+use crate::traffic::{Cut, Seen, Stage};
 use crate::workers::{self, Handle};
 
 /// How long a request waits for a PHP that nobody listens for: one that died is being started again.
@@ -199,12 +199,9 @@ impl Php {
         let (exchange, since) = self.reached(request, &variables, body.map(|(body, _)| body)).await?;
         is(Stage::Php);
         let at_work = Counted::new(&self.at_work);
-        let too_long = move |longest: &Duration| since.elapsed() >= *longest;
-        let Begun { mut exchange, head, mut body } =
-            begun(exchange, seen.as_deref()).await.map_err(|error| match self.longest.filter(too_long) {
-                Some(longest) => NoAnswer::TooLong(longest),
-                None => error,
-            })?;
+        let longest = self.longest;
+        let why = move |error| longest.filter(|longest| since.elapsed() >= *longest).map_or(error, NoAnswer::TooLong);
+        let Begun { mut exchange, head, mut body } = begun(exchange, seen.as_deref()).await.map_err(why)?;
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
@@ -212,7 +209,7 @@ impl Php {
         loop {
             tokio::select! {
                 biased;
-                next = exchange.next() => match next? {
+                next = exchange.next() => match next.map_err(|error| why(error.into()))? {
                     Some(Output::Answer(bytes)) => body.extend_from_slice(&bytes),
                     Some(Output::Complaint(bytes)) => complain(seen.as_deref(), &bytes),
                     None => {
@@ -223,13 +220,21 @@ impl Php {
                 () = std::future::ready(()) => break,
             }
         }
-        let (writer, reader) = spool(self.room.clone());
+        let (mut writer, reader) = spool(self.room.clone());
         *answer.body_mut() = AnswerBody::Spooled(reader);
-        let (longest, asked) = (self.longest, format!("{} {}", request.method, request.uri.path()));
+        let asked = format!("{} {}", request.method, request.uri.path());
         tokio::spawn(async move {
-            if let Err(error) = pump(exchange, body.freeze(), writer, seen.as_deref()).await {
-                let error = longest.filter(too_long).map_or(NoAnswer::from(error), NoAnswer::TooLong);
-                tracing::warn!("the answer to {asked} is cut short: {error}");
+            match pump(exchange, body.freeze(), &mut writer, seen.as_deref()).await {
+                Ok(()) => {
+                    let _ = writer.end();
+                }
+                Err(error) => {
+                    let error = why(error.into());
+                    tracing::warn!("the answer to {asked} is cut short: {error}");
+                    let cut = if matches!(error, NoAnswer::TooLong(_)) { Cut::Time } else { Cut::Php };
+                    seen.iter().for_each(|seen| seen.is_cut(cut));
+                    drop(writer);
+                }
             }
             drop(at_work);
         });
@@ -294,7 +299,7 @@ async fn begun(mut exchange: Answering, seen: Option<&Seen>) -> Result<Begun, No
 async fn pump(
     mut exchange: Answering,
     first: Bytes,
-    mut writer: SpoolWriter,
+    writer: &mut SpoolWriter,
     seen: Option<&Seen>,
 ) -> Result<(), FastCgiError> {
     let mut bytes = first;
@@ -316,7 +321,6 @@ async fn pump(
             }
             None => {
                 seen.iter().for_each(|seen| seen.done());
-                let _ = writer.end();
                 return Ok(());
             }
         };

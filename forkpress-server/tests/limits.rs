@@ -6,9 +6,10 @@ use std::fs;
 use std::time::Duration;
 
 use common::{eventually, rest, site_with};
+use forkpress_server::traffic::Cut;
 
 #[test]
-fn a_request_that_runs_for_too_long_is_ended_and_told_so_and_leaves_no_lock() {
+fn a_request_that_runs_for_too_long_is_ended_and_told_so_to_client_and_log_and_leaves_no_lock() {
     let endless = "<?php touch( __DIR__ . '/runs' ); if ( isset( $_GET['late'] ) ) { echo str_repeat( 'x', 100000 ), 'begun'; flush(); } \
                    while ( true ) { sleep( 60 ); }";
     let files = [("endless.php", endless), ("index.php", "<?php echo 'next';")];
@@ -32,6 +33,11 @@ fn a_request_that_runs_for_too_long_is_ended_and_told_so_and_leaves_no_lock() {
     let late = site.said(ask("?late").as_bytes());
     assert!(late.starts_with("HTTP/1.1 200 OK\r\n"), "its head is sent");
     assert!(!late.ends_with("0\r\n\r\n"), "it is cut short");
+    let told = site.told_of("/endless.php");
+    assert_eq!((told.status.unwrap().as_u16(), told.cut), (504, None));
+    let told = site.told_of("/endless.php?late");
+    assert_eq!((told.status.unwrap().as_u16(), told.cut), (200, Some(Cut::Time)));
+    assert!(told.took >= Duration::from_secs(1), "all of the time that it ran: {:?}", told.took);
     assert_eq!(site.get("/"), "next", "another process has its place");
     let log = fs::read_to_string(site.dir.join("fpm.log")).unwrap();
     assert!(log.matches("execution timed out").count() == 2, "{log}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::{PATIENCE, Site, eventually, read_until, rest, site_of, unchunked};
 use forkpress_core::tcp;
+use forkpress_server::traffic::Cut;
 use forkpress_server::workers::Kind;
 
 const KINDS: [Kind; 2] = [Kind::Cgi, Kind::Builtin];
@@ -160,6 +161,8 @@ fn a_page_that_php_dies_of_is_no_whole_page_and_the_next_one_is() {
         assert!(second.starts_with("next ") && second != first, "{kind:?}: {second}");
         let late = site.said(b"GET /crash.php?late HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\n\r\n");
         assert!(late.starts_with("HTTP/1.1 200 OK\r\n") && !late.ends_with("0\r\n\r\n"), "{kind:?}: it is cut short");
+        assert_eq!(site.told_of("/crash.php").cut, None, "{kind:?}: its status tells");
+        assert_eq!(site.told_of("/crash.php?late").cut, Some(Cut::Php), "{kind:?}: the log knows");
         assert!(site.get("/").starts_with("next "), "{kind:?}");
     });
 }

@@ -13,7 +13,7 @@ use forkpress_core::name::BranchName;
 use forkpress_core::record::rfc3339;
 use forkpress_engine::config::AccessLog;
 use forkpress_engine::site::Site;
-use forkpress_server::traffic::Answered;
+use forkpress_server::traffic::{Answered, Cut};
 use serde_json::json;
 
 use crate::failure::{During, Failure};
@@ -140,7 +140,7 @@ fn combined(answered: &Answered) -> String {
 }
 
 fn as_json(answered: &Answered) -> String {
-    let Answered { client, at, method, host, path, version, referer, agent, status, took, bytes, queries, .. } =
+    let Answered { client, at, method, host, path, version, referer, agent, status, took, bytes, cut, queries, .. } =
         answered;
     let line = json!({
         "at": rfc3339(*at),
@@ -152,6 +152,7 @@ fn as_json(answered: &Answered) -> String {
         "protocol": format!("{version:?}"),
         "status": status.map(|status| status.as_u16()),
         "bytes": bytes,
+        "cut": cut.map(Cut::word),
         "took_seconds": took.as_secs_f64(),
         "referer": referer,
         "agent": agent,
@@ -162,13 +163,14 @@ fn as_json(answered: &Answered) -> String {
 }
 
 fn slow_line(answered: &Answered) -> String {
-    let Answered { at, method, path, status, took, queries, .. } = answered;
+    let Answered { at, method, path, status, took, cut, queries, .. } = answered;
     let queries = queries.map_or(String::new(), |queries| {
         let took = queries.took.map(|took| format!(" in {:.3} s", took.as_secs_f64())).unwrap_or_default();
         format!("  {} queries{took}", queries.number)
     });
+    let cut = cut.map_or(String::new(), |cut| format!("  cut short: {}", cut.word()));
     let (status, took) = (status.map_or(499, |status| status.as_u16()), took.as_secs_f64());
-    let line = format!("{} {} {took:.3} s  {status} {method} {path}{queries}", branch(answered), rfc3339(*at));
+    let line = format!("{} {} {took:.3} s  {status} {method} {path}{queries}{cut}", branch(answered), rfc3339(*at));
     format!("{}\n", harmless::line(&line))
 }
 
@@ -202,6 +204,7 @@ mod tests {
             status: "404".parse().ok(),
             took: Duration::from_micros(1_234_500),
             bytes: 7,
+            cut: None,
             queries: Some(Queries { number: 45, took: Some(Duration::from_millis(250)) }),
         }
     }
@@ -222,6 +225,10 @@ mod tests {
             slow_line(&answered()),
             "shop 2026-11-28T07:58:10Z 1.234 s  404 GET /a\\u{a}\\u{1b}[2J?\"x\"  45 queries in 0.250 s\n"
         );
+        let cut = Answered { cut: Some(Cut::Time), queries: None, ..answered() };
+        assert!(slow_line(&cut).ends_with("?\"x\"  cut short: request_timeout\n"), "{}", slow_line(&cut));
+        let line: serde_json::Value = serde_json::from_str(&as_json(&cut)).unwrap();
+        assert_eq!(line["cut"], "request_timeout");
         let gone = Answered { branch: None, status: None, queries: None, ..answered() };
         assert!(combined(&gone).starts_with("- 127.0.0.1 ") && combined(&gone).contains(" 499 "));
     }

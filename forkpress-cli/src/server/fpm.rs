@@ -4,7 +4,7 @@
 //! they take and hold no lock, and one with the process that warms. In php-fpm all share OPcache. One that dies is started
 //! again; requests that come meanwhile wait for it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::PipeWriter;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -113,6 +113,7 @@ impl FrontServer {
         let behind = Behind::start(
             php.kind,
             Recipe {
+                child: child::command,
                 program: php.server.clone(),
                 directory: layout.public_root().to_owned(),
                 script: layout.router(),
@@ -221,6 +222,8 @@ impl Drop for FrontServer {
 
 /// How PHP is started.
 pub(super) struct Recipe {
+    /// Makes a command that runs a program, which ends with the thread that starts it.
+    pub(super) child: fn(&OsStr) -> Result<Command, Failure>,
     pub(super) program: PathBuf,
     pub(super) directory: PathBuf,
     /// What answers each request.
@@ -235,7 +238,7 @@ pub(super) struct Recipe {
 impl Recipe {
     /// A command that runs the program with its settings, and ends with the thread that starts it.
     pub(super) fn command(&self) -> Result<Command, Failure> {
-        let mut command = child::command(self.program.as_os_str())?;
+        let mut command = (self.child)(self.program.as_os_str())?;
         command
             .args(&self.arguments)
             .current_dir(&self.directory)

@@ -2,7 +2,7 @@
 //!
 //! OPcache's memory belongs to the processes of one master. So a fresh one is the way to have it empty, and not one that keeps
 //! requests waiting: the fresh one is started and warmed while the current one answers, then requests go to it, and the former
-//! one ends when those that it has have ended.
+//! one ends when those that it has have ended. If the fresh one dies before that, the current one goes on as if nothing had been.
 //!
 //! Only the main thread starts php-fpm, which dies with the thread that started it. Whoever moves the server is another one.
 
@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_engine::command::words;
-use forkpress_server::fpm::{Folder, Fpm};
+use forkpress_server::fpm::{Folder, Fpm, Pool};
 use forkpress_server::php::{Leaving, Php};
 use forkpress_server::spool::Room;
 
 use crate::failure::{During, Failure};
+use crate::output;
 
 use super::fpm::Recipe;
 use super::signal;
@@ -26,6 +27,9 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(2);
 
 /// How long the main thread may take to start one.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A clone or a push has no limit of its own. With the php-fpm that it is at, it is not ended sooner than that.
+const LEAST_PATIENCE: Duration = Duration::from_secs(3600);
 
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -45,6 +49,8 @@ struct State {
     /// What nobody asks any more.
     former: Option<Former>,
     wants_fresh: bool,
+    /// For how long the former one may have requests; none: as long as they take.
+    patience: Option<Duration>,
 }
 
 struct Master {
@@ -56,7 +62,31 @@ struct Master {
 struct Former {
     master: Master,
     requests: Vec<Leaving>,
+    since: Instant,
     is_ending: bool,
+}
+
+/// What is to be done with the former one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// Nothing: it has requests.
+    Wait,
+    /// It is asked to end. What goes on in it after an answer may end first.
+    Ask,
+    Kill,
+}
+
+fn leave(requests_are_over: bool, age: Duration, patience: Option<Duration>) -> Leave {
+    match patience {
+        Some(patience) if age >= patience => Leave::Kill,
+        _ if requests_are_over => Leave::Ask,
+        _ => Leave::Wait,
+    }
+}
+
+/// For how long a former one may have requests: none where no request is ended.
+fn patience(pools: &[Pool]) -> Option<Duration> {
+    pools.iter().filter_map(|pool| pool.longest).max().map(|longest| longest.max(LEAST_PATIENCE))
 }
 
 impl State {
@@ -66,6 +96,11 @@ impl State {
 
     fn start(&self, is_second: bool) -> Result<Master, Failure> {
         start(&self.recipe, self.folder(is_second), is_second)
+    }
+
+    /// Whether there is a fresh one, and it lives.
+    fn has_fresh(&mut self) -> bool {
+        self.fresh.as_mut().is_some_and(|fresh| matches!(fresh.fpm.try_wait(), Ok(None)))
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Master> {
@@ -91,7 +126,8 @@ impl Masters {
         let second = recipe.folder.path().join("second");
         let second = Folder::make(&second).during(|| format!("cannot use the folder {}", second.display()))?;
         let current = start(&recipe, &recipe.folder, false)?;
-        let state = State { recipe, second, current, fresh: None, former: None, wants_fresh: false };
+        let patience = patience(&recipe.pools);
+        let state = State { recipe, second, current, fresh: None, former: None, wants_fresh: false, patience };
         Ok(Self(Arc::new(Mutex::new(state))))
     }
 
@@ -124,12 +160,12 @@ impl Masters {
         if let Some(fresh) = &mut state.fresh
             && let Some(status) = fresh.fpm.try_wait()?
         {
-            tracing::warn!("a fresh php-fpm ended: {status}");
+            output::note(format_args!("forkpress: warning: a fresh php-fpm ended: {status}"));
             state.fresh = None;
         }
         if std::mem::take(&mut state.wants_fresh) && state.fresh.is_none() && state.former.is_none() {
             let fresh = state.start(!state.current.is_second);
-            state.fresh = fresh.inspect_err(|failure| tracing::warn!("{failure}")).ok();
+            state.fresh = fresh.inspect_err(|failure| output::note(failure)).ok();
         }
         let Some(status) = state.current.fpm.try_wait()? else { return Ok(None) };
         // Its processes end with it. What they had begun is over before others begin.
@@ -169,28 +205,40 @@ pub(super) struct ChangeOver {
 
 impl ChangeOver {
     /// Has a fresh one started, and asks it from now on for what warming asks; gives what warming has asked of the current one.
-    /// None where there is no fresh one: the one before the current one may still have a request.
-    pub(super) fn begin(&self) -> Option<Leaving> {
+    pub(super) fn begin(&self) -> Result<Leaving, Failure> {
         let deadline = Deadline::after(START_TIMEOUT);
-        lock(&self.state).wants_fresh = true;
+        {
+            let mut state = lock(&self.state);
+            if state.former.is_some() {
+                return Err(Failure::new("the php-fpm before the current one still has a request"));
+            }
+            state.wants_fresh = true;
+        }
         signal::wake_main_thread();
         loop {
-            let state = lock(&self.state);
+            let mut state = lock(&self.state);
             if let Some(fresh) = &state.fresh {
-                return Some(self.warming().move_to(state.folder(fresh.is_second).socket("warm")));
+                return Ok(self.warming().move_to(state.folder(fresh.is_second).socket("warm")));
             }
             if !state.wants_fresh || deadline.has_passed() {
-                return None;
+                state.wants_fresh = false;
+                return Err(Failure::new("a fresh php-fpm does not start"));
             }
             drop(state);
             thread::sleep(PAUSE);
         }
     }
 
+    /// Whether the fresh one lives. Where it has died nobody answers what warming asks, until [`Self::give_up`].
+    pub(super) fn goes_on(&self) -> bool {
+        lock(&self.state).has_fresh()
+    }
+
     /// Makes the fresh one the current one. False where it has died: all is as before then.
     pub(super) fn finish(&self, warming: Leaving) -> bool {
         let mut state = lock(&self.state);
-        let Some(fresh) = state.fresh.take() else {
+        let lives = state.has_fresh();
+        let Some(fresh) = state.fresh.take_if(|_| lives) else {
             drop(state);
             self.give_up();
             return false;
@@ -200,7 +248,7 @@ impl ChangeOver {
         let requests = moved.chain([warming]).collect();
         let master = std::mem::replace(&mut state.current, fresh);
         tracing::info!(former = master.fpm.id(), current = state.current.fpm.id(), "php-fpm was changed over");
-        state.former = Some(Former { master, requests, is_ending: false });
+        state.former = Some(Former { master, requests, since: Instant::now(), is_ending: false });
         true
     }
 
@@ -211,14 +259,26 @@ impl ChangeOver {
         state.fresh = None;
     }
 
-    /// Has the former one end once no request is at it.
+    /// Has the former one end once no request is at it, or one has been for too long.
     pub(super) fn look(&self) {
-        if let Some(former) = &mut lock(&self.state).former
-            && !former.is_ending
-            && former.requests.iter().all(Leaving::is_over)
-        {
-            former.master.fpm.interrupt();
-            former.is_ending = true;
+        let mut state = lock(&self.state);
+        let patience = state.patience;
+        let Some(former) = &mut state.former else { return };
+        let (age, is_over) = (former.since.elapsed(), former.requests.iter().all(Leaving::is_over));
+        match leave(is_over, age, patience) {
+            Leave::Ask if !former.is_ending => {
+                former.master.fpm.interrupt();
+                former.is_ending = true;
+            }
+            Leave::Wait | Leave::Ask => {}
+            Leave::Kill => {
+                output::note(format_args!(
+                    "forkpress: warning: php-fpm {} was ended, with requests that it still had {} s after the server moved to another one",
+                    former.master.fpm.id(),
+                    age.as_secs()
+                ));
+                state.former = None;
+            }
         }
     }
 
@@ -226,3 +286,6 @@ impl ChangeOver {
         &self.pools[3]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,6 +49,8 @@ const PUBLISH_PATIENCE: Duration = Duration::from_secs(1);
 /// The longest time for which a visit keeps writers from closing the gate.
 const LONGEST_VISIT: Duration = Duration::from_secs(1);
 
+const DIED: &str = "the fresh php-fpm died";
+
 /// What a server has warmed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Warmed {
@@ -153,7 +155,7 @@ impl OpcacheStatus {
 pub fn opcache(site: &Site) -> Result<Option<OpcacheStatus>, Failure> {
     let Some(warmed) = Warmed::read(site) else { return Ok(None) };
     let host = Address::of(site).host(&BranchName::main());
-    let php = WarmPhp { site, target: warmed.address };
+    let php = WarmPhp { site, target: warmed.address, fresh: None };
     let status = php.status(&host)?;
     Ok(Some(OpcacheStatus { shared: warmed.shares_opcache, ..status }))
 }
@@ -212,7 +214,7 @@ impl Warmer {
                 thread::sleep(Duration::from_secs(1));
             }
             if let Err(failure) = self.look_at_opcache() {
-                output::note(format_args!("forkpress: warning: OPcache is not renewed: {failure}"));
+                output::note(format_args!("forkpress: warning: OPcache is not renewed: {}", failure.error));
             }
             let Some(branch) = self.queue.pop_front() else {
                 thread::sleep(WATCH);
@@ -254,43 +256,49 @@ impl Warmer {
             return Ok(());
         }
         self.looked = Instant::now();
-        let php = WarmPhp { site: &self.site, target: self.target };
+        let php = WarmPhp { site: &self.site, target: self.target, fresh: None };
         let main = self.address.host(&BranchName::main());
         // A process that is busy is asked the next time.
         let Ok(status) = php.status(&main) else { return Ok(()) };
         if opcache::is_due(&status, self.changed_over.map(|last| last.elapsed())) {
             self.changed_over = Some(Instant::now());
             let used = php.used(&main)?;
-            let Some(warming) = change_over.begin() else {
-                return Err(Failure::new(
-                    "there is no fresh php-fpm, or the one before the current one has a request still",
-                ));
-            };
-            let warmed = self.warm_again(&used);
+            let warming = change_over.begin()?;
+            let warmed = self.warm_again(&used, change_over).inspect_err(|_| change_over.give_up())?;
             if !change_over.finish(warming) {
-                return Err(Failure::new("the fresh php-fpm died"));
+                return Err(Failure::new(DIED));
             }
             self.state.change_overs += 1;
             let branches = branch::list(&self.site)?.into_iter();
             // There is room for them now.
             self.queue
                 .extend(branches.filter(|branch| self.state.branches.get(&branch.name).is_some_and(|is| !is.complete)));
-            warmed?;
+            if let Some(failure) = warmed {
+                output::note(format_args!("forkpress: warning: the fresh php-fpm is not all warm: {}", failure.error));
+            }
         }
         self.state.opcache = php.status(&main).ok();
         let _ = self.state.write(&self.site.layout.cow().warm_state());
         Ok(())
     }
 
-    /// Compiles what was used of late.
-    fn warm_again(&self, used: &Used) -> Result<(), Failure> {
-        let php = WarmPhp { site: &self.site, target: self.target };
+    /// Has the fresh php-fpm compile what was used of late, and says what it could not: that is compiled when it is asked for.
+    ///
+    /// Fails where the fresh php-fpm is of no use.
+    fn warm_again(&self, used: &Used, change_over: &ChangeOver) -> Result<Option<Failure>, Failure> {
+        let php = WarmPhp { site: &self.site, target: self.target, fresh: Some(change_over) };
         let fresh = php.status(&self.address.host(&BranchName::main()))?;
+        let mut failure = None;
         for (branch, scripts) in opcache::chosen(used, &fresh) {
             let Ok(branch) = BranchName::parse(&branch) else { continue };
-            php.compile_all(&self.address.host(&branch), &scripts)?;
+            if let Err(failed) = php.compile_all(&self.address.host(&branch), &scripts) {
+                failure = Some(failed);
+            }
+            if !change_over.goes_on() {
+                return Err(Failure::new(DIED));
+            }
         }
-        Ok(())
+        Ok(failure)
     }
 
     /// Puts what was published since the last look into the queue.
@@ -317,7 +325,7 @@ impl Warmer {
 
     /// Warms a branch; nothing comes of one that has gone meanwhile.
     fn warm(&self, branch: &Branch) -> Result<Option<WarmBranch>, Failure> {
-        let php = WarmPhp { site: &self.site, target: self.target };
+        let php = WarmPhp { site: &self.site, target: self.target, fresh: None };
         let host = self.address.host(&branch.name);
         // Compiling beforehand is a matter of speed: what fails of it does not keep the branch from being visited. Where each
         // process has an OPcache of its own, nobody would have what is compiled here.
@@ -391,6 +399,8 @@ enum CompileOutcome {
 struct WarmPhp<'a> {
     site: &'a Site,
     target: SocketAddr,
+    /// Set where it is the fresh php-fpm's: nobody answers once that has died.
+    fresh: Option<&'a ChangeOver>,
 }
 
 impl WarmPhp<'_> {
@@ -453,7 +463,8 @@ impl WarmPhp<'_> {
             with => Question::post(self.target, host, &headers, with),
         };
         let question = question.during(|| "PHP's process for warming is gone".to_owned())?;
-        let answer = question.answer(Deadline::after(ANSWER_TIMEOUT));
+        let may_answer = || self.fresh.is_none_or(ChangeOver::goes_on);
+        let answer = question.answer(Deadline::after(ANSWER_TIMEOUT), &may_answer);
         let status = answer.as_ref().map(|(status, _)| *status);
         tracing::debug!(host, task, status, took_ms = began.elapsed().as_millis(), "asked PHP's process for warming");
         answer.ok_or_else(|| Failure::new(format!("PHP's process for warming does not answer ({task})")))

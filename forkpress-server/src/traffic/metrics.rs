@@ -131,6 +131,7 @@ mod tests {
             status: status.map(|status| StatusCode::from_u16(status).unwrap()),
             took: Duration::from_millis(ms),
             bytes: 10,
+            cut: None,
             queries: None,
         }
     }

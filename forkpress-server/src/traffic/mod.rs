@@ -69,6 +69,26 @@ pub struct Queries {
     pub took: Option<Duration>,
 }
 
+/// Why an answer ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// It ran for too long.
+    Time,
+    /// PHP ended, or there was no room for what it gave.
+    Php,
+}
+
+impl Cut {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Time => "request_timeout",
+            Self::Php => "php",
+        }
+    }
+}
+
 /// What a request asked for, and how far it is.
 #[derive(Debug)]
 pub struct Seen {
@@ -88,6 +108,7 @@ pub struct Seen {
     bytes: AtomicU64,
     queries: Mutex<Option<Queries>>,
     answer: Mutex<Option<(StatusCode, bool)>>,
+    cut: Mutex<Option<Cut>>,
 }
 
 /// A request that is being answered.
@@ -134,6 +155,8 @@ pub struct Answered {
     pub took: Duration,
     /// How many bytes of the body the client took.
     pub bytes: u64,
+    /// Why the answer was cut short; none where it was not, or has a status that says so.
+    pub cut: Option<Cut>,
     /// What its page asked of the database, where it said so.
     pub queries: Option<Queries>,
 }
@@ -237,6 +260,7 @@ impl Seen {
             bytes: AtomicU64::new(0),
             queries: Mutex::default(),
             answer: Mutex::default(),
+            cut: Mutex::default(),
         }
     }
 
@@ -263,6 +287,12 @@ impl Seen {
     pub(crate) fn done(&self) {
         let took = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.took.store(took, Ordering::Relaxed);
+    }
+
+    /// Says that its answer ended before its end. Whoever sends it must not know yet: the request ends when they do.
+    pub(crate) fn is_cut(&self, cut: Cut) {
+        self.done();
+        *lock(&self.cut) = Some(cut);
     }
 
     /// Takes what PHP says if it is about queries, and says whether it was.
@@ -306,6 +336,7 @@ impl Seen {
             status: answer.map(|(status, _)| status),
             took: Duration::from_micros(self.took.load(Ordering::Relaxed)),
             bytes: self.bytes.load(Ordering::Relaxed),
+            cut: *lock(&self.cut),
             queries: *lock(&self.queries),
         };
         (answered, answer.is_some_and(|(_, is_of_branch)| is_of_branch))

@@ -10,7 +10,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use forkpress_server::front::{Entrance, Front, Limits};
 use forkpress_server::php::Php;
 use forkpress_server::spool::Room;
 use forkpress_server::tls::{Authority, Tls};
+use forkpress_server::traffic::{Answered, Traffic};
 use forkpress_server::workers::{Kind, Recipe, Workers};
 
 /// How long anything may take that has to happen.
@@ -40,6 +42,7 @@ pub struct Site {
     /// The certificate of the authority.
     pub authority: PathBuf,
     pub dir: PathBuf,
+    answered: Mutex<Receiver<Answered>>,
     behind: Behind,
     _temporary: tempfile::TempDir,
     folder: Folder,
@@ -193,6 +196,8 @@ fn served(
     let certificate = authority.public.certificate.clone();
     let tls = Tls::new(authority, "wp.localhost").unwrap();
     let pages = php("pages");
+    let (log, answered) = sync_channel(MOST_TOLD);
+    let traffic = Traffic::new(Some(log), |_| ());
     let entrance = |files, tls| Entrance {
         pages: Arc::clone(&pages),
         repository: php("git"),
@@ -201,7 +206,7 @@ fn served(
         room: room.clone(),
         limits: Limits { body_bytes: 4 << 30, head_bytes: 60_000, pause },
         tls,
-        log: None,
+        log: Some(Arc::clone(&traffic)),
     };
     let files = Arc::new(Files::new(&dir, layout.cow(), "wp.localhost", Duration::from_secs(1)));
     let fronts = vec![
@@ -210,9 +215,22 @@ fn served(
         (tls_listener, entrance(Some(files), Some(tls))),
     ];
     let front = Front::start(fronts, 2).unwrap();
-    let authority = certificate;
-    Some(Site { front, address, php_address, tls_address, authority, dir, behind, _temporary: temporary, folder })
+    Some(Site {
+        front,
+        address,
+        php_address,
+        tls_address,
+        authority: certificate,
+        dir,
+        answered: Mutex::new(answered),
+        behind,
+        _temporary: temporary,
+        folder,
+    })
 }
+
+/// How many requests that have ended a site keeps to tell of.
+const MOST_TOLD: usize = 100;
 
 /// Reads what comes until it has these words in it.
 pub fn read_until(client: &mut TcpStream, words: &str) {
@@ -271,6 +289,12 @@ impl Site {
     /// Sends bytes, and returns all that comes back.
     pub fn said(&self, bytes: &[u8]) -> String {
         rest(&mut self.send(bytes))
+    }
+
+    /// What there is to say of the request for this path that ended next.
+    pub fn told_of(&self, path: &str) -> Answered {
+        let answered = self.answered.lock().unwrap();
+        std::iter::from_fn(|| answered.recv_timeout(PATIENCE).ok()).find(|answered| answered.path == path).unwrap()
     }
 
     /// The body of the answer to a GET.
