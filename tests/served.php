@@ -86,8 +86,13 @@ final class Served {
 
 	/** Returns the path of the program. */
 	public static function program(): string {
-		$given = getenv( 'FORKPRESS_BIN' );
-		return $given ? $given : ROOT . '/target/release/forkpress';
+		$given   = getenv( 'FORKPRESS_BIN' );
+		$program = realpath( $given ? $given : ROOT . '/target/release/forkpress' );
+		if ( false === $program ) {
+			fwrite( STDERR, "no forkpress program: run make build, or set FORKPRESS_BIN\n" );
+			exit( 2 );
+		}
+		return $program;
 	}
 
 	/** Stops it. */
@@ -101,6 +106,6 @@ final class Served {
 	 * @param string ...$arguments Its arguments.
 	 */
 	private function command( string ...$arguments ): Process {
-		return new Process( array( realpath( self::program() ), ...$arguments ), $this->env, $this->dir );
+		return new Process( array( self::program(), ...$arguments ), $this->env, $this->dir );
 	}
 }
