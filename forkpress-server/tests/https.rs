@@ -291,6 +291,7 @@ fn a_request_of_http_2_that_is_none_is_refused() {
         assert_eq!(site.http2(&[request]).outcome(), outcome, "{what}");
     }
     for (what, request) in [
+        ("a fragment in a path", get(&[(":path", "/#a")])),
         ("te that is allowed", get(&[("te", "trailers")])),
         ("the same host beside", get(&[("host", "wp.localhost")])),
         ("a host in the old place", get(&[("-:authority", ""), ("host", "wp.localhost")])),
