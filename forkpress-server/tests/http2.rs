@@ -14,7 +14,7 @@ use common::http2::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, Http2, Outcome, PADDED, PING, PREFACE,
     PRIORITIZED, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame,
 };
-use common::{Site, eventually, site};
+use common::{NO_HURRY, Site, eventually, site, site_with_pause};
 
 const PROTOCOL_ERROR: u32 = 1;
 const FLOW_CONTROL_ERROR: u32 = 3;
@@ -32,7 +32,7 @@ const MAX_FRAME_SIZE: u16 = 5;
 const MOST_WINDOW: u32 = 0x7fff_ffff;
 
 fn started() -> Option<Site> {
-    site(2, &[("index.php", "<?php echo strlen( file_get_contents( 'php://input' ) );")])
+    site_with_pause(2, &[("index.php", "<?php echo strlen( file_get_contents( 'php://input' ) );")], NO_HURRY)
 }
 
 fn list(method: &str) -> Vec<u8> {
@@ -417,7 +417,7 @@ fn the_limits_are_told() {
 
 #[test]
 fn a_client_that_takes_nothing_of_its_answer_is_hung_up_on() {
-    let Some(site) = started() else { return };
+    let Some(site) = site(1, &[("index.php", "")]) else { return };
     fs::write(site.dir.join("main/large.bin"), vec![b'x'; 4 << 20]).unwrap();
     // It never says that there is room for more than the first 65535 bytes.
     let mut client = site.http2(&[file("/large.bin")]);
