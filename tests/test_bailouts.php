@@ -33,15 +33,11 @@ final class Site {
 	 */
 	public function __construct( bool $by_fpm ) {
 		$this->dir = temp_dir();
-		put( "$this->dir/.forkpress/site.toml", "version = 1\nstrategy = \"cow\"\nfile_view = \"file-copy\"\nroot_host = \"wp.localhost\"\nport = 18080\n" );
-		put( "$this->dir/.forkpress/cow/branches/main.toml", "created_at = \"2026-01-01T00:00:00Z\"\ngeneration = 7\n" );
-		put( "$this->dir/.forkpress/cow/operations.lock", sprintf( "generation %020d\n", 7 ) );
+		make_site_of( $this->dir );
 		put( "$this->dir/main/name.txt", 'main' );
 		put( "$this->dir/main/index.php", '<?php' );
 		put( "$this->dir/main/well.php", '<?php echo getmypid(), " ", file_get_contents( "branchfs://main/name.txt" ), " ", json_encode( branchfs_lock_status()["branches"] );' );
-		mkdir( "$this->dir/.forkpress/logs" );
-		$by_php       = fn () => new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $this->dir ), array( 'display_errors=0', 'log_errors=0' ) );
-		$this->server = $by_fpm ? new Served( $this->dir, 1 ) : $by_php();
+		$this->server = server_of( $by_fpm, $this->dir, 1, array( 'display_errors=0', 'log_errors=0' ) );
 		$this->pid    = (int) $this->server->request( '/well.php' )->body;
 	}
 
@@ -77,7 +73,7 @@ final class Site {
 	}
 }
 
-foreach ( array( "PHP's built-in server" => false, 'forkpress serve' => true ) as $where => $by_fpm ) {
+foreach ( SERVERS as $where => $by_fpm ) {
 	test(
 		"$where: memory that runs out while the extension makes an array lets the lock go",
 		function () use ( $by_fpm ) {

@@ -1,6 +1,7 @@
 <?php
 /**
- * The stream wrapper branchfs://: what code does to files through it is what it does to plain ones, within the branch.
+ * The stream wrapper branchfs://: what code does to files through it is what it does to plain ones, within the branch. What
+ * requests do is tested under PHP's built-in server and behind `forkpress serve`, the steps also under php-fpm by itself.
  *
  * php -d "extension=$(pwd)/ext/branchfs.so" tests/test_branchfs_stream.php
  *
@@ -13,7 +14,7 @@ declare( strict_types=1 );
 
 namespace ForkPress\Tests;
 
-require __DIR__ . '/lib.php';
+require __DIR__ . '/served.php';
 require __DIR__ . '/fixtures/stream_body.php';
 
 // The process of fuzz_in_child().
@@ -45,8 +46,7 @@ final class Site {
 	public function __construct() {
 		$this->dir = temp_dir();
 		$this->cow = "$this->dir/.forkpress/cow";
-		put( "$this->dir/.forkpress/site.toml", "version = 1\nroot_host = \"wp.localhost\"\nport = 18080\n" );
-		put( "$this->cow/operations.lock", sprintf( "generation %020d\n", 7 ) );
+		make_site_of( $this->dir );
 		foreach ( array( 'main', 'other' ) as $branch ) {
 			put( "$this->dir/$branch/name.txt", $branch );
 			put( "$this->dir/$branch/index.php", '<?php echo "page of ' . $branch . '";' );
@@ -117,15 +117,17 @@ test(
 	}
 );
 
-test(
-	'the built-in server: the same',
-	function () use ( $told ) {
-		$site = new Site();
-		put( "$site->dir/main/steps.php", '<?php ' . steps_script( $site ) );
-		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir ) );
-		same_steps( ...$told( $server->request( '/steps.php' )->body ) );
-	}
-);
+foreach ( SERVERS as $where => $by_fpm ) {
+	test(
+		"$where: the same",
+		function () use ( $told, $by_fpm ) {
+			$site = new Site();
+			put( "$site->dir/main/steps.php", '<?php ' . steps_script( $site ) );
+			$server = server_of( $by_fpm, $site->dir );
+			same_steps( ...$told( $server->request( '/steps.php' )->body ) );
+		}
+	);
+}
 
 if ( null === Fpm::binary() ) {
 	echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
@@ -551,9 +553,11 @@ test(
 		same( $expected( ':18080' ), json_decode( $site->run( $code ), true ), 'what a script is told' );
 		put( "$site->dir/main/list.php", "<?php $code" );
 		put( "$site->dir/main/expected.txt", '' );
-		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir ) );
-		$told   = json_decode( $server->request( '/list.php' )->body, true );
-		same( $branches( ":$server->port" ), $told[6], 'what a request is told' );
+		foreach ( SERVERS as $where => $by_fpm ) {
+			$server = server_of( $by_fpm, $site->dir );
+			$told   = json_decode( $server->request( '/list.php' )->body, true );
+			same( $branches( ":$server->port" ), $told[6], "what a request is told by $where" );
+		}
 	}
 );
 
@@ -686,11 +690,13 @@ test(
 		foreach ( array( 'main', 'other' ) as $branch ) {
 			put( "$site->dir/$branch/own.php", '<?php file_put_contents( "branchfs://./own.txt", $_GET["text"] ); echo json_encode( array( branchfs_path( "branchfs://./own.txt" ), file_get_contents( "branchfs://./own.txt" ), @file_put_contents( "branchfs://" . ( "main" === branchfs_get_branch() ? "other" : "main" ) . "/own.txt", "wrong" ) ) );' );
 		}
-		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir, 'PHP_CLI_SERVER_WORKERS' => '3' ) );
-		for ( $i = 0; $i < 12; $i++ ) {
-			foreach ( array( 'main' => 'wp.localhost', 'other' => 'other.wp.localhost' ) as $branch => $host ) {
-				$body = $server->request( "/own.php?text=$branch$i", array( 'Host' => $host ) )->body;
-				same( array( "$site->dir/$branch/own.txt", "$branch$i", false ), json_decode( $body, true ), "request $i to $branch" );
+		foreach ( SERVERS as $where => $by_fpm ) {
+			$server = server_of( $by_fpm, $site->dir, 3 );
+			for ( $i = 0; $i < 12; $i++ ) {
+				foreach ( array( 'main' => 'wp.localhost', 'other' => 'other.wp.localhost' ) as $branch => $host ) {
+					$body = $server->request( "/own.php?text=$branch$i", array( 'Host' => $host ) )->body;
+					same( array( "$site->dir/$branch/own.txt", "$branch$i", false ), json_decode( $body, true ), "request $i to $branch at $where" );
+				}
 			}
 		}
 	}
@@ -713,74 +719,78 @@ function open_files( int $pid ): array {
 	return $files;
 }
 
-test(
-	'a request that PHP cuts short leaves nothing behind, whatever it was doing',
-	function () {
-		if ( ! is_dir( '/proc/self/fd' ) ) {
-			echo "SKIPPED: no /proc to count open files in\n";
-			return;
-		}
-		$site = new Site();
-		// Each way to end within a warning of the wrapper's, and each call that warns.
-		put(
-			"$site->dir/main/warn.php",
-			'<?php
-			set_error_handler( function () {
-				switch ( $_GET["end"] ) {
-					case "memory": ini_set( "memory_limit", "8M" ); $x = array(); while ( true ) { $x[] = str_repeat( "x", 100000 ); }
-					case "exit": exit( "ended" );
-					case "throw": throw new Exception( "thrown" );
-					case "again": restore_error_handler(); @unlink( "branchfs://main/none" ); @fopen( "branchfs://main/none", "r" ); return true;
+foreach ( SERVERS as $where => $by_fpm ) {
+	test(
+		"$where: a request that PHP cuts short leaves nothing behind, whatever it was doing",
+		function () use ( $by_fpm ) {
+			if ( ! is_dir( '/proc/self/fd' ) ) {
+				echo "SKIPPED: no /proc to count open files in\n";
+				return;
+			}
+			$site = new Site();
+			// Each way to end within a warning of the wrapper's, and each call that warns.
+			put(
+				"$site->dir/main/warn.php",
+				'<?php
+				set_error_handler( function () {
+					switch ( $_GET["end"] ) {
+						case "memory": ini_set( "memory_limit", "8M" ); $x = array(); while ( true ) { $x[] = str_repeat( "x", 100000 ); }
+						case "exit": exit( "ended" );
+						case "throw": throw new Exception( "thrown" );
+						case "again": restore_error_handler(); @unlink( "branchfs://main/none" ); @fopen( "branchfs://main/none", "r" ); return true;
+					}
+				} );
+				$kept = array( fopen( "branchfs://main/name.txt", "r" ), opendir( "branchfs://main" ), opendir( "branchfs://" ) );
+				$u    = "branchfs://main/none";
+				switch ( $_GET["call"] ) {
+					case "fopen": fopen( $u, "r" ); break;
+					case "opendir": opendir( $u ); break;
+					case "unlink": unlink( $u ); break;
+					case "rename": rename( $u, $u . 2 ); break;
+					case "mkdir": mkdir( "$u/x" ); break;
+					case "rmdir": rmdir( $u ); break;
+					case "touch": touch( "$u/x" ); break;
+					case "chmod": chmod( $u, 0700 ); break;
+					case "chown": chown( $u, "no-such-user" ); break;
+					case "stat": stat( "branchfs://main/../x" ); break;
+					case "put": file_put_contents( "$u/x", "x", LOCK_EX ); break;
+					case "include": include $u; break;
+					case "glob": branchfs_glob( "x" ); break;
 				}
-			} );
-			$kept = array( fopen( "branchfs://main/name.txt", "r" ), opendir( "branchfs://main" ), opendir( "branchfs://" ) );
-			$u    = "branchfs://main/none";
-			switch ( $_GET["call"] ) {
-				case "fopen": fopen( $u, "r" ); break;
-				case "opendir": opendir( $u ); break;
-				case "unlink": unlink( $u ); break;
-				case "rename": rename( $u, $u . 2 ); break;
-				case "mkdir": mkdir( "$u/x" ); break;
-				case "rmdir": rmdir( $u ); break;
-				case "touch": touch( "$u/x" ); break;
-				case "chmod": chmod( $u, 0700 ); break;
-				case "chown": chown( $u, "no-such-user" ); break;
-				case "stat": stat( "branchfs://main/../x" ); break;
-				case "put": file_put_contents( "$u/x", "x", LOCK_EX ); break;
-				case "include": include $u; break;
-				case "glob": branchfs_glob( "x" ); break;
+				echo "after";'
+			);
+			// Memory runs out while files are opened, each time at another place.
+			put(
+				"$site->dir/main/fill.php",
+				'<?php ini_set( "memory_limit", "4M" );
+				$fill = array();
+				while ( memory_get_usage() < 4194304 - 60000 - 97 * $_GET["left"] ) { $fill[] = str_repeat( "x", 200 ); }
+				$kept = array();
+				for ( $i = 0; $i < 300; $i++ ) { $kept[] = fopen( "branchfs://main/name.txt", "r" ); $kept[] = opendir( "branchfs://main" ); $kept[] = @file_get_contents( "branchfs://main/name.txt" ); @stat( "branchfs://main/$i" ); }
+				while ( true ) { $fill[] = str_repeat( "x", 200 ); }'
+			);
+			put( "$site->dir/main/well.php", '<?php file_put_contents( "branchfs://./well.txt", "kept" ); file_put_contents( "branchfs://./well.txt", "+", FILE_APPEND ); echo file_get_contents( "branchfs://./well.txt" ), count( scandir( "branchfs://" ) );' );
+			put( "$site->dir/main/pid.php", '<?php echo getmypid();' );
+			$server = server_of( $by_fpm, $site->dir, 1, array( 'display_errors=0', 'log_errors=0' ) );
+			$pid    = (int) $server->request( '/pid.php' )->body;
+			$well   = static fn() => same( 'kept+4', $server->request( '/well.php' )->body, 'the next request' );
+			$well();
+			$before = open_files( $pid );
+			foreach ( array( 'memory', 'exit', 'throw', 'again' ) as $end ) {
+				foreach ( array( 'fopen', 'opendir', 'unlink', 'rename', 'mkdir', 'rmdir', 'touch', 'chmod', 'chown', 'stat', 'put', 'include', 'glob' ) as $call ) {
+					$body = $server->request( "/warn.php?end=$end&call=$call" )->body;
+					same( array( 'memory' => '', 'exit' => 'ended', 'throw' => '', 'again' => 'after' )[ $end ], $body, "$end in $call" );
+					$well();
+				}
 			}
-			echo "after";'
-		);
-		// Memory runs out while files are opened, each time at another place.
-		put(
-			"$site->dir/main/fill.php",
-			'<?php ini_set( "memory_limit", "4M" );
-			$fill = array();
-			while ( memory_get_usage() < 4194304 - 60000 - 97 * $_GET["left"] ) { $fill[] = str_repeat( "x", 200 ); }
-			$kept = array();
-			for ( $i = 0; $i < 300; $i++ ) { $kept[] = fopen( "branchfs://main/name.txt", "r" ); $kept[] = opendir( "branchfs://main" ); $kept[] = @file_get_contents( "branchfs://main/name.txt" ); @stat( "branchfs://main/$i" ); }
-			while ( true ) { $fill[] = str_repeat( "x", 200 ); }'
-		);
-		put( "$site->dir/main/well.php", '<?php file_put_contents( "branchfs://./well.txt", "kept" ); file_put_contents( "branchfs://./well.txt", "+", FILE_APPEND ); echo file_get_contents( "branchfs://./well.txt" ), count( scandir( "branchfs://" ) );' );
-		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site->dir ), array( 'display_errors=0', 'log_errors=0' ) );
-		$well   = static fn() => same( 'kept+4', $server->request( '/well.php' )->body, 'the next request' );
-		$well();
-		$before = open_files( $server->process->pid );
-		foreach ( array( 'memory', 'exit', 'throw', 'again' ) as $end ) {
-			foreach ( array( 'fopen', 'opendir', 'unlink', 'rename', 'mkdir', 'rmdir', 'touch', 'chmod', 'chown', 'stat', 'put', 'include', 'glob' ) as $call ) {
-				$body = $server->request( "/warn.php?end=$end&call=$call" )->body;
-				same( array( 'memory' => '', 'exit' => 'ended', 'throw' => '', 'again' => 'after' )[ $end ], $body, "$end in $call" );
-				$well();
+			for ( $left = 0; $left < 120; $left++ ) {
+				same( 500, $server->request( "/fill.php?left=$left" )->status, "memory runs out, $left" );
 			}
+			$well();
+			same( $before, open_files( $pid ), 'files that the server has open' );
 		}
-		for ( $left = 0; $left < 120; $left++ ) {
-			same( 500, $server->request( "/fill.php?left=$left" )->status, "memory runs out, $left" );
-		}
-		$well();
-		same( $before, open_files( $server->process->pid ), 'files that the server has open' );
-	}
-);
+	);
+}
 
 test(
 	'valgrind finds no error of the extension in any of the steps',

@@ -1,6 +1,7 @@
 <?php
 /**
- * A real WordPress whose code, on one branch, works on the files of another through branchfs://, with WordPress's own functions.
+ * A real WordPress whose code, on one branch, works on the files of another through branchfs://, with WordPress's own functions,
+ * behind `forkpress serve`.
  *
  *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_branchfs_wordpress.php
  *
@@ -12,6 +13,7 @@ declare( strict_types=1 );
 namespace ForkPress\Tests;
 
 require __DIR__ . '/site.php';
+require __DIR__ . '/served.php';
 
 /** A page of main that does what the tests ask for, and tells what came of it. */
 const PAGE = <<<'PHP'
@@ -68,9 +70,8 @@ foreach ( array( 'do.php' => PAGE, 'edit.inc' => EDIT, 'theme.inc' => THEME, 'wp
 $activate = new Process( array( ...php( array( '-r', 'require "wp-load.php"; require_once ABSPATH . "wp-admin/includes/plugin.php"; exit( null === activate_plugin( "greeting/greeting.php" ) ? 0 : 3 );' ) ) ), array( 'HTTP_HOST' => 'wp.localhost' ), "$site->dir/main" );
 same( 0, $activate->wait(), 'activating the plugin: ' . $activate->output() );
 $site->done( 'branch', 'create', 'workshop' );
-$env    = array( 'FORKPRESS_BRANCHES_DIR' => $site->dir, 'FORKPRESS_AUTO_LOGIN' => '0', 'PHP_CLI_SERVER_WORKERS' => '2' );
-$ini    = array( 'branchfs.write=any', 'opcache.enable_cli=1', 'opcache.validate_timestamps=1', 'opcache.revalidate_freq=0' );
-$server = new Server( ROOT . '/runtime/router_cow.php', $env, $ini );
+$ini    = array( 'branchfs.write=any', 'opcache.validate_timestamps=1', 'opcache.revalidate_freq=0' );
+$server = new Served( $site->dir, 2, $ini, array( 'FORKPRESS_AUTO_LOGIN' => '0' ) );
 $page   = static fn( string $branch, string $target = '/' ): string => $server->request( $target, array( 'Host' => ( 'main' === $branch ? '' : "$branch." ) . "wp.localhost:$server->port" ) )->body;
 
 test(

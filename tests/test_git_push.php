@@ -800,3 +800,49 @@ test(
 		same( 200, $site->request( '/' )->status, 'the site is served' );
 	}
 );
+
+$kinds = array(
+	'cgi-fcgi'   => array( 'FORKPRESS_PHP_FPM' => 'none' ),
+	'cli-server' => array( 'FORKPRESS_PHP_FPM' => 'none', 'FORKPRESS_PHP_CGI' => 'none' ),
+);
+foreach ( $kinds as $sapi => $env ) {
+	test(
+		"with $sapi behind the server a push changes a branch, makes one and deletes one, or is refused and changes nothing",
+		function () use ( $site, $remote, $state, $sapi, $env ) {
+			$site->stop();
+			$site->serve( 2, $env + array( 'FORKPRESS_BIN' => Site::program() ) );
+			$checkout = new Checkout( $remote );
+			foreach ( array( 'first', 'second' ) as $version ) {
+				$commit = $checkout->commit( array( 'kind.php' => "<?php echo PHP_SAPI, ' $version';" ) );
+				$checkout->git( 'push', '--quiet', 'origin', 'HEAD:main' );
+				// Each process has an OPcache of its own.
+				for ( $i = 0; $i < 6; $i++ ) {
+					same( "$sapi $version", $site->request( '/kind.php' )->body, 'a page after the push' );
+				}
+			}
+			$checkout->git( 'fetch', '--quiet' );
+			same( $commit, $checkout->git( 'rev-parse', 'origin/main' ), 'the commit that a fetch gives' );
+
+			$checkout->git( 'switch', '--quiet', '--create', "by-$sapi" );
+			$large = random_bytes( 3 << 20 );
+			$checkout->commit( array( 'kind.php' => '<?php echo "made";', 'large.bin' => $large ) );
+			$checkout->git( 'push', '--quiet', 'origin', "by-$sapi" );
+			same( 'made', $site->request( '/kind.php', array( 'Host' => $site->host( "by-$sapi" ) ) )->body, 'the page of the new branch' );
+			holds( file_get_contents( "$site->dir/by-$sapi/large.bin" ) === $large, 'the large file' );
+			same( "$sapi second", $site->request( '/kind.php' )->body, 'the page of main' );
+
+			$before  = $state();
+			$refused = array(
+				'only branches can be pushed'                  => array( 'HEAD:refs/tags/v1' ),
+				'ForkPress accepts one branch update per push' => array( 'HEAD:main', 'HEAD:other' ),
+			);
+			foreach ( $refused as $message => $refs ) {
+				$outcome = $checkout->run( 'push', 'origin', ...$refs );
+				holds( 0 !== $outcome->status && str_contains( $outcome->errors, $message ), "it says \"$message\": {$outcome->text()}" );
+				same( $before, $state(), 'refs, folders, records and log' );
+			}
+			$checkout->git( 'push', '--quiet', 'origin', '--delete', "by-$sapi" );
+			holds( ! is_dir( "$site->dir/by-$sapi" ), 'the deleted branch is gone' );
+		}
+	);
+}

@@ -1,6 +1,7 @@
 <?php
 /**
- * Exports of contents (WXR) come in through WordPress's importer, into a new site and into a new branch.
+ * Exports of contents (WXR) come in through WordPress's importer, into a new site and into a new branch. PHP's
+ * built-in server is here only the site that media come from.
  *
  *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_import_contents.php
  *

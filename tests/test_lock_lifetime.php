@@ -1,7 +1,8 @@
 <?php
 /**
  * How long a request keeps the operations lock: to the last thing that PHP does, and no longer. The same tests run under
- * the command line, PHP's built-in server and php-fpm.
+ * the command line, PHP's built-in server, php-fpm by itself, and behind `forkpress serve`, where the router has the lock before
+ * the script begins: how a request waits for it there is in tests/test_cow_router_lock.php.
  *
  * php -d "extension=$(pwd)/ext/branchfs.so" tests/test_lock_lifetime.php
  *
@@ -12,14 +13,14 @@ declare( strict_types=1 );
 
 namespace ForkPress\Tests;
 
-require __DIR__ . '/lib.php';
+require __DIR__ . '/served.php';
 
 /** What each script of a test begins with: the folder, the lock, and a log that says whether the lock is held. */
 const PRELUDE = <<<'PHP'
 <?php
 $dir = __DIR__;
 function note( string $what ): void {
-	$other = fopen( __DIR__ . '/operations.lock', 'c' );
+	$other = fopen( '@LOCK', 'c' );
 	$free  = flock( $other, LOCK_EX | LOCK_NB );
 	file_put_contents( __DIR__ . '/log', $what . ( $free ? " free\n" : " held\n" ), FILE_APPEND );
 }
@@ -30,7 +31,7 @@ function meet( string $name ): void {
 		clearstatcache();
 	}
 }
-branchfs_lock_shared( "$dir/operations.lock" );
+branchfs_lock_shared( '@LOCK' );
 
 PHP;
 
@@ -120,6 +121,41 @@ final class OneWorker implements Sapi {
 	}
 }
 
+/** `forkpress serve` with php-fpm, one process for pages. */
+final class Behind implements Sapi {
+	private Served $server;
+
+	/** Makes a site, whose branch main is the folder. */
+	public function __construct( string $dir ) {
+		make_site_of( dirname( $dir ) );
+		put( "$dir/index.php", '<?php' );
+		$this->server = new Served( dirname( $dir ), 1 );
+	}
+
+	/** Sends a request. */
+	public function start( string $script ): callable {
+		$connection = $this->server->open( '/' . basename( $script ) );
+		return static fn (): string => Response::read( $connection )->body;
+	}
+
+	/** Closes the connection. */
+	public function start_and_hang_up( string $script ): void {
+		$connection = $this->server->open( '/' . basename( $script ) );
+		holds( '' !== fread( $connection, 1 ), 'the answer begins' );
+		fclose( $connection );
+	}
+}
+
+/**
+ * Returns the lock that the scripts in a folder take: that of its site, or one beside them.
+ *
+ * @param string $dir The test's folder.
+ */
+function lock_of( string $dir ): string {
+	$cow = dirname( $dir ) . '/.forkpress/cow';
+	return ( is_dir( $cow ) ? $cow : $dir ) . '/operations.lock';
+}
+
 /**
  * Writes a script of a test.
  *
@@ -129,7 +165,7 @@ final class OneWorker implements Sapi {
 function script( string $dir, string $code ): string {
 	static $count = 0;
 	$path = "$dir/script-" . ( ++$count ) . '.php';
-	put( $path, PRELUDE . $code );
+	put( $path, str_replace( '@LOCK', lock_of( $dir ), PRELUDE . $code ) );
 	return $path;
 }
 
@@ -139,7 +175,7 @@ function script( string $dir, string $code ): string {
  * @param string $dir The test's folder.
  */
 function waiter( string $dir ): Process {
-	$lock   = "$dir/operations.lock";
+	$lock   = lock_of( $dir );
 	$waiter = new Process( array( 'flock', '--exclusive', $lock, 'cp', "$dir/log", "$dir/seen" ) );
 	$inode  = fileinode( $lock );
 	eventually(
@@ -155,7 +191,7 @@ function waiter( string $dir ): Process {
  * @param string $dir The test's folder.
  */
 function becomes_free( string $dir ): void {
-	$lock = fopen( "$dir/operations.lock", 'c' );
+	$lock = fopen( lock_of( $dir ), 'c' );
 	eventually( static fn () => flock( $lock, LOCK_EX | LOCK_NB ), 'the lock is free' );
 	fclose( $lock );
 }
@@ -167,7 +203,8 @@ function becomes_free( string $dir ): void {
  * @param callable $make Makes it, given a folder.
  */
 function tests_of( string $name, callable $make ): void {
-	$dir = temp_dir();
+	$dir = temp_dir() . '/main';
+	mkdir( $dir );
 	/** @var Sapi $sapi */
 	$sapi = $make( $dir );
 
@@ -249,7 +286,7 @@ function tests_of( string $name, callable $make ): void {
 		"$name: a background child does not keep the lock",
 		function () use ( $dir, $sapi ) {
 			$body = $sapi->start( script( $dir, 'exec( "sleep 600 > /dev/null 2>&1 & echo \$!", $out ); note( "child" ); echo $out[0];' ) )();
-			holds( posix_kill( (int) $body, 0 ), 'the child runs' );
+			holds( ctype_digit( $body ) && posix_kill( (int) $body, 0 ), "the child runs: $body" );
 			becomes_free( $dir );
 			holds( posix_kill( (int) $body, 0 ), 'the child still runs' );
 			posix_kill( (int) $body, SIGKILL );
@@ -260,11 +297,15 @@ function tests_of( string $name, callable $make ): void {
 		"$name: taking the lock twice is taking it once, and letting it go early lets it go",
 		function () use ( $dir, $sapi ) {
 			unlink( "$dir/log" );
-			$code = 'var_export( branchfs_lock_shared( "$dir/operations.lock" ) ); note( "second" ); var_export( branchfs_unlock() ); note( "unlocked" ); var_export( branchfs_unlock() );';
+			$code = 'var_export( branchfs_lock_shared( "@LOCK" ) ); note( "second" ); var_export( branchfs_unlock() ); note( "unlocked" ); var_export( branchfs_unlock() );';
 			same( 'truetruefalse', $sapi->start( script( $dir, $code ) )(), 'what the calls returned' );
 			same( "second held\nunlocked free\n", file_get_contents( "$dir/log" ), 'the log' );
 		}
 	);
+
+	if ( $sapi instanceof Behind ) {
+		return;
+	}
 
 	test(
 		"$name: a request waits for an exclusive holder, and then runs",
@@ -272,7 +313,7 @@ function tests_of( string $name, callable $make ): void {
 			unlink( "$dir/log" );
 			$holder = fopen( "$dir/operations.lock", 'c' );
 			flock( $holder, LOCK_EX );
-			put( "$dir/slow.php", '<?php touch( __DIR__ . "/slow.here" );' . substr( PRELUDE, 5 ) . 'note( "run" ); echo "ran";' );
+			put( "$dir/slow.php", '<?php touch( __DIR__ . "/slow.here" );' . str_replace( '@LOCK', lock_of( $dir ), substr( PRELUDE, 5 ) ) . 'note( "run" ); echo "ran";' );
 			$finish = $sapi->start( "$dir/slow.php" );
 			eventually( static fn () => file_exists( "$dir/slow.here" ), 'the request has begun' );
 			holds( ! file_exists( "$dir/log" ), 'it has not run' );
@@ -305,13 +346,22 @@ if ( null === Fpm::binary() ) {
 } else {
 	tests_of( 'php-fpm', static fn ( $dir ) => new OneWorker( $dir ) );
 
+}
+tests_of( 'forkpress serve', static fn ( $dir ) => new Behind( $dir ) );
+
+foreach ( array( 'php-fpm' => OneWorker::class, 'forkpress serve' => Behind::class ) as $where => $sapi ) {
+	if ( OneWorker::class === $sapi && null === Fpm::binary() ) {
+		continue;
+	}
 	test(
-		'php-fpm: fastcgi_finish_request() does not let the lock go early',
-		function () {
-			$dir  = temp_dir();
-			$code = 'echo "page"; fastcgi_finish_request(); note( "after the answer" ); meet( "finished" ); note( "at the end" );';
-			$sapi = new OneWorker( $dir );
-			same( 'page', $sapi->start( script( $dir, $code ) )(), 'the page' );
+		"$where: fastcgi_finish_request() does not let the lock go early",
+		function () use ( $sapi ) {
+			$dir = temp_dir() . '/main';
+			mkdir( $dir );
+			$sapi   = new $sapi( $dir );
+			$code   = 'echo "page"; fastcgi_finish_request(); note( "after the answer" ); meet( "finished" ); note( "at the end" );';
+			$finish = $sapi->start( script( $dir, $code ) );
+			same( 'page', $finish(), 'the page' );
 			eventually( static fn () => file_exists( "$dir/finished.here" ), 'the request goes on' );
 			$waiter = waiter( $dir );
 			touch( "$dir/finished.go" );

@@ -1,6 +1,7 @@
 <?php
 /**
- * What ForkPress adds to WordPress, in a real one: admin bar, auto-login, requests to itself, links.
+ * What ForkPress adds to WordPress, in a real one: admin bar, auto-login, requests to itself, links. `forkpress serve` with php-fpm
+ * serves it. What depends on the server is tested under PHP's built-in server with the router alone, too.
  *
  *     FORKPRESS_TEST_WORDPRESS=DIR php -d "extension=$(pwd)/ext/branchfs.so" tests/test_platform.php
  *
@@ -13,7 +14,7 @@ declare( strict_types=1 );
 
 namespace ForkPress\Tests;
 
-require __DIR__ . '/lib.php';
+require __DIR__ . '/served.php';
 
 /** Copies a folder. */
 function copy_tree( string $from, string $to ): void {
@@ -41,10 +42,7 @@ function make_site(): string {
 	same( 0, $install->wait(), 'installing WordPress: ' . $install->output() );
 	put( "$site/main/wp-content/mu-plugins/probe.php", PROBE );
 	copy_tree( "$site/main", "$site/marketing" );
-	put( "$site/.forkpress/site.toml", '' );
-	foreach ( array( 'main', 'marketing' ) as $branch ) {
-		put( "$site/.forkpress/cow/branches/$branch.toml", '' );
-	}
+	make_site_of( $site, 'marketing' );
 	return $site;
 }
 
@@ -186,10 +184,10 @@ final class Browser {
 	/**
 	 * Opens a browser.
 	 *
-	 * @param Server $server The server.
-	 * @param string $host   The host of all requests.
+	 * @param Server|Served $server The server.
+	 * @param string        $host   The host of all requests.
 	 */
-	public function __construct( private Server $server, private string $host = 'wp.localhost' ) {}
+	public function __construct( private Server|Served $server, private string $host = 'wp.localhost' ) {}
 
 	/**
 	 * Sends a request.
@@ -227,34 +225,38 @@ final class Browser {
 	}
 }
 
-$site   = make_site();
-$env    = array(
-	'FORKPRESS_BRANCHES_DIR' => $site,
-	'FORKPRESS_COW_DIR'      => null,
-	'FORKPRESS_ROOT_HOST'    => null,
-	'FORKPRESS_AUTO_LOGIN'   => null,
-	'FORKPRESS_LOOPBACK'     => null,
-	'FORKPRESS_DEBUG_LOG'    => "$site/debug.log",
-	'PHP_CLI_SERVER_WORKERS' => '4',
+$site = make_site();
+$ini  = array( 'opcache.enable_cli=1', 'apc.enabled=1' );
+$env  = array(
+	'FORKPRESS_AUTO_LOGIN' => null,
+	'FORKPRESS_LOOPBACK'   => null,
+	'FORKPRESS_DEBUG_LOG'  => "$site/debug.log",
 );
-$ini    = array( 'opcache.enable_cli=1' );
-$server = new Server( ROOT . '/runtime/router_cow.php', $env, $ini );
 
-test(
-	'a front page and a permalink are served on every branch, with the links of that branch',
-	function () use ( $server ) {
-		foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
-			$browser = new Browser( $server, $host );
-			foreach ( array( '/', '/hello-world/' ) as $path ) {
-				$page = $browser->request( $path );
-				same( 200, $page->status, "$host$path" );
-				holds( str_contains( $page->body, "http://$host:$server->port/hello-world/" ), "$host$path links to its own branch" );
-			}
-			same( 404, $browser->request( '/no-such-page/' )->status, $host );
-			same( true, $browser->probe( array( 'probe' => 'rewrite' ) ), 'permalinks need no index.php' );
-		}
-	}
+$server  = server_of( true, $site, 4, $ini, $env );
+$alone   = server_of( false, $site, 4, $ini, $env );
+$servers = array(
+	"PHP's built-in server" => $alone,
+	'forkpress serve'       => $server,
 );
+
+foreach ( $servers as $where => $server ) {
+	test(
+		"$where: a front page and a permalink are served on every branch, with the links of that branch",
+		function () use ( $server ) {
+			foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
+				$browser = new Browser( $server, $host );
+				foreach ( array( '/', '/hello-world/' ) as $path ) {
+					$page = $browser->request( $path );
+					same( 200, $page->status, "$host$path" );
+					holds( str_contains( $page->body, "http://$host:$server->port/hello-world/" ), "$host$path links to its own branch" );
+				}
+				same( 404, $browser->request( '/no-such-page/' )->status, $host );
+				same( true, $browser->probe( array( 'probe' => 'rewrite' ) ), 'permalinks need no index.php' );
+			}
+		}
+	);
+}
 
 test(
 	'the dashboard opens logged in, and its admin bar names the branch and links to the others',
@@ -379,29 +381,31 @@ test(
 
 test(
 	'FORKPRESS_AUTO_LOGIN=0 turns it off',
-	function () use ( $env, $ini ) {
-		$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_AUTO_LOGIN' => '0' ) + $env, $ini );
+	function () use ( $env, $ini, $site ) {
+		$server = server_of( false, $site, 4, $ini, array( 'FORKPRESS_AUTO_LOGIN' => '0' ) + $env );
 		same( 302, ( new Browser( $server ) )->request( '/wp-admin/' )->status );
 		same( 200, ( new Browser( $server ) )->request( '/wp-login.php' )->status );
 		$server->stop();
 	}
 );
 
-test(
-	'a request of the site to itself reaches the branch it names, over cURL and over sockets, with the token',
-	function () use ( $server ) {
-		foreach ( array( array(), array( 'sockets' => '1' ) ) as $transport ) {
-			foreach ( array( 'wp.localhost' => 'main', 'marketing.wp.localhost' => 'marketing' ) as $host => $branch ) {
-				$query = array( 'probe' => 'request', 'url' => "http://$host:$server->port/?probe=seen" ) + $transport;
-				$seen  = ( new Browser( $server, 'marketing.wp.localhost' ) )->probe( $query );
-				holds( is_array( $seen ), "$host answers: " . var_export( $seen, true ) );
-				same( $branch, $seen['branch'], 'branch' );
-				same( 64, strlen( (string) $seen['token'] ), 'length of the token' );
-				same( 0, $seen['user'], 'user' );
+foreach ( $servers as $where => $server ) {
+	test(
+		"$where: a request of the site to itself reaches the branch it names, over cURL and over sockets, with the token",
+		function () use ( $server ) {
+			foreach ( array( array(), array( 'sockets' => '1' ) ) as $transport ) {
+				foreach ( array( 'wp.localhost' => 'main', 'marketing.wp.localhost' => 'marketing' ) as $host => $branch ) {
+					$query = array( 'probe' => 'request', 'url' => "http://$host:$server->port/?probe=seen" ) + $transport;
+					$seen  = ( new Browser( $server, 'marketing.wp.localhost' ) )->probe( $query );
+					holds( is_array( $seen ), "$host answers: " . var_export( $seen, true ) );
+					same( $branch, $seen['branch'], 'branch' );
+					same( 64, strlen( (string) $seen['token'] ), 'length of the token' );
+					same( 0, $seen['user'], 'user' );
+				}
 			}
 		}
-	}
-);
+	);
+}
 
 test(
 	'the token goes to nobody else, not even by a redirect',
@@ -422,10 +426,10 @@ test(
 
 test(
 	'requests to itself go to the workers kept for them, so one worker is enough',
-	function () use ( $env, $ini ) {
-		$one      = array( 'PHP_CLI_SERVER_WORKERS' => null ) + $env;
-		$loopback = new Server( ROOT . '/runtime/router_cow.php', $one, $ini );
-		$public   = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_LOOPBACK' => "127.0.0.1:$loopback->port" ) + $one, $ini );
+	function () use ( $env, $ini, $site ) {
+		// `forkpress serve` keeps such workers itself: tests/test_wordpress_branches.php.
+		$loopback = server_of( false, $site, 1, $ini, $env );
+		$public   = server_of( false, $site, 1, $ini, array( 'FORKPRESS_LOOPBACK' => "127.0.0.1:$loopback->port" ) + $env );
 		foreach ( array( array(), array( 'sockets' => '1' ) ) as $transport ) {
 			$query = array( 'probe' => 'request', 'url' => "http://marketing.wp.localhost:$public->port/?probe=seen" ) + $transport;
 			$seen  = ( new Browser( $public ) )->probe( $query );
@@ -436,16 +440,18 @@ test(
 	}
 );
 
-test(
-	'cron runs on every branch',
-	function () use ( $server ) {
-		foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
-			$browser = new Browser( $server, $host );
-			same( true, $browser->probe( array( 'probe' => 'cron', 'mark' => $host ) ), 'cron starts' );
-			eventually( fn () => array( $host ) === $browser->probe( array( 'probe' => 'marks' ) ), "cron has run on $host" );
+foreach ( $servers as $where => $server ) {
+	test(
+		"$where: cron runs on every branch",
+		function () use ( $server ) {
+			foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
+				$browser = new Browser( $server, $host );
+				same( true, $browser->probe( array( 'probe' => 'cron', 'mark' => "$host:$server->port" ) ), 'cron starts' );
+				eventually( fn () => in_array( "$host:$server->port", $browser->probe( array( 'probe' => 'marks' ) ), true ), "cron has run on $host" );
+			}
 		}
-	}
-);
+	);
+}
 
 /** Returns what of a text names a host of the site that is not this one, in whatever spelling. */
 function foreign_hosts( string $text, string $own ): array {
@@ -505,31 +511,33 @@ test(
 	}
 );
 
-test(
-	'text is mapped below all buffers and in any pieces; what is no text, and a neighbour, is not touched',
-	function () use ( $server ) {
-		$page = new Browser( $server, 'marketing.wp.localhost' );
-		$here = "http://marketing.wp.localhost:$server->port";
-		$url  = "http://wp.localhost:$server->port";
-		$ask  = static fn ( string $type, string $text ) => $page->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => $type, 'text' => $text ) ) );
-		foreach ( array( 'text/html', 'application/json', 'text/css', 'application/atom+xml', 'text/plain' ) as $type ) {
-			$answer = $ask( $type, "a $url/x b $url" );
-			same( array( "a $here/x b $here", "a $here/x b $here" ), array( $answer->body, $answer->headers['x-page'] ), $type );
-			same( null, $answer->headers['content-length'] ?? null, 'a length that is not true any more' );
+foreach ( $servers as $where => $server ) {
+	test(
+		"$where: text is mapped below all buffers and in any pieces; what is no text, and a neighbour, is not touched",
+		function () use ( $server ) {
+			$page = new Browser( $server, 'marketing.wp.localhost' );
+			$here = "http://marketing.wp.localhost:$server->port";
+			$url  = "http://wp.localhost:$server->port";
+			$ask  = static fn ( string $type, string $text ) => $page->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => $type, 'text' => $text ) ) );
+			foreach ( array( 'text/html', 'application/json', 'text/css', 'application/atom+xml', 'text/plain' ) as $type ) {
+				$answer = $ask( $type, "a $url/x b $url" );
+				same( array( "a $here/x b $here", "a $here/x b $here" ), array( $answer->body, $answer->headers['x-page'] ), $type );
+				same( (string) strlen( $answer->body ), $answer->headers['content-length'] ?? (string) strlen( $answer->body ), 'the length, if any is told' );
+			}
+			foreach ( array( 'application/octet-stream', 'image/png' ) as $type ) {
+				$answer = $ask( $type, "a $url/x" );
+				same( array( "a $url/x", (string) strlen( "a $url/x" ) ), array( $answer->body, $answer->headers['content-length'] ), $type );
+			}
+			foreach ( array( 'http://wp.localhost:3000/', "http://wp.localhost.example.com:$server->port/", "http://notwp.localhost:$server->port/", 'http://wp.localhost@evil.example/', 'me@wp.localhost', 'https://example.com/other' ) as $neighbour ) {
+				same( "<a href=\"$neighbour\">", $ask( 'text/html', "<a href=\"$neighbour\">" )->body, $neighbour );
+			}
+			same( "$here/", $page->request( '/?' . http_build_query( array( 'probe' => 'zip', 'text' => "$url/" ) ), array( 'Accept-Encoding' => 'gzip' ) )->body, 'what would be compressed' );
+			// By the loopback address, main's own address is that.
+			$response = $server->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => 'text/html', 'text' => "$url/" ) ), array( 'Host' => "127.0.0.1:$server->port" ) );
+			same( "http://127.0.0.1:$server->port/", $response->body, 'asked for by the loopback address' );
 		}
-		foreach ( array( 'application/octet-stream', 'image/png' ) as $type ) {
-			$answer = $ask( $type, "a $url/x" );
-			same( array( "a $url/x", (string) strlen( "a $url/x" ) ), array( $answer->body, $answer->headers['content-length'] ), $type );
-		}
-		foreach ( array( 'http://wp.localhost:3000/', "http://wp.localhost.example.com:$server->port/", "http://notwp.localhost:$server->port/", 'http://wp.localhost@evil.example/', 'me@wp.localhost', 'https://example.com/other' ) as $neighbour ) {
-			same( "<a href=\"$neighbour\">", $ask( 'text/html', "<a href=\"$neighbour\">" )->body, $neighbour );
-		}
-		same( "$here/", $page->request( '/?' . http_build_query( array( 'probe' => 'zip', 'text' => "$url/" ) ), array( 'Accept-Encoding' => 'gzip' ) )->body, 'what would be compressed' );
-		// By the loopback address, main's own address is that.
-		$response = $server->request( '/?' . http_build_query( array( 'probe' => 'print', 'type' => 'text/html', 'text' => "$url/" ) ), array( 'Host' => "127.0.0.1:$server->port" ) );
-		same( "http://127.0.0.1:$server->port/", $response->body, 'asked for by the loopback address' );
-	}
-);
+	);
+}
 
 test(
 	'style sheets and other text files of a branch name its own address, whole or in part; other files are sent as they are',
@@ -589,17 +597,17 @@ test(
 	}
 );
 
-test(
-	'APCu, which all branches would share, stores and finds nothing',
-	function () use ( $env, $ini ) {
-		holds( extension_loaded( 'apcu' ), 'PHP has APCu; scripts/install-deps.sh --tests installs it' );
-		$server = new Server( ROOT . '/runtime/router_cow.php', $env, array( 'apc.enabled=1', ...$ini ) );
-		foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
-			same( array( true, false, false, false ), ( new Browser( $server, $host ) )->probe( array( 'probe' => 'apcu' ) ), 'loaded, on, stored, found' );
+foreach ( $servers as $where => $server ) {
+	test(
+		"$where: APCu, which all branches would share, stores and finds nothing",
+		function () use ( $server ) {
+			holds( extension_loaded( 'apcu' ), 'PHP has APCu; scripts/install-deps.sh --tests installs it' );
+			foreach ( array( 'wp.localhost', 'marketing.wp.localhost' ) as $host ) {
+				same( array( true, false, false, false ), ( new Browser( $server, $host ) )->probe( array( 'probe' => 'apcu' ) ), 'loaded, on, stored, found' );
+			}
 		}
-		$server->stop();
-	}
-);
+	);
+}
 
 if ( null === Fpm::binary() ) {
 	echo "SKIPPED: php-fpm or cgi-fcgi is not installed (Debian: php-fpm, libfcgi-bin)\n";
@@ -659,10 +667,11 @@ test(
 
 test(
 	'nothing of it made WordPress or PHP complain',
-	function () use ( $site, $server ) {
+	function () use ( $site, $alone ) {
 		$log     = (string) @file_get_contents( "$site/debug.log" );
 		$offline = '/^.*Something may be wrong with WordPress\.org.*\n/m';
 		same( '', preg_replace( $offline, '', $log ), 'debug log, without what a machine without a network says' );
-		holds( ! preg_match( '/PHP (Warning|Notice|Deprecated|Fatal)/', $server->process->output() ), 'the server log has no PHP errors' );
+		$said = $alone->process->output() . @file_get_contents( "$site/.forkpress/logs/php-errors.log" ) . @file_get_contents( "$site/.forkpress/logs/php-server.log" );
+		holds( ! preg_match( '/PHP (Warning|Notice|Deprecated|Fatal)/', $said ), 'the logs of the servers have no PHP errors' );
 	}
 );

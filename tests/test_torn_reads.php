@@ -47,7 +47,7 @@ for ( $i = 0; $i < $pages; $i++ ) {
 echo json_encode( $answers );
 PHP;
 
-foreach ( array( "PHP's built-in server" => false, 'forkpress serve' => true ) as $where => $by_fpm ) {
+foreach ( SERVERS as $where => $by_fpm ) {
 	test(
 		"$where: no page of " . PAGES . ' mixes two versions of a branch that is reset all the time',
 		function () use ( $by_fpm ) {
@@ -86,14 +86,7 @@ foreach ( array( "PHP's built-in server" => false, 'forkpress serve' => true ) a
 			$version( "$site/other", 'two' );
 			$run( 'branch', 'create', 'target' );
 
-			$env    = array(
-				'FORKPRESS_BRANCHES_DIR' => $site,
-				'FORKPRESS_COW_DIR'      => null,
-				'FORKPRESS_ROOT_HOST'    => null,
-				'PHP_CLI_SERVER_WORKERS' => (string) CLIENTS,
-			);
-			$by_php = fn () => new Server( ROOT . '/runtime/router_cow.php', $env, array( 'opcache.enable_cli=1' ) );
-			$server = $by_fpm ? new Served( $site, CLIENTS ) : $by_php();
+			$server = server_of( $by_fpm, $site, CLIENTS, array( 'opcache.enable_cli=1' ) );
 			put( "$dir/client.php", CLIENT );
 			$clients = array();
 			for ( $i = 0; $i < CLIENTS; $i++ ) {

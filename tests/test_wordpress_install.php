@@ -1,6 +1,6 @@
 <?php
 /**
- * The installer and the configuration that it runs with, on a real WordPress.
+ * The installer and the configuration that it runs with, on a real WordPress, which `forkpress serve` then serves.
  *
  *     php -d "extension=$(pwd)/ext/branchfs.so" tests/test_wordpress_install.php
  *
@@ -13,7 +13,7 @@ declare( strict_types=1 );
 
 namespace ForkPress\Tests;
 
-require __DIR__ . '/lib.php';
+require __DIR__ . '/served.php';
 
 const WORDPRESS = ROOT . '/target/wordpress';
 // What a shell, SQL, PHP and WordPress's own habit of adding slashes could each spoil.
@@ -145,7 +145,8 @@ put(
 	} );'
 );
 same( 0, ( new Process( array( 'cp', '-R', "$site/main", "$site/marketing" ) ) )->wait(), 'exit status of cp' );
-$server = new Server( ROOT . '/runtime/router_cow.php', array( 'FORKPRESS_BRANCHES_DIR' => $site, 'FORKPRESS_AUTO_LOGIN' => '0' ) );
+make_site_of( $site, 'marketing' );
+$server = new Served( $site, 1, array(), array( 'FORKPRESS_AUTO_LOGIN' => '0' ) );
 
 test(
 	'a copy of the folder is a site of its own host, with pretty permalinks',

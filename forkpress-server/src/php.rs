@@ -205,8 +205,8 @@ impl Php {
         let mut answer = Response::new(AnswerBody::Empty);
         *answer.status_mut() = head.status;
         *answer.headers_mut() = head.headers;
-        // Most of what is short has come whole.
-        loop {
+        // Most of what is short has come whole. However fast the rest comes, there is no more memory for it.
+        while body.len() <= self.room.memory_bytes {
             tokio::select! {
                 biased;
                 next = exchange.next() => match next.map_err(|error| why(error.into()))? {

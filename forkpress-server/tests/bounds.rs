@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::application::{letter, served};
-use common::{PATIENCE, eventually, rest, site};
+use common::{NO_HURRY, PATIENCE, eventually, rest, site_with_pause};
 
 /// The memory of this process is measured, so one test runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -45,7 +45,7 @@ fn a_body_and_an_answer_of_any_length_take_the_same_memory() {
     let _alone = alone();
     let upload = "<?php $input = fopen( 'php://input', 'r' ); $bytes = 0; while ( ! feof( $input ) ) { $bytes += strlen( fread( $input, 1 << 20 ) ); } echo $bytes;";
     let download = "<?php for ( $i = 0; $i < $_GET['mb']; $i++ ) { echo str_repeat( chr( 65 + $i % 26 ), 1 << 20 ); }";
-    let Some(site) = site(1, &[("up.php", upload), ("down.php", download)]) else { return };
+    let Some(site) = site_with_pause(1, &[("up.php", upload), ("down.php", download)], NO_HURRY) else { return };
     let up = |megabytes: usize| {
         let head = format!(
             "PUT /up.php HTTP/1.1\r\nHost: wp.localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -147,9 +147,25 @@ fn a_full_disk_refuses_a_body_in_words_and_has_an_answer_wait_for_its_client() {
     client.read_to_end(&mut said).unwrap();
     let body = &said[said.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4..];
     assert_eq!(body.len(), pieces << 16);
-    assert!(body.iter().enumerate().all(|(at, byte)| *byte == letter((at >> 16) as u32)), "in its order");
+    let is_its = |(piece, bytes): (usize, &[u8])| bytes == [letter(piece as u32); 1 << 16];
+    assert!(body.chunks(1 << 16).enumerate().all(is_its), "in its order");
     eventually("all of it is free again", || disk.free_bytes() == before);
     drop(front);
+}
+
+#[test]
+fn an_answer_that_comes_at_once_waits_in_no_more_memory_than_there_is_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_front, address) = served(dir.path(), dir.path());
+    // What has come whole has its length. There is room for 4 KiB.
+    for (letters, is_whole) in [(1000, true), (60_000, false)] {
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(client, "GET /?at-once={letters} HTTP/1.0\r\nHost: wp.localhost\r\n\r\n").unwrap();
+        let said = rest(&mut client);
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        assert_eq!((body.len(), head.contains("content-length")), (letters, is_whole), "{head}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! HTTPS and HTTP/2: what is the same as by plain HTTP, and what is refused.
+//! HTTPS, and requests of HTTP/2: what is the same as by plain HTTP, and what is refused. Frames are in `http2.rs`.
 
 mod common;
 
@@ -6,10 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use common::http2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, Outcome, PING, PUSH_PROMISE, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, block, frame,
-};
+use common::http2::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, PING, block, frame};
 use common::{Site, eventually, rest, site};
 use forkpress_server::tls::{Authority, PublicAuthority};
 use rcgen::{CertificateParams, Issuer, KeyPair};
@@ -26,8 +23,6 @@ const INDEX: &str = "<?php
         $_SERVER['HTTP_HOST'], ' ', $_SERVER['REQUEST_URI'], ' ', $_SERVER['HTTP_COOKIE'] ?? '', ' ', strlen( $body );";
 
 const PROTOCOL_ERROR: u32 = 1;
-const FRAME_SIZE_ERROR: u32 = 6;
-const ENHANCE_YOUR_CALM: u32 = 11;
 
 fn started() -> Option<Site> {
     site(2, &[("index.php", INDEX), ("a.css", "a { background: url(http://gone.wp.localhost/x.png) }")])
@@ -170,6 +165,7 @@ fn a_request_of_http_2_that_is_none_is_refused() {
     let data = |flags, bytes: &[u8]| frame(DATA, flags, 1, bytes);
     let trailers = |headers| frame(HEADERS, END_STREAM | END_HEADERS, 1, &block(headers));
     let (reset, broken) = (Outcome::Reset(PROTOCOL_ERROR), Outcome::GoAway(PROTOCOL_ERROR));
+    let bad = Outcome::Status(400);
     for (what, request, outcome) in [
         ("connection", get(&[("connection", "close")]), reset),
         ("keep-alive", get(&[("keep-alive", "timeout=5")]), reset),
@@ -177,16 +173,45 @@ fn a_request_of_http_2_that_is_none_is_refused() {
         ("upgrade", get(&[("upgrade", "websocket")]), reset),
         ("chunks", post(&[("transfer-encoding", "chunked")], &[data(END_STREAM, b"0\r\n\r\n")]), reset),
         ("te", get(&[("te", "gzip")]), reset),
+        ("te with more", get(&[("te", "trailers, gzip")]), reset),
+        ("te twice", get(&[("te", "trailers"), ("te", "gzip")]), reset),
         ("a name with a capital letter", get(&[("X-A", "b")]), broken),
         ("a name with a blank", get(&[("x a", "b")]), broken),
         ("an empty name", get(&[("", "b")]), broken),
+        ("a colon in a name", get(&[("x:a", "b")]), broken),
+        ("a letter beyond ASCII in a name", get(&[("x-\u{e4}", "b")]), broken),
+        ("a blank before a value", get(&[("x-a", " b")]), bad),
+        ("a tab after a value", get(&[("x-a", "b\t")]), bad),
+        ("a value of a blank", get(&[("x-a", " ")]), bad),
         ("lines in a value", get(&[("x-a", "b\r\nx-c: d")]), broken),
         ("a NUL in a value", get(&[("x-a", "b\0c")]), broken),
+        ("a control character in a value", get(&[("x-a", "b\x01c")]), broken),
+        ("a DEL in a value", get(&[("x-a", "b\x7f")]), broken),
         ("no method", get(&[("-:method", "")]), reset),
         ("no scheme", get(&[("-:scheme", "")]), reset),
         ("no path", get(&[("-:path", "")]), reset),
         ("an empty path", get(&[(":path", "")]), reset),
         ("a path twice", get(&[(":path", "/a"), (":path", "/b")]), reset),
+        ("a method twice", get(&[(":method", "GET"), (":method", "POST")]), reset),
+        ("a scheme twice", get(&[(":scheme", "https"), (":scheme", "https")]), reset),
+        ("a host twice", get(&[(":authority", "wp.localhost"), (":authority", "wp.localhost")]), reset),
+        ("an empty method", get(&[(":method", "")]), broken),
+        ("a method with a blank", get(&[(":method", "GET /")]), broken),
+        ("no header at all", frame(HEADERS, END_STREAM | END_HEADERS, 1, b""), reset),
+        ("a path without a slash", get(&[(":path", "a")]), reset),
+        ("a path with an address", get(&[(":path", "https://wp.localhost/")]), reset),
+        ("a path with a blank", get(&[(":path", "/ HTTP/1.1")]), reset),
+        ("a path with lines", get(&[(":path", "/ HTTP/1.1\r\nHost: sale.wp.localhost")]), reset),
+        ("a query without a path", get(&[(":path", "?a")]), bad),
+        ("all of the server", get(&[(":path", "*")]), bad),
+        ("another protocol", get(&[(":protocol", "websocket")]), reset),
+        ("another protocol by a tunnel", get(&[(":method", "CONNECT"), (":protocol", "websocket")]), reset),
+        ("a tunnel with a path", get(&[(":method", "CONNECT")]), reset),
+        ("an empty scheme", get(&[(":scheme", "")]), bad),
+        ("a scheme that is none", get(&[(":scheme", "https://a/?")]), reset),
+        ("an empty host", get(&[(":authority", "")]), reset),
+        ("a host with a path", get(&[(":authority", "wp.localhost/a")]), reset),
+        ("a host with a blank", get(&[(":authority", "wp.localhost ")]), reset),
         ("an unknown pseudo-header", get(&[(":forged", "x")]), broken),
         ("an answer's pseudo-header", get(&[(":status", "200")]), reset),
         (
@@ -201,6 +226,27 @@ fn a_request_of_http_2_that_is_none_is_refused() {
         ("a body that is shorter than it says", post(&[("content-length", "5")], &[data(END_STREAM, b"a")]), reset),
         ("a body that is longer than it says", post(&[("content-length", "1")], &[data(END_STREAM, b"abc")]), reset),
         ("no body where one is told", get(&[("content-length", "5")]), reset),
+        (
+            "a body that is shorter, and something after it",
+            post(&[("content-length", "2")], &[data(0, b"a"), trailers(&[("x-trailer", "x")])]),
+            reset,
+        ),
+        ("a length twice", get(&[("content-length", "0"), ("content-length", "0")]), bad),
+        ("two lengths", post(&[("content-length", "1"), ("content-length", "2")], &[data(END_STREAM, b"a")]), reset),
+        ("a list of lengths", post(&[("content-length", "1, 1")], &[data(END_STREAM, b"a")]), reset),
+        ("a length with a sign", post(&[("content-length", "+1")], &[data(END_STREAM, b"a")]), reset),
+        ("a length with a blank", post(&[("content-length", " 1")], &[data(END_STREAM, b"a")]), reset),
+        ("a length in hexadecimal", post(&[("content-length", "0x1")], &[data(END_STREAM, b"a")]), reset),
+        ("an empty length", post(&[("content-length", "")], &[data(END_STREAM, b"a")]), reset),
+        (
+            "headers in the middle of a body",
+            post(
+                &[],
+                &[data(0, b"a"), frame(HEADERS, END_HEADERS, 1, &block(&[("x-a", "b")])), data(END_STREAM, b"c")],
+            ),
+            reset,
+        ),
+        ("empty trailers", post(&[], &[data(0, b"a"), trailers(&[])]), bad),
         (
             "something after the body",
             post(&[], &[data(0, b"a"), trailers(&[("x-trailer", "x")])]),
@@ -245,6 +291,7 @@ fn a_request_of_http_2_that_is_none_is_refused() {
         assert_eq!(site.http2(&[request]).outcome(), outcome, "{what}");
     }
     for (what, request) in [
+        ("a fragment in a path", get(&[(":path", "/#a")])),
         ("te that is allowed", get(&[("te", "trailers")])),
         ("the same host beside", get(&[("host", "wp.localhost")])),
         ("a host in the old place", get(&[("-:authority", ""), ("host", "wp.localhost")])),
@@ -252,100 +299,6 @@ fn a_request_of_http_2_that_is_none_is_refused() {
     ] {
         assert_eq!(site.http2(&[request]).outcome(), Outcome::Status(200), "{what}");
     }
-}
-
-#[test]
-fn a_connection_that_breaks_the_rules_of_frames_ends() {
-    let Some(site) = started() else { return };
-    for (what, frames, reason) in [
-        ("a body without a request", frame(DATA, END_STREAM, 0, b"a"), PROTOCOL_ERROR),
-        (
-            "a stream of the server's",
-            frame(HEADERS, END_STREAM | END_HEADERS, 2, &block(&headers("GET", &[]))),
-            PROTOCOL_ERROR,
-        ),
-        ("headers that go on from nothing", frame(CONTINUATION, END_HEADERS, 1, b""), PROTOCOL_ERROR),
-        (
-            "something else between headers",
-            [frame(HEADERS, END_STREAM, 1, &block(&headers("GET", &[]))), frame(PING, 0, 0, &[0; 8])].concat(),
-            PROTOCOL_ERROR,
-        ),
-        ("a promise by a client", frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2]), PROTOCOL_ERROR),
-        ("a frame that is too large", frame(DATA, 0, 1, &[0; 16_385]), FRAME_SIZE_ERROR),
-        ("a ping that is too short", frame(PING, 0, 0, &[0; 7]), PROTOCOL_ERROR),
-        ("settings that are cut off", frame(SETTINGS, 0, 0, &[0; 5]), PROTOCOL_ERROR),
-        ("a window of nothing more", frame(WINDOW_UPDATE, 0, 0, &[0; 4]), PROTOCOL_ERROR),
-        ("headers that are no code", frame(HEADERS, END_STREAM | END_HEADERS, 1, &[0xff; 40]), PROTOCOL_ERROR),
-    ] {
-        assert_eq!(site.http2(&[frames]).outcome(), Outcome::GoAway(reason), "{what}");
-    }
-    let mut stream = site.secure("wp.localhost", &["h2"]).unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: wp.localhost\r\n\r\n").unwrap();
-    let mut said = Vec::new();
-    let _ = stream.read_to_end(&mut said);
-    assert!(!said.starts_with(b"HTTP"), "a request of HTTP/1 where HTTP/2 was agreed on");
-}
-
-#[test]
-fn a_client_that_asks_and_takes_it_back_all_the_time_is_hung_up_on() {
-    let Some(site) = started() else { return };
-    let mut client = site.http2(&[]);
-    let request = block(&headers("GET", &[]));
-    for number in 0..5_000_u32 {
-        let stream = number * 2 + 1;
-        client.send(
-            &[
-                frame(HEADERS, END_STREAM | END_HEADERS, stream, &request),
-                frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()),
-            ]
-            .concat(),
-        );
-    }
-    let reason = std::iter::from_fn(|| client.next()).find(|frame| frame.kind == GOAWAY);
-    let reason = reason.map(|Frame { payload, .. }| u32::from_be_bytes(payload[4..8].try_into().unwrap()));
-    assert!(reason.is_none_or(|reason| reason == ENHANCE_YOUR_CALM), "{reason:?}");
-    assert_eq!(site.http2(&[get(&[])]).outcome(), Outcome::Status(200), "others are served");
-}
-
-#[test]
-fn headers_that_never_end_end_the_connection() {
-    let Some(site) = started() else { return };
-    let mut client = site.http2(&[frame(HEADERS, END_STREAM, 1, &block(&headers("GET", &[])))]);
-    let more = frame(CONTINUATION, 0, 1, &block(&[("x-a", &"x".repeat(15_000))]));
-    for _ in 0..2_000 {
-        client.send(&more);
-    }
-    assert!(matches!(client.outcome(), Outcome::GoAway(_) | Outcome::Closed));
-}
-
-#[test]
-fn the_limits_are_told() {
-    let Some(site) = started() else { return };
-    let mut client = site.http2(&[]);
-    let settings = loop {
-        let frame = client.next().unwrap();
-        if frame.kind == SETTINGS && !frame.payload.is_empty() {
-            break frame.payload;
-        }
-    };
-    let told = |number: u16| {
-        let value = settings.chunks(6).find(|setting| setting[..2] == number.to_be_bytes())?;
-        Some(u32::from_be_bytes(value[2..].try_into().unwrap()))
-    };
-    assert_eq!((told(3), told(6)), (Some(100), Some(60_000)), "requests at once, and the bytes of a head");
-}
-
-#[test]
-fn a_client_that_takes_nothing_of_its_answer_is_hung_up_on() {
-    let Some(site) = started() else { return };
-    fs::write(site.dir.join("main/large.bin"), vec![b'x'; 4 << 20]).unwrap();
-    // It never says that there is room for more than the first 65535 bytes.
-    let mut client = site.http2(&[get(&[(":path", "/large.bin")])]);
-    assert_eq!(client.outcome(), Outcome::Status(200));
-    let frames: Vec<_> = std::iter::from_fn(|| client.next()).collect();
-    let body: usize = frames.iter().filter(|frame| frame.kind == DATA).map(|frame| frame.payload.len()).sum();
-    assert_eq!(body, 65_535);
-    eventually("the connection is gone", || site.front.connections() == 0);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{HOST, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::server::conn::http2;
@@ -93,9 +93,23 @@ pub(super) fn place(request: &mut Parts) -> Option<(StatusCode, &'static str)> {
             Err(_) => return bad("A request names its host"),
         },
     }
+    // HTTP/1 takes blanks around a value away, so two programs may read them in two ways.
+    if request.headers.values().any(|value| is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())) {
+        return bad("No blank begins or ends a value");
+    }
+    if request.headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return bad("A request names one length");
+    }
     let path = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    if path.as_str().starts_with('?') {
+        return bad("A path begins with a slash");
+    }
     request.uri = Uri::from(path);
     None
+}
+
+fn is_blank(byte: Option<&u8>) -> bool {
+    matches!(byte, Some(b' ' | b'\t'))
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use forkpress_server::front::{Entrance, Front, Limits};
 use forkpress_server::php::Php;
 use forkpress_server::spool::Room;
 
-/// Answers each request with its method, its target, and how long its body is; `/?large=N` with N times 64 KiB of letters.
+use super::NO_HURRY;
+
+/// Answers each request with its method, its target, and how long its body is; `/?large=N` with N times 64 KiB of letters, and
+/// `/?at-once=N` with N of them in one go.
 fn application(listener: &UnixListener) {
     for stream in listener.incoming() {
         let stream = stream.unwrap();
@@ -55,6 +57,15 @@ fn echo(mut stream: UnixStream) {
     let uri = value(b"REQUEST_URI");
     if let Some(pieces) = uri.strip_prefix("/?large=").and_then(|pieces| pieces.parse::<u32>().ok()) {
         let _ = large(&mut stream, pieces);
+        return;
+    }
+    if let Some(letters) = uri.strip_prefix("/?at-once=").and_then(|letters| letters.parse::<u16>().ok()) {
+        let said = [b"Status: 200 OK\r\n\r\n", &vec![letter(0); letters.into()][..]].concat();
+        let records = said.chunks(32 << 10).flat_map(|content| {
+            let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+            [&[1, 6, 0, 1, length[0], length[1], 0, 0], content].concat()
+        });
+        let _ = stream.write_all(&records.chain([1, 3, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).collect::<Vec<_>>());
         return;
     }
     let said = format!("Status: 200 OK\r\n\r\n{} {uri} {body_bytes}\n", value(b"REQUEST_METHOD"));
@@ -105,7 +116,7 @@ pub fn served(dir: &Path, folder: &Path) -> (Front, SocketAddr) {
         files: None,
         root_host: "wp.localhost".to_owned(),
         room,
-        limits: Limits { body_bytes: 1 << 40, head_bytes: 60_000, pause: Duration::from_secs(30) },
+        limits: Limits { body_bytes: 1 << 40, head_bytes: 60_000, pause: NO_HURRY },
         tls: None,
         log: None,
     };

@@ -12,6 +12,7 @@ use super::{PATIENCE, Site};
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PUSH_PROMISE: u8 = 5;
@@ -22,9 +23,12 @@ pub const CONTINUATION: u8 = 9;
 
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
+pub const PADDED: u8 = 8;
+pub const PRIORITIZED: u8 = 0x20;
+pub const ACK: u8 = 1;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client says first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A connection that speaks TLS.
 pub type Secure = StreamOwned<ClientConnection, TcpStream>;
@@ -53,8 +57,13 @@ impl Site {
 
     /// Connects, says that it speaks HTTP/2, and sends these frames.
     pub fn http2(&self, frames: &[Vec<u8>]) -> Http2 {
+        self.http2_of(&[PREFACE, &frame(SETTINGS, 0, 0, b""), &frames.concat()].concat())
+    }
+
+    /// Connects, and sends these bytes where HTTP/2 was agreed on.
+    pub fn http2_of(&self, bytes: &[u8]) -> Http2 {
         let mut client = Http2 { stream: self.secure("wp.localhost", &["h2"]).unwrap() };
-        client.send(&[PREFACE, &frame(SETTINGS, 0, 0, b""), &frames.concat()].concat());
+        client.send(bytes);
         client
     }
 }
@@ -124,11 +133,16 @@ impl Http2 {
 
     /// How the request on the stream 1 ends.
     pub fn outcome(&mut self) -> Outcome {
+        self.outcome_of(1)
+    }
+
+    /// How the request on a stream ends.
+    pub fn outcome_of(&mut self, stream: u32) -> Outcome {
         while let Some(frame) = self.next() {
             let reason = |at| u32::from_be_bytes(frame.payload[at..at + 4].try_into().unwrap());
             match frame.kind {
-                HEADERS if frame.stream == 1 => return Outcome::Status(status(&frame.payload)),
-                RST_STREAM if frame.stream == 1 => return Outcome::Reset(reason(0)),
+                HEADERS if frame.stream == stream => return Outcome::Status(status(&frame.payload)),
+                RST_STREAM if frame.stream == stream => return Outcome::Reset(reason(0)),
                 GOAWAY => return Outcome::GoAway(reason(4)),
                 _ => {}
             }
@@ -181,8 +195,14 @@ pub fn block(headers: &[(&str, &str)]) -> Vec<u8> {
 
 /// The status at the front of an answer's headers: one of the few that have a byte of their own, or three digits in Huffman's code.
 fn status(mut block: &[u8]) -> u16 {
-    if block[0] & 0xe0 == 0x20 {
+    // Before it, the size of the table of headers may change.
+    while block[0] & 0xe0 == 0x20 {
+        let mut more = block[0] == 0x3f;
         block = &block[1..];
+        while more {
+            more = block[0] & 0x80 != 0;
+            block = &block[1..];
+        }
     }
     match block[0] {
         known @ 0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(known - 0x88)],

@@ -73,6 +73,9 @@ pub fn program() -> Option<PathBuf> {
 /// How long a client may pause.
 const PAUSE: Duration = Duration::from_secs(4);
 
+/// The same, where a test has clients pause and the server wait for them, however busy the machine is.
+pub const NO_HURRY: Duration = Duration::from_secs(600);
+
 /// Serves a site with these files in `main` by so many processes; none where this machine can't, which is said.
 pub fn site(workers: u16, files: &[(&str, &str)]) -> Option<Site> {
     site_with_pause(workers, files, PAUSE)
