@@ -63,7 +63,7 @@ test(
 			},
 			'nobody holds a lock or waits for one'
 		);
-		same( array( 'at', 'url', 'generation', 'branches', 'requests', 'locks', 'operations' ), array_keys( $sample ), 'what there is' );
+		same( array( 'at', 'url', 'generation', 'opcache_fullness', 'branches', 'requests', 'locks', 'operations' ), array_keys( $sample ), 'what there is' );
 		same( array(), $sample['requests'], 'requests' );
 		same( array( 'lifecycle.lock', 'prepare.gate', 'prepare.lock', 'mutation.lock', 'visit.lock', 'operations.gate', 'operations.lock' ), array_column( $sample['locks'], 'name' ), 'locks' );
 		same( array( 'main', 'x' ), array_column( $sample['branches'], 'name' ), 'branches' );
