@@ -6,7 +6,7 @@
  * php benches/serving.php [ROUNDS]
  *
  * Uses target/release/forkpress and target/release/examples/client; nginx and php-fpm where they are (Debian: nginx-light,
- * php-fpm).
+ * php-fpm), and Chromium.
  *
  * @package ForkPress
  */
@@ -16,10 +16,21 @@ declare( strict_types=1 );
 namespace ForkPress\Bench;
 
 require __DIR__ . '/lib.php';
+require __DIR__ . '/browser.php';
 
 /** Processes of PHP, and milliseconds of a turn. */
 const WORKERS = 4;
 const TURN    = 1500;
+
+/** What the site's wp-config.php begins with. Behind nginx nobody else tells WordPress its address. */
+const CONFIG = <<<'PHP'
+	<?php
+	define( 'DISABLE_WP_CRON', true );
+	if ( ! extension_loaded( 'branchfs' ) ) {
+		define( 'WP_HOME', 'http://' . $_SERVER['HTTP_HOST'] );
+		define( 'WP_SITEURL', WP_HOME );
+	}
+	PHP;
 
 /** Connections that are idle. */
 const IDLE = 2000;
@@ -159,15 +170,57 @@ function rates( string $title, array $results ): void {
 	echo "\n";
 }
 
+/**
+ * Prints how long a browser takes to open the dashboard of each server, with nothing in its cache and with all of it.
+ *
+ * @param int[] $ports  The servers' ports.
+ * @param int   $rounds How often.
+ */
+function dashboards( array $ports, int $rounds ): void {
+	$browser = new Browser( chromium() );
+	foreach ( $ports as $port ) {
+		// Where nobody is signed in by the server.
+		$browser->open( "http://wp.localhost:$port/sign-in.php" );
+	}
+	$times = array();
+	$names = array_keys( $ports );
+	// The first round fills the caches of PHP.
+	for ( $round = 0; $round <= $rounds; $round++ ) {
+		$names[] = array_shift( $names );
+		foreach ( $names as $name ) {
+			$browser->call( 'Network.clearBrowserCache' );
+			foreach ( array( 'cold', 'warm' ) as $cache ) {
+				$time = $browser->open( "http://wp.localhost:$ports[$name]/wp-admin/" );
+				if ( $round > 0 ) {
+					$times[ $cache ][ $name ][] = $time;
+				}
+			}
+			array_map( static fn ( $complaint ) => fwrite( STDERR, "the browser at $name: $complaint\n" ), $browser->complaints() );
+		}
+	}
+	$rows = array( array( 'dashboard in Chromium', 'cold, ms', 'by ' . array_key_last( $ports ), 'warm, ms', 'by ' . array_key_last( $ports ) ) );
+	foreach ( array_keys( $ports ) as $name ) {
+		$row = array( $name );
+		foreach ( $times as $of_servers ) {
+			$row[] = sprintf( '%.0f', median( $of_servers[ $name ] ) );
+			$row[] = sprintf( '%.2f', median_ratio( $of_servers[ $name ], $of_servers[ array_key_last( $ports ) ] ) );
+		}
+		$rows[] = $row;
+	}
+	table( $rows );
+	echo "\n";
+}
+
 client();
 $rounds = (int) ( $argv[1] ?? 5 );
 $site   = temp_dir() . '/site';
 $port   = free_port();
 mkdir( $site );
 forkpress( $site, 'init', '--port', (string) $port );
-file_put_contents( "$site/main/wp-config.php", preg_replace( '/^<\?php/', "<?php\ndefine( 'DISABLE_WP_CRON', true );", file_get_contents( "$site/main/wp-config.php" ) ) );
+file_put_contents( "$site/main/wp-config.php", preg_replace( '/^<\?php/', CONFIG, file_get_contents( "$site/main/wp-config.php" ) ) );
 file_put_contents( "$site/main/slow.php", '<?php usleep( 3000000 ); echo "slow";' );
 file_put_contents( "$site/main/fast.php", '<?php echo "fast";' );
+file_put_contents( "$site/main/sign-in.php", '<?php require "wp-load.php"; wp_set_auth_cookie( 1 ); wp_safe_redirect( admin_url() );' );
 at_end( static fn () => is_dir( $site ) && forkpress( $site, 'stop', '--force' ) );
 forkpress( $site, 'serve', '--workers', (string) WORKERS );
 
@@ -226,6 +279,8 @@ foreach ( $ports as $name => $port_of ) {
 }
 table( $rows );
 echo "\n";
+
+dashboards( array_intersect_key( $ports, array( 'forkpress serve' => 0, 'nginx and php-fpm' => 0 ) ), 4 * $rounds );
 
 $pids = array( 'forkpress serve' => (int) json_decode( forkpress( $site, 'server', 'list', '--json' )[1], true )[0]['pid'] );
 if ( null !== $nginx ) {
