@@ -162,10 +162,12 @@ test_as_root(
 );
 
 test(
-	'FORKPRESS_AUTO_LOGIN=0 asks everybody: for the password, and for the token in a push',
+	'FORKPRESS_AUTO_LOGIN=0 asks everybody: for the password, and for the token in a push; nobody gets metrics',
 	function () use ( $site ): void {
+		same( 200, $site->request( '/_forkpress/metrics' )->status, 'metrics' );
 		$site->stop();
 		$site->serve( 1, array( 'FORKPRESS_AUTO_LOGIN' => '0' ) );
+		same( 403, $site->request( '/_forkpress/metrics' )->status, 'metrics with FORKPRESS_AUTO_LOGIN=0' );
 		is_owner( false, "tcp://127.0.0.1:$site->port", false, 'the account of the server' );
 		$site->stop();
 	}

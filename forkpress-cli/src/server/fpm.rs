@@ -4,6 +4,7 @@
 //! they take and hold no lock, and one with the process that warms. In php-fpm all share OPcache. One that dies is started
 //! again; requests that come meanwhile wait for it.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::PipeWriter;
 use std::net::{SocketAddr, TcpListener};
@@ -130,6 +131,8 @@ impl FrontServer {
         let measured = measures::of(layout.cow(), [("pages", &pages), ("calls", &calls), ("git", &git)]);
         let traffic = Traffic::new(Some(told), measured);
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
+        // As runtime/owner.php has it.
+        let knows_owner = env::var_os("FORKPRESS_AUTO_LOGIN").is_none_or(|value| value != "0");
         let entrance = |pages, files, log| Entrance {
             pages,
             repository: Arc::clone(&git),
@@ -138,6 +141,7 @@ impl FrontServer {
             room: room.clone(),
             limits: limits::of_clients(&site.config.serve),
             tls: tls.clone(),
+            knows_owner,
             log,
         };
         allow_many_files();

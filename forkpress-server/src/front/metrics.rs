@@ -23,10 +23,9 @@ pub(super) async fn answer(
     connection: &Connection,
     head: &Arc<Parts>,
 ) -> Response<AnswerBody> {
-    let (connection, head, root_host) = (*connection, Arc::clone(head), entrance.root_host.clone());
     let method = head.method.clone();
     // It asks the system.
-    let stranger = spawn_blocking(move || stranger(&connection, &head, &root_host)).await;
+    let stranger = spawn_blocking(asking_who(entrance, connection, head)).await;
     match stranger {
         Ok(None) if matches!(method, Method::GET | Method::HEAD) => {}
         Ok(None) => return refusal(StatusCode::METHOD_NOT_ALLOWED, "Metrics are read"),
@@ -42,6 +41,20 @@ pub(super) async fn answer(
     *answer.body_mut() = AnswerBody::whole(text.into());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
     answer
+}
+
+/// Says why a request is not made by the person who runs the server. It waits for the system.
+fn asking_who(
+    entrance: &Entrance,
+    connection: &Connection,
+    head: &Arc<Parts>,
+) -> impl FnOnce() -> Option<String> + Send + use<> {
+    let (connection, head, root_host) = (*connection, Arc::clone(head), entrance.root_host.clone());
+    let knows_owner = entrance.knows_owner;
+    move || match knows_owner {
+        true => stranger(&connection, &head, &root_host),
+        false => Some("this server asks everybody (FORKPRESS_AUTO_LOGIN=0)".to_owned()),
+    }
 }
 
 fn stranger(connection: &Connection, head: &Parts, root_host: &str) -> Option<String> {

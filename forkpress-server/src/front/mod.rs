@@ -74,6 +74,8 @@ pub struct Entrance {
     pub limits: Limits,
     /// What it speaks TLS with, to clients that do; none: it does not.
     pub tls: Option<Tls>,
+    /// Whether the person who runs the server is known without a password.
+    pub knows_owner: bool,
     /// Who knows of its requests; none: nobody does.
     pub log: Option<Arc<Traffic>>,
 }
