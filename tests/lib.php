@@ -187,6 +187,17 @@ function remove( string $path ): void {
 	@rmdir( $path );
 }
 
+/** Returns the path of the `forkpress` program that is tested. */
+function program(): string {
+	$given   = getenv( 'FORKPRESS_BIN' );
+	$program = realpath( $given ? $given : ROOT . '/target/release/forkpress' );
+	if ( false === $program ) {
+		fwrite( STDERR, "no forkpress program: run make build, or set FORKPRESS_BIN\n" );
+		exit( 2 );
+	}
+	return $program;
+}
+
 /** Returns the path of the extension that this test runs with; null where php.ini loads it into every PHP. */
 function extension_path(): ?string {
 	if ( ! extension_loaded( 'branchfs' ) ) {

@@ -153,7 +153,7 @@ final class Mutations {
 		list( $command, $then, $name ) = $this->choose();
 		// The first of a kind is killed within a second, which is about what the slowest takes.
 		$longest = $this->took[ self::kind( $command ) ] ?? 1000000;
-		$process = new Process( array( Site::program(), ...$command ), array( 'FORKPRESS_STATE_DIR' => $this->site->state_dir ), $this->site->dir );
+		$process = new Process( array( program(), ...$command ), array( 'FORKPRESS_STATE_DIR' => $this->site->state_dir ), $this->site->dir );
 		usleep( (int) ( $longest * mt_rand( 0, 1000 ) / 1000 ) );
 		$process->stop();
 		if ( 128 + SIGKILL === $process->wait() ) {

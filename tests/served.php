@@ -84,17 +84,6 @@ final class Served {
 		holds( 0 === $serve->wait(), 'forkpress serve: ' . $serve->output() );
 	}
 
-	/** Returns the path of the program. */
-	public static function program(): string {
-		$given   = getenv( 'FORKPRESS_BIN' );
-		$program = realpath( $given ? $given : ROOT . '/target/release/forkpress' );
-		if ( false === $program ) {
-			fwrite( STDERR, "no forkpress program: run make build, or set FORKPRESS_BIN\n" );
-			exit( 2 );
-		}
-		return $program;
-	}
-
 	/** Stops it. */
 	public function stop(): void {
 		$this->command( 'stop', '--force' )->wait();
@@ -106,6 +95,6 @@ final class Served {
 	 * @param string ...$arguments Its arguments.
 	 */
 	private function command( string ...$arguments ): Process {
-		return new Process( array( self::program(), ...$arguments ), $this->env, $this->dir );
+		return new Process( array( program(), ...$arguments ), $this->env, $this->dir );
 	}
 }

@@ -103,7 +103,7 @@ final class Site {
 	public function convert_to_image(): void {
 		// The image is longer than what a test's other programs may write.
 		$unlimited = array( 'sh', '-c', 'ulimit -S -f unlimited; exec "$@"', 'sh' );
-		$outcome   = ( new Command( array( ...$unlimited, self::program(), 'storage', 'convert', '--to', 'linux-xfs-loop' ), $this->dir, $this->environment() ) )->outcome();
+		$outcome   = ( new Command( array( ...$unlimited, program(), 'storage', 'convert', '--to', 'linux-xfs-loop' ), $this->dir, $this->environment() ) )->outcome();
 		Run::$at_end[] = fn () => $this->run( 'storage', 'detach', '--force' );
 		if ( 0 !== $outcome->status ) {
 			echo "SKIPPED: the branches in an XFS image: they stay in plain folders, slowly: {$outcome->text()}\n";
@@ -117,17 +117,6 @@ final class Site {
 		return is_dir( $given ) ? array( '--wordpress', realpath( $given ) ) : array();
 	}
 
-	/** Returns the path of the program. */
-	public static function program(): string {
-		$given   = getenv( 'FORKPRESS_BIN' );
-		$program = realpath( $given ? $given : ROOT . '/target/release/forkpress' );
-		if ( false === $program ) {
-			fwrite( STDERR, "no forkpress program: run make build, or set FORKPRESS_BIN\n" );
-			exit( 2 );
-		}
-		return $program;
-	}
-
 	/**
 	 * Starts a command in the site's folder.
 	 *
@@ -135,7 +124,7 @@ final class Site {
 	 * @param string[] $env       What its environment has beyond, or without (null), this process's.
 	 */
 	public function command( array $arguments, array $env = array() ): Command {
-		return new Command( array( self::program(), ...$arguments ), $this->dir, $env + $this->environment() );
+		return new Command( array( program(), ...$arguments ), $this->dir, $env + $this->environment() );
 	}
 
 	/** Returns what the environment of its commands has beyond, or without (null), this process's. */

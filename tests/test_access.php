@@ -177,7 +177,7 @@ test_as_root(
 	'root signs in at the server of another account, which need not',
 	function () use ( $site ): void {
 		$tools = temp_dir();
-		copy( Site::program(), "$tools/forkpress" );
+		copy( program(), "$tools/forkpress" );
 		copy( extension_path() ?? ini_get( 'extension_dir' ) . '/branchfs.so', "$tools/branchfs.so" );
 		foreach ( array( $tools, $site->dir, $site->state_dir, "$tools/forkpress" ) as $path ) {
 			chmod( $path, 0711 | fileperms( $path ) );
@@ -240,7 +240,7 @@ test(
 		$planted = "$site->dir/main/wp-content/.forkpress";
 		mkdir( "$planted/cow/trash/1", 0755, true );
 		copy( "$site->dir/.forkpress/site.toml", "$planted/site.toml" );
-		$in_branch = static fn ( string ...$arguments ) => ( new Command( array( Site::program(), ...$arguments ), dirname( $planted ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
+		$in_branch = static fn ( string ...$arguments ) => ( new Command( array( program(), ...$arguments ), dirname( $planted ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
 		$list      = json_decode( $in_branch( '--json', 'branch', 'list' )->out, true );
 		same( array( 'main' ), array_column( $list, 'name' ), 'the branches of the site around' );
 		same( 0, $in_branch( 'gc' )->status, 'gc' );

@@ -142,7 +142,7 @@ test(
 	function () {
 		$init = static function ( array $steps ): array {
 			$dir     = temp_dir();
-			$command = new Command( array( Site::program(), 'init', '--blueprint', blueprint( $steps ) ), $dir, array( 'FORKPRESS_STATE_DIR' => $dir . '-state', 'FORKPRESS_PHP' => PHP_BINARY, 'FORKPRESS_EXTENSION' => extension_path() ) );
+			$command = new Command( array( program(), 'init', '--blueprint', blueprint( $steps ) ), $dir, array( 'FORKPRESS_STATE_DIR' => $dir . '-state', 'FORKPRESS_PHP' => PHP_BINARY, 'FORKPRESS_EXTENSION' => extension_path() ) );
 			return array( $dir, $command->outcome() );
 		};
 		list( $dir, $outcome ) = $init( STEPS );

@@ -108,7 +108,7 @@ test(
 
 		// Not the machine's own store: root may change it, and is not shown it here.
 		$hidden  = 0 === posix_geteuid() ? array( 'unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /usr/local/share && exec "$@"', 'sh' ) : array();
-		$command = array( ...$hidden, 'env', "HOME=$home", "FORKPRESS_STATE_DIR=$site->state_dir", Site::program(), 'trust' );
+		$command = array( ...$hidden, 'env', "HOME=$home", "FORKPRESS_STATE_DIR=$site->state_dir", program(), 'trust' );
 		$trusted = ( new Command( $command, $site->dir ) )->outcome();
 		holds( 0 === $trusted->status && str_contains( $trusted->out, 'Chromium' ), $trusted->text() );
 

@@ -236,7 +236,7 @@ test(
 		same( $url( 'safe-1' ), $site->json( 'agents', "$site->dir/safe", '--count', '1', '--prefix', 'safe' )[0]['url'], 'agents' );
 		git( "$site->dir/safe/safe-1", 'fetch', 'origin' );
 		same( $url( 'main' ), $site->json( 'clone', "https://127.0.0.1:$site->port/site.git", temp_dir() . '/ip' )['url'], 'clone by an address of IP' );
-		$outcome = ( new Command( array( Site::program(), 'clone' ), temp_dir(), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
+		$outcome = ( new Command( array( program(), 'clone' ), temp_dir(), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
 		holds( str_contains( $outcome->errors, "hint: name the site, as in: forkpress clone {$url( 'main' )}site.git" ), $outcome->text() );
 
 		put( "$before/wordpress/by-http.txt", 'three' );

@@ -161,7 +161,7 @@ function git( string $cwd, string ...$arguments ): Command {
 		'GIT_COMMITTER_EMAIL' => 'test@example.test',
 		'LC_ALL'              => 'C',
 		// For pushes straight into the repository, past the endpoint.
-		'FORKPRESS_BIN'       => Site::program(),
+		'FORKPRESS_BIN'       => program(),
 	);
 	return new Command( array( git_program(), ...$arguments ), $cwd, $env );
 }
@@ -186,7 +186,7 @@ function files_of( string $dir ): array {
 }
 
 $site = new Site();
-$site->serve( 4, array( 'FORKPRESS_BIN' => Site::program() ) );
+$site->serve( 4, array( 'FORKPRESS_BIN' => program() ) );
 $remote     = "http://127.0.0.1:$site->port/site.git";
 $repository = "$site->dir/.forkpress/cow/git";
 $main       = "$site->dir/main";
@@ -810,7 +810,7 @@ foreach ( $kinds as $sapi => $env ) {
 		"with $sapi behind the server a push changes a branch, makes one and deletes one, or is refused and changes nothing",
 		function () use ( $site, $remote, $state, $sapi, $env ) {
 			$site->stop();
-			$site->serve( 2, $env + array( 'FORKPRESS_BIN' => Site::program() ) );
+			$site->serve( 2, $env + array( 'FORKPRESS_BIN' => program() ) );
 			$checkout = new Checkout( $remote );
 			foreach ( array( 'first', 'second' ) as $version ) {
 				$commit = $checkout->commit( array( 'kind.php' => "<?php echo PHP_SAPI, ' $version';" ) );

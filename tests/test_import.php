@@ -223,7 +223,7 @@ test(
 			same( $before, array( scandir( $site->dir ), count( $site->json( 'log' ) ) ), "branches and operations after $source" );
 			same( array(), array_values( array_diff( scandir( "$site->dir/.forkpress/cow/staging" ), array( '.', '..' ) ) ), "what $source left" );
 			$folder  = temp_dir();
-			$outcome = ( new Command( array( Site::program(), 'import', "$out/$source" ), $folder, array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
+			$outcome = ( new Command( array( program(), 'import', "$out/$source" ), $folder, array( 'FORKPRESS_STATE_DIR' => $site->state_dir ) ) )->outcome();
 			same( array( 1, array( '.', '..' ) ), array( $outcome->status, scandir( $folder ) ), "$source into a folder: {$outcome->text()}" );
 		}
 		$outcome = $site->run( 'import', "$out/cut.sql", '--branch', 'failed' );

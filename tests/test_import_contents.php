@@ -109,7 +109,7 @@ $with_media = static function ( string ...$urls ) use ( $wxr ): string {
  * @param string   $dir       The folder, an empty one.
  * @param string[] $arguments What, and with which options.
  */
-$import_into = static fn ( string $dir, array $arguments ): Command => new Command( array( Site::program(), '--json', 'import', ...$arguments ), $dir, array( 'FORKPRESS_STATE_DIR' => $site->state_dir, 'FORKPRESS_PHP' => PHP_BINARY ) );
+$import_into = static fn ( string $dir, array $arguments ): Command => new Command( array( program(), '--json', 'import', ...$arguments ), $dir, array( 'FORKPRESS_STATE_DIR' => $site->state_dir, 'FORKPRESS_PHP' => PHP_BINARY ) );
 
 // Another site, which has none of this but the types.
 $other = new Site();

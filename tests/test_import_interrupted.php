@@ -48,7 +48,7 @@ $steps = array(
  */
 $signalled = static function ( string $step, int $signal, array $arguments, string $cwd ) use ( $site, $out, $temp ): Outcome {
 	$env     = array( 'TMPDIR' => $temp, 'FORKPRESS_STATE_DIR' => $site->state_dir, 'FORKPRESS_EXTENSION' => (string) extension_path() );
-	$command = new Command( array( Site::program(), 'import', "$out/site.tar.gz", ...$arguments ), $cwd, $env );
+	$command = new Command( array( program(), 'import', "$out/site.tar.gz", ...$arguments ), $cwd, $env );
 	$command->process->wait_for( "forkpress: $step\n" );
 	$command->process->signal( $signal );
 	return $command->outcome();
@@ -83,7 +83,7 @@ test(
 			same( 128 + SIGKILL, $signalled( $step, SIGKILL, array( '--branch', 'x' ), $site->dir )->status, "$step: exit status" );
 			$folder = temp_dir();
 			same( 128 + SIGKILL, $signalled( $step, SIGKILL, array(), $folder )->status, "$step: exit status" );
-			$refused = ( new Command( array( Site::program(), 'import', '/nowhere' ), $folder ) )->outcome();
+			$refused = ( new Command( array( program(), 'import', '/nowhere' ), $folder ) )->outcome();
 			same( array( 1, array( '.', '..' ) ), array( $refused->status, scandir( $folder ) ), "a killed import into a folder, at '$step'" );
 		}
 		$site->done( 'branch', 'create', 'y' );

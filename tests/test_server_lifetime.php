@@ -290,7 +290,7 @@ function activated( Site $site, string $notify, int ...$ports ): Command {
 	foreach ( $env as $name => $value ) {
 		array_push( $command, '-E', "$name=$value" );
 	}
-	return new Command( array( ...$command, Site::program(), '--work-dir', "$site->dir/.forkpress", 'start' ), $site->dir );
+	return new Command( array( ...$command, program(), '--work-dir', "$site->dir/.forkpress", 'start' ), $site->dir );
 }
 
 test(

@@ -169,7 +169,7 @@ test(
 			echo "SKIPPED: there is no script(1) to make a terminal with\n";
 			return;
 		}
-		$program = escapeshellarg( Site::program() ) . ' top';
+		$program = escapeshellarg( program() ) . ' top';
 		$command = new Process( array( 'script', '-qefc', $program, '/dev/null' ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ), $site->dir );
 		$shows   = static fn ( int $times ) => substr_count( $command->output(), 'ForkPress top' ) >= $times;
 		eventually( static fn () => $shows( 2 ), 'it refreshes' );

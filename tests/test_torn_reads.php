@@ -53,7 +53,7 @@ foreach ( SERVERS as $where => $by_fpm ) {
 		function () use ( $by_fpm ) {
 			$dir      = temp_dir();
 			$site     = "$dir/site";
-			$forkpress = Served::program();
+			$forkpress = program();
 			$run      = static function ( string ...$arguments ) use ( $forkpress, $site, $dir ): void {
 				$env     = array(
 					'FORKPRESS_STATE_DIR' => "$dir/state",

@@ -43,7 +43,7 @@ function said( string ...$arguments ): string {
  */
 function wp_in( string $folder, array $arguments, array $env = array() ): Outcome {
 	$env += array( 'FORKPRESS_STATE_DIR' => $GLOBALS['site']->state_dir, 'FORKPRESS_PHP' => PHP_BINARY );
-	return ( new Command( array( Site::program(), 'wp', '--', ...$arguments ), $folder, $env ) )->outcome();
+	return ( new Command( array( program(), 'wp', '--', ...$arguments ), $folder, $env ) )->outcome();
 }
 
 /**
@@ -116,7 +116,7 @@ test(
 	function () use ( $site ) {
 		same( 3, wp( 'eval', 'exit( 3 );' )->status );
 		same( 1, wp( 'no-such-command' )->status );
-		$command = new Process( array( 'sh', '-c', 'echo "<?php echo 3 + 4;" | "$0" wp shop -- eval-file -', Site::program() ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ), $site->dir );
+		$command = new Process( array( 'sh', '-c', 'echo "<?php echo 3 + 4;" | "$0" wp shop -- eval-file -', program() ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ), $site->dir );
 		same( 0, $command->wait() );
 		same( '7', trim( $command->output() ) );
 		holds( str_starts_with( said( 'post', 'list', '--json' ), '[{"ID":' ), 'options are those of WP-CLI' );

@@ -157,7 +157,7 @@ test(
 		$before  = state( 'fast' );
 		$folders = array( "$site->dir/.forkpress", "$site->dir/fast/wp-content/database" );
 		$left    = array_map( 'scandir', $folders );
-		$command = new Process( array( 'sh', '-c', '"$0" wp fast -- db import - --debug=forkpress <all.sql', Site::program() ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ), $site->dir );
+		$command = new Process( array( 'sh', '-c', '"$0" wp fast -- db import - --debug=forkpress <all.sql', program() ), array( 'FORKPRESS_STATE_DIR' => $site->state_dir ), $site->dir );
 		same( 0, $command->wait(), $command->output() );
 		holds( str_contains( $command->output(), "Success: Imported from 'STDIN'." ) && ! str_contains( $command->output(), 'The driver imports it' ), $command->output() );
 		$rows = static fn ( array $state ): array => preg_grep( '/^(wp_|index )/', $state );
