@@ -14,7 +14,7 @@ namespace ForkPress\Tests;
 require __DIR__ . '/site.php';
 
 /**
- * Returns the processes that have a folder in their command lines, or run in it, this one left out.
+ * Returns the processes that have a folder in their command lines, or run in it: not this one, and not what goes on in the background.
  *
  * @param string $dir The folder.
  * @return int[]
@@ -22,12 +22,38 @@ require __DIR__ . '/site.php';
 function processes_of( string $dir ): array {
 	$found = array();
 	foreach ( glob( '/proc/[0-9]*' ) as $process ) {
+		$pid   = (int) basename( $process );
 		$is_in = str_starts_with( (string) @readlink( "$process/cwd" ), $dir );
-		if ( getmypid() !== (int) basename( $process ) && ( $is_in || str_contains( (string) @file_get_contents( "$process/cmdline" ), $dir ) ) ) {
-			$found[] = (int) basename( $process );
+		if ( getmypid() !== $pid && ( $is_in || str_contains( (string) @file_get_contents( "$process/cmdline" ), $dir ) ) && ! is_of_background( $pid ) ) {
+			$found[] = $pid;
 		}
 	}
 	return $found;
+}
+
+/**
+ * Returns whether a process is one of those that a command leaves to clean up or to read the site, which may outlive a server; or
+ * what such a one runs.
+ *
+ * @param int $pid The process.
+ */
+function is_of_background( int $pid ): bool {
+	while ( $pid > 1 ) {
+		if ( preg_match( '/\0__(clean|read)\0/', (string) @file_get_contents( "/proc/$pid/cmdline" ) ) ) {
+			return true;
+		}
+		$pid = preg_match( '/^PPid:\s+(\d+)$/m', (string) @file_get_contents( "/proc/$pid/status" ), $match ) ? (int) $match[1] : 0;
+	}
+	return false;
+}
+
+/**
+ * Returns whether a process has ended, and closed what it had open. Before that, it has lost its command line.
+ *
+ * @param int $pid The process.
+ */
+function has_ended( int $pid ): bool {
+	return 1 !== preg_match( '/^State:\s+[^ZX]/m', (string) @file_get_contents( "/proc/$pid/status" ) );
 }
 
 /**
@@ -154,10 +180,11 @@ test(
 		}
 		// One that dies as soon as it was started is not started again.
 		usleep( 2_100_000 );
-		$workers = array_diff( $own(), $first );
-		posix_kill( $first[0], SIGKILL );
+		$workers   = array_diff( $own(), $first );
 		$is_worker = static fn ( $pid ) => str_starts_with( (string) @file_get_contents( "/proc/$pid/cmdline" ), 'php-fpm: pool' );
-		eventually( static fn () => ! array_filter( $workers, $is_worker ), 'its processes have ended' );
+		$workers   = array_filter( $workers, $is_worker );
+		posix_kill( $first[0], SIGKILL );
+		eventually( static fn () => $workers === array_filter( $workers, __NAMESPACE__ . '\\has_ended' ), 'its processes have ended' );
 		same( 200, $site->request( '/' )->status, 'the front page' );
 		$second = $masters();
 		same( 1, count( $second ), 'masters' );

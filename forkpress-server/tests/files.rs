@@ -122,7 +122,7 @@ fn while_a_writer_has_the_site_a_file_waits_and_says_so_in_the_end() {
         said.contains("\r\nretry-after: 5\r\n") && said.contains("This site is busy: operations.lock is held by"),
         "{said}"
     );
-    lock.unlock().unwrap();
     assert!(rest(&mut waits).starts_with("HTTP/1.1 503 "), "it waited as long");
+    lock.unlock().unwrap();
     assert_eq!(site.get("/a.txt"), "file");
 }
