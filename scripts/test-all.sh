@@ -26,7 +26,9 @@ part() {
     if command -v timeout >/dev/null; then
         limited=(timeout --kill-after=10 "$limit")
     fi
-    "${limited[@]}" "$@" >"$log" 2>&1 </dev/null || status=$?
+    : >"$log"
+    # Appended: PHP sets the place in a file anew when it hands its standard error on, and would write over what is there.
+    "${limited[@]}" "$@" >>"$log" 2>&1 </dev/null || status=$?
 
     # Cargo says "test result: ok. 3 passed; 0 failed; ..." for each test program, the others "3 passed, 0 failed".
     local count_passed count_failed summaries
