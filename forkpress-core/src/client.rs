@@ -83,6 +83,15 @@ pub fn stranger(client: &Client<'_>) -> Option<Stranger> {
     decide(client, rustix::process::geteuid().as_raw(), |address, port| peer::account(address, port, named))
 }
 
+/// Whether a process that this one has started, or one that such a process has started, has the other end of a connection: PHP that
+/// answers a request is one, and so is whatever that runs. `server` is this end.
+///
+/// A process that outlives its parents counts only where this one inherits it (`PR_SET_CHILD_SUBREAPER`).
+#[must_use]
+pub fn is_of_descendant(client: SocketAddr, server: SocketAddr) -> bool {
+    peer::is_of_descendant(client, server)
+}
+
 /// Decides, given this process's account, and what tells a client's by its address and the server's port.
 fn decide(client: &Client<'_>, own: u32, account: impl FnOnce(SocketAddr, u16) -> Option<u32>) -> Option<Stranger> {
     let headers = || client.variables.iter().filter_map(|name| name.strip_prefix(b"HTTP_"));
@@ -186,9 +195,11 @@ fn is_of_a_proxy(header: &[u8]) -> bool {
 /// Whose the other end of a connection is, on Linux: a connection of this network namespace is listed twice, once from each end.
 #[cfg(target_os = "linux")]
 mod peer {
+    use std::collections::HashMap;
     use std::fs;
     use std::net::SocketAddr;
 
+    use crate::process;
     use crate::tcp::{self, TcpSocket};
 
     /// How often the tables are read until they have the connection.
@@ -203,6 +214,24 @@ mod peer {
         };
         let user = (0..READS).find_map(|_| account_in(&tcp::sockets("self"), client, server_port, is_served))?;
         (!may_stand_for_others(user)).then_some(user)
+    }
+
+    pub(super) fn is_of_descendant(client: SocketAddr, server: SocketAddr) -> bool {
+        let [client, server] = [client, server].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()));
+        let is_other_end = |socket: &TcpSocket| !socket.is_listening && socket.local == client && socket.remote == server;
+        let ends: Vec<u64> =
+            tcp::sockets("self").into_iter().filter(is_other_end).map(|end| end.inode).filter(|inode| *inode != 0).collect();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let parents: HashMap<u32, u32> = entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter_map(|pid| Some((pid, process::parent(pid)?)))
+            .collect();
+        let own = std::process::id();
+        let descends = |pid: u32| {
+            let mut ancestors = std::iter::successors(parents.get(&pid), |parent| parents.get(parent));
+            ancestors.by_ref().take(parents.len()).any(|ancestor| *ancestor == own)
+        };
+        parents.keys().any(|pid| descends(*pid) && !tcp::open_in(*pid).is_disjoint(&ends.iter().copied().collect()))
     }
 
     /// Whether the system may name this user in the place of one whom this user namespace does not know.
@@ -246,6 +275,11 @@ mod peer {
         _named: Option<Option<u64>>,
     ) -> Option<u32> {
         None
+    }
+
+    /// Not asked for: who has signed in is who acts.
+    pub(super) fn is_of_descendant(_client: std::net::SocketAddr, _server: std::net::SocketAddr) -> bool {
+        false
     }
 }
 

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::HeaderValue;
 use hyper::{Method, Response, StatusCode};
+use tokio::sync::mpsc::Receiver;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::spool::{SpoolReader, read_at};
@@ -29,6 +30,8 @@ pub enum AnswerBody {
     Spooled(SpoolReader),
     /// A part of a file.
     File(FilePart),
+    /// What is told as it happens, until nobody tells more.
+    Told(Receiver<Bytes>),
 }
 
 impl AnswerBody {
@@ -86,6 +89,7 @@ impl Body for AnswerBody {
             }
             Self::Spooled(reader) => ready!(reader.poll_next(context)),
             Self::File(part) => ready!(part.poll_next(context)),
+            Self::Told(told) => Ok(ready!(told.poll_recv(context))),
         };
         Poll::Ready(next.transpose().map(|bytes| bytes.map(Frame::data)))
     }
@@ -98,7 +102,7 @@ impl Body for AnswerBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Spooled(_) => SizeHint::default(),
+            Self::Spooled(_) | Self::Told(_) => SizeHint::default(),
             Self::File(part) => SizeHint::with_exact(part.left),
         }
     }
@@ -116,7 +120,7 @@ pub(crate) fn measured(mut answer: Response<AnswerBody>, method: &Method) -> Res
     let counts = match answer.body() {
         AnswerBody::Spooled(_) => true,
         AnswerBody::Empty => has_none,
-        AnswerBody::Whole(_) | AnswerBody::File(_) => false,
+        AnswerBody::Whole(_) | AnswerBody::File(_) | AnswerBody::Told(_) => false,
     };
     if !(counts && told.len() == 1 && is_number(told[0])) {
         answer.headers_mut().remove(CONTENT_LENGTH);

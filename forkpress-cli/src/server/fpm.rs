@@ -141,6 +141,7 @@ impl FrontServer {
             room: room.clone(),
             limits: limits::of_clients(&site.config.serve),
             tls: tls.clone(),
+            page: None,
             knows_owner,
             log,
         };

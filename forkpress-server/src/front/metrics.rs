@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use forkpress_core::client::{self, Client};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use tokio::task::spawn_blocking;
 
-use super::Entrance;
+use super::{Entrance, owner};
 use crate::answer::{AnswerBody, refusal};
 use crate::cgi::Connection;
 use crate::traffic::Traffic;
@@ -51,27 +50,8 @@ fn asking_who(
 ) -> impl FnOnce() -> Option<String> + Send + use<> {
     let (connection, head, root_host) = (*connection, Arc::clone(head), entrance.root_host.clone());
     let knows_owner = entrance.knows_owner;
-    move || match knows_owner {
-        true => stranger(&connection, &head, &root_host),
-        false => Some("this server asks everybody (FORKPRESS_AUTO_LOGIN=0)".to_owned()),
+    move || {
+        let host = head.headers.get(HOST).map_or(&b""[..], HeaderValue::as_bytes);
+        owner::stranger(knows_owner, &connection, &head, host, &root_host)
     }
-}
-
-fn stranger(connection: &Connection, head: &Parts, root_host: &str) -> Option<String> {
-    let variable = |name: &str| format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
-    let names: Vec<String> = head.headers.keys().map(|name| variable(name.as_str())).collect();
-    let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
-    let address = connection.client.ip().to_string();
-    let [port, server_port] = [connection.client.port(), connection.server.port()].map(|port| port.to_string());
-    let inode = connection.inode.to_string();
-    let client = Client {
-        address: address.as_bytes(),
-        port: port.as_bytes(),
-        server_port: server_port.as_bytes(),
-        host: head.headers.get(HOST).map_or(b"", HeaderValue::as_bytes),
-        root_host,
-        variables: &names,
-        connection: inode.as_bytes(),
-    };
-    client::stranger(&client).map(|stranger| stranger.to_string())
 }

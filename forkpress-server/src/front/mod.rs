@@ -4,6 +4,8 @@ mod check;
 mod framing;
 mod http2;
 mod metrics;
+mod owner;
+pub mod page;
 mod request;
 mod strict;
 mod target;
@@ -29,6 +31,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use page::Page;
 use strict::Strict;
 use unhurried::Unhurried;
 
@@ -74,6 +77,8 @@ pub struct Entrance {
     pub limits: Limits,
     /// What it speaks TLS with, to clients that do; none: it does not.
     pub tls: Option<Tls>,
+    /// What answers at the host of the branch page; none: there is no such page.
+    pub page: Option<Arc<dyn Page>>,
     /// Whether the person who runs the server is known without a password.
     pub knows_owner: bool,
     /// Who knows of its requests; none: nobody does.

@@ -13,6 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
+use super::page::{self, Asked};
 use super::{Entrance, Limits, check, http2, metrics, target, waiting};
 use crate::answer::{AnswerBody, measured, refusal};
 use crate::cgi::Connection;
@@ -83,12 +84,23 @@ async fn answered(
     head: &Arc<Parts>,
     body: Incoming,
 ) -> Result<Response<AnswerBody>, Refused> {
+    if let Some(page) = &entrance.page
+        && page::is_its_host(host(head), &entrance.root_host)
+    {
+        let body = body_of(body, entrance).await?;
+        return Ok(page.answer(Asked { head: Arc::clone(head), connection, body, knows_owner: entrance.knows_owner }).await);
+    }
     let target = match route::parse(host(head), head.uri.to_string().as_bytes(), &entrance.root_host) {
         Ok(target) => target,
         Err(refused) => return Ok(refused_with(refused.status, &refused.message)),
     };
     if let Some(traffic) = entrance.log.as_ref().filter(|_| head.uri.path() == metrics::PATH) {
         return Ok(metrics::answer(traffic, entrance, &connection, head).await);
+    }
+    if entrance.page.is_some()
+        && let Some(leading) = page::led_on(head, &entrance.root_host)
+    {
+        return Ok(leading);
     }
     let is_of_repository = target.is_of_repository();
     if let Some(files) = &entrance.files
@@ -108,10 +120,7 @@ async fn answered(
     {
         return Ok(answer);
     }
-    let body = match body.is_end_stream() {
-        true => None,
-        false => Some(taken(body, &entrance.room, &entrance.limits).await?),
-    };
+    let body = body_of(body, entrance).await?;
     let php = if is_of_repository { &entrance.repository } else { &entrance.pages };
     let answer = php.answer(head, &connection, body).await.map(|answer| measured(answer, &head.method));
     Ok(answer.unwrap_or_else(|error| {
@@ -119,6 +128,14 @@ async fn answered(
         tracing::warn!("{} {host}{} has no answer: {error}", head.method, head.uri.path());
         refused_with(error.status().as_u16(), &error.message())
     }))
+}
+
+/// The body of a request, once all of it is there; none where it has none.
+async fn body_of(body: Incoming, entrance: &Entrance) -> Result<Option<(SpoolReader, u64)>, Refused> {
+    match body.is_end_stream() {
+        true => Ok(None),
+        false => Ok(Some(taken(body, &entrance.room, &entrance.limits).await?)),
+    }
 }
 
 /// Takes a body from its client, all of it, and says how long it is.

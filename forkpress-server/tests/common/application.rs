@@ -118,6 +118,7 @@ pub fn served(dir: &Path, folder: &Path) -> (Front, SocketAddr) {
         room,
         limits: Limits { body_bytes: 1 << 40, head_bytes: 60_000, pause: NO_HURRY },
         tls: None,
+        page: None,
         knows_owner: true,
         log: None,
     };

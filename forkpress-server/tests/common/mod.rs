@@ -209,6 +209,7 @@ fn served(
         room: room.clone(),
         limits: Limits { body_bytes: 4 << 30, head_bytes: 60_000, pause },
         tls,
+        page: None,
         knows_owner: true,
         log: Some(Arc::clone(&traffic)),
     };

@@ -81,6 +81,7 @@ fn server(longest: Duration) -> Option<Server> {
                 room: room.clone(),
                 limits: Limits { body_bytes: 0, head_bytes: 8192, pause: PATIENCE },
                 tls: None,
+                page: None,
                 knows_owner: true,
                 log: None,
             },
