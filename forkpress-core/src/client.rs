@@ -218,9 +218,14 @@ mod peer {
 
     pub(super) fn is_of_descendant(client: SocketAddr, server: SocketAddr) -> bool {
         let [client, server] = [client, server].map(|end| SocketAddr::new(end.ip().to_canonical(), end.port()));
-        let is_other_end = |socket: &TcpSocket| !socket.is_listening && socket.local == client && socket.remote == server;
-        let ends: Vec<u64> =
-            tcp::sockets("self").into_iter().filter(is_other_end).map(|end| end.inode).filter(|inode| *inode != 0).collect();
+        let is_other_end =
+            |socket: &TcpSocket| !socket.is_listening && socket.local == client && socket.remote == server;
+        let ends: Vec<u64> = tcp::sockets("self")
+            .into_iter()
+            .filter(is_other_end)
+            .map(|end| end.inode)
+            .filter(|inode| *inode != 0)
+            .collect();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let parents: HashMap<u32, u32> = entries
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())

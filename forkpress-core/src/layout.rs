@@ -136,6 +136,12 @@ impl CowLayout {
         self.dir.join("loopback.token")
     }
 
+    /// The secret of the branch page: who is not known signs in with it, and its sessions are proven by it.
+    #[must_use]
+    pub fn page_token(&self) -> PathBuf {
+        self.dir.join("page.token")
+    }
+
     /// Every address that the site ever had.
     #[must_use]
     pub fn addresses(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use thiserror::Error;
 const MAX_BYTES: usize = 63;
 
 /// Labels that hosts give to other things than branches.
-const RESERVED: [&str; 6] = ["admin", "api", "localhost", "mail", "wp", "www"];
+pub const RESERVED: [&str; 6] = ["admin", "api", "localhost", "mail", "wp", "www"];
 
 /// The name of a branch: lower-case letters, digits, `-` and `_`, 1 to 63 of them, neither first nor last a `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -114,7 +114,9 @@ mod tests {
         for host in ["admin.wp.localhost", "ADMIN.wp.localhost:18080", "admin.wp.localhost.:80"] {
             assert!(is_its_host(host.as_bytes(), "wp.localhost"), "{host}");
         }
-        for host in ["wp.localhost", "x.admin.wp.localhost", "adminwp.localhost", "admin.localhost", "", "admin.", "\u{e9}"] {
+        for host in
+            ["wp.localhost", "x.admin.wp.localhost", "adminwp.localhost", "admin.localhost", "", "admin.", "\u{e9}"]
+        {
             assert!(!is_its_host(host.as_bytes(), "wp.localhost"), "{host}");
         }
     }
@@ -122,7 +124,12 @@ mod tests {
     fn led(method: &str, host: &str, path: &str) -> Option<String> {
         let request = Request::builder().method(method).uri(path).header(HOST, host).body(()).unwrap();
         let answer = led_on(&request.into_parts().0, "wp.localhost")?;
-        Some(answer.headers().get(LOCATION).map_or_else(|| answer.status().to_string(), |to| to.to_str().unwrap().to_owned()))
+        Some(
+            answer
+                .headers()
+                .get(LOCATION)
+                .map_or_else(|| answer.status().to_string(), |to| to.to_str().unwrap().to_owned()),
+        )
     }
 
     #[test]

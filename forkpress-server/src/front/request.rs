@@ -88,7 +88,9 @@ async fn answered(
         && page::is_its_host(host(head), &entrance.root_host)
     {
         let body = body_of(body, entrance).await?;
-        return Ok(page.answer(Asked { head: Arc::clone(head), connection, body, knows_owner: entrance.knows_owner }).await);
+        return Ok(page
+            .answer(Asked { head: Arc::clone(head), connection, body, knows_owner: entrance.knows_owner })
+            .await);
     }
     let target = match route::parse(host(head), head.uri.to_string().as_bytes(), &entrance.root_host) {
         Ok(target) => target,

@@ -1,0 +1,41 @@
+//! What the page knows of a site, and does to it: all by the functions that the command has for the same.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use forkpress_core::name::BranchName;
+
+/// What failed, in the words of the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failed {
+    /// What, a lower-case fragment.
+    pub error: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do next.
+    pub hint: Option<String>,
+}
+
+/// A command that is to run as a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What a person would type after `forkpress`.
+    pub words: Vec<String>,
+    /// A file that it reads, which becomes the job's: it is the last word then.
+    pub file: Option<PathBuf>,
+}
+
+/// The command, as the page knows it.
+pub trait Backstage: fmt::Debug + Send + Sync {
+    /// The branches that there are, `main` first.
+    ///
+    /// # Errors
+    /// Where the site can't be read.
+    fn names(&self) -> Result<Vec<BranchName>, Failed>;
+
+    /// Starts a command as a job, and says its id.
+    ///
+    /// # Errors
+    /// Where no job can be made.
+    fn start(&self, order: Order) -> Result<String, Failed>;
+}

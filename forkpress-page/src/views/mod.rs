@@ -1,0 +1,9 @@
+//! What the places of the page look like. Each is a function from what is to be shown to HTML.
+
+pub mod act;
+pub mod frame;
+pub mod jobs;
+pub mod overview;
+pub mod refused;
+pub mod sign_in;
+pub mod text;
