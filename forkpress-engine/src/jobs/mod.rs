@@ -28,7 +28,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::disk;
+use crate::{command, disk};
 use folder::{Folder, Holder};
 
 pub use error::JobError;
@@ -139,6 +139,12 @@ impl Job {
     #[must_use]
     pub fn is_running(&self) -> bool {
         matches!(self.state, JobState::Running { .. })
+    }
+
+    /// What a person would type into a shell.
+    #[must_use]
+    pub fn typed(&self) -> String {
+        command::typed(std::iter::once("forkpress").chain(self.command.iter().map(String::as_str)))
     }
 
     /// The operation that the command's answer names, which can be undone; none while it runs, and where it names none.

@@ -123,7 +123,9 @@ fn spawn(layout: &SiteLayout, program: &Path, id: JobId, lock: File, new: NewJob
     said.read_to_end(&mut text).map_err(failed)?;
     if !id.folder(layout).has_runner()? {
         let _ = runner.wait();
-        return Err(JobError::NotStarted { said: String::from_utf8_lossy(&text).trim().to_owned() });
+        let text = String::from_utf8_lossy(&text);
+        let said = text.trim();
+        return Err(JobError::NotStarted { said: said.strip_prefix("forkpress: ").unwrap_or(said).to_owned() });
     }
     // Somebody has to be told of its end, or its process stays in the table until this one ends.
     let _ = thread::Builder::new().name(format!("job {id}")).spawn(move || runner.wait());
