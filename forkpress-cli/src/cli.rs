@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::FileView;
+use forkpress_engine::jobs::JobId;
 
 use crate::bundle::Bundle;
 use crate::git::Remote;
@@ -276,6 +277,18 @@ Docs: docs/serving.md")]
 Control characters are made visible, such as \\u{1b}, also where the output goes to a file.
 With --json each line is an object with 'file' and 'line'.")]
     Logs(LogsArgs),
+    /// List and follow jobs: long actions that were started in the browser
+    #[command(after_help = "Examples:
+  forkpress jobs
+  forkpress jobs 7                    what job 7 is, and what came of it
+  forkpress jobs --follow 7           its progress as it comes; then its answer and its exit status
+  forkpress jobs --cancel 7           end it, as Ctrl-C does
+  forkpress jobs --json | jq '.[] | select(.state == \"running\")'
+
+A job goes on when the page is closed, and when the server stops.
+The newest 100 are kept, for 30 days. With --json and --follow each line is an object.
+Docs: docs/branch-page.md")]
+    Jobs(JobsArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Install:
   bash:  forkpress completion bash > ~/.local/share/bash-completion/completions/forkpress
@@ -309,6 +322,9 @@ With --json each line is an object with 'file' and 'line'.")]
     /// Keeps a mail, in place of sendmail
     #[command(name = "__sendmail", hide = true)]
     Sendmail(SendmailArgs),
+    /// Runs a job to its end
+    #[command(name = "__job", hide = true)]
+    Job(JobArgs),
     /// Becomes a program that ends with its parent
     #[command(name = "__child", hide = true)]
     Child {
@@ -316,6 +332,33 @@ With --json each line is an object with 'file' and 'line'.")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct JobsArgs {
+    /// The number of a job [default: all]
+    pub id: Option<JobId>,
+
+    /// Show its progress until it ends, then its answer. The exit status is the job's
+    #[arg(long, short = 'f', requires = "id")]
+    pub follow: bool,
+
+    /// End it, as Ctrl-C does
+    #[arg(long, requires = "id", conflicts_with = "follow")]
+    pub cancel: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct JobArgs {
+    /// The .forkpress folder of the site
+    pub work_dir: PathBuf,
+
+    /// The number of the job
+    pub id: JobId,
+
+    /// What a person would type
+    #[arg(last = true, required = true)]
+    pub arguments: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -390,7 +433,12 @@ impl Command {
     pub fn speaks_elsewhere(&self) -> bool {
         matches!(
             self,
-            Self::GitHttp | Self::GitHook { .. } | Self::Clean { .. } | Self::Read { .. } | Self::Sendmail(_)
+            Self::GitHttp
+                | Self::GitHook { .. }
+                | Self::Clean { .. }
+                | Self::Read { .. }
+                | Self::Sendmail(_)
+                | Self::Job(_)
         )
     }
 }

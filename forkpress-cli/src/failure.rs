@@ -11,6 +11,7 @@ use forkpress_engine::config::ConfigError;
 use forkpress_engine::export::ExportError;
 use forkpress_engine::git::receive::PushError;
 use forkpress_engine::import::ImportError;
+use forkpress_engine::jobs::JobError;
 use forkpress_engine::merge::base::BaseError;
 use forkpress_engine::merge::branches::MergeError;
 use forkpress_engine::merge::diff::DiffError;
@@ -149,7 +150,7 @@ impl<T, E: Into<Failure>> During<T> for Result<T, E> {
 type AsAdvice = for<'e> fn(&'e (dyn Error + 'static)) -> Option<&'e dyn Advice>;
 
 /// The errors with advice that a command may get, by themselves or as the source of others.
-const KNOWN: [AsAdvice; 25] = [
+const KNOWN: [AsAdvice; 26] = [
     known::<AuthorityError>,
     known::<BaseError>,
     known::<BranchError>,
@@ -163,6 +164,7 @@ const KNOWN: [AsAdvice; 25] = [
     known::<ImportError>,
     known::<SourceError>,
     known::<PatternError>,
+    known::<JobError>,
     known::<MergeError>,
     known::<LockError>,
     known::<PushError>,
@@ -248,6 +250,7 @@ mod tests {
             (unknown().into(), "name a file or a folder as the branch has it, or a table"),
             (no_database().into(), "of the database beside the files, and try again"),
             (nothing().into(), "another ForkPress site; WXR (.xml)"),
+            (JobError::Missing { id: "7".parse().unwrap() }.into(), "forkpress jobs"),
             (Excluded::parse(&["{"]).unwrap_err().into(), "--exclude 'wp-content/uploads/2019'"),
             (timeout().into(), "try again when it has ended, or wait longer with --timeout SECONDS"),
             (PushError::from(ChangeError::from(no_record())).into(), "leaves it alone: move it away by hand"),

@@ -1,18 +1,29 @@
-//! Shows the progress of long work: a bar on a terminal, a line a step elsewhere.
+//! Shows the progress of long work: a bar on a terminal, a line a step elsewhere, and in a job also lines with how far it is.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use forkpress_engine::jobs::Measure;
 use forkpress_engine::progress::{Progress, Silent};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{harmless, output, trace};
 
-/// What suits the command: nothing with `--json`, a bar where standard error is a terminal that has no
+/// The variable by which the runner of a job asks for lines, and its value.
+pub const FOR_JOB: (&str, &str) = ("FORKPRESS_PROGRESS", "lines");
+
+/// How often a job says how far a step is.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// What suits the command: measures in a job, else nothing with `--json`, a bar where standard error is a terminal that has no
 /// other lines, else lines.
 pub fn shown(as_json: bool) -> Box<dyn Progress> {
-    if as_json {
+    let (variable, lines) = FOR_JOB;
+    if std::env::var_os(variable).is_some_and(|value| value == lines) {
+        Box::new(Measures::default())
+    } else if as_json {
         Box::new(Silent)
     } else if std::io::stderr().is_terminal() && !trace::is_on() {
         Box::new(Bar::default())
@@ -35,6 +46,56 @@ impl Progress for Lines {
 
     fn note(&self, line: &str) {
         output::note(format_args!("forkpress: {line}"));
+    }
+}
+
+/// One line as each step begins, and now and then one with how far it is, where it is known how much there is to do.
+#[derive(Default)]
+struct Measures(Mutex<Option<Step>>);
+
+/// A step whose length is known.
+struct Step {
+    name: String,
+    done: u64,
+    total: u64,
+    in_bytes: bool,
+    told: Option<Instant>,
+}
+
+impl Measures {
+    fn begin(&self, step: &str, total: Option<u64>, in_bytes: bool) {
+        Lines.begin(step, total);
+        let step = |total| Step { name: step.to_owned(), done: 0, total, in_bytes, told: None };
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = total.map(step);
+    }
+}
+
+impl Progress for Measures {
+    fn begin(&self, step: &str, total: Option<u64>) {
+        self.begin(step, total, false);
+    }
+
+    fn begin_bytes(&self, step: &str, total: Option<u64>) {
+        self.begin(step, total, true);
+    }
+
+    fn advance(&self, by: u64) {
+        if let Some(step) = &mut *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            step.done += by;
+            if step.told.is_none_or(|told| told.elapsed() > PAUSE) {
+                step.told = Some(Instant::now());
+                let Step { name, done, total, in_bytes, .. } = step;
+                output::note(Measure { step: name, done: *done, total: *total, in_bytes: *in_bytes });
+            }
+        }
+    }
+
+    fn end(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
+    }
+
+    fn note(&self, line: &str) {
+        Lines.note(line);
     }
 }
 

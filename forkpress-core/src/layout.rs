@@ -668,6 +668,18 @@ impl SiteLayout {
         self.mail_dir().join(name.as_str())
     }
 
+    /// The jobs, each in a folder of its own.
+    #[must_use]
+    pub fn jobs_dir(&self) -> PathBuf {
+        self.work_dir.join("jobs")
+    }
+
+    /// The folder of the job with this number.
+    #[must_use]
+    pub fn job(&self, number: u64) -> PathBuf {
+        self.jobs_dir().join(number.to_string())
+    }
+
     /// The folder of what the server has only while it runs: PHP's sockets, and bodies that wait.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {

@@ -27,7 +27,7 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
             image.branches_dir(),
         ]);
     }
-    // In each of these is one folder for each tree, or for each beginning of an object's name.
+    // In each of these is one folder for each tree, for each beginning of an object's name, or for each job.
     let trees = [
         cow.staging_dir(),
         cow.spares_dir(),
@@ -35,6 +35,8 @@ pub(crate) fn foreign_entry(layout: &SiteLayout) -> Result<Option<PathBuf>, (Pat
         cow.partings_dir(),
         layout.branches_dir(),
         cow.git_dir().join("objects"),
+        // Jobs come and go; what is in one is opened without following a link.
+        layout.jobs_dir(),
     ];
     let mounts = ImageKind::ALL.map(|kind| ImageLayout::new(layout.work_dir(), kind).mount());
     let of_others = [cow.trash_dir(), cow.incoming_dir(), layout.conversion_trees("")];

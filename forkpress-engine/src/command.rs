@@ -13,6 +13,18 @@ pub fn words(command: &Command) -> String {
     words.map(|word| shortened(without_secret(&word.to_string_lossy()))).collect::<Vec<_>>().join(" ")
 }
 
+/// Words as they would be typed into a shell, each that needs it in quotes.
+#[must_use]
+pub fn typed<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
+    let word = |word: &str| match word {
+        "" => "''".to_owned(),
+        word if word.chars().all(is_plain) => word.to_owned(),
+        word => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 fn shortened(word: String) -> String {
     match word.char_indices().nth(MOST_CHARACTERS) {
         Some((end, _)) => format!("{}...", &word[..end]),
@@ -46,5 +58,11 @@ mod tests {
         command.args(["push", "https://ann:s3cret@host:1/a@b", "a@b", "remote=http://t@h"]).env("TOKEN", "s3cret");
         assert_eq!(words(&command), "git push https://host:1/a@b a@b remote=http://h");
         assert_eq!(words(Command::new("php").arg("\u{e4}".repeat(300))), format!("php {}...", "\u{e4}".repeat(200)));
+    }
+
+    #[test]
+    fn what_is_typed_means_the_same_words_to_a_shell() {
+        let words = ["wp", "main", "--", "it's", "", "a b", "$x", "--url=https://x:1/"];
+        assert_eq!(typed(words), r"wp main -- 'it'\''s' '' 'a b' '$x' --url=https://x:1/");
     }
 }

@@ -21,6 +21,7 @@ pub mod git;
 pub mod import;
 #[cfg(target_os = "linux")]
 mod ioctl;
+pub mod jobs;
 pub mod merge;
 pub mod mutation;
 mod noise;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::jobs;
 use forkpress_engine::mutation;
 use forkpress_engine::mutation::gc;
 use forkpress_engine::mutation::history::{History, LogEntry, Operation};
@@ -47,7 +48,7 @@ pub fn log(work_dir: Option<&Path>, args: &LogArgs, as_json: bool) -> Result<(),
     Ok(())
 }
 
-fn duration(duration: Option<Duration>, unknown: &str) -> String {
+pub fn duration(duration: Option<Duration>, unknown: &str) -> String {
     duration.map_or(unknown.to_owned(), |duration| match duration.as_secs_f64() {
         seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
         seconds => format!("{seconds:.1} s"),
@@ -113,6 +114,7 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
     } else {
         let dropped = gc::drop_surplus(&site, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
         keep::empty_trash(&site)?;
+        jobs::sweep(&site.layout)?;
         dropped
     };
     let bytes: u64 = dropped.iter().map(|surplus| surplus.bytes).sum();

@@ -12,6 +12,8 @@ mod git_hook;
 mod git_http;
 mod history;
 mod import;
+mod job;
+mod jobs;
 mod load_dump;
 mod logs;
 mod mail;
@@ -83,6 +85,8 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Commit(args) => checkout::commit(args, cli.json)?,
         Command::Pull(args) => checkout::pull(args, cli.json)?,
         Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
+        Command::Jobs(args) => return jobs::run(work_dir, args, cli.json),
+        Command::Job(args) => return job::run(args),
         Command::Mail(args) => mail::run(work_dir, args, cli.json)?,
         Command::Sendmail(args) => return mail::keep(args),
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,

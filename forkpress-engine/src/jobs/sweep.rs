@@ -1,0 +1,69 @@
+//! Removes jobs that ended long ago.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::time::{Duration, SystemTime};
+
+use forkpress_core::layout::SiteLayout;
+
+use super::start::NEW;
+use super::{Job, JobError, JobId, entries, list};
+use crate::disk;
+
+/// So many of the newest that do not run are kept,
+const MOST_JOBS: usize = 100;
+
+/// and none that began longer ago.
+const MOST_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What the name of a folder begins with that was a job.
+const GONE: &str = ".gone-";
+
+/// A folder that is not a job yet is one of a killed process when it is that old.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Removes the jobs that are too many or too old, and says how many that was. The newest of all stays, so that no number is
+/// given twice.
+///
+/// # Errors
+/// [`JobError::Disk`] when one can't be removed.
+pub fn sweep(layout: &SiteLayout) -> Result<usize, JobError> {
+    let surplus = surplus(&list(layout)?.jobs, SystemTime::now());
+    for id in &surplus {
+        let gone = layout.jobs_dir().join(format!("{GONE}{id}"));
+        let path = id.folder(layout);
+        // From one moment to the next it is none. Another process may be faster.
+        disk::step("remove", path.path(), || match fs::rename(path.path(), &gone) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        })?;
+    }
+    for (name, path) in entries(layout)? {
+        let is_old = || {
+            let age = fs::symlink_metadata(&path).and_then(|found| found.modified()).ok()?.elapsed().ok()?;
+            Some(age > STALE)
+        };
+        if name.starts_with(GONE) || name.starts_with(NEW) && is_old() == Some(true) {
+            disk::step("remove", &path, || match fs::remove_dir_all(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            })?;
+        }
+    }
+    Ok(surplus.len())
+}
+
+/// Those of the jobs, which are newest first, that go.
+fn surplus(jobs: &[Job], now: SystemTime) -> Vec<JobId> {
+    let mut kept = 0;
+    let goes = |(place, job): &(usize, &Job)| {
+        if job.is_running() {
+            return false;
+        }
+        let is_old = now.duration_since(job.began).is_ok_and(|age| age > MOST_AGE);
+        let goes = *place > 0 && (is_old || kept >= MOST_JOBS);
+        kept += usize::from(!goes);
+        goes
+    };
+    jobs.iter().enumerate().filter(goes).map(|(_, job)| job.id).collect()
+}
