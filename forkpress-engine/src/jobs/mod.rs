@@ -266,6 +266,16 @@ pub fn output(layout: &SiteLayout, id: JobId) -> Result<String, JobError> {
     id.folder(layout).output_text(id)
 }
 
+/// The file of what the command has written to standard output, such as an export.
+///
+/// # Errors
+/// As [`get`].
+pub fn open_output(layout: &SiteLayout, id: JobId) -> Result<fs::File, JobError> {
+    get(layout, id)?;
+    let folder = id.folder(layout);
+    folder.open(&folder.output(), id)
+}
+
 /// The same as the JSON that it is once the command has ended; none before, and where it is no JSON.
 ///
 /// # Errors
