@@ -8,7 +8,6 @@ use std::process::Stdio;
 
 use common::{Sandbox, stderr};
 use forkpress_core::flock;
-use forkpress_core::layout::SiteLayout;
 use forkpress_engine::config::FileView;
 use forkpress_engine::view;
 
@@ -256,20 +255,10 @@ fn short_and_other_names_of_commands_do_the_same() {
     assert!(said.contains("is no server of this user's"), "{said}");
 }
 
-/// A site whose `main` is a folder with one file: enough to branch it.
-fn site_with_main(sandbox: &Sandbox) -> SiteLayout {
-    let layout = sandbox.bare_site();
-    fs::create_dir(sandbox.site().join("main")).unwrap();
-    fs::write(sandbox.site().join("main/a"), "a").unwrap();
-    let record = layout.cow().record(&"main".parse().unwrap());
-    fs::write(record, "created_at = \"2026-01-01T00:00:00Z\"\ngeneration = 1\n").unwrap();
-    layout
-}
-
 #[test]
 fn steps_are_told_only_where_they_are_asked_for() {
     let sandbox = Sandbox::new();
-    site_with_main(&sandbox);
+    sandbox.site_with_main();
     let create = |name: &str, level: Option<&str>| {
         let mut create = sandbox.forkpress(&["branch", "create", name, "--json"]);
         let output = create.envs(level.map(|level| ("FORKPRESS_LOG", level))).output().unwrap();
@@ -286,7 +275,7 @@ fn steps_are_told_only_where_they_are_asked_for() {
 #[test]
 fn a_wait_for_a_lock_and_the_steps_of_a_mutation_are_told() {
     let sandbox = Sandbox::new();
-    let layout = site_with_main(&sandbox);
+    let layout = sandbox.site_with_main();
     for (name, variable, flag) in [("a", None, Some("--verbose")), ("b", Some("debug"), None)] {
         let lock = fs::File::options().write(true).create(true).truncate(false).open(layout.cow().mutation_lock());
         let lock = lock.unwrap();

@@ -292,3 +292,6 @@ pub fn cancel(layout: &SiteLayout, id: JobId) -> Result<(), JobError> {
         _ => Err(JobError::NotRunning { id }),
     }
 }
+
+#[cfg(test)]
+mod tests;
