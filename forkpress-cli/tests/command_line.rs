@@ -132,6 +132,11 @@ fn nothing_that_is_shown_does_anything_to_a_terminal() {
         "id = 1\noperation = \"create\"\nname = \"main\"\nslot = 1\nat = 0\npid = 1\nuser = {quoted}\nprogram = {quoted}\nwith = {quoted}\n"
     );
     fs::write(layout.cow().log_entry(1), entry).unwrap();
+    fs::create_dir_all(layout.job(1)).unwrap();
+    let job = serde_json::json!({ "command": [EVIL], "title": EVIL, "by": EVIL, "began_ms": 0 });
+    fs::write(layout.job(1).join("job.json"), job.to_string()).unwrap();
+    fs::write(layout.job(1).join("output"), EVIL.replace('\n', "")).unwrap();
+    fs::write(layout.jobs_dir().join("odd\x1b[2J"), "").unwrap();
     for log in [layout.wp_debug_log(), layout.php_errors_log(), layout.php_server_log(), layout.server_log()] {
         fs::write(log, format!("{EVIL}\r\n")).unwrap();
     }
@@ -144,6 +149,8 @@ fn nothing_that_is_shown_does_anything_to_a_terminal() {
         &["log"],
         &["logs"],
         &["top"],
+        &["jobs"],
+        &["jobs", "1"],
         &["storage", "status"],
         &["doctor", "storage"],
         &["gc", "--dry-run"],
