@@ -217,7 +217,11 @@ pub fn get(layout: &SiteLayout, id: JobId) -> Result<Job, JobError> {
             Holder::Nobody => folder.end()?,
         },
     };
-    let Some(end) = end else { return Ok(Job::new(id, begun, began, JobState::Died, None)) };
+    let Some(end) = end else {
+        // One that went meanwhile has not died.
+        folder.begun()?.ok_or_else(missing)?;
+        return Ok(Job::new(id, begun, began, JobState::Died, None));
+    };
     let took = Duration::from_millis(end.ended_ms.saturating_sub(begun.began_ms));
     Ok(Job::new(id, begun, began, JobState::Ended { exit: end.exit, took }, end.operation))
 }
@@ -302,3 +306,6 @@ pub fn cancel(layout: &SiteLayout, id: JobId) -> Result<(), JobError> {
         _ => Err(JobError::NotRunning { id }),
     }
 }
+
+#[cfg(test)]
+mod tests;
