@@ -270,7 +270,7 @@ impl Recipe {
 /// The branch page of a site.
 fn branch_page(site: &Site, root_host: &str) -> Result<Arc<BranchPage>, Failure> {
     let secret = forkpress_page::secret(site.layout.cow()).during(|| "cannot read the page's token".to_owned())?;
-    Ok(Arc::new(BranchPage::new(Box::new(backstage::Command::new(site)?), root_host, secret)))
+    Ok(Arc::new(BranchPage::new(Box::new(backstage::Command::new(site)?), root_host, site.layout.run_dir(), secret)))
 }
 
 /// For how long a request may run is by the clock, as it holds the lock of its branch.
