@@ -32,6 +32,17 @@ pub fn moment(text: &str) -> Markup {
     html! { time datetime=(text) title=(text) { (short) " UTC" } }
 }
 
+/// How long ago something was, in one unit.
+pub fn ago(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let (number, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3600 => (seconds / 60, "minute"),
+        3600..86_400 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{} ago", many(number, unit))
+}
 
 /// So many of something.
 pub fn many(count: u64, what: &str) -> String {
