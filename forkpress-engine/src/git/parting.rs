@@ -189,7 +189,7 @@ fn make_commit(repository: &Repository, id: u64) -> Result<Made, PartingError> {
     if repository.dir().join(REFS).join(id.to_string()).exists() {
         return Ok(Made::Before);
     }
-    let files = Files::read(repository, &folder)?;
+    let files = PartingFiles::read(repository, &folder)?;
     // A branch has files: these were noted until there was a commit of them.
     if files.0.is_empty() {
         return Err(PartingError::Lost { id });
@@ -235,9 +235,9 @@ enum Object {
 }
 
 /// The files of a parting, each with its mode as Git writes it.
-struct Files(BTreeMap<PathBuf, (String, Object)>);
+struct PartingFiles(BTreeMap<PathBuf, (String, Object)>);
 
-impl Files {
+impl PartingFiles {
     fn read(repository: &Repository, folder: &Path) -> Result<Self, PartingError> {
         let list = files_in(folder);
         let bytes = step("read", &list, || match fs::read(&list) {

@@ -324,7 +324,7 @@ fn text_of(repository: &Repository, placed: &Placed) -> Result<String, Repositor
 
 #[cfg(test)]
 mod tests {
-    use super::super::decide::Place;
+    use super::super::decide::TablePlace;
     use super::*;
 
     fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {
@@ -360,7 +360,7 @@ mod tests {
             CREATE TABLE wp_users (ID INTEGER PRIMARY KEY, user_pass TEXT, user_login TEXT);";
         connection.execute_batch(tables).unwrap();
         let is_secret = |table: &str, key: Value, column: &str| {
-            let place = Place { table: table.to_owned(), key: vec![key], column: Some(column.to_owned()) };
+            let place = TablePlace { table: table.to_owned(), key: vec![key], column: Some(column.to_owned()) };
             let conflict = Conflict::new(ConflictKind::Cell, place, Sides::default());
             is_secret_cell(&conflict, &connection).unwrap()
         };

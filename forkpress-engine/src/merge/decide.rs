@@ -49,12 +49,12 @@ pub(crate) struct RowDecision {
 pub(crate) struct Conflict {
     pub(crate) id: ConflictId,
     pub(crate) kind: ConflictKind,
-    pub(crate) place: Place,
+    pub(crate) place: TablePlace,
     /// What each side has there: one cell, a whole row, a number of copies, or all that a schema is made of. None where a
     /// side has nothing.
     pub(crate) sides: Sides<Option<Row>>,
     /// Of an object or a table: the places of all rows that are not the same on both sides, which the answer is for as well.
-    pub(crate) inside: Vec<Place>,
+    pub(crate) inside: Vec<TablePlace>,
     /// What the columns of whole rows are called; empty where it is about something else.
     pub(crate) columns: Vec<String>,
 }
@@ -79,7 +79,7 @@ pub(crate) enum ConflictKind {
 
 /// Where a conflict is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Place {
+pub(crate) struct TablePlace {
     pub(crate) table: String,
     /// The row's key; of a table without one, the whole row. Empty where it is the table's schema.
     pub(crate) key: Vec<Value>,
@@ -128,16 +128,16 @@ impl ConflictKind {
 
 impl Conflict {
     /// A conflict with the id of what it is about.
-    pub(crate) fn new(kind: ConflictKind, place: Place, sides: Sides<Option<Row>>) -> Self {
+    pub(crate) fn new(kind: ConflictKind, place: TablePlace, sides: Sides<Option<Row>>) -> Self {
         Self::with_inside(kind, place, sides, Vec::new())
     }
 
     /// A conflict that is about rows of other places as well: what each side has there is a part of the id.
     pub(crate) fn with_inside(
         kind: ConflictKind,
-        place: Place,
+        place: TablePlace,
         sides: Sides<Option<Row>>,
-        inside: Vec<(Place, Sides<Option<&Row>>)>,
+        inside: Vec<(TablePlace, Sides<Option<&Row>>)>,
     ) -> Self {
         let id = ConflictId::new(kind.name(), &place, &sides, &inside);
         let inside = inside.into_iter().map(|(place, _)| place).collect();
@@ -156,9 +156,9 @@ impl ConflictId {
     /// The id of a conflict of this kind at a place, where each side has this, and that at the places inside of it.
     pub(crate) fn new(
         kind: &str,
-        place: &Place,
+        place: &TablePlace,
         sides: &Sides<Option<Row>>,
-        inside: &[(Place, Sides<Option<&Row>>)],
+        inside: &[(TablePlace, Sides<Option<&Row>>)],
     ) -> Self {
         let mut hash = Hash(Sha256::new());
         hash.bytes(kind.as_bytes());
@@ -184,7 +184,7 @@ impl Hash {
         self.0.update(bytes);
     }
 
-    fn place(&mut self, place: &Place) {
+    fn place(&mut self, place: &TablePlace) {
         self.bytes(place.table.as_bytes());
         self.row(Some(&place.key.iter().cloned().map(Some).collect()));
         self.bytes(place.column.as_deref().unwrap_or_default().as_bytes());
@@ -221,7 +221,7 @@ impl Hash {
 
 /// Decides by the rules that hold for any table.
 pub(crate) fn decide(change: &RowChange<'_>) -> RowDecision {
-    let place = |column: Option<&String>| Place {
+    let place = |column: Option<&String>| TablePlace {
         table: change.layout.table.clone(),
         key: change.key(),
         column: column.cloned(),
@@ -351,7 +351,7 @@ mod tests {
         let [conflict] = decision.conflicts.try_into().unwrap();
         assert_eq!(conflict.kind, ConflictKind::Cell);
         let (table, key, column) = ("wp_posts".to_owned(), vec![Value::Integer(1)], Some("title".to_owned()));
-        assert_eq!(conflict.place, Place { table, key, column });
+        assert_eq!(conflict.place, TablePlace { table, key, column });
         let title = |title| Some(vec![Some(Value::text(title))]);
         assert_eq!(conflict.sides, Sides { base: title("a"), source: title("b"), target: title("c") });
     }
@@ -389,7 +389,7 @@ mod tests {
     fn an_id_is_of_one_conflict_only_and_the_same_each_time() {
         let conflict = |table: &str, key: Value, column: Option<&str>, kind, cells: [Cell; 3]| {
             let [base, source, target] = cells.map(|cell| Some(vec![cell]));
-            let place = Place { table: table.to_owned(), key: vec![key], column: column.map(str::to_owned) };
+            let place = TablePlace { table: table.to_owned(), key: vec![key], column: column.map(str::to_owned) };
             Conflict::new(kind, place, Sides { base, source, target }).id.to_string()
         };
         let text = |text| Some(Value::text(text));
@@ -413,7 +413,7 @@ mod tests {
         assert_eq!(ids[0].len(), 32);
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
         let row = |texts: [&str; 2]| {
-            let place = Place { table: "t".to_owned(), key: Vec::new(), column: None };
+            let place = TablePlace { table: "t".to_owned(), key: Vec::new(), column: None };
             let row = Some(texts.map(|text| Some(Value::text(text))).to_vec());
             Conflict::new(ConflictKind::Removed, place, Sides { base: row, source: None, target: None }).id
         };
