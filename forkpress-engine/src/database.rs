@@ -29,7 +29,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-use crate::bands::Starts;
+use crate::bands::starts::Starts;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
 use crate::merge::pages::DatabaseFiles;

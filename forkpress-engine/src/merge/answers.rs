@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::decide::ConflictId;
+use super::conflict_id::ConflictId;
 use crate::git::merge::{self as files, FileConflict};
 
 /// One of the two branches of a merge.

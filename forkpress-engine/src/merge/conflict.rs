@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::decide::{Conflict, ConflictKind};
+use super::conflict_id::{Conflict, ConflictKind};
 use super::label::{self, Kind, Names, ObjectKey};
 use super::rules::Rules;
 use super::{Cell, Row, Sides, Value, schema};
@@ -324,7 +324,7 @@ fn text_of(repository: &Repository, placed: &Placed) -> Result<String, Repositor
 
 #[cfg(test)]
 mod tests {
-    use super::super::decide::TablePlace;
+    use super::super::conflict_id::TablePlace;
     use super::*;
 
     fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {

@@ -32,7 +32,7 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use super::answers::{Answers, Take};
-use super::decide::{Conflict, ConflictId, ConflictKind};
+use super::conflict_id::{Conflict, ConflictId, ConflictKind};
 use super::hosts::Hosts;
 use super::pages::{Database, DatabaseFiles, Differing};
 use super::rows::ScanError;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use thiserror::Error;
 
-use super::decide::{Conflict, ConflictKind, TablePlace};
+use super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::{Cell, Change, Sides, Value};
 
 /// What the tables begin with that the driver keeps for itself.

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::super::push::{Blob, Difference, EntryMode, ObjectId};
-use crate::merge::decide::{ConflictId, TablePlace};
+use crate::merge::conflict_id::{ConflictId, TablePlace};
 use crate::merge::{Change, Sides, Value};
 
 /// What one side changed of the base, by path.

@@ -1,6 +1,6 @@
 use rusqlite::types::ValueRef;
 
-use super::super::decide::{Conflict, ConflictKind, TablePlace};
+use super::super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::super::plan::{CellEdit, Recounts, RowEdit, SchemaEdit};
 use super::super::{Cell, Sides, schema as schemas};
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::decide::{Conflict, ConflictKind, TablePlace};
+use super::super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::super::rules::{USER_NAMES, is_by_code, is_first_post, is_one_of_a_name};
 use super::super::{Row, Sides, Value};
 use super::objects::At;

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::decide::{Conflict, ConflictKind};
+use super::super::conflict_id::{Conflict, ConflictKind};
 use super::super::rules::ValuePlace;
 use super::super::value::How;
 use super::super::{Cell, Row, Side, Sides, Value};

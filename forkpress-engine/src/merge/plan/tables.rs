@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::Connection;
 
-use super::super::decide::{Conflict, ConflictKind, TablePlace};
+use super::super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::super::hosts::Hosts;
 use super::super::pages::Differing;
 use super::super::rows::{Found, Layout, RowChange, ScanError, SideTable, scan};

@@ -1,4 +1,4 @@
-use super::super::super::decide::TablePlace;
+use super::super::super::conflict_id::TablePlace;
 use super::*;
 
 /// A post with all columns that have no default.
