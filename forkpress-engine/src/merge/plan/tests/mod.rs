@@ -12,7 +12,7 @@ use super::super::testing::{make as write, read};
 use super::*;
 use crate::merge::Side;
 
-const WORDPRESS: &str = include_str!("wordpress.sql");
+const WORDPRESS: &str = include_str!("../wordpress.sql");
 
 /// What a small site begins with.
 const CONTENT: &str = "
