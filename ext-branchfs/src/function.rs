@@ -55,7 +55,7 @@ impl Overridden {
         }
     }
 
-    /// Calls PHP's own, inside [`shim::enter`].
+    /// Calls PHP's own, inside [`crate::shim::enter`].
     pub unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
         let original = self.original.load(Ordering::Relaxed);
         // SAFETY: it was PHP's handler of this function, which is called as PHP called us.
