@@ -13,7 +13,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::new_database::EditError;
 use super::refusal::{Refusal, Refused};
 use crate::branch::BranchError;
 use crate::config::{ConfigError, FileView};
@@ -215,6 +214,17 @@ pub enum PutError {
         /// Why.
         source: Refusal,
     },
+}
+
+/// Why a database, or a tree, can't be what it is to be.
+#[derive(Debug, Error)]
+pub enum EditError {
+    /// What was to be changed is not what it was any more.
+    #[error("changed in the database meanwhile: {0}")]
+    Stale(String),
+    /// It can't be changed so.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why what a process that died left was not brought to its end.
@@ -480,6 +490,16 @@ impl Advice for ChangeError {
             Self::SourceReplaced { .. } => true,
             _ => false,
         }
+    }
+}
+
+impl Advice for EditError {
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Stale(_))
     }
 }
 

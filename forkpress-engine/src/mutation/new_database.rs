@@ -10,16 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rayon::prelude::*;
-use thiserror::Error;
 
 use super::carry::{Numbers, Pages, Pin, differing};
-use super::error::{ChangeError, PutError, StepError};
+use super::error::{ChangeError, EditError, PutError, StepError};
 use crate::bands::{Starts, Surroundings};
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
 use crate::disk::{self, step};
 use crate::progress::Progress;
-use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::database_of;
 use forkpress_core::name::BranchName;
@@ -47,27 +45,6 @@ pub trait TreeEdit {
     /// Where the media library of the edited tree is, if it lacks it. `before` is the same of what the tree is a clone of.
     fn uploads(&self, before: Option<Uploads>) -> Option<Uploads> {
         before
-    }
-}
-
-/// Why a database, or a tree, can't be what it is to be.
-#[derive(Debug, Error)]
-pub enum EditError {
-    /// What was to be changed is not what it was any more.
-    #[error("changed in the database meanwhile: {0}")]
-    Stale(String),
-    /// It can't be changed so.
-    #[error(transparent)]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl Advice for EditError {
-    fn hint(&self) -> Option<String> {
-        None
-    }
-
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Stale(_))
     }
 }
 
