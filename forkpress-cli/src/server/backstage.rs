@@ -18,7 +18,7 @@ use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead,
 
 use crate::deaths;
 use crate::failure::{During, Failure};
-use crate::mail::{Kept, Mailbox, message};
+use crate::mail::{KeptMail, Mailbox, message};
 
 /// So much of the end of a log is searched for lines of a branch, and so many of them are shown.
 const LOG_BYTES: u64 = 512 << 10;
@@ -175,7 +175,7 @@ fn mails(site: &Site, name: &BranchName) -> Result<Vec<MailHead>, Failed> {
     open.map(|(kept, mut mail)| Ok(head(kept, message::head(&mut mail).map_err(failed)?))).collect()
 }
 
-fn head(kept: &Kept, head: message::Head) -> MailHead {
+fn head(kept: &KeptMail, head: message::Head) -> MailHead {
     MailHead { id: kept.id, at: rfc3339(kept.at), to: head.to, subject: head.subject }
 }
 
