@@ -43,7 +43,7 @@ fn merge_with(
     branches::merge(site, &Request { source, target, base: None, answers, dry_run: false }, patience, progress)
 }
 
-fn merge(world: &World, source: &str, target: &str) -> Report {
+pub fn merge(world: &World, source: &str, target: &str) -> Report {
     merge_beside(world, source, target, &Silent)
 }
 
@@ -594,6 +594,39 @@ fn branches_without_databases_are_merged_by_their_files() {
     world.undo(None).unwrap();
     world.undo(None).unwrap();
     assert!(["main", "y"].iter().all(|branch| !world.path(branch).join("file").exists()));
+}
+
+#[test]
+fn a_row_that_would_refer_to_one_that_the_target_removed_is_named_and_can_be_left_out() {
+    let world = plain_world();
+    open(&world.path("main"))
+        .execute_batch(
+            "CREATE TABLE customers (id INTEGER PRIMARY KEY);
+             CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers (id));
+             INSERT INTO customers VALUES (5)",
+        )
+        .unwrap();
+    world.create("x").unwrap();
+    world.add_post("x", "on x");
+    write(&world, "x", "file", "theirs");
+    open(&world.path("x")).execute("INSERT INTO orders VALUES (7, 5)", []).unwrap();
+    open(&world.path("main")).execute("DELETE FROM customers", []).unwrap();
+
+    let error = merge_with(&world.site, ["x", "main"], None, &mut patience(), &Silent).unwrap_err();
+    assert!(error.to_string().contains("orders 7 to customers"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("--exclude TABLE")), "{error:?}");
+    assert!(!error.is_passing());
+    assert_eq!(world.posts("main"), ["hello"]);
+    assert!(!world.path("main").join("file").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+
+    let (source, target) = (&name("x"), &BranchName::main());
+    let answers = Answers::new(None, vec!["orders".to_owned()]);
+    let request = Request { source, target, base: None, answers, dry_run: false };
+    let outcome = branches::merge(&world.site, &request, &mut patience(), &Silent).unwrap();
+    assert!(matches!(outcome, Outcome::Merged(..)), "{outcome:?}");
+    assert_eq!(world.posts("main"), ["hello", "on x"]);
+    assert_eq!(ask::<i64>(&world.path("main"), "SELECT count(*) FROM orders"), 0);
 }
 
 #[test]
