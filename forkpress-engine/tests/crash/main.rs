@@ -89,7 +89,7 @@ const SPARES: [&[&str]; 5] = [
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
 /// Scripts with a merge, of `y` into `x` or of one of these into `main`, of which only the last operation is hit.
-const MERGES: [&[&str]; 24] = [
+const MERGES: [&[&str]; 23] = [
     &["merge"],
     &["rename-merge"],
     &["merge", "undo"],

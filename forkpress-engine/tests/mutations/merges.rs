@@ -18,6 +18,7 @@ use forkpress_engine::merge::Side;
 use forkpress_engine::merge::answers::Answers;
 use forkpress_engine::merge::base;
 use forkpress_engine::merge::branches::{self, MergeError, Outcome, Request};
+use forkpress_engine::merge::diff::{self, RowCounts, Since};
 use forkpress_engine::mutation::convert;
 use forkpress_engine::mutation::history::History;
 use forkpress_engine::mutation::{Report, UndoError};
@@ -202,6 +203,50 @@ fn sees_all_or_nothing() {
             tell("looked");
         }
     }
+}
+
+#[test]
+fn a_diff_shows_what_is_published_meanwhile_whole_or_not_at_all() {
+    let world = plain_world();
+    for branch in ["x", "y"] {
+        world.create(branch).unwrap();
+    }
+    write(&world, "y", "added", "a");
+    world.add_post("y", "on y");
+    let mut reader = Other::start("merges::diffs_all_or_nothing", world.site.layout.work_dir());
+    reader.hears("looked");
+    merge(&world, "y", "x");
+    for _ in 0..20 {
+        reader.hears("looked");
+        world.undo(None).unwrap();
+        let undo = History::read(world.site.layout.cow()).unwrap().entries.last().unwrap().id;
+        reader.hears("looked");
+        world.undo(Some(undo)).unwrap();
+    }
+    fs::write(world.site.layout.work_dir().join("stop"), "").unwrap();
+    reader.wait();
+}
+
+#[test]
+#[ignore = "a role that another test starts"]
+fn diffs_all_or_nothing() {
+    let site = Site::open(&my_place()).unwrap();
+    let (x, since) = (name("x"), Since::Parting(BranchName::main()));
+    let stop = site.layout.work_dir().join("stop");
+    let mut seen = [0; 2];
+    // Not for ever: a test that fails may leave this one alone with the disk.
+    for _ in 0..10_000 {
+        if stop.exists() {
+            break;
+        }
+        let diff = diff::diff(&site, &x, &since, &diff::Options::default()).unwrap();
+        let files: Vec<_> = diff.files.iter().map(|file| &*file.path).collect();
+        let rows: u64 = diff.content.tables.iter().filter_map(|table| table.rows).map(RowCounts::sum).sum();
+        assert!(matches!((&*files, rows), ([], 0) | (["added"], 1)), "{diff:?}");
+        seen[files.len()] += 1;
+        tell("looked");
+    }
+    assert!(seen.iter().all(|count| *count > 2), "{seen:?}");
 }
 
 pub fn what_is_written_into_the_target_during_a_merge_is_there_afterwards(place: Place, _: Kind, view: FileView) {

@@ -1,7 +1,9 @@
 //! What two branches had in common: made with a create or a reset, found by pairs, and gone once no pair needs it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
@@ -10,7 +12,7 @@ use forkpress_engine::git::parting::{self, PartingError};
 use forkpress_engine::git::repository::Repository;
 use forkpress_engine::merge::base::{self, Base, BaseError};
 use forkpress_engine::mutation::{self, gc};
-use forkpress_engine::progress::Silent;
+use forkpress_engine::progress::{Progress, Silent};
 
 use super::merges::merge;
 use super::place::{Kind, Place};
@@ -206,6 +208,49 @@ fn branches_that_share_nothing_say_how_to_get_something() {
     assert!(error.hint().unwrap().contains("forkpress branch reset x --from main"));
     let id = world.reset("x", "main", false).unwrap().operation.id;
     assert_eq!(base(&world, "x", "main").parting, id);
+}
+
+/// Keeps what is said.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn begin(&self, _: &str, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+#[test]
+fn where_there_is_no_room_for_a_parting_a_branch_is_made_without_and_that_is_said() {
+    let Some(place) = Place::of(Kind::Tiny) else { return };
+    let filler = place.root.join("filler");
+    let world = World::new(place, FileView::FileCopy, |_| ());
+    world.add_post("main", &"long ".repeat(60_000));
+    let mut fill = fs::File::create(&filler).unwrap();
+    let mut filled = 0;
+    while fill.write_all(&[1; 4096]).is_ok() {
+        filled += 4096;
+    }
+    let notes = Notes::default();
+    while mutation::create(&world.site, &name("x"), &BranchName::main(), &mut patience(), &notes).is_err() {
+        filled -= 16 * 4096;
+        fill.set_len(filled).unwrap();
+    }
+    let said = notes.0.into_inner().unwrap();
+    let right = "no room to keep what 'x' and 'main' have in common: a merge will not know it";
+    assert_eq!(said.last().map(String::as_str), Some(right), "{said:?}");
+    drop(fill);
+    fs::remove_file(filler).unwrap();
+    assert_eq!(world.posts("x"), world.posts("main"));
+    assert_eq!([partings(&world, "x"), partings(&world, "main")], ["", ""]);
+    let repository = Repository::open(&world.site).unwrap();
+    let none = base::of(&world.site, &repository, &name("x"), &BranchName::main());
+    assert!(matches!(none, Err(BaseError::NoParting { .. })), "{none:?}");
+    let id = world.reset("x", "main", false).unwrap().operation.id;
+    assert_eq!(base(&world, "x", "main").parting, id, "once there is room");
 }
 
 #[test]
