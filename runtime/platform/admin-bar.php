@@ -122,7 +122,7 @@ const FORKPRESS_MENU_STYLE = '
 #wp-admin-bar-forkpress-default{max-height:60vh;overflow-y:auto}
 #wp-admin-bar-forkpress>.ab-sub-wrapper:focus-within{display:block}
 #wp-admin-bar-forkpress [hidden]{display:none}
-#wpadminbar #forkpress-filter{display:block;box-sizing:border-box;width:calc(100% - 20px);height:28px;min-width:180px;margin:8px 10px 0;padding:0 6px;border:1px solid #8c8f94;border-radius:3px;background:#fff;color:#1d2327;font:inherit;font-size:13px;line-height:26px;box-shadow:none}
+#wpadminbar #forkpress-filter{display:block;box-sizing:border-box;width:calc(100% - 20px);height:28px;min-height:0;min-width:180px;margin:8px 10px 0;padding:0 6px;border:1px solid #8c8f94;border-radius:3px;background:#fff;color:#1d2327;font:inherit;font-size:13px;line-height:26px;box-shadow:none}
 #wpadminbar #forkpress-filter::placeholder{color:#646970;opacity:1}
 #wpadminbar #forkpress-filter:focus{outline:2px solid #72aee6;outline-offset:1px}';
 

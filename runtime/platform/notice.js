@@ -9,7 +9,7 @@ function ( given ) {
 		}
 		notice.addEventListener( 'click', function ( event ) {
 			if ( event.target.closest( '.notice-dismiss' ) ) {
-				window.setUserSetting( 'forkpress_notice', given.mark );
+				window.setUserSetting( 'forkpress_notice', given.moment );
 			}
 		} );
 		window.fetch( given.url, { credentials: 'same-origin' } ).then( function ( response ) {

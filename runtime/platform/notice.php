@@ -22,15 +22,6 @@ function forkpress_making(): ?array {
 }
 
 /**
- * Returns what a user's settings say once this branch's notice was dismissed. A branch that is made of it has another.
- *
- * @param array $making What forkpress_making() returned.
- */
-function forkpress_notice_mark( array $making ): string {
-	return "{$making['branch']}-{$making['moment']}";
-}
-
-/**
  * Returns how many posts of some types were added or changed since a moment.
  *
  * @param int $moment In seconds since 1970.
@@ -118,15 +109,14 @@ function forkpress_show_notice(): void {
 		return;
 	}
 	$making = forkpress_making();
-	$mark   = null === $making ? '' : forkpress_notice_mark( $making );
-	// It is a setting of how pages look: no diff has it, and no merge.
-	if ( null === $making || get_user_setting( 'forkpress_notice' ) === $mark ) {
+	// It is a setting of how pages look: no diff has it, and no merge. A branch that is made of this one has it, too, but is younger.
+	if ( null === $making || get_user_setting( 'forkpress_notice' ) === (string) $making['moment'] ) {
 		return;
 	}
-	echo '<div id="forkpress-notice" class="notice notice-info is-dismissible" hidden><p></p></div>';
+	echo '<div id="forkpress-notice" class="notice notice-info is-dismissible" hidden><p dir="auto"></p></div>';
 	$given = array(
-		'url'  => forkpress_ajax_url( 'forkpress_difference' ),
-		'mark' => $mark,
+		'url'    => forkpress_ajax_url( 'forkpress_difference' ),
+		'moment' => $making['moment'],
 	);
 	wp_print_inline_script_tag( forkpress_script( 'notice', $given ) );
 }

@@ -44,7 +44,7 @@ function forkpress_page_links( string $branch ): array {
 				'source' => $branch,
 				'into'   => $parent,
 			);
-			$links[] = $link( 'merge', "Merge into $parent…", 'Merge this branch…', 'merge', $query );
+			$links[] = $link( 'merge', "Merge into {$parent}…", 'Merge this branch…', 'merge', $query );
 		}
 	}
 	$links[] = $link( 'all', 'All branches', 'All branches', '' );
