@@ -24,6 +24,9 @@ add_action( 'after_setup_theme', static function () {
 } );
 PHP;
 
+/** A PNG of one pixel. */
+const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+
 $site = new Site();
 $site->serve( 4 );
 
@@ -45,7 +48,7 @@ $marketing->rest( 'POST', '/wp/v2/posts/1', array( 'title' => 'Hello from market
 $marketing->rest( 'POST', '/wp/v2/pages', array( 'title' => 'About', 'status' => 'publish' ), 201 );
 $marketing->rest( 'POST', '/wp/v2/comments', array( 'post' => 1, 'content' => 'A comment' ), 201 );
 $nonce  = trim( $marketing->request( '/wp-admin/admin-ajax.php?action=rest-nonce' )->body );
-$upload = $marketing->request( '/wp-json/wp/v2/media', 'POST', 'a text', array( 'X-WP-Nonce' => $nonce, 'Content-Type' => 'text/plain', 'Content-Disposition' => 'attachment; filename="a.txt"' ) );
+$upload = $marketing->request( '/wp-json/wp/v2/media', 'POST', base64_decode( PIXEL ), array( 'X-WP-Nonce' => $nonce, 'Content-Type' => 'image/png', 'Content-Disposition' => 'attachment; filename="pixel.png"' ) );
 same( 201, $upload->status, 'uploading' );
 foreach ( array( 'marketing-2' => 'marketing', 'rtl' => 'main', 'customized' => 'main' ) as $name => $from ) {
 	$create( $name, $from );
