@@ -91,6 +91,11 @@ test(
 		holds( 1 === preg_match( '~a\.lock is held by process (\d+) \(serving GET a /long\.php\) for ~', $own->errors, $match ), "it says for whom: $own->errors" );
 		holds( str_contains( $own->errors, "'kill $match[1]'" ), "and how to end it: $own->errors" );
 		same( 75, $site->run( 'branch', 'create', 'of-a', '--from', 'a', '--timeout', '0' )->status, 'so does a clone of it' );
+		$site->done( 'branch', 'create', 'of-a', '--from', 'a', '--beside', '--timeout', '30' );
+		$site->done( 'branch', 'reset', 'of-a', '--from', 'a', '--beside', '--timeout', '30' );
+		same( 'of-a', $page( 'of-a' ), 'a page of the clone that does not wait' );
+		same( 2, preg_match_all( '~(create|reset) of-a from a beside its requests~', $site->done( 'log' ) ), 'the log says so' );
+		$site->done( 'branch', 'delete', 'of-a', '--timeout', '30' );
 		same( 'done', $finish(), 'what the long request said' );
 		$site->done( 'branch', 'create', 'of-a', '--from', 'a' );
 	}

@@ -1,7 +1,7 @@
 <?php
 /**
  * Sixteen branches with a client each, and eight mutations at once while a request runs in each of the eight others: nobody
- * waits for another branch.
+ * waits for another branch. Then a mutation of each of the sixteen at once.
  *
  *     FORKPRESS_BIN=PATH php -d "extension=$(pwd)/ext/branchfs.so" tests/test_sixteen_branches.php
  *
@@ -82,7 +82,7 @@ $change_beside = function ( array $changed, array $held ) use ( $site, $names ):
 	foreach ( $changed as $number => $name ) {
 		$mutations[ $name ] = match ( $number % 3 ) {
 			0 => $site->command( array( 'branch', 'reset', $name, '--from', 'main', '--timeout', '120' ) ),
-			1 => $site->command( array( 'branch', 'create', "of-$name", '--from', $name, '--timeout', '120' ) ),
+			1 => $site->command( array( 'branch', 'create', "of-$name-" . count( $changed ), '--from', $name, '--timeout', '120' ) ),
 			2 => $site->command( array( 'branch', 'reset', $name, '--from', $changed[0], '--timeout', '120' ) ),
 		};
 	}
@@ -118,6 +118,13 @@ test(
 	'so are those eight',
 	function () use ( $names, $change_beside ) {
 		$change_beside( array_slice( $names, 8 ), array_slice( $names, 0, 8 ) );
+	}
+);
+
+test(
+	'all sixteen are changed at once, each with its client',
+	function () use ( $names, $change_beside ) {
+		$change_beside( $names, array() );
 	}
 );
 

@@ -465,7 +465,8 @@ pub struct BesideArgs {
     /// Do not wait for running requests of the branch to clone
     ///
     /// A file that such a request writes just then may be cloned half written, or without a row that comes later. The
-    /// database is whole all the same. 'forkpress log' says that it was so.
+    /// database is whole all the same. 'forkpress log' says that it was so. Requests of the branch that is reset wait
+    /// for longer than without it: until all files of the other one were looked at.
     #[arg(long)]
     pub beside: bool,
 }

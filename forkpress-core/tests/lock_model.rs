@@ -73,6 +73,8 @@ enum Ends {
     GivesUp,
     /// It may be killed anywhere. The kernel lets its locks go; what it wrote stays.
     Dies,
+    /// It may let its gates go wherever it waits, rest, and begin anew.
+    Rests,
 }
 
 /// What the protocol could be instead.
@@ -137,7 +139,12 @@ fn step(variant: Variant, processes: &[Process], state: &State, who: usize) -> V
                     (given_up.mark, given_up.late) = (false, 0);
                     next.push(at(given_up, who, END));
                 }
-                Ends::GivesUp => {}
+                Ends::Rests if state.at[who] == WAITS_WIDELY || is_waiting_narrowly(state.at[who]) => {
+                    let mut rests = leave(state.clone(), who);
+                    (rests.mark, rests.late) = (false, 0);
+                    next.push(at(rests, who, BEGINS));
+                }
+                Ends::GivesUp | Ends::Rests => {}
                 Ends::Dies => {
                     let mut dead = leave(state.clone(), who);
                     dead.late = 0;
@@ -386,7 +393,8 @@ fn nobody_meets_a_publish_or_overtakes_a_writer_and_all_come_to_their_end_in_eve
     let called = Process::Request { own: A, also: None, calls: None, passes: true };
     let called_with_both = Process::Request { own: B, also: Some(A), calls: None, passes: true };
     let [one, both] = [writer(&[B]), writer(&[A, B])];
-    let [gives_up, dies] = [Ends::GivesUp, Ends::Dies].map(|ends| Process::Writer { owns: &[A, B], ends });
+    let [gives_up, dies, rests] =
+        [Ends::GivesUp, Ends::Dies, Ends::Rests].map(|ends| Process::Writer { owns: &[A, B], ends });
     let [shares, excludes] = [false, true].map(|is_exclusive| Process::Stranger { is_exclusive });
     for processes in [
         &[request(A), request(A), request(B), one][..],
@@ -402,6 +410,8 @@ fn nobody_meets_a_publish_or_overtakes_a_writer_and_all_come_to_their_end_in_eve
         &[request(A), request_of_both(B, A), gives_up, one],
         &[request(A), request_of_both(B, A), dies, one],
         &[request(A), request(B), shares, dies],
+        &[request(A), request_of_both(B, A), rests, one],
+        &[request(A), Process::Command { own: B }, shares, rests],
     ] {
         let states = explore(Variant::default(), processes).unwrap();
         assert!(states > 100, "{states} states are too few to tell anything");
@@ -419,6 +429,16 @@ fn a_writer_that_hoards_and_a_request_that_keeps_locks_or_asks_every_gate_wait_i
         let wrong = explore(variant, &processes).unwrap_err();
         assert!(wrong.starts_with("nobody gets on"), "{wrong}");
     }
+}
+
+/// What a site that calls itself with no secret rests on: the gates do not stay closed.
+#[test]
+fn a_request_that_waits_for_another_one_at_the_gate_gets_on_once_the_writer_rests() {
+    let calls = Process::Request { own: A, also: None, calls: Some(1), passes: false };
+    let processes = |ends| [calls, request(A), Process::Writer { owns: &[A], ends }];
+    let wrong = explore(Variant::default(), &processes(Ends::Never)).unwrap_err();
+    assert!(wrong.starts_with("nobody gets on"), "{wrong}");
+    explore(Variant::default(), &processes(Ends::Rests)).unwrap();
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub struct EndlessHead;
 /// Takes the head from the front of an answer, and leaves the beginning of its body; none where more of it has to come first.
 ///
 /// # Errors
-/// [`EndlessHead`].
+/// [`EndlessHead`] where so many bytes have come that it is too long, and no end of it.
 pub fn take_head(answer: &mut BytesMut) -> Result<Option<Head>, EndlessHead> {
     let mut head = Head { status: StatusCode::OK, headers: HeaderMap::new() };
     let mut at = 0;

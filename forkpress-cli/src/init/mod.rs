@@ -9,7 +9,7 @@
 mod claim;
 mod database;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -398,21 +398,15 @@ const SALT_CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 /// A random text of these characters, each as likely as the others.
 fn secret(characters: &[u8], length: usize) -> Result<String, Failure> {
-    let read = || -> io::Result<String> {
-        let mut random = io::BufReader::new(File::open("/dev/urandom")?);
-        let fair = usize::from(u8::MAX) / characters.len() * characters.len();
-        let mut text = String::with_capacity(length);
-        let mut byte = [0];
-        while text.len() < length {
-            random.read_exact(&mut byte)?;
-            let value = usize::from(byte[0]);
-            if value < fair {
-                text.push(char::from(characters[value % characters.len()]));
-            }
-        }
-        Ok(text)
-    };
-    read().during(|| "cannot read /dev/urandom".to_owned())
+    let fair = usize::from(u8::MAX) / characters.len() * characters.len();
+    let mut text = String::with_capacity(length);
+    let mut random = [0; 64];
+    while text.len() < length {
+        getrandom::fill(&mut random).during(|| "the system has no random numbers".to_owned())?;
+        let usable = random.iter().map(|byte| usize::from(*byte)).filter(|value| *value < fair);
+        text.extend(usable.map(|value| char::from(characters[value % characters.len()])).take(length - text.len()));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

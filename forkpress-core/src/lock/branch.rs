@@ -28,7 +28,7 @@ impl BranchFiles {
     /// Opens gate and lock of the branch `name`, making them if need be.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where a file, or the folder of them, can't be opened or made.
     pub fn open(cow: &CowLayout, name: &BranchName) -> Result<Self, LockError> {
         make_folder_of_branches(cow)?;
         let gate = LockFile::open(cow.branch_gate(name))?;
@@ -41,7 +41,7 @@ impl BranchFiles {
     /// all the same is a new one: then this has to be asked again.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where a file of a branch that is known can't be opened or made.
     pub fn find(cow: &CowLayout, name: &BranchName) -> Result<Option<Self>, LockError> {
         let is_known = [cow.branch_lock(name), cow.record(name)].iter().any(|path| path.exists());
         is_known.then(|| Self::open(cow, name)).transpose()

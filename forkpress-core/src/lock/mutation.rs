@@ -172,7 +172,9 @@ impl Lifecycle {
     /// Takes the lock. `operation` says to others what for.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Timeout`] where others keep it until the end of the patience, and says who; [`LockError::Open`] or
+    /// [`LockError::Lock`] where the file can't be used; [`LockError::OutOfOrder`] where this thread holds a lock that
+    /// comes after it.
     pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
         let held = Held::enter(Rank::Lifecycle, &cow.lifecycle_lock())?;
         // Whoever changes a site, or serves it, comes by here, or by `mutation.lock`.
@@ -185,7 +187,9 @@ impl Lifecycle {
     /// follows is of the whole site.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Timeout`] where somebody changes a branch, or prepares to, until the end of the patience;
+    /// [`LockError::Open`] or [`LockError::Lock`] where a file can't be used; [`LockError::OutOfOrder`] where this
+    /// thread holds a lock that comes after these.
     pub fn mutation<'a>(
         &'a self,
         cow: &CowLayout,
@@ -246,7 +250,9 @@ impl Preparation {
     /// Takes `mutation.lock` for what only one mutation does at a time: to end what died, and to publish.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Timeout`] where others keep it until the end of the patience, and says who; [`LockError::Open`] or
+    /// [`LockError::Lock`] where the file can't be used; [`LockError::OutOfOrder`] where this thread holds a lock that
+    /// comes after it.
     pub fn mutation(&self, patience: &mut Patience<'_>) -> Result<Mutation<'_>, LockError> {
         Mutation::lock(&self.cow, &self.operation, patience)
     }
@@ -332,7 +338,9 @@ impl Mutation<'_> {
     /// Takes the lock. `operation` says to others what for.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Timeout`] where others keep it until the end of the patience, and says who; [`LockError::Open`] or
+    /// [`LockError::Lock`] where the file can't be used; [`LockError::OutOfOrder`] where this thread holds a lock that
+    /// comes after it.
     pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
         let held = Held::enter(Rank::Mutation, &cow.mutation_lock())?;
         crate::own::close(cow);
@@ -359,7 +367,9 @@ impl Visit {
     /// Takes the lock. `operation` says to others what for.
     ///
     /// # Errors
-    /// [`LockError`].
+    /// [`LockError::Timeout`] where others keep it until the end of the patience, and says who; [`LockError::Open`] or
+    /// [`LockError::Lock`] where the file can't be used; [`LockError::OutOfOrder`] where this thread holds a lock that
+    /// comes after it.
     pub fn lock(cow: &CowLayout, operation: &str, patience: &mut Patience<'_>) -> Result<Self, LockError> {
         let held = Held::enter(Rank::Visit, &cow.visit_lock())?;
         let exclusive = Exclusive::lock(cow, cow.visit_lock(), operation, patience)?;

@@ -29,7 +29,7 @@ impl KeptFiles {
     /// Opens the lock files of a site; those of a branch are opened when they are needed.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where `operations.lock` or its gate can't be opened or made.
     pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
         Ok(Self { site: Arc::new(OperationsFiles::open(cow)?), branches: Vec::new() })
     }
@@ -178,7 +178,7 @@ impl RequestLocks {
     /// Looks at the gates through which others come to these locks.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where one of the gates can't be opened a second time.
     pub fn probe(&self) -> Result<GateProbe, LockError> {
         let probe = GateProbe::open(self.site.files().cow())?;
         self.held().iter().try_fold(probe, |probe, branch| probe.and_of(branch.files()))

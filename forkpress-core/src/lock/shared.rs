@@ -24,7 +24,7 @@ impl OperationsFiles {
     /// Opens `operations.lock` and `operations.gate` of a site.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where one of them can't be opened or made.
     pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
         let lock = LockFile::open(cow.operations_lock())?;
         Ok(Self { gated: Gated { gate: LockFile::open(cow.operations_gate())?, lock }, cow: cow.clone() })
@@ -55,7 +55,7 @@ impl GateProbe {
     /// Opens `operations.gate` of a site.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where the gate can't be opened or made.
     pub fn open(cow: &CowLayout) -> Result<Self, LockError> {
         LockFile::open(cow.operations_gate()).map(|gate| Self(vec![gate]))
     }
@@ -63,7 +63,7 @@ impl GateProbe {
     /// Opens `prepare.gate` of a site, which a writer that works on the whole site holds.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where the gate can't be opened or made.
     pub fn of_preparations(cow: &CowLayout) -> Result<Self, LockError> {
         LockFile::open(cow.prepare_gate()).map(|gate| Self(vec![gate]))
     }
@@ -71,7 +71,7 @@ impl GateProbe {
     /// Asks at the gate of a branch as well.
     ///
     /// # Errors
-    /// [`LockError::Open`].
+    /// [`LockError::Open`] where the branch's gate can't be opened a second time.
     pub fn and_of(mut self, branch: &BranchFiles) -> Result<Self, LockError> {
         self.0.push(LockFile::open(branch.gated.gate.path().to_owned())?);
         Ok(self)
@@ -82,7 +82,7 @@ impl GateProbe {
     /// A writer that has let the gate go for a while, and one that is no ForkPress program, is not seen.
     ///
     /// # Errors
-    /// [`LockError::Lock`].
+    /// [`LockError::Lock`] where the system can't say whether a gate is held.
     pub fn writer_waits(&self) -> Result<bool, LockError> {
         for gate in &self.0 {
             if !gate.try_lock(Mode::Shared)? {
@@ -151,7 +151,7 @@ impl SharedOperations {
     /// locks are not held.
     ///
     /// # Errors
-    /// [`LockError::Lock`].
+    /// [`LockError::Lock`] where `operations.lock` can't be read.
     pub fn generation(&self) -> Result<Generation, LockError> {
         self.header().map(|header| header.generation)
     }

@@ -89,7 +89,7 @@ impl Rewriter {
     /// `http://wp.localhost:18080`. The scheme of the first does not matter, and may be missing.
     ///
     /// # Errors
-    /// [`AddressError::NoAddress`].
+    /// [`AddressError::NoAddress`] where one of a pair is no address.
     pub fn new<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Result<Self, AddressError> {
         let mut addresses = Addresses::default();
         let mut targets = BTreeMap::new();
@@ -105,7 +105,7 @@ impl Rewriter {
     /// has this one.
     ///
     /// # Errors
-    /// [`AddressError::NoAddress`].
+    /// [`AddressError::NoAddress`] where `to` is none.
     pub fn of_site(addresses: &Addresses, to: &str) -> Result<Self, AddressError> {
         Ok(Self::of(addresses, Targets::One(target(to)?)))
     }

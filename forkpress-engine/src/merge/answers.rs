@@ -92,7 +92,8 @@ impl Answers {
     /// with neither is no answer.
     ///
     /// # Errors
-    /// [`AnswersError`].
+    /// [`AnswersError::Syntax`] where it is no such list; [`AnswersError::NoId`] and [`AnswersError::NoSide`] where an
+    /// entry names no conflict, or no side.
     pub fn read(&mut self, text: &str) -> Result<(), AnswersError> {
         for AnswerEntry { id, take, value } in serde_json::from_str::<Vec<AnswerEntry>>(text)? {
             let take = match (take.as_deref(), value) {

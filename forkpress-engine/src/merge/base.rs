@@ -65,8 +65,8 @@ impl Advice for BaseError {
 /// Finds the newest parting that two branches share.
 ///
 /// # Errors
-/// [`BaseError::NoParting`] where they share none, as branches of a version do that kept none; [`BaseError::Branch`] and
-/// [`BaseError::Parting`].
+/// [`BaseError::NoParting`] where they share none, as branches of a version do that kept none; [`BaseError::Branch`] where one of
+/// them can't be read; [`BaseError::Parting`] where the parting's files can't be.
 pub fn of(site: &Site, repository: &Repository, source: &BranchName, target: &BranchName) -> Result<Base, BaseError> {
     let cow = site.layout.cow();
     let (one, other) = (branch::show(site, source)?.record.partings, branch::show(site, target)?.record.partings);

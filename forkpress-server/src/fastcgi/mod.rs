@@ -92,7 +92,8 @@ impl Exchange {
     /// once somebody listens.
     ///
     /// # Errors
-    /// [`FastCgiError::Connection`].
+    /// [`FastCgiError::Connection`] where nobody listens there, or the connection breaks before all of a request
+    /// without a body is written.
     pub async fn begin(
         socket: &Path,
         variables: &[(Bytes, Bytes)],

@@ -126,7 +126,9 @@ impl Authority {
     /// Two that make one at once have the same.
     ///
     /// # Errors
-    /// [`AuthorityError`].
+    /// [`AuthorityError::NoHost`] and [`AuthorityError::OneLabel`] where browsers would take no certificate for such a
+    /// root host; [`AuthorityError::Io`] where the folder or the file can't be used; [`AuthorityError::Damaged`] where
+    /// the file holds no authority; [`AuthorityError::Make`] where none can be made.
     pub fn open_or_make(dir: &Path, root_host: &str) -> Result<Self, AuthorityError> {
         Self::of_scope(dir, scope(root_host)?, OffsetDateTime::now_utc())
     }
@@ -158,7 +160,8 @@ impl PublicAuthority {
     /// All authorities in a folder; none where there is no folder.
     ///
     /// # Errors
-    /// [`AuthorityError`].
+    /// [`AuthorityError::Io`] where the folder or a file can't be read; [`AuthorityError::Damaged`] where a file holds
+    /// no authority.
     pub fn all(dir: &Path) -> Result<Vec<Self>, AuthorityError> {
         let dir = &match dir.canonicalize() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -25,7 +25,8 @@ impl Tls {
     /// With certificates of an authority, for a root host and its branches.
     ///
     /// # Errors
-    /// [`AuthorityError`].
+    /// [`AuthorityError::Make`] where the first certificate can't be made; [`AuthorityError::Use`] where the provider
+    /// of TLS refuses what is asked of it.
     pub fn new(authority: Authority, root_host: &str) -> Result<Self, AuthorityError> {
         let provider = Arc::new(ring::default_provider());
         let certificates = Certificates::new(authority, root_host, Arc::clone(&provider))?;
