@@ -4,6 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::activity::Sample;
+
+use crate::facts::{Happened, Overview};
+use crate::hub::Bell;
+use crate::watch::Watched;
 
 /// What failed, in the words of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,4 +43,31 @@ pub trait Backstage: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where no job can be made.
     fn start(&self, order: Order) -> Result<String, Failed>;
+
+    /// The branches and what happened to them, as far as it is known at once.
+    ///
+    /// # Errors
+    /// Where the site can't be read.
+    fn overview(&self) -> Result<Overview, Failed>;
+
+    /// Has what takes long found out of these branches, in the background. The [bell](Self::tell) is rung when more is known.
+    fn find_out(&self, names: Vec<BranchName>);
+
+    /// The operations, newest first.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    fn operations(&self) -> Result<Vec<Happened>, Failed>;
+
+    /// What goes on now.
+    ///
+    /// # Errors
+    /// Where the site can't be read.
+    fn sample(&self) -> Result<Sample, Failed>;
+
+    /// The folders whose changes are news for those who look at the page.
+    fn watched(&self) -> Vec<Watched>;
+
+    /// Says what to ring when there are other news than those of the folders. Called once, before all else.
+    fn tell(&self, bell: Bell);
 }

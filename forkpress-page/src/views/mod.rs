@@ -3,7 +3,10 @@
 pub mod act;
 pub mod frame;
 pub mod jobs;
+pub mod log;
+pub mod now;
 pub mod overview;
+pub mod pages;
 pub mod refused;
 pub mod sign_in;
 pub mod text;

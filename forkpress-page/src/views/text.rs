@@ -56,6 +56,7 @@ pub fn many(count: u64, what: &str) -> String {
     match what.strip_suffix('y') {
         _ if count == 1 => format!("1 {what}"),
         Some(stem) if !stem.ends_with(['a', 'e', 'o']) => format!("{count} {stem}ies"),
+        _ if what.ends_with("ch") => format!("{count} {what}es"),
         _ => format!("{count} {what}s"),
     }
 }
@@ -93,6 +94,7 @@ mod tests {
             [ago(59), ago(60), ago(7300), ago(200_000)],
             ["just now", "1 minute ago", "2 hours ago", "2 days ago"]
         );
+        assert_eq!(many(2, "branch"), "2 branches");
         assert_eq!([many(1, "entry"), many(2, "entry"), many(0, "day")], ["1 entry", "2 entries", "0 days"]);
         assert_eq!([size(999), size(1500), size(25_000_000)], ["999 bytes", "1.5 KB", "25 MB"]);
     }
