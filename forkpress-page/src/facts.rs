@@ -5,6 +5,8 @@ use std::time::Duration;
 use forkpress_core::name::BranchName;
 pub use forkpress_engine::mutation::history::Operation;
 
+use crate::backstage::Undo;
+
 /// The branches of a site, and what happened to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overview {
@@ -101,6 +103,18 @@ pub struct Happened {
     pub took: Option<Duration>,
     /// For how long it kept requests out.
     pub held: Option<Duration>,
+}
+
+impl Happened {
+    /// Whether it can be undone.
+    #[must_use]
+    pub fn undo(&self) -> Undo {
+        match self.undone_by {
+            Some(by) => Undo::WasBy(by),
+            None if self.can_be_undone => Undo::Can,
+            None => Undo::Lost,
+        }
+    }
 }
 
 impl Overview {

@@ -10,6 +10,7 @@ pub mod address;
 mod assets;
 pub mod backstage;
 mod body;
+mod export;
 pub mod facts;
 pub mod form;
 pub mod guard;
@@ -28,6 +29,7 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use forkpress_core::token::Token;
+use forkpress_engine::jobs::JobId;
 use forkpress_server::front::page::{Answering, Asked, Page};
 use forkpress_server::scheme::Scheme;
 use hyper::header::{COOKIE, HOST, HeaderMap};
@@ -47,7 +49,7 @@ use reply::Reply;
 use route::Place;
 use session::{Kind, Session};
 use views::frame::Visitor;
-use views::{act, log, now, overview, refused, sign_in};
+use views::{act, branch, log, now, overview, refused, sign_in};
 use watch::Watched;
 
 /// The branch page of a site.
@@ -209,12 +211,23 @@ impl Inner {
             Place::Log => self.backstage.operations().map(|log| log::page(&log, &visit.query, &visit.visitor)),
             Place::Now => self.backstage.sample().map(|sample| now::page(&sample, visit.at, &visit.visitor)),
             Place::Live => return self.live(visit),
+            Place::Branch(name) => {
+                self.backstage.detail(name).map(|detail| branch::page(&detail, visit.at, &visit.visitor))
+            }
+            Place::Mail(name, id) => {
+                self.backstage.mail(name, *id).map(|mail| branch::mail(name, &mail, &visit.visitor))
+            }
+            Place::Jobs => self.backstage.jobs().map(|jobs| views::jobs::list(&jobs, &visit.visitor)),
+            Place::Job(id) => self.backstage.job(*id).map(|told| views::jobs::page(&told, &visit.visitor)),
+            Place::JobFile(id) => {
+                return self.file(*id, visit.at).unwrap_or_else(|failed| self.failed(&failed, visit));
+            }
             Place::Do(action) => return self.form(*action, &visit.query, visit, &[], None),
             _ => return visit.html(StatusCode::NOT_FOUND, refused::nothing_here(&visit.visitor)),
         };
         match shown {
             Ok(page) => visit.html(StatusCode::OK, page),
-            Err(failed) => visit.html(StatusCode::INTERNAL_SERVER_ERROR, refused::failed(&failed, &visit.visitor)),
+            Err(failed) => self.failed(&failed, visit),
         }
     }
 
@@ -235,6 +248,21 @@ impl Inner {
         }
     }
 
+    fn failed(&self, failed: &Failed, visit: &Visit<'_>) -> Reply {
+        match failed.is_missing {
+            true => visit.html(StatusCode::NOT_FOUND, refused::nothing_here(&visit.visitor)),
+            false => visit.html(StatusCode::INTERNAL_SERVER_ERROR, refused::failed(failed, &visit.visitor)),
+        }
+    }
+
+    /// The file that a job has made.
+    fn file(&self, id: JobId, at: &Address) -> Result<Reply, Failed> {
+        let job = self.backstage.job(id)?.job;
+        let missing = || Failed { is_missing: true, ..Failed::default() };
+        let name = export::file_name(&job).ok_or_else(missing)?;
+        reply::download(self.backstage.made(id)?, &name, at).map_err(|_| missing())
+    }
+
     fn act(&self, place: &Place, visit: &Visit<'_>, form: Form) -> Reply {
         match place {
             Place::SignOut => {
@@ -248,6 +276,10 @@ impl Inner {
                     Ok(job) => reply::see_other(&format!("/jobs/{job}"), visit.at),
                     Err(failed) => self.form(*action, &form.fields, visit, &[], Some(&failed)),
                 },
+            },
+            Place::Job(id) => match self.backstage.cancel(*id) {
+                Ok(()) => reply::see_other(&format!("/jobs/{id}"), visit.at),
+                Err(failed) => self.failed(&failed, visit),
             },
             _ => reply::not_allowed("GET, HEAD", visit.at),
         }
@@ -263,9 +295,7 @@ impl Inner {
     ) -> Reply {
         let names = match self.backstage.names() {
             Ok(names) => names,
-            Err(failed) => {
-                return visit.html(StatusCode::INTERNAL_SERVER_ERROR, refused::failed(&failed, &visit.visitor));
-            }
+            Err(failed) => return self.failed(&failed, visit),
         };
         let is_refused = !problems.is_empty() || failed.is_some();
         let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };

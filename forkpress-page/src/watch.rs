@@ -72,7 +72,10 @@ mod system {
     impl Instance {
         pub(super) fn new() -> Option<Self> {
             let instance = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-            #[expect(deprecated, reason = "what takes its place is unsafe; this descriptor is owned by what is registered")]
+            #[expect(
+                deprecated,
+                reason = "what takes its place is unsafe; this descriptor is owned by what is registered"
+            )]
             let told = AsyncFd::with_interest(instance, Interest::READABLE).ok()?;
             Some(Self { told, folders: HashMap::new() })
         }

@@ -1,6 +1,5 @@
 //! A drawing as SVG. Its colours are classes, so that they follow light and dark.
 
-use forkpress_core::record::rfc3339;
 use maud::{Markup, html};
 
 use super::{Drawing, Lane, Link, LinkKind, Mark, WIDTH};
@@ -76,7 +75,7 @@ fn shape(mark: &Mark, lanes: &[Lane]) -> Markup {
 
 /// A moment as `11-28 15:04`.
 fn short(at: u64) -> String {
-    let text = rfc3339(at_second(at));
+    let text = at_second(at);
     text.get(5..16).unwrap_or(&text).replace('T', " ")
 }
 

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::frame::{self, Visitor};
 use super::pages::Pages;
 use super::text::{at_second, moment, said};
+use crate::backstage::{Done, Undo};
 use crate::facts::Happened;
 use crate::form::Fields;
 use crate::live::Fragment;
@@ -53,26 +54,48 @@ fn row(one: &Happened) -> Markup {
         tr #{ "operation-" (one.id) } {
             th scope="row" { (one.id) }
             td data-name="What" { (said(&one.words)) }
-            td data-name="When" { (moment(at_second(one.at))) }
+            td data-name="When" { (moment(&at_second(one.at))) }
             td data-name="Took" {
                 (duration(one.took, "died, finished later"))
                 br;
                 span.quiet { "exclusive " (duration(one.held, "unknown")) }
             }
             td data-name="By" { (said(&one.user)) br; span.quiet { (said(&one.program)) ", process " (one.pid) } }
-            td data-name="Undo" { (undo(one)) }
+            td data-name="Undo" { (undo(one.id, one.undo())) }
         }
     }
 }
 
 /// Whether an operation was undone, and if not, what undoes it.
-pub fn undo(one: &Happened) -> Markup {
-    match one.undone_by {
-        Some(by) => html! { span.quiet { "undone by " a href={ "/log#operation-" (by) } { (by) } } },
-        None if one.can_be_undone => {
-            html! { a href={ "/do/undo?id=" (one.id) } aria-label={ "Undo operation " (one.id) } { "Undo…" } }
+fn undo(id: u64, undo: Undo) -> Markup {
+    match undo {
+        Undo::WasBy(by) => html! { span.quiet { "undone by " a href={ "/log#operation-" (by) } { (by) } } },
+        Undo::Can => html! { a href={ "/do/undo?id=" (id) } aria-label={ "Undo operation " (id) } { "Undo…" } },
+        Undo::Lost => html! { span.quiet { "can’t be undone: not kept any more" } },
+    }
+}
+
+/// A short table of operations.
+pub fn table(operations: &[Done], caption: &str) -> Markup {
+    html! {
+        @if operations.is_empty() {
+            p.quiet { "There is no operation yet." }
+        } @else {
+            table.rows {
+                caption.hidden { (caption) }
+                thead { tr { th scope="col" { "Operation" } th scope="col" { "When" } th scope="col" { "Who" } th scope="col" { "Undo" } } }
+                tbody {
+                    @for done in operations {
+                        tr {
+                            th scope="row" { (done.id) ": " (said(&done.text)) }
+                            td data-name="When" { (moment(&done.at)) }
+                            td data-name="Who" { (said(&done.user)) }
+                            td data-name="Undo" { (undo(done.id, done.undo)) }
+                        }
+                    }
+                }
+            }
         }
-        None => html! { span.quiet { "can’t be undone: not kept any more" } },
     }
 }
 

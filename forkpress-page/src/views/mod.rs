@@ -1,6 +1,7 @@
 //! What the places of the page look like. Each is a function from what is to be shown to HTML.
 
 pub mod act;
+pub mod branch;
 pub mod frame;
 pub mod jobs;
 pub mod log;
