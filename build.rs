@@ -1,4 +1,4 @@
-//! Packs into the `forkpress` binary what it unpacks into a site: the PHP files of the runtime, and the runtime bundle.
+//! Packs into the `forkpress` binary what it unpacks into a site: the files of the runtime, and the runtime bundle.
 //!
 //! `FORKPRESS_RUNTIME_BUNDLE` names the bundle, an archive that `scripts/build-bundle.sh` makes; `/dev/null` means
 //! none. If it is not set, `target/runtime-bundle.tar.zst` is used if it exists. Otherwise there is no bundle, and a
@@ -58,7 +58,7 @@ fn stand_in(path: &Path) -> io::Result<()> {
     File::create(path)?.set_modified(SystemTime::UNIX_EPOCH)
 }
 
-/// Rust source: a slice of (name, content) of `php.ini.dist` and of every PHP and INI file in `runtime/`.
+/// Rust source: a slice of (name, content) of `php.ini.dist` and of every PHP, INI and JavaScript file in `runtime/`.
 fn runtime_files(root: &Path) -> String {
     let runtime = root.join("runtime");
     println!("cargo:rerun-if-changed={}", runtime.display());
@@ -70,7 +70,10 @@ fn runtime_files(root: &Path) -> String {
             let path = entry.expect("a folder that was opened can be read").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "php" || extension == "ini") {
+            } else if path
+                .extension()
+                .is_some_and(|extension| ["php", "ini", "js"].iter().any(|packed| extension == *packed))
+            {
                 let name = path.strip_prefix(&runtime).expect("it was found there");
                 files.push((name.to_str().expect("our own files have plain names").to_owned(), path));
             }

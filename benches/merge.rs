@@ -1,9 +1,10 @@
 //! What diff and merge take: `cargo bench -p forkpress-engine --bench merge`.
 //!
 //! 1. `diff` and a merge that changes nothing, beside a plain `SELECT` of the same databases and `sqlite3session_diff`: a
-//!    database of 47 MB in which 823 rows differ, and one of 500 MB with 1 million rows.
-//! 2. For how long a merge keeps requests out, beside a create, on XFS, btrfs and ext4 in images: a WordPress site with that
-//!    database of 47 MB, quiet and beside four clients that write all the time. Needs root and `target/release/forkpress`.
+//!    database of 48 MB, and one of 500 MB with 1.2 million rows, in which 823 rows differ, and 10.
+//! 2. For how long a merge keeps requests out, beside a create, on XFS, btrfs and ext4 in images: a WordPress site of some
+//!    3,100 files with a database of 47 MB, quiet and beside four clients that write all the time; and what a diff of such a
+//!    branch takes, the first and once more. Needs root and `target/release/forkpress`.
 //!
 //! `FORKPRESS_BENCH_POSTS` sets how many posts the larger database of the first has.
 
@@ -21,7 +22,7 @@ use forkpress_core::lock::{BranchFiles, OperationsFiles, Patience, SharedBranch,
 use forkpress_core::name::BranchName;
 use forkpress_engine::merge::answers::Answers;
 use forkpress_engine::merge::branches::{Outcome, Request, merge};
-use forkpress_engine::merge::diff::{self, Since};
+use forkpress_engine::merge::diff::{self, Diff, Since};
 use forkpress_engine::mutation::{self, keep};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
@@ -32,30 +33,55 @@ mod common;
 
 use common::{add_posts, change_posts, make_site, median, run, settle, timed, unmount};
 
-/// Of the site of 47 MB. Each has nine rows of metadata.
+/// Of the smaller database. Each has nine rows of metadata.
 const POSTS: usize = 10_000;
 
-/// How many rows a branch changes, and how many `main` does.
-const CHANGED: [usize; 2] = [823, 100];
+/// Of the larger one.
+const MORE_POSTS: usize = 121_000;
+
+/// Of the WordPress site, whose tables have fewer indexes.
+const POSTS_OF_SITE: usize = 11_600;
+
+/// How many rows a branch changes.
+const CHANGED: usize = 823;
+
+/// How many it changes where that is little.
+const FEW: usize = 10;
+
+/// How many rows `main` changes.
+const CHANGED_IN_MAIN: usize = 100;
 
 const CLIENTS: usize = 4;
 
 fn main() {
-    let more = std::env::var("FORKPRESS_BENCH_POSTS").ok().and_then(|number| number.parse().ok()).unwrap_or(100_000);
+    let more = std::env::var("FORKPRESS_BENCH_POSTS").ok().and_then(|number| number.parse().ok()).unwrap_or(MORE_POSTS);
     println!(
-        "{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "{:40} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "milliseconds", "SELECT", "session", "diff", "ratio", "SELECT 3", "dry run", "ratio"
     );
     for (posts, rounds) in [(POSTS, 9), (more, 3)] {
-        measure_reading(posts, rounds);
+        for changed in [CHANGED, FEW] {
+            measure_reading(posts, changed, rounds);
+        }
     }
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: mounting needs root");
         return;
     }
     println!(
-        "\n{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "milliseconds", "create", "hold", "merge", "hold", "longest", "beside 4", "hold", "longest", "a client"
+        "\n{:28} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "milliseconds",
+        "create",
+        "hold",
+        "merge",
+        "hold",
+        "longest",
+        "beside 4",
+        "hold",
+        "longest",
+        "a client",
+        "diff",
+        "again"
     );
     for (mkfs, force) in [("mkfs.xfs", "-qf"), ("mkfs.btrfs", "-qf"), ("mkfs.ext4", "-qF")] {
         let dir = tempfile::tempdir().unwrap();
@@ -87,8 +113,12 @@ fn merge_into_main(site: &Site, source: &BranchName, dry_run: bool) -> Outcome {
     merge(site, &request, &mut patience(), &Silent).unwrap()
 }
 
-/// Prints what it takes to read what two branches made of a database of so many posts.
-fn measure_reading(posts: usize, rounds: usize) {
+fn diff_from_main(site: &Site, name: &BranchName) -> Diff {
+    diff::diff(site, name, &Since::Parting(BranchName::main()), &diff::Options::default()).unwrap()
+}
+
+/// Prints what it takes to read what two branches made of a database of so many posts, where one changed so many rows.
+fn measure_reading(posts: usize, changed: usize, rounds: usize) {
     let dir = tempfile::tempdir().unwrap();
     // What Git does with files is none of this.
     let site = make_site(dir.path(), 1, 1);
@@ -96,8 +126,8 @@ fn measure_reading(posts: usize, rounds: usize) {
     let databases = [&main, &name].map(|name| database_of(&site.layout.branch(name)));
     add_posts(&databases[0], posts);
     create(&site, &name);
-    change_posts(&databases[1], CHANGED[0], 0);
-    change_posts(&databases[0], CHANGED[1], 1);
+    change_posts(&databases[1], changed, 0);
+    change_posts(&databases[0], CHANGED_IN_MAIN, 1);
     let [target, source] = databases;
     let parting = site.layout.cow().partings_dir();
     let parting = fs::read_dir(parting).unwrap().next().unwrap().unwrap().path();
@@ -113,12 +143,11 @@ fn measure_reading(posts: usize, rounds: usize) {
         took[0] = timed(|| [&base, &source].into_iter().for_each(|path| select_all(path)));
         took[1] = session_diff(&copies).unwrap_or_default();
         took[2] = timed(|| {
-            let diff = diff::diff(&site, &name, &Since::Parting(main.clone()), &diff::Options::default()).unwrap();
-            assert!(diff.content.objects.len() > CHANGED[0] / 2);
+            assert!(diff_from_main(&site, &name).content.objects.len() > changed / 2);
         });
         took[3] = timed(|| [&base, &source, &target].into_iter().for_each(|path| select_all(path)));
         took[4] = timed(|| match merge_into_main(&site, &name, true) {
-            Outcome::WouldMerge(summary) => assert!(summary.rows + 2 > CHANGED[0]),
+            Outcome::WouldMerge(summary) => assert!(summary.rows + 2 > changed),
             outcome => panic!("{outcome:?}"),
         });
         // The first reads from the disk, and has Git read the files.
@@ -128,8 +157,8 @@ fn measure_reading(posts: usize, rounds: usize) {
     }
     let [select, session, diff, select_three, dry_run] = times.map(median);
     println!(
-        "{:28} {:9.1} {:9.1} {:9.1} {:9.2} {:9.1} {:9.1} {:9.2}",
-        format!("{megabytes} MB, {} rows", posts * 10),
+        "{:40} {:9.1} {:9.1} {:9.1} {:9.2} {:9.1} {:9.1} {:9.2}",
+        format!("{megabytes} MB, {} rows, {changed} changed", posts * 10),
         milliseconds(select),
         milliseconds(session),
         milliseconds(diff),
@@ -183,7 +212,9 @@ fn measure_holds(mount: &Path, file_system: &str) {
     run(init.current_dir(&root).env("FORKPRESS_STATE_DIR", state.path()).arg("init").stderr(Stdio::null()));
     let site = Site::find(&root).unwrap();
     let (main, name) = (BranchName::main(), "x".parse::<BranchName>().unwrap());
-    add_posts(&database_of(&site.layout.branch(&main)), POSTS);
+    let database = database_of(&site.layout.branch(&main));
+    add_posts(&database, POSTS_OF_SITE);
+    let megabytes = fs::metadata(&database).unwrap().len() / 1_000_000;
     // Of a create, and of a merge quiet and beside clients, what it took and held.
     let mut times: [Vec<Duration>; 6] = Default::default();
     let mut longest_wait = Duration::ZERO;
@@ -196,12 +227,7 @@ fn measure_holds(mount: &Path, file_system: &str) {
                 times[0].push(took);
                 times[1].push(held);
             }
-            let branch = site.layout.branch(&name);
-            change_posts(&database_of(&branch), CHANGED[0], 2 * round + usize::from(are_clients));
-            for number in 0..10 {
-                let file = branch.join(format!("wp-content/changed-{number}.php"));
-                fs::write(file, format!("<?php // {round} {are_clients}")).unwrap();
-            }
+            change(&site.layout.branch(&name), 2 * round + usize::from(are_clients));
             settle(mount);
             let clients = are_clients.then(|| Clients::begin(&site));
             let mut outcome = Outcome::Nothing;
@@ -213,18 +239,46 @@ fn measure_holds(mount: &Path, file_system: &str) {
             let first = if are_clients { 4 } else { 2 };
             times[first].push(took);
             times[first + 1].push(report.held);
-            mutation::delete(&site, &name, true, &mut patience(), &Silent).unwrap();
-            keep::empty_trash(&site).unwrap();
+            purge(&site, &name);
         }
     }
+    // Apart from the merges, which would find all files read.
+    let mut diffs: [Vec<Duration>; 2] = Default::default();
+    for round in 0..ROUNDS {
+        create(&site, &name);
+        change(&site.layout.branch(&name), 2 * ROUNDS + round);
+        settle(mount);
+        for times in &mut diffs {
+            times.push(timed(|| assert!(diff_from_main(&site, &name).files.len() >= FILES)));
+        }
+        purge(&site, &name);
+    }
+    let [diff, again] = diffs.map(median);
     let longest = [3, 5].map(|number| times[number].iter().copied().max().unwrap());
     let [create, create_hold, quiet, quiet_hold, busy, busy_hold] = times.map(median);
-    print!("{:28}", format!("{file_system}, {}", site.config.file_view));
-    let row = [create, create_hold, quiet, quiet_hold, longest[0], busy, busy_hold, longest[1], longest_wait];
+    print!("{:28}", format!("{file_system}, {}, {megabytes} MB", site.config.file_view));
+    let merges = [quiet, quiet_hold, longest[0], busy, busy_hold, longest[1], longest_wait];
+    let row = [create, create_hold].into_iter().chain(merges).chain([diff, again]);
     for time in row {
         print!(" {:9.1}", milliseconds(time));
     }
     println!();
+}
+
+/// How many files a branch changes.
+const FILES: usize = 10;
+
+/// Changes rows and files of a branch. Another `turn` changes others, and files to something else.
+fn change(branch: &Path, turn: usize) {
+    change_posts(&database_of(branch), CHANGED, turn);
+    for number in 0..FILES {
+        fs::write(branch.join(format!("wp-content/changed-{number}.php")), format!("<?php // {turn}")).unwrap();
+    }
+}
+
+fn purge(site: &Site, name: &BranchName) {
+    mutation::delete(site, name, true, &mut patience(), &Silent).unwrap();
+    keep::empty_trash(site).unwrap();
 }
 
 /// Clients that write into the database of `main` over and over, each in a request of its own.

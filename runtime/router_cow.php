@@ -307,7 +307,7 @@ function forkpress_heal_broken_driver( string $root ): void {
  */
 function forkpress_load_platform(): void {
 	require_once __DIR__ . '/owner.php';
-	foreach ( array( 'driver', 'server', 'loopback', 'outside', 'auto-login', 'admin-bar', 'links', 'paths', 'queries' ) as $part ) {
+	foreach ( array( 'driver', 'server', 'loopback', 'outside', 'auto-login', 'page', 'admin-bar', 'notice', 'palette', 'links', 'paths', 'queries' ) as $part ) {
 		require __DIR__ . "/platform/$part.php";
 	}
 }

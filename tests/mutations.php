@@ -23,6 +23,9 @@ final class Mutations {
 	/** @var int[] How many mutations there were, by what became of them. */
 	public array $done = array( 'finished' => 0, 'killed' => 0 );
 
+	/** @var int[] How many mutations were killed, by their kind. */
+	public array $killed = array();
+
 	/** How many things were made on branches to be merged into `main`. */
 	private int $made = 0;
 
@@ -158,6 +161,8 @@ final class Mutations {
 		$process->stop();
 		if ( 128 + SIGKILL === $process->wait() ) {
 			++$this->done['killed'];
+			$kind                  = self::kind( $command );
+			$this->killed[ $kind ] = ( $this->killed[ $kind ] ?? 0 ) + 1;
 		}
 		$this->next_command_recovers( implode( ' ', $command ) );
 		$found = $this->found();
@@ -234,7 +239,7 @@ final class Mutations {
 		$this->site->done( 'gc' );
 		same( array(), $this->inside( 'trash' ), 'trash after gc' );
 		$this->site->has_no_complaints();
-		printf( "%d posts, %d mutations finished, %d killed\n", count( $this->load->saved ), $this->done['finished'], $this->done['killed'] );
+		printf( "%d posts, %d mutations finished, %d killed: %s\n", count( $this->load->saved ), $this->done['finished'], $this->done['killed'], json_encode( $this->killed ) );
 	}
 
 	/**

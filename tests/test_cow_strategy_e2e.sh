@@ -365,6 +365,31 @@ nothing_half_made() {
 }
 claim 'nothing half-made is left in staging and trash' nothing_half_made
 
+# --- diff and merge ----------------------------------------------------------------------------------
+claim 'a branch is made to come home' says "COW cloned 'main' -> 'home'" branch create home
+claim 'nothing changed in it' says "nothing changed since 'home' parted from 'main'" branch diff home
+claim 'so there is nothing to merge' says 'nothing to merge' branch merge home --into main
+claim 'a post is saved on it' is_saved home 'Comes home'
+echo 'by home' >"$site/home/home.txt"
+claim 'another is saved on main' is_saved main 'Stays on main'
+claim 'diff shows the file' says 'A home.txt' branch diff home
+claim 'and the post' grep -qE '^ *\+ post [0-9]+ "Comes home"' "$work/said"
+claim 'and nothing of main' lacks_words "$work/said" 'Stays on main'
+claim 'merge brings both home' says "forkpress: merged 'home' into 'main': 1 file, " branch merge home --into main
+claim 'main serves the file' contains main /home.txt 'by home'
+claim 'main shows the post' contains main /comes-home/ 'Written on a branch.'
+claim 'and its own' contains main /stays-on-main/ 'Written on a branch.'
+claim 'then there is nothing to merge' says 'nothing to merge' branch merge home --into main
+claim 'undo takes the merge back' says 'forkpress: undid operation' undo
+claim 'the file is gone from main' status_is 404 main /home.txt
+claim 'the post, too' status_is 404 main /comes-home/
+claim 'what main had before is there' contains main /stays-on-main/ 'Written on a branch.'
+claim 'the branch has both still' contains home /comes-home/ 'Written on a branch.'
+claim 'it can be merged again' says "forkpress: merged 'home' into 'main': 1 file, " branch merge home --into main
+claim 'main has both again' contains main /home.txt 'by home'
+claim 'the branch goes' says "deleted COW branch 'home'" branch delete home
+claim 'what it brought stays' contains main /comes-home/ 'Written on a branch.'
+
 # --- Git ---------------------------------------------------------------------------------------------
 # Nobody's settings but the test's, and a name to commit under.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0

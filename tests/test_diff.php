@@ -32,8 +32,12 @@ test(
 		list( , $person ) = $merging->part( 's' );
 		$person->visit();
 		holds( str_contains( $site->done( 'branch', 'diff', 's' ), 'nothing changed since' ), 'it says so' );
+		$merging->ask( 's', 'set_transient( "weather", "sunny", 3600 ); update_post_meta( 1, "_edit_lock", "1:1" );' );
 		$all = $site->done( 'branch', 'diff', 's', '--all' );
 		holds( ! str_contains( $all, 'nothing changed since' ), "--all: $all" );
+		foreach ( array( '\+ option _transient_weather', '~ post 1 "Hello world!": meta: ~ _edit_lock', '\+ post \d+ "Auto Draft"', '\d+ objects changed' ) as $line ) {
+			has_line( $line, $all );
+		}
 	}
 );
 
@@ -74,8 +78,32 @@ test(
 		has_line( '\+// The end\.', $patch );
 		has_line( '\+two', $patch );
 		holds( ! str_contains( $diff, 'The end' ), 'without --patch no lines' );
+	}
+);
+
+test(
+	'--stat has a line for files, for content and for tables, with how much changed',
+	function () use ( $merging, $site ) {
+		$merging->part( 's' );
+		put( "$site->dir/s/wp-content/new.txt", "one\ntwo\n" );
+		$index = "$site->dir/s/index.php";
+		put( $index, file_get_contents( $index ) . "// The end.\n" );
+		$code = 'wp_update_post( array( "ID" => 1, "post_title" => "Hello you" ) );
+			wp_insert_post( array( "post_title" => "About us", "post_type" => "page", "post_status" => "publish" ) );
+			wp_delete_post( 2, true );
+			update_option( "blogdescription", "Of s" );
+			global $wpdb;
+			$wpdb->query( "CREATE TABLE wp_gadgets (id bigint(20) NOT NULL AUTO_INCREMENT, word text, PRIMARY KEY (id))" );
+			foreach ( array( "x", "y", "z" ) as $word ) {
+				$wpdb->insert( "wp_gadgets", array( "word" => $word ) );
+			}';
+		$merging->ask( 's', $code );
 		$stat = $site->done( 'branch', 'diff', 's', '--stat' );
-		holds( strlen( $stat ) < strlen( $patch ), "--stat is shorter: $stat" );
+		$right = "files     + 1 file   ~ 1 file   +3\n"
+			. "content   + 1 page   ~ 1 option, 1 post   - 1 page\n"
+			. "tables    + 1 table   3 rows added\n";
+		same( $right, preg_replace( '/^left out  \d+ rows? that page views write\n/m', '', $stat, -1, $count ), 'the lines' );
+		same( 1, $count, "lines of what is left out: $stat" );
 	}
 );
 
@@ -116,7 +144,7 @@ test(
 );
 
 test(
-	'requests are served while a diff is made, and it is of one moment',
+	'requests are served while a diff is made, and a diff is made while a request runs',
 	function () use ( $merging, $site ) {
 		list( , $person ) = $merging->part( 's' );
 		for ( $number = 1; $number <= 5; $number++ ) {
@@ -125,6 +153,15 @@ test(
 			$outcome = $diff->outcome();
 			same( 0, $outcome->status, $outcome->text() );
 		}
-		has_line( '\+ post \d+ "While 5".*', $site->done( 'branch', 'diff', 's' ) );
+		put( "$site->dir/s/slow.php", '<?php touch( __DIR__ . "/runs" ); while ( ! file_exists( __DIR__ . "/go" ) ) { usleep( 2000 ); clearstatcache(); } echo "done";' );
+		$slow = $site->open( '/slow.php', array( 'Host' => $site->host( 's' ) ) );
+		eventually( static fn () => file_exists( "$site->dir/s/runs" ), 'the request runs' );
+		$diff = $site->done( 'branch', 'diff', 's' );
+		foreach ( range( 1, 5 ) as $number ) {
+			has_line( "\\+ post \\d+ \"While $number\".*", $diff );
+		}
+		has_line( 'A runs.*', $diff );
+		put( "$site->dir/s/go", '' );
+		same( 'done', Response::read( $slow )->body, 'the request ends after the diff' );
 	}
 );

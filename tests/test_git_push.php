@@ -536,6 +536,11 @@ test(
 		$checkout->commit( array( 'ordinary.php' => 'y' ) );
 		$outcome = $checkout->run( 'push' );
 		same( array( 0, 0 ), array( $outcome->status, substr_count( $outcome->errors, 'database' ) ), "an ordinary push: $outcome->errors" );
+		$said = $site->json( 'branch', 'merge', 'rows', '--into', 'main' );
+		holds( 0 === $said['files'] && $said['rows'] > 0, 'the files are alike, and the rest is merged: ' . json_encode( $said ) );
+		same( array(), $said['conflicts'], 'conflicts' );
+		same( 'from rows', $site->database( 'main' )->query( 'SELECT post_title FROM wp_posts WHERE ID = 1' )->fetchColumn(), 'the title' );
+		same( array( 'rows', 'y' ), array( file_get_contents( "$main/from-rows.php" ), file_get_contents( "$main/ordinary.php" ) ), 'the files' );
 		$site->done( 'branch', 'delete', 'rows' );
 	}
 );

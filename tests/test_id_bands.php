@@ -139,7 +139,7 @@ test(
 );
 
 test(
-	'site.toml turns it off',
+	'site.toml turns it off, and two things with one id are a conflict then',
 	static function () use ( $site, $run ): void {
 		$settings = "$site->dir/.forkpress/site.toml";
 		// It may be about to look with the settings of before.
@@ -147,8 +147,22 @@ test(
 		file_put_contents( $settings, "id_bands = false\n" . file_get_contents( $settings ) );
 		$site->serve( 2 );
 		$site->done( 'branch', 'create', 'alike' );
-		$post = 'return wp_insert_post( array( "post_title" => "Twin" ) );';
-		same( $run( 'main', $post ), $run( 'alike', $post ), 'ids' );
+		$post = static fn ( string $branch ): int => $run( $branch, "return wp_insert_post( array( 'post_title' => 'Twin of $branch', 'post_status' => 'publish' ) );" );
+		$id   = $post( 'main' );
+		same( $id, $post( 'alike' ), 'ids' );
+		$outcome = $site->run( '--json', 'branch', 'merge', 'alike', '--into', 'main' );
+		same( 1, $outcome->status, "a merge: {$outcome->text()}: exit status" );
+		$conflicts = json_decode( $outcome->out, true )['conflicts'];
+		$of_ids    = array_values( array_filter( $conflicts, static fn ( $conflict ) => 'id' === $conflict['kind'] ) );
+		same( array( 1, 1 ), array( count( $of_ids ), count( $conflicts ) ), "conflicts: $outcome->out" );
+		holds( str_contains( $of_ids[0]['what'], "post $id" ), "it names the post: $outcome->out" );
+		foreach ( array( 'ours' => 'Twin of main', 'theirs' => 'Twin of alike' ) as $side => $title ) {
+			holds( str_contains( $of_ids[0][ $side ], $title ), "$side is $title: $outcome->out" );
+		}
+		$title = static fn (): string => $run( 'main', "return get_post( $id )->post_title;" );
+		same( 'Twin of main', $title(), 'the title in main' );
+		$site->done( 'branch', 'merge', 'alike', '--into', 'main', '--theirs' );
+		same( 'Twin of alike', $title(), 'the title in main after --theirs' );
 	}
 );
 

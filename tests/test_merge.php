@@ -13,6 +13,21 @@ namespace ForkPress\Tests;
 
 require __DIR__ . '/merging.php';
 
+/** Returns a PATH with the programs of this one, but for Git. */
+function without_git(): string {
+	$dir = temp_dir();
+	foreach ( array_reverse( explode( ':', getenv( 'PATH' ) ) ) as $from ) {
+		foreach ( glob( "$from/*" ) as $program ) {
+			$name = basename( $program );
+			if ( ! str_starts_with( $name, 'git' ) ) {
+				@unlink( "$dir/$name" );
+				symlink( $program, "$dir/$name" );
+			}
+		}
+	}
+	return $dir;
+}
+
 $merging = new Merging();
 $site    = $merging->site;
 
@@ -140,6 +155,22 @@ test(
 );
 
 test(
+	'answers may come from standard input, and without a conflict there is none to list',
+	function () use ( $merging, $site, $disagree ) {
+		$disagree();
+		$answers = file_get_contents( $merging->answers( 's', 'main', array( 'take' => 'theirs' ) ) );
+		$merge   = $site->command( array( 'branch', 'merge', 's', '--into', 'main', '--resolve', '-' ) );
+		fwrite( $merge->process->stdin, $answers );
+		fclose( $merge->process->stdin );
+		$outcome = $merge->outcome();
+		same( 0, $outcome->status, "merging with answers from standard input: {$outcome->text()}: exit status" );
+		same( array( 'Title of s' ), $merging->post( 'main', 1, 'post_title' ), 'the title' );
+		same( array(), $site->json( 'branch', 'conflicts', 's', '--into', 'main' ), 'conflicts that are left' );
+		same( "forkpress: no conflicts: 's' can be merged into 'main'\n", $site->done( 'branch', 'conflicts', 's', '--into', 'main' ), 'what a person reads of them' );
+	}
+);
+
+test(
 	'an answer is to what it was given to: once main is edited, the conflict has another id',
 	function () use ( $merging, $disagree ) {
 		list( $main ) = $disagree();
@@ -182,6 +213,99 @@ test(
 		$merging->merged( 's', 'main', '--exclude', 'wp_comments', '--exclude', 'wp_commentmeta' );
 		$found = $merging->ask( 'main', 'return array( get_the_title( 1 ), get_comments( array( "count" => true ) ), get_post( 1 )->comment_count );' );
 		same( array( 'Comes home', 1, '1' ), $found, 'the title, comments and their count' );
+	}
+);
+
+test(
+	'a table that is left out keeps its columns, whatever they are in the other branch, and stays in order',
+	function () use ( $merging, $site ) {
+		list( , $person ) = $merging->part( 's' );
+		$person->edit( 1, array( 'title' => 'Comes home' ) );
+		$merging->ask( 's', 'global $wpdb; $wpdb->query( "ALTER TABLE $wpdb->links ADD COLUMN mood varchar(20) DEFAULT \'fine\'" ); $wpdb->insert( $wpdb->links, array( "link_name" => "Of s", "mood" => "bad" ) );' );
+		$links  = static function () use ( $site ): array {
+			$ask = static fn ( string $query ): array => $site->database( 'main' )->query( $query )->fetchAll( \PDO::FETCH_NUM );
+			return array(
+				$ask( "SELECT sql FROM sqlite_master WHERE tbl_name = 'wp_links'" ),
+				$ask( 'SELECT * FROM wp_links' ),
+				$ask( "SELECT * FROM _wp_sqlite_mysql_information_schema_columns WHERE table_name = 'wp_links'" ),
+			);
+		};
+		$before = $links();
+		holds( array() !== $before[2], 'the driver has noted the columns' );
+		$merging->merged( 's', 'main', '--exclude', 'wp_links' );
+		same( $before, $links(), 'the table, its rows and what the driver noted of it' );
+		$found = $merging->ask( 'main', 'global $wpdb; $made = $wpdb->insert( $wpdb->links, array( "link_name" => "Of main" ) ); return array( get_the_title( 1 ), $made, $wpdb->get_col( "SELECT link_name FROM $wpdb->links" ) );' );
+		same( array( 'Comes home', 1, array( 'Of main' ) ), $found, 'the title, a new link, and the links' );
+		// It counts as decided.
+		$merging->nothing_to_merge( 's', 'main' );
+	}
+);
+
+test(
+	'what comes home keeps its guid',
+	function () use ( $merging ) {
+		list( , $person ) = $merging->part( 's' );
+		$guids            = static fn ( string $branch, array $ids ): array => array_map( static fn ( $id ) => $merging->post( $branch, $id, 'guid' )[0], $ids );
+		$ids              = array( 1, $person->publish( 'post', array( 'title' => 'New' ) ), ...array_values( $person->page_with_picture( 'Page', 'page.png' ) ) );
+		$before           = $guids( 's', $ids );
+		same( array( 4, false ), array( count( array_unique( $before ) ), in_array( '', $before, true ) ), 'guids' );
+		$merging->merged( 's', 'main' );
+		same( $before, $guids( 'main', $ids ), 'guids in main' );
+	}
+);
+
+test(
+	'branches that know of nothing that both had say how to go on, and --base names it',
+	function () use ( $merging, $site ) {
+		list( $main, $person ) = $merging->part( 's' );
+		$main->edit( 1, array( 'title' => 'Title of main', 'content' => 'Content of main' ) );
+		$main->publish( 'page', array( 'title' => 'Of main' ) );
+		$person->edit( 1, array( 'title' => 'Title of s' ) );
+		put( "$site->dir/main/of-main.txt", 'main' );
+		put( "$site->dir/s/of-s.txt", 's' );
+		$record = "$site->dir/.forkpress/cow/branches/s.toml";
+		// As a version left it that kept none.
+		put( $record, preg_replace( '/^partings = .*\n/m', '', file_get_contents( $record ), -1, $count ) );
+		same( 1, $count, 'lines of partings' );
+		foreach ( array( 'merge', 'conflicts' ) as $command ) {
+			$outcome = $site->run( 'branch', $command, 's', '--into', 'main' );
+			same( 1, $outcome->status, "branch $command: {$outcome->text()}: exit status" );
+			foreach ( array( '--base', 'branch reset s --from main' ) as $way ) {
+				holds( str_contains( $outcome->errors, $way ), "branch $command says $way: {$outcome->errors}" );
+			}
+		}
+		$conflicts = $site->json( 'branch', 'conflicts', 's', '--into', 'main', '--base', 'pristine' );
+		same( array( 'Hello world!' ), array_column( $conflicts, 'base' ), 'what pristine had of what is in conflict' );
+		same( array(), $site->json( 'branch', 'conflicts', 's', '--into', 'main', '--base', 'main' ), 'conflicts where s is right' );
+		same( array( $conflicts[0]['id'] ), array_column( $merging->refused( 's', 'main', '--base', 'pristine' ), 'id' ), 'conflicts of a merge' );
+
+		$state = static fn (): array => array(
+			...$merging->post( 'main', 1, 'post_title', 'post_content' ),
+			$merging->ask( 'main', 'return null !== get_page_by_path( "of-main" );' ),
+			is_file( "$site->dir/main/of-main.txt" ),
+			is_file( "$site->dir/main/of-s.txt" ),
+		);
+		$merging->merged( 's', 'main', '--base', 'pristine', '--theirs' );
+		same( array( 'Title of s', 'Content of main', true, true, true ), $state(), 'main after a merge since pristine' );
+		$site->done( 'undo' );
+		$content = $merging->post( 's', 1, 'post_content' )[0];
+		$merging->merged( 's', 'main', '--base', 'main' );
+		same( array( 'Title of s', $content, false, false, true ), $state(), 'main after a merge in which s is right' );
+		$merging->nothing_to_merge( 's', 'main' );
+	}
+);
+
+test(
+	'where there is no Git, a diff and a merge say so',
+	function () use ( $merging, $site ) {
+		list( , $person ) = $merging->part( 's' );
+		$person->edit( 1, array( 'title' => 'Title of s' ) );
+		foreach ( array( array( 'branch', 'diff', 's' ), array( 'branch', 'merge', 's', '--into', 'main' ) ) as $command ) {
+			$outcome = $site->command( $command, array( 'PATH' => without_git() ) )->outcome();
+			same( 1, $outcome->status, implode( ' ', $command ) . ": {$outcome->text()}: exit status" );
+			holds( str_contains( $outcome->errors, 'there is no git program in PATH' ), "it says so: $outcome->errors" );
+		}
+		same( array( 'Hello world!' ), $merging->post( 'main', 1, 'post_title' ), 'the title' );
 	}
 );
 

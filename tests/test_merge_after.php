@@ -103,7 +103,9 @@ test(
 				array( "Under of $name", $of['under'], "/trip-of-$name/under-of-$name/" ),
 			);
 			same( array( $items, $of['image'], $name, 3, true ), array_slice( $found, 0, 5 ), "what belongs to $name" );
-			foreach ( array_merge( ...$found[5] ) as $file ) {
+			$in_galleries = array_merge( ...$found[5] );
+			holds( array() !== $in_galleries, "a gallery of $name has pictures" );
+			foreach ( $in_galleries as $file ) {
 				holds( str_starts_with( $file, $name ), "$file is a picture of $name" );
 			}
 			$page = $main->open( "/trip-of-$name/" );

@@ -136,6 +136,22 @@ test(
 	}
 );
 
+test(
+	'the menu and the notice of each site of a branch know the branch',
+	function () use ( $site ) {
+		foreach ( array( '', '/two' ) as $folder ) {
+			$browser = new Browser( $site, 'x' );
+			$ask     = static fn ( string $action ): array => json_decode( $browser->request( "$folder/wp-admin/admin-ajax.php?action=$action" )->body, true );
+			$page    = $browser->request( "$folder/wp-admin/" )->body;
+			holds( str_contains( $page, 'id="forkpress-notice"' ), "$folder: the notice is on the dashboard" );
+			holds( str_contains( $page, '"' . str_replace( '/', '\\/', "$folder/wp-admin/admin-ajax.php?action=forkpress_difference" ) . '"' ), "$folder: it asks its own site" );
+			holds( ! str_contains( $browser->request( "$folder/wp-admin/network/" )->body, 'id="forkpress-notice"' ), "$folder: the network's own dashboard has none" );
+			same( array( 'create', 'changes', 'merge', 'all' ), array_column( $ask( 'forkpress_branches' )['links'], 'does' ), "$folder: links" );
+			holds( str_starts_with( $ask( 'forkpress_difference' )['data']['text'], 'x was made from main on ' ), "$folder: what the notice says" );
+		}
+	}
+);
+
 test( 'nobody complained', fn () => $site->has_no_complaints() );
 
 test(

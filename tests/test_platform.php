@@ -260,7 +260,7 @@ foreach ( $servers as $where => $server ) {
 
 test(
 	'the dashboard opens logged in, and its admin bar names the branch and links to the others',
-	function () use ( $server, $site ) {
+	function () use ( $server, $alone, $site ) {
 		$browser = new Browser( $server, 'marketing.wp.localhost' );
 		$page    = $browser->request( '/wp-admin/' );
 		same( 200, $page->status );
@@ -287,6 +287,18 @@ test(
 			same( array( 'b60', 'b59' ), array_column( array_slice( $answer['branches'], 1, 2 ), 'name' ), 'the newest come first' );
 			holds( ! preg_grep( '/</', array_column( $answer['branches'], 'name' ) ), 'a file with another name is no branch' );
 		}
+		$ask  = static fn ( Browser $browser, string $query = '' ): array => json_decode( $browser->request( "/wp-admin/admin-ajax.php?action=forkpress_branches$query" )->body, true );
+		$find = static fn ( string $query ): array => array_column( $ask( $browser, $query )['branches'], 'name' );
+		same( array( 'b60', 'b6' ), $find( '&search=B6' ), 'branches whose names have a text, be they listed or not' );
+		same( array(), $find( '&search=%3Cb%3E' ), 'what is in no name' );
+		same( 50, count( $find( '&search[]=b6' ) ), 'branches where the text is none' );
+
+		$links = array_column( $ask( $browser )['links'], 'url', 'does' );
+		same( array( 'create', 'changes', 'all' ), array_keys( $links ), 'links to the branch page of forkpress serve, for a branch that was made from none' );
+		same( "http://admin.wp.localhost:$server->port/do/create?from=marketing", $links['create'], 'one of them' );
+		$elsewhere = new Browser( $alone, 'marketing.wp.localhost' );
+		$elsewhere->request( '/wp-admin/' );
+		same( array(), $ask( $elsewhere )['links'], 'links where another server runs the router' );
 		same( '0', ( new Browser( $server ) )->request( '/wp-admin/admin-ajax.php?action=forkpress_branches' )->body, 'what somebody who is not logged in gets' );
 		array_map( 'unlink', glob( "$site/.forkpress/cow/branches/b*.toml" ) );
 		array_map( 'rmdir', glob( "$site/b[0-9]*" ) );

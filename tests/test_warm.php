@@ -194,6 +194,24 @@ test(
 );
 
 test(
+	'merge --wait has what came compiled, and --json says what was done',
+	function () use ( $site, $compiled_for ) {
+		$site->done( 'branch', 'create', 'home', 'away' );
+		put( "$site->dir/away/wp-content/mu-plugins/came.php", '<?php define( "CAME_HOME", 1 );' );
+		touch( "$site->dir/away/wp-content/mu-plugins/came.php", time() - 60 );
+		$said  = $site->json( 'branch', 'merge', 'away', '--into', 'home', '--wait' );
+		$ready = $said['ready']['home'];
+		same( array( true, 200, true ), array( $ready['ready'], $ready['status'], $ready['complete'] ), 'ready' );
+		holds( null !== $said['operation'] && 1 === $said['files'], 'what was done: ' . json_encode( $said ) );
+		holds( $ready['compiled'] > 0, "{$ready['compiled']} files were compiled" );
+		same( 0, $compiled_for( 'home', '/' ), 'files compiled for the front page' );
+		holds( is_file( "$site->dir/home/wp-content/mu-plugins/came.php" ), 'the file is there' );
+		$site->done( 'branch', 'delete', '--purge', 'home' );
+		$site->done( 'branch', 'delete', '--purge', 'away' );
+	}
+);
+
+test(
 	'files that declare the same function, and one that is not valid, are no reason for a branch not to be ready',
 	function () use ( $site, $compiled_for ) {
 		$twin    = '<?php if ( ! isset( $_GET["x"] ) ) { echo forkpress_twin(); } function forkpress_twin() { return 1; }';

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int, c_void};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -18,10 +18,9 @@ use ext_php_rs::binary_slice::BinarySlice;
 use ext_php_rs::ffi::{sapi_header_struct, sapi_headers_struct, sapi_module, zend_llist_element};
 use ext_php_rs::prelude::*;
 use forkpress_core::address::{Addresses, Known, Own, Stream, answer};
-use forkpress_core::layout::CowLayout;
 use forkpress_core::panic::caught;
 
-use crate::{SUCCESS, apcu, overridden, php, shim};
+use crate::{SUCCESS, php, shim};
 
 type Write = unsafe extern "C" fn(*const c_char, usize) -> usize;
 type SendHeaders = unsafe extern "C" fn(*mut sapi_headers_struct) -> c_int;
@@ -253,47 +252,20 @@ extern "C" fn is_same(wanted: *mut c_void, element: *mut c_void) -> c_int {
     c_int::from(wanted == element)
 }
 
-/// Says at which address the branch of this request is served, such as `http://marketing.wp.localhost:18080`. From now on
-/// `branchfs_own_addresses()` puts it in place of every other address that the site ever had.
-///
-/// Those are the ones in the record in `$cow_dir`; the root host and every branch below it; and `$homes`, such as what a database
-/// calls `siteurl`. With `$answer`, the request's answer is mapped, too: its headers, and its body where that is text. What PHP
-/// would do that does not go with that, or keep for all branches together, is off then: compressing, APCu.
-///
-/// Returns whether that was an address. To say it again, with more homes say, is good for what has not been sent.
-#[php_function]
-#[php(defaults(homes = Vec::new(), answer = true))]
-pub fn branchfs_serve_as(
-    address: String,
-    root_host: String,
-    cow_dir: BinarySlice<u8>,
-    homes: Vec<String>,
-    answer: bool,
-) -> bool {
-    shim::leave(serve_as(&address, root_host, &cow_dir, homes, answer))
-}
-
-fn serve_as(address: &str, root_host: String, cow_dir: &[u8], homes: Vec<String>, answer: bool) -> bool {
-    let Some(own) = Own::parse(address) else { return false };
-    let known = known(CowLayout::new(bytes_path(cow_dir)).addresses(), root_host, own.port(), homes);
-    overridden::install_late();
-    if answer {
-        // What is compressed can't be mapped, and there is no network to save.
-        // SAFETY: a C string.
-        unsafe { php::branchfs_unset_server(c"HTTP_ACCEPT_ENCODING".as_ptr()) };
-        apcu::switch_off();
-    }
+/// From now on the branch of this request is served at an address. The others that the site had are in the `record` and below
+/// the root host, and are `homes`. `is_mapped`: the answer that this request gives is mapped, too.
+pub fn serve_as(own: Own, record: PathBuf, root_host: String, homes: Vec<String>, is_mapped: bool) {
+    let known = known(record, root_host, own.port(), homes);
     ANSWER.with_borrow_mut(|slot| match slot {
         Some(said) => {
             said.known = known;
             said.own = own;
         }
         None => {
-            let body = if answer { AnswerBody::Undecided } else { AnswerBody::AsItIs };
+            let body = if is_mapped { AnswerBody::Undecided } else { AnswerBody::AsItIs };
             *slot = Some(PhpAnswer { known, own, body, sent: Vec::new(), lines: Vec::new() });
         }
     });
-    true
 }
 
 /// Returns a text with the address of this request's branch in place of every other that the site ever had.
@@ -309,11 +281,6 @@ pub fn branchfs_own_addresses(text: BinarySlice<u8>) -> Binary<u8> {
 #[php_function]
 pub fn branchfs_is_own_host(host: String) -> bool {
     ANSWER.with_borrow(|answer| answer.as_ref().is_some_and(|answer| answer.known.addresses().has_host(&host)))
-}
-
-fn bytes_path(bytes: &[u8]) -> &Path {
-    use std::os::unix::ffi::OsStrExt;
-    Path::new(std::ffi::OsStr::from_bytes(bytes))
 }
 
 /// The site's addresses. A record that can't be read is none: the site is served all the same.
@@ -342,8 +309,5 @@ fn known(record: PathBuf, root_host: String, port: Option<u16>, homes: Vec<Strin
 
 /// Adds the functions to the module.
 pub fn register(module: ModuleBuilder) -> ModuleBuilder {
-    module
-        .function(wrap_function!(branchfs_serve_as))
-        .function(wrap_function!(branchfs_own_addresses))
-        .function(wrap_function!(branchfs_is_own_host))
+    module.function(wrap_function!(branchfs_own_addresses)).function(wrap_function!(branchfs_is_own_host))
 }

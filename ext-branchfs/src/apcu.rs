@@ -7,7 +7,7 @@
 
 use ext_php_rs::ffi::{zend_execute_data, zval};
 
-use crate::overridden::Overridden;
+use crate::function::Overridden;
 use crate::{answer, php, shim};
 
 macro_rules! functions {

@@ -17,6 +17,7 @@ mod exception;
 mod fork;
 mod freshness;
 mod front;
+mod function;
 mod info;
 mod lock;
 mod note;
@@ -27,6 +28,7 @@ mod request;
 mod route;
 mod sapi;
 mod search;
+mod serve_as;
 mod shared_number;
 mod shim;
 mod site;
@@ -136,5 +138,6 @@ pub fn get_module(module: ModuleBuilder) -> ModuleBuilder {
         .info_function(info::print);
     let module = freshness::register(lock::register(exception::register(module)));
     let module = search::register(route::register(request::register(module)));
-    front::register(client::register(answer::register(driver::register(warm::register(module)))))
+    let module = serve_as::register(answer::register(driver::register(warm::register(module))));
+    front::register(client::register(module))
 }

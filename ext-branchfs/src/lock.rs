@@ -29,7 +29,7 @@ thread_local! {
 
 /// What this process keeps from request to request, and the lock of the one it is in.
 struct Process {
-    site: Option<Site>,
+    site: Option<LastSite>,
     lock: Option<Taken>,
     watcher: Option<Watcher>,
     /// How often this process took a lock.
@@ -39,7 +39,7 @@ struct Process {
 }
 
 /// The site that this process served last: the next request is most likely for it too.
-struct Site {
+struct LastSite {
     files: KeptFiles,
     /// The generation that the caches of this process are of; none before the first lock.
     generation: Option<Generation>,
@@ -295,7 +295,7 @@ impl Process {
     }
 
     fn enter_site(&mut self, cow: &CowLayout) -> Result<(), LockError> {
-        self.site = Some(Site { files: KeptFiles::open(cow)?, generation: None, note: Note::create(cow).ok() });
+        self.site = Some(LastSite { files: KeptFiles::open(cow)?, generation: None, note: Note::create(cow).ok() });
         Ok(())
     }
 
@@ -333,7 +333,7 @@ impl Process {
     }
 }
 
-impl Site {
+impl LastSite {
     fn cow(&self) -> &CowLayout {
         self.files.site().cow()
     }

@@ -5,59 +5,13 @@
 //!
 //! `fastcgi_finish_request()` ends an answer of which a part may still wait for its rest.
 
-use std::ffi::CStr;
-use std::sync::atomic::{AtomicPtr, Ordering};
-
-use ext_php_rs::ffi::{_zend_execute_data, ext_php_rs_compiler_globals, zend_execute_data, zend_hash_str_find, zval};
+use ext_php_rs::ffi::{_zend_execute_data, zend_execute_data, zval};
 use ext_php_rs::types::Zval;
 use forkpress_core::branchfs::{Access, BranchUrl, FsError};
 
+use crate::function::Overridden;
 use crate::stream::{act, allowed, lock_next_open};
 use crate::{FAILURE, SUCCESS, answer, apcu, php, shim, site};
-
-type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
-
-/// A function of PHP's, and what stands in its place.
-pub struct Overridden {
-    name: &'static CStr,
-    ours: Handler,
-    /// PHP's own; null while it is in its place.
-    original: AtomicPtr<()>,
-}
-
-impl Overridden {
-    /// PHP's function of that name, in whose place ours is to stand.
-    pub const fn new(name: &'static CStr, ours: Handler) -> Self {
-        Self { name, ours, original: AtomicPtr::new(std::ptr::null_mut()) }
-    }
-
-    /// Where PHP has the function's address; none where there is no such function.
-    fn slot(&self) -> Option<*mut Option<Handler>> {
-        // SAFETY: at startup and shutdown, in which this runs, no other thread uses the table; what it holds are functions.
-        unsafe {
-            let table = (*ext_php_rs_compiler_globals()).function_table;
-            let entry = zend_hash_str_find(table, self.name.as_ptr(), self.name.count_bytes());
-            let function = entry.as_ref()?.value.func;
-            (!function.is_null()).then(|| (&raw mut (*function).internal_function.handler).cast())
-        }
-    }
-
-    /// Puts ours in its place, unless it is there. False where PHP has the function and nothing that it does.
-    fn put(&self) -> bool {
-        let Some(slot) = self.slot().filter(|_| self.original.load(Ordering::Relaxed).is_null()) else { return true };
-        // SAFETY: the slot is that of an internal function.
-        let Some(original) = (unsafe { slot.replace(Some(self.ours)) }) else { return false };
-        self.original.store(original as *mut (), Ordering::Relaxed);
-        true
-    }
-
-    /// Calls PHP's own, inside [`shim::enter`].
-    pub unsafe fn call(&self, call: *mut zend_execute_data, result: *mut zval) {
-        let original = self.original.load(Ordering::Relaxed);
-        // SAFETY: it was PHP's handler of this function, which is called as PHP called us.
-        unsafe { php::branchfs_call(Some(std::mem::transmute::<*mut (), Handler>(original)), call, result) };
-    }
-}
 
 static PUT_CONTENTS: Overridden = Overridden::new(c"file_put_contents", put_contents);
 static IS_READABLE: Overridden = Overridden::new(c"is_readable", is_readable);
@@ -86,16 +40,7 @@ pub fn install_late() {
 
 /// Puts PHP's own back.
 pub fn restore() {
-    for function in all().into_iter().chain(apcu::functions()) {
-        let original = function.original.swap(std::ptr::null_mut(), Ordering::Relaxed);
-        if original.is_null() {
-            continue;
-        }
-        if let Some(slot) = function.slot() {
-            // SAFETY: as above; it was PHP's handler of this function.
-            unsafe { slot.write(Some(std::mem::transmute::<*mut (), Handler>(original))) };
-        }
-    }
+    all().into_iter().chain(apcu::functions()).for_each(Overridden::restore);
 }
 
 /// The first argument, where it is a `branchfs://` URL.

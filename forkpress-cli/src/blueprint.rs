@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 
 use forkpress_core::driver;
 use forkpress_core::layout::{SiteLayout, database_of};
-use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
+use forkpress_engine::mutation::EditError;
+use forkpress_engine::mutation::new_database::TreeEdit;
 use forkpress_engine::progress::Progress;
 use serde_json::Value;
 

@@ -8,7 +8,8 @@ use std::process::Stdio;
 
 use forkpress_core::layout::database_of;
 use forkpress_engine::import::{self, Contents, Imported};
-use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
+use forkpress_engine::mutation::EditError;
+use forkpress_engine::mutation::new_database::TreeEdit;
 use forkpress_engine::progress::Progress;
 use forkpress_engine::source::Found;
 use serde::Deserialize;

@@ -98,7 +98,7 @@ fn a_job_outlives_the_process_that_started_it_and_signals_to_its_group() {
     let job = jobs::get(&layout, id).unwrap();
     assert!(job.is_running(), "{job:?}");
     assert_eq!(job.operation(), None);
-    assert_eq!(jobs::list(&layout).unwrap().jobs, [job.clone()]);
+    assert_eq!(jobs::list(&layout).unwrap().jobs, [job]);
     let row: Value = serde_json::from_str(&sandbox.run(&["jobs", "--json"])).unwrap();
     assert_eq!((&row[0]["id"], &row[0]["state"], &row[0]["by"]), (&json!("1"), &json!("running"), &json!("page")));
     // It opens when the job reads.

@@ -107,6 +107,7 @@ mod tests {
         fs::create_dir_all(cow.git_snapshots_dir()).unwrap();
         fs::create_dir_all(cow.git_dir().join("objects/pack")).unwrap();
         fs::create_dir_all(layout.runtime_dir().join("platform")).unwrap();
+        fs::create_dir(layout.jobs_dir()).unwrap();
         assert_eq!(foreign_entry(&layout).unwrap(), None);
         let main = BranchName::main();
         let outside = tempfile::tempdir().unwrap();
@@ -144,6 +145,8 @@ mod tests {
             layout.wp_debug_log(),
             layout.config(),
             layout.conversion(),
+            layout.jobs_dir(),
+            layout.job(1),
             layout.work_dir().join("linux-cow"),
             layout.work_dir().join("something-new"),
         ] {

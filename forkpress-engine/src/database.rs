@@ -29,10 +29,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use thiserror::Error;
 
-use crate::bands::Starts;
+use crate::bands::starts::Starts;
 use crate::config::FileView;
 use crate::disk::{self, Attributes, DiskError};
-use crate::merge::pages::Files;
+use crate::merge::pages::DatabaseFiles;
 use crate::progress::Progress;
 use crate::tree;
 use forkpress_core::advice::{self, Advice};
@@ -169,8 +169,8 @@ impl DatabaseReader {
     }
 
     /// What it reads from.
-    pub(crate) fn files(&self) -> Files<'_> {
-        Files { database: &self.source.file, log: self.log.as_ref() }
+    pub(crate) fn files(&self) -> DatabaseFiles<'_> {
+        DatabaseFiles { database: &self.source.file, log: self.log.as_ref() }
     }
 
     /// Tells what it sees from what it sees later.

@@ -11,6 +11,11 @@ impl Fields {
         Self(form_urlencoded::parse(text).into_owned().collect())
     }
 
+    /// One more.
+    pub fn add(&mut self, name: String, value: String) {
+        self.0.push((name, value));
+    }
+
     /// The first of a name, without spaces around it; none where it is not there or empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

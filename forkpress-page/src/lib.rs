@@ -25,12 +25,13 @@ pub mod watch;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use forkpress_core::token::Token;
 use forkpress_engine::jobs::JobId;
-use forkpress_server::front::page::{Answering, Asked, Page};
+use forkpress_server::front::page::{Answering, Asked, Asker, Broken, Page, Perhaps, Who};
 use forkpress_server::scheme::Scheme;
 use hyper::header::{COOKIE, HOST, HeaderMap};
 use hyper::http::request::Parts;
@@ -58,6 +59,8 @@ pub struct BranchPage(Arc<Inner>);
 struct Inner {
     backstage: Box<dyn Backstage>,
     root_host: String,
+    /// Where files wait that come with a form.
+    folder: PathBuf,
     /// What sessions are proven with, and what a stranger signs in with.
     secret: Token,
     /// Those who look at the page while it changes.
@@ -71,12 +74,12 @@ impl fmt::Debug for BranchPage {
 }
 
 impl BranchPage {
-    /// Of a site whose branch main is at a host, and which has this token.
+    /// Of a site whose branch main is at a host, and which has this token. A file that comes with a form waits in `folder`.
     #[must_use]
-    pub fn new(backstage: Box<dyn Backstage>, root_host: &str, secret: Token) -> Self {
+    pub fn new(backstage: Box<dyn Backstage>, root_host: &str, folder: PathBuf, secret: Token) -> Self {
         let hub = Arc::new(Hub::default());
         backstage.tell(hub.bell());
-        Self(Arc::new(Inner { backstage, root_host: root_host.to_owned(), secret, hub }))
+        Self(Arc::new(Inner { backstage, root_host: root_host.to_owned(), folder, secret, hub }))
     }
 
     /// Ends what is told to those who look on, so that their connections end. Nobody is told anything afterwards.
@@ -89,15 +92,23 @@ impl Page for BranchPage {
     fn answer(&self, mut asked: Asked) -> Answering<'_> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            let head = Arc::clone(&asked.head);
+            let head = Arc::clone(&asked.asker.head);
             let at = inner.address(&head);
-            let form = match body::take(&mut asked).await {
+            // Who may not act leaves no file here.
+            let is_awaited = match body::may_have_file(&asked.asker) {
+                true => {
+                    let (inner, asker, at) = (Arc::clone(&inner), asked.asker.clone(), at.clone());
+                    spawn_blocking(move || inner.may_act(&asker, &at)).await.unwrap_or(false)
+                }
+                false => false,
+            };
+            let form = match body::take(&mut asked, is_awaited.then_some(&inner.folder)).await {
                 Ok(form) => form,
                 Err(why) => return reply::refused(StatusCode::BAD_REQUEST, why, &at),
             };
             let is_head = head.method == Method::HEAD;
             // It asks the system and reads files.
-            let answered = spawn_blocking(move || inner.answer(&asked, form, &at)).await;
+            let answered = spawn_blocking(move || inner.answer(&asked.asker, form, &at)).await;
             let mut reply = answered.unwrap_or_else(|_| {
                 forkpress_server::answer::refusal(StatusCode::INTERNAL_SERVER_ERROR, "The branch page failed")
             });
@@ -106,6 +117,23 @@ impl Page for BranchPage {
             }
             reply
         })
+    }
+
+    fn broken(&self, broken: Broken) -> Perhaps<'_> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { spawn_blocking(move || inner.broken(&broken)).await.ok().flatten() })
+    }
+}
+
+impl Inner {
+    /// What the person who runs the server sees of a page that failed. Whoever has signed in at the page's host is not known at
+    /// a branch's: the cookie is the page's own.
+    fn broken(&self, broken: &Broken) -> Option<Reply> {
+        let Broken { asker, branch, status } = broken;
+        (asker.who(&self.root_host) == Who::Owner).then_some(())?;
+        let detail = self.backstage.detail(branch).ok()?;
+        let page = views::broken::page(&detail, *status, asker.head.uri.path(), &self.address(&asker.head));
+        Some(reply::of_branch(*status, page, branch))
     }
 }
 
@@ -122,8 +150,8 @@ impl Inner {
         Address::of(Scheme::of(head).as_str(), host, &self.root_host)
     }
 
-    fn answer(self: &Arc<Self>, asked: &Asked, form: Form, at: &Address) -> Reply {
-        let head = &asked.head;
+    fn answer(self: &Arc<Self>, asker: &Asker, form: Form, at: &Address) -> Reply {
+        let head = &asker.head;
         let is_reading = matches!(head.method, Method::GET | Method::HEAD);
         let place = Place::of(head.uri.path());
         if let Some(Place::Asset(name)) = &place
@@ -136,7 +164,7 @@ impl Inner {
             return reply::refused(StatusCode::FORBIDDEN, why, at);
         }
         let session = self.session(&head.headers);
-        let why = match guard::may(&asked.who(&self.root_host), session.as_ref()) {
+        let why = match guard::may(&asker.who(&self.root_host), session.as_ref()) {
             May::Nothing(why) => return reply::refused(StatusCode::FORBIDDEN, why, at),
             May::SignIn(why) => Some(why),
             May::All => None,
@@ -168,6 +196,13 @@ impl Inner {
             self.keep(&mut reply, &session.cookie(&self.secret), at);
         }
         reply
+    }
+
+    /// Whether a request comes from the page itself, sent by somebody who may act.
+    fn may_act(&self, asker: &Asker, at: &Address) -> bool {
+        let Parts { method, headers, .. } = &*asker.head;
+        guard::foreign(method, headers, &at.origin()).is_none()
+            && guard::may(&asker.who(&self.root_host), self.session(headers).as_ref()) == May::All
     }
 
     fn keep(&self, reply: &mut Reply, cookie: &str, at: &Address) {
@@ -270,7 +305,7 @@ impl Inner {
                 self.keep(&mut reply, "", visit.at);
                 reply
             }
-            Place::Do(action) => match action.order(&form.fields, None) {
+            Place::Do(action) => match action.order(&form.fields, form.file) {
                 Err(problems) => self.form(*action, &form.fields, visit, &problems, None),
                 Ok(order) => match self.backstage.start(order) {
                     Ok(job) => reply::see_other(&format!("/jobs/{job}"), visit.at),

@@ -1,5 +1,6 @@
 //! Answers of the page, with the headers that keep it apart from everything else.
 
+use forkpress_core::name::BranchName;
 use forkpress_server::answer::{AnswerBody, FilePart, refusal};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
@@ -72,6 +73,21 @@ pub fn download(file: std::fs::File, name: &str, at: &Address) -> std::io::Resul
         HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(std::io::Error::other)?;
     headers.insert(CONTENT_DISPOSITION, disposition);
     Ok(guarded(reply, at))
+}
+
+/// A page that stands in the place of one of a branch, at the branch's host. It loads nothing, and its style stands in it.
+pub fn of_branch(status: StatusCode, page: Markup, branch: &BranchName) -> Reply {
+    const POLICY: &str =
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let mut reply = refusal(status, "");
+    *reply.body_mut() = AnswerBody::whole(page.into_string().into());
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    if let Ok(name) = HeaderValue::from_str(branch.as_str()) {
+        headers.insert(HeaderName::from_static("x-forkpress-branch"), name);
+    }
+    reply
 }
 
 /// Nothing but the page's own is loaded, and nobody shows it in a frame. Scripts and styles stand in files, never in the HTML.

@@ -28,7 +28,7 @@ use crate::{child, mail, output, site};
 pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure> {
     let site = site::open(work_dir)?;
     let (program, arguments) = args.program.split_first().expect("the command line requires a program");
-    let place = Place { branch: &args.branch, locking: &args.locking, called: &program.to_string_lossy() };
+    let place = ExecPlace { branch: &args.branch, locking: &args.locking, called: &program.to_string_lossy() };
     in_branch(&site, &place, || {
         let mut command = child::command(program)?;
         command.args(arguments).current_dir(site.layout.public_branch(&args.branch));
@@ -37,7 +37,7 @@ pub fn run(work_dir: Option<&Path>, args: &ExecArgs) -> Result<ExitCode, Failure
 }
 
 /// Where, and under which locks, a program runs.
-pub struct Place<'a> {
+pub struct ExecPlace<'a> {
     /// The branch.
     pub branch: &'a BranchName,
     /// Whether to take locks, and how long to wait for them.
@@ -50,7 +50,7 @@ pub struct Place<'a> {
 /// becomes its `PWD`.
 pub fn in_branch(
     site: &Site,
-    place: &Place<'_>,
+    place: &ExecPlace<'_>,
     command: impl FnOnce() -> Result<Command, Failure>,
 ) -> Result<ExitCode, Failure> {
     let locks = if place.locking.no_lock { None } else { Some(lock(site, place)?) };
@@ -108,7 +108,7 @@ pub fn run_to_end(mut command: Command) -> Result<ExitCode, Failure> {
 type HeldLocks = (Option<CommandNote>, SharedBranch, SharedOperations);
 
 /// Takes part in the branch's traffic.
-fn lock(site: &Site, place: &Place<'_>) -> Result<HeldLocks, Failure> {
+fn lock(site: &Site, place: &ExecPlace<'_>) -> Result<HeldLocks, Failure> {
     // No lock files are made for what is no branch.
     branch::show(site, place.branch)?;
     let (cow, deadline) = (site.layout.cow(), Deadline::after(place.locking.wait.timeout));

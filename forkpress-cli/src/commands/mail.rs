@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::{MailArgs, SendmailArgs};
 use crate::failure::{During, Failure};
 use crate::mail::message::{self, Message};
-use crate::mail::{self, Kept, Mailbox};
+use crate::mail::{self, KeptMail, Mailbox};
 use crate::{output, site};
 
 /// What a program tells that could not send a mail (`EX_TEMPFAIL` and `EX_NOUSER` of sysexits.h).
@@ -69,7 +69,7 @@ fn list(site: &Site, names: Vec<BranchName>, as_json: bool) -> Result<(), Failur
 }
 
 /// A mail as scripts read it.
-fn row(branch: &BranchName, kept: &Kept, said: impl serde::Serialize) -> Result<Value, Failure> {
+fn row(branch: &BranchName, kept: &KeptMail, said: impl serde::Serialize) -> Result<Value, Failure> {
     let mut row = json!({ "branch": branch, "id": kept.id, "at": rfc3339(kept.at), "bytes": kept.bytes });
     if let (Value::Object(row), Value::Object(said)) = (&mut row, serde_json::to_value(said).map_err(io::Error::from)?)
     {
@@ -78,7 +78,7 @@ fn row(branch: &BranchName, kept: &Kept, said: impl serde::Serialize) -> Result<
     Ok(row)
 }
 
-fn opened(site: &Site, branch: &BranchName, id: u64) -> Result<(Kept, Vec<u8>), Failure> {
+fn opened(site: &Site, branch: &BranchName, id: u64) -> Result<(KeptMail, Vec<u8>), Failure> {
     let mailbox = Mailbox::of(&site.layout, branch);
     let missing = || {
         Failure::new(format!("'{branch}' has no mail {id}"))

@@ -70,7 +70,7 @@ fn is_outside() -> Result<bool, Failure> {
 fn on_branch(site: &Site, name: &BranchName, args: &WpArgs) -> Result<ExitCode, Failure> {
     let word = args.arguments.iter().find(|word| is_word(word)).map(|word| word.to_string_lossy()).unwrap_or_default();
     let called = format!("wp {word}");
-    let place = exec::Place { branch: name, locking: &args.locking, called: called.trim_end() };
+    let place = exec::ExecPlace { branch: name, locking: &args.locking, called: called.trim_end() };
     exec::in_branch(site, &place, || {
         let tree = site.layout.public_branch(name);
         let php = Php::find(args.php.php.as_deref())?;

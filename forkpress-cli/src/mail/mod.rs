@@ -72,7 +72,7 @@ pub struct Mailbox {
 
 /// A mail that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptMail {
     /// Its number in its box.
     pub id: u64,
     /// When it was sent.
@@ -131,14 +131,14 @@ impl Mailbox {
     }
 
     /// All, in their order.
-    pub fn list(&self) -> io::Result<Vec<Kept>> {
+    pub fn list(&self) -> io::Result<Vec<KeptMail>> {
         let mut all = Vec::new();
         for entry in folder(&self.folder)? {
             let entry = entry?;
             let number = |name: &str| name.strip_suffix(".eml")?.parse().ok();
             // One may have been removed meanwhile.
             if let (Some(id), Ok(found)) = (entry.file_name().to_str().and_then(number), entry.metadata()) {
-                all.push(Kept { id, at: found.modified()?, bytes: found.len() });
+                all.push(KeptMail { id, at: found.modified()?, bytes: found.len() });
             }
         }
         all.sort_by_key(|kept| kept.id);
@@ -189,7 +189,7 @@ impl Mailbox {
 }
 
 /// The oldest, as many as are too many.
-fn surplus(all: &[Kept]) -> &[Kept] {
+fn surplus(all: &[KeptMail]) -> &[KeptMail] {
     let mut bytes = 0;
     let fit = all.iter().rev().take(MOST_MAILS).take_while(|kept| {
         bytes += kept.bytes;
@@ -258,8 +258,8 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room_and_the_newest_stays_whatever_it_takes() {
-        let kept = |id, bytes| Kept { id, at: SystemTime::UNIX_EPOCH, bytes };
-        let ids = |all: &[Kept]| surplus(all).iter().map(|kept| kept.id).collect::<Vec<_>>();
+        let kept = |id, bytes| KeptMail { id, at: SystemTime::UNIX_EPOCH, bytes };
+        let ids = |all: &[KeptMail]| surplus(all).iter().map(|kept| kept.id).collect::<Vec<_>>();
         assert_eq!(ids(&[]), [0; 0]);
         assert_eq!(ids(&[kept(1, MOST_BYTES), kept(2, 1)]), [1]);
         assert_eq!(ids(&[kept(1, 1), kept(2, MOST_BYTES + 1)]), [1]);

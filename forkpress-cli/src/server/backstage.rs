@@ -28,7 +28,7 @@ use forkpress_server::traffic::Traffic;
 
 use crate::deaths;
 use crate::failure::{During, Failure};
-use crate::mail::{Kept, Mailbox, message};
+use crate::mail::{KeptMail, Mailbox, message};
 use crate::site::Address;
 use digests::Digests;
 
@@ -218,7 +218,7 @@ fn mails(site: &Site, name: &BranchName) -> Result<Vec<MailHead>, Failed> {
     open.map(|(kept, mut mail)| Ok(head(kept, message::head(&mut mail).map_err(failed)?))).collect()
 }
 
-fn head(kept: &Kept, head: message::Head) -> MailHead {
+fn head(kept: &KeptMail, head: message::Head) -> MailHead {
     MailHead { id: kept.id, at: rfc3339(kept.at), to: head.to, subject: head.subject }
 }
 

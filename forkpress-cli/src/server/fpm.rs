@@ -276,7 +276,7 @@ impl Recipe {
 fn branch_page(site: &Site, address: &Address, traffic: &Arc<Traffic>) -> Result<Arc<BranchPage>, Failure> {
     let secret = forkpress_page::secret(site.layout.cow()).during(|| "cannot read the page's token".to_owned())?;
     let command = backstage::Command::new(site, address.clone(), Arc::clone(traffic))?;
-    Ok(Arc::new(BranchPage::new(Box::new(command), &address.root_host, secret)))
+    Ok(Arc::new(BranchPage::new(Box::new(command), &address.root_host, site.layout.run_dir(), secret)))
 }
 
 /// For how long a request may run is by the clock, as it holds the lock of its branch.

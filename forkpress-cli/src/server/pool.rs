@@ -30,6 +30,8 @@ pub(super) fn environment(
         ("FORKPRESS_DEBUG_LOG", Some(deaths::debug_log(layout).into())),
         ("FORKPRESS_PHP_ERRORS_LOG", Some(layout.php_errors_log().into())),
         ("FORKPRESS_LOOPBACK", Some(loopback.to_string().into())),
+        // The branch page is this server's: another that runs the router has none to link to.
+        ("FORKPRESS_PAGE", Some("1".into())),
         ("FORKPRESS_SLOW_MS", Some(site.config.slow_ms.to_string().into())),
     ];
     environment.extend(mail::environment(layout, None).into_iter().map(|(name, value)| (name, Some(value))));

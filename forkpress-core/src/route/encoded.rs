@@ -10,7 +10,7 @@ use rustix::fs::Access;
 use super::coding::{self, Coding};
 use super::conditional::Conditions;
 use super::version::FileVersion;
-use super::{file, policy};
+use super::{media, policy};
 
 /// A file that holds another one compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(super) fn choose(
     conditions: &Conditions<'_>,
 ) -> Option<Encoded> {
     let (name, folders) = names.split_last()?;
-    let codings = conditions.codings_of_whole().filter(|_| coding::is_compressible(file::media_type(name)))?;
+    let codings = conditions.codings_of_whole().filter(|_| coding::is_compressible(media::media_type(name)))?;
     let stored = |coding: Coding| {
         let name = [name, b".".as_slice(), coding.ending().as_bytes()].concat();
         let file = path.with_file_name(OsStr::from_bytes(&name));

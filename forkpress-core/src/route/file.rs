@@ -3,6 +3,7 @@
 use super::coding;
 use super::conditional::{Conditions, Selection};
 use super::encoded::Encoded;
+use super::media;
 use super::path::TargetPath;
 use super::version::FileVersion;
 
@@ -45,7 +46,7 @@ impl Response {
         if !matches!(conditions.method, b"GET" | b"HEAD") {
             return bare(405, vec![("Allow", "GET, HEAD".to_owned()), nosniff]);
         }
-        let media_type = media_type(name);
+        let media_type = media::media_type(name);
         let etag = encoded.as_ref().map_or_else(|| version.etag(), |encoded| encoded.etag(&version));
         let selection = conditions.select(&version, &etag);
         let mut headers = vec![
@@ -90,109 +91,6 @@ fn cache_control(path: &TargetPath) -> &'static str {
         query.split(|&b| b == b'&').any(|pair| pair.strip_prefix(b"ver=").is_some_and(|ver| !ver.is_empty()))
     });
     if of_core && versioned { "public, max-age=86400" } else { "no-cache" }
-}
-
-/// The media type of what has no known ending.
-pub(super) const UNKNOWN: &str = "application/octet-stream";
-
-/// The media type that goes with the ending of a file's name.
-pub(super) fn media_type(name: &[u8]) -> &'static str {
-    let Some(dot) = name.iter().rposition(|&b| b == b'.') else {
-        return UNKNOWN;
-    };
-    match name[dot + 1..].to_ascii_lowercase().as_slice() {
-        b"html" | b"htm" => "text/html; charset=utf-8",
-        b"css" => "text/css; charset=utf-8",
-        b"js" | b"mjs" | b"cjs" => "text/javascript; charset=utf-8",
-        b"txt" | b"md" | b"po" | b"pot" | b"srt" | b"asc" => "text/plain; charset=utf-8",
-        b"csv" => "text/csv; charset=utf-8",
-        b"tsv" => "text/tab-separated-values; charset=utf-8",
-        b"ics" => "text/calendar; charset=utf-8",
-        b"vtt" => "text/vtt; charset=utf-8",
-        b"xml" | b"xsl" => "text/xml; charset=utf-8",
-        b"json" | b"map" => "application/json",
-        b"jsonld" => "application/ld+json",
-        b"geojson" => "application/geo+json",
-        b"webmanifest" => "application/manifest+json",
-        b"rss" => "application/rss+xml",
-        b"atom" => "application/atom+xml",
-        b"wasm" => "application/wasm",
-        b"pdf" => "application/pdf",
-        b"rtf" => "application/rtf",
-        b"zip" => "application/zip",
-        b"gz" | b"tgz" => "application/gzip",
-        b"bz2" => "application/x-bzip2",
-        b"xz" => "application/x-xz",
-        b"zst" => "application/zstd",
-        b"7z" => "application/x-7z-compressed",
-        b"tar" => "application/x-tar",
-        b"rar" => "application/vnd.rar",
-        b"doc" => "application/msword",
-        b"xls" => "application/vnd.ms-excel",
-        b"ppt" => "application/vnd.ms-powerpoint",
-        b"docx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-        b"xlsx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        b"pptx" => "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        b"odt" => "application/vnd.oasis.opendocument.text",
-        b"ods" => "application/vnd.oasis.opendocument.spreadsheet",
-        b"odp" => "application/vnd.oasis.opendocument.presentation",
-        b"odg" => "application/vnd.oasis.opendocument.graphics",
-        b"docm" => "application/vnd.ms-word.document.macroenabled.12",
-        b"dotx" => "application/vnd.openxmlformats-officedocument.wordprocessingml.template",
-        b"xlsm" => "application/vnd.ms-excel.sheet.macroenabled.12",
-        b"xltx" => "application/vnd.openxmlformats-officedocument.spreadsheetml.template",
-        b"pptm" => "application/vnd.ms-powerpoint.presentation.macroenabled.12",
-        b"ppsx" => "application/vnd.openxmlformats-officedocument.presentationml.slideshow",
-        b"pages" => "application/vnd.apple.pages",
-        b"numbers" => "application/vnd.apple.numbers",
-        b"xps" => "application/vnd.ms-xpsdocument",
-        b"epub" => "application/epub+zip",
-        b"eot" => "application/vnd.ms-fontobject",
-        b"woff" => "font/woff",
-        b"woff2" => "font/woff2",
-        b"ttf" => "font/ttf",
-        b"otf" => "font/otf",
-        b"avif" => "image/avif",
-        b"bmp" => "image/bmp",
-        b"gif" => "image/gif",
-        b"heic" => "image/heic",
-        b"heif" => "image/heif",
-        b"ico" => "image/x-icon",
-        b"jpg" | b"jpeg" | b"jpe" => "image/jpeg",
-        b"jxl" => "image/jxl",
-        b"png" => "image/png",
-        b"psd" => "image/vnd.adobe.photoshop",
-        b"svg" => "image/svg+xml",
-        b"tif" | b"tiff" => "image/tiff",
-        b"webp" => "image/webp",
-        b"aac" => "audio/aac",
-        b"flac" => "audio/flac",
-        b"m4a" | b"m4b" => "audio/mp4",
-        b"mka" => "audio/x-matroska",
-        b"mid" | b"midi" => "audio/midi",
-        b"mp3" => "audio/mpeg",
-        b"oga" | b"ogg" => "audio/ogg",
-        b"opus" => "audio/opus",
-        b"wav" => "audio/wav",
-        b"wma" => "audio/x-ms-wma",
-        b"weba" => "audio/webm",
-        b"3gp" => "video/3gpp",
-        b"3g2" => "video/3gpp2",
-        b"avi" => "video/x-msvideo",
-        b"flv" => "video/x-flv",
-        b"m4v" | b"mp4" => "video/mp4",
-        b"mkv" => "video/x-matroska",
-        b"mov" => "video/quicktime",
-        b"mpeg" | b"mpg" => "video/mpeg",
-        b"ogv" => "video/ogg",
-        b"webm" => "video/webm",
-        b"wmv" => "video/x-ms-wmv",
-        b"glb" => "model/gltf-binary",
-        b"gltf" => "model/gltf+json",
-        b"stl" => "model/stl",
-        b"usdz" => "model/vnd.usdz+zip",
-        _ => UNKNOWN,
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod file;
 mod host;
 mod links;
 mod lookup;
+mod media;
 mod path;
 mod policy;
 mod refusal;

@@ -1,6 +1,6 @@
 //! Files of a branch that are never sent, whoever asks.
 
-use super::file::{UNKNOWN, media_type};
+use super::media::{UNKNOWN, media_type};
 
 /// Endings of what holds data or a copy of something, not a page: databases, dumps, logs, settings, editors' left-overs.
 const PRIVATE_ENDINGS: [&str; 15] =

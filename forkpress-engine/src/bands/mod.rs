@@ -19,11 +19,12 @@
 
 mod heal;
 mod look;
+pub(crate) mod starts;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::database::{self, DatabaseError};
@@ -31,6 +32,7 @@ use forkpress_core::layout::database_of;
 use forkpress_core::name::BranchName;
 
 pub use heal::heal;
+pub(crate) use starts::Starts;
 
 /// How many ids are a band. A plugin's `MEDIUMINT` has room for 83.
 const SIZE: i64 = 100_000;
@@ -41,10 +43,6 @@ const DRIVER_PREFIX: &str = "_wp_sqlite_";
 /// The highest id that each table of a database with `AUTOINCREMENT` ever had, by the table's name in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Survey(BTreeMap<String, i64>);
-
-/// Which tables begin a band, by their names in lower case, and the number below its first id.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Starts(BTreeMap<String, i64>);
 
 /// What the databases of a site have, but for the one that is decided about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,40 +94,6 @@ fn highest(connection: &Connection, table: &str) -> rusqlite::Result<i64> {
          coalesce((SELECT max(_rowid_) FROM \"{quoted}\"), 0))"
     );
     connection.query_row(&question, [table], |row| row.get(0))
-}
-
-impl Starts {
-    /// Whether there is nothing to write.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Writes the counters, within a transaction of the caller's, if it has begun one. None is set back. A table that has gone
-    /// meanwhile is left out.
-    pub(crate) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        // There is none before the first table of its kind is made.
-        let is_there = connection
-            .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'", [], |_| Ok(()))
-            .optional()?
-            .is_some();
-        if !is_there {
-            return Ok(());
-        }
-        let mut set = connection.prepare(
-            "UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1 COLLATE NOCASE AND CAST(seq AS INTEGER) < ?2",
-        )?;
-        // An empty table has no counter.
-        let mut add = connection.prepare(
-            "INSERT INTO sqlite_sequence (name, seq) SELECT s.name, ?2 FROM sqlite_schema AS s \
-             WHERE s.type = 'table' AND s.name = ?1 COLLATE NOCASE AND s.sql LIKE '%autoincrement%' \
-             AND NOT EXISTS (SELECT 1 FROM sqlite_sequence AS q WHERE q.name = s.name)",
-        )?;
-        for (table, start) in &self.0 {
-            set.execute((table, start))?;
-            add.execute((table, start))?;
-        }
-        Ok(())
-    }
 }
 
 impl Surroundings {

@@ -2,7 +2,7 @@
 
 use super::charset::Charset;
 use super::cursor::Token;
-use super::error::Place;
+use super::error::DumpLine;
 use super::table::Table;
 
 /// Rows are handed over when they are so many bytes, or when others follow.
@@ -14,7 +14,7 @@ pub(super) enum Event {
     Create {
         table: Box<Table>,
         is_if_missing: bool,
-        place: Place,
+        place: DumpLine,
     },
     Drop {
         table: String,
@@ -27,11 +27,11 @@ pub(super) enum Event {
     Alter {
         table: String,
         change: Alteration,
-        place: Place,
+        place: DumpLine,
     },
     Truncate {
         table: String,
-        place: Place,
+        place: DumpLine,
     },
     Rows(Batch),
     LeftOut(LeftOut),
@@ -50,7 +50,7 @@ pub struct LeftOut {
     /// Its name.
     pub name: String,
     /// Where it is.
-    pub place: Place,
+    pub place: DumpLine,
 }
 
 /// What becomes of a row whose key another one has already.

@@ -3,7 +3,7 @@
 use super::batch::{Alteration, Event, LeftOut};
 use super::cursor::{Cursor, Token};
 use super::define;
-use super::error::{DumpError, Place};
+use super::error::{DumpError, DumpLine};
 use super::lexer::Kind;
 use super::reader::{Reader, wrong_at};
 
@@ -60,7 +60,7 @@ impl Reader<'_, '_> {
         Err(self.wrong("CREATE of what dumps do not create"))
     }
 
-    fn create_table(&mut self, place: Place) -> Result<(), DumpError> {
+    fn create_table(&mut self, place: DumpLine) -> Result<(), DumpError> {
         let (tokens, place) = (self.rest()?.0, place);
         let mut cursor = Cursor::new(&tokens);
         let is_if_missing = cursor.take(&["if", "not", "exists"]);
@@ -94,7 +94,7 @@ impl Reader<'_, '_> {
     }
 
     /// `CREATE INDEX a ON t (b)` is `ALTER TABLE t ADD INDEX a (b)`.
-    fn create_index(&mut self, kind: &str, place: Place) -> Result<(), DumpError> {
+    fn create_index(&mut self, kind: &str, place: DumpLine) -> Result<(), DumpError> {
         let (tokens, _) = self.rest()?;
         let on = tokens.iter().position(|token| token.is_word("on"));
         let (name, rest) = tokens.split_at(on.ok_or_else(|| wrong_at(&place, "an index on no table".to_owned()))?);
@@ -109,7 +109,7 @@ impl Reader<'_, '_> {
         self.alteration(table, change, place)
     }
 
-    fn alteration(&mut self, table: String, change: Vec<Token>, place: Place) -> Result<(), DumpError> {
+    fn alteration(&mut self, table: String, change: Vec<Token>, place: DumpLine) -> Result<(), DumpError> {
         let table = self.own_name(table);
         if !self.is_wanted(&table) {
             return Ok(());

@@ -11,14 +11,14 @@ use forkpress_core::advice::Advice;
 
 /// A line of a dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct DumpLine {
     /// The name of the file, where the dump has several.
     pub file: Option<String>,
     /// The line, from 1 on.
     pub line: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DumpLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
             write!(f, "{file}, ")?;
@@ -34,7 +34,7 @@ pub enum DumpError {
     #[error("{place}: the dump cannot be read on")]
     Read {
         /// How far it was read.
-        place: Place,
+        place: DumpLine,
         /// What the system said.
         source: io::Error,
     },
@@ -42,7 +42,7 @@ pub enum DumpError {
     #[error("{place}: the dump is cut off: it ends {within}")]
     CutOff {
         /// Where it ends.
-        place: Place,
+        place: DumpLine,
         /// In the midst of what.
         within: String,
     },
@@ -50,7 +50,7 @@ pub enum DumpError {
     #[error("{place}: {what}")]
     Wrong {
         /// Where.
-        place: Place,
+        place: DumpLine,
         /// What is wrong with it.
         what: String,
     },
@@ -71,7 +71,7 @@ pub enum DumpError {
     #[error("{place}: the SQLite driver cannot make the table {table}: {said}")]
     Table {
         /// Where the table is defined.
-        place: Place,
+        place: DumpLine,
         /// Its name.
         table: String,
         /// What the driver said.

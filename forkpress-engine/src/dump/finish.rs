@@ -3,7 +3,7 @@
 use rusqlite::types::ValueRef;
 
 use super::batch::Mode;
-use super::error::{DumpError, Place};
+use super::error::{DumpError, DumpLine};
 use super::schema::{self, MadeObject};
 use super::table::{Key, KeyKind, Table, quote_name};
 use super::writer::{LoadingTable, Writer, shown};
@@ -114,7 +114,13 @@ impl Writer<'_> {
     }
 
     /// Two rows that have the same key, if there are.
-    fn duplicate(&self, table: &Table, key: &Key, from: &str, place: &Place) -> Result<Option<DumpError>, DumpError> {
+    fn duplicate(
+        &self,
+        table: &Table,
+        key: &Key,
+        from: &str,
+        place: &DumpLine,
+    ) -> Result<Option<DumpError>, DumpError> {
         let columns: Vec<_> = key.parts.iter().map(|part| quote_name(&part.column)).collect();
         let are_there: Vec<_> = columns.iter().map(|column| format!("{column} IS NOT NULL")).collect();
         let (columns, are_there) = (columns.join(", "), are_there.join(" AND "));

@@ -39,7 +39,7 @@ mod writer;
 
 pub use batch::LeftOut;
 pub use driver::Driver;
-pub use error::{DumpError, Place};
+pub use error::{DumpError, DumpLine};
 pub use options::{Loaded, LoadedTable, Options, Placeholder};
 pub use replace::{Replaced, replace};
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use super::batch::{Batch, Event, Mode};
 use super::charset::Charset;
 use super::cursor::Token;
-use super::error::{DumpError, Place};
+use super::error::{DumpError, DumpLine};
 use super::input::Input;
 use super::lexer::{Kind, Lexer, Trouble};
 use super::options::Options;
@@ -126,7 +126,7 @@ impl<'r, 'a> Reader<'r, 'a> {
 
     fn start(&mut self) -> Result<(), DumpError> {
         let ahead = self.lexer.input.ahead(4).map_err(Trouble::Read);
-        let ahead = ahead.map_err(|trouble| trouble_at(Place { file: self.file.clone(), line: 1 }, trouble))?;
+        let ahead = ahead.map_err(|trouble| trouble_at(DumpLine { file: self.file.clone(), line: 1 }, trouble))?;
         let what = match ahead {
             [0xef, 0xbb, 0xbf, ..] => {
                 self.lexer.input.skip(3);
@@ -220,7 +220,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 
     /// The tokens of the statement that are left.
-    pub(super) fn rest(&mut self) -> Result<(Vec<Token>, Place), DumpError> {
+    pub(super) fn rest(&mut self) -> Result<(Vec<Token>, DumpLine), DumpError> {
         let place = self.place();
         let mut tokens = Vec::new();
         let mut bytes = 0;
@@ -363,8 +363,8 @@ impl<'r, 'a> Reader<'r, 'a> {
         self.token_line
     }
 
-    pub(super) fn place(&mut self) -> Place {
-        Place { file: self.file.clone(), line: self.line() }
+    pub(super) fn place(&mut self) -> DumpLine {
+        DumpLine { file: self.file.clone(), line: self.line() }
     }
 
     pub(super) fn wrong(&mut self, what: &str) -> DumpError {
@@ -380,7 +380,7 @@ impl<'r, 'a> Reader<'r, 'a> {
     }
 }
 
-fn trouble_at(place: Place, trouble: Trouble) -> DumpError {
+fn trouble_at(place: DumpLine, trouble: Trouble) -> DumpError {
     match trouble {
         Trouble::Read(source) => DumpError::Read { place, source },
         Trouble::CutOff(within) => DumpError::CutOff { place, within: within.to_owned() },
@@ -388,7 +388,7 @@ fn trouble_at(place: Place, trouble: Trouble) -> DumpError {
     }
 }
 
-pub(super) fn wrong_at(place: &Place, what: String) -> DumpError {
+pub(super) fn wrong_at(place: &DumpLine, what: String) -> DumpError {
     DumpError::Wrong { place: place.clone(), what }
 }
 

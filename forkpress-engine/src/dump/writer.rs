@@ -16,7 +16,7 @@ use super::batch::{Alteration, Batch, Cell, CellKind, Event, LeftOut, Mode};
 use super::cursor::Cursor;
 use super::define;
 use super::driver::RunningDriver;
-use super::error::{DumpError, Place};
+use super::error::{DumpError, DumpLine};
 use super::options::Options;
 use super::schema::{self, MadeTable};
 use super::table::{KeyKind, Table, quote_name};
@@ -29,7 +29,7 @@ const MOST_CHARACTERS: usize = 60;
 pub(super) struct LoadingTable {
     pub(super) table: Table,
     pub(super) made: MadeTable,
-    pub(super) place: Place,
+    pub(super) place: DumpLine,
     /// Whether its rows wait in the other file.
     pub(super) is_waiting: bool,
     /// Whether it was defined further since it was made.
@@ -39,9 +39,9 @@ pub(super) struct LoadingTable {
     pub(super) repeats: Option<Mode>,
     pub(super) rows: u64,
     /// How many texts were not what their character set allows, and where the first is.
-    wrong_texts: Option<(u64, Place)>,
+    wrong_texts: Option<(u64, DumpLine)>,
     /// The same of numbers that have more digits than SQLite keeps.
-    rounded: Option<(u64, Place)>,
+    rounded: Option<(u64, DumpLine)>,
     /// Whether rows came without the values of computed columns.
     lacks_computed: bool,
 }
@@ -117,7 +117,7 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn create(&mut self, table: Table, is_if_missing: bool, place: Place) -> Result<(), DumpError> {
+    fn create(&mut self, table: Table, is_if_missing: bool, place: DumpLine) -> Result<(), DumpError> {
         let key = table.name.to_lowercase();
         if let Some(other) = self.tables.get(&key) {
             if other.table.name != table.name {
@@ -156,7 +156,7 @@ impl<'c> Writer<'c> {
     }
 
     /// Has the driver make a table in the schema.
-    pub(super) fn define(&mut self, table: Table, place: &Place) -> Result<(Table, MadeTable), DumpError> {
+    pub(super) fn define(&mut self, table: Table, place: &DumpLine) -> Result<(Table, MadeTable), DumpError> {
         let key = table.name.to_lowercase();
         let taken =
             table.constraint_names().filter(|name| self.constraints.get(name).is_some_and(|owner| *owner != key));
@@ -208,12 +208,12 @@ impl<'c> Writer<'c> {
         }
     }
 
-    fn known(&mut self, name: &str, place: &Place) -> Result<&mut LoadingTable, DumpError> {
+    fn known(&mut self, name: &str, place: &DumpLine) -> Result<&mut LoadingTable, DumpError> {
         let what = || format!("the table {name} is not made before; the part of the dump that makes it comes first");
         self.tables.get_mut(&name.to_lowercase()).ok_or_else(|| DumpError::Wrong { place: place.clone(), what: what() })
     }
 
-    fn alter(&mut self, name: &str, change: &Alteration, place: &Place) -> Result<(), DumpError> {
+    fn alter(&mut self, name: &str, change: &Alteration, place: &DumpLine) -> Result<(), DumpError> {
         let wrong = |what| DumpError::Wrong { place: place.clone(), what };
         let loading = self.known(name, place)?;
         let mut table = loading.table.clone();
@@ -236,7 +236,7 @@ impl<'c> Writer<'c> {
         self.create(table, false, place)
     }
 
-    fn truncate(&mut self, name: &str, place: &Place) -> Result<(), DumpError> {
+    fn truncate(&mut self, name: &str, place: &DumpLine) -> Result<(), DumpError> {
         let loading = self.known(name, place)?;
         loading.rows = 0;
         let name = loading.name();
@@ -244,7 +244,7 @@ impl<'c> Writer<'c> {
     }
 
     fn insert(&mut self, batch: &Batch) -> Result<(), DumpError> {
-        let first = Place { file: batch.header.file.clone(), line: batch.rows.first().map_or(0, |row| row.line) };
+        let first = DumpLine { file: batch.header.file.clone(), line: batch.rows.first().map_or(0, |row| row.line) };
         let connection = self.connection;
         self.known(&batch.header.table, &first)?;
         if batch.header.mode != Mode::Refuse {
@@ -262,7 +262,7 @@ impl<'c> Writer<'c> {
         let marked = placeholder.and_then(|_| loading.marked_column());
         let usual = loading.insert_sql(mode, &columns);
         for (line, cells) in batch.rows() {
-            let place = || Place { file: batch.header.file.clone(), line };
+            let place = || DumpLine { file: batch.header.file.clone(), line };
             if cells.len() != columns.len() && !cells.is_empty() {
                 let what = format!(
                     "a row of {} values for the {} columns of {}",
@@ -425,7 +425,7 @@ impl LoadingTable {
     fn refusal(
         &self,
         error: rusqlite::Error,
-        place: Place,
+        place: DumpLine,
         columns: &[usize],
         cells: &[Cell],
         batch: &Batch,

@@ -112,7 +112,7 @@ impl<W: Write + Seek> Archive for Zip<W> {
 }
 
 /// A folder, in which nothing else is.
-pub(super) struct Folder {
+pub(super) struct ExportFolder {
     root: PathBuf,
     /// The file that was begun last, and when it was modified.
     file: Option<(File, i64)>,
@@ -120,7 +120,7 @@ pub(super) struct Folder {
     folders: Vec<(PathBuf, u32)>,
 }
 
-impl Folder {
+impl ExportFolder {
     pub(super) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), file: None, folders: Vec::new() }
     }
@@ -132,7 +132,7 @@ impl Folder {
     }
 }
 
-impl Write for Folder {
+impl Write for ExportFolder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (file, _) = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         file.write(bytes)
@@ -143,7 +143,7 @@ impl Write for Folder {
     }
 }
 
-impl Archive for Folder {
+impl Archive for ExportFolder {
     fn folder(&mut self, path: &Path, mode: u32) -> io::Result<()> {
         let path = self.root.join(path);
         fs::create_dir(&path)?;

@@ -42,12 +42,12 @@ use crate::disk::{self, DiskError};
 use crate::progress::Progress;
 use crate::site::Site;
 use crate::wordpress::WordPressError;
-use archive::{Archive, Facts, Folder, Zip};
+use archive::{Archive, ExportFolder, Facts, Zip};
 use dump::Head;
 pub use dump::{DumpError, Dumped, DumpedTable};
 pub use files::LeftOut;
 use files::Picked;
-use place::{Making, Place};
+use place::{ExportPlace, Making};
 pub use place::{PlaceError, Target};
 use site_facts::Facts as SiteFacts;
 
@@ -215,8 +215,8 @@ pub fn export(
     let options = &*options;
     let place = match &options.target {
         Target::Output => None,
-        Target::File(path) => Some(Place::prepare(site, path, false, options.is_forced)?),
-        Target::Folder(path) => Some(Place::prepare(site, path, true, options.is_forced)?),
+        Target::File(path) => Some(ExportPlace::prepare(site, path, false, options.is_forced)?),
+        Target::Folder(path) => Some(ExportPlace::prepare(site, path, true, options.is_forced)?),
     };
     branch::show(site, name)?;
     let locks = lock(site, name, options.deadline)?;
@@ -233,23 +233,25 @@ pub fn export(
             let out = BufWriter::new(io::stdout().lock());
             exporter.site(&mut Zip::new(ZipWriter::new_stream(out)), links)?
         }
-        (Some(Place { making: Making::File(file), .. }), Some(command)) => exporter.wxr(command, file.as_file())?,
-        (Some(Place { making: Making::File(file), .. }), None) if options.content == Content::Sql => {
+        (Some(ExportPlace { making: Making::File(file), .. }), Some(command)) => {
+            exporter.wxr(command, file.as_file())?
+        }
+        (Some(ExportPlace { making: Making::File(file), .. }), None) if options.content == Content::Sql => {
             drop(locks);
             exporter.sql(file.as_file())?
         }
-        (Some(Place { making: Making::File(file), .. }), None) => {
+        (Some(ExportPlace { making: Making::File(file), .. }), None) => {
             let out = BufWriter::new(file.as_file());
             exporter.site(&mut Zip::new(ZipWriter::new(out)), links)?
         }
-        (Some(Place { making: Making::Folder(folder), .. }), _) => {
-            exporter.site(&mut Folder::new(folder.path()), links)?
+        (Some(ExportPlace { making: Making::Folder(folder), .. }), _) => {
+            exporter.site(&mut ExportFolder::new(folder.path()), links)?
         }
     };
     if (options.is_interrupted)() {
         return Err(DumpError::Interrupted.into());
     }
-    exported.path = place.map(Place::commit).transpose()?;
+    exported.path = place.map(ExportPlace::commit).transpose()?;
     Ok(exported)
 }
 

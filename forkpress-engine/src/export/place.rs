@@ -73,7 +73,7 @@ impl Advice for PlaceError {
 }
 
 /// A place in which an export is being made.
-pub(super) struct Place {
+pub(super) struct ExportPlace {
     pub(super) making: Making,
     path: PathBuf,
     is_forced: bool,
@@ -85,7 +85,7 @@ pub(super) enum Making {
     Folder(TempDir),
 }
 
-impl Place {
+impl ExportPlace {
     /// Begins an export into a file or a folder.
     pub(super) fn prepare(site: &Site, path: &Path, is_folder: bool, is_forced: bool) -> Result<Self, PlaceError> {
         let failed = |source| PlaceError::Write { path: path.to_owned(), source };

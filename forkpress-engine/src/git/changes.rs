@@ -83,7 +83,7 @@ pub(crate) fn changes(
     if with_patch && !entries.is_empty() {
         let text = diff(&["--patch"])?;
         let mut patches = patches(&String::from_utf8_lossy(&text)).into_iter();
-        for Entry { change, .. } in &mut entries {
+        for ChangedFile { change, .. } in &mut entries {
             // What became something else goes and comes.
             let length = if change.status == FileStatus::Retyped { 2 } else { 1 };
             change.patch = Some(patches.by_ref().take(length).collect());
@@ -100,14 +100,14 @@ pub(crate) fn has_path(repository: &Repository, tree: &str, path: &str) -> Resul
 }
 
 /// A file that differs, with the ids of its contents.
-struct Entry {
+struct ChangedFile {
     change: FileChange,
     ids: [String; 2],
 }
 
 /// Reads what `diff-tree` says: a line and a path, or two, for each file and folder, and then the same files with the numbers
 /// of their lines.
-fn entries(said: &[u8]) -> Vec<Entry> {
+fn entries(said: &[u8]) -> Vec<ChangedFile> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut words = said.split(|byte| *byte == 0).map(text).filter(|word| !word.is_empty()).peekable();
     let (mut entries, mut folders) = (Vec::new(), Vec::<String>::new());
@@ -134,7 +134,7 @@ fn entries(said: &[u8]) -> Vec<Entry> {
         let folder = folders.iter().find(|folder| is_in(folder, &path)).cloned();
         let ids = [id_before.to_owned(), id_after.to_owned()];
         let change = FileChange { status, path, from, lines: None, bytes: None, modes, folder, patch: None };
-        entries.push(Entry { change, ids });
+        entries.push(ChangedFile { change, ids });
     }
     for entry in &mut entries {
         let Some(line) = words.next() else { break };
@@ -156,7 +156,7 @@ fn is_in(folder: &str, path: &str) -> bool {
 }
 
 /// Says how large binary files are.
-fn measure(repository: &Repository, entries: &mut [Entry]) -> Result<(), RepositoryError> {
+fn measure(repository: &Repository, entries: &mut [ChangedFile]) -> Result<(), RepositoryError> {
     let mut binary: Vec<_> = entries.iter_mut().filter(|entry| entry.change.lines.is_none()).collect();
     if binary.is_empty() {
         return Ok(());

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::paths::CONFIG_FILE;
 use super::push::{Blob, EntryMode, ObjectId};
-use super::view::CONFIG_FILE;
 use crate::tree::Entry;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::name::BranchName;

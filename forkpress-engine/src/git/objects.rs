@@ -1,6 +1,9 @@
 //! What is in the repository, read piece by piece: what Git says, and the bytes of objects.
 
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use super::push::{Difference, ObjectId, parse_difference};
@@ -189,4 +192,14 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Lists of `git ls-tree -r -z`, a file each: how it is read and where it stands.
+pub(crate) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
+    list.split(|byte| *byte == 0).filter_map(|line| {
+        let tab = line.iter().position(|byte| *byte == b'\t')?;
+        let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
+        let (mode, kind, object) = (words.next()?, words.next()?, words.next()?);
+        (kind == "blob").then_some((mode, object, Path::new(OsStr::from_bytes(&line[tab + 1..]))))
+    })
 }

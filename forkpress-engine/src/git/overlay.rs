@@ -11,10 +11,10 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::objects::{Contents, weigh};
+use super::paths::CONFIG_FILE;
 use super::push::{Blob, Difference, EntryMode, ObjectId, PushRefusal, place, stays_inside};
 use super::redact;
 use super::repository::{Repository, RepositoryError};
-use super::view::CONFIG_FILE;
 use crate::bounds::{Counter, Load, Room, TooMuch};
 use crate::disk::DiskError;
 use crate::mutation::files::{After, Overlay, PathChange};

@@ -16,14 +16,15 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::known::{Inherited, Known};
+use super::objects;
+use super::paths::{CONFIG_FILE, is_in_view};
 use super::push::EntryMode;
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot;
-use super::view::{CONFIG_FILE, MANY, is_in_view};
+use super::view::MANY;
 use crate::branch;
 use crate::disk::{self, DiskError, step};
-use crate::mutation::merge::listed as listed_files;
 use crate::mutation::parting::{files_in, from_in, moment_in, news_in, tree_in};
 use crate::site::Site;
 use crate::tree::{self, Kind, Tree};
@@ -140,7 +141,7 @@ fn note_inherited(site: &Site, repository: &Repository, id: u64) -> Result<(), P
         let reference = format!("{REFS}{id}");
         let listed = run(repository.command().args(["ls-tree", "-r", "-z", &reference])).map_err(failed)?;
         let files: HashMap<&Path, (&str, &str)> =
-            listed_files(&listed).map(|(mode, object, path)| (path, (mode, object))).collect();
+            objects::listed(&listed).map(|(mode, object, path)| (path, (mode, object))).collect();
         let mut inherited = Inherited::of(id);
         // A folder that was moved here has files that have not changed for long.
         let mut moved: HashSet<PathBuf> = HashSet::new();
@@ -189,7 +190,7 @@ fn make_commit(repository: &Repository, id: u64) -> Result<Made, PartingError> {
     if repository.dir().join(REFS).join(id.to_string()).exists() {
         return Ok(Made::Before);
     }
-    let files = Files::read(repository, &folder)?;
+    let files = PartingFiles::read(repository, &folder)?;
     // A branch has files: these were noted until there was a commit of them.
     if files.0.is_empty() {
         return Err(PartingError::Lost { id });
@@ -235,9 +236,9 @@ enum Object {
 }
 
 /// The files of a parting, each with its mode as Git writes it.
-struct Files(BTreeMap<PathBuf, (String, Object)>);
+struct PartingFiles(BTreeMap<PathBuf, (String, Object)>);
 
-impl Files {
+impl PartingFiles {
     fn read(repository: &Repository, folder: &Path) -> Result<Self, PartingError> {
         let list = files_in(folder);
         let bytes = step("read", &list, || match fs::read(&list) {

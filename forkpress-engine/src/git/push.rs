@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::view::is_in_view;
+use super::paths::is_in_view;
 use crate::bounds::TooMuch;
 use forkpress_core::name::BranchName;
 use forkpress_core::reserved;

@@ -22,7 +22,8 @@ pub use rewrite::rewrite;
 
 use crate::disk::{self, DiskError, step};
 use crate::dump::{self, Driver, DumpFile, Placeholder};
-use crate::mutation::new_database::{EditError, TreeEdit};
+use crate::mutation::EditError;
+use crate::mutation::new_database::TreeEdit;
 use crate::progress::Progress;
 use crate::scrub::{self, Scrubbed};
 use crate::source::config::{self, LeftOut as LeftOutOfConfig};

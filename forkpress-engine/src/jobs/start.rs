@@ -80,19 +80,23 @@ fn make(layout: &SiteLayout, new: &NewJob<'_>) -> Result<(JobId, File), JobError
         Folder::create(&path)?;
     }
     let numbers = entries(layout)?.into_iter().filter_map(|(name, _)| name.parse().ok());
-    let mut id = JobId::after(numbers.max());
-    // Of several that start at once, each gets a number.
-    disk::step("make", &jobs, || {
+    let id = number(layout, made.path(), JobId::after(numbers.max()))?;
+    let _ = made.keep();
+    disk::step("sync", &jobs, || sync_dir(&jobs))?;
+    Ok((id, lock))
+}
+
+/// Gives a folder the first number from `id` on that is free: of several jobs that start at once, each gets one.
+fn number(layout: &SiteLayout, made: &Path, mut id: JobId) -> Result<JobId, JobError> {
+    disk::step("make", &layout.jobs_dir(), || {
         loop {
-            match fs::rename(made.path(), id.folder(layout).path()) {
+            match fs::rename(made, id.folder(layout).path()) {
                 Err(error) if is_taken(&error) => id = JobId::after(Some(id)),
                 renamed => break renamed,
             }
         }
     })?;
-    let _ = made.keep();
-    disk::step("sync", &jobs, || sync_dir(&jobs))?;
-    Ok((id, lock))
+    Ok(id)
 }
 
 /// Whether a folder could not have a name because something else has it. A folder that is empty would be replaced: none of a
@@ -134,4 +138,24 @@ fn spawn(layout: &SiteLayout, program: &Path, id: JobId, lock: File, new: NewJob
     // Somebody has to be told of its end, or its process stays in the table until this one ends.
     let _ = thread::Builder::new().name(format!("job {id}")).spawn(move || runner.wait());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_another_took_meanwhile_is_left_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = SiteLayout::at(dir.path());
+        let [new, taken] = [".new-x", "1"].map(|name| layout.jobs_dir().join(name));
+        for folder in [&new, &taken] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join("lock"), folder.to_str().unwrap()).unwrap();
+        }
+        fs::write(layout.job(2), "a file").unwrap();
+        assert_eq!(number(&layout, &new, JobId::after(None)).unwrap(), "3".parse().unwrap());
+        assert_eq!(fs::read_to_string(layout.job(1).join("lock")).unwrap(), taken.to_str().unwrap());
+        assert_eq!(fs::read_to_string(layout.job(3).join("lock")).unwrap(), new.to_str().unwrap());
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::decide::ConflictId;
+use super::conflict_id::ConflictId;
 use crate::git::merge::{self as files, FileConflict};
 
 /// One of the two branches of a merge.
@@ -72,7 +72,7 @@ pub enum AnswersError {
 
 /// An entry of a list, which may say what the conflict is about as well.
 #[derive(Debug, Deserialize)]
-struct Entry {
+struct AnswerEntry {
     id: String,
     #[serde(default)]
     take: Option<String>,
@@ -94,7 +94,7 @@ impl Answers {
     /// # Errors
     /// [`AnswersError`].
     pub fn read(&mut self, text: &str) -> Result<(), AnswersError> {
-        for Entry { id, take, value } in serde_json::from_str::<Vec<Entry>>(text)? {
+        for AnswerEntry { id, take, value } in serde_json::from_str::<Vec<AnswerEntry>>(text)? {
             let take = match (take.as_deref(), value) {
                 (None | Some(""), None) => continue,
                 (None | Some(""), Some(value)) => Take::Value(value),

@@ -29,8 +29,9 @@ use crate::git::merge::{FileMerge, merge_files};
 use crate::git::overlay::{EditError as FileError, Edits};
 use crate::git::repository::{Repository, RepositoryError, run};
 use crate::git::snapshot::{self, BranchState, SnapshotError};
+use crate::mutation::EditError;
 use crate::mutation::merge::Merge;
-use crate::mutation::new_database::{DatabaseEdit, EditError};
+use crate::mutation::new_database::DatabaseEdit;
 use crate::mutation::{ChangeError, PutError, Report};
 use crate::progress::Progress;
 use crate::site::Site;
@@ -148,6 +149,13 @@ impl Advice for MergeError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Base(error) => error.hint(),
+            Self::Change(ChangeError::Put(PutError::Edit(EditError::Failed(error)))) if breaks_references(&**error) => {
+                Some(
+                    "bring back what these rows refer to, or remove them, in either branch, and merge again; \
+                 or leave their table out: --exclude TABLE"
+                        .to_owned(),
+                )
+            }
             Self::Change(error) => error.hint(),
             Self::Database(error) => error.hint(),
             Self::UnknownAnswer(_) => Some(
@@ -167,6 +175,11 @@ impl Advice for MergeError {
             _ => false,
         }
     }
+}
+
+/// Whether the merge would leave rows that refer to nothing.
+fn breaks_references(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(ApplyError::ForeignKeys { .. }))
 }
 
 /// Merges a branch into another, or says what is to be decided first.

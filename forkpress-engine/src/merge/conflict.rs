@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::decide::{Conflict, ConflictKind};
+use super::conflict_id::{Conflict, ConflictKind};
 use super::label::{self, Kind, Names, ObjectKey};
 use super::rules::Rules;
 use super::{Cell, Row, Sides, Value, schema};
@@ -324,7 +324,7 @@ fn text_of(repository: &Repository, placed: &Placed) -> Result<String, Repositor
 
 #[cfg(test)]
 mod tests {
-    use super::super::decide::Place;
+    use super::super::conflict_id::TablePlace;
     use super::*;
 
     fn sides(base: Option<&str>, source: &str, target: &str) -> Sides<Option<String>> {
@@ -360,7 +360,7 @@ mod tests {
             CREATE TABLE wp_users (ID INTEGER PRIMARY KEY, user_pass TEXT, user_login TEXT);";
         connection.execute_batch(tables).unwrap();
         let is_secret = |table: &str, key: Value, column: &str| {
-            let place = Place { table: table.to_owned(), key: vec![key], column: Some(column.to_owned()) };
+            let place = TablePlace { table: table.to_owned(), key: vec![key], column: Some(column.to_owned()) };
             let conflict = Conflict::new(ConflictKind::Cell, place, Sides::default());
             is_secret_cell(&conflict, &connection).unwrap()
         };

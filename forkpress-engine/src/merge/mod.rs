@@ -36,6 +36,7 @@ pub(crate) mod apply;
 pub mod base;
 pub mod branches;
 pub mod conflict;
+pub(crate) mod conflict_id;
 pub(crate) mod decide;
 pub(crate) mod declared;
 pub mod diff;

@@ -38,7 +38,7 @@ pub(crate) struct ValueRule {
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct ValuePlace<'a> {
     /// Without the site's prefix.
     pub(crate) table: &'a str,
     pub(crate) column: &'a str,
@@ -218,7 +218,7 @@ impl Rules {
     }
 
     /// How the value in a place is merged.
-    pub(crate) fn how(&self, place: &Place<'_>) -> How {
+    pub(crate) fn how(&self, place: &ValuePlace<'_>) -> How {
         match self.value(place) {
             Some(how) => how,
             None if self.is_noise_table(place.table) || self.is_noise_name(place.key) => How::Target,
@@ -227,7 +227,7 @@ impl Rules {
     }
 
     /// The rule for the value in a place, where there is one.
-    fn value(&self, place: &Place<'_>) -> Option<How> {
+    fn value(&self, place: &ValuePlace<'_>) -> Option<How> {
         let column = place.column.to_ascii_lowercase();
         let fits = |rule: &&ValueRule| {
             is_like(&rule.table, place.table.as_bytes())
@@ -251,7 +251,7 @@ impl Rules {
 
     /// Whether the value in a place is noise. What has a rule of its own is none: the schedule, which page views write as
     /// well.
-    pub(crate) fn is_noise_value(&self, place: &Place<'_>) -> bool {
+    pub(crate) fn is_noise_value(&self, place: &ValuePlace<'_>) -> bool {
         self.is_noise_name(place.key) && self.value(place).is_none()
     }
 }
@@ -339,7 +339,7 @@ mod tests {
             "objects": [{"table": "x_orders", "key": "id", "name": "title", "owned": [{"table": "x_items", "by": "order_id"}]}]}"#;
         let mut rules = Rules::wordpress();
         rules.with_plugins(vec![serde_json::from_str(text).unwrap()]);
-        let how = |table, column, key: &str| rules.how(&Place { table, column, key: key.as_bytes() });
+        let how = |table, column, key: &str| rules.how(&ValuePlace { table, column, key: key.as_bytes() });
         assert_eq!(how("options", "option_value", "cron"), How::Set);
         assert_eq!(how("x_orders", "total", ""), How::Derived);
         assert_eq!(how("options", "option_value", "x_seen"), How::Target);
@@ -368,7 +368,8 @@ mod tests {
     #[test]
     fn the_schedule_is_no_noise_to_a_merge_but_sessions_are() {
         let rules = Rules::wordpress();
-        let is_noise = |table, column, key: &str| rules.is_noise_value(&Place { table, column, key: key.as_bytes() });
+        let is_noise =
+            |table, column, key: &str| rules.is_noise_value(&ValuePlace { table, column, key: key.as_bytes() });
         assert!(!is_noise("options", "option_value", "cron"));
         assert!(!is_noise("options", "option_value", "rewrite_rules"));
         assert!(is_noise("usermeta", "meta_value", "session_tokens"));

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use thiserror::Error;
 
-use super::decide::{Conflict, ConflictKind, Place};
+use super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::{Cell, Change, Sides, Value};
 
 /// What the tables begin with that the driver keeps for itself.
@@ -270,7 +270,7 @@ pub(crate) fn decide(tables: Sides<Option<&Table>>) -> SchemaDecision {
         Change::Alike => SchemaDecision::Alike,
         Change::Both => {
             let name = tables.array().into_iter().flatten().next().map(|table| table.name.clone()).unwrap_or_default();
-            let place = Place { table: name, key: Vec::new(), column: None };
+            let place = TablePlace { table: name, key: Vec::new(), column: None };
             SchemaDecision::Conflict(Box::new(Conflict::new(
                 ConflictKind::Schema,
                 place,
@@ -447,7 +447,7 @@ mod tests {
         let id = |decided| match decided {
             SchemaDecision::Conflict(conflict) => {
                 assert_eq!(conflict.kind, ConflictKind::Schema);
-                assert_eq!(conflict.place, Place { table: "t".to_owned(), key: Vec::new(), column: None });
+                assert_eq!(conflict.place, TablePlace { table: "t".to_owned(), key: Vec::new(), column: None });
                 conflict.id
             }
             other => panic!("{other:?}"),

@@ -13,7 +13,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::new_database::EditError;
 use super::refusal::{Refusal, Refused};
 use crate::branch::BranchError;
 use crate::config::{ConfigError, FileView};
@@ -204,6 +203,12 @@ pub enum PutError {
     /// Somebody has written into the database since what it is to be was made from it. That is then made anew.
     #[error("the database has changed meanwhile")]
     DatabaseChanged,
+    /// Somebody wrote into the database each time before what it is to be was made from it, and it is too large to be copied
+    /// while requests wait.
+    #[error(
+        "the database changed each time before its new state was ready, and is too large to be copied while requests wait"
+    )]
+    DatabaseRestless,
     /// The database can't be what it is to be.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -215,6 +220,17 @@ pub enum PutError {
         /// Why.
         source: Refusal,
     },
+}
+
+/// Why a database, or a tree, can't be what it is to be.
+#[derive(Debug, Error)]
+pub enum EditError {
+    /// What was to be changed is not what it was any more.
+    #[error("changed in the database meanwhile: {0}")]
+    Stale(String),
+    /// It can't be changed so.
+    #[error(transparent)]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Why what a process that died left was not brought to its end.
@@ -468,7 +484,9 @@ impl Advice for ChangeError {
             Self::NotKept { newest_undoable: None, .. } => Some("forkpress log".to_owned()),
             Self::Halfway { way_back, .. } => way_back.hint(),
             Self::Recover(error) => error.hint(),
-            Self::SourceReplaced { .. } => Some("type the command again".to_owned()),
+            Self::SourceReplaced { .. } | Self::Put(PutError::DatabaseRestless) => {
+                Some("type the command again".to_owned())
+            }
             Self::Replaced { .. } | Self::Put(_) | Self::Unfinished { .. } => None,
         }
     }
@@ -477,9 +495,19 @@ impl Advice for ChangeError {
         match self {
             Self::Halfway { way_back, .. } => way_back.is_passing(),
             Self::Recover(error) => error.is_passing(),
-            Self::SourceReplaced { .. } => true,
+            Self::SourceReplaced { .. } | Self::Put(PutError::DatabaseRestless) => true,
             _ => false,
         }
+    }
+}
+
+impl Advice for EditError {
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Stale(_))
     }
 }
 

@@ -84,12 +84,12 @@ pub trait Overlay {
 
 /// Files that are staged. Removed when dropped, unless they are kept.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(super) struct StagedFiles {
     folder: Scratch,
     list: List,
     view: FileView,
     /// What each path was when its copy was made, but for the database.
-    seen: Vec<Place>,
+    seen: Vec<PathState>,
     /// The last of the touched paths, where it is the database that is to be another.
     database: Option<NewDatabase>,
 }
@@ -113,7 +113,7 @@ struct Touched {
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+enum PathState {
     Nothing,
     Folder,
     /// A file or a symlink, and what tells it from each other one and from itself after a change.
@@ -131,7 +131,7 @@ struct Signature {
     is_symlink: bool,
 }
 
-impl Files {
+impl StagedFiles {
     /// Stages, durably, what is to be put into the tree at `branch`. Refuses what could not be put there.
     pub(super) fn prepare(
         site: &Site,
@@ -175,7 +175,7 @@ impl Files {
             files.make(&mut looks, number, change, &place, overlay)?;
             files.list.touched.push(Touched {
                 path: change.path.clone(),
-                had: matches!(place, Place::Leaf(_)),
+                had: matches!(place, PathState::Leaf(_)),
                 has: change.after != After::Gone,
             });
             files.seen.push(place);
@@ -292,21 +292,26 @@ impl Files {
     }
 
     /// Copies what is at a path to `old`, and says what that is. What is written after the look shows as a change.
-    fn save(&self, looks: &mut Looks<'_>, number: usize, path: &Path) -> Result<(Place, Option<PathBuf>), DiskError> {
+    fn save(
+        &self,
+        looks: &mut Looks<'_>,
+        number: usize,
+        path: &Path,
+    ) -> Result<(PathState, Option<PathBuf>), DiskError> {
         let mut place = looks.look(path)?;
         for _ in 0..LOOKS {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             match &place {
-                Place::Leaf(signature) if tree::is_racy(signature.changed, now) => std::thread::sleep(tree::TICK),
+                PathState::Leaf(signature) if tree::is_racy(signature.changed, now) => std::thread::sleep(tree::TICK),
                 _ => break,
             }
             place = looks.look(path)?;
         }
-        let Place::Leaf(signature) = &place else { return Ok((place, None)) };
+        let PathState::Leaf(signature) = &place else { return Ok((place, None)) };
         let (from, to) = (looks.root.join(path), old_dir(self.folder.path()).join(number.to_string()));
         // What has gone since has no copy. Where it is back at the end, with a folder that was moved, that shows as a change.
         let copied = copy(self.view, &from, &to, signature)?;
-        Ok(if copied { (place, Some(to)) } else { (Place::Nothing, None) })
+        Ok(if copied { (place, Some(to)) } else { (PathState::Nothing, None) })
     }
 
     /// Makes `new` of a change.
@@ -315,7 +320,7 @@ impl Files {
         looks: &mut Looks<'_>,
         number: usize,
         change: &PathChange,
-        place: &Place,
+        place: &PathState,
         overlay: &mut dyn Overlay,
     ) -> Result<(), ChangeError> {
         let path = new_dir(self.folder.path()).join(number.to_string());
@@ -333,7 +338,7 @@ impl Files {
         step("write", shown, || overlay.write(number, &mut file))?;
         let written = step("look at", &path, || Ok(attributes_of(&file.metadata()?)))?;
         let (mode, like) = match place {
-            Place::Leaf(before) if !before.is_symlink => (before.attributes.mode, before.attributes),
+            PathState::Leaf(before) if !before.is_symlink => (before.attributes.mode, before.attributes),
             _ => (0o644, looks.folder_attributes(&change.path)?),
         };
         // Who may read it may run it.
@@ -346,7 +351,7 @@ impl Files {
         let has = self.list.touched.iter().filter(|touched| touched.has);
         let mut made: Vec<PathBuf> = Vec::new();
         for folder in has.flat_map(|touched| folders_of(&touched.path)).collect::<BTreeSet<_>>() {
-            if looks.look(folder)? != Place::Folder {
+            if looks.look(folder)? != PathState::Folder {
                 made.push(folder.to_owned());
             }
         }
@@ -363,10 +368,10 @@ impl Files {
             let mut folders = folders_of(&touched.path);
             let fits = match looks.look(&touched.path)? {
                 now if now != *seen => false,
-                Place::Folder => !touched.has || looks.all_leaves_in(&gone, &touched.path)?,
+                PathState::Folder => !touched.has || looks.all_leaves_in(&gone, &touched.path)?,
                 // Behind a symlink or a file: one that goes.
-                Place::Other => !touched.has || folders.any(|folder| gone.contains(folder)),
-                Place::Nothing | Place::Leaf(_) => true,
+                PathState::Other => !touched.has || folders.any(|folder| gone.contains(folder)),
+                PathState::Nothing | PathState::Leaf(_) => true,
             };
             if !fits {
                 stale.push(touched.path.clone());
@@ -446,14 +451,14 @@ impl<'a> TargetTree<'a> {
     /// Removes a file or a symlink. What is behind a symlink stays.
     fn unlink(&mut self, path: &Path) -> Result<(), DiskError> {
         match self.looks.look(path)? {
-            Place::Leaf(_) => disk::unlink(&self.root.join(path)),
-            Place::Nothing | Place::Folder | Place::Other => Ok(()),
+            PathState::Leaf(_) => disk::unlink(&self.root.join(path)),
+            PathState::Nothing | PathState::Folder | PathState::Other => Ok(()),
         }
     }
 
     /// Moves a file or a symlink to `to`, where nothing is, or removes it where that is on another file system.
     fn move_away(&mut self, path: &Path, to: &Path) -> Result<(), DiskError> {
-        if !matches!(self.looks.look(path)?, Place::Leaf(_)) {
+        if !matches!(self.looks.look(path)?, PathState::Leaf(_)) {
             return Ok(());
         }
         let full = self.root.join(path);
@@ -469,7 +474,7 @@ impl<'a> TargetTree<'a> {
     /// Does what [`Self::put`] does, and leaves a file or a symlink that it replaces at `from` where the system can do that.
     fn swap(&mut self, from: &Path, path: &Path) -> Result<(), DiskError> {
         let is_swapped = !self.has_copies
-            && matches!(self.looks.look(path)?, Place::Leaf(_))
+            && matches!(self.looks.look(path)?, PathState::Leaf(_))
             && disk::exchange(from, &self.root.join(path))?;
         if is_swapped { Ok(()) } else { self.put(from, path) }
     }
@@ -485,7 +490,7 @@ impl<'a> TargetTree<'a> {
 
     /// Whether what is at a path has the bytes, the mode and the times of `other`.
     fn is_like(&mut self, other: &Path, path: &Path) -> Result<bool, DiskError> {
-        let Place::Leaf(now) = self.looks.look(path)? else { return Ok(false) };
+        let PathState::Leaf(now) = self.looks.look(path)? else { return Ok(false) };
         let full = self.root.join(path);
         let like = step("compare", &full, || {
             let wanted = fs::symlink_metadata(other)?;
@@ -508,7 +513,7 @@ impl<'a> TargetTree<'a> {
             self.make_folder(folder)?;
         }
         let to = self.root.join(path);
-        if self.looks.look(path)? == Place::Folder {
+        if self.looks.look(path)? == PathState::Folder {
             disk::remove_empty_folders(&to)?;
         }
         if disk::rename_over(from, &to)? {
@@ -526,15 +531,15 @@ impl<'a> TargetTree<'a> {
     fn make_folder(&mut self, path: &Path) -> Result<(), DiskError> {
         let full = self.root.join(path);
         match self.looks.look(path)? {
-            Place::Folder => Ok(()),
-            Place::Nothing => {
+            PathState::Folder => Ok(()),
+            PathState::Nothing => {
                 folders_of(path).next().map_or(Ok(()), |folder| self.make_folder(folder))?;
                 let like = self.looks.folder_attributes(path)?;
                 disk::create_folder(&full)?;
                 // Whoever makes it puts something in it.
                 disk::set_attributes(&full, &Attributes { mode: like.mode | 0o700, ..like })
             }
-            Place::Leaf(_) | Place::Other => {
+            PathState::Leaf(_) | PathState::Other => {
                 step("make the folder", &full, || Err(io::ErrorKind::NotADirectory.into()))
             }
         }
@@ -549,7 +554,7 @@ impl<'a> TargetTree<'a> {
         // Some may have gone.
         let mut looks = Looks::at(self.root);
         for folder in folders {
-            if looks.look(folder)? == Place::Folder {
+            if looks.look(folder)? == PathState::Folder {
                 disk::sync(&self.root.join(folder))?;
             }
         }
@@ -660,31 +665,31 @@ impl<'a> Looks<'a> {
         Self { root, folders: HashSet::new() }
     }
 
-    fn look(&mut self, path: &Path) -> Result<Place, DiskError> {
+    fn look(&mut self, path: &Path) -> Result<PathState, DiskError> {
         if self.folders.contains(path) {
-            return Ok(Place::Folder);
+            return Ok(PathState::Folder);
         }
         if let Some(folder) = folders_of(path).next()
             && !self.folders.contains(folder)
         {
             match self.look(folder)? {
-                Place::Folder => self.folders.insert(folder.to_owned()),
-                Place::Nothing => return Ok(Place::Nothing),
-                Place::Leaf(_) | Place::Other => return Ok(Place::Other),
+                PathState::Folder => self.folders.insert(folder.to_owned()),
+                PathState::Nothing => return Ok(PathState::Nothing),
+                PathState::Leaf(_) | PathState::Other => return Ok(PathState::Other),
             };
         }
         let full = self.root.join(path);
         step("look at", &full, || match fs::symlink_metadata(&full) {
             // Nothing has a name that nothing can have.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => {
-                Ok(Place::Nothing)
+                Ok(PathState::Nothing)
             }
             metadata => {
                 let metadata = metadata?;
                 Ok(match metadata.file_type() {
-                    kind if kind.is_dir() => Place::Folder,
-                    kind if kind.is_file() || kind.is_symlink() => Place::Leaf(Signature::of(&metadata)),
-                    _ => Place::Other,
+                    kind if kind.is_dir() => PathState::Folder,
+                    kind if kind.is_file() || kind.is_symlink() => PathState::Leaf(Signature::of(&metadata)),
+                    _ => PathState::Other,
                 })
             }
         })
@@ -695,9 +700,9 @@ impl<'a> Looks<'a> {
         for found in disk::list(&self.root.join(path))? {
             let relative = path.join(found.file_name().unwrap_or_default());
             let fits = match self.look(&relative)? {
-                Place::Nothing => true,
-                Place::Folder => self.all_leaves_in(leaves, &relative)?,
-                Place::Leaf(_) | Place::Other => leaves.contains(&*relative),
+                PathState::Nothing => true,
+                PathState::Folder => self.all_leaves_in(leaves, &relative)?,
+                PathState::Leaf(_) | PathState::Other => leaves.contains(&*relative),
             };
             if !fits {
                 return Ok(false);
@@ -709,7 +714,7 @@ impl<'a> Looks<'a> {
     /// The nearest folder around a path that there is; the tree itself has an empty path.
     fn nearest_folder<'p>(&mut self, path: &'p Path) -> Result<&'p Path, DiskError> {
         for folder in folders_of(path) {
-            if self.look(folder)? == Place::Folder {
+            if self.look(folder)? == PathState::Folder {
                 return Ok(folder);
             }
         }
@@ -728,14 +733,14 @@ fn check_access(
     ground: &mut Ground<'_>,
     looks: &mut Looks<'_>,
     change: &PathChange,
-    place: &Place,
+    place: &PathState,
 ) -> Result<(), Refusal> {
     let has = change.after != After::Gone;
     let there = match place {
-        Place::Nothing if has => There::Nothing,
-        Place::Folder if has => There::Folder,
-        Place::Leaf(_) => There::Leaf,
-        Place::Nothing | Place::Folder | Place::Other => return Ok(()),
+        PathState::Nothing if has => There::Nothing,
+        PathState::Folder if has => There::Folder,
+        PathState::Leaf(_) => There::Leaf,
+        PathState::Nothing | PathState::Folder | PathState::Other => return Ok(()),
     };
     let folder = looks.nearest_folder(&change.path)?;
     ground.check_access(refusal::PathToChange { path: &change.path, folder, there })

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::error::RecoverError;
 use super::history::History;
-use super::keep::{Surplus, empty_trash, find_surplus, log, surplus};
-use super::parting;
+use super::keep::{Surplus, empty_trash, find_surplus, surplus};
 use super::transaction::Begun;
+use super::{gc_log, parting};
 use crate::disk::{self, DiskError};
 use crate::progress::{Progress, Silent};
 use crate::site::Site;
@@ -47,7 +47,7 @@ fn drop_trees(
     for Surplus { operation, bytes, why } in &surplus {
         disk::discard(&cow.kept_tree(operation.slot), &cow.trash_dir())?;
         let id = operation.id;
-        log(site, [format!("removed what operation {id} ({operation}) kept, {bytes} bytes, as {why}")]);
+        gc_log::append(site, [format!("removed what operation {id} ({operation}) kept, {bytes} bytes, as {why}")]);
     }
     for entry in history.surplus(cow) {
         disk::remove(&cow.kept_bytes(entry.slot))?;

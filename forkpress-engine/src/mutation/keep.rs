@@ -4,19 +4,16 @@
 //! and its removal from there, which may take long and holds nobody up.
 
 use std::fmt;
-use std::io::Write as _;
 use std::path::Path;
-use std::time::SystemTime;
 
 use super::disk_room::DiskRoom;
 use super::error::{NeedsRoom, StepError};
 use super::history::{self, History, LogEntry};
-use super::{parting, spare};
+use super::{gc_log, parting, spare};
 use crate::config::Keep;
 use crate::disk::{self, DiskError};
 use crate::site::Site;
 use crate::usage;
-use forkpress_core::own;
 
 const SECONDS_A_DAY: u64 = 24 * 3600;
 
@@ -114,18 +111,6 @@ fn whys(kept: &[KeptTree], keep: &Keep, now: u64, room: DiskRoom) -> Vec<Why> {
     (0..kept.len()).map_while(why).collect()
 }
 
-/// Appends lines to `gc.log`. Nothing is kept from being freed by a log that can't be written.
-pub(super) fn log(site: &Site, lines: impl IntoIterator<Item = String>) {
-    let (at, pid) = (forkpress_core::record::rfc3339(SystemTime::now()), std::process::id());
-    let text: String = lines.into_iter().map(|line| format!("{at}  process {pid}  {line}\n")).collect();
-    if text.is_empty() {
-        return;
-    }
-    let mut options = own::options();
-    let _ =
-        options.append(true).create(true).open(site.layout.gc_log()).and_then(|mut log| log.write_all(text.as_bytes()));
-}
-
 /// Removes all that is in the trash; waits while another process does. Safe to interrupt.
 ///
 /// # Errors
@@ -190,7 +175,7 @@ pub(super) fn drop_something(site: &Site) -> Result<bool, StepError> {
     let history = History::read(cow)?;
     let Some(oldest) = history.owners().find(|entry| cow.kept_tree(entry.slot).exists()) else { return Ok(false) };
     disk::discard(&cow.kept_tree(oldest.slot), &cow.trash_dir())?;
-    log(site, [format!("removed what operation {} ({oldest}) kept, as {}", oldest.id, Why::NoRoom)]);
+    gc_log::append(site, [format!("removed what operation {} ({oldest}) kept, as {}", oldest.id, Why::NoRoom)]);
     Ok(true)
 }
 

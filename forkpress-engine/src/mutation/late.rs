@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::StepError;
-use super::keep;
+use super::gc_log;
 use crate::disk::{self, DiskError, step};
 use crate::site::Site;
 use crate::tree;
@@ -111,7 +111,7 @@ pub fn look(site: &Site) -> Result<Vec<PathBuf>, StepError> {
                 "'{source}' was written untold while '{name}' was made of it, which has these as they were: {named}"
             )
         };
-        keep::log(site, (!missed.is_empty()).then(|| line(&missed)));
+        gc_log::append(site, (!missed.is_empty()).then(|| line(&missed)));
         found.extend(missed);
     }
     Ok(found)

@@ -1,7 +1,5 @@
 //! A merge as a mutation: files and a database for a branch, and a parting of it and the branch that came home.
 
-use std::path::Path;
-
 use super::error::ChangeError;
 use super::files::Overlay;
 use super::history::Operation;
@@ -76,15 +74,4 @@ impl<'site> Merge<'site> {
         let prepared = files(site, begun, entry, overlay, database, patience, progress)?;
         Ok(Prepared { parting: Some(parting), ..prepared })
     }
-}
-
-/// Lists of `git ls-tree -r -z`, a file each: how it is read and where it stands.
-pub(crate) fn listed(list: &[u8]) -> impl Iterator<Item = (&str, &str, &Path)> {
-    use std::os::unix::ffi::OsStrExt as _;
-    list.split(|byte| *byte == 0).filter_map(|line| {
-        let tab = line.iter().position(|byte| *byte == b'\t')?;
-        let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
-        let (mode, kind, object) = (words.next()?, words.next()?, words.next()?);
-        (kind == "blob").then_some((mode, object, Path::new(std::ffi::OsStr::from_bytes(&line[tab + 1..]))))
-    })
 }

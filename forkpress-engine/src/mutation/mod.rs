@@ -22,6 +22,7 @@ mod disk_room;
 mod error;
 pub mod files;
 pub mod gc;
+mod gc_log;
 pub mod history;
 mod journal;
 pub mod keep;
@@ -57,7 +58,9 @@ use journal::Intent;
 use new_database::TreeEdit;
 use transaction::Put;
 
-pub use error::{ChangeError, CreateError, DeleteError, PutError, RecoverError, ResetError, StepError, UndoError};
+pub use error::{
+    ChangeError, CreateError, DeleteError, EditError, PutError, RecoverError, ResetError, StepError, UndoError,
+};
 pub use report::{Recovered, Report, Source};
 pub use transaction::Prepared;
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::error::RecoverError;
-use super::files::{self, Files};
+use super::files::{self, StagedFiles};
 use super::history::LogEntry;
 use super::journal::{Change, Intent, Move, Waiting, Way};
 use super::parting;
@@ -212,7 +212,7 @@ pub(super) fn forget(cow: &CowLayout, intent: &Intent) -> Result<(), DiskError> 
 }
 
 /// Gives a branch back, durably, the files that it had, and then the record. Safe to interrupt.
-pub(super) fn take_back(site: &Site, entry: &LogEntry, files: &Files) -> Result<(), RecoverError> {
+pub(super) fn take_back(site: &Site, entry: &LogEntry, files: &StagedFiles) -> Result<(), RecoverError> {
     let (cow, name) = (site.layout.cow(), &entry.name);
     files.take_back(name, &site.layout.branch(name))?;
     let (record, aside) = (cow.record(name), cow.record_aside(name));

@@ -6,22 +6,21 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rayon::prelude::*;
-use thiserror::Error;
 
 use super::carry::{Numbers, Pages, Pin, differing};
-use super::error::{ChangeError, PutError, StepError};
+use super::error::{ChangeError, EditError, PutError, StepError};
 use crate::bands::{Starts, Surroundings};
 use crate::config::FileView;
 use crate::database::{self, DatabaseError, Snapshot};
 use crate::disk::{self, step};
 use crate::progress::Progress;
-use forkpress_core::advice::Advice;
 use forkpress_core::deadline::Deadline;
-use forkpress_core::layout::database_of;
+use forkpress_core::layout::{database_of, wal_of};
 use forkpress_core::name::BranchName;
 use forkpress_core::uploads::Uploads;
 
@@ -50,29 +49,11 @@ pub trait TreeEdit {
     }
 }
 
-/// Why a database, or a tree, can't be what it is to be.
-#[derive(Debug, Error)]
-pub enum EditError {
-    /// What was to be changed is not what it was any more.
-    #[error("changed in the database meanwhile: {0}")]
-    Stale(String),
-    /// It can't be changed so.
-    #[error(transparent)]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl Advice for EditError {
-    fn hint(&self) -> Option<String> {
-        None
-    }
-
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Stale(_))
-    }
-}
-
 /// How often it is made anew beside requests before that is done while they wait.
 const ATTEMPTS: u32 = 2;
+
+/// How large a database may be that is made anew while requests wait: a copy of more can take seconds.
+const MOST_HELD_BYTES: u64 = 64 << 20;
 
 /// A database that waits to be put in place.
 #[derive(Debug)]
@@ -132,7 +113,8 @@ impl NewDatabase {
         held
     }
 
-    /// Brings both up to date where they are not, unless that takes long and can be done beside requests.
+    /// Brings both up to date where they are not, unless that takes long and can be done beside requests. Gives up where that
+    /// was done often enough, and it takes long still.
     fn follow(&mut self) -> Result<bool, ChangeError> {
         if self.snapshot.is_taken()? {
             return Ok(true);
@@ -145,8 +127,21 @@ impl NewDatabase {
         if self.attempts <= ATTEMPTS || !is_current {
             return Ok(false);
         }
+        if self.bytes()? > MOST_HELD_BYTES {
+            return Err(PutError::DatabaseRestless.into());
+        }
         self.snapshot.take_held()?;
         self.make().map(|()| true)
+    }
+
+    /// How large the branch's database is, with its log.
+    fn bytes(&self) -> Result<u64, StepError> {
+        let database = database_of(&self.branch);
+        let bytes = |path: &Path| match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            metadata => metadata.map(|metadata| metadata.len()),
+        };
+        Ok(step("look at", &database, || Ok(bytes(&database)? + bytes(&wal_of(&database))?))?)
     }
 
     /// Brings both up to what the branch has by the pages that have changed since; false where that can't be done, or is much.
@@ -238,5 +233,62 @@ impl DatabaseEdit for Restore {
             disk::clone_file(self.view, &file, path)
         };
         restore().map_err(|error| EditError::Failed(Box::new(error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::progress::Silent;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl DatabaseEdit for Nothing {
+        fn edit(&mut self, _: &Path) -> Result<(), EditError> {
+            Ok(())
+        }
+    }
+
+    /// What becomes of attempts to hold a database of so many bytes, without a log, into which somebody writes before each.
+    fn attempts(bytes: u64) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let branch = dir.path().join("x");
+        fs::create_dir_all(database_of(&branch).parent().unwrap()).unwrap();
+        let connection = Connection::open(database_of(&branch)).unwrap();
+        connection.execute_batch("CREATE TABLE t (a)").unwrap();
+        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]).unwrap();
+        let [tree, old, new] = ["tree", "old", "new"].map(|name| dir.path().join(name));
+        let (view, edit) = (FileView::FileCopy, Box::new(Nothing));
+        let database = NewDatabase::prepare(view, &branch, tree, [old, new], edit, Deadline::NEVER, &Silent);
+        let mut database = database.unwrap();
+        let mut outcomes = Vec::new();
+        loop {
+            connection.execute("INSERT INTO t VALUES (1)", []).unwrap();
+            let held = database.hold(Duration::from_secs(60));
+            outcomes.push(format!("{held:?}"));
+            match held {
+                Ok(false) => database.renew(Duration::from_secs(60)).unwrap(),
+                Ok(true) => {
+                    let rows =
+                        |path: &Path| Connection::open(path)?.query_row("SELECT count(*) FROM t", [], |r| r.get(0));
+                    assert_eq!(rows(&database.new), Ok(i64::try_from(outcomes.len()).unwrap() + 1));
+                    return outcomes;
+                }
+                Err(error) => {
+                    assert!(error.is_passing() && error.hint().is_some());
+                    connection.execute("INSERT INTO t VALUES (2)", []).expect("nobody is kept from writing");
+                    return outcomes;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_database_that_changes_each_time_is_given_up_and_a_small_one_is_made_while_others_wait() {
+        assert_eq!(attempts(1000), ["Ok(false)", "Ok(false)", "Ok(true)"]);
+        assert_eq!(attempts(MOST_HELD_BYTES), ["Ok(false)", "Ok(false)", "Err(Put(DatabaseRestless))"]);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::{ChangeError, PutError, StepError};
-use super::files::Files;
+use super::files::StagedFiles;
 use super::history::{History, LogEntry};
 use super::journal::{Arrival, Change, FilesChange, Intent, Move, Waiting};
 use super::keep;
@@ -282,7 +282,7 @@ fn refused_in(tree: &Path, branch: &Path, error: DiskError) -> ChangeError {
 fn publish_files(
     site: &Site,
     intent: &mut Intent,
-    files: &mut Files,
+    files: &mut StagedFiles,
     Beside { parting, records }: Beside<'_>,
     publish: &Publish<'_>,
     timeout: Duration,

@@ -5,7 +5,7 @@
 
 use super::conversion;
 use super::error::{ConvertError, RecoverError};
-use super::files::Files;
+use super::files::StagedFiles;
 use super::history::LogEntry;
 use super::journal::{Change, Ending, FilesChange, Found, Intent, Move, Way};
 use super::keep::with_room_under_lock;
@@ -165,7 +165,7 @@ fn finish_files(
             if disk::inode(&folder)?.is_none() {
                 return Err(RecoverError::CopiesGone { name, path: folder });
             }
-            let files = Files::open(site.config.file_view, folder)?;
+            let files = StagedFiles::open(site.config.file_view, folder)?;
             // What is kept goes after this publish, in which nobody waits for that.
             with_room_under_lock(site, || {
                 let _publish = mutation.publish(std::slice::from_ref(&name), patience)?;

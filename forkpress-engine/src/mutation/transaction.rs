@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::{ChangeError, NeedsRoom, PutError, RecoverError, StepError};
-use super::files::{Files, Overlay, Purpose};
+use super::files::{Overlay, Purpose, StagedFiles};
 use super::history::{LogEntry, Operation, Sibling, some_of};
 use super::journal::{FilesChange, Move, Way};
 use super::new_database::{DatabaseEdit, TreeEdit};
@@ -261,8 +261,9 @@ pub(super) fn files<'site>(
     let missing = || BranchError::Missing { name: entry.name.clone() };
     let change = FilesChange { tree: identity(site, &entry.name)?, record: entry.before.clone().ok_or_else(missing)? };
     begun.keep_disk_free(site, patience)?;
-    let mut files = begun
-        .with_room(site, patience, || Files::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply))?;
+    let mut files = begun.with_room(site, patience, || {
+        StagedFiles::prepare(site, &branch, folder.clone(), &mut *overlay, Purpose::Apply)
+    })?;
     if let Some(edit) = database {
         files.add_database(&branch, edit, patience.deadline(), progress)?;
     }
@@ -312,7 +313,7 @@ fn clone(
     let folder = site.layout.cow().staged_files(name);
     let files = put.map(|overlay| {
         begun.with_room(site, patience, || {
-            Files::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
+            StagedFiles::prepare(site, &source.path, folder.clone(), &mut *overlay, Purpose::Create)
         })
     });
     let parting = match StagedParting::prepare(site, name, &from, &staged) {

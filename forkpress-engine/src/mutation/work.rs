@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::{ChangeError, StepError};
-use super::files::Files;
+use super::files::StagedFiles;
 use super::history::Operation;
 use super::journal::{FilesChange, Move, Waiting};
 use super::parting::StagedParting;
@@ -25,7 +25,7 @@ pub(super) enum Work {
     /// Trees are moved, one for each of the entry's names, in their order: all of them or none.
     Moves(Vec<Move<Incoming>>),
     /// Files are put into the tree that a branch has.
-    Files(FilesChange, Box<Files>),
+    Files(FilesChange, Box<StagedFiles>),
 }
 
 /// A tree that is to become a branch's.
@@ -54,7 +54,7 @@ pub(super) enum NewTree {
 pub(super) struct Cloned {
     pub(super) staged: Staged,
     /// What it has otherwise than that branch.
-    pub(super) files: Option<Files>,
+    pub(super) files: Option<StagedFiles>,
     pub(super) source: Origin,
     /// The bands of ids that it begins.
     pub(super) starts: Starts,

@@ -13,7 +13,7 @@ use super::people::{People, User};
 use super::person::Person;
 use super::rules::{self, About};
 use super::tables::Table;
-use super::text::{self, Counts, Place};
+use super::text::{self, Counts, ValueContext};
 use crate::tables::quoted;
 
 /// How often another key is tried where what a row would get is taken.
@@ -189,7 +189,7 @@ impl Scrubber<'_> {
         let mut changed = Vec::new();
         for at in 0..table.columns.len() {
             let kind = kind_of(table, row, at, who.is_some());
-            let place = Place { kind, about: table.about, who: who.as_ref() };
+            let place = ValueContext { kind, about: table.about, who: who.as_ref() };
             let new = match row.get_ref(at) {
                 Ok(ValueRef::Text(old)) => text::replace(old, place, people, counts)
                     .map(|new| Value::Text(String::from_utf8_lossy(&new).into_owned())),
@@ -259,7 +259,7 @@ fn kind_of(table: &Table, row: &Row<'_>, at: usize, is_known: bool) -> Option<Ki
     column.named.filter(|named| named.is_sure || table.is_of_people).map(|named| named.kind)
 }
 
-fn blob(old: &[u8], place: Place<'_>, people: &People, counts: &mut Counts) -> Option<Vec<u8>> {
+fn blob(old: &[u8], place: ValueContext<'_>, people: &People, counts: &mut Counts) -> Option<Vec<u8>> {
     if place.kind == Some(Kind::Ip)
         && let Some(new) = kind::ip_bytes(old, &people.key)
     {

@@ -28,14 +28,14 @@ pub(super) type Counts = BTreeMap<&'static str, u64>;
 
 /// What is known of a value before it is looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'w> {
+pub(super) struct ValueContext<'w> {
     pub(super) kind: Option<Kind>,
     pub(super) about: About,
     pub(super) who: Option<&'w Person>,
 }
 
 /// The value with other people's data; none where it stays.
-pub(super) fn replace(text: &[u8], place: Place<'_>, people: &People, counts: &mut Counts) -> Option<Vec<u8>> {
+pub(super) fn replace(text: &[u8], place: ValueContext<'_>, people: &People, counts: &mut Counts) -> Option<Vec<u8>> {
     Replacer { people, counts }.value(text, place, 0)
 }
 
@@ -55,7 +55,7 @@ enum Written {
 type Edit = (Range<usize>, Vec<u8>);
 
 impl Replacer<'_> {
-    fn value(&mut self, text: &[u8], place: Place<'_>, depth: usize) -> Option<Vec<u8>> {
+    fn value(&mut self, text: &[u8], place: ValueContext<'_>, depth: usize) -> Option<Vec<u8>> {
         if let Some(kind @ (Kind::Secret | Kind::Password)) = place.kind {
             return self.of_kind(kind, &String::from_utf8_lossy(text), place).map(String::into_bytes);
         }
@@ -84,7 +84,7 @@ impl Replacer<'_> {
     }
 
     /// A text that is no structure.
-    fn plain(&mut self, text: &[u8], place: Place<'_>, keeps_length: bool) -> Option<Vec<u8>> {
+    fn plain(&mut self, text: &[u8], place: ValueContext<'_>, keeps_length: bool) -> Option<Vec<u8>> {
         let Ok(valid) = std::str::from_utf8(text) else {
             return self.bytes(text, place);
         };
@@ -104,7 +104,7 @@ impl Replacer<'_> {
     }
 
     /// A text that is not in UTF-8.
-    fn bytes(&mut self, text: &[u8], place: Place<'_>) -> Option<Vec<u8>> {
+    fn bytes(&mut self, text: &[u8], place: ValueContext<'_>) -> Option<Vec<u8>> {
         if let Some(kind) = place.kind.filter(|kind| *kind != Kind::Email) {
             return self.of_kind(kind, &String::from_utf8_lossy(text), place).map(String::into_bytes);
         }
@@ -122,7 +122,7 @@ impl Replacer<'_> {
         })
     }
 
-    fn of_kind(&mut self, kind: Kind, text: &str, place: Place<'_>) -> Option<String> {
+    fn of_kind(&mut self, kind: Kind, text: &str, place: ValueContext<'_>) -> Option<String> {
         let new = kind.replace(text, place.who, self.people).filter(|new| new != text)?;
         self.count(kind.counted_as(), 1);
         Some(new)
@@ -138,7 +138,7 @@ impl Replacer<'_> {
         value: &[u8],
         nodes: &[Node<'_>],
         written: Written,
-        place: Place<'_>,
+        place: ValueContext<'_>,
         depth: usize,
     ) -> Option<Vec<u8>> {
         let mut walk = Walk { nodes, written, depth, edits: Vec::new() };
@@ -161,7 +161,7 @@ impl Replacer<'_> {
         Some(new)
     }
 
-    fn node(&mut self, walk: &mut Walk<'_>, number: usize, place: Place<'_>) {
+    fn node(&mut self, walk: &mut Walk<'_>, number: usize, place: ValueContext<'_>) {
         let node = &walk.nodes[number];
         match &node.item {
             Item::Text(text) => {
@@ -179,7 +179,7 @@ impl Replacer<'_> {
                 }
             }
             Item::Opaque(text) => {
-                if let Some(new) = self.plain(text, Place { kind: None, ..place }, true)
+                if let Some(new) = self.plain(text, ValueContext { kind: None, ..place }, true)
                     && new.len() == text.len()
                 {
                     let end = node.range.end - 1;
@@ -191,10 +191,10 @@ impl Replacer<'_> {
         }
     }
 
-    fn group(&mut self, walk: &mut Walk<'_>, number: usize, place: Place<'_>) {
+    fn group(&mut self, walk: &mut Walk<'_>, number: usize, place: ValueContext<'_>) {
         let nodes = walk.nodes;
         let who = walk.who(number, self.people);
-        let place = Place { who: who.as_ref().or(place.who), ..place };
+        let place = ValueContext { who: who.as_ref().or(place.who), ..place };
         let is_of_person = place.about == About::People && (who.is_some() || walk.has_person(number));
         let key_of = |child: usize| nodes[child].key.as_ref();
         let is_labelled = children(nodes, number).any(|child| key_of(child).is_some_and(|key| *key.name == *b"value"));
@@ -212,11 +212,11 @@ impl Replacer<'_> {
                 _ => None,
             };
             if let Some(key) = key.filter(|key| key.name.contains(&b'@'))
-                && let Some(new) = self.plain(&key.name, Place { kind: None, ..place }, false)
+                && let Some(new) = self.plain(&key.name, ValueContext { kind: None, ..place }, false)
             {
                 walk.edits.push((key.range.clone(), walk.text(&new)));
             }
-            self.node(walk, child, Place { kind, ..place });
+            self.node(walk, child, ValueContext { kind, ..place });
         }
     }
 }
@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn replaced(text: &str, about: About, kind: Option<Kind>) -> String {
-        let place = Place { kind, about, who: None };
+        let place = ValueContext { kind, about, who: None };
         let new = replace(text.as_bytes(), place, &people(), &mut Counts::new());
         new.map_or_else(|| text.to_owned(), |new| String::from_utf8(new).unwrap())
     }

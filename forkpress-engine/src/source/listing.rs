@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, Content, Entry, EntryKind, Watch};
+use super::archive::{Archive, ArchiveEntry, Content, EntryKind, Watch};
 use super::error::SourceError;
 use super::magic::{Form, HEAD_BYTES};
 use super::stream;
@@ -38,7 +38,7 @@ impl Volume {
 pub(super) struct Item {
     /// Where it is in the source.
     pub(super) path: PathBuf,
-    pub(super) entry: Entry,
+    pub(super) entry: ArchiveEntry,
     /// Which volume it is in, and which of its entries it is.
     pub(super) at: (usize, usize),
 }
@@ -212,7 +212,7 @@ const OF_A_SITE: [&str; 52] = [
 const GLANCE_BYTES: u64 = 8 << 10;
 
 /// What a file begins with, where that may tell something.
-fn read_head(path: &Path, entry: &Entry, content: &mut dyn Content) -> Option<Head> {
+fn read_head(path: &Path, entry: &ArchiveEntry, content: &mut dyn Content) -> Option<Head> {
     let most = interest(path)?;
     if entry.bytes == 0 {
         return None;

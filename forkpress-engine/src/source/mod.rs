@@ -51,7 +51,7 @@ pub use sql::{DumpPart, DumpReader};
 pub use stream::Packing;
 pub use unpack::Unpacked;
 
-use archive::{Archive, Daf, EntryKind, Folder, Tar, Wpress, Zip};
+use archive::{Archive, Daf, EntryKind, SourceFolder, Tar, Wpress, Zip};
 use aside::Sorter;
 use kind::Recognised;
 use listing::{Listing, Volume};
@@ -148,13 +148,13 @@ pub fn look(path: &Path, options: &Options, progress: &dyn Progress) -> Result<F
         return decide(path, Listing::read(volumes, progress)?, Some(recognised), &options);
     }
     if metadata.is_dir() {
-        let listing = Listing::read(vec![Volume::new(Archive::Folder(Folder::open(path)?))], progress)?;
+        let listing = Listing::read(vec![Volume::new(Archive::Folder(SourceFolder::open(path)?))], progress)?;
         let listing = with_archive(listing, path, &options, progress)?;
         return decide(path, listing, None, &options);
     }
     let archive = match open_archive(path, options.password.as_deref())? {
         Some(archive) => archive,
-        None => Archive::Single(Folder::of_file(path)?),
+        None => Archive::Single(SourceFolder::of_file(path)?),
     };
     decide(path, Listing::read(vec![Volume::new(archive)], progress)?, None, &options)
 }
@@ -198,7 +198,7 @@ fn look_at_site(path: &Path, options: &Options, progress: &dyn Progress) -> Resu
             },
         });
     }
-    let listing = Listing::read(vec![Volume::new(Archive::Folder(Folder::open(&tree)?))], progress)?;
+    let listing = Listing::read(vec![Volume::new(Archive::Folder(SourceFolder::open(&tree)?))], progress)?;
     let mut found = decide(&tree, listing, None, options)?;
     found.kind = Kind::ForkPressSite;
     Ok(found)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::archive::{Entry, EntryKind};
+use super::archive::{ArchiveEntry, EntryKind};
 use super::listing::{Item, Listing};
 
 /// A listing of files without contents.
@@ -12,7 +12,7 @@ pub(super) fn listing(paths: &[&str]) -> Listing {
         .enumerate()
         .map(|(index, path)| {
             let entry =
-                Entry { path: PathBuf::from(path), kind: EntryKind::File, bytes: 1, mode: None, modified: None };
+                ArchiveEntry { path: PathBuf::from(path), kind: EntryKind::File, bytes: 1, mode: None, modified: None };
             Item { path: entry.path.clone(), entry, at: (0, index) }
         })
         .collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Archive, Folder, Watch};
+use super::archive::{Archive, SourceFolder, Watch};
 use super::error::SourceError;
 use super::listing::Volume;
 use crate::progress::Silent;
@@ -124,7 +124,7 @@ fn check(parts: &[Part]) -> Result<(), SourceError> {
 /// A file of a backup, with its files where they are in a WordPress.
 fn volume(part: &Part) -> Result<Volume, SourceError> {
     if part.entity == "db" {
-        return Ok(Volume::new(Archive::Single(Folder::of_file(&part.path)?)));
+        return Ok(Volume::new(Archive::Single(SourceFolder::of_file(&part.path)?)));
     }
     let archive = super::open_archive(&part.path, None)?.ok_or_else(|| SourceError::Broken {
         path: part.path.clone(),

@@ -88,8 +88,8 @@ const SPARES: [&[&str]; 5] = [
 /// Operations, and what comes before them, of which only the last is hit.
 const RENAMES: [&[&str]; 2] = [&["rename-reset"], &["reset", "rename-undo"]];
 
-/// Scripts with a merge, of `y` into `x` or of `x` into `main`, of which only the last operation is hit.
-const MERGES: [&[&str]; 17] = [
+/// Scripts with a merge, of `y` into `x` or of one of these into `main`, of which only the last operation is hit.
+const MERGES: [&[&str]; 23] = [
     &["merge"],
     &["rename-merge"],
     &["merge", "undo"],
@@ -101,6 +101,12 @@ const MERGES: [&[&str]; 17] = [
     &["apply", "merge"],
     &["undo", "merge"],
     &["reset", "merge"],
+    &["gc", "merge"],
+    &["create-all", "merge"],
+    &["delete", "merge-main"],
+    &["purge", "merge-home"],
+    &["merge", "create"],
+    &["merge", "create-all"],
     &["merge", "apply"],
     &["merge", "reset"],
     &["merge", "gc"],
@@ -173,6 +179,7 @@ fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
         "merge" => merge(site, "y", "x", progress)?,
         "carried-merge" => merge(site, "y", "x", &Writes(site.layout.branch(&name("x"))))?,
         "merge-home" => merge(site, "x", "main", progress)?,
+        "merge-main" => merge(site, "y", "main", progress)?,
         "post" => world::add_post(&site.layout.branch(&name("y")), "another"),
         "reset" => mutation::reset(site, &name("x"), &BranchName::main(), false, patience, progress).map(drop)?,
         "delete" => mutation::delete(site, &name("x"), false, patience, progress).map(drop)?,

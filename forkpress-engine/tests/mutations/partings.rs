@@ -1,7 +1,9 @@
 //! What two branches had in common: made with a create or a reset, found by pairs, and gone once no pair needs it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
@@ -10,8 +12,9 @@ use forkpress_engine::git::parting::{self, PartingError};
 use forkpress_engine::git::repository::Repository;
 use forkpress_engine::merge::base::{self, Base, BaseError};
 use forkpress_engine::mutation::{self, gc};
-use forkpress_engine::progress::Silent;
+use forkpress_engine::progress::{Progress, Silent};
 
+use super::merges::merge;
 use super::place::{Kind, Place};
 use super::plain_world;
 use super::world::{Edits, World, ask, name, patience};
@@ -131,23 +134,25 @@ fn a_branch_created_with_files_parts_from_its_source_without_them() {
     assert_eq!(files(&world, &base(&world, "x", "main").files), texts(&[("index.php", "<?php")]));
 }
 
+/// Which partings are there once what nobody needs has gone.
+fn there(world: &World) -> Vec<u64> {
+    gc::clean(&world.site, &mut patience()).unwrap();
+    parting::tidy(&world.site).unwrap();
+    let mut found: Vec<u64> = fs::read_dir(world.site.layout.cow().partings_dir())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
+        .collect();
+    found.sort_unstable();
+    let refs = world.site.layout.cow().git_dir().join("refs/forkpress/partings");
+    assert_eq!(fs::read_dir(refs).map_or(0, Iterator::count), found.len(), "a ref for each");
+    found
+}
+
 #[test]
 fn partings_go_once_no_pair_of_branches_that_are_there_or_kept_needs_them() {
     let mut world = plain_world();
     let x = world.create("x").unwrap().operation.id;
     let y = world.create("y").unwrap().operation.id;
-    let there = |world: &World| {
-        gc::clean(&world.site, &mut patience()).unwrap();
-        parting::tidy(&world.site).unwrap();
-        let mut found: Vec<u64> = fs::read_dir(world.site.layout.cow().partings_dir())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_str().unwrap().parse().unwrap())
-            .collect();
-        found.sort_unstable();
-        let refs = world.site.layout.cow().git_dir().join("refs/forkpress/partings");
-        assert_eq!(fs::read_dir(refs).map_or(0, Iterator::count), found.len(), "a ref for each");
-        found
-    };
     assert_eq!(there(&world), [x, y]);
     let again = world.reset("y", "main", false).unwrap().operation.id;
     assert_eq!(there(&world), [x, y, again], "the tree that y had can be had back");
@@ -157,6 +162,35 @@ fn partings_go_once_no_pair_of_branches_that_are_there_or_kept_needs_them() {
     assert_eq!(there(&world), [again]);
     mutation::delete(&world.site, &name("y"), true, &mut patience(), &Silent).unwrap();
     assert_eq!(there(&world), [0_u64; 0]);
+}
+
+#[test]
+fn the_parting_of_before_a_merge_stays_while_the_merge_can_be_undone_and_the_merges_own_while_it_can_be_redone() {
+    let mut world = plain_world();
+    let created = world.create("x").unwrap().operation.id;
+    world.add_post("x", "on x");
+    let merged = merge(&world, "x", "main").operation.id;
+    assert_eq!(there(&world), [created, merged]);
+    let undone = world.undo(None).unwrap().operation.id;
+    assert_eq!(there(&world), [created, merged], "while it can be redone");
+    let found = base(&world, "x", "main");
+    assert_eq!((found.parting, titles(&found).as_str()), (created, "hello"));
+    world.undo(Some(undone)).unwrap();
+    assert_eq!(there(&world), [created, merged], "while that can be undone");
+    let found = base(&world, "x", "main");
+    assert_eq!((found.parting, titles(&found).as_str()), (merged, "hello,on x"));
+    let bytes = std::mem::replace(&mut world.site.config.keep.bytes, 0);
+    assert_eq!(there(&world), [merged], "nothing can be undone any more");
+    assert_eq!(base(&world, "x", "main").parting, merged);
+
+    world.site.config.keep.bytes = bytes;
+    world.delete("x").unwrap();
+    assert_eq!(there(&world), [merged], "the branch can be had back");
+    world.undo(None).unwrap();
+    assert_eq!(base(&world, "x", "main").parting, merged);
+    world.add_post("x", "later");
+    merge(&world, "x", "main");
+    assert_eq!(world.posts("main"), ["hello", "on x", "later"]);
 }
 
 #[test]
@@ -174,6 +208,49 @@ fn branches_that_share_nothing_say_how_to_get_something() {
     assert!(error.hint().unwrap().contains("forkpress branch reset x --from main"));
     let id = world.reset("x", "main", false).unwrap().operation.id;
     assert_eq!(base(&world, "x", "main").parting, id);
+}
+
+/// Keeps what is said.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Progress for Notes {
+    fn begin(&self, _: &str, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+    fn note(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+#[test]
+fn where_there_is_no_room_for_a_parting_a_branch_is_made_without_and_that_is_said() {
+    let Some(place) = Place::of(Kind::Tiny) else { return };
+    let filler = place.root.join("filler");
+    let world = World::new(place, FileView::FileCopy, |_| ());
+    world.add_post("main", &"long ".repeat(60_000));
+    let mut fill = fs::File::create(&filler).unwrap();
+    let mut filled = 0;
+    while fill.write_all(&[1; 4096]).is_ok() {
+        filled += 4096;
+    }
+    let notes = Notes::default();
+    while mutation::create(&world.site, &name("x"), &BranchName::main(), &mut patience(), &notes).is_err() {
+        filled -= 16 * 4096;
+        fill.set_len(filled).unwrap();
+    }
+    let said = notes.0.into_inner().unwrap();
+    let right = "no room to keep what 'x' and 'main' have in common: a merge will not know it";
+    assert_eq!(said.last().map(String::as_str), Some(right), "{said:?}");
+    drop(fill);
+    fs::remove_file(filler).unwrap();
+    assert_eq!(world.posts("x"), world.posts("main"));
+    assert_eq!([partings(&world, "x"), partings(&world, "main")], ["", ""]);
+    let repository = Repository::open(&world.site).unwrap();
+    let none = base::of(&world.site, &repository, &name("x"), &BranchName::main());
+    assert!(matches!(none, Err(BaseError::NoParting { .. })), "{none:?}");
+    let id = world.reset("x", "main", false).unwrap().operation.id;
+    assert_eq!(base(&world, "x", "main").parting, id, "once there is room");
 }
 
 #[test]

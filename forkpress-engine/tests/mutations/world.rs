@@ -14,8 +14,9 @@ use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::config::{AccessLog, FileView, Keep, SLOW_MS, Serve, SiteConfig, Strategy, VERSION};
+use forkpress_engine::mutation::EditError;
 use forkpress_engine::mutation::files::{After, Overlay, PathChange};
-use forkpress_engine::mutation::new_database::{EditError, TreeEdit};
+use forkpress_engine::mutation::new_database::TreeEdit;
 use forkpress_engine::mutation::{
     self, ChangeError, CreateError, DeleteError, Prepared, Report, ResetError, UndoError,
 };

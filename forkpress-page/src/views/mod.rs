@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod branch;
+pub mod broken;
 pub mod frame;
 pub mod jobs;
 pub mod log;

@@ -9,6 +9,7 @@ pub mod page;
 mod request;
 mod strict;
 mod target;
+mod thread;
 mod turns;
 mod unhurried;
 mod waiting;
@@ -17,7 +18,6 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -25,7 +25,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -33,10 +32,10 @@ use tokio_rustls::server::TlsStream;
 
 use page::Page;
 use strict::Strict;
+use thread::ServingThread;
 use unhurried::Unhurried;
 
 use crate::cgi::Connection;
-use crate::counted::Counted;
 use crate::files::Files;
 use crate::php::Php;
 use crate::scheme::Scheme;
@@ -61,7 +60,7 @@ pub struct Limits {
 }
 
 /// What answers at an address.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entrance {
     /// What answers pages, and all that nobody else does.
     pub pages: Arc<Php>,
@@ -88,32 +87,33 @@ pub struct Entrance {
 /// A running server. Dropped, it ends at once.
 #[derive(Debug)]
 pub struct Front {
-    runtime: Option<Runtime>,
     ending: watch::Sender<bool>,
-    connections: Arc<AtomicUsize>,
+    /// Each ends once it is dropped.
+    threads: Arc<[ServingThread]>,
 }
 
 impl Front {
-    /// Begins to serve at these addresses, in so many threads of its own.
+    /// Begins to serve at these addresses, in so many threads of its own, one at least.
+    ///
+    /// A connection stays in its thread, which has a runtime of its own: two threads that share one wake each other for nearly every
+    /// request.
     ///
     /// # Errors
     /// What the system says where it gives no threads, or takes the sockets not for what they should be.
     pub fn start(entrances: Vec<(TcpListener, Entrance)>, threads: usize) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .thread_name("front")
-            .enable_all()
-            .build()?;
         let (ending, end) = watch::channel(false);
-        let connections = Arc::new(AtomicUsize::new(0));
-        for (listener, entrance) in entrances {
+        let (listeners, entrances): (Vec<_>, Vec<_>) = entrances.into_iter().unzip();
+        let threads: Arc<[_]> =
+            (0..threads.max(1)).map(|_| ServingThread::start(&entrances, &end)).collect::<io::Result<_>>()?;
+        let front = Self { ending, threads };
+        for (at, listener) in listeners.into_iter().enumerate() {
             listener.set_nonblocking(true)?;
-            let _guard = runtime.enter();
+            let accepting = &front.threads[0];
+            let _guard = accepting.enter();
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let serving = accept(listener, Arc::new(entrance), end.clone(), Arc::clone(&connections));
-            runtime.spawn(serving);
+            accepting.spawn(accept(listener, at, Arc::clone(&front.threads), end.clone()));
         }
-        Ok(Self { runtime: Some(runtime), ending, connections })
+        Ok(front)
     }
 
     /// Accepts no more, and ends each connection after the request that it is at.
@@ -124,40 +124,36 @@ impl Front {
     /// How many connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.connections.load(Ordering::Relaxed)
+        self.threads.iter().map(ServingThread::connections).sum()
     }
 }
 
 impl Drop for Front {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // What waits for a lock or the disk need not be waited for.
-            runtime.shutdown_background();
-        }
+        self.threads.iter().for_each(ServingThread::end);
     }
 }
 
+/// Accepts the connections of an entrance. The thread that has the fewest gets the next one.
 async fn accept(
     listener: tokio::net::TcpListener,
-    entrance: Arc<Entrance>,
+    entrance: usize,
+    threads: Arc<[ServingThread]>,
     mut end: watch::Receiver<bool>,
-    connections: Arc<AtomicUsize>,
 ) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = ended(&mut end) => return,
         };
-        let Ok((stream, _)) = accepted else {
+        // It leaves this runtime for another one, or the same.
+        let Ok(stream) = accepted.and_then(|(stream, _)| stream.into_std()) else {
             sleep(REST).await;
             continue;
         };
-        let counted = Counted::new(&connections);
-        let (entrance, end) = (Arc::clone(&entrance), end.clone());
-        tokio::spawn(async move {
-            let _counted = counted;
-            serve(stream, entrance, end).await;
-        });
+        if let Some(thread) = threads.iter().min_by_key(|thread| thread.connections()) {
+            thread.give(stream, entrance);
+        }
     }
 }
 
@@ -166,8 +162,8 @@ async fn ended(end: &mut watch::Receiver<bool>) {
     let _ = end.wait_for(|ends| *ends).await;
 }
 
-async fn serve(stream: TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
-    let Ok(connection) = connection(&stream) else { return };
+async fn serve(stream: std::net::TcpStream, entrance: Arc<Entrance>, mut end: watch::Receiver<bool>) {
+    let Ok((stream, connection)) = connected(stream) else { return };
     let _connected = entrance.log.as_ref().map(|log| log.connected());
     let opened = tokio::select! {
         opened = timeout(entrance.limits.pause, open(stream, &entrance)) => opened,
@@ -233,11 +229,13 @@ async fn http1(
     }
 }
 
-fn connection(stream: &TcpStream) -> io::Result<Connection> {
+/// A connection that was accepted, for the runtime of this thread.
+fn connected(stream: std::net::TcpStream) -> io::Result<(TcpStream, Connection)> {
     stream.set_nodelay(true)?;
-    Ok(Connection {
+    let connection = Connection {
         client: stream.peer_addr()?,
         server: stream.local_addr()?,
         inode: rustix::fs::fstat(stream.as_fd())?.st_ino,
-    })
+    };
+    Ok((TcpStream::from_std(stream)?, connection))
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use forkpress_core::client;
+use forkpress_core::name::BranchName;
 use hyper::header::{CACHE_CONTROL, HOST, HeaderValue, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -26,17 +27,38 @@ pub const PREFIX: &str = "/_forkpress";
 /// An answer that comes.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Response<AnswerBody>> + Send + 'a>>;
 
-/// A request to the page's host.
-#[derive(Debug)]
-pub struct Asked {
-    /// Its head.
+/// Whether there is an answer, which comes.
+pub type Perhaps<'a> = Pin<Box<dyn Future<Output = Option<Response<AnswerBody>>> + Send + 'a>>;
+
+/// Whoever sends a request.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    /// The head of the request.
     pub head: Arc<Parts>,
     /// Whose it is.
     pub connection: Connection,
-    /// Its body, and how long that is; none where it has none.
-    pub body: Option<(SpoolReader, u64)>,
     /// Whether the person who runs the server is known without a password.
     pub knows_owner: bool,
+}
+
+/// A request to the page's host.
+#[derive(Debug)]
+pub struct Asked {
+    /// Who sends it.
+    pub asker: Asker,
+    /// Its body, and how long that is; none where it has none.
+    pub body: Option<(SpoolReader, u64)>,
+}
+
+/// A page of a branch that failed.
+#[derive(Debug)]
+pub struct Broken {
+    /// Who asked for it.
+    pub asker: Asker,
+    /// The branch.
+    pub branch: BranchName,
+    /// The status that it answers with.
+    pub status: StatusCode,
 }
 
 /// Who asks.
@@ -50,7 +72,7 @@ pub enum Who {
     OfTheSite,
 }
 
-impl Asked {
+impl Asker {
     /// Finds out who asks. It waits for the system.
     #[must_use]
     pub fn who(&self, root_host: &str) -> Who {
@@ -70,6 +92,9 @@ impl Asked {
 pub trait Page: fmt::Debug + Send + Sync {
     /// Answers a request. What can't be answered is refused, so there is no error.
     fn answer(&self, asked: Asked) -> Answering<'_>;
+
+    /// What the person who runs the server sees in place of a page that failed; none: what the branch says.
+    fn broken(&self, broken: Broken) -> Perhaps<'_>;
 }
 
 /// Whether a host, with its port or without, is the page's.

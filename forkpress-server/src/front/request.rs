@@ -13,7 +13,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
-use super::page::{self, Asked};
+use super::page::{self, Asked, Asker, Broken};
 use super::{Entrance, Limits, check, http2, metrics, target, waiting};
 use crate::answer::{AnswerBody, measured, refusal};
 use crate::cgi::Connection;
@@ -75,6 +75,10 @@ fn last(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     answer
 }
 
+/// What a page that failed is answered with: PHP says so, died, or took too long.
+const BROKEN: [StatusCode; 3] =
+    [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT];
+
 /// A status, and a sentence without its full stop.
 pub(super) type Refused = (StatusCode, &'static str);
 
@@ -88,9 +92,8 @@ async fn answered(
         && page::is_its_host(host(head), &entrance.root_host)
     {
         let body = body_of(body, entrance).await?;
-        return Ok(page
-            .answer(Asked { head: Arc::clone(head), connection, body, knows_owner: entrance.knows_owner })
-            .await);
+        let asker = asker(entrance, connection, head);
+        return Ok(page.answer(Asked { asker, body }).await);
     }
     let target = match route::parse(host(head), head.uri.to_string().as_bytes(), &entrance.root_host) {
         Ok(target) => target,
@@ -104,7 +107,7 @@ async fn answered(
     {
         return Ok(leading);
     }
-    let is_of_repository = target.is_of_repository();
+    let (branch, is_of_repository) = (target.branch.clone(), target.is_of_repository());
     if let Some(files) = &entrance.files
         && !is_of_repository
         && waiting::is_navigation(head)
@@ -125,11 +128,26 @@ async fn answered(
     let body = body_of(body, entrance).await?;
     let php = if is_of_repository { &entrance.repository } else { &entrance.pages };
     let answer = php.answer(head, &connection, body).await.map(|answer| measured(answer, &head.method));
-    Ok(answer.unwrap_or_else(|error| {
+    let answer = answer.unwrap_or_else(|error| {
         let host = String::from_utf8_lossy(host(head));
         tracing::warn!("{} {host}{} has no answer: {error}", head.method, head.uri.path());
         refused_with(error.status().as_u16(), &error.message())
-    }))
+    });
+    if let Some(page) = &entrance.page
+        && BROKEN.contains(&answer.status())
+        && !is_of_repository
+        && waiting::is_navigation(head)
+    {
+        let (asker, status) = (asker(entrance, connection, head), answer.status());
+        if let Some(page) = page.broken(Broken { asker, branch, status }).await {
+            return Ok(page);
+        }
+    }
+    Ok(answer)
+}
+
+fn asker(entrance: &Entrance, connection: Connection, head: &Arc<Parts>) -> Asker {
+    Asker { head: Arc::clone(head), connection, knows_owner: entrance.knows_owner }
 }
 
 /// The body of a request, once all of it is there; none where it has none.

@@ -141,7 +141,7 @@ impl Authority {
         flock::lock(&folder, flock::Mode::Exclusive).map_err(at(dir))?;
         let path = dir.join(format!("{scope}.key"));
         let kept = match own::read_to_string(&path) {
-            Ok(pem) => Some(Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?),
+            Ok(pem) => Some(KeptAuthority::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(at(&path)(error)),
         };
@@ -150,7 +150,7 @@ impl Authority {
         }
         let made = make(scope, now)?;
         place(&path, made.as_bytes(), own::CLOSED_FILE).map_err(at(&path))?;
-        Kept::parse(&made).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?.authority(&path)
+        KeptAuthority::parse(&made).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?.authority(&path)
     }
 }
 
@@ -170,7 +170,7 @@ impl PublicAuthority {
         paths.sort();
         let public = |path: PathBuf| {
             let pem = own::read_to_string(&path).map_err(at(&path))?;
-            let kept = Kept::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?;
+            let kept = KeptAuthority::parse(&pem).ok_or_else(|| AuthorityError::Damaged { path: path.clone() })?;
             Ok(kept.authority(&path)?.public)
         };
         paths.into_iter().map(public).collect()
@@ -178,7 +178,7 @@ impl PublicAuthority {
 }
 
 /// What a file of an authority holds.
-struct Kept {
+struct KeptAuthority {
     key: PrivatePkcs8KeyDer<'static>,
     certificate: CertificateDer<'static>,
     /// The same as PEM.
@@ -187,7 +187,7 @@ struct Kept {
     end: OffsetDateTime,
 }
 
-impl Kept {
+impl KeptAuthority {
     fn parse(pem: &str) -> Option<Self> {
         let text = &pem[pem.find("-----BEGIN CERTIFICATE")?..];
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok()?;

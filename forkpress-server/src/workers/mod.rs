@@ -75,7 +75,7 @@ impl std::fmt::Debug for Recipe {
 
 /// Where a process listens.
 #[derive(Clone, Debug)]
-enum Place {
+enum Endpoint {
     Socket(PathBuf),
     /// And the file that it reads a body from.
     Port(u16, PathBuf),
@@ -84,7 +84,7 @@ enum Place {
 /// A process that listens.
 #[derive(Clone, Debug)]
 struct Worker {
-    place: Place,
+    place: Endpoint,
     process: Arc<Process>,
 }
 
@@ -200,13 +200,13 @@ impl Pool {
 }
 
 /// Waits until a process listens; none where it ends before.
-fn listening(process: &Process, kind: Kind, socket: &Path, body: &Path) -> Option<Place> {
+fn listening(process: &Process, kind: Kind, socket: &Path, body: &Path) -> Option<Endpoint> {
     while !process.is_ending() {
         let place = match kind {
             Kind::Cgi => {
-                std::os::unix::net::UnixStream::connect(socket).is_ok().then(|| Place::Socket(socket.to_owned()))
+                std::os::unix::net::UnixStream::connect(socket).is_ok().then(|| Endpoint::Socket(socket.to_owned()))
             }
-            Kind::Builtin => process.port().map(|port| Place::Port(port, body.to_owned())),
+            Kind::Builtin => process.port().map(|port| Endpoint::Port(port, body.to_owned())),
         };
         if place.is_some() {
             return place;
@@ -375,8 +375,8 @@ impl Turn {
         let Some(worker) = &self.worker else { return Err(FastCgiError::CutShort) };
         self.is_busy = true;
         match &worker.place {
-            Place::Socket(socket) => FastCgiExchange::begin(socket, variables, body).await.map(Exchange::FastCgi),
-            Place::Port(port, file) => {
+            Endpoint::Socket(socket) => FastCgiExchange::begin(socket, variables, body).await.map(Exchange::FastCgi),
+            Endpoint::Port(port, file) => {
                 let stream = HttpExchange::connect(*port, &worker.process).await?;
                 if let Some(body) = body.take() {
                     http::keep(body, file).await?;
@@ -414,7 +414,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let Some(worker) = self.worker.take() else { return };
-        if let Place::Port(_, body) = &worker.place {
+        if let Endpoint::Port(_, body) = &worker.place {
             // Where there is one, a process that reads it still has it open.
             let _ = std::fs::remove_file(body);
         }
@@ -457,15 +457,15 @@ async fn is_free(worker: &Worker) -> bool {
         stream.read_to_end(&mut Vec::new()).await.map(|_| ())
     }
     let closed = match &worker.place {
-        Place::Socket(socket) => match UnixStream::connect(socket).await {
+        Endpoint::Socket(socket) => match UnixStream::connect(socket).await {
             Ok(stream) => closed(stream).await,
             Err(error) => Err(error),
         },
-        Place::Port(port, _) => match TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, *port)).await {
+        Endpoint::Port(port, _) => match TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, *port)).await {
             Ok(stream) => closed(stream).await,
             Err(error) => Err(error),
         },
     };
     // What was told of a connection that was broken off is not to count for another.
-    closed.is_ok() && (matches!(worker.place, Place::Socket(_)) || worker.process.say(b"0\n").is_ok())
+    closed.is_ok() && (matches!(worker.place, Endpoint::Socket(_)) || worker.process.say(b"0\n").is_ok())
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::super::push::{Blob, Difference, EntryMode, ObjectId};
-use crate::merge::decide::{ConflictId, Place};
+use crate::merge::conflict_id::{ConflictId, TablePlace};
 use crate::merge::{Change, Sides, Value};
 
 /// What one side changed of the base, by path.
@@ -68,7 +68,7 @@ impl FileConflict {
     fn new(kind: FileConflictKind, path: PathBuf, sides: Sides<Option<Placed>>) -> Self {
         let text = |bytes: &[u8]| Value::Text(bytes.to_vec());
         // No table is called so.
-        let place = Place { table: String::new(), key: vec![text(path.as_os_str().as_bytes())], column: None };
+        let place = TablePlace { table: String::new(), key: vec![text(path.as_os_str().as_bytes())], column: None };
         let row = |placed: &Placed| {
             let Placed { path, blob: Blob { mode, id } } = placed;
             let cells = [path.as_os_str().as_bytes(), mode.octal().as_bytes(), id.as_str().as_bytes()];

@@ -1,6 +1,6 @@
 use rusqlite::types::ValueRef;
 
-use super::super::decide::{Conflict, ConflictKind, Place};
+use super::super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::super::plan::{CellEdit, Recounts, RowEdit, SchemaEdit};
 use super::super::{Cell, Sides, schema as schemas};
 use super::*;
@@ -155,7 +155,7 @@ fn an_empty_plan_writes_nothing() {
 
 #[test]
 fn a_plan_with_conflicts_is_refused() {
-    let place = Place { table: "t".to_owned(), key: Vec::new(), column: None };
+    let place = TablePlace { table: "t".to_owned(), key: Vec::new(), column: None };
     let sides = Sides { base: None, source: None, target: None };
     let plan = Plan { conflicts: vec![Conflict::new(ConflictKind::Schema, place, sides)], ..names(vec![]) };
     let refused = applied(&mut database(&[NAMES]), &plan).unwrap_err();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::rows::Layout;
-use super::super::rules::{Place, Rules, is_first_option};
+use super::super::rules::{Rules, ValuePlace, is_first_option};
 use super::super::value::{How, shown};
 use super::super::{Cell, Value, label};
 use super::Patch;
@@ -114,7 +114,7 @@ impl<'r> TableCells<'r> {
     }
 
     fn how(&self, column: &str, key: &[u8]) -> How {
-        self.rules.how(&Place { table: &self.table, column, key })
+        self.rules.how(&ValuePlace { table: &self.table, column, key })
     }
 
     /// Which parts of a cell changed, where it is a structure whose names may be told.

@@ -25,7 +25,7 @@ use super::base::{self, BaseError};
 use super::declared::DeclaredError;
 pub use super::label::Label;
 use super::label::{self, Names};
-use super::pages::{Database, Differing, Files};
+use super::pages::{Database, DatabaseFiles, Differing};
 use super::rows::{self, ScanError, SideTable};
 use super::rules::Rules;
 use super::schema::{self, Schema, Table};
@@ -427,7 +427,7 @@ struct Databases<'a> {
     base: Option<&'a Connection>,
     source: Option<&'a Connection>,
     /// Where both are known, only what may differ is read.
-    files: Option<[Files<'a>; 2]>,
+    files: Option<[DatabaseFiles<'a>; 2]>,
     empty: Connection,
 }
 

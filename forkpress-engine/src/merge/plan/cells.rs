@@ -1,6 +1,7 @@
 //! Rows that belong to no object in conflict: what becomes of each, cell by cell.
 
-use super::super::decide::{self, Conflict, ConflictId, ConflictKind};
+use super::super::conflict_id::{Conflict, ConflictId, ConflictKind};
+use super::super::decide;
 use super::super::rows::{Found, RowChange};
 use super::super::value::{self, How, Outcome, Ways};
 use super::super::{Cell, Change, Row, Side, Sides, Value};

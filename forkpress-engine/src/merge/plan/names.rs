@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::decide::{Conflict, ConflictKind, Place};
+use super::super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::super::rules::{USER_NAMES, is_by_code, is_first_post, is_one_of_a_name};
 use super::super::{Row, Sides, Value};
 use super::objects::At;
@@ -320,7 +320,7 @@ impl Merge<'_> {
         let row = &table.rows[at.1];
         let column = <[usize; 1]>::try_from(columns).ok().map(|[column]| column);
         let key = table.key(&holder.row);
-        let other = Place { table: table.layout.table.clone(), key, column: None };
+        let other = TablePlace { table: table.layout.table.clone(), key, column: None };
         let sides =
             Sides { base: row.rows.base.clone(), source: row.rows.source.clone(), target: Some(holder.row.clone()) };
         let inside = vec![(other, Sides { base: None, source: None, target: Some(&holder.row) })];

@@ -6,8 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::decide::{Conflict, ConflictKind};
-use super::super::rules::Place;
+use super::super::conflict_id::{Conflict, ConflictKind};
+use super::super::rules::ValuePlace;
 use super::super::value::How;
 use super::super::{Cell, Row, Side, Sides, Value};
 use super::tables::{MergedTable, text};
@@ -276,7 +276,8 @@ impl Merge<'_> {
                 && !(is_absent && is_empty(&one[column]) && is_empty(&other[column]))
                 && !table.stamped.contains(&column)
                 && matches!(
-                    self.rules.how(&Place { column: &table.layout.columns[column], ..table.rule_place(one, column) }),
+                    self.rules
+                        .how(&ValuePlace { column: &table.layout.columns[column], ..table.rule_place(one, column) }),
                     How::Set | How::Cron | How::ByKey { .. }
                 )
         })

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::Connection;
 
-use super::super::decide::{Conflict, ConflictKind, Place};
+use super::super::conflict_id::{Conflict, ConflictKind, TablePlace};
 use super::super::hosts::Hosts;
 use super::super::pages::Differing;
 use super::super::rows::{Found, Layout, RowChange, ScanError, SideTable, scan};
@@ -93,9 +93,9 @@ impl MergedTable<'_> {
     }
 
     /// Where a row is: by its key in the base, the source or the target, the first that has it.
-    pub(super) fn place(&self, row: &MergedRow, column: Option<usize>) -> Place {
+    pub(super) fn place(&self, row: &MergedRow, column: Option<usize>) -> TablePlace {
         let key = row.rows.as_ref().array().into_iter().flatten().next().or(row.stored.as_ref());
-        Place {
+        TablePlace {
             table: self.layout.table.clone(),
             key: key.map(|row| self.key(row)).unwrap_or_default(),
             column: column.map(|column| self.layout.columns[column].clone()),
@@ -113,8 +113,8 @@ impl MergedTable<'_> {
     }
 
     /// Where a value stands, to the rules.
-    pub(super) fn rule_place<'r>(&'r self, row: &'r Row, column: usize) -> rules::Place<'r> {
-        rules::Place { table: &self.local, column: &self.layout.columns[column], key: self.name(row) }
+    pub(super) fn rule_place<'r>(&'r self, row: &'r Row, column: usize) -> rules::ValuePlace<'r> {
+        rules::ValuePlace { table: &self.local, column: &self.layout.columns[column], key: self.name(row) }
     }
 }
 
@@ -470,7 +470,7 @@ impl<'a> MergedTable<'a> {
 /// A table that one side has another schema of, and of which the other has changed rows. The first side is the source or
 /// the target.
 fn table_conflict(tables: Sides<Option<&Table>>, changed: &MergedTable<'_>, of_source: bool) -> Conflict {
-    let place = Place { table: changed.layout.table.clone(), key: Vec::new(), column: None };
+    let place = TablePlace { table: changed.layout.table.clone(), key: Vec::new(), column: None };
     let rows = changed.rows.iter().map(|row| {
         let side = row.rows.source.as_ref();
         let (source, target) = if of_source { (side, None) } else { (None, side) };
@@ -478,7 +478,7 @@ fn table_conflict(tables: Sides<Option<&Table>>, changed: &MergedTable<'_>, of_s
     });
     let copies = changed.copies.iter().map(|(row, _)| {
         let key = row.iter().flatten().cloned().collect();
-        let place = Place { table: changed.layout.table.clone(), key, column: None };
+        let place = TablePlace { table: changed.layout.table.clone(), key, column: None };
         (place, Sides { base: None, source: Some(row), target: None })
     });
     let sides = tables.map(|table| table.map(Table::cells));

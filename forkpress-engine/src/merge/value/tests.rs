@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::tree::{Member, Shape, Value};
 use super::*;
 use crate::merge::declared::Declared;
-use crate::merge::rules::{Place, Rules};
+use crate::merge::rules::{Rules, ValuePlace};
 
 /// Numbers that look random and are the same in every run.
 pub(in crate::merge) struct Random(u64);
@@ -55,7 +55,7 @@ fn merge_how(how: How, base: &str, source: &str, target: &str) -> Outcome {
 }
 
 fn merge_in(table: &str, column: &str, key: &str, [base, source, target]: [&str; 3]) -> Outcome {
-    merge_how(Rules::wordpress().how(&Place { table, column, key: key.as_bytes() }), base, source, target)
+    merge_how(Rules::wordpress().how(&ValuePlace { table, column, key: key.as_bytes() }), base, source, target)
 }
 
 fn option(name: &str, sides: [&str; 3]) -> Outcome {
@@ -440,7 +440,7 @@ fn a_plugins_sets_come_before_wordpresss_rules() {
     let declared: Declared = serde_json::from_str(r#"{"sets": {"options": ["*_list"]}}"#).unwrap();
     let mut rules = Rules::wordpress();
     rules.with_plugins(vec![declared]);
-    let how = |key: &str| rules.how(&Place { table: "options", column: "Option_Value", key: key.as_bytes() });
+    let how = |key: &str| rules.how(&ValuePlace { table: "options", column: "Option_Value", key: key.as_bytes() });
     assert_eq!(how("a_list"), How::Set);
     assert_eq!(how("list"), How::ByKey { levels: usize::MAX });
     assert_eq!(how("cron"), How::Cron);

@@ -4,7 +4,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
+use super::{ArchiveEntry, Content, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{Load, MOST_ENTRIES, TooMuch};
 use crate::progress::WatchedFile;
 use crate::source::error::SourceError;
@@ -62,7 +62,7 @@ impl Daf {
             all.check().map_err(too_much)?;
             let mode = record.value("P").and_then(|mode| u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok());
             let modified = record.number("MT").ok().and_then(|seconds| i64::try_from(seconds).ok());
-            let entry = Entry { path, kind, bytes, mode, modified };
+            let entry = ArchiveEntry { path, kind, bytes, mode, modified };
             let mut pieces = DafPieces { reader: &mut reader, is_packed, left: bytes, piece: Vec::new(), at: 0 };
             let flow = visit(&entry, &mut DafContent(&mut pieces))?;
             if flow.is_break() {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Content, Entry, EntryKind, Visit, Watch};
+use super::{ArchiveEntry, Content, EntryKind, Visit, Watch};
 use crate::bounds::{MOST_ENTRIES, TooMuch};
 use crate::progress::WatchedFile;
 use crate::source::error::SourceError;
@@ -13,13 +13,13 @@ use forkpress_core::reserved;
 
 /// A folder, or one file, which is then its only entry.
 #[derive(Debug)]
-pub(in crate::source) struct Folder {
+pub(in crate::source) struct SourceFolder {
     path: PathBuf,
     root: PathBuf,
-    entries: Vec<Entry>,
+    entries: Vec<ArchiveEntry>,
 }
 
-impl Folder {
+impl SourceFolder {
     /// Looks at all that is in it, but for a site's own folder. Follows no link.
     pub(in crate::source) fn open(path: &Path) -> Result<Self, SourceError> {
         let mut entries = Vec::new();
@@ -79,7 +79,7 @@ impl Content for FileContent<'_> {
     }
 }
 
-fn entry(path: &Path, relative: PathBuf, metadata: &fs::Metadata) -> Result<Entry, SourceError> {
+fn entry(path: &Path, relative: PathBuf, metadata: &fs::Metadata) -> Result<ArchiveEntry, SourceError> {
     let kind = match metadata.file_type() {
         kind if kind.is_file() => EntryKind::File,
         kind if kind.is_dir() => EntryKind::Folder,
@@ -87,5 +87,5 @@ fn entry(path: &Path, relative: PathBuf, metadata: &fs::Metadata) -> Result<Entr
         _ => EntryKind::Special,
     };
     let bytes = if metadata.is_file() { metadata.len() } else { 0 };
-    Ok(Entry { path: relative, kind, bytes, mode: Some(metadata.mode()), modified: Some(metadata.mtime()) })
+    Ok(ArchiveEntry { path: relative, kind, bytes, mode: Some(metadata.mode()), modified: Some(metadata.mtime()) })
 }

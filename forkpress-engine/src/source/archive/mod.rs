@@ -16,14 +16,14 @@ use super::path::BadName;
 use crate::progress::{Progress, WatchedFile};
 
 pub(super) use daf::Daf;
-pub(super) use folder::Folder;
+pub(super) use folder::SourceFolder;
 pub(super) use tar::Tar;
 pub(super) use wpress::{HEADER_BYTES as WPRESS_HEADER_BYTES, Wpress};
 pub(super) use zip::Zip;
 
 /// One entry of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct ArchiveEntry {
     /// Below the archive's own folder.
     pub(super) path: PathBuf,
     pub(super) kind: EntryKind,
@@ -68,7 +68,7 @@ pub(super) trait Content {
 }
 
 /// Is told of an entry, and may read it. A break ends the walk.
-pub(super) type Visit<'v> = dyn FnMut(&Entry, &mut dyn Content) -> Result<ControlFlow<()>, SourceError> + 'v;
+pub(super) type Visit<'v> = dyn FnMut(&ArchiveEntry, &mut dyn Content) -> Result<ControlFlow<()>, SourceError> + 'v;
 
 /// Who says whether a walk goes on, and whether what is read of the archive is its progress.
 #[derive(Clone, Copy)]
@@ -97,13 +97,13 @@ impl<'a> Watch<'a> {
 /// What can be walked entry by entry, in an order that is the same each time.
 #[derive(Debug)]
 pub(super) enum Archive {
-    Folder(Folder),
+    Folder(SourceFolder),
     Zip(Zip),
     Tar(Tar),
     Wpress(Wpress),
     Daf(Daf),
     /// A file that is no archive: its only entry.
-    Single(Folder),
+    Single(SourceFolder),
 }
 
 impl Archive {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use tar::EntryType;
 
-use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
+use super::{ArchiveEntry, Content, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{MOST_ENTRIES, TooMuch};
 use crate::source::error::SourceError;
 use crate::source::path::clean;
@@ -60,7 +60,7 @@ impl Tar {
         Ok(())
     }
 
-    fn entry(&self, found: &tar::Entry<'_, impl Read>) -> Result<Entry, SourceError> {
+    fn entry(&self, found: &tar::Entry<'_, impl Read>) -> Result<ArchiveEntry, SourceError> {
         let name = found.path_bytes();
         let path = clean(&name).map_err(bad_name(&self.path, &name))?;
         let target = || {
@@ -77,7 +77,7 @@ impl Tar {
         };
         let header = found.header();
         let modified = header.mtime().ok().and_then(|seconds| i64::try_from(seconds).ok());
-        Ok(Entry { path, kind, bytes: found.size(), mode: header.mode().ok(), modified })
+        Ok(ArchiveEntry { path, kind, bytes: found.size(), mode: header.mode().ok(), modified })
     }
 }
 

@@ -13,7 +13,7 @@ use base64::Engine;
 use serde_json::Value;
 use sha1::{Digest, Sha1};
 
-use super::{Content, Entry, EntryKind, Visit, Watch, bad_name, malformed};
+use super::{ArchiveEntry, Content, EntryKind, Visit, Watch, bad_name, malformed};
 use crate::bounds::{MOST_ENTRIES, TooMuch};
 use crate::progress::{Silent, WatchedFile};
 use crate::source::error::SourceError;
@@ -129,7 +129,7 @@ impl Wpress {
                 .ok_or_else(|| broken(io::ErrorKind::UnexpectedEof.into()))?;
             let path = self.place(&header)?;
             let modified = number(TIME).and_then(|seconds| i64::try_from(seconds).ok());
-            let entry = Entry { path, kind: EntryKind::File, bytes, mode: None, modified };
+            let entry = ArchiveEntry { path, kind: EntryKind::File, bytes, mode: None, modified };
             let is_plain = entry.path == Path::new("package.json");
             let coding = if is_plain { Coding::default() } else { self.coding.clone() };
             let mut content = WpressContent { reader: &mut reader, bytes, coding, checksum: checksum(&header) };

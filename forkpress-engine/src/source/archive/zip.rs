@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Content, Entry, EntryKind, Visit, Watch, bad_name};
+use super::{ArchiveEntry, Content, EntryKind, Visit, Watch, bad_name};
 use crate::bounds::{Load, MOST_ENTRIES, TooMuch};
 use crate::progress::{Silent, WatchedFile};
 use crate::source::error::SourceError;
@@ -101,7 +101,7 @@ impl Zip {
         Ok(())
     }
 
-    fn entry(&self, reader: &mut Reader<'_>, index: usize) -> Result<Entry, SourceError> {
+    fn entry(&self, reader: &mut Reader<'_>, index: usize) -> Result<ArchiveEntry, SourceError> {
         let mut found = reader.by_index_raw(index).map_err(|error| self.broken(None, error))?;
         let name = found.name_raw().to_vec();
         let path = clean_windows(&name).map_err(bad_name(&self.path, &name))?;
@@ -120,7 +120,7 @@ impl Zip {
             _ => EntryKind::Special,
         };
         let modified = found.last_modified().and_then(seconds);
-        Ok(Entry { path, kind, bytes: found.size(), mode, modified })
+        Ok(ArchiveEntry { path, kind, bytes: found.size(), mode, modified })
     }
 }
 

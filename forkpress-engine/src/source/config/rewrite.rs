@@ -45,7 +45,7 @@ const ABSPATH: &str = "defined( 'ABSPATH' ) || define( 'ABSPATH', __DIR__ . '/' 
 /// and with the user's constants, variables and settings of PHP after them.
 #[must_use]
 pub fn rewrite(old: &[u8], template: &str) -> Rewritten {
-    let mut kept = Kept {
+    let mut kept = KeptCode {
         text: old,
         statements: Vec::new(),
         names: Vec::new(),
@@ -121,7 +121,7 @@ fn key(old: &[u8], config: &Config<'_>, name: &str) -> Option<Vec<u8>> {
     }
 }
 
-struct Kept<'t> {
+struct KeptCode<'t> {
     text: &'t [u8],
     statements: Vec<Vec<u8>>,
     names: Vec<String>,
@@ -131,7 +131,7 @@ struct Kept<'t> {
     counted: (usize, usize),
 }
 
-impl Kept<'_> {
+impl KeptCode<'_> {
     /// The number of the line that a place is in, which is not before the last one that was asked for.
     fn line(&mut self, place: usize) -> usize {
         let (from, line) = self.counted;

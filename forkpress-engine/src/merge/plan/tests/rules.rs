@@ -1,4 +1,4 @@
-use super::super::super::decide::Place;
+use super::super::super::conflict_id::TablePlace;
 use super::*;
 
 /// A post with all columns that have no default.
@@ -127,7 +127,8 @@ fn titles() -> Case {
 fn two_titles_are_one_conflict_that_can_be_answered() {
     let conflict = titles().conflict();
     assert_eq!(conflict.kind, ConflictKind::Cell);
-    let place = Place { table: "wp_posts".into(), key: vec![Value::Integer(1)], column: Some("post_title".into()) };
+    let place =
+        TablePlace { table: "wp_posts".into(), key: vec![Value::Integer(1)], column: Some("post_title".into()) };
     assert_eq!(conflict.place, place);
     let title = "SELECT post_title FROM wp_posts WHERE ID = 1";
     assert_eq!(titles().otherwise(Side::Theirs).told(title), "S");

@@ -37,7 +37,7 @@ pub(crate) struct Differing(HashMap<String, Numbers>);
 
 /// The files of a database.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Files<'a> {
+pub(crate) struct DatabaseFiles<'a> {
     pub(crate) database: &'a File,
     /// None where it has none.
     pub(crate) log: Option<&'a File>,
@@ -48,7 +48,7 @@ pub(crate) struct Files<'a> {
 pub(crate) struct Database<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) schema: &'a Schema,
-    pub(crate) files: Files<'a>,
+    pub(crate) files: DatabaseFiles<'a>,
 }
 
 impl Differing {
@@ -123,7 +123,7 @@ const DEEPEST: usize = 20;
 
 impl<'a> Pages<'a> {
     /// None where the file is not read so.
-    fn read(files: Files<'a>) -> io::Result<Option<Self>> {
+    fn read(files: DatabaseFiles<'a>) -> io::Result<Option<Self>> {
         let mut header = [0; 100];
         if !read_at(files.database, &mut header, 0)? || !header.starts_with(MAGIC) {
             return Ok(None);
@@ -340,7 +340,7 @@ pub(crate) struct Changed {
 
 /// The pages that have a frame in the log which is not of before the log last began anew. None where there is no such log.
 /// Nobody may write meanwhile.
-pub(crate) fn changed(files: Files<'_>) -> io::Result<Option<Changed>> {
+pub(crate) fn changed(files: DatabaseFiles<'_>) -> io::Result<Option<Changed>> {
     let Some(log) = files.log else { return Ok(None) };
     let (mut header, mut log_header, mut frame) = ([0; 18], [0; LOG_HEADER_BYTES as usize], [0; 16]);
     if !read_at(files.database, &mut header, 0)? || !header.starts_with(MAGIC) {
@@ -426,7 +426,7 @@ mod tests {
 
         fn database(&self) -> Database<'_> {
             let Self { connection, schema, file, log } = self;
-            Database { connection, schema, files: Files { database: file, log: log.as_ref() } }
+            Database { connection, schema, files: DatabaseFiles { database: file, log: log.as_ref() } }
         }
 
         fn side(&self) -> SideTable<'_> {

@@ -12,7 +12,7 @@ use super::super::testing::{make as write, read};
 use super::*;
 use crate::merge::Side;
 
-const WORDPRESS: &str = include_str!("wordpress.sql");
+const WORDPRESS: &str = include_str!("../wordpress.sql");
 
 /// What a small site begins with.
 const CONTENT: &str = "
@@ -76,7 +76,7 @@ impl Case {
         // Of closed files the locks would go: these are open to the end.
         let files =
             ["base", "source", "target"].map(|name| std::fs::File::open(self.folder.path().join(name)).unwrap());
-        let [base, source, target] = files.each_ref().map(|database| Files { database, log: None });
+        let [base, source, target] = files.each_ref().map(|database| DatabaseFiles { database, log: None });
         let whole = make(databases, None, &self.rules, &self.hosts, &self.answers);
         let of_parts = make(databases, Some(Sides { base, source, target }), &self.rules, &self.hosts, &self.answers);
         assert_eq!(format!("{of_parts:?}"), format!("{whole:?}"), "what is not read is the same");

@@ -32,9 +32,9 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use super::answers::{Answers, Take};
-use super::decide::{Conflict, ConflictId, ConflictKind};
+use super::conflict_id::{Conflict, ConflictId, ConflictKind};
 use super::hosts::Hosts;
-use super::pages::{Database, Differing, Files};
+use super::pages::{Database, DatabaseFiles, Differing};
 use super::rows::ScanError;
 use super::rules::Rules;
 use super::schema::{self, Schema, SchemaError};
@@ -175,7 +175,7 @@ fn listed(ids: &[ConflictId]) -> String {
 /// [`PlanError`]; of answers that fit nothing, only once all conflicts are known.
 pub(crate) fn make(
     databases: Sides<&Connection>,
-    files: Option<Sides<Files<'_>>>,
+    files: Option<Sides<DatabaseFiles<'_>>>,
     rules: &Rules,
     hosts: &Hosts,
     answers: &Answers,
