@@ -4,6 +4,7 @@
 //! into every PHP process, does without it.
 #![deny(unsafe_code)]
 
+pub mod activity;
 pub mod addresses;
 pub mod bands;
 pub mod bounds;

@@ -43,5 +43,70 @@ function checkNames() {
 	check();
 }
 
+// What is new is shown while somebody looks. The server tells it, region by region.
+function showNews() {
+	const regions = new Map( Array.from( document.querySelectorAll( '[data-live]' ), ( region ) => [ region.dataset.live, region ] ) );
+	if ( regions.size === 0 ) {
+		return;
+	}
+	const waiting = new Map();
+	// Whoever types there is not disturbed.
+	const isInUse = ( region ) => {
+		const used = document.activeElement;
+		return region.contains( used ) && used.closest( 'form, input, select, textarea' ) !== null;
+	};
+	const show = ( { region: name, mark, html } ) => {
+		const region = regions.get( name );
+		if ( ! region || region.dataset.mark === mark ) {
+			return;
+		}
+		if ( isInUse( region ) ) {
+			waiting.set( name, { region: name, mark, html } );
+			return;
+		}
+		const used = document.activeElement;
+		// What has the focus is found again by where its link leads, or by its place.
+		const href = region.contains( used ) ? used.getAttribute( 'href' ) : null;
+		const isScroll = region.contains( used ) && used.classList.contains( 'scroll' );
+		const scrolled = region.querySelector( '.scroll' )?.scrollLeft ?? 0;
+		const content = document.createElement( 'template' );
+		// The server has escaped it, as it does in the page.
+		content.innerHTML = html;
+		showMoments( content.content );
+		region.replaceChildren( content.content );
+		region.dataset.mark = mark;
+		const scroll = region.querySelector( '.scroll' );
+		if ( scroll ) {
+			scroll.scrollLeft = scrolled;
+		}
+		if ( isScroll ) {
+			scroll?.focus( { preventScroll: true } );
+		} else if ( href !== null ) {
+			region.querySelector( `[href="${ CSS.escape( href ) }"]` )?.focus( { preventScroll: true } );
+		}
+	};
+	document.addEventListener( 'focusout', () => {
+		const late = Array.from( waiting.values() );
+		waiting.clear();
+		setTimeout( () => late.forEach( show ) );
+	} );
+	let source = null;
+	const listen = () => {
+		source?.close();
+		source = null;
+		// A browser has few connections for all of its tabs: one that nobody sees needs none.
+		if ( document.visibilityState === 'hidden' ) {
+			return;
+		}
+		source = new EventSource( `/live?at=${ encodeURIComponent( location.pathname + location.search ) }` );
+		source.addEventListener( 'fragment', ( event ) => show( JSON.parse( event.data ) ) );
+	};
+	document.addEventListener( 'visibilitychange', listen );
+	window.addEventListener( 'pagehide', () => source?.close() );
+	window.addEventListener( 'pageshow', ( event ) => event.persisted && listen() );
+	listen();
+}
+
 showMoments( document );
 checkNames();
+showNews();

@@ -5,7 +5,12 @@ use std::fs::File;
 use std::time::Duration;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::activity::Sample;
 use forkpress_engine::jobs::{Job, JobId};
+
+use crate::facts::{Happened, Overview};
+use crate::hub::Bell;
+use crate::watch::Watched;
 
 /// What failed, in the words of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,6 +168,33 @@ pub trait Backstage: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where there is no such job, or it can't be read.
     fn made(&self, id: JobId) -> Result<File, Failed>;
+
+    /// The branches and what happened to them, as far as it is known at once.
+    ///
+    /// # Errors
+    /// Where the site can't be read.
+    fn overview(&self) -> Result<Overview, Failed>;
+
+    /// Has what takes long found out of these branches, in the background. The [bell](Self::tell) is rung when more is known.
+    fn find_out(&self, names: Vec<BranchName>);
+
+    /// The operations, newest first.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    fn operations(&self) -> Result<Vec<Happened>, Failed>;
+
+    /// What goes on now.
+    ///
+    /// # Errors
+    /// Where the site can't be read.
+    fn sample(&self) -> Result<Sample, Failed>;
+
+    /// The folders whose changes are news for those who look at the page.
+    fn watched(&self) -> Vec<Watched>;
+
+    /// Says what to ring when there are other news than those of the folders. Called once, before all else.
+    fn tell(&self, bell: Bell);
 
     /// Starts a command as a job, and says its number.
     ///

@@ -11,17 +11,22 @@ mod assets;
 pub mod backstage;
 mod body;
 mod export;
+pub mod facts;
 pub mod form;
 pub mod guard;
+pub mod hub;
+mod live;
 mod reply;
 pub mod route;
 pub mod session;
+mod tree;
 mod views;
+pub mod watch;
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use forkpress_core::token::Token;
@@ -39,11 +44,14 @@ use backstage::{Backstage, Failed};
 use body::Form;
 use form::Fields;
 use guard::May;
+use hub::{Hub, Render, Seat};
+use live::Fragment;
 use reply::Reply;
 use route::Place;
 use session::{Kind, Session};
 use views::frame::Visitor;
-use views::{act, branch, overview, refused, sign_in};
+use views::{act, branch, log, now, overview, refused, sign_in};
+use watch::Watched;
 
 /// The branch page of a site.
 pub struct BranchPage(Arc<Inner>);
@@ -55,6 +63,8 @@ struct Inner {
     folder: PathBuf,
     /// What sessions are proven with, and what a stranger signs in with.
     secret: Token,
+    /// Those who look at the page while it changes.
+    hub: Arc<Hub>,
 }
 
 impl fmt::Debug for BranchPage {
@@ -67,7 +77,14 @@ impl BranchPage {
     /// Of a site whose branch main is at a host, and which has this token. A file that comes with a form waits in `folder`.
     #[must_use]
     pub fn new(backstage: Box<dyn Backstage>, root_host: &str, folder: PathBuf, secret: Token) -> Self {
-        Self(Arc::new(Inner { backstage, root_host: root_host.to_owned(), folder, secret }))
+        let hub = Arc::new(Hub::default());
+        backstage.tell(hub.bell());
+        Self(Arc::new(Inner { backstage, root_host: root_host.to_owned(), folder, secret, hub }))
+    }
+
+    /// Ends what is told to those who look on, so that their connections end. Nobody is told anything afterwards.
+    pub fn end(&self) {
+        self.0.hub.end();
     }
 }
 
@@ -133,7 +150,7 @@ impl Inner {
         Address::of(Scheme::of(head).as_str(), host, &self.root_host)
     }
 
-    fn answer(&self, asker: &Asker, form: Form, at: &Address) -> Reply {
+    fn answer(self: &Arc<Self>, asker: &Asker, form: Form, at: &Address) -> Reply {
         let head = &asker.head;
         let is_reading = matches!(head.method, Method::GET | Method::HEAD);
         let place = Place::of(head.uri.path());
@@ -223,9 +240,12 @@ impl Inner {
         reply::html(status, sign_in::page(why, None), at)
     }
 
-    fn show(&self, place: &Place, visit: &Visit<'_>) -> Reply {
+    fn show(self: &Arc<Self>, place: &Place, visit: &Visit<'_>) -> Reply {
         let shown = match place {
-            Place::Overview => self.backstage.names().map(|names| overview::page(&names, visit.at, &visit.visitor)),
+            Place::Overview => self.overview(&visit.query, visit.at).map(|shown| overview::page(shown, &visit.visitor)),
+            Place::Log => self.backstage.operations().map(|log| log::page(&log, &visit.query, &visit.visitor)),
+            Place::Now => self.backstage.sample().map(|sample| now::page(&sample, visit.at, &visit.visitor)),
+            Place::Live => return self.live(visit),
             Place::Branch(name) => {
                 self.backstage.detail(name).map(|detail| branch::page(&detail, visit.at, &visit.visitor))
             }
@@ -243,6 +263,23 @@ impl Inner {
         match shown {
             Ok(page) => visit.html(StatusCode::OK, page),
             Err(failed) => self.failed(&failed, visit),
+        }
+    }
+
+    fn overview(&self, query: &Fields, at: &Address) -> Result<overview::Shown, Failed> {
+        let shown = overview::Shown::of(&self.backstage.overview()?, query, at);
+        self.backstage.find_out(shown.names.clone());
+        Ok(shown)
+    }
+
+    /// Tells what changes at a place, until the browser has enough of it or the server ends.
+    fn live(self: &Arc<Self>, visit: &Visit<'_>) -> Reply {
+        match live::seat(&visit.query, visit.at) {
+            Some(seat) => {
+                let render: Weak<dyn Render> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Render>));
+                live::reply(self.hub.look(seat, render), visit.at)
+            }
+            None => reply::refused(StatusCode::BAD_REQUEST, "There is no such place to tell of", visit.at),
         }
     }
 
@@ -299,6 +336,25 @@ impl Inner {
         let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         let form = act::Form { action, fields, names: &names, problems, failed };
         visit.html(status, form.page(&visit.visitor))
+    }
+}
+
+impl Render for Inner {
+    fn fragments(&self, seat: &Seat) -> Vec<Fragment> {
+        let rendered = match seat.place {
+            Place::Overview => self.overview(&seat.query, &seat.at).map(|shown| shown.regions),
+            Place::Log => self.backstage.operations().map(|log| vec![log::region(&log, &seat.query)]),
+            Place::Now => self.backstage.sample().map(|sample| vec![now::region(&sample, &seat.at)]),
+            _ => Ok(Vec::new()),
+        };
+        rendered.unwrap_or_else(|failed| {
+            tracing::debug!("a place can't be told: {failed:?}");
+            Vec::new()
+        })
+    }
+
+    fn watched(&self) -> Vec<Watched> {
+        self.backstage.watched()
     }
 }
 

@@ -1,24 +1,36 @@
 //! The command, as the branch page knows it: each question is answered by what answers it in the terminal.
 
+mod digests;
+mod errors;
+mod facts;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::note::Note;
 use forkpress_core::name::BranchName;
 use forkpress_core::own;
 use forkpress_core::record::rfc3339;
+use forkpress_engine::activity::Sample;
 use forkpress_engine::branch::{self, BranchError};
 use forkpress_engine::jobs::{self, Job, JobError, JobId, NewJob};
 use forkpress_engine::mutation::history::History;
 use forkpress_engine::site::Site;
 use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Told, Undo};
+use forkpress_page::facts::{Happened, Overview};
+use forkpress_page::hub::Bell;
+use forkpress_page::watch::Watched;
+use forkpress_server::traffic::Traffic;
 
 use crate::deaths;
 use crate::failure::{During, Failure};
 use crate::mail::{KeptMail, Mailbox, message};
+use crate::site::Address;
+use digests::Digests;
 
 /// So much of the end of a log is searched for lines of a branch, and so many of them are shown.
 const LOG_BYTES: u64 = 512 << 10;
@@ -33,12 +45,17 @@ pub(super) struct Command {
     work_dir: PathBuf,
     /// This program, by a path that holds.
     program: PathBuf,
+    /// Where it is served.
+    address: Address,
+    traffic: Arc<Traffic>,
+    digests: Digests,
 }
 
 impl Command {
-    pub(super) fn new(site: &Site) -> Result<Self, Failure> {
+    pub(super) fn new(site: &Site, address: Address, traffic: Arc<Traffic>) -> Result<Self, Failure> {
         let program = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
-        Ok(Self { work_dir: site.layout.work_dir().to_owned(), program })
+        let work_dir = site.layout.work_dir().to_owned();
+        Ok(Self { work_dir, program, address, traffic, digests: Digests::default() })
     }
 
     fn site(&self) -> Result<Site, Failed> {
@@ -143,6 +160,32 @@ impl Backstage for Command {
     fn cancel(&self, id: JobId) -> Result<(), Failed> {
         jobs::cancel(&self.layout()?, id).map_err(of_job)
     }
+
+    fn overview(&self) -> Result<Overview, Failed> {
+        facts::overview(&self.site()?, &self.digests).map_err(failed)
+    }
+
+    fn find_out(&self, names: Vec<BranchName>) {
+        if let Ok(site) = self.site() {
+            self.digests.want(site, names);
+        }
+    }
+
+    fn operations(&self) -> Result<Vec<Happened>, Failed> {
+        facts::operations(&self.site()?).map_err(failed)
+    }
+
+    fn sample(&self) -> Result<Sample, Failed> {
+        facts::sample(&self.site()?, &self.address, &self.traffic).map_err(failed)
+    }
+
+    fn watched(&self) -> Vec<Watched> {
+        self.layout().map(|layout| facts::watched(&layout)).unwrap_or_default()
+    }
+
+    fn tell(&self, bell: Bell) {
+        self.digests.tell(bell);
+    }
 }
 
 /// The operations on a branch, or on all, newest first.
@@ -159,7 +202,7 @@ fn operations(site: &Site, name: Option<&BranchName>) -> Result<Vec<Done>, Faile
         user: entry.user.clone(),
         undo: match history.undone_by(entry.id) {
             Some(by) => Undo::WasBy(by),
-            None if history.is_kept(cow, entry) => Undo::Can,
+            None if history.is_undoable(cow, entry) => Undo::Can,
             None => Undo::Lost,
         },
     });

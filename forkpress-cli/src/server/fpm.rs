@@ -26,6 +26,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::failure::{During, Failure};
 use crate::php::{Kind, Php};
+use crate::site::Address;
 use crate::{child, output, trace};
 
 use super::access::RequestLogs;
@@ -54,6 +55,8 @@ const FRONT_THREADS: usize = 2;
 pub(super) struct FrontServer {
     /// What clients connect to. This and the next two are there until they are killed.
     public: Option<Front>,
+    /// What is told to those who look at it has no end of its own.
+    page: Arc<BranchPage>,
     /// What the site itself, and this process, connect to.
     own: Option<Front>,
     behind: Option<Behind>,
@@ -135,7 +138,7 @@ impl FrontServer {
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
         // As runtime/owner.php has it.
         let knows_owner = env::var_os("FORKPRESS_AUTO_LOGIN").is_none_or(|value| value != "0");
-        let page = branch_page(site, &wanted.address.root_host)?;
+        let page = branch_page(site, &wanted.address, &traffic)?;
         let entrance = |pages, files, log, page| Entrance {
             pages,
             repository: Arc::clone(&git),
@@ -168,6 +171,7 @@ impl FrontServer {
         });
         Ok(Self {
             public: Some(public),
+            page,
             own: Some(own),
             behind: Some(behind),
             log,
@@ -207,6 +211,7 @@ impl FrontServer {
         let (Some(public), Some(own), Some(behind)) = (&self.public, &self.own, &mut self.behind) else { return true };
         if self.ending == Ending::No {
             public.end();
+            self.page.end();
             self.ending = Ending::Clients;
         }
         if self.ending == Ending::Clients && public.connections() == 0 {
@@ -268,9 +273,10 @@ impl Recipe {
 }
 
 /// The branch page of a site.
-fn branch_page(site: &Site, root_host: &str) -> Result<Arc<BranchPage>, Failure> {
+fn branch_page(site: &Site, address: &Address, traffic: &Arc<Traffic>) -> Result<Arc<BranchPage>, Failure> {
     let secret = forkpress_page::secret(site.layout.cow()).during(|| "cannot read the page's token".to_owned())?;
-    Ok(Arc::new(BranchPage::new(Box::new(backstage::Command::new(site)?), root_host, site.layout.run_dir(), secret)))
+    let command = backstage::Command::new(site, address.clone(), Arc::clone(traffic))?;
+    Ok(Arc::new(BranchPage::new(Box::new(command), &address.root_host, site.layout.run_dir(), secret)))
 }
 
 /// For how long a request may run is by the clock, as it holds the lock of its branch.

@@ -57,7 +57,7 @@ use crate::{bundle, clean, deaths, extension, output, site};
 pub use log::open_log;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
-pub use status::{Held, waiting_requests};
+pub use status::waiting_requests;
 pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
 
 use fpm::FrontServer;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
+use forkpress_engine::activity::RequestRow;
 use forkpress_server::traffic::{Running, Stage, Traffic};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// A request that waits in the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub(super) struct Held {
     /// Its method.
     pub method: String,
     /// The branch that it names; none where it names none.
@@ -33,6 +34,14 @@ pub struct Held {
     pub state: String,
     /// For how long.
     pub age_seconds: f64,
+}
+
+impl From<Held> for RequestRow {
+    fn from(held: Held) -> Self {
+        let Held { method, branch, path, state, age_seconds } = held;
+        let branch = branch.map_or("-".to_owned(), |branch| branch.to_string());
+        Self { pid: None, branch, method, path, state, age_seconds }
+    }
 }
 
 /// The socket. Its file goes with this.
@@ -70,7 +79,7 @@ fn tell(mut client: UnixStream, held: &[Held]) -> io::Result<()> {
 }
 
 /// Those that PHP does not know of.
-fn held(running: Vec<Running>) -> Vec<Held> {
+pub(super) fn held(running: Vec<Running>) -> Vec<Held> {
     let waits = running.into_iter().filter(|request| matches!(request.stage, Stage::Queued | Stage::Waiting));
     let held = waits.map(|request| Held {
         method: request.method.to_string(),
@@ -83,8 +92,8 @@ fn held(running: Vec<Running>) -> Vec<Held> {
 }
 
 /// Asks the server of a site which requests wait in it. None where there is no server that answers.
-pub fn waiting_requests(layout: &SiteLayout) -> Vec<Held> {
-    asked(&layout.status_socket()).unwrap_or_default()
+pub fn waiting_requests(layout: &SiteLayout) -> Vec<RequestRow> {
+    asked(&layout.status_socket()).unwrap_or_default().into_iter().map(RequestRow::from).collect()
 }
 
 fn asked(path: &Path) -> io::Result<Vec<Held>> {

@@ -275,11 +275,17 @@ impl History {
 
     /// The newest operation that can be undone now: what it took away is kept or, where it made a branch, that exists.
     pub(super) fn newest_undoable(&self, cow: &CowLayout) -> Option<u64> {
-        let is_undoable = |entry: &&LogEntry| match entry.before {
+        self.candidates().find(|entry| self.is_undoable(cow, entry)).map(|entry| entry.id)
+    }
+
+    /// Whether what an operation took away is kept or, where it made a branch, that exists: so it can be taken back, unless it was
+    /// already.
+    #[must_use]
+    pub fn is_undoable(&self, cow: &CowLayout, entry: &LogEntry) -> bool {
+        match entry.before {
             Some(_) => self.is_kept(cow, entry),
             None => !entry.name.is_main() && entry.names().any(|name| cow.record(name).exists()),
-        };
-        self.candidates().find(is_undoable).map(|entry| entry.id)
+        }
     }
 
     /// The operations that are in force, undos themselves left out, newest first.

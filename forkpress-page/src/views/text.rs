@@ -1,8 +1,9 @@
 //! Text that comes from a site: nothing of it is trusted, and it may be written in any direction.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use forkpress_core::record::rfc3339;
 use maud::{Markup, html};
 
 /// Text of a site, kept apart from what stands around it.
@@ -32,6 +33,11 @@ pub fn moment(text: &str) -> Markup {
     html! { time datetime=(text) title=(text) { (short) " UTC" } }
 }
 
+/// The moment so many seconds after 1970, as RFC 3339 has it in UTC.
+pub fn at_second(seconds: u64) -> String {
+    rfc3339(UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
 /// How long ago something was, in one unit.
 pub fn ago(age: Duration) -> String {
     let seconds = age.as_secs();
@@ -49,6 +55,7 @@ pub fn many(count: u64, what: &str) -> String {
     match what.strip_suffix('y') {
         _ if count == 1 => format!("1 {what}"),
         Some(stem) if !stem.ends_with(['a', 'e', 'o']) => format!("{count} {stem}ies"),
+        _ if what.ends_with("ch") => format!("{count} {what}es"),
         _ => format!("{count} {what}s"),
     }
 }
@@ -86,6 +93,7 @@ mod tests {
             [ago(59), ago(60), ago(7300), ago(200_000)],
             ["just now", "1 minute ago", "2 hours ago", "2 days ago"]
         );
+        assert_eq!(many(2, "branch"), "2 branches");
         assert_eq!([many(1, "entry"), many(2, "entry"), many(0, "day")], ["1 entry", "2 entries", "0 days"]);
         assert_eq!([size(999), size(1500), size(25_000_000)], ["999 bytes", "1.5 KB", "25 MB"]);
     }

@@ -1,0 +1,156 @@
+//! What the overview, the log and the page of what goes on show.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forkpress_core::layout::SiteLayout;
+use forkpress_core::name::BranchName;
+use forkpress_engine::activity::{RequestRow, Sample, Served};
+use forkpress_engine::branch;
+use forkpress_engine::jobs;
+use forkpress_engine::mutation::history::{History, LogEntry};
+use forkpress_engine::site::Site;
+use forkpress_page::facts::{BranchFacts, Happened, Overview};
+use forkpress_page::watch::Watched;
+use forkpress_server::traffic::Traffic;
+
+use super::digests::Digests;
+use super::errors;
+use crate::deaths;
+use crate::failure::Failure;
+use crate::server::Warmed;
+use crate::server::status::held;
+use crate::site::Address;
+
+/// All branches, as far as they are known at once.
+pub(super) fn overview(site: &Site, digests: &Digests) -> Result<Overview, Failure> {
+    let operations = operations(site)?;
+    let warmed = Warmed::read(site);
+    let running = running_jobs(&site.layout);
+    let errors = digests.errors();
+    let branches = branch::list_each(site)?.into_iter().map(|(name, shown)| {
+        let (record, problem) = match shown {
+            Ok(branch) => (Some(branch.record), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let is_warm = warmed.as_ref().zip(record.as_ref()).map(|(warmed, record)| {
+            warmed
+                .branches
+                .get(&name)
+                .is_some_and(|warm| warm.generation >= record.generation && warm.problem.is_none())
+        });
+        BranchFacts {
+            from: record.as_ref().and_then(|record| record.from.clone()),
+            at: record.as_ref().map_or(0, |record| seconds(&record.created_at)),
+            operation: record.as_ref().and_then(|record| record.operation),
+            is_warm,
+            errors: errors.as_ref().map(|errors| errors.get(&name).copied().unwrap_or(0)),
+            jobs: running.get(&name).cloned().unwrap_or_default(),
+            digest: digests.get(&name),
+            problem,
+            name,
+        }
+    });
+    Ok(Overview { branches: branches.collect(), operations })
+}
+
+/// The operations, newest first.
+pub(super) fn operations(site: &Site) -> Result<Vec<Happened>, Failure> {
+    let cow = site.layout.cow();
+    let history = History::read(cow)?;
+    let undone_by: BTreeMap<u64, u64> =
+        history.entries.iter().filter_map(|entry| Some((entry.undoes?, entry.id))).collect();
+    let happened = history.entries.iter().rev().map(|entry| {
+        let undone_by = undone_by.get(&entry.id).copied();
+        let can_be_undone = undone_by.is_none() && history.is_undoable(cow, entry);
+        happened(entry, undone_by, can_be_undone)
+    });
+    Ok(happened.collect())
+}
+
+fn happened(entry: &LogEntry, undone_by: Option<u64>, can_be_undone: bool) -> Happened {
+    Happened {
+        id: entry.id,
+        operation: entry.operation,
+        names: entry.names().cloned().collect(),
+        from: entry.from.clone(),
+        undoes: entry.undoes,
+        undone_by,
+        can_be_undone,
+        words: entry.to_string(),
+        at: entry.at,
+        user: entry.user.clone(),
+        pid: entry.pid,
+        program: entry.program.clone(),
+        took: entry.took_ms.map(std::time::Duration::from_millis),
+        held: entry.held_us.map(std::time::Duration::from_micros),
+    }
+}
+
+/// The jobs that run, by the branches that they name. Where they can't be read, none is shown.
+fn running_jobs(layout: &SiteLayout) -> BTreeMap<BranchName, Vec<String>> {
+    let mut running: BTreeMap<BranchName, Vec<String>> = BTreeMap::new();
+    for job in jobs::list(layout).unwrap_or_default().jobs.iter().filter(|job| job.is_running()) {
+        for name in job.command.iter().filter_map(|word| BranchName::parse(word).ok()) {
+            let jobs = running.entry(name).or_default();
+            if jobs.last() != Some(&job.id.to_string()) {
+                jobs.push(job.id.to_string());
+            }
+        }
+    }
+    running
+}
+
+/// What goes on now, in a site that this process serves.
+pub(super) fn sample(site: &Site, address: &Address, traffic: &Arc<Traffic>) -> Result<Sample, Failure> {
+    let served = Served {
+        url: Some(address.url(&BranchName::main())),
+        address: &|name| address.url(name),
+        opcache_fullness: Warmed::read(site).and_then(|warmed| warmed.opcache).map(|opcache| opcache.fullness()),
+        waiting: held(traffic.running()).into_iter().map(RequestRow::from).collect(),
+    };
+    Ok(Sample::take(site, served)?)
+}
+
+/// The folders that tell what changes: where commands write down what they did, and the logs of PHP's errors.
+pub(super) fn watched(layout: &SiteLayout) -> Vec<Watched> {
+    let cow = layout.cow();
+    let all = |folder| Watched { folder, written: None };
+    let mut watched = vec![all(cow.log_dir()), all(cow.records_dir()), all(cow.kept_dir()), all(layout.jobs_dir())];
+    let running = jobs::list(layout).unwrap_or_default().jobs.into_iter().filter(jobs::Job::is_running);
+    // How it ended comes into its folder.
+    watched.extend(running.map(|job| all(layout.jobs_dir().join(job.id.to_string()))));
+    let mut written: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for file in [cow.warm_state(), layout.php_errors_log(), deaths::debug_log(layout)] {
+        if let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(OsStr::to_str)) {
+            written.entry(folder.to_owned()).or_default().push(name.to_owned());
+        }
+    }
+    watched.extend(written.into_iter().map(|(folder, names)| Watched { folder, written: Some(names) }));
+    watched
+}
+
+/// The seconds since 1970 of a moment as RFC 3339 has it in UTC; 0 where it is none.
+fn seconds(text: &str) -> u64 {
+    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u64>().ok());
+    let parts = (number(0..4), number(5..7), number(8..10), number(11..13), number(14..16), number(17..19));
+    let (Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)) = parts else { return 0 };
+    errors::moment(year, month, day, (hour, minute, second)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use forkpress_core::record::rfc3339;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn a_moment_is_read_as_it_was_written() {
+        for at in [0, 951_782_399, 951_782_400, 1_709_164_800, 1_795_880_711, 4_102_444_799] {
+            assert_eq!(seconds(&rfc3339(UNIX_EPOCH + Duration::from_secs(at))), at);
+        }
+        assert_eq!((seconds(""), seconds("yesterday")), (0, 0));
+    }
+}
