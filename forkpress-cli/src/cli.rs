@@ -289,6 +289,16 @@ A job goes on when the page is closed, and when the server stops.
 The newest 100 are kept, for 30 days. With --json and --follow each line is an object.
 Docs: docs/branch-page.md")]
     Jobs(JobsArgs),
+    /// Print the address of the branch page: the branches in the browser
+    #[command(after_help = "Examples:
+  forkpress page
+  forkpress page --token          what others sign in with
+  forkpress page --json | jq -r .url
+
+The site must be served. You need no token on the machine of the server, unless FORKPRESS_AUTO_LOGIN=0.
+Whoever has the token may do all that the page can do: create, reset and delete branches.
+Docs: docs/branch-page.md")]
+    Page(PageArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Install:
   bash:  forkpress completion bash > ~/.local/share/bash-completion/completions/forkpress
@@ -332,6 +342,13 @@ Docs: docs/branch-page.md")]
         #[arg(last = true, required = true)]
         program: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct PageArgs {
+    /// Print the token with which somebody signs in who is not known
+    #[arg(long)]
+    pub token: bool,
 }
 
 #[derive(Debug, Args)]

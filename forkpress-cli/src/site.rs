@@ -89,6 +89,12 @@ impl Address {
         if self.port == own { host } else { format!("{host}:{}", self.port) }
     }
 
+    /// The address of the branch page.
+    pub fn page(&self) -> String {
+        let main = self.url(&BranchName::main());
+        main.replacen("://", &format!("://{}.", forkpress_server::front::page::LABEL), 1)
+    }
+
     /// The address of a branch's front page.
     pub fn url(&self, branch: &BranchName) -> String {
         let scheme = if self.https { "https" } else { "http" };
@@ -111,6 +117,7 @@ mod tests {
         let address = Address { root_host: "wp.localhost".to_owned(), port: 18080, https: false };
         assert_eq!(address.url(&BranchName::main()), "http://wp.localhost:18080/");
         assert_eq!(address.url(&"sale".parse().unwrap()), "http://sale.wp.localhost:18080/");
+        assert_eq!(address.page(), "http://admin.wp.localhost:18080/");
         let url = |port, https| Address { port, https, ..address.clone() }.url(&"sale".parse().unwrap());
         assert_eq!(url(80, false), "http://sale.wp.localhost/");
         assert_eq!(url(443, true), "https://sale.wp.localhost/");

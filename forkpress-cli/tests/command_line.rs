@@ -8,7 +8,6 @@ use std::process::Stdio;
 
 use common::{Sandbox, stderr};
 use forkpress_core::flock;
-use forkpress_core::layout::SiteLayout;
 use forkpress_engine::config::FileView;
 use forkpress_engine::view;
 
@@ -133,6 +132,11 @@ fn nothing_that_is_shown_does_anything_to_a_terminal() {
         "id = 1\noperation = \"create\"\nname = \"main\"\nslot = 1\nat = 0\npid = 1\nuser = {quoted}\nprogram = {quoted}\nwith = {quoted}\n"
     );
     fs::write(layout.cow().log_entry(1), entry).unwrap();
+    fs::create_dir_all(layout.job(1)).unwrap();
+    let job = serde_json::json!({ "command": [EVIL], "title": EVIL, "by": EVIL, "began_ms": 0 });
+    fs::write(layout.job(1).join("job.json"), job.to_string()).unwrap();
+    fs::write(layout.job(1).join("output"), EVIL.replace('\n', "")).unwrap();
+    fs::write(layout.jobs_dir().join("odd\x1b[2J"), "").unwrap();
     for log in [layout.wp_debug_log(), layout.php_errors_log(), layout.php_server_log(), layout.server_log()] {
         fs::write(log, format!("{EVIL}\r\n")).unwrap();
     }
@@ -145,6 +149,8 @@ fn nothing_that_is_shown_does_anything_to_a_terminal() {
         &["log"],
         &["logs"],
         &["top"],
+        &["jobs"],
+        &["jobs", "1"],
         &["storage", "status"],
         &["doctor", "storage"],
         &["gc", "--dry-run"],
@@ -256,20 +262,10 @@ fn short_and_other_names_of_commands_do_the_same() {
     assert!(said.contains("is no server of this user's"), "{said}");
 }
 
-/// A site whose `main` is a folder with one file: enough to branch it.
-fn site_with_main(sandbox: &Sandbox) -> SiteLayout {
-    let layout = sandbox.bare_site();
-    fs::create_dir(sandbox.site().join("main")).unwrap();
-    fs::write(sandbox.site().join("main/a"), "a").unwrap();
-    let record = layout.cow().record(&"main".parse().unwrap());
-    fs::write(record, "created_at = \"2026-01-01T00:00:00Z\"\ngeneration = 1\n").unwrap();
-    layout
-}
-
 #[test]
 fn steps_are_told_only_where_they_are_asked_for() {
     let sandbox = Sandbox::new();
-    site_with_main(&sandbox);
+    sandbox.site_with_main();
     let create = |name: &str, level: Option<&str>| {
         let mut create = sandbox.forkpress(&["branch", "create", name, "--json"]);
         let output = create.envs(level.map(|level| ("FORKPRESS_LOG", level))).output().unwrap();
@@ -286,7 +282,7 @@ fn steps_are_told_only_where_they_are_asked_for() {
 #[test]
 fn a_wait_for_a_lock_and_the_steps_of_a_mutation_are_told() {
     let sandbox = Sandbox::new();
-    let layout = site_with_main(&sandbox);
+    let layout = sandbox.site_with_main();
     for (name, variable, flag) in [("a", None, Some("--verbose")), ("b", Some("debug"), None)] {
         let lock = fs::File::options().write(true).create(true).truncate(false).open(layout.cow().mutation_lock());
         let lock = lock.unwrap();

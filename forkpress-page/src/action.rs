@@ -1,11 +1,14 @@
 //! What a person can have done: which fields a form has, what it says beforehand, and the command that it becomes. Pure.
 
-use std::path::PathBuf;
+use std::fs::File;
 
 use forkpress_core::name::BranchName;
 
 use crate::backstage::Order;
 use crate::form::Fields;
+
+/// Standard input, for a command that takes a path.
+const STDIN: &str = "/dev/stdin";
 
 /// How many branches one form makes at most.
 const MOST_BRANCHES: u16 = 100;
@@ -96,6 +99,21 @@ impl Action {
         }
     }
 
+    /// What a job of it is about, in a few words.
+    fn done_to(self, fields: &Fields) -> String {
+        let value = |field: &str| fields.get(field).unwrap_or_default();
+        match self {
+            Self::Create => format!("create {} from {}", value("name"), value("from")),
+            Self::CreateMany => format!("create {} branches {}-…", value("count"), value("prefix")),
+            Self::Reset => format!("reset {} from {}", value("name"), value("from")),
+            Self::Delete => format!("delete {}", value("name")),
+            Self::Undo => format!("undo {}", fields.get("id").unwrap_or("the newest operation")),
+            Self::Import => format!("import {}", value("name")),
+            Self::Export => format!("export {}", value("name")),
+            Self::Gc => "free disk space".to_owned(),
+        }
+    }
+
     /// Whether something is lost to whoever looks at a branch.
     #[must_use]
     pub fn takes_away(self) -> bool {
@@ -142,11 +160,11 @@ impl Action {
         }
     }
 
-    /// The command that a form becomes. A file that was sent with it is in `file`.
+    /// The command that a form becomes. A file that was sent with it is what the command reads from standard input.
     ///
     /// # Errors
     /// What is wrong with which field.
-    pub fn order(self, fields: &Fields, file: Option<PathBuf>) -> Result<Order, Vec<Problem>> {
+    pub fn order(self, fields: &Fields, file: Option<File>) -> Result<Order, Vec<Problem>> {
         let mut form = Form { fields, problems: Vec::new() };
         let words = match self {
             Self::Create => {
@@ -178,20 +196,20 @@ impl Action {
                     (Some(_), Some(_)) => form.problem("path", "Give one of them: a file, or a path on the server."),
                     (None, None) => form.problem("path", "Choose a file, or give a path on the server."),
                     (Some(path), None) => import.extend(["--".to_owned(), path.to_owned()]),
-                    (None, Some(_)) => import.push("--".to_owned()),
+                    (None, Some(_)) => import.extend(["--".to_owned(), STDIN.to_owned()]),
                 }
                 import
             }
             Self::Export => {
                 let (name, format) = (form.branch("name"), form.one_of("format", &["site", "sql", "wxr"]));
-                let mut export = words(["export", &name, "--format", &format]);
+                let mut export = words(["export", &name, "--format", &format, "--to", "-"]);
                 export.extend(fields.get("url").map(|url| format!("--url={url}")));
                 export
             }
             Self::Gc => words(["gc"]),
         };
         match form.problems.is_empty() {
-            true => Ok(Order { words, file }),
+            true => Ok(Order { title: self.done_to(fields), words, stdin: file }),
             false => Err(form.problems),
         }
     }
@@ -300,7 +318,7 @@ mod tests {
         is(typed(Import, [("name", "shop"), ("path", "/x/shop.zip")]), "import --branch shop -- /x/shop.zip");
         is(
             typed(Export, [("name", "sale"), ("format", "site"), ("url", "https://example.com")]),
-            "export sale --format site --url=https://example.com",
+            "export sale --format site --to - --url=https://example.com",
         );
         is(typed(Gc, []), "gc");
     }

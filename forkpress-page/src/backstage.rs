@@ -1,9 +1,11 @@
 //! What the page knows of a site, and does to it: all by the functions that the command has for the same.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::time::Duration;
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::jobs::{Job, JobId};
 
 /// What failed, in the words of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,15 +16,114 @@ pub struct Failed {
     pub causes: Vec<String>,
     /// What to do next.
     pub hint: Option<String>,
+    /// Whether there is no such thing.
+    pub is_missing: bool,
 }
 
 /// A command that is to run as a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Order {
     /// What a person would type after `forkpress`.
     pub words: Vec<String>,
-    /// A file that it reads, which becomes the job's: it is the last word then.
-    pub file: Option<PathBuf>,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What it reads from standard input.
+    pub stdin: Option<File>,
+}
+
+/// A branch, as its own page shows it.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// Its name.
+    pub name: BranchName,
+    /// The branch that it was made from.
+    pub from: Option<BranchName>,
+    /// When it was made, as RFC 3339 has it.
+    pub created: String,
+    /// What was done to it, newest first.
+    pub operations: Vec<Done>,
+    /// What it sent, newest first.
+    pub mails: Vec<MailHead>,
+    /// The last lines that PHP's log has of it, oldest first.
+    pub errors: Vec<String>,
+    /// Its requests that run.
+    pub requests: Vec<Running>,
+}
+
+/// An operation of the log.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// Its number.
+    pub id: u64,
+    /// What it was, in the words of the log.
+    pub text: String,
+    /// When it began, as RFC 3339 has it.
+    pub at: String,
+    /// Who ran it.
+    pub user: String,
+    /// Whether it can be undone.
+    pub undo: Undo,
+}
+
+/// Whether an operation can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// It can.
+    Can,
+    /// It was, by this operation.
+    WasBy(u64),
+    /// What it took away is not kept any more.
+    Lost,
+}
+
+/// A mail, as a list has it.
+#[derive(Clone, Debug)]
+pub struct MailHead {
+    /// Its number.
+    pub id: u64,
+    /// When it was sent, as RFC 3339 has it.
+    pub at: String,
+    /// To whom.
+    pub to: Vec<String>,
+    /// Its subject.
+    pub subject: String,
+}
+
+/// A mail.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// What a list has of it.
+    pub head: MailHead,
+    /// From whom.
+    pub from: Vec<String>,
+    /// Its text.
+    pub text: String,
+    /// What is attached: names and sizes.
+    pub attachments: Vec<(String, u64)>,
+}
+
+/// A request that runs.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// Its method.
+    pub method: String,
+    /// What it asks for.
+    pub path: String,
+    /// How far it is.
+    pub state: String,
+    /// For how long it has been running.
+    pub age: Duration,
+}
+
+/// A job, and what it told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The job.
+    pub job: Job,
+    /// Its progress, line by line.
+    pub lines: Vec<String>,
+    /// What its command answered; none while it runs, and where that is no JSON.
+    pub answer: Option<serde_json::Value>,
 }
 
 /// The command, as the page knows it.
@@ -33,9 +134,45 @@ pub trait Backstage: fmt::Debug + Send + Sync {
     /// Where the site can't be read.
     fn names(&self) -> Result<Vec<BranchName>, Failed>;
 
-    /// Starts a command as a job, and says its id.
+    /// All that there is to know of a branch at once.
+    ///
+    /// # Errors
+    /// Where there is no such branch, or it can't be read.
+    fn detail(&self, name: &BranchName) -> Result<Detail, Failed>;
+
+    /// A mail that a branch sent.
+    ///
+    /// # Errors
+    /// Where there is no such mail, or it can't be read.
+    fn mail(&self, name: &BranchName, id: u64) -> Result<Mail, Failed>;
+
+    /// The jobs, newest first.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    fn jobs(&self) -> Result<Vec<Job>, Failed>;
+
+    /// A job.
+    ///
+    /// # Errors
+    /// Where there is none, or it can't be read.
+    fn job(&self, id: JobId) -> Result<Told, Failed>;
+
+    /// What the command of a job wrote to standard output: the file that an export makes.
+    ///
+    /// # Errors
+    /// Where there is no such job, or it can't be read.
+    fn made(&self, id: JobId) -> Result<File, Failed>;
+
+    /// Starts a command as a job, and says its number.
     ///
     /// # Errors
     /// Where no job can be made.
-    fn start(&self, order: Order) -> Result<String, Failed>;
+    fn start(&self, order: Order) -> Result<JobId, Failed>;
+
+    /// Has a job end as Ctrl-C does.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    fn cancel(&self, id: JobId) -> Result<(), Failed>;
 }

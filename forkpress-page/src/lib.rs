@@ -10,6 +10,7 @@ pub mod address;
 mod assets;
 pub mod backstage;
 mod body;
+mod export;
 pub mod form;
 pub mod guard;
 mod reply;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use forkpress_core::token::Token;
+use forkpress_engine::jobs::JobId;
 use forkpress_server::front::page::{Answering, Asked, Page};
 use forkpress_server::scheme::Scheme;
 use hyper::header::{COOKIE, HOST, HeaderMap};
@@ -40,7 +42,7 @@ use reply::Reply;
 use route::Place;
 use session::{Kind, Session};
 use views::frame::Visitor;
-use views::{act, overview, refused, sign_in};
+use views::{act, branch, overview, refused, sign_in};
 
 /// The branch page of a site.
 pub struct BranchPage(Arc<Inner>);
@@ -189,13 +191,39 @@ impl Inner {
     fn show(&self, place: &Place, visit: &Visit<'_>) -> Reply {
         let shown = match place {
             Place::Overview => self.backstage.names().map(|names| overview::page(&names, visit.at, &visit.visitor)),
+            Place::Branch(name) => {
+                self.backstage.detail(name).map(|detail| branch::page(&detail, visit.at, &visit.visitor))
+            }
+            Place::Mail(name, id) => {
+                self.backstage.mail(name, *id).map(|mail| branch::mail(name, &mail, &visit.visitor))
+            }
+            Place::Jobs => self.backstage.jobs().map(|jobs| views::jobs::list(&jobs, &visit.visitor)),
+            Place::Job(id) => self.backstage.job(*id).map(|told| views::jobs::page(&told, &visit.visitor)),
+            Place::JobFile(id) => {
+                return self.file(*id, visit.at).unwrap_or_else(|failed| self.failed(&failed, visit));
+            }
             Place::Do(action) => return self.form(*action, &visit.query, visit, &[], None),
             _ => return visit.html(StatusCode::NOT_FOUND, refused::nothing_here(&visit.visitor)),
         };
         match shown {
             Ok(page) => visit.html(StatusCode::OK, page),
-            Err(failed) => visit.html(StatusCode::INTERNAL_SERVER_ERROR, refused::failed(&failed, &visit.visitor)),
+            Err(failed) => self.failed(&failed, visit),
         }
+    }
+
+    fn failed(&self, failed: &Failed, visit: &Visit<'_>) -> Reply {
+        match failed.is_missing {
+            true => visit.html(StatusCode::NOT_FOUND, refused::nothing_here(&visit.visitor)),
+            false => visit.html(StatusCode::INTERNAL_SERVER_ERROR, refused::failed(failed, &visit.visitor)),
+        }
+    }
+
+    /// The file that a job has made.
+    fn file(&self, id: JobId, at: &Address) -> Result<Reply, Failed> {
+        let job = self.backstage.job(id)?.job;
+        let missing = || Failed { is_missing: true, ..Failed::default() };
+        let name = export::file_name(&job).ok_or_else(missing)?;
+        reply::download(self.backstage.made(id)?, &name, at).map_err(|_| missing())
     }
 
     fn act(&self, place: &Place, visit: &Visit<'_>, form: Form) -> Reply {
@@ -212,6 +240,10 @@ impl Inner {
                     Err(failed) => self.form(*action, &form.fields, visit, &[], Some(&failed)),
                 },
             },
+            Place::Job(id) => match self.backstage.cancel(*id) {
+                Ok(()) => reply::see_other(&format!("/jobs/{id}"), visit.at),
+                Err(failed) => self.failed(&failed, visit),
+            },
             _ => reply::not_allowed("GET, HEAD", visit.at),
         }
     }
@@ -226,9 +258,7 @@ impl Inner {
     ) -> Reply {
         let names = match self.backstage.names() {
             Ok(names) => names,
-            Err(failed) => {
-                return visit.html(StatusCode::INTERNAL_SERVER_ERROR, refused::failed(&failed, &visit.visitor));
-            }
+            Err(failed) => return self.failed(&failed, visit),
         };
         let is_refused = !problems.is_empty() || failed.is_some();
         let status = if is_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };

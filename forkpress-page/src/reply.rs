@@ -1,9 +1,9 @@
 //! Answers of the page, with the headers that keep it apart from everything else.
 
-use forkpress_server::answer::{AnswerBody, refusal};
+use forkpress_server::answer::{AnswerBody, FilePart, refusal};
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY,
-    SET_COOKIE, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, X_FRAME_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use maud::Markup;
@@ -55,6 +55,23 @@ pub fn set_cookie(reply: &mut Reply, name: &str, value: &str, is_https: bool) {
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         reply.headers_mut().append(SET_COOKIE, cookie);
     }
+}
+
+/// A file to be kept, never shown.
+///
+/// # Errors
+/// What the system says where it does not tell how long the file is.
+pub fn download(file: std::fs::File, name: &str, at: &Address) -> std::io::Result<Reply> {
+    let length = file.metadata()?.len();
+    let mut reply = refusal(StatusCode::OK, "");
+    *reply.body_mut() = AnswerBody::File(FilePart::new(file, 0, length));
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let disposition =
+        HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).map_err(std::io::Error::other)?;
+    headers.insert(CONTENT_DISPOSITION, disposition);
+    Ok(guarded(reply, at))
 }
 
 /// Nothing but the page's own is loaded, and nobody shows it in a frame. Scripts and styles stand in files, never in the HTML.

@@ -1,6 +1,7 @@
 //! What a request asks for. Pure.
 
 use forkpress_core::name::BranchName;
+use forkpress_engine::jobs::JobId;
 
 use crate::action::Action;
 
@@ -20,9 +21,9 @@ pub enum Place {
     /// `/jobs`.
     Jobs,
     /// `/jobs/ID`.
-    Job(String),
+    Job(JobId),
     /// `/jobs/ID/file`: what it made.
-    JobFile(String),
+    JobFile(JobId),
     /// `/now`: requests and locks.
     Now,
     /// `/merge`: what a merge would do, and what is to be decided before.
@@ -51,8 +52,8 @@ impl Place {
             ["branch", name, "mail", id] => Self::Mail(name.parse().ok()?, id.parse().ok()?),
             ["log"] => Self::Log,
             ["jobs"] => Self::Jobs,
-            ["jobs", id] => Self::Job(number(id)?),
-            ["jobs", id, "file"] => Self::JobFile(number(id)?),
+            ["jobs", id] => Self::Job(id.parse().ok()?),
+            ["jobs", id, "file"] => Self::JobFile(id.parse().ok()?),
             ["now"] => Self::Now,
             ["merge"] => Self::Merge,
             ["do", action] => Self::Do(Action::of(action)?),
@@ -77,10 +78,6 @@ impl Place {
     }
 }
 
-fn number(text: &str) -> Option<String> {
-    text.parse::<u64>().ok().map(|number| number.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,7 +89,7 @@ mod tests {
         assert_eq!(Place::of("/branch/sale"), Some(Place::Branch(name.clone())));
         assert_eq!(Place::of("/branch/sale/changes"), Some(Place::Changes(name.clone())));
         assert_eq!(Place::of("/branch/sale/mail/7"), Some(Place::Mail(name, 7)));
-        assert_eq!(Place::of("/jobs/007"), Some(Place::Job("7".to_owned())));
+        assert_eq!(Place::of("/jobs/7"), Some(Place::Job("7".parse().unwrap())));
         assert_eq!(Place::of("/do/create"), Some(Place::Do(Action::Create)));
         for path in [
             "",
@@ -105,6 +102,7 @@ mod tests {
             "/do/rm",
             "//",
             "/jobs/x",
+            "/jobs/07",
             "/jobs/-1",
             "/log/",
         ] {

@@ -18,6 +18,7 @@ mod load_dump;
 mod logs;
 mod mail;
 mod merge;
+mod page;
 mod serve;
 mod stop;
 mod storage;
@@ -87,6 +88,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Agents(args) => agents::run(work_dir, args, cli.json)?,
         Command::Jobs(args) => return jobs::run(work_dir, args, cli.json),
         Command::Job(args) => return job::run(args),
+        Command::Page(args) => page::run(work_dir, args, cli.json)?,
         Command::Mail(args) => mail::run(work_dir, args, cli.json)?,
         Command::Sendmail(args) => return mail::keep(args),
         Command::Logs(args) => logs::run(work_dir, args, cli.json)?,

@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use forkpress_core::lock::note::CommandNote;
 use forkpress_engine::site::Site;
+use forkpress_page::BranchPage;
 use forkpress_server::files::Files;
 use forkpress_server::fpm::{Folder, Pool};
+use forkpress_server::front::page::Page;
 use forkpress_server::front::{Entrance, Front};
 use forkpress_server::spool::Room;
 use forkpress_server::traffic::Traffic;
@@ -34,7 +36,7 @@ use super::masters::ChangeOver;
 use super::measures;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
 use super::status::StatusSocket;
-use super::{Wanted, limits, port, systemd, xdebug};
+use super::{Wanted, backstage, limits, port, systemd, xdebug};
 
 /// Clones and pushes at once. A process of this pool is there only while it is needed.
 const GIT_WORKERS: u16 = 16;
@@ -133,7 +135,8 @@ impl FrontServer {
         let files = Arc::new(Files::new(layout.public_root(), layout.cow(), &wanted.address.root_host, LOCK_TIMEOUT));
         // As runtime/owner.php has it.
         let knows_owner = env::var_os("FORKPRESS_AUTO_LOGIN").is_none_or(|value| value != "0");
-        let entrance = |pages, files, log| Entrance {
+        let page = branch_page(site, &wanted.address.root_host)?;
+        let entrance = |pages, files, log, page| Entrance {
             pages,
             repository: Arc::clone(&git),
             files,
@@ -141,17 +144,20 @@ impl FrontServer {
             room: room.clone(),
             limits: limits::of_clients(&site.config.serve),
             tls: tls.clone(),
-            page: None,
+            page,
             knows_owner,
             log,
         };
         allow_many_files();
         let begun = |fronts| Front::start(fronts, FRONT_THREADS).during(|| "cannot serve".to_owned());
         let own = begun(vec![
-            (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(Arc::clone(&traffic)))),
-            (warm_listener, entrance(warming, None, None)),
+            (own_listener, entrance(calls, Some(Arc::clone(&files)), Some(Arc::clone(&traffic)), None)),
+            (warm_listener, entrance(warming, None, None, None)),
         ])?;
-        let public = || entrance(Arc::clone(&pages), Some(Arc::clone(&files)), Some(Arc::clone(&traffic)));
+        let public = || {
+            let page: Arc<dyn Page> = Arc::clone(&page) as Arc<dyn Page>;
+            entrance(Arc::clone(&pages), Some(Arc::clone(&files)), Some(Arc::clone(&traffic)), Some(page))
+        };
         let public = begun(listeners.into_iter().map(|listener| (listener, public())).collect())?;
         let note = CommandNote::files(layout.cow());
         // A site is served without, too.
@@ -259,6 +265,12 @@ impl Recipe {
         }
         Ok(command)
     }
+}
+
+/// The branch page of a site.
+fn branch_page(site: &Site, root_host: &str) -> Result<Arc<BranchPage>, Failure> {
+    let secret = forkpress_page::secret(site.layout.cow()).during(|| "cannot read the page's token".to_owned())?;
+    Ok(Arc::new(BranchPage::new(Box::new(backstage::Command::new(site)?), root_host, secret)))
 }
 
 /// For how long a request may run is by the clock, as it holds the lock of its branch.

@@ -5,6 +5,7 @@
 //! other process waits for one. One more process serves nobody: it [warms](warm) new branches.
 
 mod access;
+mod backstage;
 mod behind;
 mod fpm;
 mod heal;

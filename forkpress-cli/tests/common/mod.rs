@@ -105,6 +105,16 @@ impl Sandbox {
         layout
     }
 
+    /// Makes a site whose `main` is a folder with one file: enough to branch it.
+    pub fn site_with_main(&self) -> SiteLayout {
+        let layout = self.bare_site();
+        fs::create_dir(self.site().join("main")).unwrap();
+        fs::write(self.site().join("main/a"), "a").unwrap();
+        let record = layout.cow().record(&"main".parse().unwrap());
+        fs::write(record, "created_at = \"2026-01-01T00:00:00Z\"\ngeneration = 1\n").unwrap();
+        layout
+    }
+
     /// A sandbox with a site in it, or none where this machine lacks what that takes.
     pub fn with_site() -> Option<Self> {
         let wordpress = wordpress()?;

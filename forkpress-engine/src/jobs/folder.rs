@@ -120,9 +120,7 @@ impl Folder {
         if disk::step("lock", &path, || flock::try_lock(&file, Mode::Shared))? {
             return Ok(Holder::Nobody);
         }
-        let mut text = Vec::new();
-        disk::step("read", &path, || (&file).take(MOST_RECORD_BYTES).read_to_end(&mut text))?;
-        Ok(serde_json::from_slice(&text).map_or(Holder::Starter, Holder::Runner))
+        Ok(self.runner(&file)?.map_or(Holder::Starter, Holder::Runner))
     }
 
     /// Says which process the runner is, in its locked file.
@@ -131,10 +129,18 @@ impl Folder {
         Ok(disk::step("write", &self.lock(), || lock.write_all_at(&text, 0))?)
     }
 
-    /// Whether a runner has ever named itself.
-    pub(super) fn has_runner(&self) -> Result<bool, JobError> {
+    /// Whether this process has named itself as the runner.
+    pub(super) fn names_runner(&self, pid: u32) -> Result<bool, JobError> {
         let path = self.lock();
-        Ok(disk::step("read", &path, || Ok(own::open(&path)?.metadata()?.len() > 0))?)
+        let file = disk::step("open", &path, || own::open(&path))?;
+        Ok(self.runner(&file)?.is_some_and(|runner| runner.pid == pid))
+    }
+
+    /// The process that the locked file names.
+    fn runner(&self, lock: &File) -> Result<Option<ProcessIdentity>, JobError> {
+        let mut text = Vec::new();
+        disk::step("read", &self.lock(), || lock.take(MOST_RECORD_BYTES).read_to_end(&mut text))?;
+        Ok(serde_json::from_slice(&text).ok())
     }
 
     /// Opens a file of the job for reading.

@@ -217,7 +217,11 @@ pub fn get(layout: &SiteLayout, id: JobId) -> Result<Job, JobError> {
             Holder::Nobody => folder.end()?,
         },
     };
-    let Some(end) = end else { return Ok(Job::new(id, begun, began, JobState::Died, None)) };
+    let Some(end) = end else {
+        // One that went meanwhile has not died.
+        folder.begun()?.ok_or_else(missing)?;
+        return Ok(Job::new(id, begun, began, JobState::Died, None));
+    };
     let took = Duration::from_millis(end.ended_ms.saturating_sub(begun.began_ms));
     Ok(Job::new(id, begun, began, JobState::Ended { exit: end.exit, took }, end.operation))
 }
@@ -266,6 +270,16 @@ pub fn output(layout: &SiteLayout, id: JobId) -> Result<String, JobError> {
     id.folder(layout).output_text(id)
 }
 
+/// The file of what the command has written to standard output, such as an export.
+///
+/// # Errors
+/// As [`get`].
+pub fn open_output(layout: &SiteLayout, id: JobId) -> Result<fs::File, JobError> {
+    get(layout, id)?;
+    let folder = id.folder(layout);
+    folder.open(&folder.output(), id)
+}
+
 /// The same as the JSON that it is once the command has ended; none before, and where it is no JSON.
 ///
 /// # Errors
@@ -292,3 +306,6 @@ pub fn cancel(layout: &SiteLayout, id: JobId) -> Result<(), JobError> {
         _ => Err(JobError::NotRunning { id }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -61,7 +62,10 @@ fn make(layout: &SiteLayout, new: &NewJob<'_>) -> Result<(JobId, File), JobError
         Ok(())
     })?;
     // It gets its name when all is in it. Until then it is nothing that anybody sees.
-    let made = disk::step("make", &jobs, || tempfile::Builder::new().prefix(NEW).tempdir_in(&jobs))?;
+    let made = disk::step("make", &jobs, || {
+        let closed = fs::Permissions::from_mode(own::CLOSED_FOLDER);
+        tempfile::Builder::new().prefix(NEW).permissions(closed).tempdir_in(&jobs)
+    })?;
     let folder = Folder::new(made.path().to_owned());
     let lock = Folder::create(&folder.lock())?;
     disk::step("lock", &folder.lock(), || {
@@ -121,7 +125,7 @@ fn spawn(layout: &SiteLayout, program: &Path, id: JobId, lock: File, new: NewJob
     // The runner gives up the pipe once it has named itself. If it does not come to that, it says why.
     let mut text = Vec::new();
     said.read_to_end(&mut text).map_err(failed)?;
-    if !id.folder(layout).has_runner()? {
+    if !id.folder(layout).names_runner(runner.id())? {
         let _ = runner.wait();
         let text = String::from_utf8_lossy(&text);
         let said = text.trim();

@@ -67,3 +67,43 @@ fn surplus(jobs: &[Job], now: SystemTime) -> Vec<JobId> {
     };
     jobs.iter().enumerate().filter(goes).map(|(_, job)| job.id).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::JobState;
+
+    fn job(id: u64, days: u32, state: JobState) -> Job {
+        let began = SystemTime::UNIX_EPOCH + Duration::from_secs(3600) * 24 * (1000 - days);
+        Job {
+            id: JobId(id),
+            command: Vec::new(),
+            title: String::new(),
+            began,
+            by: String::new(),
+            state,
+            operation: None,
+        }
+    }
+
+    fn surplus_now(jobs: &[Job]) -> Vec<u64> {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3600) * 24 * 1000;
+        surplus(jobs, now).into_iter().map(|JobId(id)| id).collect()
+    }
+
+    #[test]
+    fn what_is_old_or_beyond_the_bound_goes_but_what_runs_stays() {
+        let running = JobState::Running { pid: 1 };
+        assert_eq!(surplus_now(&[]), [0; 0]);
+        let old = [job(4, 29, JobState::Died), job(3, 31, running), job(2, 31, JobState::Died)];
+        assert_eq!(surplus_now(&old), [2]);
+        let many: Vec<_> =
+            (1..=105).rev().map(|id| job(id, 0, if id > 102 { running } else { JobState::Died })).collect();
+        assert_eq!(surplus_now(&many), [2, 1]);
+    }
+
+    #[test]
+    fn the_newest_of_all_stays_however_old_so_that_no_number_is_given_twice() {
+        assert_eq!(surplus_now(&[job(9, 90, JobState::Died), job(8, 91, JobState::Died)]), [8]);
+    }
+}

@@ -26,6 +26,17 @@ const NAVIGATION: [(&str, &str); 4] = [("/", "Branches"), ("/now", "Now"), ("/lo
 
 /// A page with its title. `here` is its place among those of the head, or nothing.
 pub fn page(title: &str, here: &str, visitor: Option<&Visitor>, main: Markup) -> Markup {
+    page_with(None, title, here, visitor, main)
+}
+
+/// The same with something more in its head, for browsers without JavaScript.
+pub fn page_with(
+    without_script: Option<Markup>,
+    title: &str,
+    here: &str,
+    visitor: Option<&Visitor>,
+    main: Markup,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,6 +48,7 @@ pub fn page(title: &str, here: &str, visitor: Option<&Visitor>, main: Markup) ->
                 link rel="icon" type="image/svg+xml" href=(assets::href("icon.svg"));
                 link rel="stylesheet" href=(assets::href("page.css"));
                 script src=(assets::href("page.js")) defer {}
+                @if let Some(more) = without_script { noscript { (more) } }
             }
             body {
                 a.skip href="#main" { "Skip to the content" }

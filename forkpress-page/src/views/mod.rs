@@ -1,8 +1,10 @@
 //! What the places of the page look like. Each is a function from what is to be shown to HTML.
 
 pub mod act;
+pub mod branch;
 pub mod frame;
 pub mod jobs;
+pub mod log;
 pub mod overview;
 pub mod refused;
 pub mod sign_in;

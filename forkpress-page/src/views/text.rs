@@ -1,9 +1,8 @@
 //! Text that comes from a site: nothing of it is trusted, and it may be written in any direction.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use forkpress_core::record::rfc3339;
 use maud::{Markup, html};
 
 /// Text of a site, kept apart from what stands around it.
@@ -26,17 +25,11 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     if text.contains(is_bad) { text.replace(is_bad, "\u{fffd}").into() } else { text.into() }
 }
 
-/// A moment, for people and for scripts: the page's script shows it in the time zone of the browser.
-pub fn moment(at: SystemTime) -> Markup {
-    let text = rfc3339(at);
+/// A moment, as RFC 3339 has it in UTC. The page's script shows it in the time zone of the browser.
+pub fn moment(text: &str) -> Markup {
     // Without its seconds, which the title has.
-    let short = text.get(..16).unwrap_or(&text).replace('T', " ");
+    let short = text.get(..16).unwrap_or(text).replace('T', " ");
     html! { time datetime=(text) title=(text) { (short) " UTC" } }
-}
-
-/// The moment of so many seconds since 1970.
-pub fn at_second(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 /// How long ago something was, in one unit.
@@ -99,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_told_twice() {
-        let shown = moment(at_second(1_700_000_000)).into_string();
+        let shown = moment("2023-11-14T22:13:20Z").into_string();
         assert!(
             shown.contains("datetime=\"2023-11-14T22:13:20Z\"") && shown.contains("2023-11-14 22:13 UTC"),
             "{shown}"

@@ -1,0 +1,244 @@
+//! The command, as the branch page knows it: each question is answered by what answers it in the terminal.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use forkpress_core::layout::SiteLayout;
+use forkpress_core::lock::note::Note;
+use forkpress_core::name::BranchName;
+use forkpress_core::own;
+use forkpress_core::record::rfc3339;
+use forkpress_engine::branch::{self, BranchError};
+use forkpress_engine::jobs::{self, Job, JobError, JobId, NewJob};
+use forkpress_engine::mutation::history::History;
+use forkpress_engine::site::Site;
+use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Told, Undo};
+
+use crate::deaths;
+use crate::failure::{During, Failure};
+use crate::mail::{Kept, Mailbox, message};
+
+/// So much of the end of a log is searched for lines of a branch, and so many of them are shown.
+const LOG_BYTES: u64 = 512 << 10;
+const LOG_LINES: usize = 60;
+
+/// So many mails and operations of a branch are shown.
+const MOST_ROWS: usize = 50;
+
+/// The command, for one site.
+#[derive(Debug)]
+pub(super) struct Command {
+    work_dir: PathBuf,
+    /// This program, by a path that holds.
+    program: PathBuf,
+}
+
+impl Command {
+    pub(super) fn new(site: &Site) -> Result<Self, Failure> {
+        let program = std::env::current_exe().during(|| "cannot find the forkpress program".to_owned())?;
+        Ok(Self { work_dir: site.layout.work_dir().to_owned(), program })
+    }
+
+    fn site(&self) -> Result<Site, Failed> {
+        Site::open(&self.work_dir).map_err(failed)
+    }
+
+    fn layout(&self) -> Result<SiteLayout, Failed> {
+        Ok(self.site()?.layout)
+    }
+}
+
+/// What failed, as the terminal would have it.
+fn failed(error: impl Into<Failure>) -> Failed {
+    let Failure { error, causes, hint, .. } = error.into();
+    Failed { error, causes, hint, is_missing: false }
+}
+
+fn missing() -> Failed {
+    Failed { is_missing: true, ..Failed::default() }
+}
+
+fn of_branch(error: BranchError) -> Failed {
+    match error {
+        BranchError::Missing { .. } => missing(),
+        error => failed(error),
+    }
+}
+
+fn of_job(error: JobError) -> Failed {
+    match error {
+        JobError::Missing { .. } => missing(),
+        error => failed(error),
+    }
+}
+
+impl Backstage for Command {
+    fn names(&self) -> Result<Vec<BranchName>, Failed> {
+        let shown = branch::list_each(&self.site()?).map_err(of_branch)?;
+        Ok(shown.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn detail(&self, name: &BranchName) -> Result<Detail, Failed> {
+        let site = self.site()?;
+        let shown = branch::show(&site, name).map_err(of_branch)?;
+        Ok(Detail {
+            from: shown.record.from,
+            created: shown.record.created_at,
+            operations: operations(&site, Some(name))?,
+            mails: mails(&site, name)?,
+            errors: errors(&site.layout, name),
+            requests: requests(&site, name),
+            name: name.clone(),
+        })
+    }
+
+    fn mail(&self, name: &BranchName, id: u64) -> Result<Mail, Failed> {
+        let mailbox = Mailbox::of(&self.layout()?, name);
+        let kept = mailbox.list().map_err(failed)?.into_iter().find(|kept| kept.id == id).ok_or_else(missing)?;
+        let mut bytes = Vec::new();
+        mailbox.open(id).and_then(|mut mail| mail.read_to_end(&mut bytes)).map_err(failed)?;
+        let message = message::message(&bytes);
+        let attachments = message.attachments.into_iter();
+        let attachments = attachments.map(|file| (file.name.unwrap_or(file.kind), file.bytes as u64));
+        Ok(Mail {
+            from: message.head.from.clone(),
+            text: message.text,
+            attachments: attachments.collect(),
+            head: head(&kept, message.head),
+        })
+    }
+
+    fn jobs(&self) -> Result<Vec<Job>, Failed> {
+        jobs::list(&self.layout()?).map(|listing| listing.jobs).map_err(of_job)
+    }
+
+    fn job(&self, id: JobId) -> Result<Told, Failed> {
+        let layout = self.layout()?;
+        let job = jobs::get(&layout, id).map_err(of_job)?;
+        let (mut lines, mut from) = (Vec::new(), 0);
+        loop {
+            let (more, next) = jobs::lines(&layout, id, from).map_err(of_job)?;
+            if next == from {
+                break;
+            }
+            lines.extend(more);
+            from = next;
+        }
+        let answer = if job.is_running() { None } else { jobs::answer(&layout, id).map_err(of_job)? };
+        Ok(Told { job, lines, answer })
+    }
+
+    fn made(&self, id: JobId) -> Result<File, Failed> {
+        jobs::open_output(&self.layout()?, id).map_err(of_job)
+    }
+
+    fn start(&self, order: Order) -> Result<JobId, Failed> {
+        let arguments: Vec<OsString> = order.words.iter().map(OsString::from).collect();
+        let new = NewJob { arguments: &arguments, title: &order.title, by: "page", stdin: order.stdin };
+        jobs::start(&self.layout()?, &self.program, new).map_err(of_job)
+    }
+
+    fn cancel(&self, id: JobId) -> Result<(), Failed> {
+        jobs::cancel(&self.layout()?, id).map_err(of_job)
+    }
+}
+
+/// The operations on a branch, or on all, newest first.
+fn operations(site: &Site, name: Option<&BranchName>) -> Result<Vec<Done>, Failed> {
+    let cow = site.layout.cow();
+    let history = History::read(cow).map_err(failed)?;
+    let of_branch = history.entries.iter().rev().filter(|entry| {
+        name.is_none_or(|name| entry.names().any(|changed| changed == name) || entry.from.as_ref() == Some(name))
+    });
+    let done = of_branch.take(MOST_ROWS).map(|entry| Done {
+        id: entry.id,
+        text: entry.to_string(),
+        at: entry.began(),
+        user: entry.user.clone(),
+        undo: match history.undone_by(entry.id) {
+            Some(by) => Undo::WasBy(by),
+            None if history.is_kept(cow, entry) => Undo::Can,
+            None => Undo::Lost,
+        },
+    });
+    Ok(done.collect())
+}
+
+fn mails(site: &Site, name: &BranchName) -> Result<Vec<MailHead>, Failed> {
+    let mailbox = Mailbox::of(&site.layout, name);
+    let mut kept = mailbox.list().map_err(failed)?;
+    kept.sort_by_key(|kept| std::cmp::Reverse(kept.at));
+    // One that can't be opened has made room for another meanwhile.
+    let open = kept.iter().take(MOST_ROWS).filter_map(|kept| Some((kept, mailbox.open(kept.id).ok()?)));
+    open.map(|(kept, mut mail)| Ok(head(kept, message::head(&mut mail).map_err(failed)?))).collect()
+}
+
+fn head(kept: &Kept, head: message::Head) -> MailHead {
+    MailHead { id: kept.id, at: rfc3339(kept.at), to: head.to, subject: head.subject }
+}
+
+fn requests(site: &Site, name: &BranchName) -> Vec<Running> {
+    let notes = Note::all(site.layout.cow()).into_iter();
+    let of_branch = notes.filter_map(|note| {
+        let (method, branch, path) = note.request()?;
+        (branch == name.as_str()).then(|| Running {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            state: note.state.word().to_owned(),
+            age: note.age(),
+        })
+    });
+    of_branch.collect()
+}
+
+/// The last lines of PHP's logs that are of a branch: they name a file of it, or the branch itself.
+fn errors(layout: &SiteLayout, name: &BranchName) -> Vec<String> {
+    let folders = [layout.branch(name), layout.public_root().join(name.as_str())];
+    let mut marks: Vec<String> = folders.iter().map(|folder| format!("{}/", folder.display())).collect();
+    marks.push(format!("of branch '{name}'"));
+    let mut lines = Vec::new();
+    for log in [layout.php_errors_log(), deaths::debug_log(layout)] {
+        let tail = tail(&log);
+        lines.extend(tail.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).map(str::to_owned));
+    }
+    lines.split_off(lines.len().saturating_sub(LOG_LINES))
+}
+
+/// The end of a log; nothing where there is none.
+fn tail(path: &Path) -> String {
+    let read = || {
+        let mut file = own::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_BYTES).read_to_end(&mut bytes)?;
+        std::io::Result::Ok(bytes)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_a_branch_are_those_that_name_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = SiteLayout::at(dir.path());
+        std::fs::create_dir_all(layout.logs_dir()).unwrap();
+        let folder = |name: &str| layout.branch(&name.parse().unwrap()).display().to_string();
+        let log = format!(
+            "[a] PHP Fatal error:  x in {}/wp-content/x.php:3\n[b] PHP Warning:  y in {}/y.php\n[c] PHP Warning:  z in {}/z.php\n",
+            folder("sale"),
+            folder("sale2"),
+            folder("main"),
+        );
+        std::fs::write(layout.php_errors_log(), log).unwrap();
+        let found = errors(&layout, &"sale".parse().unwrap());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("Fatal error"));
+        assert!(errors(&layout, &"other".parse().unwrap()).is_empty());
+    }
+}
