@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::jobs::{Job, JobId};
+use forkpress_engine::merge::diff::{Diff, Since, Window};
+
+use crate::merge_form::Trial;
 
 /// What failed, in the words of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,6 +166,24 @@ pub trait Backstage: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where there is no such job, or it can't be read.
     fn made(&self, id: JobId) -> Result<File, Failed>;
+
+    /// What a branch changed since it parted from the one that it came from, or what is not the same as in another one now. A part
+    /// of it has its texts. None where it came from no other branch, and none is named.
+    ///
+    /// # Errors
+    /// Where there is no such branch, or it can't be compared.
+    fn changes(
+        &self,
+        name: &BranchName,
+        against: Option<&BranchName>,
+        window: Window,
+    ) -> Result<Option<(Diff, Since)>, Failed>;
+
+    /// What a merge would do. `answers`: a list as `forkpress branch merge --resolve` reads it.
+    ///
+    /// # Errors
+    /// Where there is no such branch, or no merge can be made.
+    fn try_merge(&self, source: &BranchName, into: &BranchName, answers: Option<&str>) -> Result<Trial, Failed>;
 
     /// Starts a command as a job, and says its number.
     ///

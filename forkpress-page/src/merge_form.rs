@@ -158,7 +158,8 @@ pub fn step<E>(decisions: &Decisions, mut trial: impl FnMut(Option<&str>) -> Res
 pub fn written(conflict: &OpenConflict) -> Option<&str> {
     let whole = conflict.whole.as_ref()?;
     let text = whole.ours.as_deref().or(whole.theirs.as_deref()).or(whole.base.as_deref()).unwrap_or_default();
-    let is_plain = text.replace("\r\n", "\n").chars().all(|letter| !letter.is_control() || matches!(letter, '\n' | '\t'));
+    let is_plain =
+        text.replace("\r\n", "\n").chars().all(|letter| !letter.is_control() || matches!(letter, '\n' | '\t'));
     (is_plain && text.len() <= LONGEST).then_some(text)
 }
 

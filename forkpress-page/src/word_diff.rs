@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 /// How long to look for what is the same. After that less of it is found, and all is still right.
@@ -49,7 +50,8 @@ pub struct Piece<'t> {
 #[must_use]
 pub fn pieces<'t>(before: &'t str, after: &'t str) -> Vec<Piece<'t>> {
     let (old, new) = (tokens(before), tokens(after));
-    let words = |text: &'t str, tokens: &[Token]| tokens.iter().map(|token| &text[token.at.clone()]).collect::<Vec<_>>();
+    let words =
+        |text: &'t str, tokens: &[Token]| tokens.iter().map(|token| &text[token.at.clone()]).collect::<Vec<_>>();
     let (old_words, new_words) = (words(before, &old), words(after, &new));
     let deadline = Some(Instant::now() + TIMEOUT);
     let ops = capture_diff_slices_deadline(Algorithm::Myers, &old_words, &new_words, deadline);
@@ -70,7 +72,8 @@ pub fn pieces<'t>(before: &'t str, after: &'t str) -> Vec<Piece<'t>> {
 pub fn shortened(pieces: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     // What is the same is one stretch, be it of words or of markup.
     let mut short = Vec::new();
-    let runs: Vec<&[Piece<'_>]> = pieces.chunk_by(|one, next| one.fate == Fate::Same && next.fate == Fate::Same).collect();
+    let runs: Vec<&[Piece<'_>]> =
+        pieces.chunk_by(|one, next| one.fate == Fate::Same && next.fate == Fate::Same).collect();
     for (number, run) in runs.iter().enumerate() {
         let length: usize = run.iter().map(|piece| piece.text.len()).sum();
         let before = if number == 0 { 0 } else { AROUND };
@@ -143,7 +146,9 @@ enum Class {
 fn class(letter: char) -> Class {
     match letter {
         letter if letter.is_whitespace() => Class::Space,
-        '\u{2e80}'..='\u{a4cf}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}' => Class::Alone,
+        '\u{2e80}'..='\u{a4cf}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}' => {
+            Class::Alone
+        }
         letter if letter.is_alphanumeric() || letter == '_' => Class::Word,
         // Marks that belong to the letter before them are no signs of their own.
         letter if letter.is_ascii() || matches!(letter, '\u{a0}'..='\u{bf}' | '\u{2000}'..='\u{206f}') => Class::Alone,
@@ -182,7 +187,7 @@ fn tokens(text: &str) -> Vec<Token> {
 /// How long the tag or comment is that a text begins with; none where it begins with none.
 fn markup(text: &str) -> Option<usize> {
     let within = &text.as_bytes()[..text.len().min(LONGEST_MARKUP)];
-    let find = |end: &[u8]| within.windows(end.len()).position(|bytes| bytes == end).map(|at| at + end.len());
+    let find = |end: &[u8]| memmem::find(within, end).map(|at| at + end.len());
     match within {
         [b'<', b'!', b'-', b'-', ..] => find(b"-->"),
         [b'<', b'/' | b'!' | b'a'..=b'z' | b'A'..=b'Z', ..] => find(b">"),
@@ -210,8 +215,13 @@ mod tests {
 
     fn diff(before: &str, after: &str) -> String {
         let pieces = pieces(before, after);
-        let without = |fate: Fate| pieces.iter().filter(|piece| piece.fate != fate).map(|piece| piece.text).collect::<String>();
-        assert_eq!((without(Fate::Added), without(Fate::Removed)), (before.to_owned(), after.to_owned()), "nothing is lost");
+        let without =
+            |fate: Fate| pieces.iter().filter(|piece| piece.fate != fate).map(|piece| piece.text).collect::<String>();
+        assert_eq!(
+            (without(Fate::Added), without(Fate::Removed)),
+            (before.to_owned(), after.to_owned()),
+            "nothing is lost"
+        );
         told(&pieces)
     }
 
@@ -255,7 +265,10 @@ mod tests {
         use Fate::{Added, Gap, Removed, Same};
         assert_eq!(fates, [Gap, Same, Removed, Added, Same, Gap]);
         assert!(short[1].text.len() < 2 * AROUND && short[1].text.ends_with(' '), "{:?}", short[1].text);
-        assert_eq!(short.iter().filter(|piece| piece.fate != Removed).map(|piece| piece.text).collect::<String>(), after);
+        assert_eq!(
+            short.iter().filter(|piece| piece.fate != Removed).map(|piece| piece.text).collect::<String>(),
+            after
+        );
         assert!(short.iter().all(|piece| piece.text.split(' ').all(|word| ["word", "old", "new", ""].contains(&word))));
         assert_eq!(told(&shortened(pieces("a b c", "a x c"))), "a {-b-}{+x+} c", "what is short is whole");
         let umlauts = "ü".repeat(2000);

@@ -1,5 +1,7 @@
 //! The command, as the branch page knows it: each question is answered by what answers it in the terminal.
 
+mod merge;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,9 +14,11 @@ use forkpress_core::own;
 use forkpress_core::record::rfc3339;
 use forkpress_engine::branch::{self, BranchError};
 use forkpress_engine::jobs::{self, Job, JobError, JobId, NewJob};
+use forkpress_engine::merge::diff::{Diff, Since, Window};
 use forkpress_engine::mutation::history::History;
 use forkpress_engine::site::Site;
 use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Told, Undo};
+use forkpress_page::merge_form::Trial;
 
 use crate::deaths;
 use crate::failure::{During, Failure};
@@ -132,6 +136,19 @@ impl Backstage for Command {
 
     fn made(&self, id: JobId) -> Result<File, Failed> {
         jobs::open_output(&self.layout()?, id).map_err(of_job)
+    }
+
+    fn changes(
+        &self,
+        name: &BranchName,
+        against: Option<&BranchName>,
+        window: Window,
+    ) -> Result<Option<(Diff, Since)>, Failed> {
+        merge::changes(&self.site()?, name, against, window)
+    }
+
+    fn try_merge(&self, source: &BranchName, into: &BranchName, answers: Option<&str>) -> Result<Trial, Failed> {
+        merge::try_merge(&self.site()?, source, into, answers)
     }
 
     fn start(&self, order: Order) -> Result<JobId, Failed> {

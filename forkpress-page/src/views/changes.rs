@@ -267,7 +267,9 @@ fn field(column: &str) -> &str {
         "post_name" => "slug",
         "user_pass" => "password",
         "option_value" => "value",
-        column => ["post_", "comment_", "user_"].iter().find_map(|prefix| column.strip_prefix(prefix)).unwrap_or(column),
+        column => {
+            ["post_", "comment_", "user_"].iter().find_map(|prefix| column.strip_prefix(prefix)).unwrap_or(column)
+        }
     }
 }
 
@@ -509,7 +511,7 @@ mod tests {
     }
 
     fn shown(diff: Diff, query: &str) -> String {
-        let names = ["main", "sale", "other"].map(|name| name.parse().unwrap());
+        let names = ["main", "sale", "other"].map(|name| name.parse::<BranchName>().unwrap());
         let part = Part::of(&Fields::parse(query.as_bytes()));
         let since = match &part.against {
             Some(name) => Since::Branch(name.clone()),
@@ -567,13 +569,14 @@ mod tests {
         let mut bad = object(Change::Added, label(HOSTILE, Some(1), Some(HOSTILE)), &[[HOSTILE, HOSTILE, "x"]]);
         bad.details = vec![Detail { added: vec![HOSTILE.to_owned()], ..detail(HOSTILE) }];
         bad.is_shown = [true, true];
-        let patch = format!("diff --git a/x b/x\n--- a\n+++ b\n@@ -1 +1 @@ {HOSTILE}\n-{HOSTILE}\n+{HOSTILE}\n {HOSTILE}\n");
+        let patch =
+            format!("diff --git a/x b/x\n--- a\n+++ b\n@@ -1 +1 @@ {HOSTILE}\n-{HOSTILE}\n+{HOSTILE}\n {HOSTILE}\n");
         let table = TableChange {
             change: None,
             table: HOSTILE.to_owned(),
             definition: vec![Detail { added: vec![HOSTILE.to_owned()], ..detail(HOSTILE) }],
             rows: Some(RowCounts { added: 1, ..RowCounts::default() }),
-            patches: vec![Patch { of: HOSTILE.to_owned(), patch: patch.clone() }; 1],
+            patches: vec![Patch { of: HOSTILE.to_owned(), patch: patch.clone() }],
         };
         let diff = Diff {
             files: vec![file(HOSTILE, FileStatus::Added, Some(&patch))],
@@ -581,7 +584,10 @@ mod tests {
         };
         for query in ["", "whole=f0", "whole=%22%3E%3Cscript%3E", "against=other"] {
             let html = shown(diff_again(&diff), query);
-            assert!(!html.contains("<script>") && !html.contains('\u{202e}') && !html.contains("\" onmouseover"), "{html}");
+            assert!(
+                !html.contains("<script>") && !html.contains('\u{202e}') && !html.contains("\" onmouseover"),
+                "{html}"
+            );
             assert!(!html.contains(" style="), "{html}");
             assert_eq!(html.matches("</title>").count(), 1, "{html}");
         }
@@ -607,7 +613,11 @@ mod tests {
             table: known.table.clone(),
             definition: again(&known.definition),
             rows: known.rows,
-            patches: known.patches.iter().map(|patch| Patch { of: patch.of.clone(), patch: patch.patch.clone() }).collect(),
+            patches: known
+                .patches
+                .iter()
+                .map(|patch| Patch { of: patch.of.clone(), patch: patch.patch.clone() })
+                .collect(),
         });
         let files = diff.files.iter().map(|known| file(&known.path, known.status, known.patch.as_deref()));
         let content = Content { objects: objects.collect(), tables: tables.collect(), left_out_rows: *left_out_rows };
@@ -622,8 +632,14 @@ mod tests {
         };
         assert!(!shown(many(20), "").contains("<nav class=\"pages\""));
         let second = shown(many(50), "page=2&against=other");
-        assert!(second.contains("Page 2 of 3") && second.contains("id=\"o20\"") && !second.contains("id=\"o19\""), "{second}");
-        assert!(second.contains("href=\"?against=other&amp;page=1\"") && second.contains("href=\"?against=other&amp;page=3\""));
+        assert!(
+            second.contains("Page 2 of 3") && second.contains("id=\"o20\"") && !second.contains("id=\"o19\""),
+            "{second}"
+        );
+        assert!(
+            second.contains("href=\"?against=other&amp;page=1\"")
+                && second.contains("href=\"?against=other&amp;page=3\"")
+        );
         assert!(second.contains("branch diff sale --base other"));
         assert_eq!(shown(many(50), "").matches("<article").count(), OBJECTS);
         for query in ["page=0", "page=-1", "page=99999999999999999999999", "page=x", "against=../x", "whole="] {
@@ -635,10 +651,8 @@ mod tests {
     #[test]
     fn a_long_patch_is_cut_and_leads_to_all_of_it() {
         let patch = format!("diff --git a/x b/x\nindex 1..2\n@@ -0,0 +1,900 @@\n{}", "+line\n".repeat(900));
-        let diff = |patch: &str| Diff {
-            files: vec![file("a.css", FileStatus::Added, Some(patch))],
-            ..of_objects(Vec::new())
-        };
+        let diff =
+            |patch: &str| Diff { files: vec![file("a.css", FileStatus::Added, Some(patch))], ..of_objects(Vec::new()) };
         let cut = shown(diff(&patch), "");
         assert_eq!(cut.matches("<ins class=\"line\">").count(), PATCH_LINES - 1);
         assert!(cut.contains("701 more lines") && cut.contains("href=\"?page=1&amp;whole=f0#f0\""), "{cut}");

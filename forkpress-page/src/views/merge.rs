@@ -200,7 +200,8 @@ impl Merge<'_> {
 
     /// What is decided of a conflict that the page does not show.
     fn kept(&self, conflict: &OpenConflict) -> Markup {
-        let hidden = |field: &str, value: &str| html! { input type="hidden" name={ (field) "." (conflict.id) } value=(value); };
+        let hidden =
+            |field: &str, value: &str| html! { input type="hidden" name={ (field) "." (conflict.id) } value=(value); };
         match self.decisions.of(conflict) {
             None => html! {},
             Some(Take::Of(Side::Ours)) => hidden("take", "ours"),
@@ -251,7 +252,9 @@ impl Merge<'_> {
         let id = &conflict.id;
         let Some(first) = written(conflict) else {
             return match conflict.whole {
-                Some(_) => html! { p.help { "It is too long, or has signs that a form does not keep: another text can be given in the terminal." } },
+                Some(_) => {
+                    html! { p.help { "It is too long, or has signs that a form does not keep: another text can be given in the terminal." } }
+                }
                 None => html! { p.help { "It is no plain text, so no other one can be written here." } },
             };
         };
@@ -372,7 +375,9 @@ mod tests {
         assert!(html.contains("</span>world</del>") && html.contains("</span>main</ins>"), "{html}");
         assert!(html.contains(">\nHello main</textarea>"), "the text is there from its first letter: {html}");
         assert_eq!(html.matches("<textarea").count(), 1, "what is no text can't be written");
-        assert!(html.contains("name=\"token\" value=\"the-token\"") && html.contains("<p class=\"quiet\">Nothing.</p>"));
+        assert!(
+            html.contains("name=\"token\" value=\"the-token\"") && html.contains("<p class=\"quiet\">Nothing.</p>")
+        );
         assert!(!html.contains("role=\"alert\""), "{html}");
         assert_eq!(html.matches("formnovalidate").count(), 2);
     }
@@ -384,13 +389,18 @@ mod tests {
         let form = format!("take.{first}=theirs&take.{third}=value&value.{third}=My+text%0D%0A%3Cb%3E");
         let html = shown(&Trial::Conflicts(all.to_vec()), &form, true);
         let is_checked = |id: &str, value: &str| {
-            let input = html.split("<input").find(|input| input.contains(&format!("\"take.{id}\" value=\"{value}\""))).unwrap();
+            let input =
+                html.split("<input").find(|input| input.contains(&format!("\"take.{id}\" value=\"{value}\""))).unwrap();
             input.split('>').next().unwrap().contains(" checked")
         };
         assert!(is_checked(&first, "theirs") && is_checked(&third, "value"));
         assert!(["ours", "theirs", "value"].iter().all(|value| !is_checked(&second, value)));
         assert!(html.contains(">\nMy text\r\n&lt;b&gt;</textarea>"), "{html}");
-        assert!(html.contains(&format!("href=\"#c-{second}\">1 conflict</a> left")) || html.contains("1 conflict left to decide"), "{html}");
+        assert!(
+            html.contains(&format!("href=\"#c-{second}\">1 conflict</a> left"))
+                || html.contains("1 conflict left to decide"),
+            "{html}"
+        );
         assert!(html.contains("1 of 3 conflicts left") && html.matches("Not decided yet.").count() == 1, "{html}");
     }
 
@@ -441,6 +451,9 @@ mod tests {
         assert!(html.contains("<strong>1 file, 3 rows</strong>") && html.contains("slug x-2"), "{html}");
         assert!(html.contains("action=\"/merge\"") && html.contains(">Merge sale into main</button>"), "{html}");
         let html = shown(&Trial::Nothing, "", false);
-        assert!(html.contains("main has all that sale changed") && !html.contains("<button class=\"primary\""), "{html}");
+        assert!(
+            html.contains("main has all that sale changed") && !html.contains("<button class=\"primary\""),
+            "{html}"
+        );
     }
 }

@@ -2,10 +2,13 @@
 
 pub mod act;
 pub mod branch;
+pub mod changes;
 pub mod frame;
 pub mod jobs;
 pub mod log;
+pub mod merge;
 pub mod overview;
 pub mod refused;
 pub mod sign_in;
 pub mod text;
+pub mod words;

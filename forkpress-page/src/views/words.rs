@@ -122,12 +122,14 @@ mod tests {
 
     #[test]
     fn a_text_of_a_site_becomes_no_markup() {
-        let shown = changed("<script>alert(1)</script> old", "<script>alert(1)</script> \u{202e}new", Shown::All).into_string();
+        let shown =
+            changed("<script>alert(1)</script> old", "<script>alert(1)</script> \u{202e}new", Shown::All).into_string();
         assert!(!shown.contains("<script") && !shown.contains('\u{202e}'), "{shown}");
         assert!(shown.contains("<span class=\"markup\">&lt;script&gt;</span>alert(1)"), "{shown}");
         assert!(shown.contains("</span>old</del>") && shown.contains("<ins><span"), "{shown}");
         let hostile = "</div><iframe src=x><img onerror=x> <!-- \" ' & -->";
-        for shown in [changed("", hostile, Shown::All), changed(hostile, "", Shown::Near("?whole=o1")), plain(hostile)] {
+        for shown in [changed("", hostile, Shown::All), changed(hostile, "", Shown::Near("?whole=o1")), plain(hostile)]
+        {
             let shown = shown.into_string();
             assert!(!shown.contains("<iframe") && !shown.contains("<img") && !shown.contains("<!--"), "{shown}");
             assert_eq!(shown.matches("</div>").count(), 1, "{shown}");
@@ -147,7 +149,10 @@ mod tests {
         assert!(folded.contains("All of this text") && folded.len() > long.len(), "{folded}");
         assert!(!changed("a b", "a c", Shown::Near("?x")).into_string().contains("Show all"));
         let huge = "x".repeat(LONGEST + 1);
-        assert!(changed(&huge, "", Shown::All).into_string().len() < 300 && plain(&huge).into_string().len() < MOST_BESIDE + 300);
+        assert!(
+            changed(&huge, "", Shown::All).into_string().len() < 300
+                && plain(&huge).into_string().len() < MOST_BESIDE + 300
+        );
         changed("", &"ü".repeat(MOST_SHOWN), Shown::Near("?x"));
         plain(&"ü".repeat(LONGEST));
     }
