@@ -43,6 +43,33 @@ function checkNames() {
 	check();
 }
 
+// How many conflicts are left to decide is counted as they are. Who writes another text wants it.
+function countConflicts() {
+	const left = document.querySelector( '[data-left]' );
+	const form = left && left.closest( 'form' );
+	if ( ! form ) {
+		return;
+	}
+	const shown = new Set( Array.from( form.querySelectorAll( 'input[type=radio]' ), ( radio ) => radio.name ) );
+	const before = Number.parseInt( left.textContent, 10 );
+	const chosen = () => new Set( Array.from( form.querySelectorAll( 'input[type=radio]:checked' ), ( radio ) => radio.name ) ).size;
+	// Of those that the page does not show, some may be left as well.
+	const elsewhere = before - ( shown.size - chosen() );
+	const count = () => {
+		const open = shown.size - chosen() + elsewhere;
+		left.textContent = left.textContent.replace( /^\d+/, String( open ) );
+	};
+	form.addEventListener( 'change', count );
+	form.addEventListener( 'input', ( event ) => {
+		const id = event.target.dataset.take;
+		const radio = id && form.querySelector( `input[name="take.${ id }"][value=value]` );
+		if ( radio ) {
+			radio.checked = true;
+			count();
+		}
+	} );
+}
+
 // What is new is shown while somebody looks. The server tells it, region by region.
 function showNews() {
 	const regions = new Map( Array.from( document.querySelectorAll( '[data-live]' ), ( region ) => [ region.dataset.live, region ] ) );
@@ -108,5 +135,6 @@ function showNews() {
 }
 
 showMoments( document );
+countConflicts();
 checkNames();
 showNews();

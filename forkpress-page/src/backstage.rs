@@ -7,9 +7,11 @@ use std::time::Duration;
 use forkpress_core::name::BranchName;
 use forkpress_engine::activity::Sample;
 use forkpress_engine::jobs::{Job, JobId};
+use forkpress_engine::merge::diff::{Diff, Since, Window};
 
 use crate::facts::{Happened, Overview};
 use crate::hub::Bell;
+use crate::merge_form::Trial;
 use crate::watch::Watched;
 
 /// What failed, in the words of the command line.
@@ -195,6 +197,24 @@ pub trait Backstage: fmt::Debug + Send + Sync {
 
     /// Says what to ring when there are other news than those of the folders. Called once, before all else.
     fn tell(&self, bell: Bell);
+
+    /// What a branch changed since it parted from the one that it came from, or what is not the same as in another one now. A part
+    /// of it has its texts. None where it came from no other branch, and none is named.
+    ///
+    /// # Errors
+    /// Where there is no such branch, or it can't be compared.
+    fn changes(
+        &self,
+        name: &BranchName,
+        against: Option<&BranchName>,
+        window: Window,
+    ) -> Result<Option<(Diff, Since)>, Failed>;
+
+    /// What a merge would do. `answers`: a list as `forkpress branch merge --resolve` reads it.
+    ///
+    /// # Errors
+    /// Where there is no such branch, or no merge can be made.
+    fn try_merge(&self, source: &BranchName, into: &BranchName, answers: Option<&str>) -> Result<Trial, Failed>;
 
     /// Starts a command as a job, and says its number.
     ///

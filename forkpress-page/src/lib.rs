@@ -16,12 +16,15 @@ pub mod form;
 pub mod guard;
 pub mod hub;
 mod live;
+pub mod merge_form;
+mod merging;
 mod reply;
 pub mod route;
 pub mod session;
 mod tree;
 mod views;
 pub mod watch;
+pub mod word_diff;
 
 use std::fmt;
 use std::io;
@@ -258,6 +261,10 @@ impl Inner {
                 return self.file(*id, visit.at).unwrap_or_else(|failed| self.failed(&failed, visit));
             }
             Place::Do(action) => return self.form(*action, &visit.query, visit, &[], None),
+            Place::Changes(name) => {
+                return self.changes(name, visit).unwrap_or_else(|failed| self.failed(&failed, visit));
+            }
+            Place::Merge => return self.show_merge(visit).unwrap_or_else(|failed| self.failed(&failed, visit)),
             _ => return visit.html(StatusCode::NOT_FOUND, refused::nothing_here(&visit.visitor)),
         };
         match shown {
@@ -316,6 +323,7 @@ impl Inner {
                 Ok(()) => reply::see_other(&format!("/jobs/{id}"), visit.at),
                 Err(failed) => self.failed(&failed, visit),
             },
+            Place::Merge => self.merge(&form.fields, visit).unwrap_or_else(|failed| self.failed(&failed, visit)),
             _ => reply::not_allowed("GET, HEAD", visit.at),
         }
     }

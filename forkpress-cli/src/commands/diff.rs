@@ -6,7 +6,7 @@ use std::io;
 
 use console::Style;
 use forkpress_engine::branch;
-use forkpress_engine::git::changes::{Bytes, FileChange, FileStatus, Lines};
+use forkpress_engine::git::changes::{self, Bytes, FileChange, FileLine, FileStatus, Lines};
 use forkpress_engine::merge::diff::{self, Change, Diff, Options, Patch, RowCounts, Since};
 use forkpress_engine::site::Site;
 use indicatif::{HumanBytes, HumanCount};
@@ -16,16 +16,13 @@ use crate::cli::DiffArgs;
 use crate::failure::Failure;
 use crate::{output, progress};
 
-/// From how many files on a folder that came or went as a whole is one line.
-const FOLDED: usize = 4;
-
 /// How far to the right the numbers of lines stand at most.
 const WIDEST_PATH: usize = 72;
 
 /// Compares, and prints what changed.
 pub fn run(site: &Site, args: &DiffArgs, as_json: bool) -> Result<(), Failure> {
     let since = since(site, args)?;
-    let options = Options { patch: args.patch, all: args.all, only: args.only.clone() };
+    let options = Options { patch: args.patch, all: args.all, only: args.only.clone(), window: None };
     let progress = progress::shown(as_json);
     progress.begin("compare", None);
     let diff = diff::diff(site, &args.name, &since, &options)?;
@@ -164,76 +161,30 @@ fn show_files(args: &DiffArgs, files: &[FileChange]) -> io::Result<()> {
     if args.patch {
         return files.iter().filter_map(|file| file.patch.as_deref()).try_for_each(|patch| show_patch("", patch));
     }
-    let entries = folded(files, &args.only);
-    let widths = entries.iter().map(|entry| entry.name.chars().count()).filter(|width| *width <= WIDEST_PATH);
+    let lines = changes::lines(files, &args.only);
+    let widths = lines.iter().map(|line| line.name.chars().count()).filter(|width| *width <= WIDEST_PATH);
     let width = widths.max().unwrap_or_default();
-    for FileLine { status, name, size } in &entries {
-        let style = of_change(match status {
+    for line in &lines {
+        let style = of_change(match line.status() {
             FileStatus::Added => Change::Added,
             FileStatus::Deleted => Change::Removed,
             FileStatus::Modified | FileStatus::Renamed | FileStatus::Retyped => Change::Changed,
         });
-        let rest = format!(" {name:width$}  {size}");
-        output::marked(&style, &format!("  {}", letter(*status)), rest.trim_end())?;
+        let rest = format!(" {:width$}  {}", line.name, size_of(line));
+        output::marked(&style, &format!("  {}", line.status().letter()), rest.trim_end())?;
     }
     Ok(())
 }
 
-/// A line of the list of files.
-struct FileLine {
-    status: FileStatus,
-    name: String,
-    size: String,
-}
-
-/// The lines of files, one for all in a folder that came, went or was renamed as a whole.
-fn folded(files: &[FileChange], asked: &[String]) -> Vec<FileLine> {
-    let mut lines = Vec::new();
-    for group in
-        files.chunk_by(|one, next| one.folder.is_some() && one.folder == next.folder && one.status == next.status)
-    {
-        let file = &group[0];
-        let is_asked_for = |folder: &str| asked.iter().any(|asked| asked.starts_with(folder));
-        match file.folder.as_deref().filter(|folder| group.len() >= FOLDED && !is_asked_for(folder)) {
-            Some(folder) => {
-                let lines_of = group.iter().filter_map(|file| file.lines);
-                let sum = lines_of.fold(Lines::default(), |sum, lines| Lines {
-                    added: sum.added + lines.added,
-                    removed: sum.removed + lines.removed,
-                });
-                let from =
-                    file.from.as_deref().and_then(|from| Some(from.strip_suffix(file.path.strip_prefix(folder)?)));
-                let name = match from.flatten() {
-                    Some(from) => format!("{from}/ -> {folder}/"),
-                    None => format!("{folder}/"),
-                };
-                let files = many(group.len() as u64, "file");
-                let size = match counts(sum) {
-                    counts if counts.is_empty() => files,
-                    counts => format!("{counts} in {files}"),
-                };
-                lines.push(FileLine { status: file.status, name, size });
-            }
-            None => lines.extend(group.iter().map(|file| FileLine {
-                status: file.status,
-                name: match &file.from {
-                    Some(from) => format!("{from} -> {}", file.path),
-                    None => file.path.clone(),
-                },
-                size: size(file),
-            })),
-        }
+/// How much of a line changed.
+fn size_of(line: &FileLine<'_>) -> String {
+    if !line.is_folder {
+        return size(&line.files[0]);
     }
-    lines
-}
-
-fn letter(status: FileStatus) -> char {
-    match status {
-        FileStatus::Added => 'A',
-        FileStatus::Deleted => 'D',
-        FileStatus::Modified => 'M',
-        FileStatus::Renamed => 'R',
-        FileStatus::Retyped => 'T',
+    let files = many(line.files.len() as u64, "file");
+    match counts(line.lines()) {
+        counts if counts.is_empty() => files,
+        counts => format!("{counts} in {files}"),
     }
 }
 
@@ -291,10 +242,7 @@ fn show_patch(indent: &str, patch: &str) -> io::Result<()> {
 fn stat(diff: &Diff) -> io::Result<()> {
     let mut rows = Vec::new();
     if !diff.files.is_empty() {
-        let sum = diff.files.iter().filter_map(|file| file.lines).fold(Lines::default(), |sum, lines| Lines {
-            added: sum.added + lines.added,
-            removed: sum.removed + lines.removed,
-        });
+        let sum: Lines = diff.files.iter().filter_map(|file| file.lines).sum();
         let changes = diff.files.iter().map(|file| match file.status {
             FileStatus::Added => (Change::Added, "file"),
             FileStatus::Deleted => (Change::Removed, "file"),

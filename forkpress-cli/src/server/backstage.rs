@@ -3,6 +3,7 @@
 mod digests;
 mod errors;
 mod facts;
+mod merge;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,11 +19,13 @@ use forkpress_core::record::rfc3339;
 use forkpress_engine::activity::Sample;
 use forkpress_engine::branch::{self, BranchError};
 use forkpress_engine::jobs::{self, Job, JobError, JobId, NewJob};
+use forkpress_engine::merge::diff::{Diff, Since, Window};
 use forkpress_engine::mutation::history::History;
 use forkpress_engine::site::Site;
 use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Told, Undo};
 use forkpress_page::facts::{Happened, Overview};
 use forkpress_page::hub::Bell;
+use forkpress_page::merge_form::Trial;
 use forkpress_page::watch::Watched;
 use forkpress_server::traffic::Traffic;
 
@@ -149,6 +152,19 @@ impl Backstage for Command {
 
     fn made(&self, id: JobId) -> Result<File, Failed> {
         jobs::open_output(&self.layout()?, id).map_err(of_job)
+    }
+
+    fn changes(
+        &self,
+        name: &BranchName,
+        against: Option<&BranchName>,
+        window: Window,
+    ) -> Result<Option<(Diff, Since)>, Failed> {
+        merge::changes(&self.site()?, name, against, window)
+    }
+
+    fn try_merge(&self, source: &BranchName, into: &BranchName, answers: Option<&str>) -> Result<Trial, Failed> {
+        merge::try_merge(&self.site()?, source, into, answers)
     }
 
     fn start(&self, order: Order) -> Result<JobId, Failed> {

@@ -1,5 +1,8 @@
 //! What differs between two trees of files, as Git sees it.
 
+use std::iter;
+use std::ops::Range;
+
 use serde::Serialize;
 
 use super::repository::{Repository, RepositoryError, run, run_with};
@@ -18,6 +21,20 @@ pub enum FileStatus {
     Renamed,
     /// It became a symlink, or was one.
     Retyped,
+}
+
+impl FileStatus {
+    /// Git's letter for it.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Added => 'A',
+            Self::Deleted => 'D',
+            Self::Modified => 'M',
+            Self::Renamed => 'R',
+            Self::Retyped => 'T',
+        }
+    }
 }
 
 /// A file that is not the same in two trees.
@@ -55,6 +72,15 @@ pub struct Lines {
     pub removed: u64,
 }
 
+impl iter::Sum for Lines {
+    fn sum<I: Iterator<Item = Self>>(lines: I) -> Self {
+        lines.fold(Self::default(), |sum, lines| Self {
+            added: sum.added + lines.added,
+            removed: sum.removed + lines.removed,
+        })
+    }
+}
+
 /// How large a file was and is; none where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Bytes {
@@ -90,6 +116,94 @@ pub(crate) fn changes(
         }
     }
     Ok(entries.into_iter().map(|entry| entry.change).collect())
+}
+
+/// From how many files on a folder that came or went as a whole is one line.
+const FOLDED: usize = 4;
+
+/// A line of a list of files: one file, or all in a folder that came, went or was renamed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileLine<'f> {
+    /// What people read: a path, or from which path to which one. A folder ends in `/`.
+    pub name: String,
+    /// The files, at least one.
+    pub files: &'f [FileChange],
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+impl FileLine<'_> {
+    /// What became of it.
+    #[must_use]
+    pub fn status(&self) -> FileStatus {
+        self.files[0].status
+    }
+
+    /// How many lines came and went in all of it.
+    #[must_use]
+    pub fn lines(&self) -> Lines {
+        self.files.iter().filter_map(|file| file.lines).sum()
+    }
+}
+
+/// The lines of a list of files. `asked`: what somebody asked for by its name is not hidden in a folder.
+#[must_use]
+pub fn lines<'f>(files: &'f [FileChange], asked: &[String]) -> Vec<FileLine<'f>> {
+    let is_one = |one: &FileChange, next: &FileChange| {
+        one.folder.is_some() && one.folder == next.folder && one.status == next.status
+    };
+    let is_asked_for = |folder: &str| asked.iter().any(|asked| asked.starts_with(folder));
+    let mut lines = Vec::new();
+    for group in files.chunk_by(is_one) {
+        let folder = group[0].folder.as_deref().filter(|folder| group.len() >= FOLDED && !is_asked_for(folder));
+        match folder {
+            Some(folder) => {
+                lines.push(FileLine { name: folder_name(&group[0], folder), files: group, is_folder: true })
+            }
+            None => lines.extend(group.iter().map(|file| FileLine {
+                name: match &file.from {
+                    Some(from) => format!("{from} -> {}", file.path),
+                    None => file.path.clone(),
+                },
+                files: std::slice::from_ref(file),
+                is_folder: false,
+            })),
+        }
+    }
+    lines
+}
+
+/// What a folder is called, by one of the files in it.
+fn folder_name(file: &FileChange, folder: &str) -> String {
+    let from = file.from.as_deref().and_then(|from| from.strip_suffix(file.path.strip_prefix(folder)?));
+    match from {
+        Some(from) => format!("{from}/ -> {folder}/"),
+        None => format!("{folder}/"),
+    }
+}
+
+/// Gives patches to those files that have a line of their own among some lines.
+pub(crate) fn add_patches(
+    repository: &Repository,
+    base: &str,
+    source: &str,
+    files: &mut [FileChange],
+    asked: &[String],
+    some: Range<usize>,
+) -> Result<(), RepositoryError> {
+    let listed = lines(files, asked);
+    let single = listed.iter().take(some.end).skip(some.start).filter(|line| !line.is_folder);
+    let single: Vec<_> = single.map(|line| &line.files[0]).collect();
+    let paths: Vec<_> = single.iter().flat_map(|file| iter::once(&file.path).chain(&file.from)).cloned().collect();
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let patched = changes(repository, base, source, &paths, true)?;
+    for file in files {
+        let found = patched.iter().find(|found| found.path == file.path && found.from == file.from);
+        file.patch = found.and_then(|found| found.patch.clone());
+    }
+    Ok(())
 }
 
 /// Whether a tree has a file or a folder at a path.
@@ -211,6 +325,35 @@ mod tests {
     }
 
     #[test]
+    fn files_of_a_folder_that_came_as_a_whole_are_one_line() {
+        let file = |path: &str, from: Option<&str>, status, folder: Option<&str>| FileChange {
+            status,
+            path: path.to_owned(),
+            from: from.map(str::to_owned),
+            lines: Some(Lines { added: 2, removed: 1 }),
+            bytes: None,
+            modes: None,
+            folder: folder.map(str::to_owned),
+            patch: None,
+        };
+        let added = |number: usize| file(&format!("p/new/{number}"), None, FileStatus::Added, Some("p/new"));
+        let moved = |number: usize| {
+            file(&format!("to/{number}"), Some(&format!("from/{number}")), FileStatus::Renamed, Some("to"))
+        };
+        let few = |number: usize| file(&format!("few/{number}"), None, FileStatus::Deleted, Some("few"));
+        let mut files = vec![file("a", Some("b"), FileStatus::Renamed, None)];
+        files.extend((0..3).map(few));
+        files.extend((0..4).map(added));
+        files.extend((0..5).map(moved));
+        let listed = lines(&files, &[]);
+        let names: Vec<_> = listed.iter().map(|line| &*line.name).collect();
+        assert_eq!(names, ["b -> a", "few/0", "few/1", "few/2", "p/new/", "from/ -> to/"]);
+        assert_eq!(listed[4].lines(), Lines { added: 8, removed: 4 });
+        assert_eq!((listed[5].files.len(), listed[5].status().letter(), listed[5].is_folder), (5, 'R', true));
+        assert_eq!(lines(&files, &["p/new/1".to_owned()]).len(), 9, "what is asked for is not folded");
+    }
+
+    #[test]
     fn files_come_go_change_and_move() {
         let dir = tempfile::tempdir().unwrap();
         let repository = Repository::open(&site(dir.path())).unwrap();
@@ -275,6 +418,16 @@ mod tests {
             ["a/run", "plugin/inc/q.php"]
         );
         assert!(changes(&["plug*"], false).is_empty(), "a path is no pattern");
+        let windowed = |some: Range<usize>| {
+            let mut files = changes(&[], false);
+            add_patches(&repository, &base, &source, &mut files, &[], some).unwrap();
+            files.into_iter().map(|file| file.patch).collect::<Vec<_>>()
+        };
+        let patches: Vec<_> = all.iter().map(|file| file.patch.clone()).collect();
+        assert_eq!(windowed(0..usize::MAX), patches);
+        let some = windowed(2..4);
+        assert_eq!(some[2..4], patches[2..4], "one of them has another name");
+        assert!(some[..2].iter().chain(&some[4..]).all(Option::is_none));
         assert!(has_path(&repository, &base, "a/").unwrap() && has_path(&repository, &base, "a/same").unwrap());
         assert!(!has_path(&repository, &base, "plugin").unwrap());
     }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::conflict_id::{Conflict, ConflictKind};
 use super::label::{self, Kind, Names, ObjectKey};
 use super::rules::Rules;
-use super::{Cell, Row, Sides, Value, schema};
+use super::{Cell, Row, Sides, Value, schema, value};
 use crate::database::DatabaseReader;
-use crate::git::merge::{FileConflict, Placed};
+use crate::git::merge::{FileConflict, FileConflictKind, Placed};
 use crate::git::redact::{PLACEHOLDER, TableSecrets};
 use crate::git::repository::{Repository, RepositoryError, run};
 use rusqlite::Connection;
@@ -38,6 +38,27 @@ pub struct OpenConflict {
     pub ours: Option<String>,
     /// What the source has.
     pub theirs: Option<String>,
+    /// All of each text, where an answer may be another text; none where it may only be one of these: it is more than a cell, a
+    /// secret, no text, or a structure of PHP, which says how long it is.
+    #[serde(skip)]
+    pub whole: Option<Whole>,
+}
+
+/// The texts of a conflict, whole. None where there is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// What both had.
+    pub base: Option<String>,
+    /// What the target has.
+    pub ours: Option<String>,
+    /// What the source has.
+    pub theirs: Option<String>,
+}
+
+impl From<Sides<Option<String>>> for Whole {
+    fn from(Sides { base, source, target }: Sides<Option<String>>) -> Self {
+        Self { base, ours: target, theirs: source }
+    }
 }
 
 /// Where a conflict is.
@@ -80,6 +101,7 @@ impl OpenConflict {
             Some(if is_secret { PLACEHOLDER.to_owned() } else { told(conflict, row) })
         };
         let Sides { base, source, target } = shortened(conflict.sides.as_ref().map(told));
+        let is_cell = conflict.kind == ConflictKind::Cell && !is_secret;
         Ok(Self {
             id: conflict.id.to_string(),
             kind: conflict.kind.name(),
@@ -92,6 +114,7 @@ impl OpenConflict {
             base,
             ours: target,
             theirs: source,
+            whole: is_cell.then(|| cells(conflict)).flatten(),
         })
     }
 
@@ -101,9 +124,17 @@ impl OpenConflict {
         repository: &Repository,
         attachments: &[String],
     ) -> Result<Self, RepositoryError> {
-        let told = |placed: &Option<Placed>| placed.as_ref().map(|placed| text_of(repository, placed)).transpose();
+        let read = |placed: &Option<Placed>| placed.as_ref().map(|placed| text_of(repository, placed)).transpose();
         let Sides { base, source, target } = conflict.sides.as_ref();
-        let sides = Sides { base: told(base)?, source: told(source)?, target: told(target)? };
+        let read = Sides { base: read(base)?, source: read(source)?, target: read(target)? };
+        let may_be_written =
+            matches!(conflict.kind, FileConflictKind::Text | FileConflictKind::Added | FileConflictKind::Removed);
+        let is_text = read.as_ref().array().into_iter().flatten().all(Result::is_ok);
+        let told = |text: Option<Result<String, usize>>| {
+            text.map(|text| text.unwrap_or_else(|length| format!("{length} bytes")))
+        };
+        let sides = read.map(told);
+        let whole = (may_be_written && is_text).then(|| sides.clone().into());
         let Sides { base, source, target } = shortened(sides);
         let path = conflict.path.display().to_string();
         Ok(Self {
@@ -117,8 +148,22 @@ impl OpenConflict {
             base,
             ours: target,
             theirs: source,
+            whole,
         })
     }
+}
+
+/// The texts of a single cell; none where one is no text, or can't be written by hand.
+fn cells(conflict: &Conflict) -> Option<Whole> {
+    let text = |row: &Option<Row>| match row.as_ref().and_then(|row| row[0].as_ref()) {
+        None => Ok(None),
+        Some(Value::Blob(_)) => Err(()),
+        Some(Value::Text(text)) if value::is_php_structure(text) || text.contains(&0) => Err(()),
+        Some(Value::Text(text)) => String::from_utf8(text.clone()).map(Some).map_err(|_| ()),
+        Some(value @ (Value::Null | Value::Integer(_) | Value::Real(_))) => Ok(Some(label::text(value.as_ref()))),
+    };
+    let Sides { base, source, target } = conflict.sides.as_ref().map(text);
+    Some(Sides { base: base.ok()?, source: source.ok()?, target: target.ok()? }.into())
 }
 
 /// Texts of which each shows where it is not as the others: of longer ones the lines are left out with which all of them
@@ -312,13 +357,13 @@ fn told(conflict: &Conflict, row: &Row) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The text of a file; of another one what it is.
-fn text_of(repository: &Repository, placed: &Placed) -> Result<String, RepositoryError> {
+/// The text of a file; of another one how many bytes it has.
+fn text_of(repository: &Repository, placed: &Placed) -> Result<Result<String, usize>, RepositoryError> {
     let bytes = run(repository.command().args(["cat-file", "blob", placed.blob.id.as_str()]))?;
     Ok(match String::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => text,
-        Ok(text) => format!("{} bytes", text.len()),
-        Err(error) => format!("{} bytes", error.into_bytes().len()),
+        Ok(text) if !text.contains('\0') => Ok(text),
+        Ok(text) => Err(text.len()),
+        Err(error) => Err(error.into_bytes().len()),
     })
 }
 
@@ -338,6 +383,32 @@ mod tests {
         assert_eq!(told, sides(Some("…\nold\n…"), "…\none\ntwo\n…", "…\n…"));
         let told = shortened(sides(None, &text("x\n"), &format!("{}more\n", text("x\n"))));
         assert_eq!(told, sides(None, "…", "…\nmore"));
+    }
+
+    #[test]
+    fn another_text_may_be_written_in_place_of_texts_and_numbers_only() {
+        let conflict = |base: Option<Value>, source: Value, target: Value| {
+            let row = |value: Value| Some(vec![Some(value)]);
+            let place = Place { table: "t".to_owned(), key: vec![Value::Integer(1)], column: Some("c".to_owned()) };
+            let sides = Sides { base: base.and_then(row), source: row(source), target: row(target) };
+            cells(&Conflict::new(ConflictKind::Cell, place, sides))
+        };
+        let text = Value::text;
+        let some = |text: &str| Some(text.to_owned());
+        let whole = conflict(Some(text("a\r\nb")), text("<p>"), text("")).unwrap();
+        assert_eq!(whole, Whole { base: some("a\r\nb"), ours: some(""), theirs: some("<p>") });
+        let whole = conflict(None, Value::Integer(7), text("{\"a\":1}")).unwrap();
+        assert_eq!(whole, Whole { base: None, ours: some("{\"a\":1}"), theirs: some("7") });
+        for other in [
+            Value::Blob(b"x".to_vec()),
+            Value::Text(b"\xff".to_vec()),
+            Value::Text(b"a\0b".to_vec()),
+            text("a:1:{i:0;i:1;}"),
+            text("O:8:\"stdClass\":0:{}"),
+            text("s:1:\"x\";"),
+        ] {
+            assert_eq!(conflict(None, text("x"), other.clone()), None, "{other:?}");
+        }
     }
 
     #[test]

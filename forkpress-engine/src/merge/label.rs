@@ -84,6 +84,11 @@ const POST_TYPES: [(&str, &str); 10] = [
     ("customize_changeset", "customizer changes"),
 ];
 
+/// Whether posts of a type have pages of their own. Those of plugins may have some.
+pub(crate) fn has_address(post_type: &str) -> bool {
+    !POST_TYPES.iter().any(|(own, _)| *own == post_type)
+}
+
 /// The same of taxonomies.
 const TAXONOMIES: [(&str, &str); 6] = [
     ("post_tag", "tag"),
@@ -183,6 +188,11 @@ impl<'r> Names<'r> {
     pub(crate) fn split<'t>(&self, table: &'t str) -> (&'t str, &'t str) {
         let prefix = self.prefixes.iter().find(|prefix| table.starts_with(prefix.as_str()));
         table.split_at(prefix.map_or(0, String::len))
+    }
+
+    /// Whether tables with a prefix are those of the only site, or of the first one of a network.
+    pub(crate) fn is_first_site(&self, prefix: &str) -> bool {
+        self.prefixes.last().is_some_and(|first| first == prefix)
     }
 
     /// The prefix of a table, and what objects have in it; none where it has nothing of any.

@@ -3,12 +3,15 @@
 pub mod act;
 pub mod branch;
 pub mod broken;
+pub mod changes;
 pub mod frame;
 pub mod jobs;
 pub mod log;
+pub mod merge;
 pub mod now;
 pub mod overview;
 pub mod pages;
 pub mod refused;
 pub mod sign_in;
 pub mod text;
+pub mod words;

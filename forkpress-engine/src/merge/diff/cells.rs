@@ -6,8 +6,8 @@ use super::super::rows::Layout;
 use super::super::rules::{Rules, ValuePlace, is_first_option};
 use super::super::value::{How, shown};
 use super::super::{Cell, Value, label};
-use super::Patch;
 use super::patch::patch;
+use super::{Patch, Text};
 use crate::git::redact::{self, TableSecrets};
 
 /// The columns of a table, as the rows have them.
@@ -183,6 +183,18 @@ impl<'r> TableCells<'r> {
         }
         // It is called for where cells differ. So what does is a secret.
         (!before.is_empty()).then(|| Patch { of, patch: format!("-{0}\n+{0}\n", redact::PLACEHOLDER) })
+    }
+
+    /// The same as two texts; none where it is empty and was.
+    pub(super) fn text(
+        &self,
+        of: String,
+        before: Option<&[Cell]>,
+        after: Option<&[Cell]>,
+        column: usize,
+    ) -> Option<Text> {
+        let [before, after] = [before, after].map(|row| row.map(|row| self.told(row, column)).unwrap_or_default());
+        (!before.is_empty() || !after.is_empty()).then_some(Text { of, before, after })
     }
 
     /// The columns of a row that came or went which hold what somebody wrote, a title first.

@@ -11,7 +11,9 @@ mod objects;
 mod patch;
 mod tables;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use forkpress_core::advice::Advice;
@@ -35,7 +37,7 @@ use crate::git::repository::{Repository, RepositoryError};
 use crate::git::snapshot::{self, BranchState, SnapshotError};
 use crate::site::Site;
 use cells::TableCells;
-use objects::Objects;
+use objects::{ObjectId, Objects};
 use tables::TableRows;
 
 /// How long another program may keep a database that is only kept.
@@ -50,6 +52,19 @@ pub struct Options {
     pub all: bool,
     /// Only these files, folders and tables, the last with or without the site's prefix; everything if there are none.
     pub only: Vec<String>,
+    /// With the texts of a part of all that changed. The texts of a large change as a whole may be more than anybody has room for.
+    pub window: Option<Window>,
+}
+
+/// A part of what changed, by places in its lists.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Of the lines of files, as [`changes::lines`] makes them: a line that is a single file has its patch.
+    pub files: Range<usize>,
+    /// Of objects: these have their texts.
+    pub objects: Range<usize>,
+    /// Of each table, so many cells have a patch.
+    pub cells: usize,
 }
 
 /// What a branch is compared with.
@@ -189,6 +204,12 @@ pub struct ObjectChange {
     /// Its texts as patches, where that was asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub patches: Vec<Patch>,
+    /// Its texts before and after, where it is in the window that was asked for.
+    #[serde(skip)]
+    pub texts: Vec<Text>,
+    /// Whether visitors see it at `/?p=` and its number, before and after. Known where it is in the window.
+    #[serde(skip)]
+    pub is_shown: [bool; 2],
 }
 
 impl fmt::Display for ObjectChange {
@@ -299,6 +320,17 @@ pub struct Patch {
     pub of: String,
     /// Lines with a sign before them, in hunks.
     pub patch: String,
+}
+
+/// A text of the database, whole. What is not there is empty; secrets are not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// What it is: `post_content`, `meta _thumbnail_id`.
+    pub of: String,
+    /// What it was.
+    pub before: String,
+    /// What it is. The same where what differs is a secret.
+    pub after: String,
 }
 
 /// A change of a table.
@@ -413,11 +445,14 @@ pub fn diff(site: &Site, branch: &BranchName, since: &Since, options: &Options) 
         }
         paths.push(name.clone());
     }
-    let files = if paths.is_empty() && !options.only.is_empty() {
+    let mut files = if paths.is_empty() && !options.only.is_empty() {
         Vec::new()
     } else {
         changes::changes(&repository, &base.files, &state.files, &paths, options.patch)?
     };
+    if let Some(window) = &options.window {
+        changes::add_patches(&repository, &base.files, &state.files, &mut files, &options.only, window.files.clone())?;
+    }
     let content = content(&databases, &schemas, options)?;
     Ok(Diff { files, content })
 }
@@ -501,8 +536,31 @@ impl<'r> Schemas<'r> {
 
 /// Says what is not the same in two databases.
 fn content(databases: &Databases<'_>, schemas: &Schemas<'_>, options: &Options) -> Result<Content, ContentError> {
+    let (content, ids) = gathered(databases, schemas, options, HashSet::new())?;
+    let Some(window) = &options.window else { return Ok(content) };
+    let Range { start, end } = window.objects;
+    let wanted: HashSet<_> = ids.into_iter().take(end).skip(start).collect();
+    if wanted.is_empty() {
+        return Ok(content);
+    }
+    // Both are read in the transactions that they are in, so they are the same once more.
+    Ok(gathered(databases, schemas, options, wanted)?.0)
+}
+
+/// The same, with the texts of some objects; and which object each of them is.
+fn gathered(
+    databases: &Databases<'_>,
+    schemas: &Schemas<'_>,
+    options: &Options,
+    wanted: HashSet<ObjectId>,
+) -> Result<(Content, Vec<ObjectId>), ContentError> {
     let connections = databases.both();
-    let mut objects = Objects::new(connections, &schemas.names, options);
+    let most_patches = match &options.window {
+        _ if options.patch => usize::MAX,
+        Some(window) => window.cells,
+        None => 0,
+    };
+    let mut objects = Objects::new(connections, &schemas.names, options, wanted);
     let mut tables = Vec::new();
     let mut left_out_rows = 0;
     for name in schemas.tables() {
@@ -510,7 +568,7 @@ fn content(databases: &Databases<'_>, schemas: &Schemas<'_>, options: &Options) 
             continue;
         }
         let sides = [schemas.base.tables.get(&name), schemas.source.tables.get(&name)];
-        let mut rows = TableRows::new(options.patch);
+        let mut rows = TableRows::new(most_patches);
         let is_matched = compare_table(schemas, &name, sides, options, &mut objects, &mut rows)?;
         let mut change = tables::of_definition(sides);
         left_out_rows += rows.left_out;
@@ -525,8 +583,8 @@ fn content(databases: &Databases<'_>, schemas: &Schemas<'_>, options: &Options) 
         }
     }
     left_out_rows += objects.left_out;
-    let objects = objects.finish().map_err(ContentErrorKind::Read)?;
-    Ok(Content { objects, tables, left_out_rows })
+    let (ids, objects) = objects.finish().map_err(ContentErrorKind::Read)?.into_iter().unzip();
+    Ok((Content { objects, tables, left_out_rows }, ids))
 }
 
 /// Gives the rows of a table that differ to the objects or, where it has none of these, to `rows`. Says whether it is known
@@ -836,6 +894,47 @@ mod tests {
             ]
         );
         assert!(!serde_json::to_string(&content).unwrap().contains("hunter"));
+    }
+
+    #[test]
+    fn of_a_window_texts_are_told_whole_and_where_visitors_see_a_post() {
+        let statements = r#"
+            UPDATE wp_posts SET post_status = 'publish';
+            UPDATE wp_posts SET post_content = 'Welcome.' || char(10) || 'More.' WHERE ID = 1;
+            INSERT INTO wp_posts (ID, post_title, post_content, post_status, post_type) VALUES
+                (90, 'New', 'Some text.', 'publish', 'page'), (91, 'Part', 'x y', 'publish', 'wp_template_part'),
+                (92, 'Later', 'x y', 'draft', 'page');
+            UPDATE wp_options SET option_value = 'hunter3' WHERE option_name = 'mailserver_pass';
+            UPDATE wp_options SET option_value = 'Mine' WHERE option_name = 'blogname';
+            CREATE TABLE wp_log (line); INSERT INTO wp_log VALUES ('line one'), ('line two'), ('line three');
+        "#;
+        let all = compare(statements, &Options::default());
+        assert!(all.objects.iter().all(|object| object.texts.is_empty() && object.is_shown == [false; 2]));
+        let window = |objects| {
+            let window = Window { files: 0..0, objects, cells: 2 };
+            compare(statements, &Options { window: Some(window), ..Options::default() })
+        };
+        let whole = window(0..usize::MAX);
+        assert_eq!(lines(&whole), lines(&all));
+        let find = |title: &str| {
+            let is = |object: &&ObjectChange| object.object.to_string().contains(title);
+            let found = whole.objects.iter().find(is).unwrap();
+            let texts = found.texts.iter().map(|text| [&*text.of, &text.before, &text.after]);
+            (texts.collect::<Vec<_>>(), found.is_shown)
+        };
+        let (texts, is_shown) = find("post 1 ");
+        assert_eq!(texts[0], ["post_content", "Welcome.", "Welcome.\nMore."]);
+        assert_eq!(is_shown[1], true);
+        assert_eq!(find("New"), (vec![["post_title", "", "New"], ["post_content", "", "Some text."]], [false, true]));
+        assert_eq!(find("Part").1, [false, false], "what has no page of its own");
+        assert_eq!(find("Later").1, [false, false], "a draft");
+        assert_eq!(find("mailserver_pass").0, [["option_value", "[redacted]", "[redacted]"]]);
+        assert_eq!(find("blogname").0[0][2], "Mine");
+        assert_eq!(whole.tables[0].patches.len(), 2, "{:?}", whole.tables);
+        let some = window(1..3);
+        assert_eq!(lines(&some), lines(&all));
+        let places = some.objects.iter().enumerate().filter(|(_, object)| !object.texts.is_empty());
+        assert_eq!(places.map(|(place, _)| place).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Rows of WordPress's tables as changes of objects: a post with its metadata, its terms and its revisions, a menu with its
 //! items, a user, an option.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -11,7 +11,7 @@ use super::super::rules::is_noise_post;
 use super::super::schema::{Key, Table, quoted};
 use super::super::{Cell, Row, Value, value};
 use super::cells::{Compared, TableCells, bytes};
-use super::{Change, ContentErrorKind, Detail, ObjectChange, Options, Patch, RowCounts};
+use super::{Change, ContentErrorKind, Detail, ObjectChange, Options, Patch, RowCounts, Text};
 
 /// What the value of an option is called as a part of it.
 pub(super) const VALUE: &str = "value";
@@ -23,7 +23,7 @@ const FIRST: [&str; 3] = ["title", "name", "content"];
 const VALUE_LENGTH: usize = 60;
 
 /// A kind of object, the prefix of the tables that it is in, and which one it is.
-type ObjectId = (Kind, String, ObjectKey);
+pub(super) type ObjectId = (Kind, String, ObjectKey);
 
 /// What a row is of its object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,7 @@ struct Gathered {
     /// What became of the items of a menu, by their numbers.
     items: BTreeMap<i64, Change>,
     patches: Vec<Patch>,
+    texts: Vec<Text>,
 }
 
 /// Takes rows that differ, and makes changes of objects of them.
@@ -65,6 +66,8 @@ pub(super) struct Objects<'a> {
     connections: [&'a Connection; 2],
     names: &'a Names<'a>,
     options: &'a Options,
+    /// Whose texts are told.
+    wanted: HashSet<ObjectId>,
     gathered: BTreeMap<ObjectId, Gathered>,
     /// Of which object a post is on each side, and as what; none of one that only the dashboard made.
     posts: [HashMap<(String, i64), Option<Owner>>; 2],
@@ -97,8 +100,14 @@ pub(super) fn by_name(
 }
 
 impl<'a> Objects<'a> {
-    pub(super) fn new(connections: [&'a Connection; 2], names: &'a Names<'a>, options: &'a Options) -> Self {
-        Self { connections, names, options, gathered: BTreeMap::new(), posts: Default::default(), left_out: 0 }
+    pub(super) fn new(
+        connections: [&'a Connection; 2],
+        names: &'a Names<'a>,
+        options: &'a Options,
+        wanted: HashSet<ObjectId>,
+    ) -> Self {
+        let (gathered, posts) = Default::default();
+        Self { connections, names, options, wanted, gathered, posts, left_out: 0 }
     }
 
     /// To the base and the source.
@@ -153,6 +162,7 @@ impl<'a> Objects<'a> {
             _ => None,
         };
         let with_patch = self.options.patch;
+        let with_texts = self.wanted.contains(&id);
         let gathered = self.gathered.entry(id).or_default();
         let change = Change::of(before.is_some(), after.is_some());
         match role {
@@ -189,7 +199,7 @@ impl<'a> Objects<'a> {
             // A term's taxonomy comes and goes with it.
             Role::Own => {}
         }
-        if with_patch && role != Role::Revision {
+        if (with_patch || with_texts) && role != Role::Revision {
             let columns = match after.or(before) {
                 Some(row) if differ.is_empty() => cells.written(row),
                 _ => differ,
@@ -197,7 +207,12 @@ impl<'a> Objects<'a> {
             let [before, after] = [before, after].map(|row| row.map(Vec::as_slice));
             for column in columns {
                 let of = place(role, cells, after.or(before), column);
-                gathered.patches.extend(cells.patch(of, before, after, column));
+                if with_texts {
+                    gathered.texts.extend(cells.text(of.clone(), before, after, column));
+                }
+                if with_patch {
+                    gathered.patches.extend(cells.patch(of, before, after, column));
+                }
             }
         }
         Ok(())
@@ -300,22 +315,44 @@ impl<'a> Objects<'a> {
         Ok(None)
     }
 
-    /// The changes of objects, by kind and number.
-    pub(super) fn finish(mut self) -> rusqlite::Result<Vec<ObjectChange>> {
+    /// The changes of objects, by kind and number, each with what it is of.
+    pub(super) fn finish(mut self) -> rusqlite::Result<Vec<(ObjectId, ObjectChange)>> {
         self.fold_comments()?;
         let mut changes = Vec::new();
-        for ((kind, prefix, key), mut gathered) in self.gathered {
+        for (id, mut gathered) in std::mem::take(&mut self.gathered) {
+            let (kind, prefix, key) = &id;
             let change = gathered.change.unwrap_or(Change::Changed);
             let patches = std::mem::take(&mut gathered.patches);
+            let texts = std::mem::take(&mut gathered.texts);
             let details = gathered.details(change);
             if change == Change::Changed && details.is_empty() {
                 continue;
             }
             let connection = self.connections[usize::from(change != Change::Removed)];
-            let object = self.names.of_object(connection, &prefix, kind, &key)?;
-            changes.push(ObjectChange { change, object, details, patches });
+            let object = self.names.of_object(connection, prefix, *kind, key)?;
+            let is_shown = if self.wanted.contains(&id) { self.is_shown(&id)? } else { [false; 2] };
+            changes.push((id, ObjectChange { change, object, details, patches, texts, is_shown }));
         }
         Ok(changes)
+    }
+
+    /// Whether visitors see an object at `/?p=` and its number, on each side: a post that is published, of the first site of a
+    /// network.
+    fn is_shown(&self, id: &ObjectId) -> rusqlite::Result<[bool; 2]> {
+        let mut is_shown = [false; 2];
+        let (Kind::Post, prefix, ObjectKey::Number(number)) = id else { return Ok(is_shown) };
+        if !self.names.is_first_site(prefix) {
+            return Ok(is_shown);
+        }
+        let posts = quoted(&format!("{prefix}posts"));
+        let sql = format!("SELECT post_status, post_type FROM {posts} WHERE ID = ?");
+        for (connection, is_shown) in self.connections.iter().zip(&mut is_shown) {
+            // A side may have no such table.
+            let has_posts = connection.table_exists(None, &*format!("{prefix}posts"))?;
+            let found = if has_posts { label::texts(connection, &sql, &[number])? } else { None };
+            *is_shown = found.is_some_and(|found| found[0] == "publish" && label::has_address(&found[1]));
+        }
+        Ok(is_shown)
     }
 
     /// The comments of a post that came or went come and go with it.

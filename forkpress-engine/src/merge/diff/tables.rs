@@ -64,12 +64,13 @@ pub(super) struct TableRows {
     /// How many page views write, or differ in nothing but what they do.
     pub(super) left_out: u64,
     pub(super) patches: Vec<Patch>,
-    with_patch: bool,
+    /// How many cells have a patch at most.
+    most_patches: usize,
 }
 
 impl TableRows {
-    pub(super) fn new(with_patch: bool) -> Self {
-        Self { with_patch, ..Self::default() }
+    pub(super) fn new(most_patches: usize) -> Self {
+        Self { most_patches, ..Self::default() }
     }
 
     pub(super) fn add(&mut self, cells: &TableCells<'_>, found: &Found) {
@@ -110,9 +111,12 @@ impl TableRows {
     }
 
     fn patch(&mut self, cells: &TableCells<'_>, before: Option<&Row>, after: Option<&Row>, columns: Vec<usize>) {
-        let Some(row) = after.or(before).filter(|_| self.with_patch) else { return };
+        let Some(row) = after.or(before).filter(|_| self.patches.len() < self.most_patches) else { return };
         let key: Vec<_> = (0..cells.key_columns).map(|column| label::shortened(&cells.told(row, column), 40)).collect();
         for column in columns {
+            if self.patches.len() == self.most_patches {
+                break;
+            }
             let of = [&key[..], &[cells.columns[column].clone()]].concat().join(" ");
             self.patches.extend(cells.patch(of, before.map(Vec::as_slice), after.map(Vec::as_slice), column));
         }

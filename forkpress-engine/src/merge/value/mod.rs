@@ -25,6 +25,11 @@ mod tree;
 
 use super::Side;
 
+/// Whether a text is a structure or a text of serialized PHP: who changes something in it has to change its lengths, too.
+pub(crate) fn is_php_structure(text: &[u8]) -> bool {
+    matches!(text, [b'a' | b's' | b'O' | b'C' | b'E', b':', b'0'..=b'9', .., b'}' | b';'])
+}
+
 /// How a value is merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
