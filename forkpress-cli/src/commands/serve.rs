@@ -35,8 +35,8 @@ pub fn background(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> R
     let stdout = child.stdout.take().expect("standard output is a pipe");
     BufReader::new(stdout).read_line(&mut line).during(|| "cannot hear from the server".to_owned())?;
     match serde_json::from_str(&line) {
-        Ok(Started::Now(server)) => tell(&site, &server, "serving", as_json),
-        Ok(Started::Before(server)) => tell(&site, &server, "already serving", as_json),
+        Ok(Started::Now(server, trouble)) => tell(&site, &server, "serving", trouble.as_ref(), as_json),
+        Ok(Started::Before(server)) => tell(&site, &server, "already serving", None, as_json),
         Ok(Started::Failed(failure)) => {
             // Whoever hears of the failure finds nothing left of the attempt.
             child.wait()?;
@@ -57,7 +57,7 @@ pub fn detached(work_dir: Option<&Path>, args: &ServeArgs) -> ExitCode {
         server::serve(&site, args, &|| !output::reader_is_gone(), |started| {
             told = true;
             server::tell_parent(started)?;
-            if let Started::Now(server) = started {
+            if let Started::Now(server, _) = started {
                 output::note(format_args!("forkpress: process {} serves {}", server.process.pid, server::url(server)));
             }
             // The pipe's reader goes away now; what is said later belongs into the log, as standard error does already.
@@ -81,7 +81,7 @@ pub fn foreground(work_dir: Option<&Path>, args: &ServeArgs, as_json: bool) -> R
     let site = site::open(work_dir)?;
     server::warn_of(args.host);
     server::serve(&site, args, &|| true, |started| match started {
-        Started::Now(server) => tell(&site, server, "serving", as_json),
+        Started::Now(server, trouble) => tell(&site, server, "serving", trouble.as_ref(), as_json),
         Started::Before(server) => {
             Err(Failure::new(format!("this site is served already, at {}", server::url(server))).hint("forkpress stop"))
         }
@@ -93,17 +93,23 @@ fn leave_terminal() -> Result<(), Failure> {
     rustix::process::setsid().map(drop).during(|| "cannot leave the terminal".to_owned())
 }
 
-fn tell(site: &Site, server: &Server, doing: &str, as_json: bool) -> Result<(), Failure> {
+fn tell(site: &Site, server: &Server, doing: &str, trouble: Option<&Failure>, as_json: bool) -> Result<(), Failure> {
     let launch = server.xdebug.then(|| xdebug::launch(&site.layout));
     if as_json {
         let mut row = server::row(server);
         if let Some(launch) = launch {
             row["launch_json"] = launch;
         }
+        if let Some(trouble) = trouble {
+            row["front_page"] = serde_json::to_value(trouble).map_err(std::io::Error::from)?;
+        }
         output::json(&row)?;
         return Ok(());
     }
     output::line(format_args!("forkpress: {doing} {}", server::url(server)))?;
+    if let Some(trouble) = trouble {
+        output::note(format_args!("{}", trouble.clone().during("warning: the branch 'main' is broken")));
+    }
     if server.https {
         trust::advise(server);
     }

@@ -18,19 +18,20 @@ use super::{Wanted, signal};
 /// How long the front page may take to answer for the first time.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the front page may answer with errors before starting counts as failed.
+/// How long the front page may answer with errors before it is believed to be broken.
 const ERRORS_TIMEOUT: Duration = Duration::from_secs(3);
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Asks for the front page until it answers well.
+/// Asks for the front page until it answers well. Gives what is wrong with it if it answers, but with errors: the site is served all
+/// the same, other branches may be well, and the branch page helps.
 pub(super) fn wait_until_ready(
     server: &mut FrontServer,
     wanted: &Wanted,
     logs: &Logs,
     signals: &mut Signals,
     is_wanted: &dyn Fn() -> bool,
-) -> Result<(), Failure> {
+) -> Result<Option<Failure>, Failure> {
     const HINT: &str = "forkpress logs shows more";
     let began = Instant::now();
     let mut first_error = None;
@@ -61,11 +62,12 @@ pub(super) fn wait_until_ready(
         };
         match asked.look() {
             None => continue,
-            Some(PageAnswer::Status(status)) if (200..400).contains(&status) => return Ok(()),
+            Some(PageAnswer::Status(status)) if (200..400).contains(&status) => return Ok(None),
             Some(PageAnswer::Status(status)) => {
                 if first_error.get_or_insert_with(Instant::now).elapsed() >= ERRORS_TIMEOUT {
                     let failure = Failure::new(format!("the front page answers with status {status}"));
-                    return Err(logs.errors.blame(failure).hint(HINT));
+                    let hint = format!("{} says more, and helps", wanted.address.page());
+                    return Ok(Some(logs.errors.blame(failure).hint(hint)));
                 }
                 thread::sleep(PAUSE * 10);
             }

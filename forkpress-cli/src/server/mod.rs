@@ -73,8 +73,8 @@ const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Started {
-    /// The site is served now.
-    Now(Server),
+    /// The site is served now. If its front page answers with errors: what is wrong.
+    Now(Server, Option<Failure>),
     /// It was served before, as it was asked for now.
     Before(Server),
     /// It is not served, or not as it was asked for.
@@ -210,7 +210,7 @@ pub fn serve(
     signal::adopt_orphans();
     let logs = Logs::from_now(&site.layout);
     let mut front = FrontServer::start(site, &wanted, &php, https, listeners)?;
-    lifetime::wait_until_ready(&mut front, &wanted, &logs, &mut signals, is_wanted)?;
+    let trouble = lifetime::wait_until_ready(&mut front, &wanted, &logs, &mut signals, is_wanted)?;
 
     // A site is served without, too.
     if let Err(failure) = warm::begin(site.clone(), wanted.address.clone(), front.warm(), front.take_change_over()) {
@@ -233,7 +233,7 @@ pub fn serve(
     tracing::info!(url = url(&server), workers = server.workers, "serving");
     drop(lifecycle);
     systemd::ready(&url(&server));
-    started(&Started::Now(server))?;
+    started(&Started::Now(server, trouble))?;
 
     if let Err(failure) = heal::begin(site.layout.work_dir().to_owned()) {
         output::note(format_args!(

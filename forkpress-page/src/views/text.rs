@@ -38,18 +38,6 @@ pub fn at_second(seconds: u64) -> String {
     rfc3339(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// How long ago something was, in one unit.
-pub fn ago(age: Duration) -> String {
-    let seconds = age.as_secs();
-    let (number, unit) = match seconds {
-        0..60 => return "just now".to_owned(),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{} ago", many(number, unit))
-}
-
 /// So many of something.
 pub fn many(count: u64, what: &str) -> String {
     match what.strip_suffix('y') {
@@ -88,11 +76,6 @@ mod tests {
 
     #[test]
     fn numbers_are_words() {
-        let ago = |seconds| ago(Duration::from_secs(seconds));
-        assert_eq!(
-            [ago(59), ago(60), ago(7300), ago(200_000)],
-            ["just now", "1 minute ago", "2 hours ago", "2 days ago"]
-        );
         assert_eq!(many(2, "branch"), "2 branches");
         assert_eq!([many(1, "entry"), many(2, "entry"), many(0, "day")], ["1 entry", "2 entries", "0 days"]);
         assert_eq!([size(999), size(1500), size(25_000_000)], ["999 bytes", "1.5 KB", "25 MB"]);
