@@ -83,7 +83,7 @@ prepare build scripts/build.sh
 
 cargo_tests() {
     # In one go: otherwise cargo would choose other features for shared crates, and compile them twice.
-    part cargo 3600 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress-engine --package forkpress-server --package forkpress --all-features -- --show-output
+    part cargo 3600 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress-engine --package forkpress-server --package forkpress-page --package forkpress --all-features -- --show-output
 }
 
 php_test() {
