@@ -78,7 +78,11 @@ pub(super) struct Sharers(Option<Vec<Option<Note>>>);
 impl Sharers {
     /// Looks who shares the lock file at `path`.
     pub(super) fn of(cow: &CowLayout, path: &Path) -> Self {
-        let pids = fs::metadata(path).ok().zip(fs::read_to_string(LOCK_TABLE).ok()).map(|(metadata, table)| {
+        Self::in_table(Path::new(LOCK_TABLE), cow, path)
+    }
+
+    fn in_table(table: &Path, cow: &CowLayout, path: &Path) -> Self {
+        let pids = fs::metadata(path).ok().zip(fs::read_to_string(table).ok()).map(|(metadata, table)| {
             let mut pids = flock_pids(&table, metadata.dev(), metadata.ino());
             pids.retain(|pid| *pid != std::process::id());
             pids
@@ -199,6 +203,26 @@ mod tests {
 ";
 
     #[cfg(target_os = "linux")]
+    #[test]
+    fn where_nobody_can_be_asked_all_may_be_strangers_so_that_a_publish_is_wide() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cow, lock, table) = (CowLayout::new(dir.path()), dir.path().join("lock"), dir.path().join("table"));
+        let look = || {
+            let sharers = Sharers::in_table(&table, &cow, &lock);
+            (sharers.has_strangers(), sharers.are_in_branches())
+        };
+        fs::write(&lock, "").unwrap();
+        assert_eq!(look(), (true, false), "no table");
+        fs::write(&table, "").unwrap();
+        assert_eq!(look(), (false, false), "nobody is in it");
+        let (device, inode) = fs::metadata(&lock).map(|lock| (lock.dev(), lock.ino())).unwrap();
+        let device = format!("{:02x}:{:02x}", rustix::fs::major(device), rustix::fs::minor(device));
+        fs::write(&table, format!("1: FLOCK  ADVISORY  READ  4194305 {device}:{inode} 0 EOF\n")).unwrap();
+        assert_eq!(look(), (true, false), "somebody who says nothing of itself");
+        fs::remove_file(&lock).unwrap();
+        assert_eq!(look(), (true, false), "no lock file");
+    }
+
     #[test]
     fn a_holder_is_found_by_device_and_inode_and_one_that_waits_is_none() {
         let device = rustix::fs::makedev(0xfe, 0);

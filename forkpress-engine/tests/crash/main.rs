@@ -165,12 +165,6 @@ fn act(site: &Site, operation: &str) -> Result<(), Box<dyn Error>> {
             lock.write_all_at(format!("generation {:020}\n", record.generation - 1).as_bytes(), 0).unwrap();
             act(site, "apply")?;
         }
-        // A request of another branch that runs until this process ends: what follows is published beside it.
-        "neighbour" => {
-            let mut other = world::Other::start("is_a_request_of_y_until_nobody_listens", site.layout.work_dir());
-            other.hears("holds");
-            std::mem::forget(other);
-        }
         // Where a file system can't exchange two folders.
         "rename-reset" | "rename-undo" | "rename-merge" => {
             fault::refuse_exchange();
@@ -597,12 +591,25 @@ fn hit_some_steps(template: &Template, script: &[&str], from: usize, fault: Faul
 
 /// The same of one step in so many.
 fn hit_steps(template: &Template, script: &[&str], from: usize, one_in: usize, fault: Fault) -> u64 {
+    hit_steps_while(template, script, from, one_in, fault, |_| ())
+}
+
+/// The same while something goes on at the site, from before the script until all has been recovered and checked.
+fn hit_steps_while<T>(
+    template: &Template,
+    script: &[&str],
+    from: usize,
+    one_in: usize,
+    fault: Fault,
+    meanwhile: impl Fn(&Site) -> T,
+) -> u64 {
     let (states, steps) = reference(template, script);
     let first = steps[from] + 1;
     // Others for each script.
     let begin = first + script.concat().len() as u64 % one_in as u64;
     for at in (begin..).step_by(one_in) {
         let copy = template.copy();
+        let _meanwhile = meanwhile(&copy.site);
         let outcome = play(&copy.site, script, at, fault);
         if outcome.total.is_some_and(|total| total < at) {
             return at - first;
@@ -769,12 +776,40 @@ fn is_a_request_of_y_until_nobody_listens() {
     world::listen();
 }
 
-#[test]
-fn a_process_killed_at_any_step_beside_a_request_of_another_branch_leaves_the_state_before_or_after() {
-    let template = in_memory();
-    for operation in ["create", "reset", "delete", "undo", "apply", "create-with", "create-all"] {
-        hit_some_steps(&template, &["neighbour", operation], 1, Fault::Death);
+/// A request of the branch `y`, in a process of its own. Dropped, it must have been running until then, and ends.
+struct Neighbour(Option<world::Other>);
+
+impl Neighbour {
+    fn begin(site: &Site) -> Self {
+        let mut request = world::Other::start("is_a_request_of_y_until_nobody_listens", site.layout.work_dir());
+        request.hears("holds");
+        Self(Some(request))
     }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        if let Some(mut request) = self.0.take().filter(|_| !std::thread::panicking()) {
+            request.say("end");
+            request.wait();
+        }
+    }
+}
+
+/// Recovery is beside it, too: had it to wait for that request, it would give up.
+#[test]
+fn beside_a_request_of_another_branch_any_step_that_kills_or_fails_leaves_the_state_before_or_after() {
+    let template = in_memory();
+    let hit = |operation: &str, one_in: usize, fault: Fault| {
+        let steps = hit_steps_while(&template, &[operation], 0, one_in, fault, Neighbour::begin);
+        assert!(steps > 3, "{operation}");
+    };
+    for operation in ["create", "reset", "delete", "undo", "apply", "create-with", "create-all"] {
+        hit(operation, one_in(4), Fault::Death);
+        hit(operation, one_in(12), Fault::Eio);
+    }
+    hit("merge", one_in(24), Fault::Death);
+    hit("merge", one_in(48), Fault::Eio);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::note::CommandNote;
@@ -14,12 +14,13 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation::history::History;
-use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, ResetError, Source, StepError, gc};
+use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, ResetError, Source, StepError, UndoError, gc};
 use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::site::Site;
+use rusqlite::TransactionBehavior;
 
 use crate::place::{Kind, Place};
-use crate::world::{Edits, Other, World, files, listen, my_place, name, patience, tell};
+use crate::world::{Edits, Other, World, ask, files, listen, my_place, name, open, patience, tell};
 
 /// What another process does in the order of the lines it is told. It answers each with `done` or with what failed.
 const ROLE: &str = "beside::does_as_it_is_told";
@@ -279,6 +280,95 @@ fn a_mutation_that_waits_for_requests_of_its_branch_holds_up_no_other() {
     request.say("end");
     waiting.hears("done");
     assert!(!world.branches().contains(&"a".to_owned()));
+}
+
+/// Whether a mutation gave up because others kept this lock.
+fn is_kept_by<T: std::fmt::Debug>(done: Result<T, ChangeError>, lock: &str) -> bool {
+    let error = done.unwrap_err();
+    let Some(StepError::Lock(LockError::Timeout(busy))) = error.step() else { panic!("{error:?}") };
+    busy.path.file_name().is_some_and(|name| name == lock)
+}
+
+#[test]
+fn an_apply_an_undo_and_a_batch_wait_for_the_requests_of_the_branches_that_they_own_and_for_no_others() {
+    let world = world();
+    world.create("a").unwrap();
+    world.create("b").unwrap();
+    let edits = |name: &str| Edits::of(&[(name, None, Some("new"))]);
+    let of_a = world.apply("a", &mut edits("first")).unwrap().operation.id;
+    let mut request = other(&world);
+    request.does("be in a");
+    let (site, silent) = (&world.site, &Silent);
+    let mut now = Patience::silent(Deadline::NOW);
+    let applied = mutation::apply(site, &name("a"), &mut edits("second"), "word", &mut now, silent);
+    assert!(is_kept_by(applied, "a.lock"));
+    let undone = mutation::undo(site, Some(of_a), &mut now, silent).map_err(|error| match error {
+        UndoError::Change(error) => error,
+        error => panic!("{error:?}"),
+    });
+    assert!(is_kept_by(undone, "a.lock"));
+    let batch = [name("p"), name("q")];
+    let created = mutation::create_all(site, &batch, &name("a"), &mut now, silent).map_err(|error| match error {
+        CreateError::Change(error) => error,
+        error => panic!("{error:?}"),
+    });
+    assert!(is_kept_by(created, "a.lock"));
+    assert_eq!(world.branches(), ["main", "a", "b"]);
+    assert!(!world.path("a").join("second").exists() && world.path("a").join("first").exists());
+    // Beside that request, what is of other branches is done.
+    world.apply("b", &mut edits("second")).unwrap();
+    assert!(world.path("b").join("second").exists());
+    world.undo(None).unwrap();
+    assert!(!world.path("b").join("second").exists());
+    mutation::create_all(site, &batch, &name("b"), &mut patience(), silent).unwrap();
+    world.undo(None).unwrap();
+    assert_eq!(world.branches(), ["main", "a", "b"]);
+    request.say("end");
+    request.hears("done");
+    world.undo(Some(of_a)).unwrap();
+    assert!(!world.path("a").join("first").exists());
+    assert_eq!(world.leftovers(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn beside_a_request_of_its_source_that_writes_the_database_of_a_branch_is_whole() {
+    let world = world();
+    let mut request = other(&world);
+    request.does("be in main");
+    let names = ["p", "q", "r", "s"];
+    let main = world.path("main");
+    let ((over, is_over), (tell, written)) = (mpsc::channel::<()>(), mpsc::channel());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut connection = open(&main);
+            while is_over.try_recv() == Err(mpsc::TryRecvError::Empty) {
+                let both = connection.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+                for title in ["one", "other"] {
+                    both.execute("INSERT INTO posts (title) VALUES (?1)", [title]).unwrap();
+                }
+                both.commit().unwrap();
+                let _ = tell.send(());
+            }
+        });
+        // Dropped at the end, however that comes.
+        let _over = over;
+        let source = Source { branch: &BranchName::main(), beside: true };
+        for branch in names {
+            written.recv().unwrap();
+            mutation::create(&world.site, &name(branch), source, &mut patience(), &Silent).unwrap();
+            written.try_iter().for_each(drop);
+        }
+    });
+    for branch in names {
+        let tree = world.path(branch);
+        assert_eq!(ask::<String>(&tree, "PRAGMA quick_check"), "ok", "{branch}");
+        let (ones, others): (i64, i64) = (
+            ask(&tree, "SELECT count(*) FROM posts WHERE title = 'one'"),
+            ask(&tree, "SELECT count(*) FROM posts WHERE title = 'other'"),
+        );
+        assert!(ones > 0 && ones == others, "{branch} has {ones} and {others}");
+    }
+    request.say("end");
 }
 
 #[test]
