@@ -29,7 +29,8 @@ function forkpress_page_links( string $branch ): array {
 	if ( '1' !== getenv( 'FORKPRESS_PAGE' ) || null !== forkpress_stranger() ) {
 		return array();
 	}
-	$page  = (string) preg_replace( '#^https?://#', '$0admin.', forkpress_branch_url( 'main', false ) );
+	// No branch has this host, so it is sent as it is.
+	$page  = strtolower( (string) preg_replace( '#^https?://#', '$0admin.', forkpress_branch_url( 'main', false ) ) );
 	$link  = static function ( string $does, string $text, string $command, string $path, array $query = array() ) use ( $page ): array {
 		$url = $page . $path . ( $query ? '?' . http_build_query( $query ) : '' );
 		return compact( 'does', 'text', 'command', 'url' );
