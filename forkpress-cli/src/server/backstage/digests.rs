@@ -78,6 +78,11 @@ impl Digests {
         self.shared().known.get(name).map(|known| known.digest.clone())
     }
 
+    /// Forgets what is known of branches that are gone.
+    pub(super) fn keep(&self, is_there: impl Fn(&BranchName) -> bool) {
+        self.shared().known.retain(|name, _| is_there(name));
+    }
+
     /// The errors of each branch; none where they were not counted yet.
     pub(super) fn errors(&self) -> Option<BTreeMap<BranchName, u64>> {
         self.shared().counts.clone()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
@@ -30,7 +31,12 @@ pub(super) fn overview(site: &Site, digests: &Digests) -> Result<Overview, Failu
     let warmed = Warmed::read(site);
     let running = running_jobs(&site.layout);
     let errors = digests.errors();
-    let branches = branch::list_each(site)?.into_iter().map(|(name, shown)| {
+    let listed = branch::list_each(site)?;
+    // The list is in order but for main, which is first.
+    digests.keep(|name| {
+        name.is_main() || listed.binary_search_by(|(known, _)| (!known.is_main(), known).cmp(&(true, name))).is_ok()
+    });
+    let branches = listed.into_iter().map(|(name, shown)| {
         let (record, problem) = match shown {
             Ok(branch) => (Some(branch.record), None),
             Err(error) => (None, Some(error.to_string())),
@@ -84,8 +90,8 @@ fn happened(entry: &LogEntry, undone_by: Option<u64>, can_be_undone: bool) -> Ha
         user: entry.user.clone(),
         pid: entry.pid,
         program: entry.program.clone(),
-        took: entry.took_ms.map(std::time::Duration::from_millis),
-        held: entry.held_us.map(std::time::Duration::from_micros),
+        took: entry.took_ms.map(Duration::from_millis),
+        held: entry.held_us.map(Duration::from_micros),
     }
 }
 
@@ -120,8 +126,10 @@ pub(super) fn watched(layout: &SiteLayout) -> Vec<Watched> {
     let all = |folder| Watched { folder, written: None };
     let mut watched = vec![all(cow.log_dir()), all(cow.records_dir()), all(cow.kept_dir()), all(layout.jobs_dir())];
     let running = jobs::list(layout).unwrap_or_default().jobs.into_iter().filter(jobs::Job::is_running);
-    // How it ended comes into its folder.
-    watched.extend(running.map(|job| all(layout.jobs_dir().join(job.id.to_string()))));
+    let told = ["progress", "end.json"].map(str::to_owned);
+    watched.extend(
+        running.map(|job| Watched { folder: layout.jobs_dir().join(job.id.to_string()), written: Some(told.to_vec()) }),
+    );
     let mut written: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     for file in [cow.warm_state(), layout.php_errors_log(), deaths::debug_log(layout)] {
         if let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(OsStr::to_str)) {
@@ -144,7 +152,7 @@ fn seconds(text: &str) -> u64 {
 mod tests {
     use super::*;
     use forkpress_core::record::rfc3339;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn a_moment_is_read_as_it_was_written() {
