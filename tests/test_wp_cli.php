@@ -315,6 +315,57 @@ test(
 	}
 );
 
+/** What asks the REST API of the server that runs for posts, and writes one whose title is its argument. It prints what it was told. */
+const ASKING = <<<'PHP'
+	<?php
+	$password = WP_Application_Passwords::create_new_application_password( get_user_by( 'login', 'admin' )->ID, array( 'name' => $args[0] ) )[0];
+	$ask      = static function ( string $method, string $route, array $more = array() ) {
+		$answer = wp_remote_request( rest_url( $route ), array( 'method' => $method, 'timeout' => 60 ) + $more );
+		is_wp_error( $answer ) && WP_CLI::error( $answer );
+		return array(
+			'status' => wp_remote_retrieve_response_code( $answer ),
+			'branch' => wp_remote_retrieve_header( $answer, 'X-ForkPress-Branch' ),
+			'said'   => json_decode( wp_remote_retrieve_body( $answer ), true ),
+		);
+	};
+	$titles   = static fn () => array_column( array_column( $ask( 'GET', '/wp/v2/posts?_fields=title' )['said'], 'title' ), 'rendered' );
+	$post     = array( 'body' => array( 'title' => $args[0], 'status' => 'publish' ) );
+	$headers  = array( 'Authorization' => 'Basic ' . base64_encode( "admin:$password" ) );
+	$before   = $titles();
+	$nobody   = $ask( 'POST', '/wp/v2/posts', $post );
+	$admin    = $ask( 'POST', '/wp/v2/posts', $post + array( 'headers' => $headers ) );
+	echo json_encode(
+		array(
+			'address' => rest_url(),
+			'nobody'  => $nobody['status'],
+			'admin'   => $admin['status'],
+			'branch'  => $admin['branch'],
+			'link'    => $admin['said']['link'] ?? null,
+			'before'  => in_array( $args[0], $before, true ),
+			'after'   => in_array( $args[0], $titles(), true ),
+		)
+	);
+	PHP;
+
+test(
+	'a script asks the REST API of the server that runs, at the branch\'s own host, by HTTP and by HTTPS',
+	function () use ( $site ) {
+		put( "$site->dir/ask.php", ASKING );
+		foreach ( array( 'http' => array(), 'https' => array( '--https' ) ) as $scheme => $options ) {
+			$site->done( 'serve', '--workers', '2', ...$options );
+			$told    = json_decode( said( 'eval-file', "$site->dir/ask.php", "Of $scheme" ), true, 512, JSON_THROW_ON_ERROR );
+			$address = "$scheme://{$site->host( 'shop' )}/";
+			holds( str_starts_with( (string) $told['link'], $address ), "the link of the post: {$told['link']}" );
+			unset( $told['link'] );
+			$expected = array( 'address' => "{$address}wp-json/", 'nobody' => 401, 'admin' => 201, 'branch' => 'shop', 'before' => false, 'after' => true );
+			same( $expected, $told, $scheme );
+			$titles = static fn ( string $branch ) => explode( "\n", $site->done( 'wp', $branch, '--', 'post', 'list', '--field=post_title' ) );
+			same( array( true, false ), array( in_array( "Of $scheme", $titles( 'shop' ), true ), in_array( "Of $scheme", $titles( 'main' ), true ) ), 'the post is in the branch, and in no other' );
+			$site->done( 'stop' );
+		}
+	}
+);
+
 test(
 	'a branch becomes a network, and a branch of that is the network at its own host',
 	function () use ( $site ) {

@@ -126,3 +126,16 @@ fn while_a_writer_has_the_site_a_file_waits_and_says_so_in_the_end() {
     lock.unlock().unwrap();
     assert_eq!(site.get("/a.txt"), "file");
 }
+
+#[test]
+fn a_thread_that_has_nothing_more_to_do_keeps_no_lock_of_a_file_that_it_sent() {
+    let Some(site) = site(1, &[("a.txt", "file")]) else { return };
+    for _ in 0..3 {
+        assert_eq!(site.get("/a.txt"), "file");
+        for name in ["operations.lock", "locks/main.lock"] {
+            let lock = fs::File::open(site.dir.join(".forkpress/cow").join(name)).unwrap();
+            // A client that keeps its connection has nothing that a writer waits for.
+            common::eventually("the lock is let go", || lock.try_lock().is_ok());
+        }
+    }
+}

@@ -29,10 +29,11 @@ function forkpress_wp_cli_stay_in_branch(): void {
 }
 
 /**
- * Loads what keeps the branch's driver and its folders. None of it lies in the branch's folder.
+ * Loads what keeps the branch's driver and its folders, and leads requests to the site itself to its server. None of it lies in the
+ * branch's folder.
  */
 function forkpress_wp_cli_load_platform(): void {
-	foreach ( array( 'driver', 'server', 'paths' ) as $forkpress_part ) {
+	foreach ( array( 'driver', 'server', 'loopback', 'paths' ) as $forkpress_part ) {
 		require_once dirname( __DIR__ ) . "/platform/$forkpress_part.php";
 	}
 }

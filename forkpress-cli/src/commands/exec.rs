@@ -61,8 +61,9 @@ pub fn in_branch(
     }
     let address = Address::of(site);
     command.env("HTTP_HOST", address.host(&branch.name)).env("FORKPRESS_BRANCH", branch.name.as_str());
+    command.env_remove("FORKPRESS_AUTHORITY");
     if address.https {
-        command.env("HTTPS", "on");
+        command.env("HTTPS", "on").env("FORKPRESS_AUTHORITY", site::authority(&address.root_host)?.public.certificate);
     }
     command.envs(mail::environment(&site.layout, Some(&branch.name)));
     let code = run_to_end(command)?;

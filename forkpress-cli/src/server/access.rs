@@ -27,6 +27,9 @@ const LINES: usize = 10_000;
 /// A log that is larger is put aside, as `access.log.1`, in the place of the one before it.
 const MOST_BYTES: u64 = 32 << 20;
 
+/// How long it rests after it has written: to wake this thread for each request would take as long as to answer for a file.
+const REST: Duration = Duration::from_millis(10);
+
 /// How long the end waits for what is not written yet.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -83,6 +86,7 @@ fn write(
             let _ = access.write(&lines);
         }
         let _ = slow_log.write(&slow_lines);
+        thread::sleep(REST);
     }
 }
 

@@ -127,10 +127,20 @@ pub enum Decision {
 /// A file that was found can be gone or another one by the time it is opened: [`super::Body::version`] is what was seen.
 #[must_use]
 pub fn resolve(target: &RequestTarget, branches: &Branches<'_>, conditions: &Conditions<'_>) -> Decision {
-    let root = match branches.root(&target.branch) {
-        Ok(root) => root,
-        Err(refusal) => return Decision::Refuse(refusal),
-    };
+    match branches.root(&target.branch) {
+        Ok(root) => resolve_in(root, target, branches, conditions),
+        Err(refusal) => Decision::Refuse(refusal),
+    }
+}
+
+/// The same, in the real folder of the target's branch, as [`Branches::root`] has it.
+#[must_use]
+pub fn resolve_in(
+    root: PathBuf,
+    target: &RequestTarget,
+    branches: &Branches<'_>,
+    conditions: &Conditions<'_>,
+) -> Decision {
     let whole = &target.path.segments;
     if policy::is_hidden(whole) || policy::is_hidden(&target.path.parts()) {
         return not_found();

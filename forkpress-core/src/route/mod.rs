@@ -23,7 +23,7 @@ pub use conditional::Conditions;
 pub use encoded::{Encoded, Stored};
 pub use file::{Body, Response};
 pub use links::is_linkable;
-pub use lookup::{Branches, Decision, Script, resolve};
+pub use lookup::{Branches, Decision, Script, resolve, resolve_in};
 pub use path::TargetPath;
 pub use refusal::RouteRefusal;
 pub use target::{RequestTarget, parse};

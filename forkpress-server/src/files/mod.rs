@@ -1,23 +1,25 @@
 //! Files that are sent as they are, without PHP.
 //!
 //! The router in PHP would send the same: both ask `forkpress_core::route`. The order is the one of every request: decide what
-//! is asked for, lock, look it up. The locks are let go as soon as the file is open: a publish never changes a file in place, so
-//! the bytes stay right, and no client keeps a writer waiting.
+//! is asked for, lock, look it up. The locks are not needed any more once the file is open: a publish never changes a file in place,
+//! so the bytes stay right, and no client keeps a writer waiting. Requests that a thread finds there at once share one hold of
+//! them: see [`Lease`].
 
 mod bodies;
 mod compress;
 mod contents;
+mod lease;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forkpress_core::deadline::Deadline;
 use forkpress_core::layout::CowLayout;
 use forkpress_core::lock::{Busy, Holder, KeptFiles, LockError, LoopbackToken, RequestLocks, holders};
 use forkpress_core::name::BranchName;
-use forkpress_core::route::{self, AcceptedCodings, Branches, Conditions, Decision, RequestTarget};
+use forkpress_core::route::{self, AcceptedCodings, Branches, Conditions, Decision, RequestTarget, RouteRefusal};
 use hyper::header::{self, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -28,6 +30,7 @@ use tokio::time::timeout;
 use crate::answer::{AnswerBody, refusal};
 
 use contents::{Contents, Made, NotMade, OpenFile};
+use lease::Lease;
 
 /// How many requests wait for a branch at once, each in a thread.
 const MOST_WAITING: usize = 64;
@@ -44,10 +47,12 @@ pub struct Files {
     cow: CowLayout,
     lock_timeout: Duration,
     /// Open lock files: each request that runs has some of its own, since a lock belongs to an open file.
-    kept: Mutex<Vec<KeptFiles>>,
+    kept: Arc<Mutex<Vec<KeptFiles>>>,
+    /// The locks that requests of this thread share.
+    lease: Mutex<Option<Lease>>,
     /// A turn for each request that may wait for a branch at once, before it is known what answers it.
-    waiting: Semaphore,
-    contents: Contents,
+    waiting: Arc<Semaphore>,
+    contents: Arc<Contents>,
 }
 
 impl Files {
@@ -60,9 +65,30 @@ impl Files {
             branches_dir: real.unwrap_or_else(|_| branches_dir.to_owned()),
             cow: cow.clone(),
             lock_timeout,
-            kept: Mutex::default(),
-            waiting: Semaphore::new(MOST_WAITING),
-            contents: Contents::new(cow, root_host),
+            kept: Arc::default(),
+            lease: Mutex::default(),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            contents: Arc::new(Contents::new(cow, root_host)),
+        }
+    }
+
+    /// The same files, for the requests of one more thread.
+    pub(crate) fn of_thread(&self) -> Self {
+        Self {
+            branches_dir: self.branches_dir.clone(),
+            is_real: self.is_real,
+            cow: self.cow.clone(),
+            lock_timeout: self.lock_timeout,
+            kept: Arc::clone(&self.kept),
+            lease: Mutex::default(),
+            waiting: Arc::clone(&self.waiting),
+            contents: Arc::clone(&self.contents),
+        }
+    }
+
+    fn end(&self, lease: Option<Lease>) {
+        if let Some(lease) = lease {
+            self.keep(lease.end());
         }
     }
 
@@ -71,7 +97,7 @@ impl Files {
     /// What need not wait for a lock, and of which nothing has to be made, is done at once: it takes less time than to have another
     /// thread do it.
     pub async fn answer(self: &Arc<Self>, target: RequestTarget, request: &Arc<Parts>) -> Option<Response<AnswerBody>> {
-        match self.decide(&target, request, false) {
+        match self.decide_at_once(&target, request) {
             Ok(Found::Php) => return None,
             Ok(Found::Answer(answer)) => return Some(answer),
             Ok(Found::Changed | Found::Later) | Err(_) => {}
@@ -113,19 +139,18 @@ impl Files {
     }
 
     fn take_kept(&self) -> Result<KeptFiles, LockError> {
-        match self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-            Some(kept) => Ok(kept),
-            None => KeptFiles::open(&self.cow),
-        }
+        // The files are opened without the others' waiting.
+        let kept = lock(&self.kept).pop();
+        kept.map_or_else(|| KeptFiles::open(&self.cow), Ok)
     }
 
     fn keep(&self, kept: KeptFiles) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        lock(&self.kept).push(kept);
     }
 
     fn look(&self, target: &RequestTarget, request: &Parts) -> Option<Response<AnswerBody>> {
         for _ in 0..ATTEMPTS {
-            match self.decide(target, request, true) {
+            match self.decide(target, request) {
                 Ok(Found::Php) => return None,
                 Ok(Found::Answer(answer)) => return Some(answer),
                 Ok(Found::Changed | Found::Later) => {}
@@ -138,53 +163,75 @@ impl Files {
         Some(answer)
     }
 
-    fn decide(&self, target: &RequestTarget, request: &Parts, may_take_time: bool) -> Result<Found, LockError> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut kept = match kept {
-            Some(kept) => kept,
-            None if !may_take_time => return Ok(Found::Later),
-            None => KeptFiles::open(&self.cow)?,
-        };
-        let found = self.locked(&mut kept, target, request, may_take_time);
+    fn decide(&self, target: &RequestTarget, request: &Parts) -> Result<Found, LockError> {
+        let mut kept = self.take_kept()?;
+        let found = self.locked(&mut kept, target, request);
         self.keep(kept);
-        Ok(found?.map_or(Found::Later, |found| self.ready(found, target, request, may_take_time)))
+        Ok(self.ready(found?, target, request, true))
     }
 
-    /// Looks the target up, under the locks of the site and of the branch; none where that would have to wait and must not.
-    fn locked(
-        &self,
-        kept: &mut KeptFiles,
-        target: &RequestTarget,
-        request: &Parts,
-        may_wait: bool,
-    ) -> Result<Option<Opened>, LockError> {
+    /// The same, where nothing has to wait and nothing has to be made.
+    fn decide_at_once(self: &Arc<Self>, target: &RequestTarget, request: &Parts) -> Result<Found, LockError> {
+        let opened = {
+            let mut lease = lock(&self.lease);
+            if !lease.as_ref().is_some_and(|lease| lease.holds_for(&target.branch)) {
+                self.end(lease.take());
+                let Some(kept) = lock(&self.kept).pop() else { return Ok(Found::Later) };
+                match Lease::take(kept, &target.branch, &self.branches()) {
+                    Ok(taken) => *lease = Some(taken),
+                    Err((kept, failed)) => {
+                        self.keep(kept);
+                        return failed.map_or(Ok(Found::Later), Err);
+                    }
+                }
+                let files = Arc::clone(self);
+                // It has its turn after all that this thread has to do by now, and before it waits for more.
+                tokio::spawn(async move { files.end(lock(&files.lease).take()) });
+            }
+            let root = lease.as_ref().map(Lease::root);
+            self.look_up(root.unwrap_or_else(|| self.branches().root(&target.branch)), target, request)
+        };
+        Ok(self.ready(opened, target, request, false))
+    }
+
+    /// Looks the target up, once the locks of the site and of the branch are held.
+    fn locked(&self, kept: &mut KeptFiles, target: &RequestTarget, request: &Parts) -> Result<Opened, LockError> {
         let deadline = Deadline::after(self.lock_timeout);
-        let codings = request.headers.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
-        let codings = AcceptedCodings::parse(&codings.collect::<Vec<_>>().join(&b','));
         loop {
-            let locks = match may_wait {
-                true => Some(RequestLocks::lock(kept, Some(&target.branch), deadline, self.token(request).as_ref())?),
-                false => RequestLocks::try_lock(kept, Some(&target.branch), false)?,
-            };
-            let Some((locks, _)) = locks else { return Ok(None) };
-            let branches = Branches { dir: &self.branches_dir, is_real: self.is_real, cow: &self.cow };
-            let decision = route::resolve(target, &branches, &conditions(request, &codings));
+            let token = self.token(request);
+            let (locks, _) = RequestLocks::lock(kept, Some(&target.branch), deadline, token.as_ref())?;
+            let opened = self.look_up(self.branches().root(&target.branch), target, request);
             // The branch has come since the locks were taken.
             if !locks.has(&target.branch) && self.cow.record(&target.branch).exists() {
                 continue;
             }
-            let file = match &decision {
-                Decision::Send { file, response: response @ route::Response { body: Some(body), encoded, .. } } => {
-                    let stored = encoded.as_ref().and_then(|encoded| encoded.stored.as_ref());
-                    Some(match self.contents.kept(body, response, request) {
-                        Some(kept) => Ok(Source::Kept(kept)),
-                        None => OpenFile::open(file, body, stored).map(Source::Open),
-                    })
-                }
-                _ => None,
-            };
-            return Ok(Some(Opened { decision, file }));
+            return Ok(opened);
         }
+    }
+
+    fn branches(&self) -> Branches<'_> {
+        Branches { dir: &self.branches_dir, is_real: self.is_real, cow: &self.cow }
+    }
+
+    /// Looks the target up in the folder of its branch, under the locks of the site and of the branch.
+    fn look_up(&self, root: Result<PathBuf, RouteRefusal>, target: &RequestTarget, request: &Parts) -> Opened {
+        let codings = request.headers.get_all(header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+        let codings = AcceptedCodings::parse(&codings.collect::<Vec<_>>().join(&b','));
+        let decision = match root {
+            Ok(root) => route::resolve_in(root, target, &self.branches(), &conditions(request, &codings)),
+            Err(refusal) => Decision::Refuse(refusal),
+        };
+        let file = match &decision {
+            Decision::Send { file, response: response @ route::Response { body: Some(body), encoded, .. } } => {
+                let stored = encoded.as_ref().and_then(|encoded| encoded.stored.as_ref());
+                Some(match self.contents.kept(body, response, request) {
+                    Some(kept) => Ok(Source::Kept(kept)),
+                    None => OpenFile::open(file, body, stored).map(Source::Open),
+                })
+            }
+            _ => None,
+        };
+        Opened { decision, file }
     }
 
     /// The token of a request of the site's own.
@@ -229,6 +276,10 @@ impl Files {
         }
         Found::Answer(answer)
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What was decided under the locks, and the file that was opened.

@@ -234,3 +234,43 @@ fn connected(stream: std::net::TcpStream) -> io::Result<(TcpStream, Connection)>
     };
     Ok((TcpStream::from_std(stream)?, connection))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::thread::yield_now;
+
+    use super::*;
+
+    #[test]
+    fn connections_are_spread_over_the_threads_and_end_with_them() {
+        let dir = std::env::temp_dir();
+        let room = Room { memory_bytes: 1, folder: dir.clone() };
+        let php = Arc::new(Php::new(dir.join("nobody"), 1, dir.join("script.php"), room.clone()));
+        let entrance = Entrance {
+            pages: Arc::clone(&php),
+            repository: php,
+            files: None,
+            root_host: "wp.localhost".to_owned(),
+            room,
+            limits: Limits { body_bytes: 0, head_bytes: 8192, pause: Duration::from_secs(600) },
+            tls: None,
+            knows_owner: false,
+            log: None,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let front = Front::start(vec![(listener, entrance)], 3).unwrap();
+        let mut clients: Vec<_> = (0..6).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        while front.connections() < clients.len() {
+            yield_now();
+        }
+        let each: Vec<_> = front.threads.iter().map(ServingThread::connections).collect();
+        assert_eq!(each, [2, 2, 2]);
+        drop(front);
+        for client in &mut clients {
+            assert!(matches!(client.read(&mut [0]), Ok(0) | Err(_)), "it is closed");
+        }
+        assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens");
+    }
+}

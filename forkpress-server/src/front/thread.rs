@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Entrance, serve};
 use crate::counted::Counted;
+use crate::files::Files;
 
 /// A thread with a runtime of its own.
 #[derive(Debug)]
@@ -32,10 +33,10 @@ struct Given {
 impl ServingThread {
     /// Starts one that serves what comes through these entrances.
     pub(super) fn start(entrances: &[Entrance], end: &watch::Receiver<bool>) -> io::Result<Self> {
+        let entrances = of_thread(entrances);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (given, received) = unbounded_channel();
         let (stop, stopped) = oneshot::channel();
-        let entrances = entrances.iter().cloned().map(Arc::new).collect();
         let serving = take(received, entrances, end.clone());
         let handle = runtime.handle().clone();
         let thread = Builder::new().name("front".to_owned()).spawn(move || {
@@ -83,6 +84,23 @@ impl ServingThread {
             let _ = thread.join();
         }
     }
+}
+
+/// The entrances for one more thread. Those that share their files still do.
+fn of_thread(entrances: &[Entrance]) -> Vec<Arc<Entrance>> {
+    let mut own: Vec<(&Arc<Files>, Arc<Files>)> = Vec::new();
+    let mut of_thread = |files| match own.iter().find(|(known, _)| Arc::ptr_eq(known, files)) {
+        Some((_, own)) => Arc::clone(own),
+        None => {
+            own.push((files, Arc::new(files.of_thread())));
+            Arc::clone(&own[own.len() - 1].1)
+        }
+    };
+    let entrances = entrances.iter().map(|entrance| {
+        let files = entrance.files.as_ref().map(&mut of_thread);
+        Arc::new(Entrance { files, ..entrance.clone() })
+    });
+    entrances.collect()
 }
 
 /// Serves what is given, each connection beside the others.
