@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use common::{Site, rest, site};
+use forkpress_core::layout::SiteLayout;
+use forkpress_core::name::BranchName;
 
 /// A status, headers and a body.
 type Answer = (String, BTreeMap<String, String>, String);
@@ -130,11 +132,15 @@ fn while_a_writer_has_the_site_a_file_waits_and_says_so_in_the_end() {
 #[test]
 fn a_thread_that_has_nothing_more_to_do_keeps_no_lock_of_a_file_that_it_sent() {
     let Some(site) = site(1, &[("a.txt", "file")]) else { return };
-    for _ in 0..3 {
-        assert_eq!(site.get("/a.txt"), "file");
-        for name in ["operations.lock", "locks/main.lock"] {
-            let lock = fs::File::open(site.dir.join(".forkpress/cow").join(name)).unwrap();
-            // A client that keeps its connection has nothing that a writer waits for.
+    let (layout, main) = (SiteLayout::at(&site.dir), BranchName::main());
+    let cow = layout.cow();
+    fs::create_dir_all(cow.records_dir()).unwrap();
+    fs::write(cow.record(&main), "").unwrap();
+    assert_eq!(site.get("/a.txt"), "file");
+    for path in [cow.operations_lock(), cow.branch_lock(&main)] {
+        for _ in 0..3 {
+            assert_eq!(site.get("/a.txt"), "file");
+            let lock = fs::File::open(&path).unwrap();
             common::eventually("the lock is let go", || lock.try_lock().is_ok());
         }
     }

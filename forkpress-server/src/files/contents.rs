@@ -20,11 +20,8 @@ use crate::spool::read_at;
 use super::bodies::{Bodies, Key, Naming};
 use super::compress::compress;
 
-/// What is no longer is read at once, and sent in one piece.
+/// What is no longer is read at once, and sent in one piece. A whole file is kept in memory then.
 const SHORT_BYTES: u64 = 256 << 10;
-
-/// What is no longer is kept in memory.
-const SMALL_BYTES: u64 = 64 << 10;
 
 /// A text of more bytes is sent as it is, whatever addresses are in it.
 const MOST_TEXT_BYTES: u64 = 8 << 20;
@@ -96,7 +93,7 @@ impl Contents {
                 Ok(Made::of(compressed.unwrap_or_default()))
             }
             (None, _, Some(text)) => Ok(Made { is_text: true, ..Made::of(text) }),
-            (None, _, None) if body.version.size <= SMALL_BYTES => {
+            (None, _, None) if body.version.size <= SHORT_BYTES => {
                 let whole = self.bodies.get(&key(None, None), &file, || whole().map(Some))?;
                 Ok(Made::of(slice(&whole.unwrap_or_default(), body)))
             }
