@@ -182,7 +182,7 @@ test(
 		holds( str_contains( $against->body, 'branch diff s --base main' ) && str_contains( $against->body, 'our new' ), 'compared with main as it is now' );
 		$of_main = $page->get( '/branch/main/changes' );
 		same( 200, $of_main->status, 'status of main' );
-		holds( str_contains( $of_main->body, 'Branch main came from no other one' ), "it says so: $of_main->body" );
+		holds( str_contains( $of_main->body, 'Nothing changed since main parted from pristine' ), "it says so: $of_main->body" );
 		same( array( 404, 404, 404 ), array_map( static fn ( $target ) => $page->get( $target )->status, array( '/branch/none/changes', '/branch/s/changes?against=none', '/branch/..%2fs/changes' ) ), 'of what is not there' );
 	}
 );
