@@ -304,7 +304,7 @@ mod tests {
         let [first, second] = [1, 2].map(|number| conflict(number, None));
         let open = |conflicts: &[&OpenConflict]| Trial::Conflicts(conflicts.iter().map(|one| (*one).clone()).collect());
         let merges = Trial::Merges(Summary::default());
-        let (step, asked) = stepped(&Decisions::default(), &[merges.clone()]);
+        let (step, asked) = stepped(&Decisions::default(), std::slice::from_ref(&merges));
         assert_eq!((step, asked), (Step::Merge(None), vec![None]));
         assert_eq!(stepped(&Decisions::default(), &[Trial::Nothing]).0, Step::Nothing);
 

@@ -55,14 +55,25 @@ pub fn pieces<'t>(before: &'t str, after: &'t str) -> Vec<Piece<'t>> {
     let (old_words, new_words) = (words(before, &old), words(after, &new));
     let deadline = Some(Instant::now() + TIMEOUT);
     let ops = capture_diff_slices_deadline(Algorithm::Myers, &old_words, &new_words, deadline);
+    let is_space =
+        |op: &DiffOp| new_words[op.new_range()].iter().all(|word| word.trim().is_empty() && !word.contains('\n'));
+    let is_equal = |op: &DiffOp| matches!(op, DiffOp::Equal { .. });
+    let last = ops.len().saturating_sub(1);
+    // Nobody reads changed words one by one: what is nothing but spaces between two changes is a part of one change.
+    let is_same = |number: usize| is_equal(&ops[number]) && (number == 0 || number == last || !is_space(&ops[number]));
     let mut pieces = Pieces(Vec::new());
-    for op in ops {
-        let (tag, old_range, new_range) = match op {
-            DiffOp::Equal { new_index, len, .. } => (Fate::Same, 0..0, new_index..new_index + len),
-            op => (Fate::Added, op.old_range(), op.new_range()),
-        };
-        pieces.add(Fate::Removed, before, &old[old_range]);
-        pieces.add(tag, after, &new[new_range]);
+    let mut from = 0;
+    while from < ops.len() {
+        let to = if is_same(from) { from + 1 } else { (from..ops.len()).find(|at| is_same(*at)).unwrap_or(ops.len()) };
+        let (first, end) = (&ops[from], &ops[to - 1]);
+        let new_range = first.new_range().start..end.new_range().end;
+        if is_same(from) {
+            pieces.add(Fate::Same, after, &new[new_range]);
+        } else {
+            pieces.add(Fate::Removed, before, &old[first.old_range().start..end.old_range().end]);
+            pieces.add(Fate::Added, after, &new[new_range]);
+        }
+        from = to;
     }
     pieces.0
 }
@@ -228,6 +239,11 @@ mod tests {
     #[test]
     fn words_come_and_go_as_a_whole() {
         assert_eq!(diff("Our new shop", "Our old shop"), "Our {-new-}{+old+} shop");
+        assert_eq!(
+            diff("This is your first post", "This is our new shop"),
+            "This is {-your first post-}{+our new shop+}"
+        );
+        assert_eq!(diff("a b\nc d", "x b\ny d"), "{-a-}{+x+} b\n{-c-}{+y+} d");
         assert_eq!(diff("", "a b"), "{+a b+}");
         assert_eq!(diff("a b", ""), "{-a b-}");
         assert_eq!(diff("", ""), "");

@@ -666,6 +666,20 @@ mod tests {
     }
 
     #[test]
+    fn a_branch_that_came_from_no_other_one_is_compared_with_one_that_is_chosen() {
+        let names = ["main", "sale"].map(|name| name.parse::<BranchName>().unwrap());
+        let part = Part::default();
+        let changes = Changes { name: &names[0], diff: None, names: &names, part: &part };
+        let at = Address::of("http", "admin.wp.localhost", "wp.localhost");
+        let html = page(&changes, &at, &Visitor { token: String::new(), is_signed_in: false }).into_string();
+        assert!(
+            html.contains("Branch main came from no other one") && html.contains("<option value=\"sale\">"),
+            "{html}"
+        );
+        assert!(!html.contains("<option value=\"main\">") && !html.contains("/merge?"), "{html}");
+    }
+
+    #[test]
     fn what_is_secret_is_said_to_have_changed() {
         let secret = object(
             Change::Changed,

@@ -94,7 +94,7 @@ impl Merge<'_> {
                 @if self.stale > 0 {
                     div.problem role="alert" {
                         p { strong { "The branches have changed since." } }
-                        p { (many(self.stale as u64, "decision")) " fit nothing any more. Look once more." }
+                        p { (many(self.stale as u64, "decision")) @if self.stale == 1 { " fits" } @else { " fit" } " nothing any more. Look once more." }
                     }
                 }
                 @match self.trial {
