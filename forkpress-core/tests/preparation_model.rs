@@ -120,13 +120,7 @@ fn step(variant: Variant, processes: &[Process], state: &State, who: usize) -> V
     }
 }
 
-fn mutation_step(
-    variant: Variant,
-    processes: &[Process],
-    state: &State,
-    who: usize,
-    branches: &[usize],
-) -> Vec<State> {
+fn mutation_step(variant: Variant, processes: &[Process], state: &State, who: usize, branches: &[usize]) -> Vec<State> {
     let mut next = state.clone();
     let at = state.at[who];
     let to = match at {
