@@ -20,7 +20,7 @@ use super::push::EntryMode;
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot;
-use super::view::{CONFIG_FILE, MANY, is_in_view};
+use super::view::{AS_PACK, CONFIG_FILE, MANY, is_in_view};
 use crate::branch;
 use crate::disk::{self, DiskError, step};
 use crate::mutation::merge::listed as listed_files;
@@ -322,8 +322,8 @@ impl Files {
         let index = folder.join("news.index");
         let git = |arguments: &[&str]| -> Command {
             let mut command = repository.command();
-            let threshold: &[&str] = if news.len() >= MANY { &["-c", "core.bigFileThreshold=1"] } else { &[] };
-            command.args(threshold).args(arguments);
+            let as_pack: &[&str] = if news.len() >= MANY { &AS_PACK } else { &[] };
+            command.args(as_pack).args(arguments);
             command.current_dir(folder).env("GIT_WORK_TREE", folder).env("GIT_INDEX_FILE", &index);
             command
         };
