@@ -22,7 +22,7 @@ use super::push::EntryMode;
 use super::redact;
 use super::repository::{Repository, RepositoryError, run, run_with};
 use super::snapshot;
-use super::view::MANY;
+use super::view::{AS_PACK, MANY};
 use crate::branch;
 use crate::disk::{self, DiskError, step};
 use crate::mutation::parting::{files_in, from_in, moment_in, news_in, tree_in};
@@ -323,8 +323,8 @@ impl PartingFiles {
         let index = folder.join("news.index");
         let git = |arguments: &[&str]| -> Command {
             let mut command = repository.command();
-            let threshold: &[&str] = if news.len() >= MANY { &["-c", "core.bigFileThreshold=1"] } else { &[] };
-            command.args(threshold).args(arguments);
+            let as_pack: &[&str] = if news.len() >= MANY { &AS_PACK } else { &[] };
+            command.args(as_pack).args(arguments);
             command.current_dir(folder).env("GIT_WORK_TREE", folder).env("GIT_INDEX_FILE", &index);
             command
         };

@@ -49,6 +49,10 @@ struct SeenFile {
 /// a pack, which takes five times as long as to read it.
 pub(super) const MANY: usize = 100;
 
+/// Has Git put the contents of new files into one pack. Each flush is of its own: with `batch`, an empty file, which goes into no
+/// pack, has Git begin a folder for it meanwhile and look for the pack there once that has gone (seen with 2.47).
+pub(super) const AS_PACK: [&str; 4] = ["-c", "core.bigFileThreshold=1", "-c", "core.fsyncMethod=fsync"];
+
 impl Look {
     /// Walks the folder of a branch. `origin`: the folder of a branch that Git has, and that this one may have been cloned from.
     fn at(branch: &Path, index_written: Option<(i64, i64)>, origin: Option<&Path>) -> Result<Self, DiskError> {
@@ -130,7 +134,7 @@ impl Index<'_> {
         let config = self.config(look)?;
         let mut arguments = Vec::new();
         if look.new >= MANY {
-            arguments.extend(["-c", "core.bigFileThreshold=1"]);
+            arguments.extend(AS_PACK);
         }
         arguments.extend(["update-index", "--add", "--remove", "--replace"]);
         if let Some(config) = &config {

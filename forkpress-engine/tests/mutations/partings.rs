@@ -87,6 +87,18 @@ pub fn a_parting_is_what_both_branches_had_at_the_publish(place: Place, _: Kind,
 }
 
 #[test]
+fn many_files_that_git_has_not_read_are_in_a_parting_also_where_some_are_empty() {
+    let place = Place::in_memory();
+    let world = World::new(place, FileView::FileCopy, |main| {
+        (0..150).for_each(|number| write(main, &format!("{number:03}"), if number % 50 == 0 { "" } else { "text" }));
+    });
+    world.create("x").unwrap();
+    let found = files(&world, &base(&world, "x", "main").files);
+    assert_eq!(found.len(), 151);
+    assert_eq!(found[..2], texts(&[("000", ""), ("001", "text")]));
+}
+
+#[test]
 fn a_pair_has_the_newest_parting_that_both_share() {
     let world = plain_world();
     let x = world.create("x").unwrap().operation.id;

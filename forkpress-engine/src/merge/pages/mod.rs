@@ -190,18 +190,32 @@ impl<'a> Pages<'a> {
             return Ok(true);
         }
         let Some(children) = children(&page) else { return Ok(false) };
+        let are_leaves = self.are_leaves(&children)?;
         let (first, last) = numbers.into_inner();
         let mut first = Some(first);
         for (child, up_to) in children {
             let up_to = up_to.unwrap_or(last);
             // After the highest number of all there is no child.
             let Some(from) = first.filter(|_| up_to <= last) else { return Ok(false) };
-            if !self.collect(child, from..=up_to, depth + 1, parts)? {
+            let numbers = from..=up_to;
+            if are_leaves && child > 1 && !numbers.is_empty() {
+                parts.push(Part { numbers, leaf: (!self.logged.contains(&child)).then_some(child) });
+            } else if !self.collect(child, numbers, depth + 1, parts)? {
                 return Ok(false);
             }
             first = up_to.checked_add(1);
         }
         Ok(true)
+    }
+
+    /// Whether the pages below an inner page are leaves. SQLite keeps all leaves of a tree at one depth: one of the pages tells,
+    /// and the leaves, which are nearly all of a table, need not be read.
+    fn are_leaves(&self, children: &[(u32, Option<i64>)]) -> io::Result<bool> {
+        let Some((child, _)) = children.iter().find(|(child, _)| !self.logged.contains(child)) else {
+            return Ok(false);
+        };
+        let mut page = vec![0; self.page_bytes];
+        Ok(self.page(*child, &mut page)? && page[0] == LEAF)
     }
 
     /// Reads a page from the file; false where that ends before.
