@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn two_hundred_branches_with_long_names_have_room() {
         let branches: Vec<_> = std::iter::once(branch("main", None, 1))
-            .chain((0..199).map(|n| branch(&format!("{n:0>63}"), Some("main"), 10 + n)))
+            .chain((0..199).map(|n| branch(&format!("{n:0>63}"), Some("main"), 1_000_000 + n)))
             .collect();
         let operations: Vec<_> = (0..200)
             .rev()
