@@ -269,7 +269,11 @@ mod tests {
             assert_eq!(diff(text, text).replace(['‹', '›'], ""), text);
         }
         assert_eq!(diff("a < b", "a < c"), "a < {-b-}{+c+}");
-        assert_eq!(diff("<!-- wp:x {\"a\":\"<b>\"} -->y", "y"), "{-‹<!-- wp:x {\"a\":\"<b>\"} -->›-}y", "up to its end");
+        assert_eq!(
+            diff("<!-- wp:x {\"a\":\"<b>\"} -->y", "y"),
+            "{-‹<!-- wp:x {\"a\":\"<b>\"} -->›-}y",
+            "up to its end"
+        );
         assert_eq!(diff(&format!("<{}>", "a".repeat(LONGEST_MARKUP)), "").matches('‹').count(), 0, "that is no tag");
     }
 

@@ -389,7 +389,8 @@ mod tests {
     fn another_text_may_be_written_in_place_of_texts_and_numbers_only() {
         let conflict = |base: Option<Value>, source: Value, target: Value| {
             let row = |value: Value| Some(vec![Some(value)]);
-            let place = Place { table: "t".to_owned(), key: vec![Value::Integer(1)], column: Some("c".to_owned()) };
+            let place =
+                TablePlace { table: "t".to_owned(), key: vec![Value::Integer(1)], column: Some("c".to_owned()) };
             let sides = Sides { base: base.and_then(row), source: row(source), target: row(target) };
             cells(&Conflict::new(ConflictKind::Cell, place, sides))
         };

@@ -238,6 +238,7 @@ impl DatabaseEdit for Restore {
 
 #[cfg(test)]
 mod tests {
+    use forkpress_core::advice::Advice;
     use rusqlite::Connection;
 
     use super::*;

@@ -260,6 +260,7 @@ mod tests {
             room,
             limits: Limits { body_bytes: 0, head_bytes: 8192, pause: Duration::from_secs(600) },
             tls: None,
+            page: None,
             knows_owner: false,
             log: None,
         };

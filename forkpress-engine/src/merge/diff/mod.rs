@@ -924,7 +924,7 @@ mod tests {
         };
         let (texts, is_shown) = find("post 1 ");
         assert_eq!(texts[0], ["post_content", "Welcome.", "Welcome.\nMore."]);
-        assert_eq!(is_shown[1], true);
+        assert!(is_shown[1]);
         assert_eq!(find("New"), (vec![["post_title", "", "New"], ["post_content", "", "Some text."]], [false, true]));
         assert_eq!(find("Part").1, [false, false], "what has no page of its own");
         assert_eq!(find("Later").1, [false, false], "a draft");
