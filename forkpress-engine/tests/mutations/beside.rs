@@ -14,7 +14,9 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::branch;
 use forkpress_engine::config::FileView;
 use forkpress_engine::mutation::history::History;
-use forkpress_engine::mutation::{self, ChangeError, CreateError, DeleteError, ResetError, Source, StepError, UndoError, gc};
+use forkpress_engine::mutation::{
+    self, ChangeError, CreateError, DeleteError, ResetError, Source, StepError, UndoError, gc,
+};
 use forkpress_engine::progress::{Progress, Silent};
 use forkpress_engine::site::Site;
 use rusqlite::TransactionBehavior;
