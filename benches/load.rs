@@ -1,9 +1,10 @@
 //! What loading a dump takes: `cargo bench -p forkpress-engine --bench load`.
 //!
-//! A dump as `mysqldump` writes it, of a made-up WordPress: posts with metadata, terms, comments and options, with WordPress's keys.
-//! It is loaded whole, and a small one of the same kind once more through the driver, statement by statement, as WordPress's tools
-//! for SQLite do. Then the large one takes the place of the tables in the database of the small one, as `wp db import` has it.
-//! `FORKPRESS_BENCH_MEGABYTES` sets how large the dump is (146). Needs PHP and `target/wordpress`.
+//! A dump as `mysqldump` writes it, of a made-up WordPress: posts with metadata, terms, comments and options, with
+//! WordPress's keys. It is loaded whole, and a small one of the same kind once more through the driver, statement by
+//! statement, as WordPress's tools for SQLite do. Then the large one takes the place of the tables in the database of
+//! the small one, as `wp db import` has it. `FORKPRESS_BENCH_MEGABYTES` sets how large the dump is (146). Needs PHP and
+//! `target/wordpress`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};

@@ -111,8 +111,8 @@ pub fn change_posts(database: &Path, rows: usize, turn: usize) {
     }
 }
 
-/// Has the file system write down all that was done before, so that no row pays for the row before it: XFS writes for long after a
-/// `sync` what that has only put into its log.
+/// Has the file system write down all that was done before, so that no row pays for the row before it: XFS writes for
+/// long after a `sync` what that has only put into its log.
 #[allow(dead_code, reason = "not every benchmark needs it")]
 pub fn settle(root: &Path) {
     for what in ["--freeze", "--unfreeze"] {

@@ -6,7 +6,8 @@ use forkpress_core::client::{self, Client};
 
 use crate::{front, sapi};
 
-/// Says why the client of a request is not the person who runs this server, in a sentence without its full stop; null where it is.
+/// Says why the client of a request is not the person who runs this server, in a sentence without its full stop; null
+/// where it is.
 ///
 /// `$server` is `$_SERVER`, as the server made it. The connection must be one that this process has accepted, or that the server
 /// of ForkPress names in `FORKPRESS_CONNECTION`: behind another web server everybody is a stranger. It asks the system, so ask

@@ -5,11 +5,11 @@
 //! has the connection's port, and what goes into `$_SERVER`, such as the address of the client. The router refuses all other
 //! connections. What a request itself says, in a header say, counts for nothing.
 //!
-//! PHP's built-in server takes the body of a request into memory. So the server sends none, and puts it into a file, from which it is
-//! read as PHP asks for it. What it says of the connection then has the length.
+//! PHP's built-in server takes the body of a request into memory. So the server sends none, and puts it into a file,
+//! from which it is read as PHP asks for it. What it says of the connection then has the length.
 //!
-//! `FORKPRESS_FRONT` in the environment of that process, as it starts, is the path of that file. No code of a branch has that, nor
-//! the standard input.
+//! `FORKPRESS_FRONT` in the environment of that process, as it starts, is the path of that file. No code of a branch
+//! has that, nor the standard input.
 
 use std::cell::RefCell;
 use std::ffi::{CString, OsString, c_char};
@@ -133,8 +133,8 @@ unsafe extern "C" fn begin() {
             told.body_length()
         })
     });
-    // SAFETY: the function sets a number; the other was the engine's, and is called as the engine called ours. No frame of Rust has
-    // anything to drop.
+    // SAFETY: the function sets a number; the other was the engine's, and is called as the engine called ours. No frame
+    // of Rust has anything to drop.
     unsafe {
         if let Some(length) = length.flatten() {
             php::branchfs_set_body_length(length);
@@ -177,8 +177,8 @@ impl Told {
         std::str::from_utf8(length).ok()?.parse().ok()
     }
 
-    /// Reads from that file; none where there is none. A request that is not the server's reads it as well, and is then refused: the
-    /// server's own reads it from its beginning.
+    /// Reads from that file; none where there is none. A request that is not the server's reads it as well, and is then
+    /// refused: the server's own reads it from its beginning.
     fn read_body(&mut self, into: &mut [u8]) -> Option<usize> {
         if self.body.is_none() {
             self.read();
@@ -226,7 +226,8 @@ pub fn end_of_request() {
     });
 }
 
-/// Returns whether the request came past the server of ForkPress, which is in front of this process. Ask once `$_SERVER` is there.
+/// Returns whether the request came past the server of ForkPress, which is in front of this process. Ask once
+/// `$_SERVER` is there.
 #[php_function]
 pub fn branchfs_is_astray() -> bool {
     is_before() && !TOLD.with_borrow(|told| told.is_of_front)

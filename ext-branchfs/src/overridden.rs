@@ -1,7 +1,8 @@
 //! Functions of PHP's that would not ask a stream wrapper, put right for `branchfs://` URLs; all else goes to PHP's own.
 //!
-//! `file_put_contents()` refuses `LOCK_EX` for every URL. `is_readable()` and its like ask the system about a plain path, but go by
-//! the mode bits of a URL: wrong for root, on read-only mounts, and where `branchfs.write` forbids a change.
+//! `file_put_contents()` refuses `LOCK_EX` for every URL. `is_readable()` and its like ask the system about a plain
+//! path, but go by the mode bits of a URL: wrong for root, on read-only mounts, and where `branchfs.write` forbids a
+//! change.
 //!
 //! `fastcgi_finish_request()` ends an answer of which a part may still wait for its rest.
 

@@ -65,8 +65,8 @@ fn address() -> Result<Option<SiteAddress>, FsError> {
     Ok(address)
 }
 
-/// Returns the address of a branch's front page, as `branchfs_branches()` has it; null where nobody says, or where that is no name
-/// of a branch. Whether there is such a branch is not asked.
+/// Returns the address of a branch's front page, as `branchfs_branches()` has it; null where nobody says, or where that
+/// is no name of a branch. Whether there is such a branch is not asked.
 ///
 /// Throws `Branchfs\Exception` where there is no site.
 #[php_function]
@@ -75,8 +75,8 @@ pub fn branchfs_branch_url(name: &str) -> PhpResult<Option<String>> {
     Ok(address().map_err(|error| refused(&error))?.map(|address| address.url(&name)))
 }
 
-/// Returns what the record of a branch says: `created`, `from`, `generation`, each null where it can't be read; null where there is no
-/// record. `$cow_dir` is the folder with the records. Call it while the request has the lock.
+/// Returns what the record of a branch says: `created`, `from`, `generation`, each null where it can't be read; null
+/// where there is no record. `$cow_dir` is the folder with the records. Call it while the request has the lock.
 #[php_function]
 pub fn branchfs_record(cow_dir: BinarySlice<u8>, name: &str) -> PhpResult<Option<ZBox<ZendHashTable>>> {
     shim::leave(record(&cow_dir, name))
@@ -123,8 +123,8 @@ fn folder(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the branch's path until
-/// the request lets the lock go.
+/// Returns the real path of a `branchfs://` URL, every symlink followed; the last name need not exist. It is the
+/// branch's path until the request lets the lock go.
 ///
 /// Throws `Branchfs\Exception` where the URL leads nowhere, out of the branch, or to what is out of reach.
 #[php_function]

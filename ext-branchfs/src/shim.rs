@@ -1,8 +1,8 @@
 //! Calls from which PHP may leave for good, through `shim.c`: see `shim.h`.
 //!
-//! What PHP calls runs its Rust in [`enter`]. What that calls of PHP's goes through the functions here, which return whatever
-//! happens; a bailout is noted, and `enter` goes on with it once the Rust has returned. So everything is dropped in its turn, and no
-//! `RefCell` stays borrowed.
+//! What PHP calls runs its Rust in [`enter`]. What that calls of PHP's goes through the functions here, which return
+//! whatever happens; a bailout is noted, and `enter` goes on with it once the Rust has returned. So everything is
+//! dropped in its turn, and no `RefCell` stays borrowed.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 

@@ -32,8 +32,8 @@ pub fn is_warmer() -> bool {
     })
 }
 
-/// Waits until a processor is left by the requests that the server's other processes run, but not for long, and not while a writer
-/// waits, at whose gate those requests may be. Rests, too.
+/// Waits until a processor is left by the requests that the server's other processes run, but not for long, and not
+/// while a writer waits, at whose gate those requests may be. Rests, too.
 #[php_function]
 pub fn branchfs_yield() -> PhpResult<()> {
     static PROCESSORS: OnceLock<u64> = OnceLock::new();

@@ -1,7 +1,7 @@
 //! Runs a blueprint of WordPress Playground on a tree that nobody is served yet.
 //!
-//! The runner is a phar that comes with this program. It starts PHP for each step; `runtime/blueprints/` sees to it that what runs
-//! there is at the branch's address.
+//! The runner is a phar that comes with this program. It starts PHP for each step; `runtime/blueprints/` sees to it
+//! that what runs there is at the branch's address.
 
 use std::fs;
 use std::os::unix::fs::symlink;

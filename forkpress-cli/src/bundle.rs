@@ -320,8 +320,8 @@ pub fn write_driver(dest: &Path) -> Result<bool> {
     bundle.write_tools(dest).map(|()| true)
 }
 
-/// Writes WP-CLI with WordPress's importer, and what it is started with, into a folder that lacks them: no site's, or that of a site which an older
-/// release made.
+/// Writes WP-CLI with WordPress's importer, and what it is started with, into a folder that lacks them: no site's, or
+/// that of a site which an older release made.
 ///
 /// # Errors
 /// When this program has no WP-CLI in it, or a file can't be written.

@@ -66,8 +66,8 @@ fn run(
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Runs a program to its end, tells each line that it says on standard output as it comes, and gives its exit status and what it said
-/// on standard error. It is ended where `go_on` fails.
+/// Runs a program to its end, tells each line that it says on standard output as it comes, and gives its exit status
+/// and what it said on standard error. It is ended where `go_on` fails.
 pub fn followed(
     command: &mut Command,
     go_on: impl Fn() -> Result<(), Failure>,

@@ -609,8 +609,8 @@ pub enum StrategyArg {
 pub struct PhpArgs {
     /// The PHP program: a path, or a name such as php8.3 [default: php in PATH]
     ///
-    /// The php-fpm of its version serves the site; where there is none, its php-cgi; else PHP's built-in server. FORKPRESS_PHP_FPM
-    /// and FORKPRESS_PHP_CGI name another one, or say `none`.
+    /// The php-fpm of its version serves the site; where there is none, its php-cgi; else PHP's built-in server.
+    /// FORKPRESS_PHP_FPM and FORKPRESS_PHP_CGI name another one, or say `none`.
     #[arg(long, value_name = "PATH", env = "FORKPRESS_PHP", alias = "php-bin")]
     pub php: Option<PathBuf>,
 }
@@ -639,8 +639,8 @@ pub struct ServeArgs {
 
     /// Debug with Xdebug: a request with XDEBUG_TRIGGER connects to the editor at port 9003
     ///
-    /// The trigger is a cookie, or a part of the query: /?XDEBUG_TRIGGER=1. What the editor needs is printed. A page that stands at
-    /// a breakpoint keeps the lock of its branch, and no time limit ends it.
+    /// The trigger is a cookie, or a part of the query: /?XDEBUG_TRIGGER=1. What the editor needs is printed. A page
+    /// that stands at a breakpoint keeps the lock of its branch, and no time limit ends it.
     #[arg(long)]
     pub xdebug: bool,
 

@@ -1,7 +1,7 @@
 //! Finds `branchfs.so` and puts it into a site, and tells which one a PHP needs.
 //!
-//! `branchfs.so` is for the PHP that it was built with. Beside it may be ones for other PHPs, which have their PHP's kind in their
-//! name: `branchfs-20230831-nts.so`.
+//! `branchfs.so` is for the PHP that it was built with. Beside it may be ones for other PHPs, which have their PHP's
+//! kind in their name: `branchfs-20230831-nts.so`.
 
 use std::env;
 use std::fs;

@@ -103,8 +103,8 @@ impl Question {
         }
     }
 
-    /// Waits for the answer, as long as somebody `may` give it: its status and its body. Nothing where it does not come in time or
-    /// is not HTTP.
+    /// Waits for the answer, as long as somebody `may` give it: its status and its body. Nothing where it does not come
+    /// in time or is not HTTP.
     pub fn answer(self, deadline: Deadline, may: &dyn Fn() -> bool) -> Option<(u16, String)> {
         let answer = self.whole(deadline, may)?;
         let text = String::from_utf8_lossy(&answer);

@@ -65,8 +65,8 @@ pub enum Kind {
     Builtin,
 }
 
-/// A program that comes with PHP and serves sites: its kind, its name, what PHP calls it, and what names another one. `none`: that
-/// kind does not serve.
+/// A program that comes with PHP and serves sites: its kind, its name, what PHP calls it, and what names another one.
+/// `none`: that kind does not serve.
 struct Companion {
     kind: Kind,
     name: &'static str,
@@ -114,7 +114,8 @@ impl Php {
         find(asked, env::var_os("PATH").as_deref())
     }
 
-    /// The command line of a PHP, or of a server that comes with it, up to what it is to do: the site's settings, and the extension.
+    /// The command line of a PHP, or of a server that comes with it, up to what it is to do: the site's settings, and
+    /// the extension.
     pub fn arguments(layout: &SiteLayout, php: &Path) -> [OsString; 4] {
         let mut extension = OsString::from("extension=");
         extension.push(extension::of(layout, php));
@@ -167,8 +168,8 @@ impl Companion {
     }
 }
 
-/// What keeps a program from serving with a PHP of this version, by what it says of its version: `PHP 8.2.1 (fpm-fcgi) (built: Jan
-/// 1 2026 00:00:00) (NTS)`.
+/// What keeps a program from serving with a PHP of this version, by what it says of its version: `PHP 8.2.1 (fpm-fcgi)
+/// (built: Jan 1 2026 00:00:00) (NTS)`.
 fn unfit(said: &str, sapi: &str, version: Version) -> Option<String> {
     let Some(line) = said.lines().find_map(|line| line.strip_prefix("PHP ")) else {
         return Some("it does not say which PHP it is".to_owned());

@@ -42,8 +42,8 @@ pub fn take(source: &Path, destination: &Path, interrupt: &Interrupt, progress: 
     }
 }
 
-/// Refuses a tree that is no WordPress, one that would need a MySQL server, and a network of sites with subdomains. Has the drop-in of its SQLite driver load the
-/// one in the tree itself.
+/// Refuses a tree that is no WordPress, one that would need a MySQL server, and a network of sites with subdomains. Has
+/// the drop-in of its SQLite driver load the one in the tree itself.
 pub fn check(tree: &Path, source: &Path) -> Result<(), Failure> {
     if !tree.join(LANDMARK).is_file() {
         return Err(Failure::new(format!("{} holds no WordPress: there is no {LANDMARK} in it", source.display()))

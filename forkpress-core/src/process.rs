@@ -78,7 +78,8 @@ mod imp {
         fields_from_third(pid)?.split_ascii_whitespace().nth(1)?.parse().ok()
     }
 
-    /// Field 2, the name, stands in parentheses and may itself hold spaces and parentheses: what counts starts after the last one.
+    /// Field 2, the name, stands in parentheses and may itself hold spaces and parentheses: what counts starts after
+    /// the last one.
     fn fields_from_third(pid: u32) -> Option<String> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         Some(stat[stat.rfind(')')? + 1..].to_owned())

@@ -1,6 +1,6 @@
-//! A model of the lock protocol, in which every order of steps is tried: nobody is in a branch that is being published, no request
-//! that took its lock after a writer said that it waits is in before that writer, and from every state that can be reached all
-//! can come to their end.
+//! A model of the lock protocol, in which every order of steps is tried: nobody is in a branch that is being published,
+//! no request that took its lock after a writer said that it waits is in before that writer, and from every state that
+//! can be reached all can come to their end.
 //!
 //! A step takes a lock, fails to, reads or writes, as `src/lock/` does it. Nobody's patience ends in the model, unless it is said
 //! to: that everybody gets in does not rest on the time for which a gate is closed. Changed protocols show that the model finds

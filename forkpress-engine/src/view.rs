@@ -19,8 +19,8 @@ pub fn probe(storage_root: &Path) -> FileView {
         .unwrap_or(FileView::FileCopy)
 }
 
-/// Whether a view works in `storage_root`, which is the mounted image where the view has one. Nothing stays there of the attempt, unless the process dies in it: then a
-/// folder `.forkpress-probe-*`, which may be removed.
+/// Whether a view works in `storage_root`, which is the mounted image where the view has one. Nothing stays there of
+/// the attempt, unless the process dies in it: then a folder `.forkpress-probe-*`, which may be removed.
 #[must_use]
 pub fn supports(view: FileView, storage_root: &Path) -> bool {
     match view {

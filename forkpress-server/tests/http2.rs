@@ -1,5 +1,5 @@
-//! Frames of HTTP/2, by the sections of RFC 9113 and of RFC 7541: what breaks a connection or a stream, what is let pass, and what
-//! the server keeps to itself. Requests are in `https.rs`.
+//! Frames of HTTP/2, by the sections of RFC 9113 and of RFC 7541: what breaks a connection or a stream, what is let
+//! pass, and what the server keeps to itself. Requests are in `https.rs`.
 //!
 //! Where the RFC wants FRAME_SIZE_ERROR, STREAM_CLOSED or COMPRESSION_ERROR, the library that reads the frames mostly says
 //! PROTOCOL_ERROR. The connection ends all the same.

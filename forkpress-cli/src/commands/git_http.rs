@@ -216,8 +216,8 @@ fn backend(site: &Site, repository: &Repository, takes: bool) -> Result<Command,
     Ok(command)
 }
 
-/// Bounds the memory of what takes a push: Git makes an object that is told by its difference to another one there, and that may be
-/// of any size. Beyond the bound it says that there is no more, and refuses the push.
+/// Bounds the memory of what takes a push: Git makes an object that is told by its difference to another one there, and
+/// that may be of any size. Beyond the bound it says that there is no more, and refuses the push.
 fn bound_memory() {
     // No Git tells of larger objects in that way, of itself: two of them, and something for the rest.
     const MOST_BYTES: u64 = 2 << 30;

@@ -150,7 +150,8 @@ struct FollowedLog {
 }
 
 impl FollowedLog {
-    /// The last `count` lines, or all with `usize::MAX`; none where there is no file. What comes next is what [`Self::new_lines`] gives.
+    /// The last `count` lines, or all with `usize::MAX`; none where there is no file. What comes next is what
+    /// [`Self::new_lines`] gives.
     fn last_lines(&mut self, count: usize) -> io::Result<Vec<String>> {
         let Some(mut file) = open(&self.path)? else { return Ok(Vec::new()) };
         let end = file.metadata()?.len();

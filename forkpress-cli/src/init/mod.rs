@@ -338,7 +338,8 @@ fn take_wordpress(
     }
 }
 
-/// Gives the tree a `wp-config.php` with secrets of its own, which only its owner can read, unless it has one: what a user wrote stays.
+/// Gives the tree a `wp-config.php` with secrets of its own, which only its owner can read, unless it has one: what a
+/// user wrote stays.
 fn configure(staged: &Path) -> Result<(), Failure> {
     let path = staged.join("wp-config.php");
     let text = new_config()?;

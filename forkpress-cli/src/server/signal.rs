@@ -111,8 +111,8 @@ pub(super) fn adopt_orphans() {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn adopt_orphans() {}
 
-/// Collects what this process has adopted, what it started and left alone, and what has ended of both: nobody else does. `own` are
-/// children that somebody waits for, as all are that are in this process's own group.
+/// Collects what this process has adopted, what it started and left alone, and what has ended of both: nobody else
+/// does. `own` are children that somebody waits for, as all are that are in this process's own group.
 #[cfg(target_os = "linux")]
 pub(super) fn reap_adopted(own: &[u32]) {
     use rustix::process::{WaitOptions, getpgrp, getpid, waitpid};

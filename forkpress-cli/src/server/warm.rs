@@ -404,8 +404,8 @@ struct WarmPhp<'a> {
 }
 
 impl WarmPhp<'_> {
-    /// Has it compile what is not compiled yet of the branch with this host: these scripts, or where there are none those that are
-    /// likely to run. How many it compiled, and whether that is all; none where there is no such branch.
+    /// Has it compile what is not compiled yet of the branch with this host: these scripts, or where there are none
+    /// those that are likely to run. How many it compiled, and whether that is all; none where there is no such branch.
     fn compile_all(&self, host: &str, scripts: &[String]) -> Result<Option<(u64, bool)>, Failure> {
         let mut compiled = 0;
         loop {

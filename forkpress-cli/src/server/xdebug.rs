@@ -1,7 +1,8 @@
 //! `serve --xdebug`: a debugger in the person's editor.
 //!
-//! PHP connects to the editor where a request has the trigger, and nowhere else: to this machine, at the port that editors know.
-//! Xdebug turns OPcache's optimizer off while it debugs; OPcache itself stays, and the JIT, which it can't be used with, is off anyway.
+//! PHP connects to the editor where a request has the trigger, and nowhere else: to this machine, at the port that
+//! editors know. Xdebug turns OPcache's optimizer off while it debugs; OPcache itself stays, and the JIT, which it
+//! can't be used with, is off anyway.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -25,7 +26,8 @@ const SETTINGS: [&str; 5] = [
     "xdebug.discover_client_host=0",
 ];
 
-/// What is in its environment, and what is not (none): it would count for more than the settings, and be a trigger in each request.
+/// What is in its environment, and what is not (none): it would count for more than the settings, and be a trigger in
+/// each request.
 pub(super) fn environment() -> [(&'static str, Option<OsString>); 4] {
     let absent = |name| (name, None);
     [("XDEBUG_MODE", Some("debug".into())), absent("XDEBUG_CONFIG"), absent("XDEBUG_SESSION"), absent("XDEBUG_TRIGGER")]

@@ -94,8 +94,8 @@ impl Known {
         let finder = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::LeftmostLongest)
-            // A few states, and a step a byte. To look for rare letters first takes four times as long: in names of hosts there are
-            // none that are rare.
+            // A few states, and a step a byte. To look for rare letters first takes four times as long: in names of
+            // hosts there are none that are rare.
             .kind(Some(AhoCorasickKind::DFA))
             .prefilter(false)
             .build(&spellings)

@@ -99,7 +99,8 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// Opens the lock file, making it if need be, and closes it to others; for reading only where it may not be written, which is enough to share.
+    /// Opens the lock file, making it if need be, and closes it to others; for reading only where it may not be
+    /// written, which is enough to share.
     pub(super) fn open(path: PathBuf) -> Result<Self, LockError> {
         // std opens every file close-on-exec.
         let opened = own::options().read(true).write(true).create(true).truncate(false).open(&path);

@@ -1,8 +1,8 @@
 //! Notes: small files in which a process says what it is serving or waiting for. They are for people; nothing depends on them.
 //!
-//! A note is `requests/PID`, text of at most [`NOTE_BYTES`] up to its first NUL byte:
-//! `STATE since=MILLISECONDS started=START TEXT`. `STATE` is `serving`, `sending` for one that only sends bytes, or `waiting`
-//! for one that waits for a lock. `START` tells the process from a later one with its id: a note of a process that is gone is no note.
+//! A note is `requests/PID`, text of at most [`NOTE_BYTES`] up to its first NUL byte: `STATE since=MILLISECONDS
+//! started=START TEXT`. `STATE` is `serving`, `sending` for one that only sends bytes, or `waiting` for one that waits
+//! for a lock. `START` tells the process from a later one with its id: a note of a process that is gone is no note.
 
 use std::fs;
 use std::io::Write;
@@ -55,8 +55,8 @@ pub struct Note {
     pub state: State,
     /// Since when it does what the text says: for a request, since it began, however long it waited.
     pub since: SystemTime,
-    /// `METHOD BRANCH PATH` of a request, `exec BRANCH PROGRAM` of a program, `files main` of a server that sends files; for a command that waits, `LOCK OPERATION`: the
-    /// file that it waits for and what for.
+    /// `METHOD BRANCH PATH` of a request, `exec BRANCH PROGRAM` of a program, `files main` of a server that sends
+    /// files; for a command that waits, `LOCK OPERATION`: the file that it waits for and what for.
     pub text: String,
 }
 

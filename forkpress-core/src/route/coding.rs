@@ -93,8 +93,8 @@ impl AcceptedCodings {
         &self.best
     }
 
-    /// How a file of this size is sent that is not stored compressed; none: as it is. Who takes nothing that there is gets the file
-    /// as it is.
+    /// How a file of this size is sent that is not stored compressed; none: as it is. Who takes nothing that there is
+    /// gets the file as it is.
     pub(super) fn on_the_fly(&self, version: &FileVersion) -> Option<Coding> {
         let is_worth_it = version.size >= FEWEST_BYTES || self.refuses_plain;
         self.best.first().copied().filter(|_| is_worth_it && version.size <= MOST_BYTES)

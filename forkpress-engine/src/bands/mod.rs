@@ -104,8 +104,8 @@ impl Surroundings {
         own.map(|own| self.begin(&own, name)).unwrap_or_default()
     }
 
-    /// The same of a branch that is about to have a tree, in nobody's use, which begins them at once; but that is not durable yet.
-    /// Says whether there were any.
+    /// The same of a branch that is about to have a tree, in nobody's use, which begins them at once; but that is not
+    /// durable yet. Says whether there were any.
     pub(crate) fn begin_in(&mut self, name: &BranchName, tree: &Path) -> Result<bool, DatabaseError> {
         let path = database_of(tree);
         if path.exists() { self.begin_at_rest(name, &path) } else { Ok(false) }

@@ -1,8 +1,8 @@
 //! Loads dumps of MySQL and MariaDB into a new SQLite database, in the layout of WordPress's SQLite driver.
 //!
-//! A dump is read as a stream: one thread cuts it into statements and rows, another one writes them. Neither keeps more than a few
-//! batches of rows, or one row where that is larger. Tables are made by the driver itself, in a PHP of its own and a database
-//! without rows, so their layout and its notes on them are the driver's. Rows go past it.
+//! A dump is read as a stream: one thread cuts it into statements and rows, another one writes them. Neither keeps more
+//! than a few batches of rows, or one row where that is larger. Tables are made by the driver itself, in a PHP of its
+//! own and a database without rows, so their layout and its notes on them are the driver's. Rows go past it.
 //!
 //! **All or nothing.** The database is written without a journal and is removed where anything fails. A dump that ends in the midst of
 //! something is refused.

@@ -34,8 +34,8 @@ pub enum Replaced {
     Unfit(String),
 }
 
-/// Puts a dump's tables into a database that the driver has made: each takes the place of the one of its name, tables that the dump
-/// drops go, and all others stay. `scratch` is a folder with room for the dump, which is removed again.
+/// Puts a dump's tables into a database that the driver has made: each takes the place of the one of its name, tables
+/// that the dump drops go, and all others stay. `scratch` is a folder with room for the dump, which is removed again.
 ///
 /// # Errors
 /// [`DumpError`]; nothing was changed then.

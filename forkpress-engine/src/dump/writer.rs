@@ -1,8 +1,8 @@
 //! Writes what a dump says into a database.
 //!
 //! **Tables** are made by the driver in a database without rows, the *schema*, and by what it made there in SQLite, here. A
-//! table's indexes are made when all rows are there, since that is faster. Only where a statement wants rows with a key that is there
-//! already to be ignored or replaced, its unique ones are made at once.
+//! table's indexes are made when all rows are there, since that is faster. Only where a statement wants rows with a key
+//! that is there already to be ignored or replaced, its unique ones are made at once.
 //!
 //! **Rows of a table that has no key yet** go into another file first. phpMyAdmin defines keys after the rows, and SQLite can't add
 //! a primary key to a table: its rows are copied to where they belong when the dump is over.
@@ -378,8 +378,8 @@ impl LoadingTable {
         format!("{}.{}", if self.is_waiting { "waiting" } else { "main" }, quote_name(&self.table.name))
     }
 
-    /// Whether a row may be replaced by another one with the same key. Where that is a text whose case counts in MySQL, SQLite would
-    /// take other rows for the same.
+    /// Whether a row may be replaced by another one with the same key. Where that is a text whose case counts in MySQL,
+    /// SQLite would take other rows for the same.
     pub(super) fn may_replace(&self) -> bool {
         !self.table.keys.iter().any(|key| key.kind == KeyKind::Primary && key.tells_case_apart(&self.table))
     }

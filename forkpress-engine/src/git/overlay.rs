@@ -54,7 +54,8 @@ impl Edit {
     /// What a branch gets of a difference between trees that have its files in `wordpress/`; none where that is in no branch.
     ///
     /// # Errors
-    /// [`EditError::Refused`] for a path, a symlink or a submodule that no branch may have; another [`EditError`] when Git failed.
+    /// [`EditError::Refused`] for a path, a symlink or a submodule that no branch may have; another [`EditError`] when
+    /// Git failed.
     pub(super) fn of(
         contents: &mut Contents<'_>,
         Difference { path, before, after }: Difference,

@@ -168,9 +168,10 @@ pub fn check(site: &Site, repository: &Repository, updates: &[Update]) -> Result
 /// not be done at once.
 ///
 /// # Errors
-/// [`PushError::Refused`] when it may not, with the branch as it was; [`PushError::Change`] and [`PushError::Delete`] when the mutation failed;
-/// [`PushError::RefBehind`] when the branch has changed and its ref has not; [`PushError::Git`],
-/// [`PushError::Snapshot`], [`PushError::Disk`] and [`PushError::Read`] when a step before the mutation failed.
+/// [`PushError::Refused`] when it may not, with the branch as it was; [`PushError::Change`] and [`PushError::Delete`]
+/// when the mutation failed; [`PushError::RefBehind`] when the branch has changed and its ref has not;
+/// [`PushError::Git`], [`PushError::Snapshot`], [`PushError::Disk`] and [`PushError::Read`] when a step before the
+/// mutation failed.
 pub fn receive(
     site: &Site,
     repository: &Repository,

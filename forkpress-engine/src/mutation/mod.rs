@@ -67,9 +67,10 @@ pub use transaction::Prepared;
 /// Creates the branch `name` with the files and the database that the branch `from` has when this publishes.
 ///
 /// # Errors
-/// [`ChangeError::Exists`] and [`ChangeError::InTheWay`] where the name is taken; [`ChangeError::Source`] where `from` can't be
-/// used, and [`ChangeError::SourceReplaced`] where it gets another tree again and again; [`RecoverError`] where what a process that
-/// died left can't be ended; [`StepError`] where a step fails; [`ChangeError::Unfinished`] where all is done but for the end.
+/// [`ChangeError::Exists`] and [`ChangeError::InTheWay`] where the name is taken; [`ChangeError::Source`] where `from`
+/// can't be used, and [`ChangeError::SourceReplaced`] where it gets another tree again and again; [`RecoverError`]
+/// where what a process that died left can't be ended; [`StepError`] where a step fails; [`ChangeError::Unfinished`]
+/// where all is done but for the end.
 pub fn create<'a>(
     site: &Site,
     name: &BranchName,
@@ -318,8 +319,8 @@ pub fn prepare_delete<'site>(
 /// A branch that was deleted returns, one that was created goes. What the branch has now is kept in turn.
 ///
 /// # Errors
-/// [`UndoError::NothingToUndo`], [`UndoError::NoOperation`], [`UndoError::Undone`] and [`UndoError::MadeMain`] where that can't be
-/// taken back; [`UndoError::Followed`] where it is a merge and another operation is to be undone first;
+/// [`UndoError::NothingToUndo`], [`UndoError::NoOperation`], [`UndoError::Undone`] and [`UndoError::MadeMain`] where
+/// that can't be taken back; [`UndoError::Followed`] where it is a merge and another operation is to be undone first;
 /// [`ChangeError::NotKept`] where what it took away has gone; [`ChangeError::Exists`] and [`ChangeError::InTheWay`]
 /// where something else has its place by now; else as [`reset`] or, of files, as [`apply()`].
 pub fn undo(

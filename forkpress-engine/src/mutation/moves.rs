@@ -148,8 +148,9 @@ pub(super) fn settle(site: &Site, intent: &mut Intent, records: Vec<Replacement>
     place_records(cow, intent, records)
 }
 
-/// Does what follows a publish, while requests go on: makes records durable, puts what was taken away into the slot, and
-/// writes the log, after the branch that was taken from has its parting. The intent goes last, so that all of it is done again by whoever finds the intent.
+/// Does what follows a publish, while requests go on: makes records durable, puts what was taken away into the slot,
+/// and writes the log, after the branch that was taken from has its parting. The intent goes last, so that all of it is
+/// done again by whoever finds the intent.
 pub(super) fn conclude(site: &Site, intent: &Intent) -> Result<(), DiskError> {
     let (cow, entry) = (site.layout.cow(), &intent.entry);
     disk::sync(&cow.records_dir())?;

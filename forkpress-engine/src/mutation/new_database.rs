@@ -26,8 +26,8 @@ use forkpress_core::uploads::Uploads;
 
 /// What is to become of a branch's database.
 pub trait DatabaseEdit: fmt::Debug {
-    /// Makes the database at `path` what it is to be: a copy of the branch's, which nobody uses and which has no log. It is called
-    /// again, with a new copy, where the branch's own has changed meanwhile.
+    /// Makes the database at `path` what it is to be: a copy of the branch's, which nobody uses and which has no log.
+    /// It is called again, with a new copy, where the branch's own has changed meanwhile.
     ///
     /// # Errors
     /// [`EditError`]; the copy is thrown away then.

@@ -163,9 +163,10 @@ impl Staged {
         (seen.entries.len() - less + more) as u64
     }
 
-    /// Makes the tree, durably, what the source is now, but that it begins bands of ids of its own, while no request of that runs, and says how many entries it took
-    /// again for that. Beside requests, a file that one of them writes just now may be taken half written. Waits for a
-    /// foreign writer of the database for no longer than `timeout`. May be called again after an error.
+    /// Makes the tree, durably, what the source is now, but that it begins bands of ids of its own, while no request of
+    /// that runs, and says how many entries it took again for that. Beside requests, a file that one of them writes
+    /// just now may be taken half written. Waits for a foreign writer of the database for no longer than `timeout`. May
+    /// be called again after an error.
     pub(super) fn refresh(&mut self, starts: &Starts, timeout: Duration) -> Result<u64, StepError> {
         let changed = &mut self.changed;
         match &mut self.files {

@@ -85,8 +85,9 @@ impl Tree {
 
     /// Walks the tree at `root`, which this walk is an earlier one of, once more, and comes to what [`Self::walk`] does.
     ///
-    /// Takes about three quarters of its time where little has changed: what was seen then is looked at by its name, and the names in a
-    /// folder are read again only where the folder has changed since, or may have changed without a trace.
+    /// Takes about three quarters of its time where little has changed: what was seen then is looked at by its name,
+    /// and the names in a folder are read again only where the folder has changed since, or may have changed without a
+    /// trace.
     pub(crate) fn walk_again(&self, root: &Path) -> Result<Self, DiskError> {
         self.walk_again_with(root, None)
     }

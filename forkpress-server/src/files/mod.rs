@@ -94,8 +94,8 @@ impl Files {
 
     /// The answer to a request; none where PHP has to give it.
     ///
-    /// What need not wait for a lock, and of which nothing has to be made, is done at once: it takes less time than to have another
-    /// thread do it.
+    /// What need not wait for a lock, and of which nothing has to be made, is done at once: it takes less time than to
+    /// have another thread do it.
     pub async fn answer(self: &Arc<Self>, target: RequestTarget, request: &Arc<Parts>) -> Option<Response<AnswerBody>> {
         match self.decide_at_once(&target, request) {
             Ok(Found::Php) => return None,

@@ -1,7 +1,8 @@
 //! php-fpm: its settings, and its processes from their start to their end.
 //!
-//! Its sockets are in a folder that only the user can enter. Its master leads a process group, and all its processes end with
-//! the one that started it: whoever starts it gives a command that sees to that for the master, and the extension does for the rest.
+//! Its sockets are in a folder that only the user can enter. Its master leads a process group, and all its processes
+//! end with the one that started it: whoever starts it gives a command that sees to that for the master, and the
+//! extension does for the rest.
 
 mod config;
 

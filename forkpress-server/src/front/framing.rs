@@ -1,7 +1,8 @@
 //! Where each request on a connection begins and ends, read as strictly as it can be written.
 //!
-//! What reads requests after this, hyper, forgives some: a line that ends without its carriage return, a length beside chunks, the
-//! same length twice. Programs before us may read such a request in another way, and that is how requests are smuggled.
+//! What reads requests after this, hyper, forgives some: a line that ends without its carriage return, a length beside
+//! chunks, the same length twice. Programs before us may read such a request in another way, and that is how requests
+//! are smuggled.
 
 use crate::chunks::Chunks;
 

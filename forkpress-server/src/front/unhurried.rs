@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-/// A connection that breaks off where its client takes nothing for so long. What a client sends is timed where it is known what it
-/// owes.
+/// A connection that breaks off where its client takes nothing for so long. What a client sends is timed where it is
+/// known what it owes.
 pub(super) struct Unhurried {
     stream: TcpStream,
     pause: Duration,

@@ -1,7 +1,7 @@
 //! The page that a person gets whose request waits for a branch command.
 //!
-//! The front waits for the locks itself, before PHP has the request: so no process of PHP's waits with it, and no request that has
-//! begun is ever broken off. It lets them go at once; the request takes its own.
+//! The front waits for the locks itself, before PHP has the request: so no process of PHP's waits with it, and no
+//! request that has begun is ever broken off. It lets them go at once; the request takes its own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

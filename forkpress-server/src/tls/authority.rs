@@ -1,8 +1,8 @@
 //! The authority that signs the certificates of this user's servers.
 //!
-//! A browser trusts it once it was told to (`forkpress trust`), and then whatever it signs. So its key is closed to others, and it
-//! may only sign for the hosts that it is for: those below `localhost`, and the loopback addresses. A root host elsewhere has an
-//! authority of its own.
+//! A browser trusts it once it was told to (`forkpress trust`), and then whatever it signs. So its key is closed to
+//! others, and it may only sign for the hosts that it is for: those below `localhost`, and the loopback addresses. A
+//! root host elsewhere has an authority of its own.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Write};

@@ -3,8 +3,8 @@
 //! It ends an answer by closing the connection, as a process that dies does. So an answer is whole only where the process lives
 //! on.
 //!
-//! It sends a page as the script has written it. So a script that says `Transfer-Encoding: chunked` and writes chunks has them sent
-//! as the framing of its answer, and their content alone is the page.
+//! It sends a page as the script has written it. So a script that says `Transfer-Encoding: chunked` and writes chunks
+//! has them sent as the framing of its answer, and their content alone is the page.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -156,8 +156,8 @@ pub(super) async fn keep(mut body: SpoolReader, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What the process is told beside the request: the connection that it comes by, and the variables that are not the request's own.
-/// `front.rs` of the extension reads it.
+/// What the process is told beside the request: the connection that it comes by, and the variables that are not the
+/// request's own. `front.rs` of the extension reads it.
 fn facts(port: u16, variables: &[(Bytes, Bytes)]) -> Vec<u8> {
     let mut line = port.to_string().into_bytes();
     for (name, value) in variables {

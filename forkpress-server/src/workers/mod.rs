@@ -1,12 +1,12 @@
 //! Processes of PHP's that are a server of their own each, where there is no php-fpm: php-cgi, or PHP's built-in server.
 //!
-//! Each has one connection at a time, from here. A process that dies is replaced. One whose request takes too long is killed. One
-//! whose client has hung up has no other request before it is done with that. All end with this process: whoever says how they are
-//! started sees to that.
+//! Each has one connection at a time, from here. A process that dies is replaced. One whose request takes too long is
+//! killed. One whose client has hung up has no other request before it is done with that. All end with this process:
+//! whoever says how they are started sees to that.
 //!
-//! php-cgi listens at a socket in a folder that only the user can enter. The built-in server can only listen at a port, of
-//! `127.0.0.1`, which other accounts and the site's own code reach as well. So who connects to it is told over its standard input,
-//! for each connection, and the extension answers no other (`ext-branchfs/src/front.rs`).
+//! php-cgi listens at a socket in a folder that only the user can enter. The built-in server can only listen at a port,
+//! of `127.0.0.1`, which other accounts and the site's own code reach as well. So who connects to it is told over its
+//! standard input, for each connection, and the extension answers no other (`ext-branchfs/src/front.rs`).
 
 mod http;
 mod process;

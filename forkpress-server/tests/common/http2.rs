@@ -193,7 +193,8 @@ pub fn block(headers: &[(&str, &str)]) -> Vec<u8> {
     headers.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }
 
-/// The status at the front of an answer's headers: one of the few that have a byte of their own, or three digits in Huffman's code.
+/// The status at the front of an answer's headers: one of the few that have a byte of their own, or three digits in
+/// Huffman's code.
 fn status(mut block: &[u8]) -> u16 {
     // Before it, the size of the table of headers may change.
     while block[0] & 0xe0 == 0x20 {

@@ -107,8 +107,8 @@ impl Reach {
         }
     }
 
-    /// Whether it is known that nothing has changed in a branch since it was merged into `main`, or made from that. Commits do not
-    /// tell: the database is one text in them, and `main` has changed as well.
+    /// Whether it is known that nothing has changed in a branch since it was merged into `main`, or made from that.
+    /// Commits do not tell: the database is one text in them, and `main` has changed as well.
     pub fn main_has_all_of(&self, name: &BranchName) -> bool {
         let Self::Here(site) = self else { return false };
         let since = Since::Parting(BranchName::main());

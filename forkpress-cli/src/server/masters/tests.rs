@@ -36,8 +36,8 @@ struct Server {
     _temporary: tempfile::TempDir,
 }
 
-/// Starts one whose pages may take so long; none where this machine has no php-fpm. Where there is the file `broken`, php-fpm does
-/// not start.
+/// Starts one whose pages may take so long; none where this machine has no php-fpm. Where there is the file `broken`,
+/// php-fpm does not start.
 fn server(longest: Duration) -> Option<Server> {
     let version = Command::new("php").args(["-r", "echo PHP_MAJOR_VERSION, '.', PHP_MINOR_VERSION;"]).output();
     let version = String::from_utf8(version.ok()?.stdout).unwrap();

@@ -88,7 +88,8 @@ impl FileMerge {
     /// What the target gets, as an overlay takes it. Refuses what a push may not bring, either.
     ///
     /// # Errors
-    /// [`EditError::Refused`] for a path, a symlink or a submodule that no branch may have; another [`EditError`] when Git failed.
+    /// [`EditError::Refused`] for a path, a symlink or a submodule that no branch may have; another [`EditError`] when
+    /// Git failed.
     pub(crate) fn edits(&self, repository: &Repository) -> Result<Vec<Edit>, EditError> {
         let mut contents = Contents::new(repository);
         let in_checkout = |difference: &Difference| Difference {

@@ -272,7 +272,8 @@ impl Finder<'_> {
         }
     }
 
-    /// Finds what follows the name of a secret in a comment, or in another text: `// password: hunter2`, `# define( 'X_KEY', 'v' )`.
+    /// Finds what follows the name of a secret in a comment, or in another text: `// password: hunter2`, `# define(
+    /// 'X_KEY', 'v' )`.
     fn prose(&mut self, range: Range<usize>) {
         for found in shape::prose(&self.text[range.clone()]) {
             let at = range.start;

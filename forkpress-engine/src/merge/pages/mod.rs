@@ -257,8 +257,8 @@ fn has_same_chains(base: &Pages<'_>, same: &Same, leaf: u32) -> io::Result<bool>
     Ok(true)
 }
 
-/// The pages below an inner page, each with the highest number that may be there: none of the last, which has all that are higher.
-/// None where it is no inner page.
+/// The pages below an inner page, each with the highest number that may be there: none of the last, which has all that
+/// are higher. None where it is no inner page.
 fn children(page: &[u8]) -> Option<Vec<(u32, Option<i64>)>> {
     if page.first() != Some(&INNER) {
         return None;

@@ -1,8 +1,8 @@
 //! One value that two branches have: what it is once they are merged. Pure: nothing here looks at a database.
 //!
-//! [`rules`](super::rules) say how a value is merged, by the place where it stands; [`merge`] does it. The *source* comes home into
-//! the *target*, and the *base* is what both had. Whether a row is there at all is decided elsewhere: here both have
-//! one.
+//! [`rules`](super::rules) say how a value is merged, by the place where it stands; [`merge`] does it. The *source*
+//! comes home into the *target*, and the *base* is what both had. Whether a row is there at all is decided elsewhere:
+//! here both have one.
 //!
 //! What one side alone changed is taken with all its bytes. Serialized PHP and JSON are one tree ([`tree::Value`]) of
 //! pieces that stay as they are written. Only a map in which both changed something is written anew, with its length,
