@@ -1,7 +1,7 @@
 //! The branch page: a site's branches in the browser.
 //!
 //! A request comes from [`forkpress_server::front`]. [`guard`] decides whether its client may see the page, [`route`] what it
-//! asks for; [`views`] make HTML of what the [`backstage`] knows. An [`action`] is a form that becomes a command, which runs as a
+//! asks for; `views` make HTML of what the [`backstage`] knows. An [`action`] is a form that becomes a command, which runs as a
 //! job. So the page can do nothing that the command line can't, and says the same words.
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! Jobs: long actions that somebody started and need not wait for.
 //!
 //! A job is a process of the same `forkpress` program with the arguments that a person would type. It outlives whoever
-//! started it. [`start`] makes its folder and a *runner*, which [`run`]s the command to its end and writes that down.
+//! started it. [`start()`] makes its folder and a *runner*, which [`run()`]s the command to its end and writes that down.
 //!
 //! Whether a job runs is told by a lock, not by a process id: the runner holds it from before the job can be seen until its
 //! end is on the disk. A job without a lock and without an end has *died*.

@@ -21,7 +21,7 @@ use crate::disk;
 /// The exit status of a command that could not be run, as shells have it.
 const NOT_EXECUTABLE: i32 = 126;
 
-/// Runs the command of a job, in a process that [`start`](super::start) made for that, and gives its exit status.
+/// Runs the command of a job, in a process that [`start`](super::start()) made for that, and gives its exit status.
 ///
 /// The process leaves the session of whoever started it. Standard output, which is the lock of the job, goes to nowhere from
 /// now on, and standard error to the job's progress. `began` is told the process group of the command: signals are to be

@@ -3,7 +3,7 @@
 //! The router in PHP would send the same: both ask `forkpress_core::route`. The order is the one of every request: decide what
 //! is asked for, lock, look it up. The locks are not needed any more once the file is open: a publish never changes a file in place,
 //! so the bytes stay right, and no client keeps a writer waiting. Requests that a thread finds there at once share one hold of
-//! them: see [`Lease`].
+//! them: see `lease.rs`.
 
 mod bodies;
 mod compress;
