@@ -303,8 +303,8 @@ impl Merge<'_> {
                 p.quiet { "Before they parted, there was nothing." }
             }
             div.sides {
-                section aria-label={ "In " (into) } { h3 { "In " (into) } (version(ours)) }
-                section aria-label={ "In " (source) } { h3 { "In " (source) } (version(theirs)) }
+                div { h3 { "In " (into) } (version(ours)) }
+                div { h3 { "In " (source) } (version(theirs)) }
             }
         }
     }

@@ -91,7 +91,7 @@ fn shown(pieces: &[Piece<'_>]) -> Markup {
     let gap = |text: &str| many(text.split_whitespace().count() as u64, "word");
     let gaps = pieces.chunk_by(|one, next| (one.fate == Fate::Gap) == (next.fate == Fate::Gap));
     html! {
-        div.words dir="auto" {
+        div.words dir="auto" tabindex="0" role="group" aria-label="Text" {
             @for run in gaps {
                 @if run[0].fate == Fate::Gap {
                     @let left_out: String = run.iter().map(|piece| piece.text).collect();
