@@ -161,6 +161,43 @@ test(
 );
 
 test(
+	'who looks at a job, or at the list of jobs, sees how far it is and how it ends',
+	function () use ( $site, $page ) {
+		// A delete waits for a request of its branch: it runs until the test has seen it.
+		put( "$site->dir/third/held.php", '<?php touch( __DIR__ . "/holds" ); while ( ! file_exists( __DIR__ . "/let" ) ) { usleep( 2000 ); clearstatcache(); }' );
+		$request = $site->open( '/held.php', array( 'Host' => $site->host( 'third' ) ) );
+		eventually( static fn () => file_exists( "$site->dir/third/holds" ), 'the request runs' );
+		$listed = new Looking( $site, '/jobs' );
+		$listed->until( 'jobs', 'no job yet' );
+		$host  = "admin.wp.localhost:$site->port";
+		$form  = $site->request( '/do/delete?name=third', array( 'Host' => $host ) );
+		$token = preg_match( '/name="token" value="([0-9a-f]+)"/', $form->body, $match ) ? $match[1] : '';
+		$sent  = $site->request(
+			'/do/delete',
+			array(
+				'Host'         => $host,
+				'Origin'       => "http://$host",
+				'Cookie'       => strtok( $form->headers['set-cookie'], ';' ),
+				'Content-Type' => 'application/x-www-form-urlencoded',
+			),
+			'POST',
+			"token=$token&name=third"
+		);
+		same( '/jobs/1', $sent->headers['location'] ?? $sent->body );
+		$looking = new Looking( $site, '/jobs/1' );
+		$looking->until( 'job', 'waiting: ' );
+		$listed->until( 'jobs', '>running<' );
+		holds( str_contains( $page( '/jobs/1' ), 'Stop it' ), 'it can be stopped' );
+		put( "$site->dir/third/let", '' );
+		$looking->until( 'job', '/do/undo?id=' );
+		$listed->until( 'jobs', '>done<' );
+		fclose( $request );
+		$looking->close();
+		$listed->close();
+	}
+);
+
+test(
 	'nobody else hears anything',
 	function () use ( $site ) {
 		$ask = static fn ( array $headers ) => $site->request( '/live?at=/', $headers + array( 'Host' => "admin.wp.localhost:$site->port" ) )->status;

@@ -15,6 +15,7 @@ declare( strict_types=1 );
 namespace ForkPress\Tests;
 
 require __DIR__ . '/site.php';
+require __DIR__ . '/browser.php';
 
 /** A must-use plugin that has the dashboard written from right to left. */
 const RTL = <<<'PHP'
@@ -120,43 +121,13 @@ foreach ( array( 'eldest', ...array_map( static fn ( $number ) => "b$number", ra
 	put( "$site->dir/.forkpress/cow/branches/$name.toml", "created_at = '2026-01-01T00:00:00Z'\ngeneration = 0\n" );
 }
 
-/**
- * Has the browser make its claims, and counts them.
- *
- * @param string $scheme How the site is served.
- */
-function in_the_browser( string $scheme ): void {
-	global $site;
-	$command = array( 'node', __DIR__ . '/browser/wordpress.mjs', "$scheme://wp.localhost:$site->port" );
-	$browser = new Process( $command );
-	// It waits for nothing without an end, and does so many times.
-	while ( $browser->runs() ) {
-		usleep( 50000 );
-	}
-	preg_match_all( '~^(ok|FAILED)  +(.*)$(?:\n +.*$)*~m', $browser->output(), $claims, PREG_SET_ORDER );
-	foreach ( $claims as list( $said, $how, $claim ) ) {
-		test( $claim, static fn () => 'ok' === $how ? null : throw new Failure( $said ) );
-	}
-	if ( ! $claims || ! preg_match( '/^\d+ passed, \d+ failed$/m', $browser->output() ) ) {
-		test( "the browser's claims by $scheme", static fn () => throw new Failure( $browser->output() ) );
-	}
-}
-
-$chromium = array_filter( array( (string) getenv( 'FORKPRESS_CHROMIUM' ), 'chromium', 'chromium-browser', 'google-chrome' ) );
-$has      = static fn ( string $name ): bool => '' !== trim( (string) shell_exec( 'command -v ' . escapeshellarg( $name ) ) );
-$npm      = static function (): bool {
-	if ( is_file( __DIR__ . '/browser/node_modules/playwright-core/package.json' ) ) {
-		return true;
-	}
-	return 0 === ( new Process( array( 'npm', 'ci', '--silent', '--ignore-scripts', '--no-fund', '--no-audit' ), array(), __DIR__ . '/browser' ) )->wait();
-};
-if ( ! array_filter( $chromium, $has ) || ! $has( 'node' ) || ! $npm() ) {
+if ( ! has_browser() ) {
 	echo "SKIPPED: WordPress in a browser: no Chromium, no Node.js, or npm can't fetch Playwright\n";
 } else {
-	in_the_browser( 'http' );
+	in_the_browser( 'wordpress.mjs', "http://wp.localhost:$site->port" );
 	$site->stop();
 	$site->done( 'serve', '--https', '--workers', '4' );
-	in_the_browser( 'https' );
+	in_the_browser( 'wordpress.mjs', "https://wp.localhost:$site->port" );
 }
 
 test( 'nobody complained', fn () => $site->has_no_complaints() );

@@ -9,6 +9,7 @@ use super::frame::{self, Visitor};
 use super::refused;
 use super::text::{clean, code, moment, said, size};
 use crate::backstage::{Failed, Told};
+use crate::live::Fragment;
 
 /// How often a page without JavaScript looks again, in seconds.
 const LOOK_AGAIN: &str = "2";
@@ -21,27 +22,35 @@ pub fn list(jobs: &[Job], visitor: &Visitor) -> Markup {
         Some(visitor),
         html! {
             p { "What was started on this page runs as a job, also when you close the page or the server stops." }
-            @if jobs.is_empty() {
-                p.quiet { "There is no job yet." }
-            } @else {
-                table.rows {
-                    caption.hidden { "Jobs, newest first" }
-                    thead { tr { th scope="col" { "Job" } th scope="col" { "State" } th scope="col" { "Started" } th scope="col" { "By" } } }
-                    tbody {
-                        @for job in jobs {
-                            tr {
-                                th scope="row" { a href={ "/jobs/" (job.id) } { (job.id) ": " (said(&job.title)) } }
-                                td data-name="State" { (state(job)) }
-                                td data-name="Started" { (moment(&rfc3339(job.began))) }
-                                td data-name="By" { (said(&job.by)) }
-                            }
+            (list_region(jobs).in_page())
+            (frame::command("jobs"))
+        },
+    )
+}
+
+/// What changes of the list.
+pub fn list_region(jobs: &[Job]) -> Fragment {
+    let content = html! {
+        @if jobs.is_empty() {
+            p.quiet { "There is no job yet." }
+        } @else {
+            table.rows {
+                caption.hidden { "Jobs, newest first" }
+                thead { tr { th scope="col" { "Job" } th scope="col" { "State" } th scope="col" { "Started" } th scope="col" { "By" } } }
+                tbody {
+                    @for job in jobs {
+                        tr {
+                            th scope="row" { a href={ "/jobs/" (job.id) } { (job.id) ": " (said(&job.title)) } }
+                            td data-name="State" { (state(job)) }
+                            td data-name="Started" { (moment(&rfc3339(job.began))) }
+                            td data-name="By" { (said(&job.by)) }
                         }
                     }
                 }
             }
-            (frame::command("jobs"))
-        },
-    )
+        }
+    };
+    Fragment::new("jobs", content)
 }
 
 fn state(job: &Job) -> Markup {
@@ -66,26 +75,30 @@ pub fn page(told: &Told, visitor: &Visitor) -> Markup {
         &format!("Job {}: {}", job.id, clean(&job.title)),
         "/jobs",
         Some(visitor),
-        html! { div #job data-job=(job.id) data-running[job.is_running()] { (inner(told, visitor)) } },
+        html! {
+            (region(told).in_page())
+            @if job.is_running() {
+                // It goes with the sign above that the job runs.
+                form.stop method="post" action={ "/jobs/" (job.id) } {
+                    (visitor.token_field())
+                    p.buttons { button.danger { "Stop it" } span.quiet { "As Ctrl-C does: it cleans up, and nothing half-done stays." } }
+                }
+            }
+            (frame::command(&format!("jobs --follow {}", job.id)))
+        },
     )
 }
 
-/// What changes of it while it runs.
-pub fn inner(told: &Told, visitor: &Visitor) -> Markup {
+/// What changes of it while it runs. It is the same for all who look.
+pub fn region(told: &Told) -> Fragment {
     let Told { job, lines, answer } = told;
-    html! {
-        dl.facts {
+    let content = html! {
+        dl.facts data-running[job.is_running()] {
             dt { "State" } dd role="status" { (state(job)) }
             dt { "Command" } dd { (code(&job.typed())) }
             dt { "Started" } dd { (moment(&rfc3339(job.began))) " by " (said(&job.by)) }
         }
-        @if job.is_running() {
-            (progress(lines))
-            form method="post" action={ "/jobs/" (job.id) } {
-                (visitor.token_field())
-                p.buttons { button.danger { "Stop it" } span.quiet { "As Ctrl-C does: it cleans up, and nothing half-done stays." } }
-            }
-        }
+        @if job.is_running() { (progress(lines)) }
         (outcome(told, answer.as_ref()))
         @if !lines.is_empty() {
             details open[job.is_running()] {
@@ -93,8 +106,8 @@ pub fn inner(told: &Told, visitor: &Visitor) -> Markup {
                 div.lines tabindex="0" role="region" aria-label="Progress" { pre { @for line in lines { bdi { (clean(line)) } "\n" } } }
             }
         }
-        (frame::command(&format!("jobs --follow {}", job.id)))
-    }
+    };
+    Fragment::new("job", content)
 }
 
 fn progress(lines: &[String]) -> Markup {
