@@ -94,7 +94,7 @@ pub fn region(told: &Told) -> Fragment {
     let Told { job, lines, answer } = told;
     let content = html! {
         dl.facts data-running[job.is_running()] {
-            dt { "State" } dd role="status" { (state(job)) }
+            dt { "State" } dd { span role="status" { (state(job)) } }
             dt { "Command" } dd { (code(&job.typed())) }
             dt { "Started" } dd { (moment(&rfc3339(job.began))) " by " (said(&job.by)) }
         }
