@@ -364,7 +364,7 @@ test(
 		$navigation = $host + array( 'Accept' => 'text/html' );
 		$page       = $site->request( '/', $navigation );
 		same( array( 500, 'kept' ), array( $page->status, $page->headers['x-forkpress-branch'] ) );
-		foreach ( array( 'no_such_function_as_this', 'broken.php', "{$owner->origin()}/branch/kept/changes", "{$owner->origin()}/do/reset?name=kept" ) as $part ) {
+		foreach ( array( 'no_such_function_as_this', '<bdi>wp-content/mu-plugins/broken.php</bdi>', "{$owner->origin()}/branch/kept/changes", "{$owner->origin()}/do/reset?name=kept" ) as $part ) {
 			holds( str_contains( $page->body, $part ), "$part in $page->body" );
 		}
 		foreach ( array( 'a program' => $host, 'a stranger' => $navigation + array( 'Via' => '1.1 proxy' ) ) as $who => $headers ) {

@@ -109,6 +109,15 @@ pub struct Mail {
     pub attachments: Vec<(String, u64)>,
 }
 
+/// A file that a branch changed, which may be why it is broken.
+#[derive(Clone, Debug)]
+pub struct Suspect {
+    /// Its path in the branch.
+    pub path: String,
+    /// When it was written last, as RFC 3339 has it.
+    pub at: String,
+}
+
 /// A request that runs.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -146,6 +155,10 @@ pub trait Backstage: fmt::Debug + Send + Sync {
     /// # Errors
     /// Where there is no such branch, or it can't be read.
     fn detail(&self, name: &BranchName) -> Result<Detail, Failed>;
+
+    /// The files that a branch changed since it parted from the one that it came from, those that were written last before the
+    /// others. None where that can't be known.
+    fn suspects(&self, name: &BranchName) -> Vec<Suspect>;
 
     /// A mail that a branch sent.
     ///

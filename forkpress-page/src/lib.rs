@@ -135,7 +135,9 @@ impl Inner {
         let Broken { asker, branch, status } = broken;
         (asker.who(&self.root_host) == Who::Owner).then_some(())?;
         let detail = self.backstage.detail(branch).ok()?;
-        let page = views::broken::page(&detail, *status, asker.head.uri.path(), &self.address(&asker.head));
+        let suspects = self.backstage.suspects(branch);
+        let path = asker.head.uri.path();
+        let page = views::broken::page(&detail, &suspects, *status, path, &self.address(&asker.head));
         Some(reply::of_branch(*status, page, branch))
     }
 }

@@ -100,6 +100,8 @@ await claim( 'a branch is created by the keyboard alone, its name is checked as 
 	await page.keyboard.type( 'sale' );
 	await becomes( '', () => page.locator( '#name-check' ).textContent(), 'what is said of a good one' );
 	await page.keyboard.press( 'Enter' );
+	await page.waitForURL( /\/jobs\/\d+$/ );
+	await person.picture( 'page-job-running' );
 	same( true, await ended( page ), 'whether the job is done' );
 	await person.isAccessible();
 	await person.picture( 'page-job-done' );

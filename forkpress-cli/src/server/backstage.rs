@@ -22,7 +22,7 @@ use forkpress_engine::jobs::{self, Job, JobError, JobId, NewJob};
 use forkpress_engine::merge::diff::{Diff, Since, Window};
 use forkpress_engine::mutation::history::History;
 use forkpress_engine::site::Site;
-use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Told, Undo};
+use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Suspect, Told, Undo};
 use forkpress_page::facts::{Happened, Overview};
 use forkpress_page::hub::Bell;
 use forkpress_page::merge_form::Trial;
@@ -112,6 +112,11 @@ impl Backstage for Command {
             requests: requests(&site, name),
             name: name.clone(),
         })
+    }
+
+    fn suspects(&self, name: &BranchName) -> Vec<Suspect> {
+        let found = self.site().and_then(|site| merge::suspects(&site, name));
+        found.unwrap_or_default()
     }
 
     fn mail(&self, name: &BranchName, id: u64) -> Result<Mail, Failed> {

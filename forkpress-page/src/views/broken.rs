@@ -5,9 +5,9 @@
 use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::text::{clean, code, said};
+use super::text::{clean, code, moment, said};
 use crate::address::Address;
-use crate::backstage::{Detail, Undo};
+use crate::backstage::{Detail, Suspect, Undo};
 
 const STYLE: &str = ":root{color-scheme:light dark}\
     body{font:1rem/1.5 system-ui,sans-serif;max-width:50rem;margin:8vh auto;padding:0 1.5rem;overflow-wrap:anywhere}\
@@ -19,7 +19,7 @@ const STYLE: &str = ":root{color-scheme:light dark}\
 const MOST_OFFERED: usize = 3;
 
 /// The page.
-pub fn page(branch: &Detail, status: StatusCode, path: &str, at: &Address) -> Markup {
+pub fn page(branch: &Detail, suspects: &[Suspect], status: StatusCode, path: &str, at: &Address) -> Markup {
     let Detail { name, from, operations, errors, .. } = branch;
     let page = at.origin();
     let undoable = operations.iter().filter(|done| done.undo == Undo::Can).take(MOST_OFFERED);
@@ -42,10 +42,14 @@ pub fn page(branch: &Detail, status: StatusCode, path: &str, at: &Address) -> Ma
                     } @else {
                         pre tabindex="0" aria-label="The last lines of PHP's logs" { @for line in errors { bdi { (clean(line)) } "\n" } }
                     }
+                    @if !suspects.is_empty() {
+                        h2 { "What this branch changed last" }
+                        ul { @for Suspect { path, at } in suspects { li { (code(path)) ", " (moment(at)) } } }
+                    }
                     h2 { "What you can do" }
                     ul {
                         @if !name.is_main() {
-                            li { a href={ (page) "/branch/" (name) "/changes" } { "See what this branch changed" } ", files first: one of them is likely the cause" }
+                            li { a href={ (page) "/branch/" (name) "/changes" } { "See all that this branch changed" } }
                         }
                         @for done in undoable {
                             li { a href={ (page) "/do/undo?id=" (done.id) } { "Undo: " (said(&done.text)) } }
@@ -95,13 +99,15 @@ mod tests {
             requests: Vec::new(),
         };
         let at = Address::of("http", "sale.wp.localhost:1", "wp.localhost");
-        let shown = page(&branch, StatusCode::INTERNAL_SERVER_ERROR, "/<p>", &at).into_string();
+        let suspects = [Suspect { path: "wp-content/<i>.php".to_owned(), at: "2026-11-28T15:00:00Z".to_owned() }];
+        let shown = page(&branch, &suspects, StatusCode::INTERNAL_SERVER_ERROR, "/<p>", &at).into_string();
         for part in [
             "PHP Fatal error: &lt;script&gt;\u{fffd}",
             "href=\"http://admin.wp.localhost:1/do/undo?id=9\"",
             "http://admin.wp.localhost:1/do/reset?name=sale&amp;from=main",
             "http://admin.wp.localhost:1/branch/sale/changes",
             "/&lt;p&gt;",
+            "wp-content/&lt;i&gt;.php",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
