@@ -99,11 +99,11 @@ trap 'rm -rf "$state"' EXIT
 tours() {
     local tour=tests/test_cow_strategy_e2e.sh test
     for test in tests/test_*.sh; do
-        part "$(basename "$test" .sh)" 600 env "FORKPRESS_STATE_DIR=$state" bash "$test" target/release/forkpress
+        part "$(basename "$test" .sh)" 1200 env "FORKPRESS_STATE_DIR=$state" bash "$test" target/release/forkpress
     done
-    part e2e_linux_xfs_loop 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_E2E_FILE_VIEW=linux-xfs-loop \
+    part e2e_linux_xfs_loop 1200 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_E2E_FILE_VIEW=linux-xfs-loop \
         bash "$tour" target/release/forkpress
-    part e2e_macos_apfs_sparsebundle 600 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1 \
+    part e2e_macos_apfs_sparsebundle 1200 env "FORKPRESS_STATE_DIR=$state" FORKPRESS_FORCE_MACOS_APFS_SPARSEBUNDLE=1 \
         "PATH=$PWD/tests/fixtures/bin:$PATH" bash "$tour" target/release/forkpress
 }
 
