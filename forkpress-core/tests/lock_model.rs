@@ -6,7 +6,7 @@
 //! to: that everybody gets in does not rest on the time for which a gate is closed. Changed protocols show that the model finds
 //! what is wrong.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod orders;
 
 const SITE: usize = 0;
 const A: usize = 1;
@@ -323,6 +323,28 @@ fn works_in(process: Process, at: u8) -> (Vec<usize>, bool) {
     }
 }
 
+impl orders::State for State {
+    fn at(&self) -> &[u8] {
+        &self.at
+    }
+}
+
+/// What must not be in a state.
+fn wrong(processes: &[Process], state: &State) -> Option<String> {
+    let work: Vec<_> = processes.iter().zip(&state.at).map(|(process, at)| works_in(*process, *at)).collect();
+    for (number, (branches, is_alone)) in work.iter().enumerate() {
+        for (other, (others, _)) in work.iter().enumerate() {
+            if *is_alone && number != other && branches.iter().any(|branch| others.contains(branch)) {
+                return Some(format!("{other} is in a branch that {number} publishes: {:?}", state.at));
+            }
+        }
+        if !is_alone && !branches.is_empty() && state.late & 1 << number != 0 {
+            return Some(format!("{number} has overtaken a writer: {:?}", state.at));
+        }
+    }
+    None
+}
+
 /// Tries every order, also with the mark of a writer that died before. Says how many states there are, or what is wrong.
 fn explore(variant: Variant, processes: &[Process]) -> Result<usize, String> {
     let start_with = |mark| State {
@@ -334,45 +356,7 @@ fn explore(variant: Variant, processes: &[Process]) -> Result<usize, String> {
         at: processes.iter().map(|process| start(*process)).collect(),
     };
     let starts = [start_with(false), start_with(true)];
-    let (mut seen, mut queue) = (HashSet::from(starts.clone()), VecDeque::from(starts));
-    let mut before: HashMap<State, Vec<State>> = HashMap::new();
-    let mut ended = Vec::new();
-    while let Some(state) = queue.pop_front() {
-        let work: Vec<_> = processes.iter().zip(&state.at).map(|(process, at)| works_in(*process, *at)).collect();
-        for (number, (branches, is_alone)) in work.iter().enumerate() {
-            for (other, (others, _)) in work.iter().enumerate() {
-                if *is_alone && number != other && branches.iter().any(|branch| others.contains(branch)) {
-                    return Err(format!("{other} is in a branch that {number} publishes: {:?}", state.at));
-                }
-            }
-            if !is_alone && !branches.is_empty() && state.late & 1 << number != 0 {
-                return Err(format!("{number} has overtaken a writer: {:?}", state.at));
-            }
-        }
-        if state.at.iter().all(|at| *at == END) {
-            ended.push(state.clone());
-        }
-        for who in (0..processes.len()).filter(|who| state.at[*who] != END) {
-            for next in step(variant, processes, &state, who) {
-                before.entry(next.clone()).or_default().push(state.clone());
-                if seen.insert(next.clone()) {
-                    queue.push_back(next);
-                }
-            }
-        }
-    }
-    let mut can_end: HashSet<State> = ended.iter().cloned().collect();
-    while let Some(state) = ended.pop() {
-        for earlier in before.get(&state).into_iter().flatten() {
-            if can_end.insert(earlier.clone()) {
-                ended.push(earlier.clone());
-            }
-        }
-    }
-    match seen.iter().find(|state| !can_end.contains(state)) {
-        Some(stuck) => Err(format!("nobody gets on: {:?}", stuck.at)),
-        None => Ok(seen.len()),
-    }
+    orders::try_all(starts, END, |state| wrong(processes, state), |state, who| step(variant, processes, state, who))
 }
 
 const fn request(own: usize) -> Process {

@@ -5,7 +5,7 @@
 //! A step takes a lock or lets it go, as `src/lock/mutation.rs` does it. Nobody's patience ends. What comes after, the locks of
 //! requests, is in `lock_model.rs`. Changed protocols show that the model finds what is wrong.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod orders;
 
 const GATE: usize = 0;
 const PREPARE: usize = 1;
@@ -187,40 +187,16 @@ fn wrong(processes: &[Process], state: &State) -> Option<String> {
     (state.late != 0).then(|| format!("a mutation has overtaken what is of the whole site: {:?}", state.at))
 }
 
+impl orders::State for State {
+    fn at(&self) -> &[u8] {
+        &self.at
+    }
+}
+
 /// Tries every order. Says how many states there are, or what is wrong.
 fn explore(variant: Variant, processes: &[Process]) -> Result<usize, String> {
     let start = State { locks: Default::default(), late: 0, at: vec![0; processes.len()] };
-    let (mut seen, mut queue) = (HashSet::from([start.clone()]), VecDeque::from([start]));
-    let mut before: HashMap<State, Vec<State>> = HashMap::new();
-    let mut ended = Vec::new();
-    while let Some(state) = queue.pop_front() {
-        if let Some(wrong) = wrong(processes, &state) {
-            return Err(wrong);
-        }
-        if state.at.iter().all(|at| *at == END) {
-            ended.push(state.clone());
-        }
-        for who in (0..processes.len()).filter(|who| state.at[*who] != END) {
-            for next in step(variant, processes, &state, who) {
-                before.entry(next.clone()).or_default().push(state.clone());
-                if seen.insert(next.clone()) {
-                    queue.push_back(next);
-                }
-            }
-        }
-    }
-    let mut can_end: HashSet<State> = ended.iter().cloned().collect();
-    while let Some(state) = ended.pop() {
-        for earlier in before.get(&state).into_iter().flatten() {
-            if can_end.insert(earlier.clone()) {
-                ended.push(earlier.clone());
-            }
-        }
-    }
-    match seen.iter().find(|state| !can_end.contains(state)) {
-        Some(stuck) => Err(format!("nobody gets on: {:?}", stuck.at)),
-        None => Ok(seen.len()),
-    }
+    orders::try_all([start], END, |state| wrong(processes, state), |state, who| step(variant, processes, state, who))
 }
 
 const fn mutation(of: &'static [usize]) -> Process {
