@@ -149,13 +149,18 @@ test(
 );
 
 test(
-	'an error of PHP is counted for its branch, at once',
+	'an error of PHP is counted for its branch, and seen on its page, at once',
 	function () use ( $site ) {
 		put( "$site->dir/third/broken.php", '<?php echo $nothing_there;' );
 		$looking = new Looking( $site, '/' );
 		$looking->until( 'branches', 'href="/branch/third"' );
 		$site->request( '/broken.php', array( 'Host' => $site->host( 'third' ) ) );
 		$looking->until( 'branches', '/branch/third#errors' );
+		$looking->close();
+		$looking = new Looking( $site, '/branch/third' );
+		$looking->until( 'branch', 'nothing_there' );
+		$site->done( 'branch', 'create', 'fourth', '--from', 'third' );
+		$looking->until( 'branch', 'create fourth from third' );
 		$looking->close();
 	}
 );

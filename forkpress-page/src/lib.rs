@@ -351,12 +351,13 @@ impl Inner {
 
 impl Render for Inner {
     fn fragments(&self, seat: &Seat) -> Vec<Fragment> {
-        let rendered = match seat.place {
+        let rendered = match &seat.place {
             Place::Overview => self.overview(&seat.query, &seat.at).map(|shown| shown.regions),
             Place::Log => self.backstage.operations().map(|log| vec![log::region(&log, &seat.query)]),
             Place::Now => self.backstage.sample().map(|sample| vec![now::region(&sample, &seat.at)]),
+            Place::Branch(name) => self.backstage.detail(name).map(|detail| vec![branch::region(&detail)]),
             Place::Jobs => self.backstage.jobs().map(|jobs| vec![views::jobs::list_region(&jobs)]),
-            Place::Job(id) => self.backstage.job(id).map(|told| vec![views::jobs::region(&told)]),
+            Place::Job(id) => self.backstage.job(*id).map(|told| vec![views::jobs::region(&told)]),
             _ => Ok(Vec::new()),
         };
         rendered.unwrap_or_else(|failed| {

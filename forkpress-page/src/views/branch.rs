@@ -8,6 +8,7 @@ use super::log;
 use super::text::{clean, code, moment, said};
 use crate::address::Address;
 use crate::backstage::{Detail, Mail};
+use crate::live::Fragment;
 
 /// The page.
 pub fn page(branch: &Detail, at: &Address, visitor: &Visitor) -> Markup {
@@ -27,14 +28,22 @@ pub fn page(branch: &Detail, at: &Address, visitor: &Visitor) -> Markup {
                 }
             }
             (actions(branch, &url))
-            (requests(branch))
-            (errors(branch))
-            h2 #log { "Operations" }
-            (log::table(&branch.operations, "Operations on this branch"))
-            (mails(branch))
+            (region(branch).in_page())
             (frame::command(&format!("branch show {name}")))
         },
     )
+}
+
+/// What changes of it. It is told when its log, or PHP's, has something new.
+pub fn region(branch: &Detail) -> Fragment {
+    let content = html! {
+        (requests(branch))
+        (errors(branch))
+        h2 #log { "Operations" }
+        (log::table(&branch.operations, "Operations on this branch"))
+        (mails(branch))
+    };
+    Fragment::new("branch", content)
 }
 
 fn actions(branch: &Detail, url: &str) -> Markup {
