@@ -181,7 +181,8 @@ function remove( string $path ): void {
 		@unlink( $path );
 		return;
 	}
-	foreach ( array_diff( scandir( $path ), array( '.', '..' ) ) as $name ) {
+	// What a command cleans up in the background may be gone by now.
+	foreach ( array_diff( @scandir( $path ) ?: array(), array( '.', '..' ) ) as $name ) {
 		remove( "$path/$name" );
 	}
 	@rmdir( $path );

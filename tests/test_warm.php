@@ -204,7 +204,8 @@ test(
 		same( array( true, 200, true ), array( $ready['ready'], $ready['status'], $ready['complete'] ), 'ready' );
 		holds( null !== $said['operation'] && 1 === $said['files'], 'what was done: ' . json_encode( $said ) );
 		holds( $ready['compiled'] > 0, "{$ready['compiled']} files were compiled" );
-		same( 0, $compiled_for( 'home', '/' ), 'files compiled for the front page' );
+		// OPcache leaves out the file that came, which is younger than two seconds unless the machine is slow.
+		holds( $compiled_for( 'home', '/' ) <= 1, 'no other file is compiled for the front page' );
 		holds( is_file( "$site->dir/home/wp-content/mu-plugins/came.php" ), 'the file is there' );
 		$site->done( 'branch', 'delete', '--purge', 'home' );
 		$site->done( 'branch', 'delete', '--purge', 'away' );
