@@ -28,6 +28,9 @@ name_for() {
         echo "branchfs-$api[1]-", PHP_ZTS ? "zts" : "nts", PHP_DEBUG ? "-debug" : "", ".so";'
 }
 
+# It would say otherwise than the profile in Cargo.toml, which says why.
+unset CARGO_INCREMENTAL
+
 # First, because the bundle, which goes into the command, holds it.
 default=${PHP_CONFIG:-php-config}
 cargo build --release --locked --package branchfs

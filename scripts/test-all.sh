@@ -13,6 +13,9 @@ mkdir -p "$logs"
 # A line for each part: how many passed and failed.
 counts=$logs/counts
 : >"$counts"
+# What failed, to be said once more at the end: nobody has to look for it.
+failed_list=$logs/failed
+: >"$failed_list"
 # The most lines of a log that are shown. The file has all of them.
 shown=200
 
@@ -58,6 +61,9 @@ part() {
         # Indented, so that no line looks like this script's own summary.
         { if [ -n "$failures" ] && [ -z "$remark" ]; then printf '%s\n' "$failures"; else tail -n "$shown" "$log"; fi; } | sed 's/^/    /'
         printf -- '--- end of %s ---\n' "$log"
+        local claims
+        claims=$(grep -E -A 1 '^FAILED|^test .* FAILED$|panicked at ' "$log" | cut -c 1-300 | head -n 20 | sed 's/^/    /')
+        printf '%s failed%s\n%s\n' "$name" "$remark" "$claims" >>"$failed_list"
     fi
     # The tests themselves say what this machine can't test.
     grep -E '^SKIPPED' "$log" | sort -u | sed 's/^/    /'
@@ -84,6 +90,11 @@ prepare build scripts/build.sh
 cargo_tests() {
     # In one go: otherwise cargo would choose other features for shared crates, and compile them twice.
     part cargo 3600 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress-engine --package forkpress-server --package forkpress-page --package forkpress --all-features -- --show-output
+}
+
+# The models of the locks once more, compiled as a release is: Cargo.toml says why (incremental).
+models_of_release() {
+    part models_of_release 900 env -u CARGO_INCREMENTAL cargo test --locked --release --package forkpress-core --test lock_model --test preparation_model
 }
 
 php_test() {
@@ -154,11 +165,13 @@ begin tours
 begin php_test tests/test_git_push.php
 begin pushes_with_second_git
 begin older_wordpress
+begin models_of_release
 for test in tests/test_*.php; do
     [ "$test" = tests/test_git_push.php ] || begin php_test "$test"
 done
 wait
 
+cat "$failed_list"
 read -r passed failed < <(awk '{ p += $1; f += $2 } END { printf "%d %d\n", p, f }' "$counts")
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
