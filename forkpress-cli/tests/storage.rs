@@ -418,24 +418,29 @@ fn a_detach_waits_for_a_create_that_waits_for_a_foreign_writer_in_a_sparse_bundl
     a_detach_waits_for_a_create_in(SPARSEBUNDLE);
 }
 
+/// `forkpress` as it has Git read a branch's files in the background, with this shell script for a `git`. Returns once the script
+/// has made the file `begun` in its folder.
+fn reads(site: &Imaged, shims: &Path, script: &str) -> Child {
+    let git = shims.join("git");
+    fs::write(&git, format!("#!/bin/sh\ncd '{}' || exit\n{script}\n", shims.display())).unwrap();
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut read = site.0.forkpress(&["__read", site.0.site().join(".forkpress").to_str().unwrap()]);
+    let path = read.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap().to_owned();
+    let path = std::env::join_paths([shims.to_owned()].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    let mut reader = read.env("PATH", path).process_group(0).spawn().unwrap();
+    while !shims.join("begun").exists() {
+        assert!(reader.try_wait().unwrap().is_none(), "it reads");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    reader
+}
+
 /// Git reads a branch's files in the background, and does not come to an end.
 fn a_detach_waits_for_no_reader_in(view: &str) {
     let Some(site) = Imaged::of(view) else { return };
-    let sandbox = &site.0;
     let shims = tempfile::tempdir().unwrap();
-    let begun = shims.path().join("begun");
-    fs::write(shims.path().join("git"), format!("#!/bin/sh\n: >'{}'\nexec sleep 1000\n", begun.display())).unwrap();
-    fs::set_permissions(shims.path().join("git"), fs::Permissions::from_mode(0o755)).unwrap();
-    let mut read = sandbox.forkpress(&["__read", sandbox.site().join(".forkpress").to_str().unwrap()]);
-    let path = read.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path).unwrap().to_owned();
-    let paths = [shims.path().to_owned()].into_iter().chain(std::env::split_paths(&path));
-    let path = std::env::join_paths(paths).unwrap();
-    let mut reader = read.env("PATH", path).process_group(0).spawn().unwrap();
-    while !begun.exists() {
-        assert!(reader.try_wait().unwrap().is_none(), "it reads");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    sandbox.run(&["storage", "detach"]);
+    let mut reader = reads(&site, shims.path(), ": > begun; exec sleep 1000");
+    site.0.run(&["storage", "detach"]);
     assert!(!site.is_attached());
     assert!(!reader.wait().unwrap().success());
 }
@@ -443,6 +448,26 @@ fn a_detach_waits_for_no_reader_in(view: &str) {
 #[test]
 fn a_detach_waits_for_no_reader_in_an_xfs_image() {
     a_detach_waits_for_no_reader_in(XFS_LOOP);
+}
+
+/// Git is told to end as well, has a file of the site open, and takes its time.
+#[test]
+fn a_detach_waits_for_the_git_of_a_reader_that_was_ended() {
+    let Some(site) = Imaged::new() else { return };
+    let sandbox = &site.0;
+    let shims = tempfile::tempdir().unwrap();
+    let (let_go, mount) = (shims.path().join("let-go"), site.status()["image"]["mount"].as_str().unwrap().to_owned());
+    assert!(Command::new("mkfifo").arg(&let_go).status().unwrap().success());
+    let script =
+        format!("trap 'read -r _ < let-go; exit' TERM\nexec 3< {mount}/branches\n: > begun\nsleep 1000 & wait");
+    let mut reader = reads(&site, shims.path(), &script);
+    let said = sandbox.refused(&["storage", "detach", "--timeout", "3"], 75);
+    assert!(said.contains("prepare.lock"), "{said}");
+    assert!(!reader.wait().unwrap().success(), "it was ended");
+    assert!(site.is_attached());
+    fs::write(&let_go, "\n").unwrap();
+    sandbox.run(&["storage", "detach"]);
+    assert!(!site.is_attached());
 }
 
 /// A loop device of somebody else's, until this goes.
@@ -476,8 +501,8 @@ fn spares_and_batches_in(view: &str) {
     let image = site.status()["image"].clone();
     let stop_with_a_spare = || {
         site.status_until("a spare", |status| status["spares"]["count"] == 1);
-        sandbox.run(&["stop"]);
-        assert!(!site.is_attached());
+        let stopped = sandbox.forkpress(&["stop"]).output().unwrap();
+        assert!(!site.is_attached(), "{}", stderr(&stopped));
         assert_eq!(fs::read_dir(image["mount"].as_str().unwrap()).unwrap().count(), 0);
     };
     sandbox.run(&["serve"]);

@@ -13,6 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::io::{FdFlags, fcntl_setfd};
+
 use super::LockError;
 use crate::deadline::Deadline;
 use crate::flock::{self, Mode};
@@ -152,6 +154,11 @@ impl LockFile {
     /// Takes the lock if it is free. Never blocks.
     pub(super) fn try_lock(&self, mode: Mode) -> Result<bool, LockError> {
         flock::try_lock(&self.file, mode).map_err(|source| self.error(source))
+    }
+
+    /// Has the programs that this process starts have the file open as well. Of an open file the system refuses nothing here.
+    pub(super) fn keep_across_exec(&self) {
+        let _ = fcntl_setfd(&self.file, FdFlags::empty());
     }
 
     /// Lets the lock go. Nothing can be done about a failure but to close the file, which the caller does in time.

@@ -209,7 +209,7 @@ impl Lifecycle {
 #[derive(Debug)]
 pub struct Preparation {
     _locks: Vec<Exclusive>,
-    _shared: SharedPrepare,
+    shared: SharedPrepare,
     _held: Held,
     branches: Vec<BranchName>,
     cow: CowLayout,
@@ -238,7 +238,13 @@ impl Preparation {
         let lock = |name| Exclusive::lock(cow, cow.branch_mutation_lock(name), operation, patience);
         let locks = branches.iter().map(lock).collect::<Result<_, _>>()?;
         let operation = operation.to_owned();
-        Ok(Self { _locks: locks, _shared: shared, _held: held, branches, cow: cow.clone(), operation })
+        Ok(Self { _locks: locks, shared, _held: held, branches, cow: cow.clone(), operation })
+    }
+
+    /// Has the programs that this process starts from now on hold `prepare.lock` as well. Where this process is killed, the
+    /// lock is free only once they have ended: until then they may have files of the storage open.
+    pub fn share_with_programs(&self) {
+        self.shared.lock.keep_across_exec();
     }
 
     /// Whether it is one of the branches.

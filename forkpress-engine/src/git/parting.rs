@@ -90,7 +90,9 @@ fn tidy_all(site: &Site) -> Result<(), PartingError> {
     let cow = site.layout.cow();
     // Whoever detaches the storage waits for that.
     let mut patience = Patience::silent(Deadline::after(TIMEOUT));
-    let Ok(_preparation) = Preparation::lock(cow, &[], "reading files for Git", &mut patience) else { return Ok(()) };
+    let Ok(preparation) = Preparation::lock(cow, &[], "reading files for Git", &mut patience) else { return Ok(()) };
+    // This process may be ended at any moment, and its Git a moment later.
+    preparation.share_with_programs();
     if branch::check_storage(site).is_err() {
         return Ok(());
     }

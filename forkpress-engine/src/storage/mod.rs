@@ -19,7 +19,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -36,11 +36,14 @@ pub use users::{User, users};
 
 use program::run;
 
-/// How long to wait between two attempts to unmount what our own cleaning is just at.
+/// How long to wait between two attempts to unmount what is in use.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long such a process is waited for where nobody waits for us.
+/// How long a process of our own in the background is waited for, where nobody waits for us.
 const PASSING: Duration = Duration::from_secs(15);
+
+/// How long anybody else is waited for: a program that was killed needs a moment to end.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// How often an image is unmounted that is in use by nobody.
 const ATTEMPTS: u32 = 20;
@@ -115,9 +118,15 @@ impl Advice for StorageError {
 }
 
 impl StorageError {
-    /// Whether nobody has anything open but processes of our own, in the background, that will soon have ended.
-    fn is_by_own_only(&self) -> bool {
-        matches!(self, Self::Busy { users } if !users.is_empty() && users.iter().all(User::is_passing))
+    /// Whether to try once more, so long after the first attempt was refused: until the deadline where only processes of our own,
+    /// in the background, have anything open, which will soon have ended; for a moment where anybody else has, who may be ending.
+    fn may_pass(&self, deadline: Deadline, waited: Duration) -> bool {
+        match self {
+            Self::Busy { users } if !users.is_empty() => {
+                !deadline.has_passed() && (waited < ENDING || users.iter().all(User::is_passing))
+            }
+            _ => false,
+        }
     }
 }
 
@@ -289,15 +298,21 @@ fn unmount_in_peace(
     mutation: &mut Mutation<'_>,
     patience: &mut Patience<'_>,
 ) -> Result<(), StorageError> {
+    let mut refused = None;
     loop {
         let publish = mutation.publish_widely(patience)?;
         let unmounted = unmount(image, force);
         drop(publish);
         match unmounted {
-            Err(error) if error.is_by_own_only() && !patience.deadline().has_passed() => thread::sleep(PAUSE),
+            Err(error) if error.may_pass(patience.deadline(), since(&mut refused)) => thread::sleep(PAUSE),
             unmounted => return unmounted,
         }
     }
+}
+
+/// How long ago something happened for the first time; it happens now if it never did.
+fn since(first: &mut Option<Instant>) -> Duration {
+    first.get_or_insert_with(Instant::now).elapsed()
 }
 
 /// Unmounts an image, if it is mounted.
@@ -357,10 +372,10 @@ pub fn free_loop_device(device: &str) -> Result<(), DiskError> {
 /// [`StorageError::Busy`] when programs have files in it open; [`StorageError::Disk`] when a program of the system
 /// fails, or a file can't be removed.
 pub fn remove(image: &ImageLayout) -> Result<(), StorageError> {
-    let deadline = Deadline::after(PASSING);
+    let (deadline, mut refused) = (Deadline::after(PASSING), None);
     loop {
         match unmount(image, false) {
-            Err(error) if error.is_by_own_only() && !deadline.has_passed() => thread::sleep(PAUSE),
+            Err(error) if error.may_pass(deadline, since(&mut refused)) => thread::sleep(PAUSE),
             unmounted => break unmounted?,
         }
     }
@@ -455,4 +470,25 @@ pub fn mend_link(layout: &SiteLayout, name: &BranchName) -> Result<bool, DiskErr
     let is_missing = look_at_link(layout, name)? == Some(Link::Missing);
     link(layout, name, true)?;
     Ok(is_missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_are_waited_for_as_long_as_asked_others_for_a_moment_and_nobody_not_at_all() {
+        let is_waited_for = |commands: &[&str], deadline, waited| {
+            let user = |command: &&str| User { pid: 1, command: (*command).to_owned(), files: Vec::new() };
+            StorageError::Busy { users: commands.iter().map(user).collect() }.may_pass(deadline, waited)
+        };
+        const OURS: &str = "/usr/bin/forkpress __clean /site/.forkpress";
+        assert!(is_waited_for(&[OURS], Deadline::NEVER, ENDING));
+        assert!(!is_waited_for(&[OURS], Deadline::NOW, Duration::ZERO));
+        assert!(is_waited_for(&["php-fpm", OURS], Deadline::NEVER, Duration::ZERO));
+        assert!(!is_waited_for(&["php-fpm", OURS], Deadline::NEVER, ENDING));
+        assert!(!is_waited_for(&["php-fpm"], Deadline::NOW, Duration::ZERO));
+        assert!(!is_waited_for(&[], Deadline::NEVER, Duration::ZERO), "that was tried for long enough");
+        assert!(!StorageError::NoImage.may_pass(Deadline::NEVER, Duration::ZERO));
+    }
 }
