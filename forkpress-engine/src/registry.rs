@@ -194,12 +194,16 @@ impl Registry {
     }
 
     /// Closes the folder to others, as versions before this one did not. One that holds other things as well, as
-    /// `FORKPRESS_STATE_DIR` may name, stays as it is.
+    /// `FORKPRESS_STATE_DIR` may name, stays as it is. Nobody else may be writing in it meanwhile.
     fn close(&self) {
         let close = || {
             let folder = own::open(&self.0)?;
             let metadata = folder.metadata()?;
-            let is_ours = |name: OsString| name == "authorities" || name.as_encoded_bytes().starts_with(b"servers.");
+            // The second kind is what a crash may leave of a [`Replacement`].
+            let is_ours = |name: OsString| {
+                name == "authorities"
+                    || [&b"servers."[..], b".servers."].iter().any(|ours| name.as_encoded_bytes().starts_with(ours))
+            };
             if metadata.permissions().mode() & 0o077 != 0
                 && fs::read_dir(&self.0)?.all(|entry| entry.is_ok_and(|entry| is_ours(entry.file_name())))
             {
@@ -216,10 +220,10 @@ impl Registry {
         let path = self.0.join("servers.lock");
         let file = own::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
         file.metadata().map(|metadata| own::close_file(&file, &metadata)).map_err(at(&path))?;
-        self.close();
         let deadline = Deadline::after(LOCK_TIMEOUT);
         loop {
             if flock::try_lock(&file, flock::Mode::Exclusive).map_err(at(&path))? {
+                self.close();
                 return Ok(file);
             }
             if deadline.has_passed() {
@@ -309,6 +313,21 @@ mod tests {
         let listing = registry.add(server(ProcessIdentity::current())).unwrap();
         assert_eq!(listing.servers.len(), 1);
         assert_eq!(fs::read_to_string(listing.moved_aside.unwrap()).unwrap(), "{ half a");
+    }
+
+    #[test]
+    fn a_folder_of_its_own_is_closed_whatever_a_crash_left_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::at(dir.path());
+        let mode_after = |name: &str| {
+            fs::write(dir.path().join(name), "").unwrap();
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
+            registry.list().unwrap();
+            fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode_after(".servers.json.AbCdEf.tmp"), own::CLOSED_FOLDER);
+        assert_eq!(mode_after("servers.json.corrupt-1"), own::CLOSED_FOLDER);
+        assert_eq!(mode_after("another.txt"), 0o711);
     }
 
     #[test]
