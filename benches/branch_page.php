@@ -98,7 +98,7 @@ printf( "\nThe overview has %.1f KB with its headers.\n\n", $size / 1000 );
 
 $rows = array( array( "the server's processor time", "milliseconds in $seconds s" ) );
 foreach ( array( '/', '/now' ) as $place ) {
-	foreach ( array( 0, PAGES ) as $count ) {
+	foreach ( array( 0, 1, PAGES ) as $count ) {
 		$connections = array_map( static fn () => $look( $place ), array_fill( 0, $count, null ) );
 		// All of it comes once, and then only what changes.
 		$read( $connections, 3 );

@@ -67,6 +67,7 @@ bench 'what clients notice of mutations, and of spares in the making' 300 "$php"
 bench 'what a long request costs the other branches' 300 "$php" benches/apart.php
 bench 'from an empty folder to the first page' 120 "$php" benches/first_page.php
 bench 'the first page of a branch that is ready' 180 "$php" benches/warm_branch.php
+bench 'the branch page of 200 branches' 900 "$php" benches/branch_page.php
 bench 'what it takes to serve, beside nginx and php-fpm' 600 "$php" benches/serving.php
 bench 'a front page through the router' 120 "$php" benches/front_page.php
 bench 'what it costs to serve the own address' 240 "$php" benches/addresses.php

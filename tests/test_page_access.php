@@ -12,6 +12,7 @@ declare( strict_types=1 );
 namespace ForkPress\Tests;
 
 require __DIR__ . '/site.php';
+require __DIR__ . '/accounts.php';
 
 /** A client of the branch page, with cookies, as a browser is one: it says which page a form comes from. */
 final class Visitor {
@@ -173,10 +174,10 @@ test(
 		same( 2, $site->run( 'branch', 'create', 'admin' )->status, 'a branch with the name of the host' );
 		foreach ( array( '/', '/nothing', '/branch/none', '/do/create' ) as $path ) {
 			$headers = $owner->ask( $path )->headers;
-			foreach ( array( "default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'self'" ) as $rule ) {
+			foreach ( array( "default-src 'none';", "script-src 'self';", "frame-ancestors 'none'", "form-action 'self';" ) as $rule ) {
 				holds( str_contains( $headers['content-security-policy'], $rule ), "$rule at $path" );
 			}
-			same( array( 'DENY', 'nosniff', 'same-origin', 'same-origin', 'no-store' ), array( $headers['x-frame-options'], $headers['x-content-type-options'], $headers['cross-origin-opener-policy'], $headers['referrer-policy'], $headers['cache-control'] ), "headers of $path" );
+			same( array( 'DENY', 'nosniff', 'same-origin', 'same-origin', 'same-origin', 'no-store' ), array( $headers['x-frame-options'], $headers['x-content-type-options'], $headers['cross-origin-opener-policy'], $headers['cross-origin-resource-policy'], $headers['referrer-policy'], $headers['cache-control'] ), "headers of $path" );
 		}
 		$cookie = ( new Visitor( $site ) )->ask( '/' )->headers['set-cookie'];
 		foreach ( array( 'HttpOnly', 'SameSite=Strict', 'Path=/' ) as $word ) {
@@ -282,6 +283,25 @@ test(
 	}
 );
 
+test_as_root(
+	'a cookie of somebody who has signed in proves nothing where another account has got it',
+	function () use ( $site ): void {
+		// Cookies know no ports: another account's server at this host is sent it, too.
+		$stranger = new Visitor( $site, array( 'X-Forwarded-For' => '192.0.2.1' ) );
+		$stranger->ask( '/sign-in' );
+		$token = trim( $site->done( 'page', '--token' ) );
+		same( 303, $stranger->send( '/sign-in', array( 'secret' => $token ) )->status );
+		same( 200, $stranger->ask( '/' )->status, 'whoever has signed in' );
+		$cookie = 'Cookie: ' . key( $stranger->cookies ) . '=' . current( $stranger->cookies );
+		foreach ( array( '/', '/jobs', '/do/create' ) as $path ) {
+			$page = ask( "tcp://127.0.0.1:$site->port", $path, true, array( $cookie ), false, 'admin.' );
+			same( 403, $page->status, "$path for another account" );
+			holds( ! str_contains( $page->body, 'kept' ) && str_contains( $page->body, 'user id ' . NOBODY ), "what $path says" );
+		}
+		same( 200, $stranger->ask( '/' )->status, 'whoever has signed in, again' );
+	}
+);
+
 test(
 	'PHP of a branch gets no page, and neither does what it starts',
 	function () use ( $site, $owner ): void {
@@ -319,6 +339,9 @@ test(
 		holds( str_contains( $again, 'failed' ) && str_contains( $again, 'What to do:' ), 'a failure and its hint' );
 		$job = jobs( $site )[0];
 		same( array( 'ended', 'page', array( 'branch', 'create', 'sale', '--from', 'main' ) ), array( $job['state'], $job['by'], $job['command'] ), 'the command sees it too' );
+		$bad = $owner->act( '/do/import', array( 'name' => 'bad', 'path' => '/nowhere/<b>' ) );
+		holds( str_contains( $bad, 'failed' ) && str_contains( $bad, '/nowhere/&lt;b&gt;' ), "what was typed is in $bad" );
+		holds( ! str_contains( $bad . $owner->ask( '/jobs' )->body, '<b>' ), 'none of it is markup' );
 		$owner->act( '/do/undo', array( 'id' => $match[1] ) );
 		same( array( 'main', 'kept' ), branches( $site ) );
 		$owner->act( '/do/create-many', array( 'prefix' => 'agent', 'count' => '2', 'from' => 'kept' ) );
@@ -359,14 +382,20 @@ test(
 test(
 	'a branch that is broken says why, to the person who runs the server alone, and what mends it',
 	function () use ( $site, $owner ): void {
-		put( "$site->dir/kept/wp-content/mu-plugins/broken.php", '<?php no_such_function_as_this();' );
 		$host       = array( 'Host' => $site->host( 'kept' ) );
 		$navigation = $host + array( 'Accept' => 'text/html' );
-		$page       = $site->request( '/', $navigation );
+		put( "$site->dir/kept/wp-content/mu-plugins/harmless.php", '<?php // It is there while the page works.' );
+		same( 200, $site->request( '/?works', $navigation )->status );
+		put( "$site->dir/kept/wp-content/mu-plugins/broken.php", '<?php no_such_function_as_this();' );
+		$page = $site->request( '/', $navigation );
 		same( array( 500, 'kept' ), array( $page->status, $page->headers['x-forkpress-branch'] ) );
 		foreach ( array( 'no_such_function_as_this', '<bdi>wp-content/mu-plugins/broken.php</bdi>', "{$owner->origin()}/branch/kept/changes", "{$owner->origin()}/do/reset?name=kept" ) as $part ) {
 			holds( str_contains( $page->body, $part ), "$part in $page->body" );
 		}
+		holds( str_contains( $page->body, 'since it last worked' ) && ! str_contains( $page->body, 'harmless.php' ), "what changed since: $page->body" );
+		// Nobody has seen this one work.
+		$page = $site->request( '/sample-page/', $navigation );
+		holds( 500 === $page->status && str_contains( $page->body, 'harmless.php' ) && ! str_contains( $page->body, 'since it last worked' ), "what changed last: $page->body" );
 		foreach ( array( 'a program' => $host, 'a stranger' => $navigation + array( 'Via' => '1.1 proxy' ) ) as $who => $headers ) {
 			$other = $site->request( '/', $headers );
 			same( 500, $other->status, $who );
@@ -374,6 +403,10 @@ test(
 		}
 		$branch = $owner->ask( '/branch/kept' );
 		holds( 200 === $branch->status && str_contains( $branch->body, 'no_such_function_as_this' ), 'the branch\'s page' );
+		// What it changed can't be known without a database, only which files are newer.
+		put( "$site->dir/kept/wp-content/database/.ht.sqlite", 'no database' );
+		$page = $site->request( '/', $navigation );
+		holds( 500 === $page->status && str_contains( $page->body, '<bdi>wp-content/mu-plugins/broken.php</bdi>' ), "without a database: $page->body" );
 	}
 );
 
@@ -386,6 +419,13 @@ test(
 		same( 500, $site->request( '/' )->status, 'main' );
 		same( 200, $owner->ask( '/' )->status, 'the page' );
 		unlink( "$site->dir/main/wp-content/mu-plugins/broken.php" );
-		same( 200, $site->request( '/' )->status, 'main again' );
+		$navigation = array( 'Accept' => 'text/html' );
+		same( 200, $site->request( '/', $navigation )->status, 'main again' );
+		// It came from no other branch, so only a moment tells what changed.
+		put( "$site->dir/main/wp-content/mu-plugins/worse.php", '<?php no_such_function_again();' );
+		$page = $site->request( '/', $navigation );
+		preg_match_all( '~<li><code><bdi>([^<]*)~', $page->body, $named );
+		same( array( 500, array( 'wp-content/mu-plugins/worse.php' ) ), array( $page->status, $named[1] ), 'what changed in main' );
+		unlink( "$site->dir/main/wp-content/mu-plugins/worse.php" );
 	}
 );

@@ -169,8 +169,9 @@ test(
 		same( 2, $frames->length, 'frames' );
 		foreach ( array( 'main', 's' ) as $at => $branch ) {
 			$frame = $frames->item( $at );
-			same( "http://{$site->host( $branch )}/?p=1", $frame->getAttribute( 'src' ), 'the address' );
-			same( '', $frame->getAttribute( 'sandbox' ), 'what the frame may do' );
+			same( "http://{$site->host( $branch )}/?p=1", $frame->getAttribute( 'data-src' ), 'the address' );
+			same( '', $frame->getAttribute( 'src' ), 'what it loads before it is asked for' );
+			same( array( true, '' ), array( $frame->hasAttribute( 'sandbox' ), $frame->getAttribute( 'sandbox' ) ), 'what the frame may do' );
 			holds( '' !== $frame->getAttribute( 'title' ), 'it has a title' );
 			$shown = $site->request( '/?p=1', array( 'Host' => $site->host( $branch ) ) );
 			holds( in_array( $shown->status, array( 200, 301 ), true ), "$branch shows it: $shown->status" );
@@ -252,6 +253,46 @@ test(
 		holds( 1 === preg_match( '~/do/undo\?id=(\d+)~', $job->body, $undo ), "the job leads to an undo: $job->body" );
 		$page->follow( $page->post( '/do/undo', array( 'id' => $undo[1] ) + Page::fields( $page->get( "/do/undo?id=$undo[1]" ), '/do/undo' ) ) );
 		same( array( 'Main <b>title</b>' ), $merging->post( 'main', 1, 'post_title' ), 'the title after the undo' );
+	}
+);
+
+test(
+	'what visitors see of a conflict is shown in each branch: a post that is published, and a picture',
+	function () use ( $merging, $site ) {
+		list( $main, $person ) = $merging->part( 's' );
+		$main->edit( 1, array( 'title' => 'Main title' ) );
+		$person->edit( 1, array( 'title' => 'Branch title' ) );
+		// A page that only one branch shows.
+		foreach ( array( 'main' => 'publish', 's' => 'draft' ) as $branch => $status ) {
+			$site->database( $branch )->prepare( 'UPDATE wp_posts SET post_title = ?, post_status = ? WHERE ID = 2' )->execute( array( "Page of $branch", $status ) );
+		}
+		$merging->ask( 'main', 'update_option( "blogname", "of main" ); return 1;' );
+		$merging->ask( 's', 'update_option( "blogname", "of s" ); return 1;' );
+		foreach ( array( 'main', 's' ) as $branch ) {
+			put( "$site->dir/$branch/wp-content/uploads/pic ä.png", "\x89PNG\r\n\x1a\n\0\xff of $branch" );
+		}
+		$form = ( new Page( $site ) )->get( '/merge?source=s&into=main' );
+		$path = new \DOMXPath( Page::document( $form ) );
+		$seen = array();
+		foreach ( Page::conflicts( $form ) as $what => $id ) {
+			$frames = array();
+			foreach ( $path->query( "//fieldset[@id='c-$id']//iframe" ) as $frame ) {
+				same( array( true, '' ), array( $frame->hasAttribute( 'sandbox' ), $frame->getAttribute( 'sandbox' ) ), 'what a frame may do' );
+				$frames[] = $frame->getAttribute( 'data-src' );
+			}
+			$seen[ $what ] = $frames;
+		}
+		$of   = static fn ( string $what ) => current( array_filter( $seen, static fn ( $about ) => str_contains( $about, $what ), ARRAY_FILTER_USE_KEY ) );
+		$both = array( "http://{$site->host( 'main' )}/", "http://{$site->host( 's' )}/" );
+		same( array( "$both[0]?p=1", "$both[1]?p=1" ), $of( 'post 1 ' ), 'the post' );
+		same( array( "$both[0]?p=2" ), $of( 'page 2 ' ), 'the page that s does not show' );
+		same( array(), $of( 'option blogname' ), 'the option' );
+		$picture = 'wp-content/uploads/pic%20%C3%A4.png';
+		same( array( $both[0] . $picture, $both[1] . $picture ), $of( '.png' ), 'the picture' );
+		foreach ( array( 'main', 's' ) as $branch ) {
+			$shown = $site->request( "/$picture", array( 'Host' => $site->host( $branch ) ) );
+			same( array( 200, 'image/png' ), array( $shown->status, $shown->headers['content-type'] ), "the picture of $branch" );
+		}
 	}
 );
 

@@ -151,15 +151,20 @@ fn each_of_two_followers_is_told_all_and_ends_as_the_job_does() {
     assert_eq!(complaints, "");
 }
 
+/// Starts a job whose command sleeps. The pipe ends when nobody of it is left.
+fn start_sleeping(sandbox: &Sandbox, layout: &SiteLayout) -> (JobId, File) {
+    let alive = pipe(sandbox, "alive");
+    let id = start_script(layout, &format!("exec 3>'{}'; echo up >&3; exec sleep 600", alive.display()));
+    let mut alive = File::open(&alive).unwrap();
+    alive.read_exact(&mut [0; 3]).unwrap();
+    (id, alive)
+}
+
 #[test]
 fn a_killed_runner_has_died_and_its_command_ends_with_it() {
     let sandbox = Sandbox::new();
     let layout = sandbox.site_with_main();
-    let alive = pipe(&sandbox, "alive");
-    let script = format!("exec 3>'{}'; echo up >&3; exec sleep 600", alive.display());
-    let id = start_script(&layout, &script);
-    let mut alive = File::open(&alive).unwrap();
-    alive.read_exact(&mut [0; 3]).unwrap();
+    let (id, mut alive) = start_sleeping(&sandbox, &layout);
     let JobState::Running { pid: runner } = jobs::get(&layout, id).unwrap().state else { panic!("it runs") };
     kill_process(pid(runner), Signal::KILL).unwrap();
     assert_eq!(wait(&layout, id), JobState::Died);
@@ -212,11 +217,7 @@ fn a_job_tells_how_far_a_step_is_beside_its_answer() {
 fn a_cancel_is_a_ctrl_c_to_the_whole_command() {
     let sandbox = Sandbox::new();
     let layout = sandbox.site_with_main();
-    let alive = pipe(&sandbox, "alive");
-    let script = format!("exec 3>'{}'; echo up >&3; exec sleep 600", alive.display());
-    let id = start_script(&layout, &script);
-    let mut alive = File::open(&alive).unwrap();
-    alive.read_exact(&mut [0; 3]).unwrap();
+    let (id, mut alive) = start_sleeping(&sandbox, &layout);
     assert!(sandbox.run(&["jobs", "--cancel", "1"]).starts_with("forkpress: job 1 is told to end"));
     assert_eq!(exit(wait(&layout, id)), Some(130));
     assert_eq!(alive.read(&mut [0]).unwrap(), 0, "the program of the command has ended");

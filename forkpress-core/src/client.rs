@@ -76,11 +76,15 @@ impl fmt::Display for Stranger {
 /// names, which nobody else can have talked to this process.
 #[must_use]
 pub fn stranger(client: &Client<'_>) -> Option<Stranger> {
-    let named = match client.connection {
-        b"" => None,
-        inode => Some(number(inode)),
-    };
-    decide(client, rustix::process::geteuid().as_raw(), |address, port| peer::account(address, port, named))
+    let account = |address, port| peer::account(address, port, named(client.connection));
+    decide(client, rustix::process::geteuid().as_raw(), account)
+}
+
+/// The account of this machine that has the other end of a connection over the loopback address; none where the client is on
+/// another machine, or the system does not say. `connection`: as in a [`Client`].
+#[must_use]
+pub fn account(client: SocketAddr, server_port: u16, connection: &[u8]) -> Option<u32> {
+    client.ip().to_canonical().is_loopback().then(|| peer::account(client, server_port, named(connection)))?
 }
 
 /// Whether a process that this one has started, or one that such a process has started, has the other end of a connection: PHP that
@@ -116,6 +120,11 @@ fn decide(client: &Client<'_>, own: u32, account: impl FnOnce(SocketAddr, u16) -
         Some(user) => Some(Stranger::Account(user)),
         None => Some(Stranger::Unknown),
     }
+}
+
+/// The socket that a server names; none where this process has it itself.
+fn named(connection: &[u8]) -> Option<Option<u64>> {
+    (!connection.is_empty()).then(|| number(connection))
 }
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {

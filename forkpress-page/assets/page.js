@@ -70,53 +70,66 @@ function countConflicts() {
 	} );
 }
 
-// What is new is shown while somebody looks. The server tells it, region by region.
+// What visitors see in branches is loaded once somebody opens it. Without this, its links load it.
+function showFrames() {
+	document.addEventListener( 'toggle', ( { target } ) => {
+		if ( target.matches( 'details[data-frames][open]' ) ) {
+			for ( const frame of target.querySelectorAll( 'iframe[data-src]' ) ) {
+				frame.src = frame.dataset.src;
+				delete frame.dataset.src;
+			}
+		}
+	}, true );
+}
+
+// What is new is shown while somebody looks. The server tells it, region by region. No region has a form in it, so nobody who
+// types is disturbed.
 function showNews() {
 	const regions = new Map( Array.from( document.querySelectorAll( '[data-live]' ), ( region ) => [ region.dataset.live, region ] ) );
 	if ( regions.size === 0 ) {
 		return;
 	}
-	const waiting = new Map();
-	// Whoever types there is not disturbed.
-	const isInUse = ( region ) => {
-		const used = document.activeElement;
-		return region.contains( used ) && used.closest( 'form, input, select, textarea' ) !== null;
+	// What a person opens, scrolls or stands in, by its name.
+	const parts = ( region ) => {
+		const found = Array.from( region.querySelectorAll( 'summary, [tabindex]' ) );
+		return new Map( found.map( ( part ) => [ part.ariaLabel ?? part.textContent, part ] ) );
 	};
 	const show = ( { region: name, mark, html } ) => {
 		const region = regions.get( name );
 		if ( ! region || region.dataset.mark === mark ) {
 			return;
 		}
-		if ( isInUse( region ) ) {
-			waiting.set( name, { region: name, mark, html } );
-			return;
-		}
+		// What has the focus is found again by where its link leads, or by its name; so is what was scrolled, opened or closed.
 		const used = document.activeElement;
-		// What has the focus is found again by where its link leads, or by its place.
 		const href = region.contains( used ) ? used.getAttribute( 'href' ) : null;
-		const isScroll = region.contains( used ) && used.classList.contains( 'scroll' );
-		const scrolled = region.querySelector( '.scroll' )?.scrollLeft ?? 0;
+		const before = Array.from( parts( region ), ( [ name, part ] ) => ( {
+			name,
+			left: part.scrollLeft,
+			top: part.scrollTop,
+			isOpen: part.parentElement.open,
+			isUsed: part === used,
+		} ) );
 		const content = document.createElement( 'template' );
 		// The server has escaped it, as it does in the page.
 		content.innerHTML = html;
 		showMoments( content.content );
 		region.replaceChildren( content.content );
 		region.dataset.mark = mark;
-		const scroll = region.querySelector( '.scroll' );
-		if ( scroll ) {
-			scroll.scrollLeft = scrolled;
+		const after = parts( region );
+		for ( const { name, left, top, isOpen, isUsed } of before ) {
+			const part = after.get( name );
+			if ( part?.matches( 'summary' ) ) {
+				part.parentElement.open = isOpen;
+			}
+			part?.scrollTo( left, top );
+			if ( isUsed ) {
+				part?.focus( { preventScroll: true } );
+			}
 		}
-		if ( isScroll ) {
-			scroll?.focus( { preventScroll: true } );
-		} else if ( href !== null ) {
+		if ( href !== null ) {
 			region.querySelector( `[href="${ CSS.escape( href ) }"]` )?.focus( { preventScroll: true } );
 		}
 	};
-	document.addEventListener( 'focusout', () => {
-		const late = Array.from( waiting.values() );
-		waiting.clear();
-		setTimeout( () => late.forEach( show ) );
-	} );
 	let source = null;
 	const listen = () => {
 		source?.close();
@@ -137,4 +150,5 @@ function showNews() {
 showMoments( document );
 countConflicts();
 checkNames();
+showFrames();
 showNews();

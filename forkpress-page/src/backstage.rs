@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::activity::Sample;
@@ -48,39 +48,13 @@ pub struct Detail {
     /// When it was made, as RFC 3339 has it.
     pub created: String,
     /// What was done to it, newest first.
-    pub operations: Vec<Done>,
+    pub operations: Vec<Happened>,
     /// What it sent, newest first.
     pub mails: Vec<MailHead>,
     /// The last lines that PHP's log has of it, oldest first.
     pub errors: Vec<String>,
     /// Its requests that run.
     pub requests: Vec<Running>,
-}
-
-/// An operation of the log.
-#[derive(Clone, Debug)]
-pub struct Done {
-    /// Its number.
-    pub id: u64,
-    /// What it was, in the words of the log.
-    pub text: String,
-    /// When it began, as RFC 3339 has it.
-    pub at: String,
-    /// Who ran it.
-    pub user: String,
-    /// Whether it can be undone.
-    pub undo: Undo,
-}
-
-/// Whether an operation can be undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undo {
-    /// It can.
-    Can,
-    /// It was, by this operation.
-    WasBy(u64),
-    /// What it took away is not kept any more.
-    Lost,
 }
 
 /// A mail, as a list has it.
@@ -109,13 +83,13 @@ pub struct Mail {
     pub attachments: Vec<(String, u64)>,
 }
 
-/// A file that a branch changed, which may be why it is broken.
+/// A file of a branch that may be why it is broken.
 #[derive(Clone, Debug)]
 pub struct Suspect {
     /// Its path in the branch.
     pub path: String,
-    /// When it was written last, as RFC 3339 has it.
-    pub at: String,
+    /// When it or what is known of it was written last.
+    pub at: SystemTime,
 }
 
 /// A request that runs.
@@ -140,6 +114,8 @@ pub struct Told {
     pub lines: Vec<String>,
     /// What its command answered; none while it runs, and where that is no JSON.
     pub answer: Option<serde_json::Value>,
+    /// How long what its command wrote is, in bytes; none where that is not kept any more.
+    pub output: Option<u64>,
 }
 
 /// The command, as the page knows it.
@@ -156,9 +132,9 @@ pub trait Backstage: fmt::Debug + Send + Sync {
     /// Where there is no such branch, or it can't be read.
     fn detail(&self, name: &BranchName) -> Result<Detail, Failed>;
 
-    /// The files that a branch changed since it parted from the one that it came from, those that were written last before the
-    /// others. None where that can't be known.
-    fn suspects(&self, name: &BranchName) -> Vec<Suspect>;
+    /// The files of a branch that may be why it is broken, those that were written last before the others: since a moment, or
+    /// where none is given, all that it changed since it parted from the one that it came from. None where that can't be known.
+    fn suspects(&self, name: &BranchName, since: Option<SystemTime>) -> Vec<Suspect>;
 
     /// A mail that a branch sent.
     ///

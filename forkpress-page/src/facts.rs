@@ -5,8 +5,6 @@ use std::time::Duration;
 use forkpress_core::name::BranchName;
 pub use forkpress_engine::mutation::history::Operation;
 
-use crate::backstage::Undo;
-
 /// The branches of a site, and what happened to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overview {
@@ -70,6 +68,17 @@ pub struct Changes {
     pub tables: u64,
     /// Rows in those.
     pub rows: u64,
+}
+
+/// Whether an operation can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// It can.
+    Can,
+    /// It was, by this operation.
+    WasBy(u64),
+    /// What it took away is not kept any more.
+    Lost,
 }
 
 /// An operation, as the log has it.

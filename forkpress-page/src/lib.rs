@@ -25,6 +25,7 @@ mod tree;
 mod views;
 pub mod watch;
 pub mod word_diff;
+mod worked;
 
 use std::fmt;
 use std::io;
@@ -32,11 +33,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use forkpress_core::name::BranchName;
 use forkpress_core::token::Token;
 use forkpress_engine::jobs::JobId;
 use forkpress_server::front::page::{Answering, Asked, Asker, Broken, Page, Perhaps, Who};
 use forkpress_server::scheme::Scheme;
-use hyper::header::{COOKIE, HOST, HeaderMap};
+use hyper::header::{COOKIE, HOST};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use tokio::task::spawn_blocking;
@@ -55,6 +57,7 @@ use session::{Kind, Session};
 use views::frame::Visitor;
 use views::{act, branch, log, now, overview, refused, sign_in};
 use watch::Watched;
+use worked::Worked;
 
 /// The branch page of a site.
 pub struct BranchPage(Arc<Inner>);
@@ -68,6 +71,8 @@ struct Inner {
     secret: Token,
     /// Those who look at the page while it changes.
     hub: Arc<Hub>,
+    /// When pages of branches worked last.
+    worked: Worked,
 }
 
 impl fmt::Debug for BranchPage {
@@ -82,7 +87,14 @@ impl BranchPage {
     pub fn new(backstage: Box<dyn Backstage>, root_host: &str, folder: PathBuf, secret: Token) -> Self {
         let hub = Arc::new(Hub::default());
         backstage.tell(hub.bell());
-        Self(Arc::new(Inner { backstage, root_host: root_host.to_owned(), folder, secret, hub }))
+        Self(Arc::new(Inner {
+            backstage,
+            root_host: root_host.to_owned(),
+            folder,
+            secret,
+            hub,
+            worked: Worked::default(),
+        }))
     }
 
     /// Ends what is told to those who look on, so that their connections end. Nobody is told anything afterwards.
@@ -122,6 +134,10 @@ impl Page for BranchPage {
         })
     }
 
+    fn worked(&self, branch: &BranchName, path: &str, began: SystemTime) {
+        self.0.worked.note(branch, path, began);
+    }
+
     fn broken(&self, broken: Broken) -> Perhaps<'_> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { spawn_blocking(move || inner.broken(&broken)).await.ok().flatten() })
@@ -135,9 +151,11 @@ impl Inner {
         let Broken { asker, branch, status } = broken;
         (asker.who(&self.root_host) == Who::Owner).then_some(())?;
         let detail = self.backstage.detail(branch).ok()?;
-        let suspects = self.backstage.suspects(branch);
         let path = asker.head.uri.path();
-        let page = views::broken::page(&detail, &suspects, *status, path, &self.address(&asker.head));
+        let worked = self.worked.last(branch, path);
+        let suspects = self.backstage.suspects(branch, worked);
+        let failure = views::broken::Failure { status: *status, path, worked, suspects: &suspects };
+        let page = views::broken::page(&detail, &failure, &self.address(&asker.head));
         Some(reply::of_branch(*status, page, branch))
     }
 }
@@ -168,14 +186,14 @@ impl Inner {
         if let Some(why) = guard::foreign(&head.method, &head.headers, &at.origin()) {
             return reply::refused(StatusCode::FORBIDDEN, why, at);
         }
-        let session = self.session(&head.headers);
+        let session = self.session(asker);
         let why = match guard::may(&asker.who(&self.root_host), session.as_ref()) {
             May::Nothing(why) => return reply::refused(StatusCode::FORBIDDEN, why, at),
             May::SignIn(why) => Some(why),
             May::All => None,
         };
         if place == Some(Place::SignIn) || why.is_some() {
-            return self.sign_in(head, &place, &form, why.as_deref(), at);
+            return self.sign_in(asker, &place, &form, why.as_deref(), at);
         }
         let (session, is_new) = match session {
             Some(session) => (session, false),
@@ -198,7 +216,7 @@ impl Inner {
             Some(place) => reply::not_allowed(if place.takes_forms() { "GET, HEAD, POST" } else { "GET, HEAD" }, at),
         };
         if is_new {
-            self.keep(&mut reply, &session.cookie(&self.secret), at);
+            self.keep(&mut reply, &session.cookie(&self.secret, || asker.origin()), at);
         }
         reply
     }
@@ -207,7 +225,7 @@ impl Inner {
     fn may_act(&self, asker: &Asker, at: &Address) -> bool {
         let Parts { method, headers, .. } = &*asker.head;
         guard::foreign(method, headers, &at.origin()).is_none()
-            && guard::may(&asker.who(&self.root_host), self.session(headers).as_ref()) == May::All
+            && guard::may(&asker.who(&self.root_host), self.session(asker).as_ref()) == May::All
     }
 
     fn keep(&self, reply: &mut Reply, cookie: &str, at: &Address) {
@@ -215,18 +233,19 @@ impl Inner {
     }
 
     /// The session that a request proves. Of several cookies of the name, which anybody may have planted, the first that does.
-    fn session(&self, headers: &HeaderMap) -> Option<Session> {
+    fn session(&self, asker: &Asker) -> Option<Session> {
+        let headers = &asker.head.headers;
         let (name, now) = (session::cookie_name(&self.secret), SystemTime::now());
         let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
         let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let mut sessions = pairs.filter(|(known, _)| *known == name);
-        sessions.find_map(|(_, cookie)| Session::read(cookie, &self.secret, now))
+        sessions.find_map(|(_, cookie)| Session::read(cookie, &self.secret, now, || asker.origin()))
     }
 
     /// Has a stranger sign in; also whoever asks to, though there is no need.
-    fn sign_in(&self, head: &Parts, place: &Option<Place>, form: &Form, why: Option<&str>, at: &Address) -> Reply {
+    fn sign_in(&self, asker: &Asker, place: &Option<Place>, form: &Form, why: Option<&str>, at: &Address) -> Reply {
         let why = why.unwrap_or("you are known already, and need not");
-        let is_form = head.method == Method::POST;
+        let is_form = asker.head.method == Method::POST;
         if is_form && *place == Some(Place::SignIn) {
             let is_right = form.fields.get("secret").is_some_and(|secret| self.secret.matches(secret.as_bytes()));
             let session = is_right.then(|| Session::begin(Kind::SignedIn, SystemTime::now())).and_then(Result::ok);
@@ -235,7 +254,7 @@ impl Inner {
                 return reply::html(StatusCode::FORBIDDEN, page, at);
             };
             let mut reply = reply::see_other("/", at);
-            self.keep(&mut reply, &session.cookie(&self.secret), at);
+            self.keep(&mut reply, &session.cookie(&self.secret, || asker.origin()), at);
             return reply;
         }
         if is_form {

@@ -203,6 +203,7 @@ mod tests {
                 let [base, ours, theirs] = texts.map(|text| Some(text.to_owned()));
                 Whole { base, ours, theirs }
             }),
+            seen: None,
         }
     }
 
@@ -270,6 +271,7 @@ mod tests {
         assert_eq!(value("a\r\nb\r\n", ["", "x\r\ny\r\nz", "x"]), "a\r\nb\r\n", "of Windows");
         assert_eq!(value("a\r\nb", ["", "one line", "x\r\ny"]), "a\r\nb", "as the side that has lines");
         assert_eq!(value("a\r\nb", ["", "x", "y"]), "a\nb", "of nobody");
+        assert_eq!(value("a\r\nb", ["", "x\r\ny\nz\n", "x"]), "a\nb", "of Unix, most of them");
         let mixed = "x\r\ny\nz\r\n";
         assert_eq!(value("x\r\ny\r\nz\r\n", ["", mixed, ""]), mixed, "what was not edited is as it was");
         assert_eq!(value("x\r\ny\r\nz\r\n", ["", "", mixed]), mixed, "nor what was made the other's again");
@@ -326,6 +328,8 @@ mod tests {
         // An answer does not settle it.
         let (step, _) = stepped(&one, &[open(&[&first]), open(&[&first])]);
         assert_eq!(step, Step::Ask { conflicts: vec![first.clone()], stale: 0 });
+        let (step, _) = stepped(&both, &[open(&[&first]), open(&[&first, &second]), merges]);
+        assert_eq!(step, Step::Ask { conflicts: vec![first, second], stale: 0 }, "also where it brings up another");
     }
 
     #[test]

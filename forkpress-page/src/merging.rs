@@ -48,7 +48,7 @@ impl Inner {
         let show = |trial: &Trial, decisions: &Decisions, is_sent: bool, stale: usize, failed: Option<&Failed>| {
             let status = if is_sent { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
             let merge = Merge { pair: &pair, trial, decisions, is_sent, stale, failed };
-            visit.html(status, merge.page(&visit.visitor))
+            visit.html(status, merge.page(visit.at, &visit.visitor))
         };
         if let Some(side) = filled {
             let trial = trial(None)?;
@@ -101,7 +101,7 @@ impl Inner {
     ) -> Result<Reply, Failed> {
         let trial = self.backstage.try_merge(&pair.source, &pair.into, None)?;
         let merge = Merge { pair, trial: &trial, decisions, is_sent: false, stale, failed: None };
-        Ok(visit.html(status, merge.page(&visit.visitor)))
+        Ok(visit.html(status, merge.page(visit.at, &visit.visitor)))
     }
 
     fn choose(&self, fields: &Fields, problem: Option<&str>, visit: &Visit<'_>) -> Result<Reply, Failed> {

@@ -2,6 +2,9 @@
 //!
 //! The cookie is `NUMBER.KIND.UNTIL.MAC`. The MAC, HMAC-SHA256 (RFC 2104) by the site's secret, is over all that stands before
 //! it. A form's token is another MAC over the same, so it belongs to one session, and who reads the one can't make the other.
+//!
+//! A browser sends a cookie to all ports of a host, so another account's server may get it. Therefore the MAC of somebody who has
+//! signed in is also over where that was: the account, or the address of the machine. From elsewhere, the cookie proves nothing.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,24 +46,25 @@ impl Session {
         Ok(Self { text: format!("{}.{word}.{}", hexadecimal(&random), seconds(now + LIFE)), kind })
     }
 
-    /// The one that a cookie proves; none where it proves nothing, or not any more.
+    /// The one that a cookie proves, sent from an origin; none where it proves nothing, or not any more.
     #[must_use]
-    pub fn read(cookie: &str, secret: &Token, now: SystemTime) -> Option<Self> {
+    pub fn read(cookie: &str, secret: &Token, now: SystemTime, origin: impl FnOnce() -> String) -> Option<Self> {
         let (text, mac) = cookie.rsplit_once('.')?;
-        is_mac(secret, "session", text, mac).then_some(())?;
         let mut parts = text.split('.').skip(1);
         let kind = match parts.next()? {
             "in" => Kind::SignedIn,
             _ => Kind::Visit,
         };
+        is_mac(secret, "session", &proven(text, kind, origin), mac).then_some(())?;
         let until: u64 = parts.next()?.parse().ok()?;
         (seconds(now) < until).then(|| Self { text: text.to_owned(), kind })
     }
 
-    /// The cookie's value.
+    /// The cookie's value, given to somebody at an origin.
     #[must_use]
-    pub fn cookie(&self, secret: &Token) -> String {
-        format!("{}.{}", self.text, hexadecimal(&mac(secret, "session", &self.text).finalize().into_bytes()))
+    pub fn cookie(&self, secret: &Token, origin: impl FnOnce() -> String) -> String {
+        let proven = proven(&self.text, self.kind, origin);
+        format!("{}.{}", self.text, hexadecimal(&mac(secret, "session", &proven).finalize().into_bytes()))
     }
 
     /// The token of this session's forms.
@@ -81,6 +85,14 @@ impl Session {
 pub fn cookie_name(secret: &Token) -> String {
     let name = hexadecimal(&mac(secret, "name", "").finalize().into_bytes());
     format!("forkpress_page_{}", &name[..12])
+}
+
+/// What a cookie's MAC is over. Where a visitor is does not matter, and is not asked.
+fn proven(text: &str, kind: Kind, origin: impl FnOnce() -> String) -> String {
+    match kind {
+        Kind::Visit => text.to_owned(),
+        Kind::SignedIn => format!("{text}\0{}", origin()),
+    }
 }
 
 fn mac(secret: &Token, purpose: &str, text: &str) -> Hmac<Sha256> {
@@ -121,13 +133,20 @@ mod tests {
         Token::load_or_create(&dir.path().join("page.token")).unwrap()
     }
 
+    fn here() -> String {
+        "account 1000".to_owned()
+    }
+
     #[test]
     fn a_cookie_proves_its_session_until_it_is_over() {
         let (secret, now) = (secret(), SystemTime::now());
         let session = Session::begin(Kind::SignedIn, now).unwrap();
-        let cookie = session.cookie(&secret);
-        assert_eq!(Session::read(&cookie, &secret, now), Some(session.clone()));
-        assert_eq!(Session::read(&cookie, &secret, now + LIFE), None);
+        let cookie = session.cookie(&secret, here);
+        assert_eq!(Session::read(&cookie, &secret, now, here), Some(session.clone()));
+        assert_eq!(Session::read(&cookie, &secret, now + LIFE, here), None);
+        assert_eq!(Session::read(&cookie, &secret, now, || "account 1001".to_owned()), None, "another account has it");
+        let visit = Session::begin(Kind::Visit, now).unwrap();
+        assert_eq!(Session::read(&visit.cookie(&secret, here), &secret, now, String::new), Some(visit));
         assert_ne!(Session::begin(Kind::SignedIn, now).unwrap(), session);
     }
 
@@ -135,7 +154,7 @@ mod tests {
     fn nobody_makes_a_cookie_or_a_token_without_the_secret() {
         let (secret, now) = (secret(), SystemTime::now());
         let session = Session::begin(Kind::Visit, now).unwrap();
-        let cookie = session.cookie(&secret);
+        let cookie = session.cookie(&secret, here);
         for forged in [
             cookie.replace("visit", "in"),
             cookie.replacen('.', "..", 1),
@@ -144,10 +163,10 @@ mod tests {
             String::new(),
             ".".to_owned(),
         ] {
-            assert_eq!(Session::read(&forged, &secret, now), None, "{forged}");
+            assert_eq!(Session::read(&forged, &secret, now, here), None, "{forged}");
         }
         let other = Token::load_or_create(&tempfile::tempdir().unwrap().path().join("page.token"));
-        assert_eq!(Session::read(&cookie, &other.unwrap(), now), None);
+        assert_eq!(Session::read(&cookie, &other.unwrap(), now, here), None);
         let token = session.token(&secret);
         assert!(session.is_token(&secret, &token) && !session.is_token(&secret, ""));
         let neighbour = Session::begin(Kind::Visit, now).unwrap();

@@ -6,6 +6,8 @@
  *     node page.mjs ORIGIN FOLDER       http://wp.localhost:18080, and the folder of a site that tests/test_page_browser.php made
  */
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Person, becomes, claim, end, launch, same } from './lib.mjs';
@@ -112,12 +114,37 @@ await claim( 'a branch is created by the keyboard alone, its name is checked as 
 	await person.context.close();
 } );
 
+await claim( 'a page that nobody looks at hears nothing, and hears again once somebody does', async () => {
+	const person = await Person.at( browser );
+	const { page } = person;
+	const isNews = ( request ) => request.url().startsWith( `${ admin }/live` );
+	await Promise.all( [ page.waitForRequest( isNews ), person.open( `${ admin }/` ) ] );
+	const looks = ( state ) => page.evaluate( ( value ) => {
+		Object.defineProperty( document, 'visibilityState', { value, configurable: true } );
+		document.dispatchEvent( new Event( 'visibilitychange' ) );
+	}, state );
+	let asked = 0;
+	page.on( 'request', ( request ) => ( asked += isNews( request ) ? 1 : 0 ) );
+	const closed = page.waitForEvent( 'requestfailed', isNews );
+	await looks( 'hidden' );
+	await closed;
+	// What was asked for before has come by then.
+	await page.evaluate( () => fetch( '/log' ).then( ( answer ) => answer.text() ) );
+	same( 0, asked, 'how often a page that nobody looks at asks' );
+	const opened = page.waitForRequest( isNews );
+	await looks( 'visible' );
+	await opened;
+	person.hasNoComplaint();
+	await person.context.close();
+} );
+
 await claim( 'what was edited in the block editor is seen word by word, and as visitors see it', async () => {
 	await edit( 'sale', 'Summer sale', 'Everything is half the price.' );
 	const person = await look( '/branch/sale/changes' );
 	const { page } = person;
 	same( 1, await page.locator( 'ins', { hasText: 'Everything is half the price.' } ).count(), 'what came' );
 	same( 1, await page.locator( 'ins', { hasText: 'Summer sale' } ).count(), 'the title' );
+	same( 0, await page.locator( 'iframe[src]' ).count(), 'frames that load before they are asked for' );
 	await page.locator( 'summary', { hasText: /sale/ } ).first().click();
 	const frame = page.locator( `iframe[src^="${ origin( 'sale' ) }"]` ).first();
 	await frame.waitFor();
@@ -135,6 +162,14 @@ await claim( 'a conflict is decided over a slow network, the merge shows what it
 	await edit( 'main', 'Winter sale', 'Gloves are cheap.' );
 	const person = await look( '/merge?source=sale&into=main', NARROW );
 	const { page } = person;
+	// What visitors see of it is seen here, in both branches.
+	await page.locator( 'summary', { hasText: 'See it in main and in sale' } ).first().click();
+	for ( const [ branch, text ] of [ [ 'main', 'Gloves are cheap.' ], [ 'sale', 'Everything is half the price.' ] ] ) {
+		const frame = page.locator( `fieldset iframe[src^="${ origin( branch ) }/"]` ).first();
+		same( '', await frame.getAttribute( 'sandbox' ), `what the frame of ${ branch } may do` );
+		await frame.contentFrame().getByText( text ).waitFor();
+	}
+	await person.picture( 'page-conflict-seen' );
 	const network = await person.context.newCDPSession( page );
 	await network.send( 'Network.emulateNetworkConditions', { offline: false, latency: 400, downloadThroughput: 50000, uploadThroughput: 20000 } );
 	await person.isAccessible();
@@ -182,6 +217,24 @@ await claim( 'a failure says what to do, and two people act at once', async () =
 	await Promise.all( people.map( ( person ) => person.context.close() ) );
 } );
 
+await claim( 'what somebody reads of a job that runs stays open with the news, and keeps the focus', async () => {
+	const holder = spawn( 'flock', [ join( folder, '.forkpress/cow/mutation.lock' ), 'sh', '-c', 'echo held; read -r _' ] );
+	await once( holder.stdout, 'data' );
+	const person = await look( '/do/create' );
+	const { page } = person;
+	await page.locator( '#name' ).fill( 'held' );
+	await page.getByRole( 'button', { name: 'Create the branch' } ).click();
+	const lines = page.getByRole( 'region', { name: 'Progress' } );
+	await lines.getByText( 'mutation.lock' ).waitFor();
+	await lines.focus();
+	holder.stdin.end();
+	same( true, await ended( page ), 'whether the job is done' );
+	const state = () => page.evaluate( () => [ document.activeElement.ariaLabel, document.activeElement.closest( 'details' )?.open ] );
+	same( [ 'Progress', true ], await state(), 'what has the focus, and whether it is open' );
+	person.hasNoComplaint();
+	await person.context.close();
+} );
+
 await claim( 'all of it works without JavaScript', async () => {
 	const person = await Person.at( browser, { javaScriptEnabled: false } );
 	const page = await person.open( `${ admin }/do/create?from=main` );
@@ -194,6 +247,15 @@ await claim( 'all of it works without JavaScript', async () => {
 	await page.getByRole( 'link', { name: 'Delete…' } ).click();
 	await page.getByRole( 'button', { name: 'Delete the branch' } ).click();
 	await page.locator( 'main .good' ).first().waitFor();
+	// What visitors see comes when its link is pressed, not before.
+	const asked = [];
+	page.on( 'request', ( request ) => asked.push( new URL( request.url() ).origin ) );
+	await page.goto( `${ admin }/branch/sale/changes` );
+	await page.locator( 'summary', { hasText: /See it in/ } ).first().click();
+	same( [ admin ], [ ...new Set( asked ) ], 'who was asked for something' );
+	await page.getByRole( 'link', { name: 'In sale', exact: true } ).first().click();
+	await page.frameLocator( 'iframe[name$="-sale"]' ).first().getByText( 'Everything is half the price.' ).waitFor();
+	same( `${ admin }/branch/sale/changes`, page.url(), 'where the page is' );
 	await person.context.close();
 } );
 
@@ -212,16 +274,11 @@ await claim( 'a page of a branch, main as well, can neither frame, fetch nor act
 			frame.src = `${ address }/do/delete?name=sale`;
 			document.body.append( frame );
 			await new Promise( ( done ) => frame.addEventListener( 'load', done ) );
-			try {
-				tried.frame = frame.contentDocument.body.textContent;
-			} catch {
-				tried.frame = 'refused';
-			}
-			tried.windows = typeof window.opener;
 			return tried;
 		}, admin );
-		same( 'refused', found.fetch, `fetch from ${ branch }` );
-		same( true, [ null, 'refused' ].includes( found.frame ) || ! found.frame.includes( 'Delete' ), `a frame in ${ branch }` );
+		same( { fetch: 'refused', opaque: 'refused', post: 'refused' }, found, `what a page of ${ branch } gets` );
+		// What the browser has in place of a page that lets nobody frame it.
+		same( [ 'chrome-error://chromewebdata/' ], page.mainFrame().childFrames().map( ( frame ) => frame.url() ), `a frame in ${ branch }` );
 		// A form that another page sends by itself.
 		await page.evaluate( ( address ) => {
 			const form = document.createElement( 'form' );
@@ -253,6 +310,8 @@ await claim( 'two hundred branches, some with long names, are shown at any width
 	for ( const [ name, options ] of [ [ 'many', {} ], [ 'many-narrow', NARROW ], [ 'many-dark', { colorScheme: 'dark' } ] ] ) {
 		const other = await look( '/', options );
 		await fits( other.page );
+		// Where columns would be a letter wide, each cell has a line of its own.
+		same( NARROW === options ? 'block' : 'table-cell', await other.page.locator( 'table.rows td' ).first().evaluate( ( cell ) => getComputedStyle( cell ).display ), 'what a cell is' );
 		await other.isAccessible();
 		await other.picture( `page-${ name }` );
 		other.hasNoComplaint();

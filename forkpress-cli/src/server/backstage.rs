@@ -4,40 +4,36 @@ mod digests;
 mod errors;
 mod facts;
 mod merge;
+mod moment;
+mod suspects;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::lock::note::Note;
 use forkpress_core::name::BranchName;
-use forkpress_core::own;
 use forkpress_core::record::rfc3339;
 use forkpress_engine::activity::Sample;
 use forkpress_engine::branch::{self, BranchError};
 use forkpress_engine::jobs::{self, Job, JobError, JobId, NewJob};
 use forkpress_engine::merge::diff::{Diff, Since, Window};
-use forkpress_engine::mutation::history::History;
 use forkpress_engine::site::Site;
-use forkpress_page::backstage::{Backstage, Detail, Done, Failed, Mail, MailHead, Order, Running, Suspect, Told, Undo};
+use forkpress_page::backstage::{Backstage, Detail, Failed, Mail, MailHead, Order, Running, Suspect, Told};
 use forkpress_page::facts::{Happened, Overview};
 use forkpress_page::hub::Bell;
 use forkpress_page::merge_form::Trial;
 use forkpress_page::watch::Watched;
 use forkpress_server::traffic::Traffic;
 
-use crate::deaths;
 use crate::failure::{During, Failure};
 use crate::mail::{KeptMail, Mailbox, message};
 use crate::site::Address;
 use digests::Digests;
-
-/// So much of the end of a log is searched for lines of a branch, and so many of them are shown.
-const LOG_BYTES: u64 = 512 << 10;
-const LOG_LINES: usize = 60;
 
 /// So many mails and operations of a branch are shown.
 const MOST_ROWS: usize = 50;
@@ -106,17 +102,16 @@ impl Backstage for Command {
         Ok(Detail {
             from: shown.record.from,
             created: shown.record.created_at,
-            operations: operations(&site, Some(name))?,
+            operations: facts::operations_on(&site, name, MOST_ROWS).map_err(failed)?,
             mails: mails(&site, name)?,
-            errors: errors(&site.layout, name),
+            errors: errors::last_lines(&site.layout, name),
             requests: requests(&site, name),
             name: name.clone(),
         })
     }
 
-    fn suspects(&self, name: &BranchName) -> Vec<Suspect> {
-        let found = self.site().and_then(|site| merge::suspects(&site, name));
-        found.unwrap_or_default()
+    fn suspects(&self, name: &BranchName, since: Option<SystemTime>) -> Vec<Suspect> {
+        self.site().map(|site| suspects::suspects(&site, name, since)).unwrap_or_default()
     }
 
     fn mail(&self, name: &BranchName, id: u64) -> Result<Mail, Failed> {
@@ -152,7 +147,8 @@ impl Backstage for Command {
             from = next;
         }
         let answer = if job.is_running() { None } else { jobs::answer(&layout, id).map_err(of_job)? };
-        Ok(Told { job, lines, answer })
+        let output = jobs::open_output(&layout, id).ok().and_then(|file| Some(file.metadata().ok()?.len()));
+        Ok(Told { job, lines, answer, output })
     }
 
     fn made(&self, id: JobId) -> Result<File, Failed> {
@@ -209,27 +205,6 @@ impl Backstage for Command {
     }
 }
 
-/// The operations on a branch, or on all, newest first.
-fn operations(site: &Site, name: Option<&BranchName>) -> Result<Vec<Done>, Failed> {
-    let cow = site.layout.cow();
-    let history = History::read(cow).map_err(failed)?;
-    let of_branch = history.entries.iter().rev().filter(|entry| {
-        name.is_none_or(|name| entry.names().any(|changed| changed == name) || entry.from.as_ref() == Some(name))
-    });
-    let done = of_branch.take(MOST_ROWS).map(|entry| Done {
-        id: entry.id,
-        text: entry.to_string(),
-        at: entry.began(),
-        user: entry.user.clone(),
-        undo: match history.undone_by(entry.id) {
-            Some(by) => Undo::WasBy(by),
-            None if history.is_undoable(cow, entry) => Undo::Can,
-            None => Undo::Lost,
-        },
-    });
-    Ok(done.collect())
-}
-
 fn mails(site: &Site, name: &BranchName) -> Result<Vec<MailHead>, Failed> {
     let mailbox = Mailbox::of(&site.layout, name);
     let mut kept = mailbox.list().map_err(failed)?;
@@ -255,54 +230,4 @@ fn requests(site: &Site, name: &BranchName) -> Vec<Running> {
         })
     });
     of_branch.collect()
-}
-
-/// The last lines of PHP's logs that are of a branch: they name a file of it, or the branch itself.
-fn errors(layout: &SiteLayout, name: &BranchName) -> Vec<String> {
-    let folders = [layout.branch(name), layout.public_root().join(name.as_str())];
-    let mut marks: Vec<String> = folders.iter().map(|folder| format!("{}/", folder.display())).collect();
-    marks.push(format!("of branch '{name}'"));
-    let mut lines = Vec::new();
-    for log in [layout.php_errors_log(), deaths::debug_log(layout)] {
-        let tail = tail(&log);
-        lines.extend(tail.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).map(str::to_owned));
-    }
-    lines.split_off(lines.len().saturating_sub(LOG_LINES))
-}
-
-/// The end of a log; nothing where there is none.
-fn tail(path: &Path) -> String {
-    let read = || {
-        let mut file = own::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-        std::io::Result::Ok(bytes)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_a_branch_are_those_that_name_its_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = SiteLayout::at(dir.path());
-        std::fs::create_dir_all(layout.logs_dir()).unwrap();
-        let folder = |name: &str| layout.branch(&name.parse().unwrap()).display().to_string();
-        let log = format!(
-            "[a] PHP Fatal error:  x in {}/wp-content/x.php:3\n[b] PHP Warning:  y in {}/y.php\n[c] PHP Warning:  z in {}/z.php\n",
-            folder("sale"),
-            folder("sale2"),
-            folder("main"),
-        );
-        std::fs::write(layout.php_errors_log(), log).unwrap();
-        let found = errors(&layout, &"sale".parse().unwrap());
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].contains("Fatal error"));
-        assert!(errors(&layout, &"other".parse().unwrap()).is_empty());
-    }
 }

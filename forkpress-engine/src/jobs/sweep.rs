@@ -1,13 +1,14 @@
 //! Removes jobs that ended long ago.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use forkpress_core::layout::SiteLayout;
 
 use super::start::NEW;
-use super::{Job, JobError, JobId, entries, list};
+use super::{Job, JobError, JobId, JobState, entries, list};
 use crate::disk;
 
 /// So many of the newest that do not run are kept,
@@ -16,6 +17,9 @@ const MOST_JOBS: usize = 100;
 /// and none that began longer ago.
 const MOST_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// The file that an export made goes so long after the job began.
+const MOST_FILE_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// What the name of a folder begins with that was a job.
 const GONE: &str = ".gone-";
 
@@ -23,12 +27,16 @@ const GONE: &str = ".gone-";
 const STALE: Duration = Duration::from_secs(3600);
 
 /// Removes the jobs that are too many or too old, and says how many that was. The newest of all stays, so that no number is
-/// given twice.
+/// given twice. Of exports among the others, the file goes after a day.
 ///
 /// # Errors
 /// [`JobError::Disk`] when one can't be removed.
 pub fn sweep(layout: &SiteLayout) -> Result<usize, JobError> {
-    let surplus = surplus(&list(layout)?.jobs, SystemTime::now());
+    let (jobs, now) = (list(layout)?.jobs, SystemTime::now());
+    let surplus = surplus(&jobs, now);
+    for id in jobs.iter().filter(|job| has_old_file(job, now)).map(|job| job.id) {
+        remove(&id.folder(layout).output(), |path| fs::remove_file(path))?;
+    }
     for id in &surplus {
         let gone = layout.jobs_dir().join(format!("{GONE}{id}"));
         let path = id.folder(layout);
@@ -44,13 +52,26 @@ pub fn sweep(layout: &SiteLayout) -> Result<usize, JobError> {
             Some(age > STALE)
         };
         if name.starts_with(GONE) || name.starts_with(NEW) && is_old() == Some(true) {
-            disk::step("remove", &path, || match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                removed => removed,
-            })?;
+            remove(&path, |path| fs::remove_dir_all(path))?;
         }
     }
     Ok(surplus.len())
+}
+
+/// Removes something that may be gone already.
+fn remove(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<(), JobError> {
+    Ok(disk::step("remove", path, || match remove(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    })?)
+}
+
+/// Whether a job made a file that is no longer kept.
+fn has_old_file(job: &Job, now: SystemTime) -> bool {
+    let is_export = job.command.first().is_some_and(|word| word == "export");
+    is_export
+        && matches!(job.state, JobState::Ended { exit: 0, .. })
+        && now.duration_since(job.began).is_ok_and(|age| age > MOST_FILE_AGE)
 }
 
 /// Those of the jobs, which are newest first, that go.
@@ -71,7 +92,6 @@ fn surplus(jobs: &[Job], now: SystemTime) -> Vec<JobId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::JobState;
 
     fn job(id: u64, days: u32, state: JobState) -> Job {
         let began = SystemTime::UNIX_EPOCH + Duration::from_secs(3600) * 24 * (1000 - days);
@@ -105,5 +125,19 @@ mod tests {
     #[test]
     fn the_newest_of_all_stays_however_old_so_that_no_number_is_given_twice() {
         assert_eq!(surplus_now(&[job(9, 90, JobState::Died), job(8, 91, JobState::Died)]), [8]);
+    }
+
+    #[test]
+    fn a_file_is_kept_for_a_day() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(3600) * 24 * 1000;
+        let ended = |exit| JobState::Ended { exit, took: Duration::ZERO };
+        let has = |command: &str, days, state| {
+            let job = Job { command: vec![command.to_owned()], ..job(1, days, state) };
+            has_old_file(&job, now)
+        };
+        assert!(has("export", 2, ended(0)) && !has("export", 1, ended(0)));
+        // What others wrote is their answer.
+        assert!(!has("import", 2, ended(0)) && !has("export", 2, ended(1)));
+        assert!(!has("export", 2, JobState::Running { pid: 1 }));
     }
 }

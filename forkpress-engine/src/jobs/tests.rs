@@ -130,3 +130,16 @@ fn what_is_swept_is_gone_and_so_is_what_a_killed_sweep_left() {
     names.sort();
     assert_eq!(names, [".new-x", "2", "rubbish"]);
 }
+
+#[test]
+fn the_file_of_an_old_export_goes_and_the_job_stays() {
+    let (_dir, layout) = layout();
+    let folder = running(&layout, 1).0;
+    let export = Begun { command: vec!["export".to_owned()], ..folder.begun().unwrap().unwrap() };
+    folder.write_begun(&export).unwrap();
+    folder.write_end(&end(0)).unwrap();
+    fs::write(folder.output(), "what was exported in 1970").unwrap();
+    sweep(&layout).unwrap();
+    assert!(open_output(&layout, JobId(1)).is_err());
+    assert_eq!(get(&layout, JobId(1)).unwrap().command, ["export"]);
+}

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use super::conflict_id::{Conflict, ConflictKind};
 use super::label::{self, Kind, Names, ObjectKey};
+use super::lookup::{find, row_of, table_names};
 use super::rules::Rules;
+use super::seen::Seen;
 use super::{Cell, Row, Sides, Value, schema, value};
 use crate::database::DatabaseReader;
 use crate::git::merge::{FileConflict, FileConflictKind, Placed};
@@ -42,6 +44,9 @@ pub struct OpenConflict {
     /// secret, no text, or a structure of PHP, which says how long it is.
     #[serde(skip)]
     pub whole: Option<Whole>,
+    /// What visitors see of it; none where they see nothing.
+    #[serde(skip)]
+    pub seen: Option<Seen>,
 }
 
 /// The texts of a conflict, whole. None where there is nothing.
@@ -115,6 +120,7 @@ impl OpenConflict {
             ours: target,
             theirs: source,
             whole: is_cell.then(|| cells(conflict)).flatten(),
+            seen: Seen::of_rows(conflict, connections, rules)?,
         })
     }
 
@@ -149,6 +155,7 @@ impl OpenConflict {
             ours: target,
             theirs: source,
             whole,
+            seen: Seen::of_file(conflict),
         })
     }
 }
@@ -196,7 +203,7 @@ const UPLOADS: &str = "wp-content/uploads";
 /// The attachments that a file, or a smaller picture made of one, belongs to, each in words.
 pub(crate) fn attachments_of(path: &Path, connection: &Connection, rules: &Rules) -> rusqlite::Result<Vec<String>> {
     let Some(file) = path.strip_prefix(UPLOADS).ok().and_then(Path::to_str) else { return Ok(Vec::new()) };
-    let tables = schema_names(connection)?;
+    let tables = table_names(connection)?;
     let names = Names::of(tables.iter().map(String::as_str), rules);
     let mut attachments = Vec::new();
     for table in tables.iter().filter(|table| table.ends_with("postmeta")) {
@@ -252,63 +259,10 @@ fn row_label(
     connection: &Connection,
     rules: &Rules,
 ) -> rusqlite::Result<String> {
-    let place = &conflict.place;
-    let names = schema_names(connection)?;
+    let names = table_names(connection)?;
     let names = Names::of(names.iter().map(String::as_str), rules);
-    if let Some(row) = row.filter(|_| !conflict.columns.is_empty()) {
-        return names.of_row(connection, &place.table, &conflict.columns, row);
-    }
-    let (columns, row) = find(connection, &place.table, &place.key)?;
-    names.of_row(connection, &place.table, &columns, &row)
-}
-
-fn schema_names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare_cached("SELECT lower(name) FROM sqlite_schema WHERE type = 'table'")?;
-    statement.query_map([], |row| row.get(0))?.collect()
-}
-
-/// The row with a key, as far as the database has it, and what its columns are called.
-fn find(connection: &Connection, table: &str, key: &[Value]) -> rusqlite::Result<(Vec<String>, Row)> {
-    let mut columns: Vec<String> = Vec::new();
-    {
-        let mut statement = connection.prepare("SELECT name, pk FROM pragma_table_info(?1) ORDER BY pk = 0, pk")?;
-        let mut rows = statement.query([table])?;
-        let mut keyed = 0;
-        while let Some(row) = rows.next()? {
-            keyed += usize::from(row.get::<_, i64>(1)? > 0);
-            columns.push(row.get(0)?);
-        }
-        let is_named = matches!(key, [Value::Text(_)]) && columns.iter().any(|column| column == "option_name");
-        if is_named {
-            columns.retain(|column| column != "option_name");
-            columns.insert(0, "option_name".to_owned());
-        } else if keyed != key.len() {
-            return Ok((columns, key.iter().cloned().map(Some).collect()));
-        }
-    }
-    let list: Vec<_> = columns.iter().map(|column| schema::quoted(column)).collect();
-    let condition: Vec<_> = list[..key.len()].iter().map(|column| format!("{column} = ?")).collect();
-    let sql = format!("SELECT {} FROM {} WHERE {}", list.join(","), schema::quoted(table), condition.join(" AND "));
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query(rusqlite::params_from_iter(key.iter().map(Value::as_ref).map(ToSql)))?;
-    match rows.next()? {
-        Some(row) => {
-            let cells = (0..columns.len()).map(|number| Ok(Some(row.get::<_, Value>(number)?)));
-            let cells = cells.collect::<rusqlite::Result<Row>>()?;
-            drop(rows);
-            Ok((columns, cells))
-        }
-        None => Ok((columns, key.iter().cloned().map(Some).collect())),
-    }
-}
-
-/// A borrowed value as a parameter.
-struct ToSql<'a>(rusqlite::types::ValueRef<'a>);
-
-impl rusqlite::ToSql for ToSql<'_> {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        Ok(rusqlite::types::ToSqlOutput::Borrowed(self.0))
-    }
+    let (columns, row) = row_of(conflict, row, connection)?;
+    names.of_row(connection, &conflict.place.table, &columns, &row)
 }
 
 /// Whether the single cell that a conflict is about has a secret, as far as a database tells what the cell is called.

@@ -85,7 +85,7 @@ const POST_TYPES: [(&str, &str); 10] = [
 ];
 
 /// Whether posts of a type have pages of their own. Those of plugins may have some.
-pub(crate) fn has_address(post_type: &str) -> bool {
+fn has_address(post_type: &str) -> bool {
     !POST_TYPES.iter().any(|(own, _)| *own == post_type)
 }
 
@@ -355,6 +355,21 @@ impl Names<'_> {
         };
         let title = texts(connection, &sql, &[parameter])?.map(|found| told(&found[0]));
         Ok(Label { kind: object.noun.clone().into_owned(), id, title, name })
+    }
+
+    /// Whether visitors see a post at `/?p=` and its number: one that is published, of the first site of a network.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub(crate) fn is_seen(&self, connection: &Connection, prefix: &str, post: i64) -> rusqlite::Result<bool> {
+        let posts = format!("{prefix}posts");
+        // A database may have no such table.
+        if !self.is_first_site(prefix) || !connection.table_exists(None, &*posts)? {
+            return Ok(false);
+        }
+        let sql = format!("SELECT post_status, post_type FROM {} WHERE ID = ?", quoted(&posts));
+        let found = texts(connection, &sql, &[&post])?;
+        Ok(found.is_some_and(|found| found[0] == "publish" && has_address(&found[1])))
     }
 
     /// The number of the term that a row of `term_taxonomy` is of, and what it is called.

@@ -42,11 +42,13 @@ pub(crate) mod declared;
 pub mod diff;
 pub(crate) mod hosts;
 pub mod label;
+pub(crate) mod lookup;
 pub(crate) mod pages;
 pub(crate) mod plan;
 pub(crate) mod rows;
 pub(crate) mod rules;
 pub(crate) mod schema;
+pub mod seen;
 pub(crate) mod value;
 
 use std::hash::{Hash, Hasher};

@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::unistd::{Uid, User};
 use serde::{Deserialize, Serialize};
 
 use super::error::{StepError, UndoError};
@@ -338,10 +339,9 @@ fn ids(cow: &CowLayout) -> Result<Vec<u64>, DiskError> {
 
 /// Who runs this process: the user and the program.
 fn who() -> (String, String) {
-    let user = std::env::var("USER")
-        .ok()
-        .filter(|user| !user.is_empty())
-        .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
+    let id = Uid::current();
+    // An account that is deleted has no name.
+    let user = User::from_uid(id).ok().flatten().map_or_else(|| id.to_string(), |user| user.name);
     let program = std::env::current_exe()
         .ok()
         .and_then(|path| path.file_name().map(|name| name.to_string_lossy().into_owned()))
@@ -416,5 +416,11 @@ mod tests {
     fn a_slot_is_the_last_one_s_who_used_it() {
         let history = history(&[(1, None), (2, None), (3, Some(2)), (4, Some(3))]);
         assert_eq!(history.owners().map(|entry| entry.id).collect::<Vec<_>>(), [1, 4]);
+    }
+
+    #[test]
+    fn who_runs_this_process_has_the_name_of_the_account() {
+        let named = std::process::Command::new("id").arg("-un").output().unwrap();
+        assert_eq!(who().0, String::from_utf8(named.stdout).unwrap().trim());
     }
 }

@@ -178,3 +178,26 @@ impl Form<'_> {
         self.problems.iter().any(|problem| problem.field == field).then_some("true")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_stays_in_the_form_and_is_no_markup() {
+        let bad = "\"><b>";
+        let fields: Fields = [("name", bad), ("from", bad), ("prefix", bad), ("path", bad), ("url", bad)].into();
+        let problems = [Problem { field: "name", what: format!("no {bad}") }];
+        let failed = Failed { error: bad.to_owned(), ..Failed::default() };
+        let visitor = Visitor { token: "the-token".to_owned(), is_signed_in: false };
+        let names = [BranchName::main()];
+        for action in
+            [Action::Create, Action::CreateMany, Action::Reset, Action::Delete, Action::Import, Action::Export]
+        {
+            let form = Form { action, fields: &fields, names: &names, problems: &problems, failed: Some(&failed) };
+            let html = form.page(&visitor).into_string();
+            assert!(!html.contains("<b>") && html.contains("<bdi>no &quot;&gt;&lt;b&gt;</bdi>"), "{html}");
+            assert!(html.contains("name=\"token\" value=\"the-token\""), "{html}");
+        }
+    }
+}

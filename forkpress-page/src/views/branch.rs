@@ -162,7 +162,9 @@ pub fn mail(name: &BranchName, mail: &Mail, visitor: &Visitor) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backstage::{Done, MailHead, Running, Undo};
+    use crate::backstage::{MailHead, Running};
+    use crate::facts::Operation;
+    use crate::facts::samples::happened;
     use std::time::Duration;
 
     fn detail(name: &str) -> Detail {
@@ -170,13 +172,7 @@ mod tests {
             name: name.parse().unwrap(),
             from: Some(BranchName::main()),
             created: "2026-11-28T15:00:00Z".to_owned(),
-            operations: vec![Done {
-                id: 7,
-                text: "create sale from main".to_owned(),
-                at: "2026-11-28T15:00:00Z".to_owned(),
-                user: "me".to_owned(),
-                undo: Undo::Can,
-            }],
+            operations: vec![happened(7, Operation::Create, "sale", Some("main"))],
             mails: vec![MailHead {
                 id: 3,
                 at: "2026-11-28T15:00:00Z".to_owned(),
@@ -222,5 +218,17 @@ mod tests {
     fn main_is_neither_deleted_nor_merged() {
         let page = shown("main");
         assert!(!page.contains("/do/delete") && !page.contains("/merge?source=main"), "{page}");
+    }
+
+    #[test]
+    fn a_mail_is_text() {
+        let bad = || "<b>\u{202e}".to_owned();
+        let head = MailHead { id: 3, at: String::new(), to: vec![bad()], subject: bad() };
+        let sent = Mail { head, from: vec![bad()], text: bad(), attachments: vec![(bad(), 1500)] };
+        let visitor = Visitor { token: "t".to_owned(), is_signed_in: false };
+        let html = mail(&BranchName::main(), &sent, &visitor).into_string();
+        assert!(!html.contains("<b>") && !html.contains('\u{202e}'), "{html}");
+        assert_eq!(html.matches("&lt;b&gt;\u{fffd}").count(), 5, "{html}");
+        assert!(html.contains("(1.5 KB)") && html.contains("href=\"/branch/main#mails\""), "{html}");
     }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use forkpress_core::name::BranchName;
 use forkpress_engine::git::changes::{self, Bytes, FileChange, FileLine, Lines};
 use forkpress_engine::merge::diff::{Change, Diff, ObjectChange, Since, TableChange, Text, Window};
+use forkpress_engine::merge::seen::{SeenObject, is_picture};
 use maud::{Markup, html};
 
 use super::frame::{self, Visitor};
+use super::sides;
 use super::text::{clean, code, many, said, size};
 use super::words;
 use crate::address::Address;
@@ -111,7 +114,7 @@ pub fn page(changes: &Changes<'_>, at: &Address, visitor: &Visitor) -> Markup {
                     (in_short(name, diff, since))
                     (actions(name, since))
                     (objects(changes, diff, since, at))
-                    (files(changes.part, diff))
+                    (files(changes, diff, since, at))
                     @if changes.part.page == 0 { (tables(name, diff)) }
                     (pages(changes.part, diff))
                     (frame::command(&command(name, since)))
@@ -195,7 +198,7 @@ fn left_out(diff: &Diff) -> Markup {
 }
 
 fn actions(name: &BranchName, since: &Since) -> Markup {
-    let (Since::Parting(into) | Since::Branch(into)) = since;
+    let into = base(since);
     html! {
         ul.actions {
             li { a.button.primary href={ "/merge?source=" (name) "&into=" (into) } { "Merge into " (into) "…" } }
@@ -251,7 +254,7 @@ fn one_object(
                 ul.details { @for detail in details { li { (said(&detail.to_string())) } } }
             }
             @for text in &object.texts { (one_text(text, all.as_deref())) }
-            (both(name, object, since, at))
+            (both(&place, name, object, since, at))
         }
     }
 }
@@ -286,38 +289,45 @@ fn one_text(text: &Text, all: Option<&str>) -> Markup {
     }
 }
 
-/// Both versions as visitors see them, each from its own branch. Nothing in them runs, and nothing of them reaches this page.
-fn both(name: &BranchName, object: &ObjectChange, since: &Since, at: &Address) -> Markup {
+/// Both versions as visitors see them, each from its own branch.
+fn both(place: &str, name: &BranchName, object: &ObjectChange, since: &Since, at: &Address) -> Markup {
+    let Some(id) = object.object.id else { return html! {} };
+    let title = object.object.to_string();
     let [is_before, is_after] = object.is_shown;
-    let (Some(id), true) = (object.object.id, is_before || is_after) else { return html! {} };
-    let (Since::Parting(base) | Since::Branch(base)) = since;
-    let sides = [(base, is_before), (name, is_after)];
-    html! {
-        details.both {
-            summary { "See it in " @if is_before { (base) } @if is_before && is_after { " and in " } @if is_after { (name) } }
-            div.sides {
-                @for (branch, _) in sides.into_iter().filter(|(_, is_there)| *is_there) {
-                    @let url = format!("{}?p={id}", at.branch(branch));
-                    figure {
-                        figcaption { a href=(url) { "In " (branch) } ", as it is now" }
-                        iframe sandbox src=(url) loading="lazy" title={ (clean(&object.object.to_string())) " in " (branch) }
-                            referrerpolicy="no-referrer" {}
-                    }
-                }
-            }
-        }
-    }
+    sides::sides(place, &title, &SeenObject::Post(id), [(base(since), is_before), (name, is_after)], at)
 }
 
-fn files(part: &Part, diff: &Diff) -> Markup {
+/// What a branch is compared with.
+fn base(since: &Since) -> &BranchName {
+    let (Since::Parting(base) | Since::Branch(base)) = since;
+    base
+}
+
+fn files(changes: &Changes<'_>, diff: &Diff, since: &Since, at: &Address) -> Markup {
+    let part = changes.part;
     let lines = changes::lines(&diff.files, &[]);
     let some = lines.iter().enumerate().take(part.files().end).skip(part.files().start);
     html! {
         @if !lines.is_empty() {
             h2 #files { "Files" }
-            ul.files { @for (number, line) in some { li id={ "f" (number) } { (one_line(number, line, part)) } } }
+            ul.files { @for (number, line) in some { li id={ "f" (number) } { (one_line(number, line, part)) (pictures(number, line, [base(since), changes.name], at)) } } }
         }
     }
+}
+
+/// A picture, before and after.
+fn pictures(number: usize, line: &FileLine<'_>, [before, after]: [&BranchName; 2], at: &Address) -> Markup {
+    let [is_before, is_after] = match line.status().letter() {
+        'A' => [false, true],
+        'D' => [true, false],
+        'M' => [true, true],
+        _ => return html! {},
+    };
+    if line.is_folder || !is_picture(Path::new(&line.files[0].path)) {
+        return html! {};
+    }
+    let picture = SeenObject::Picture(line.files[0].path.clone());
+    sides::sides(&format!("f{number}"), &line.name, &picture, [(before, is_before), (after, is_after)], at)
 }
 
 fn one_line(number: usize, line: &FileLine<'_>, part: &Part) -> Markup {
@@ -543,7 +553,7 @@ mod tests {
         assert!(html.contains("<span class=\"markup\">&lt;p&gt;</span>Our "), "{html}");
         assert!(html.contains("<li><bdi>slug</bdi></li>") && !html.contains("<li><bdi>title</bdi></li>"), "{html}");
         for url in ["http://wp.localhost:18080/?p=7", "http://sale.wp.localhost:18080/?p=7"] {
-            assert!(html.contains(&format!("<iframe sandbox src=\"{url}\" loading=\"lazy\" title=\"")), "{html}");
+            assert!(html.contains(&format!(" sandbox data-src=\"{url}\" title=\"")), "{html}");
         }
         assert!(html.contains("/merge?source=sale&amp;into=main") && html.contains("Left out: 3 rows"), "{html}");
         assert!(html.contains("forkpress branch diff sale main --patch"), "{html}");
@@ -562,6 +572,19 @@ mod tests {
         };
         assert_eq!(with([false, true]).matches("<iframe").count(), 1);
         assert_eq!(with([false, false]).matches("<iframe").count(), 0);
+    }
+
+    #[test]
+    fn a_picture_is_shown_where_it_is() {
+        let frames = |path: &str, status| {
+            let diff = Diff { files: vec![file(path, status, None)], ..of_objects(Vec::new()) };
+            let html = shown(diff, "");
+            ["sale.wp.localhost", "wp.localhost"]
+                .map(|host| html.contains(&format!("data-src=\"http://{host}:18080/{path}\"")))
+        };
+        assert_eq!(frames("wp-content/a.PNG", FileStatus::Modified), [true, true]);
+        assert_eq!(frames("wp-content/a.PNG", FileStatus::Added), [true, false]);
+        assert_eq!(frames("wp-content/a.php", FileStatus::Modified), [false, false], "nothing that would run");
     }
 
     #[test]
@@ -697,7 +720,7 @@ mod tests {
             ..file(&format!("wp-content/plugins/x/{number}.php"), FileStatus::Added, None)
         });
         let html = shown(Diff { files: files.collect(), ..of_objects(Vec::new()) }, "");
-        assert!(html.contains("wp-content/plugins/x/</bdi>") && html.contains("6 files"), "{html}");
+        assert!(html.contains("wp-content/plugins/x/</bdi></code> 6 files"), "{html}");
         assert_eq!(html.matches("<li id=\"f").count(), 1);
         let html = shown(of_objects(Vec::new()), "");
         assert!(html.contains("Nothing changed since sale parted from main"), "{html}");

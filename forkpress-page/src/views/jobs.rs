@@ -91,7 +91,7 @@ pub fn page(told: &Told, visitor: &Visitor) -> Markup {
 
 /// What changes of it while it runs. It is the same for all who look.
 pub fn region(told: &Told) -> Fragment {
-    let Told { job, lines, answer } = told;
+    let Told { job, lines, answer, .. } = told;
     let content = html! {
         dl.facts data-running[job.is_running()] {
             dt { "State" } dd { span role="status" { (state(job)) } }
@@ -137,7 +137,13 @@ fn outcome(told: &Told, answer: Option<&Value>) -> Markup {
         JobState::Ended { exit: 0, .. } => html! {
             div.note {
                 @for line in results(answer) { p { (line) } }
-                @if is_export { p { a.button.primary href={ "/jobs/" (job.id) "/file" } { "Download the file" } } }
+                @match told.output.filter(|_| is_export) {
+                    Some(bytes) => {
+                        p { a.button.primary href={ "/jobs/" (job.id) "/file" } { "Download the file" } " (" (size(bytes)) ")" }
+                        p.quiet { "It is kept for a day." }
+                    },
+                    None => @if is_export { p { "The file is not kept any more. Export it once more." } },
+                }
                 @if let Some(operation) = job.operation() {
                     p { a href={ "/do/undo?id=" (operation) } { "Undo this…" } " (operation " (operation) ")" }
                 }

@@ -7,8 +7,7 @@ use maud::{Markup, html};
 use super::frame::{self, Visitor};
 use super::pages::Pages;
 use super::text::{at_second, moment, said};
-use crate::backstage::{Done, Undo};
-use crate::facts::Happened;
+use crate::facts::{Happened, Undo};
 use crate::form::Fields;
 use crate::live::Fragment;
 
@@ -76,7 +75,7 @@ fn undo(id: u64, undo: Undo) -> Markup {
 }
 
 /// A short table of operations.
-pub fn table(operations: &[Done], caption: &str) -> Markup {
+pub fn table(operations: &[Happened], caption: &str) -> Markup {
     html! {
         @if operations.is_empty() {
             p.quiet { "There is no operation yet." }
@@ -87,10 +86,10 @@ pub fn table(operations: &[Done], caption: &str) -> Markup {
                 tbody {
                     @for done in operations {
                         tr {
-                            th scope="row" { (done.id) ": " (said(&done.text)) }
-                            td data-name="When" { (moment(&done.at)) }
+                            th scope="row" { (done.id) ": " (said(&done.words)) }
+                            td data-name="When" { (moment(&at_second(done.at))) }
                             td data-name="Who" { (said(&done.user)) }
-                            td data-name="Undo" { (undo(done.id, done.undo)) }
+                            td data-name="Undo" { (undo(done.id, done.undo())) }
                         }
                     }
                 }
@@ -118,13 +117,19 @@ mod tests {
         undone.undone_by = Some(3);
         let mut lost = happened(2, Operation::Reset, "a", Some("main"));
         (lost.can_be_undone, lost.user) = (false, "<b>\u{202e}".to_owned());
+        (lost.words, lost.program) = ("reset <b>".to_owned(), "<b>".to_owned());
+        let short = table(std::slice::from_ref(&lost), "Operations").into_string();
+        assert!(short.contains("2: <bdi>reset &lt;b&gt;") && !short.contains("<b>"), "{short}");
         let html = region(&[happened(4, Operation::Create, "b", None), lost, undone], &[].into()).html;
         assert_eq!(html.matches("Undo…").count(), 1, "{html}");
         assert!(
             html.contains("/do/undo?id=4") && html.contains("undone by <a href=\"/log#operation-3\">3</a>"),
             "{html}"
         );
-        assert!(html.contains("not kept any more") && html.contains("&lt;b&gt;\u{fffd}"), "{html}");
+        assert!(
+            html.contains("not kept any more") && !html.contains("<b>") && html.contains("&lt;b&gt;\u{fffd}"),
+            "{html}"
+        );
     }
 
     #[test]

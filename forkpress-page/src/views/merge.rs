@@ -8,8 +8,10 @@ use maud::{Markup, html};
 
 use super::frame::{self, Visitor};
 use super::refused;
+use super::sides;
 use super::text::{many, said};
 use super::words;
+use crate::address::Address;
 use crate::backstage::Failed;
 use crate::merge_form::{Decisions, Take, Trial, written};
 
@@ -83,7 +85,7 @@ pub struct Merge<'a> {
 impl Merge<'_> {
     /// The page.
     #[must_use]
-    pub fn page(&self, visitor: &Visitor) -> Markup {
+    pub fn page(&self, at: &Address, visitor: &Visitor) -> Markup {
         let Pair { source, into } = self.pair;
         frame::page(
             &format!("Merge {source} into {into}"),
@@ -103,7 +105,7 @@ impl Merge<'_> {
                         p { a href={ "/branch/" (source) "/changes" } { "What " (source) " changed" } }
                     },
                     Trial::Merges(summary) => (self.ready(summary, visitor)),
-                    Trial::Conflicts(conflicts) => (self.conflicts(conflicts, visitor)),
+                    Trial::Conflicts(conflicts) => (self.conflicts(conflicts, at, visitor)),
                 }
             },
         )
@@ -147,7 +149,7 @@ impl Merge<'_> {
         }
     }
 
-    fn conflicts(&self, conflicts: &[OpenConflict], visitor: &Visitor) -> Markup {
+    fn conflicts(&self, conflicts: &[OpenConflict], at: &Address, visitor: &Visitor) -> Markup {
         let Pair { source, into } = self.pair;
         let is_open = |conflict: &OpenConflict| self.decisions.of(conflict).is_none();
         let left = conflicts.iter().filter(|conflict| is_open(conflict)).count();
@@ -176,7 +178,7 @@ impl Merge<'_> {
                 p.left role="status" data-left data-of=(conflicts.len()) { (left) " of " (many(conflicts.len() as u64, "conflict")) " left to decide" }
                 @for (number, conflict) in conflicts.iter().enumerate() {
                     @if shown.contains(&number) {
-                        (self.conflict(number, conflicts.len(), conflict, &mut room))
+                        (self.conflict((number, conflicts.len()), conflict, &mut room, at))
                     } @else {
                         (self.kept(conflict))
                     }
@@ -210,7 +212,13 @@ impl Merge<'_> {
         }
     }
 
-    fn conflict(&self, number: usize, count: usize, conflict: &OpenConflict, room: &mut usize) -> Markup {
+    fn conflict(
+        &self,
+        (number, count): (usize, usize),
+        conflict: &OpenConflict,
+        room: &mut usize,
+        at: &Address,
+    ) -> Markup {
         let Pair { source, into } = self.pair;
         let take = self.decisions.of(conflict);
         let id = &conflict.id;
@@ -232,6 +240,7 @@ impl Merge<'_> {
                     @if is_missing { " " strong.bad { "Not decided yet." } }
                 }
                 (self.versions(conflict))
+                (self.seen(conflict, at))
                 div.choices {
                     (choice("ours", take == Some(Take::Of(Side::Ours)), html! { "Take what " strong { (into) } " has" }))
                     (choice("theirs", take == Some(Take::Of(Side::Theirs)), html! { "Take what " strong { (source) } " has" }))
@@ -275,6 +284,14 @@ impl Merge<'_> {
                 p.help { "It is taken only if you choose “Write another”." }
             }
         }
+    }
+
+    /// What visitors see of it in each branch. No branch has what it was any more.
+    fn seen(&self, conflict: &OpenConflict, at: &Address) -> Markup {
+        let Some(seen) = &conflict.seen else { return html! {} };
+        let Pair { source, into } = self.pair;
+        let has = [(into, seen.ours), (source, seen.theirs)];
+        sides::sides(&format!("c-{}", conflict.id), &conflict.what, &seen.what, has, at)
     }
 
     /// What it was, and what each branch made of it.
@@ -336,6 +353,7 @@ fn kind(kind: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use forkpress_engine::merge::conflict::{ConflictPlace, Whole};
+    use forkpress_engine::merge::seen::{Seen, SeenObject};
 
     use super::*;
     use crate::form::Fields;
@@ -353,6 +371,7 @@ mod tests {
             ours: some("ours"),
             theirs: None,
             whole: whole.map(|[base, ours, theirs]| Whole { base: some(base), ours: some(ours), theirs: some(theirs) }),
+            seen: None,
         }
     }
 
@@ -360,7 +379,12 @@ mod tests {
         let pair = Pair { source: "sale".parse().unwrap(), into: "main".parse().unwrap() };
         let decisions = Decisions::read(&Fields::parse(form.as_bytes()));
         let merge = Merge { pair: &pair, trial, decisions: &decisions, is_sent, stale: 0, failed: None };
-        merge.page(&Visitor { token: "the-token".to_owned(), is_signed_in: false }).into_string()
+        merge
+            .page(
+                &Address::of("http", "admin.wp.localhost", "wp.localhost"),
+                &Visitor { token: "the-token".to_owned(), is_signed_in: false },
+            )
+            .into_string()
     }
 
     #[test]
@@ -402,6 +426,20 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("1 of 3 conflicts left") && html.matches("Not decided yet.").count() == 1, "{html}");
+    }
+
+    #[test]
+    fn what_visitors_see_of_a_conflict_is_shown_in_the_branches_that_have_it() {
+        let seen = |ours, theirs| {
+            let seen = Seen { what: SeenObject::Post(7), ours, theirs };
+            shown(&Trial::Conflicts(vec![OpenConflict { seen: Some(seen), ..conflict(1, "x", None) }]), "", false)
+        };
+        let both = seen(true, true);
+        for address in ["http://wp.localhost/?p=7", "http://sale.wp.localhost/?p=7"] {
+            assert!(both.contains(&format!(" sandbox data-src=\"{address}\"")), "{both}");
+        }
+        assert_eq!((both.matches("<iframe").count(), seen(false, true).matches("<iframe").count()), (2, 1));
+        assert!(!shown(&Trial::Conflicts(vec![conflict(1, "x", None)]), "", false).contains("<iframe"));
     }
 
     #[test]

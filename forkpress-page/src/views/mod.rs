@@ -12,6 +12,7 @@ pub mod now;
 pub mod overview;
 pub mod pages;
 pub mod refused;
+mod sides;
 pub mod sign_in;
 pub mod text;
 pub mod words;

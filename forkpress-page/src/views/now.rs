@@ -169,7 +169,7 @@ mod tests {
         let user = |pid, doing: &str| LockUser { pid, doing: Some(doing.to_owned()), seconds: Some(1.25) };
         let request = |state: &str| RequestRow {
             pid: None,
-            branch: "x".to_owned(),
+            branch: "x<i>".to_owned(),
             method: "GET".to_owned(),
             path: "/<script>\u{202e}".to_owned(),
             state: state.to_owned(),
@@ -186,10 +186,17 @@ mod tests {
             branches: vec![branch("main", 0), branch("x", 2)],
             requests: vec![request("queued"), request("serving")],
             locks: vec![
-                lock("mutation.lock", vec![user(7, "reset a")], vec![user(8, "create b")]),
-                lock("free.lock", vec![], vec![]),
+                lock("<i>mutation.lock", vec![user(7, "reset a")], vec![user(8, "create b")]),
+                lock("<i>free.lock", vec![], vec![]),
             ],
-            operations: vec![],
+            operations: vec![OperationRow {
+                id: 3,
+                operation: "create <i>".to_owned(),
+                at: "2026-11-22T17:25:46Z".to_owned(),
+                pid: 7,
+                took_seconds: None,
+                held_seconds: Some(0.0012),
+            }],
         };
         let at = Address::of("http", "admin.wp.localhost:1", "wp.localhost");
         let html = region(&sample, &at).html;
@@ -201,10 +208,11 @@ mod tests {
             "tag doubt\">queued",
             "http://x.wp.localhost:1/",
             "Free: ",
+            "1.2 ms",
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
-        assert!(!html.contains("<script") && !html.contains("/branch/main"), "{html}");
+        assert!(!html.contains("<script") && !html.contains("<i>") && !html.contains("/branch/main"), "{html}");
         // The moment of the look is none of it, or every look were news.
         sample.at = "2026-11-22T17:25:47Z".to_owned();
         assert_eq!(region(&sample, &at).html, html);

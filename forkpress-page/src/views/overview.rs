@@ -320,8 +320,9 @@ mod tests {
         let overview = |change: &dyn Fn(&mut BranchFacts)| {
             let mut one = branch("x", Some("main"), 5);
             change(&mut one);
-            let overview =
-                Overview { branches: vec![one], operations: vec![happened(1, Operation::Create, "x", Some("main"))] };
+            let mut last = happened(1, Operation::Create, "x", Some("main"));
+            last.words.push_str(" <u>");
+            let overview = Overview { branches: vec![one], operations: vec![last] };
             shown(&overview, &[].into()).regions.remove(1).html
         };
         let html = overview(&|one| one.digest = None);
@@ -330,7 +331,8 @@ mod tests {
             html.contains("href=\"http://x.wp.localhost:18080/\"") && html.contains(">x.wp.localhost:18080<"),
             "{html}"
         );
-        assert!(html.contains("create x") && html.contains("warm"), "{html}");
+        assert!(!html.contains("<u>"), "{html}");
+        assert!(html.contains("create x") && html.contains("warm") && html.contains("href=\"/branch/x\""), "{html}");
         let html = overview(&|one| {
             let failed = Compared::Failed("<b>busy".to_owned());
             one.digest = Some(Digest { changes: failed, exclusive_bytes: None });

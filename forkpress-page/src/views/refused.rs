@@ -39,3 +39,20 @@ pub fn reasons(failed: &Failed) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_is_said_with_its_reasons_and_what_to_do_and_is_no_markup() {
+        let text = |word: &str| format!("{word} <b>");
+        let failed = Failed { error: text("a"), causes: vec![text("b")], hint: Some(text("c")), is_missing: false };
+        let html = reasons(&failed).into_string();
+        for part in ["<bdi>A &lt;b&gt;.</bdi>", "<li><bdi>b &lt;b&gt;</bdi></li>", "What to do: <bdi>c &lt;b&gt;</bdi>"]
+        {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+        assert!(!html.contains("<b>") && html.contains("role=\"alert\""), "{html}");
+    }
+}

@@ -31,3 +31,15 @@ pub fn page(why: &str, problem: Option<&str>) -> Markup {
 pub fn in_words(why: &str) -> String {
     format!("{} Sign in at /sign-in", sentence(why))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_somebody_has_to_sign_in_is_no_markup() {
+        let html = page("it has <b>", Some("no <i>")).into_string();
+        assert!(html.contains("<bdi>it has &lt;b&gt;</bdi>") && html.contains("no &lt;i&gt;"), "{html}");
+        assert!(!html.contains("<b>") && !html.contains("<i>"), "{html}");
+    }
+}

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use forkpress_core::client;
 use forkpress_core::name::BranchName;
@@ -86,12 +87,27 @@ impl Asker {
             Some(why) => Who::Stranger(why),
         }
     }
+
+    /// From where somebody asks, as far as a stolen cookie would come from elsewhere: the account on this machine, or the address
+    /// of another one. It waits for the system.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let Connection { client, server, inode, .. } = self.connection;
+        let inode = inode.to_string();
+        match client::account(client, server.port(), inode.as_bytes()) {
+            Some(user) => format!("account {user}"),
+            None => client.ip().to_canonical().to_string(),
+        }
+    }
 }
 
 /// What answers at the page's host.
 pub trait Page: fmt::Debug + Send + Sync {
     /// Answers a request. What can't be answered is refused, so there is no error.
     fn answer(&self, asked: Asked) -> Answering<'_>;
+
+    /// Learns that a branch has answered a request for a path, and not with an error of its own. `began`: when that came.
+    fn worked(&self, branch: &BranchName, path: &str, began: SystemTime);
 
     /// What the person who runs the server sees in place of a page that failed; none: what the branch says.
     fn broken(&self, broken: Broken) -> Perhaps<'_>;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use forkpress_core::route;
 use http_body::Body;
@@ -127,6 +128,7 @@ async fn answered(
     }
     let body = body_of(body, entrance).await?;
     let php = if is_of_repository { &entrance.repository } else { &entrance.pages };
+    let began = SystemTime::now();
     let answer = php.answer(head, &connection, body).await.map(|answer| measured(answer, &head.method));
     let answer = answer.unwrap_or_else(|error| {
         let host = String::from_utf8_lossy(host(head));
@@ -134,10 +136,15 @@ async fn answered(
         refused_with(error.status().as_u16(), &error.message())
     });
     if let Some(page) = &entrance.page
-        && BROKEN.contains(&answer.status())
         && !is_of_repository
         && waiting::is_navigation(head)
     {
+        if !answer.status().is_server_error() {
+            page.worked(&branch, head.uri.path(), began);
+        }
+        if !BROKEN.contains(&answer.status()) {
+            return Ok(answer);
+        }
         let (asker, status) = (asker(entrance, connection, head), answer.status());
         if let Some(page) = page.broken(Broken { asker, branch, status }).await {
             return Ok(page);

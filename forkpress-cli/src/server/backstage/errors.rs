@@ -1,4 +1,4 @@
-//! How many errors PHP has logged of each branch in the last day. What was read once is not read again.
+//! What PHP has logged of branches: how many errors of each in the last day, and the last lines of one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
 use forkpress_core::own;
-use time::{Date, Month};
 
+use super::moment;
 use crate::deaths;
 
 /// For how long an error counts, in the hours in which they are counted.
@@ -19,7 +19,11 @@ const HOURS: u64 = 24;
 /// No more of a log is read at a time, from its end.
 const MOST_BYTES: u64 = 8 << 20;
 
-/// The errors of branches, by the hour.
+/// So much of the end of a log is searched for lines of a branch, and so many of them are shown.
+const TAIL_BYTES: u64 = 512 << 10;
+const TAIL_LINES: usize = 60;
+
+/// The errors of branches, by the hour. What was read once is not read again.
 #[derive(Debug)]
 pub(super) struct Errors {
     logs: Vec<Log>,
@@ -38,20 +42,14 @@ struct Log {
 
 impl Errors {
     pub(super) fn of(layout: &SiteLayout) -> Self {
-        let logs = [layout.php_errors_log(), deaths::debug_log(layout)];
-        let folders = [layout.branches_dir(), layout.public_root().to_owned()];
-        Self {
-            logs: logs.map(|path| Log { path, read: 0 }).into(),
-            folders: folders.map(|folder| format!("{}/", folder.display())).into(),
-            hours: VecDeque::new(),
-        }
+        Self { logs: logs(layout).into(), folders: folders(layout).into(), hours: VecDeque::new() }
     }
 
     /// Reads what is new in the logs, and gives the errors of each branch.
     pub(super) fn count(&mut self) -> BTreeMap<BranchName, u64> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let Self { logs, folders, hours } = self;
-        for text in logs.iter_mut().filter_map(|log| log.read_on().ok()) {
+        for text in logs.iter_mut().filter_map(|log| log.read_on(MOST_BYTES).ok()) {
             for (at, name) in text.lines().filter_map(|line| error(line, folders)) {
                 let hour = at / 3600;
                 let place = hours.partition_point(|(known, _)| *known < hour);
@@ -72,15 +70,36 @@ impl Errors {
     }
 }
 
+/// The last lines of PHP's logs that are of a branch, oldest first: they name a file of it, or the branch itself.
+pub(super) fn last_lines(layout: &SiteLayout, name: &BranchName) -> Vec<String> {
+    let mut marks = folders(layout).map(|folder| format!("{folder}{name}/")).to_vec();
+    marks.push(format!("of branch '{name}'"));
+    let is_told = |line: &&str| marks.iter().any(|mark| line.contains(mark));
+    let texts = logs(layout).map(|mut log| log.read_on(TAIL_BYTES).unwrap_or_default());
+    let mut lines: Vec<_> = texts.iter().flat_map(|text| text.lines().filter(is_told)).map(str::to_owned).collect();
+    lines.split_off(lines.len().saturating_sub(TAIL_LINES))
+}
+
+/// The logs that PHP's errors are in.
+fn logs(layout: &SiteLayout) -> [Log; 2] {
+    [layout.php_errors_log(), deaths::debug_log(layout)].map(|path| Log { path, read: 0 })
+}
+
+/// What stands in a line before the name of a branch whose file it names.
+fn folders(layout: &SiteLayout) -> [String; 2] {
+    [layout.branches_dir(), layout.public_root().to_owned()].map(|folder| format!("{}/", folder.display()))
+}
+
 impl Log {
-    /// Whole lines that were written since; from the beginning where the file is shorter than it was.
-    fn read_on(&mut self) -> io::Result<String> {
+    /// Whole lines that were written since, no more than so many bytes from the end; from the beginning where the file is shorter
+    /// than it was.
+    fn read_on(&mut self, most: u64) -> io::Result<String> {
         let mut file: File = own::open(&self.path)?;
         let length = file.metadata()?.len();
         if length < self.read {
             self.read = 0;
         }
-        self.read = self.read.max(length.saturating_sub(MOST_BYTES));
+        self.read = self.read.max(length.saturating_sub(most));
         file.seek(SeekFrom::Start(self.read))?;
         let mut bytes = Vec::new();
         file.take(length - self.read).read_to_end(&mut bytes)?;
@@ -94,33 +113,13 @@ impl Log {
 /// belong to those before them.
 fn error(line: &str, folders: &[String]) -> Option<(u64, BranchName)> {
     let (at, said) = line.strip_prefix('[')?.split_once("] ")?;
-    let at = logged_at(at)?;
+    let at = moment::of_log(at)?;
     if let Some((_, name)) = said.rsplit_once("of branch '").filter(|_| said.starts_with("ForkPress: ")) {
         return Some((at, name.strip_suffix('\'')?.parse().ok()?));
     }
     said.starts_with("PHP ").then_some(())?;
     let mut names = folders.iter().filter_map(|folder| Some(said.split_once(folder.as_str())?.1.split_once('/')?.0));
     Some((at, names.find_map(|name| name.parse().ok())?))
-}
-
-/// The moment before a line, in UTC: `28-Nov-2026 15:45:11 UTC` of PHP's, `2026-11-28T15:45:11Z` of ForkPress's own.
-fn logged_at(text: &str) -> Option<u64> {
-    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<u64>().ok();
-    if text.ends_with('Z') {
-        let time = (number(11..13)?, number(14..16)?, number(17..19)?);
-        return moment(number(0..4)?, number(5..7)?, number(8..10)?, time);
-    }
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = MONTHS.iter().position(|month| text.get(3..6) == Some(month))? as u64 + 1;
-    moment(number(7..11)?, month, number(0..2)?, (number(12..14)?, number(15..17)?, number(18..20)?))
-}
-
-/// A moment in UTC as seconds since 1970; none where there is no such one.
-pub(super) fn moment(year: u64, month: u64, day: u64, (hour, minute, second): (u64, u64, u64)) -> Option<u64> {
-    let small = |number: u64| u8::try_from(number).ok();
-    let date = Date::from_calendar_date(i32::try_from(year).ok()?, Month::try_from(small(month)?).ok()?, small(day)?);
-    let moment = date.ok()?.with_hms(small(hour)?, small(minute)?, small(second)?).ok()?;
-    u64::try_from(moment.assume_utc().unix_timestamp()).ok()
 }
 
 #[cfg(test)]
@@ -155,9 +154,21 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_read_as_php_and_forkpress_write_them() {
-        assert_eq!(logged_at("28-Nov-2026 15:45:11 UTC"), Some(1_795_880_711));
-        assert_eq!(logged_at("2026-11-28T15:45:11Z"), Some(1_795_880_711));
-        assert_eq!(logged_at("Sat Nov 28 15:45:11.1 2026"), None);
+    fn errors_of_a_branch_are_those_that_name_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = SiteLayout::at(dir.path());
+        std::fs::create_dir_all(layout.logs_dir()).unwrap();
+        let folder = |name: &str| layout.branch(&name.parse().unwrap()).display().to_string();
+        let log = format!(
+            "[a] PHP Fatal error:  x in {}/wp-content/x.php:3\n[b] PHP Warning:  y in {}/y.php\n[c] PHP Warning:  z in {}/z.php\n",
+            folder("sale"),
+            folder("sale2"),
+            folder("main"),
+        );
+        std::fs::write(layout.php_errors_log(), log).unwrap();
+        let found = last_lines(&layout, &"sale".parse().unwrap());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("Fatal error"));
+        assert!(last_lines(&layout, &"other".parse().unwrap()).is_empty());
     }
 }

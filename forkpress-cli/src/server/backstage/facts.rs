@@ -18,7 +18,7 @@ use forkpress_page::watch::Watched;
 use forkpress_server::traffic::Traffic;
 
 use super::digests::Digests;
-use super::errors;
+use super::moment;
 use crate::deaths;
 use crate::failure::Failure;
 use crate::server::Warmed;
@@ -49,7 +49,7 @@ pub(super) fn overview(site: &Site, digests: &Digests) -> Result<Overview, Failu
         });
         BranchFacts {
             from: record.as_ref().and_then(|record| record.from.clone()),
-            at: record.as_ref().map_or(0, |record| seconds(&record.created_at)),
+            at: record.as_ref().map_or(0, |record| moment::of_record(&record.created_at).unwrap_or(0)),
             operation: record.as_ref().and_then(|record| record.operation),
             is_warm,
             errors: errors.as_ref().map(|errors| errors.get(&name).copied().unwrap_or(0)),
@@ -64,11 +64,21 @@ pub(super) fn overview(site: &Site, digests: &Digests) -> Result<Overview, Failu
 
 /// The operations, newest first.
 pub(super) fn operations(site: &Site) -> Result<Vec<Happened>, Failure> {
+    newest(site, usize::MAX, |_| true)
+}
+
+/// Those that changed a branch, or took what it had, newest first, and no more than so many.
+pub(super) fn operations_on(site: &Site, name: &BranchName, most: usize) -> Result<Vec<Happened>, Failure> {
+    newest(site, most, |entry| entry.names().any(|changed| changed == name) || entry.from.as_ref() == Some(name))
+}
+
+fn newest(site: &Site, most: usize, is_told: impl Fn(&LogEntry) -> bool) -> Result<Vec<Happened>, Failure> {
     let cow = site.layout.cow();
     let history = History::read(cow)?;
     let undone_by: BTreeMap<u64, u64> =
         history.entries.iter().filter_map(|entry| Some((entry.undoes?, entry.id))).collect();
-    let happened = history.entries.iter().rev().map(|entry| {
+    let of_branch = history.entries.iter().rev().filter(|entry| is_told(entry));
+    let happened = of_branch.take(most).map(|entry| {
         let undone_by = undone_by.get(&entry.id).copied();
         let can_be_undone = undone_by.is_none() && history.is_undoable(cow, entry);
         happened(entry, undone_by, can_be_undone)
@@ -138,27 +148,4 @@ pub(super) fn watched(layout: &SiteLayout) -> Vec<Watched> {
     }
     watched.extend(written.into_iter().map(|(folder, names)| Watched { folder, written: Some(names) }));
     watched
-}
-
-/// The seconds since 1970 of a moment as RFC 3339 has it in UTC; 0 where it is none.
-fn seconds(text: &str) -> u64 {
-    let number = |range: std::ops::Range<usize>| text.get(range).and_then(|digits| digits.parse::<u64>().ok());
-    let parts = (number(0..4), number(5..7), number(8..10), number(11..13), number(14..16), number(17..19));
-    let (Some(year), Some(month), Some(day), Some(hour), Some(minute), Some(second)) = parts else { return 0 };
-    errors::moment(year, month, day, (hour, minute, second)).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use forkpress_core::record::rfc3339;
-    use std::time::UNIX_EPOCH;
-
-    #[test]
-    fn a_moment_is_read_as_it_was_written() {
-        for at in [0, 951_782_399, 951_782_400, 1_709_164_800, 1_795_880_711, 4_102_444_799] {
-            assert_eq!(seconds(&rfc3339(UNIX_EPOCH + Duration::from_secs(at))), at);
-        }
-        assert_eq!((seconds(""), seconds("yesterday")), (0, 0));
-    }
 }

@@ -5,23 +5,19 @@ use std::time::Duration;
 use forkpress_core::deadline::Deadline;
 use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
-use forkpress_core::record::rfc3339;
 use forkpress_engine::branch;
 use forkpress_engine::merge::answers::Answers;
 use forkpress_engine::merge::branches::{self, Outcome, Request};
 use forkpress_engine::merge::diff::{self, Diff, Options, Since, Window};
 use forkpress_engine::progress::Silent;
 use forkpress_engine::site::Site;
-use forkpress_page::backstage::{Failed, Suspect};
+use forkpress_page::backstage::Failed;
 use forkpress_page::merge_form::Trial;
 
 use super::{failed, of_branch};
 
 /// How long a page waits for others who change the branch that is merged into.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// So many files are named where a branch is broken.
-const MOST_SUSPECTS: usize = 8;
 
 pub(super) fn changes(
     site: &Site,
@@ -38,19 +34,6 @@ pub(super) fn changes(
     let options = Options { window: Some(window), ..Options::default() };
     let diff = diff::diff(site, name, &since, &options).map_err(failed)?;
     Ok(Some((diff, since)))
-}
-
-/// The files that a branch changed, those that were written last before the others.
-pub(super) fn suspects(site: &Site, name: &BranchName) -> Result<Vec<Suspect>, Failed> {
-    let Some((diff, _)) = changes(site, name, None, Window::default())? else { return Ok(Vec::new()) };
-    let folder = site.layout.branch(name);
-    // One that is gone has no time.
-    let written = |path: &str| folder.join(path).symlink_metadata().and_then(|found| found.modified());
-    let mut files: Vec<_> =
-        diff.files.into_iter().filter_map(|file| Some((written(&file.path).ok()?, file.path))).collect();
-    files.sort_by(|one, other| other.cmp(one));
-    let newest = files.into_iter().take(MOST_SUSPECTS);
-    Ok(newest.map(|(at, path)| Suspect { path, at: rfc3339(at) }).collect())
 }
 
 pub(super) fn try_merge(

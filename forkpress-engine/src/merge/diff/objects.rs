@@ -336,21 +336,12 @@ impl<'a> Objects<'a> {
         Ok(changes)
     }
 
-    /// Whether visitors see an object at `/?p=` and its number, on each side: a post that is published, of the first site of a
-    /// network.
-    fn is_shown(&self, id: &ObjectId) -> rusqlite::Result<[bool; 2]> {
+    /// Whether visitors see an object at `/?p=` and its number, on each side.
+    fn is_shown(&self, (kind, prefix, key): &ObjectId) -> rusqlite::Result<[bool; 2]> {
+        let (Kind::Post, ObjectKey::Number(number)) = (kind, key) else { return Ok([false; 2]) };
         let mut is_shown = [false; 2];
-        let (Kind::Post, prefix, ObjectKey::Number(number)) = id else { return Ok(is_shown) };
-        if !self.names.is_first_site(prefix) {
-            return Ok(is_shown);
-        }
-        let posts = quoted(&format!("{prefix}posts"));
-        let sql = format!("SELECT post_status, post_type FROM {posts} WHERE ID = ?");
         for (connection, is_shown) in self.connections.iter().zip(&mut is_shown) {
-            // A side may have no such table.
-            let has_posts = connection.table_exists(None, &*format!("{prefix}posts"))?;
-            let found = if has_posts { label::texts(connection, &sql, &[number])? } else { None };
-            *is_shown = found.is_some_and(|found| found[0] == "publish" && label::has_address(&found[1]));
+            *is_shown = self.names.is_seen(connection, prefix, *number)?;
         }
         Ok(is_shown)
     }
