@@ -2,23 +2,22 @@
 
 use std::path::Path;
 
-use forkpress_core::deadline::Deadline;
-use forkpress_core::lock::Patience;
 use forkpress_core::name::BranchName;
 use forkpress_engine::branch::{self, Branch};
 use forkpress_engine::mutation::{self, ChangeError, CreateError, Report, Source};
 use forkpress_engine::site::Site;
 use forkpress_engine::usage::{self, Usage};
 use indicatif::HumanBytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::blueprint::{Blueprint, BlueprintEdit, Runner};
-use crate::cli::{BesideArgs, BlueprintArgs, BranchCommand, PhpArgs, ReadyArgs, WaitArgs};
+use crate::cli::{BesideArgs, BlueprintArgs, BranchCommand, PhpArgs, WaitArgs};
+use crate::commands::changed::{patience, tell_ready, told, wait_for};
 use crate::commands::{diff, doctor, merge};
 use crate::failure::Failure;
 use crate::git::Checkout;
 use crate::php::Php;
-use crate::ready::{self, Ready};
+use crate::ready::Ready;
 use crate::site::Address;
 use crate::{clean, number, output, progress, site};
 
@@ -191,37 +190,6 @@ fn tell_created(
         output::line(address.url(name))?;
     }
     tell_ready(site, &wait()?)
-}
-
-/// Waits as long as was asked, and says on standard error for whom.
-pub fn patience(wait: &WaitArgs) -> Patience<'static> {
-    Patience::new(Deadline::after(wait.timeout), |busy| output::note(format_args!("forkpress: waiting: {busy}")))
-}
-
-/// Waits, if that was asked for, until the branches of a report are ready.
-pub fn wait_for(site: &Site, ready: &ReadyArgs, wait: &WaitArgs, report: &Report) -> Result<Vec<Ready>, Failure> {
-    ready::wait(site, ready, report.operation.names(), report.generation, wait.timeout)
-}
-
-/// Says how that went.
-pub fn tell_ready(site: &Site, ready: &[Ready]) -> Result<(), Failure> {
-    ready.iter().try_for_each(|ready| ready.tell(site))
-}
-
-/// Says what was done as JSON.
-pub fn told(mut what: Value, report: &Report, ready: &[Ready]) -> Result<(), Failure> {
-    what["operation"] = report.operation.id.into();
-    what["generation"] = report.generation.into();
-    what["held_seconds"] = report.held.as_secs_f64().into();
-    if let Some(recovered) = &report.recovered {
-        what["recovered"] = recovered.to_string().into();
-    }
-    if !ready.is_empty() {
-        what["ready"] =
-            ready.iter().map(|ready| (ready.name.to_string(), ready.to_json())).collect::<Map<_, _>>().into();
-    }
-    output::json(&what)?;
-    Ok(())
 }
 
 fn list(site: &Site, bytes: bool, as_json: bool) -> Result<(), Failure> {

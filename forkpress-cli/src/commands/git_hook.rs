@@ -10,6 +10,7 @@ use forkpress_engine::git::repository::Repository;
 use forkpress_engine::progress::Progress;
 
 use super::branch;
+use super::changed::patience;
 use crate::cli::WaitArgs;
 use crate::failure::Failure;
 use crate::{clean, harmless, output, site, trace};
@@ -69,7 +70,7 @@ pub fn run(work_dir: Option<&Path>) -> Result<(), Failure> {
     trace::begin_in_log(&site)?;
     let repository = Repository::open(&site)?;
     proc_receive(&mut io::stdin().lock(), &mut io::stdout().lock(), |updates| {
-        let done = receive::receive(&site, &repository, updates, &mut branch::patience(&WAIT), &Pusher);
+        let done = receive::receive(&site, &repository, updates, &mut patience(&WAIT), &Pusher);
         clean::in_background(&site);
         done.map_err(explain)
     })?;

@@ -12,7 +12,7 @@ use forkpress_engine::mutation::keep::{self, Surplus};
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::{Value, json};
 
-use super::branch;
+use super::changed::{self, patience};
 use crate::cli::{GcArgs, LogArgs, UndoArgs};
 use crate::failure::Failure;
 use crate::{clean, output, progress, site};
@@ -78,12 +78,12 @@ fn row(entry: &LogEntry, undone_by: Option<u64>, is_kept: bool) -> Value {
 /// Takes an operation back.
 pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(), Failure> {
     let site = site::open(work_dir)?;
-    let report = mutation::undo(&site, args.id, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
+    let report = mutation::undo(&site, args.id, &mut patience(&args.wait), &*progress::shown(as_json))?;
     let (undone, name) = (report.operation.undoes.unwrap_or_default(), &report.operation.name);
     let names: Vec<_> = report.operation.names().map(BranchName::as_str).collect();
     if as_json {
-        let ready = branch::wait_for(&site, &args.ready, &args.wait, &report)?;
-        branch::told(json!({ "undone": undone, "name": name.as_str(), "names": names }), &report, &ready)?;
+        let ready = changed::wait_for(&site, &args.ready, &args.wait, &report)?;
+        changed::told(json!({ "undone": undone, "name": name.as_str(), "names": names }), &report, &ready)?;
     } else {
         let now = match report.operation.before {
             _ if !site.layout.branch(name).is_dir() => "gone",
@@ -100,7 +100,7 @@ pub fn undo(work_dir: Option<&Path>, args: &UndoArgs, as_json: bool) -> Result<(
                 "forkpress: what was written to '{name}' since the merge is kept: forkpress undo {again} brings it back"
             ));
         }
-        branch::tell_ready(&site, &branch::wait_for(&site, &args.ready, &args.wait, &report)?)?;
+        changed::tell_ready(&site, &changed::wait_for(&site, &args.ready, &args.wait, &report)?)?;
     }
     clean::in_background(&site);
     Ok(())
@@ -112,7 +112,7 @@ pub fn gc(work_dir: Option<&Path>, args: &GcArgs, as_json: bool) -> Result<(), F
     let dropped = if args.dry_run {
         keep::surplus(&site)?
     } else {
-        let dropped = gc::drop_surplus(&site, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
+        let dropped = gc::drop_surplus(&site, &mut patience(&args.wait), &*progress::shown(as_json))?;
         keep::empty_trash(&site)?;
         jobs::sweep(&site.layout)?;
         dropped

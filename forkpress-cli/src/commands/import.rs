@@ -12,7 +12,7 @@ use forkpress_engine::site::{Site, SiteError};
 use forkpress_engine::wordpress;
 use serde::Serialize;
 
-use super::branch::patience;
+use super::changed::patience;
 use crate::bring_in::{self, Looked, With};
 use crate::cli::{ImportArgs, InitArgs, StrategyArg};
 use crate::failure::Failure;

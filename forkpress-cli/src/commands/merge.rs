@@ -12,7 +12,7 @@ use indicatif::HumanCount;
 use serde_json::{Value, json};
 
 use crate::cli::{ConflictsArgs, MergeArgs, PairArgs};
-use crate::commands::branch;
+use crate::commands::changed::{self, patience};
 use crate::failure::{During, Failure};
 use crate::{output, progress};
 
@@ -25,7 +25,7 @@ pub fn run(site: &Site, args: &MergeArgs, as_json: bool) -> Result<(), Failure> 
     let answers = answers(args)?;
     let request =
         Request { source: &pair.name, target: &pair.into, base: pair.base.as_ref(), answers, dry_run: args.dry_run };
-    let outcome = branches::merge(site, &request, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
+    let outcome = branches::merge(site, &request, &mut patience(&args.wait), &*progress::shown(as_json))?;
     match outcome {
         Outcome::Conflicts(conflicts) => Err(refuse(pair, &conflicts, as_json)?),
         Outcome::Nothing if as_json => Ok(output::json(&told(pair, &Summary::default()))?),
@@ -36,13 +36,13 @@ pub fn run(site: &Site, args: &MergeArgs, as_json: bool) -> Result<(), Failure> 
         Outcome::WouldMerge(summary) if as_json => Ok(output::json(&told(pair, &summary))?),
         Outcome::WouldMerge(summary) => tell(pair, &summary, "would merge"),
         Outcome::Merged(report, summary) => {
-            let ready = branch::wait_for(site, &args.ready, &args.wait, &report)?;
+            let ready = changed::wait_for(site, &args.ready, &args.wait, &report)?;
             if as_json {
-                return branch::told(told(pair, &summary), &report, &ready);
+                return changed::told(told(pair, &summary), &report, &ready);
             }
             tell(pair, &summary, "merged")?;
             output::note(format_args!("forkpress: to take it back: forkpress undo {}", report.operation.id));
-            branch::tell_ready(site, &ready)
+            changed::tell_ready(site, &ready)
         }
     }
 }
@@ -53,7 +53,7 @@ pub fn conflicts(site: &Site, args: &ConflictsArgs, as_json: bool) -> Result<(),
     let answers = Answers::new(None, pair.exclude.clone());
     let (source, target) = (&pair.name, &pair.into);
     let request = Request { source, target, base: pair.base.as_ref(), answers, dry_run: true };
-    let outcome = branches::merge(site, &request, &mut branch::patience(&args.wait), &*progress::shown(as_json))?;
+    let outcome = branches::merge(site, &request, &mut patience(&args.wait), &*progress::shown(as_json))?;
     let conflicts = if let Outcome::Conflicts(conflicts) = outcome { conflicts } else { Vec::new() };
     if as_json {
         return Ok(output::json(&conflicts.iter().map(to_fill_in).collect::<Vec<_>>())?);

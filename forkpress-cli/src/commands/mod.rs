@@ -2,6 +2,7 @@
 
 mod agents;
 mod branch;
+mod changed;
 mod checkout;
 mod diff;
 mod doctor;

@@ -13,7 +13,7 @@ use forkpress_engine::usage;
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
-use super::branch::patience;
+use super::changed::patience;
 use crate::cli::{StorageCommand, WaitArgs};
 use crate::failure::Failure;
 use crate::server::{self, Stopped};

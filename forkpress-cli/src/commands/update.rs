@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::bundle;
 use crate::cli::UpdateDriverArgs;
-use crate::commands::branch::patience;
+use crate::commands::changed::patience;
 use crate::failure::{During, Failure};
 use crate::{clean, output, progress, site};
 

@@ -64,7 +64,7 @@ impl Reach {
         let from = &args.from;
         match self {
             Self::Here(site) => {
-                let mut patience = super::super::branch::patience(&args.wait);
+                let mut patience = super::super::changed::patience(&args.wait);
                 match mutation::create_all(site, names, from, &mut patience, progress) {
                     Err(CreateError::Change(ChangeError::Exists { name })) => return Ok(Err(name)),
                     created => drop(created?),
