@@ -12,8 +12,8 @@ use forkpress_server::workers::{self, Workers};
 use crate::failure::{During, Failure};
 use crate::php::Kind;
 
-use super::fpm::Recipe;
 use super::masters::{ChangeOver, Masters};
+use super::recipe::Recipe;
 
 /// Clones and pushes at once, where each takes a process that is there all the time.
 const GIT_WORKERS: u16 = 4;

@@ -5,11 +5,7 @@
 //! again; requests that come meanwhile wait for it.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
-use std::io::PipeWriter;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +23,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::failure::{During, Failure};
 use crate::php::{Kind, Php};
 use crate::site::Address;
-use crate::{child, output, trace};
+use crate::{child, output};
 
 use super::access::RequestLogs;
 use super::behind::Behind;
@@ -36,6 +32,7 @@ use super::log::ServerLog;
 use super::masters::ChangeOver;
 use super::measures;
 use super::pool::{LOOPBACK_WORKERS, environment, opcache_megabytes, physical_memory};
+use super::recipe::Recipe;
 use super::status::StatusSocket;
 use super::{Wanted, backstage, limits, port, systemd, xdebug};
 
@@ -233,42 +230,6 @@ impl FrontServer {
 impl Drop for FrontServer {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// How PHP is started.
-pub(super) struct Recipe {
-    /// Makes a command that runs a program, which ends with the thread that starts it.
-    pub(super) child: fn(&OsStr) -> Result<Command, Failure>,
-    pub(super) program: PathBuf,
-    pub(super) directory: PathBuf,
-    /// What answers each request.
-    pub(super) script: PathBuf,
-    pub(super) arguments: Vec<OsString>,
-    pub(super) environment: Vec<(&'static str, Option<OsString>)>,
-    pub(super) folder: Folder,
-    pub(super) pools: Vec<Pool>,
-    pub(super) output: PipeWriter,
-}
-
-impl Recipe {
-    /// A command that runs the program with its settings, and ends with the thread that starts it.
-    pub(super) fn command(&self) -> Result<Command, Failure> {
-        let mut command = (self.child)(self.program.as_os_str())?;
-        command
-            .args(&self.arguments)
-            .current_dir(&self.directory)
-            .envs(trace::for_child())
-            .stdin(Stdio::null())
-            .stdout(self.output.try_clone()?)
-            .stderr(self.output.try_clone()?);
-        for (name, value) in &self.environment {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        Ok(command)
     }
 }
 

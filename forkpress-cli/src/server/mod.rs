@@ -18,6 +18,7 @@ mod measures;
 mod opcache;
 mod pool;
 mod port;
+mod recipe;
 mod registered;
 mod signal;
 mod spares;

@@ -19,7 +19,7 @@ use forkpress_server::spool::Room;
 use crate::failure::{During, Failure};
 use crate::output;
 
-use super::fpm::Recipe;
+use super::recipe::Recipe;
 use super::signal;
 
 /// A php-fpm that dies sooner than that is not started again.
