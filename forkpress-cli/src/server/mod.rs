@@ -56,10 +56,11 @@ use crate::site::Address;
 use crate::{bundle, clean, deaths, extension, output, site};
 
 pub use log::open_log;
+pub use opcache::OpcacheStatus;
 pub use signal::{Stopped, stop};
 pub use spares::run as keep_spares;
 pub use status::waiting_requests;
-pub use warm::{OpcacheStatus, WarmBranch, Warmed, opcache};
+pub use warm::{WarmBranch, Warmed, opcache};
 
 use fpm::FrontServer;
 use https::Https;

@@ -1,16 +1,64 @@
-//! When OPcache is full enough for a fresh php-fpm, and what of its scripts is warmed in that one.
+//! How full OPcache is, when that is enough for a fresh php-fpm, and what of its scripts is warmed in that one.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::warm::OpcacheStatus;
+use serde::{Deserialize, Serialize};
 
 /// How long a change-over is the last one at least. Where the branches in use have more code than fits, another does not help.
 const REST: Duration = Duration::from_secs(300);
 
 /// Scripts by branch and by path in it: when each was used last, in seconds since 1970, and its bytes.
 pub(super) type Used = BTreeMap<String, BTreeMap<String, (u64, u64)>>;
+
+/// How full a server's OPcache is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OpcacheStatus {
+    /// Whether PHP has it and uses it.
+    pub enabled: bool,
+    /// Bytes that hold scripts that are good.
+    pub used_bytes: u64,
+    /// Bytes that are free.
+    pub free_bytes: u64,
+    /// Bytes that hold scripts that are not good any more.
+    pub wasted_bytes: u64,
+    /// Files that it has in its table.
+    pub scripts: u64,
+    /// Files that it has room for in its table.
+    pub most_scripts: u64,
+    /// How often it was full and began anew.
+    pub restarts: u64,
+    /// Whether all of PHP's processes share it. Otherwise this is what one has that serves nobody.
+    #[serde(default = "shares_opcache")]
+    pub shared: bool,
+    /// Whether PHP has APCu. It is off in requests of a branch, as all branches would share it.
+    #[serde(default)]
+    pub apcu: bool,
+}
+
+impl OpcacheStatus {
+    /// All of its memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.used_bytes + self.free_bytes + self.wasted_bytes
+    }
+
+    /// Whether four fifths are used: the rest is for what people ask for.
+    pub fn is_full(&self) -> bool {
+        self.fullness() >= 0.8
+    }
+
+    /// How much of its memory, or of its table if that is more, is not free: from 0 to 1.
+    pub fn fullness(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
+        let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+        share(self.memory_bytes() - self.free_bytes, self.memory_bytes()).max(share(self.scripts, self.most_scripts))
+    }
+}
+
+pub(super) fn shares_opcache() -> bool {
+    true
+}
 
 /// Whether the server is to move to a fresh php-fpm, so long after it did that last: OPcache is four fifths full, or was full and
 /// began anew, which it does when no request runs.

@@ -32,7 +32,7 @@ use crate::page::Question;
 use crate::site::Address;
 
 use super::masters::ChangeOver;
-use super::opcache::{self, Used};
+use super::opcache::{self, OpcacheStatus, Used};
 
 /// How soon a publish is noticed.
 const WATCH: Duration = Duration::from_millis(50);
@@ -59,7 +59,7 @@ pub struct Warmed {
     /// Where its process for warming listens.
     pub address: SocketAddr,
     /// Whether what that process has compiled is there for all of PHP's.
-    #[serde(default = "shares_opcache")]
+    #[serde(default = "opcache::shares_opcache")]
     pub shares_opcache: bool,
     /// By the branch's name.
     pub branches: BTreeMap<BranchName, WarmBranch>,
@@ -69,10 +69,6 @@ pub struct Warmed {
     /// How often the server has moved to a fresh php-fpm.
     #[serde(default)]
     pub change_overs: u64,
-}
-
-fn shares_opcache() -> bool {
-    true
 }
 
 /// What came of warming a branch.
@@ -104,50 +100,6 @@ impl Warmed {
         let temporary = path.with_extension("json.tmp");
         fs::write(&temporary, serde_json::to_vec(self)?)?;
         fs::rename(&temporary, path)
-    }
-}
-
-/// How full a server's OPcache is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct OpcacheStatus {
-    /// Whether PHP has it and uses it.
-    pub enabled: bool,
-    /// Bytes that hold scripts that are good.
-    pub used_bytes: u64,
-    /// Bytes that are free.
-    pub free_bytes: u64,
-    /// Bytes that hold scripts that are not good any more.
-    pub wasted_bytes: u64,
-    /// Files that it has in its table.
-    pub scripts: u64,
-    /// Files that it has room for in its table.
-    pub most_scripts: u64,
-    /// How often it was full and began anew.
-    pub restarts: u64,
-    /// Whether all of PHP's processes share it. Otherwise this is what one has that serves nobody.
-    #[serde(default = "shares_opcache")]
-    pub shared: bool,
-    /// Whether PHP has APCu. It is off in requests of a branch, as all branches would share it.
-    #[serde(default)]
-    pub apcu: bool,
-}
-
-impl OpcacheStatus {
-    /// All of its memory.
-    pub fn memory_bytes(&self) -> u64 {
-        self.used_bytes + self.free_bytes + self.wasted_bytes
-    }
-
-    /// Whether four fifths are used: the rest is for what people ask for.
-    pub fn is_full(&self) -> bool {
-        self.fullness() >= 0.8
-    }
-
-    /// How much of its memory, or of its table if that is more, is not free: from 0 to 1.
-    pub fn fullness(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
-        let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
-        share(self.memory_bytes() - self.free_bytes, self.memory_bytes()).max(share(self.scripts, self.most_scripts))
     }
 }
 
