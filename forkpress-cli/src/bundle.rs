@@ -18,8 +18,6 @@ use serde::{Deserialize, Serialize};
 use tar::{Archive, Entry, EntryType};
 use zstd::stream::read::Decoder;
 
-use crate::extension;
-
 static BUNDLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bundle.tar.zst"));
 
 /// Name in the site's runtime folder, content.
@@ -133,7 +131,7 @@ impl Bundle {
         for entry in archive.entries().context(DAMAGED)? {
             let mut entry = entry.context(DAMAGED)?;
             let name = entry.path().context(DAMAGED)?.to_string_lossy().into_owned();
-            if extension::is_named(&name) {
+            if is_named_extension(&name) {
                 let mut content = Vec::new();
                 entry.read_to_end(&mut content).context(DAMAGED)?;
                 found.push((name, content));
@@ -208,6 +206,17 @@ impl Bundle {
         progress.end();
         outcome
     }
+}
+
+/// Whether a name is that of an extension for a certain PHP.
+pub fn is_named_extension(name: &str) -> bool {
+    let kind =
+        name.strip_prefix("branchfs-").and_then(|rest| rest.strip_suffix(".so")).and_then(|kind| kind.split_once('-'));
+    kind.is_some_and(|(api, build)| {
+        api.len() == 8
+            && api.bytes().all(|byte| byte.is_ascii_digit())
+            && matches!(build, "nts" | "zts" | "nts-debug" | "zts-debug")
+    })
 }
 
 const DAMAGED: &str = "the runtime bundle is damaged";

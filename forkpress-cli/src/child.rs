@@ -8,11 +8,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use forkpress_engine::command::{ending, words};
 
 use crate::failure::{During, Failure};
 
@@ -29,6 +31,14 @@ pub fn command(program: &OsStr) -> Result<Command, Failure> {
     let mut command = Command::new(own);
     command.arg("__child").arg(std::process::id().to_string()).arg("--").arg(program);
     Ok(command)
+}
+
+/// Runs a PHP to its end.
+pub fn ran(command: &mut Command) -> io::Result<Output> {
+    let began = Instant::now();
+    let output = command.output();
+    tracing::debug!(command = words(command), took_ms = began.elapsed().as_millis(), "{}", ending(&output));
+    output
 }
 
 /// Runs a program to its end, and gives its exit status and what it said. It is ended where `go_on` fails.

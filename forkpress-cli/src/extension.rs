@@ -11,9 +11,9 @@ use std::process::{Command, Stdio};
 use forkpress_core::layout::SiteLayout;
 use forkpress_engine::file;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, is_named_extension};
+use crate::child;
 use crate::failure::{During, Failure};
-use crate::php;
 
 /// What a PHP is asked, without any settings.
 const QUESTION: &str = r#"ob_start(); phpinfo(INFO_GENERAL); preg_match('/^PHP Extension => ([0-9]+)$/m', ob_get_clean(), $api);
@@ -68,7 +68,7 @@ pub fn of(layout: &SiteLayout, program: &Path) -> PathBuf {
         return layout.extension();
     }
     let mut command = Command::new(program);
-    let said = php::ran(command.args(["-n", "-r", QUESTION]).stdin(Stdio::null()));
+    let said = child::ran(command.args(["-n", "-r", QUESTION]).stdin(Stdio::null()));
     // A PHP that does not say has no use for any.
     let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     chosen(&names, &said).map_or_else(|| layout.extension(), |name| layout.runtime_dir().join(name))
@@ -83,20 +83,9 @@ fn chosen<'a>(names: &'a [String], wanted: &str) -> Option<&'a String> {
 fn named_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.retain(|name| is_named(name));
+    names.retain(|name| is_named_extension(name));
     names.sort_unstable();
     names
-}
-
-/// Whether a name is that of an extension for a certain PHP.
-pub fn is_named(name: &str) -> bool {
-    let kind =
-        name.strip_prefix("branchfs-").and_then(|rest| rest.strip_suffix(".so")).and_then(|kind| kind.split_once('-'));
-    kind.is_some_and(|(api, build)| {
-        api.len() == 8
-            && api.bytes().all(|byte| byte.is_ascii_digit())
-            && matches!(build, "nts" | "zts" | "nts-debug" | "zts-debug")
-    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -121,7 +110,9 @@ mod tests {
         for other in ["branchfs-20220829-nts.so", "branchfs-20240924-zts.so", "branchfs-20240924-nts-debug.so", ""] {
             assert_eq!(chosen(&names, other), None, "{other}: branchfs.so");
         }
-        assert!(names.iter().all(|name| is_named(name)) && is_named("branchfs-20230831-zts-debug.so"));
+        assert!(
+            names.iter().all(|name| is_named_extension(name)) && is_named_extension("branchfs-20230831-zts-debug.so")
+        );
         for other in [
             "branchfs.so",
             "branchfs-8.3-nts.so",
@@ -129,7 +120,7 @@ mod tests {
             "branchfs-20230831-x.so",
             "branchfs-20230831-nts.so.tmp",
         ] {
-            assert!(!is_named(other), "{other}");
+            assert!(!is_named_extension(other), "{other}");
         }
     }
 

@@ -5,15 +5,13 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::process::{Command, Stdio};
 
 use forkpress_core::layout::SiteLayout;
-use forkpress_engine::command::{ending, words};
 use forkpress_server::fpm;
 
+use crate::child::ran;
 use crate::failure::{During, Failure};
 use crate::{extension, output};
 
@@ -196,14 +194,6 @@ fn lacking(said: &str) -> Option<&'static str> {
     let said = said.to_lowercase();
     let has = |module: &str| said.lines().any(|line| line == module);
     MODULES.iter().map(|(module, _)| *module).chain(["branchfs"]).find(|module| !has(module))
-}
-
-/// Runs a PHP to its end.
-pub fn ran(command: &mut Command) -> io::Result<Output> {
-    let began = Instant::now();
-    let output = command.output();
-    tracing::debug!(command = words(command), took_ms = began.elapsed().as_millis(), "{}", ending(&output));
-    output
 }
 
 fn find(asked: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Result<PathBuf, Failure> {

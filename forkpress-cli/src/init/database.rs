@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::child;
 use crate::failure::{During, Failure};
-use crate::php::{self, Php};
+use crate::php::Php;
 
 /// The constants by which a configuration says where the database is.
 const CONSTANTS: [&str; 5] = ["DB_DIR", "DB_FILE", "DB_PATH", "FQDBDIR", "FQDB"];
@@ -99,7 +99,7 @@ fn run(php: &Php, layout: &SiteLayout, arguments: &[&std::ffi::OsStr]) -> Result
         .args(arguments)
         .env("FORKPRESS_PHP_ERRORS_LOG", layout.php_errors_log())
         .stdin(Stdio::null());
-    let output = php::ran(&mut command).during(|| "cannot run PHP".to_owned())?;
+    let output = child::ran(&mut command).during(|| "cannot run PHP".to_owned())?;
     if output.status.success() {
         return Ok(output.stdout);
     }

@@ -11,8 +11,9 @@ use forkpress_core::layout::SiteLayout;
 use forkpress_core::name::BranchName;
 use serde_json::{Value, json};
 
+use crate::child;
 use crate::failure::{During, Failure};
-use crate::php::{self, Php};
+use crate::php::Php;
 
 /// What loads it, where PHP's own settings do not.
 const MODULE: &str = "zend_extension=xdebug";
@@ -41,7 +42,7 @@ pub(super) fn arguments(php: &Php, layout: &SiteLayout) -> Result<Vec<OsString>,
     let has = |arguments: &[&str]| -> Result<bool, Failure> {
         let mut command = Command::new(&php.server);
         command.args(Php::arguments(layout, &php.program)).args(arguments).arg("-m").stdin(Stdio::null());
-        let output = php::ran(&mut command).during(|| format!("cannot run {}", php.server.display()))?;
+        let output = child::ran(&mut command).during(|| format!("cannot run {}", php.server.display()))?;
         Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line.eq_ignore_ascii_case("xdebug")))
     };
     let module: &[&str] = match has(&[])? {
