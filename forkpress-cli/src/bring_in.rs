@@ -13,9 +13,9 @@ use indicatif::HumanBytes;
 
 use crate::bundle::Bundle;
 use crate::cli::SourceArgs;
-use crate::contents::{ContentsEdit, ContentsImport};
+use crate::contents::{ContentsEdit, ContentsImport, With};
 use crate::failure::Failure;
-use crate::{init, output, remote};
+use crate::{output, remote, secret};
 
 /// What makes tables through the driver, in the runtime folder.
 const TABLES: &str = "tables.php";
@@ -35,16 +35,6 @@ pub struct Looked {
     _incoming: Option<Incoming>,
     bundle: Bundle,
     config: String,
-}
-
-/// What it is brought in with.
-pub struct With<'a> {
-    /// The site.
-    pub layout: &'a SiteLayout,
-    /// The PHP program.
-    pub php: &'a Path,
-    /// The address that the tree will have.
-    pub url: &'a str,
 }
 
 impl Looked {
@@ -79,7 +69,7 @@ impl Looked {
             notes,
             _incoming: incoming,
             bundle,
-            config: init::new_config()?,
+            config: secret::new_config()?,
         })
     }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use forkpress_core::layout::database_of;
+use forkpress_core::layout::{SiteLayout, database_of};
 use forkpress_engine::import::{self, Contents, Imported};
 use forkpress_engine::mutation::EditError;
 use forkpress_engine::mutation::new_database::TreeEdit;
@@ -14,13 +14,22 @@ use forkpress_engine::progress::Progress;
 use forkpress_engine::source::Found;
 use serde::Deserialize;
 
-use crate::bring_in::With;
 use crate::child;
 use crate::commands::wp;
 use crate::failure::{During, Failure};
 
 /// What says what is done, in the runtime folder.
 const SCRIPT: &str = "wp-cli/contents.php";
+
+/// What a source is brought in with.
+pub struct With<'a> {
+    /// The site.
+    pub layout: &'a SiteLayout,
+    /// The PHP program.
+    pub php: &'a Path,
+    /// The address that the tree will have.
+    pub url: &'a str,
+}
 
 /// Exports of contents, and how they are imported.
 pub struct ContentsImport<'a> {

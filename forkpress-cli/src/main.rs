@@ -27,6 +27,7 @@ mod php;
 mod progress;
 mod ready;
 mod remote;
+mod secret;
 mod server;
 mod site;
 mod trace;

@@ -13,8 +13,9 @@ use forkpress_engine::wordpress;
 use serde::Serialize;
 
 use super::changed::patience;
-use crate::bring_in::{self, Looked, With};
+use crate::bring_in::{self, Looked};
 use crate::cli::{ImportArgs, InitArgs, StrategyArg};
+use crate::contents::With;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::php::Php;

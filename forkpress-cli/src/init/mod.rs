@@ -30,13 +30,15 @@ use forkpress_engine::{mutation, storage, view, wordpress};
 use serde::Serialize;
 
 use crate::blueprint::{Blueprint, Runner};
-use crate::bring_in::{self, Looked, With};
+use crate::bring_in::{self, Looked};
 use crate::bundle::{self, Bundle};
 use crate::clean;
 use crate::cli::{self, InitArgs};
+use crate::contents::With;
 use crate::failure::{During, Failure};
 use crate::interrupt::Interrupt;
 use crate::php::Php;
+use crate::secret::{new_config, secret};
 use crate::site::Address;
 use crate::{child, extension, output, progress, site, tree};
 
@@ -350,14 +352,6 @@ fn configure(staged: &Path) -> Result<(), Failure> {
     }
 }
 
-/// A `wp-config.php` with secrets of its own.
-pub fn new_config() -> Result<String, Failure> {
-    let mut failed = None;
-    let text =
-        bundle::wp_config(|| secret(SALT_CHARACTERS, 64).map_err(|failure| failed = Some(failure)).unwrap_or_default());
-    failed.map_or(Ok(text), Err)
-}
-
 /// Has PHP install WordPress into the tree. What the installer says is why it failed.
 fn run_installer(
     php: &Php,
@@ -394,21 +388,6 @@ fn run_installer(
 
 /// What is easily told apart and typed.
 const PASSWORD_CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
-
-const SALT_CHARACTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-/// A random text of these characters, each as likely as the others.
-fn secret(characters: &[u8], length: usize) -> Result<String, Failure> {
-    let fair = usize::from(u8::MAX) / characters.len() * characters.len();
-    let mut text = String::with_capacity(length);
-    let mut random = [0; 64];
-    while text.len() < length {
-        getrandom::fill(&mut random).during(|| "the system has no random numbers".to_owned())?;
-        let usable = random.iter().map(|byte| usize::from(*byte)).filter(|value| *value < fair);
-        text.extend(usable.map(|value| char::from(characters[value % characters.len()])).take(length - text.len()));
-    }
-    Ok(text)
-}
 
 #[cfg(test)]
 mod tests {
