@@ -1,7 +1,7 @@
 //! Reads the definition of a column.
 
+use super::constraint::{check, references};
 use super::cursor::{Cursor, Token, Wrong};
-use super::define::{check, references};
 use super::lexer::Kind;
 use super::table::{Column, DefaultValue, Key, KeyKind, KeyPart, Table};
 

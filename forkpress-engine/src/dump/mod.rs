@@ -18,6 +18,7 @@ use rusqlite::Connection;
 mod batch;
 mod charset;
 mod column;
+mod constraint;
 mod cursor;
 mod define;
 mod definitions;
