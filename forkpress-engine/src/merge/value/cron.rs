@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::tree::{Format, Member, Value, read};
+use super::format::{Format, read};
+use super::tree::{Member, Value};
 use super::{Outcome, Side, Sides, number, php, whole};
 
 /// Adds and removes the events that the source added and removed. Those that both have are due when the target says.

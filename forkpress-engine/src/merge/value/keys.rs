@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::tree::{Format, Member, Shape, Value, read};
+use super::format::{Format, read};
+use super::tree::{Member, Shape, Value};
 use super::{Outcome, Path, Side, Sides, Ways, whole};
 use crate::structure::MAX_DEPTH;
 

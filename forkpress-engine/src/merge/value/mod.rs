@@ -16,6 +16,7 @@
 //! [`MAX_DEPTH`](crate::structure::MAX_DEPTH), and structures of PHP with a reference anywhere.
 
 mod cron;
+mod format;
 mod json;
 mod keys;
 mod php;

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::tree::{Member, Shape, Value, read};
+use super::format::read;
+use super::tree::{Member, Shape, Value};
 use super::{Outcome, Side, Sides, number, whole};
 
 /// Merges sets: arrays with numbers as keys by their values, others by their keys, of which the target's values stay.

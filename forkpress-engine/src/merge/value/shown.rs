@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::format::read;
 use super::set;
-use super::tree::{Shape, Value, read};
+use super::tree::{Shape, Value};
 
 /// The parts of a structure that are not the same in two values, by their names; those of a list are called what they are.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -491,7 +491,7 @@ fn edits_of_different_keys_all_arrive() {
             shape => panic!("{shape:?}"),
         };
         let name = |member: &Member<'_>| String::from_utf8(member.name.to_vec()).unwrap();
-        let (_, value) = tree::read(&bytes).unwrap();
+        let (_, value) = format::read(&bytes).unwrap();
         let groups: Groups = value
             .members()
             .unwrap()
