@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::aside;
+use super::by_path::{is_code, is_dump_name};
 use super::error::SourceError;
 use super::listing::{Head, Listing};
 use super::magic::Form;
-use super::roots::{Root, is_code};
+use super::roots::Root;
 use super::stream::Packing;
 
 /// A dump, or a part of one.
@@ -41,7 +42,7 @@ pub(super) fn choose(
         _ if !named.is_empty() => named,
         Some(at) => {
             let (named, others): (Vec<_>, _) =
-                all.into_iter().filter(|dump| dump.path.starts_with(at)).partition(|dump| is_named(&dump.path));
+                all.into_iter().filter(|dump| dump.path.starts_with(at)).partition(|dump| is_dump_name(&dump.path));
             if named.is_empty() { others } else { named }
         }
         None => own(all, root, inside),
@@ -85,12 +86,6 @@ fn own(mut dumps: Vec<Dump>, root: Option<&Root>, inside: &[PathBuf]) -> Vec<Dum
 /// Whether a dump is in code, which brings it along.
 pub(super) fn is_sample(path: &Path, root: Option<&Root>) -> bool {
     is_code(path) || root.and_then(|root| root.place(path)).is_some_and(|place| is_code(&place))
-}
-
-/// Whether a file is called like a dump.
-pub(super) fn is_named(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    [".sql", ".sql.gz", ".sql.zst", ".sql.bz2"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// Every dump in a source.

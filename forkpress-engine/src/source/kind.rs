@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::archive::Archive;
+use super::by_path;
 use super::error::SourceError;
 use super::facts::{Facts, WPRESS_PLACEHOLDER};
 use super::listing::Listing;
@@ -135,7 +136,7 @@ fn base_of(listing: &Listing, name: &str) -> Option<PathBuf> {
         .named(name)
         .map(|path| path.parent().unwrap_or(Path::new("")))
         .min_by_key(|base| base.components().count());
-    base.filter(|base| !roots::is_code(base)).map(Path::to_owned)
+    base.filter(|base| !by_path::is_code(base)).map(Path::to_owned)
 }
 
 fn facts_at(listing: &Listing, path: &Path) -> Option<Facts> {
@@ -296,7 +297,7 @@ fn forkpress_export(listing: &Listing) -> Option<Recognised> {
             .next()
             .is_some_and(|line| line.starts_with("--") && line.to_ascii_lowercase().contains("forkpress"))
     };
-    let (dump, _) = listing.heads.iter().find(|(path, head)| !roots::is_code(path) && of_forkpress(head))?;
+    let (dump, _) = listing.heads.iter().find(|(path, head)| !by_path::is_code(path) && of_forkpress(head))?;
     roots::find(listing).first()?;
     Some(Recognised { kind: Kind::ForkPressExport, roots: None, dumps: Some(dump.clone()), facts: Facts::default() })
 }

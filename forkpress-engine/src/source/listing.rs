@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::archive::{Archive, ArchiveEntry, Content, EntryKind, Watch};
+use super::by_path::{is_code, is_dump_name};
 use super::error::SourceError;
 use super::magic::{Form, HEAD_BYTES};
 use super::stream;
@@ -236,11 +237,11 @@ fn interest(path: &Path) -> Option<u64> {
     if name.starts_with("dup-archive__") || name.starts_with("dup-wp-config-arc__") {
         return Some(4 << 20);
     }
-    if super::dumps::is_named(path) || (name.ends_with(".xml") && depth <= 2) {
+    if is_dump_name(path) || (name.ends_with(".xml") && depth <= 2) {
         return Some(HEAD_BYTES);
     }
     let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    let is_of_a_site = ending.is_some_and(|ending| OF_A_SITE.contains(&ending)) || super::roots::is_code(path);
+    let is_of_a_site = ending.is_some_and(|ending| OF_A_SITE.contains(&ending)) || is_code(path);
     (!is_of_a_site).then_some(GLANCE_BYTES)
 }
 

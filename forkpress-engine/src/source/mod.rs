@@ -9,6 +9,7 @@
 
 mod archive;
 mod aside;
+mod by_path;
 pub mod config;
 mod contents;
 pub mod core;
@@ -142,7 +143,7 @@ pub fn look(path: &Path, options: &Options, progress: &dyn Progress) -> Result<F
             hint: "a source is read more than once: write it to a file first".to_owned(),
         });
     }
-    let is_site = metadata.is_dir() && path.join(roots::CONTENT).is_dir();
+    let is_site = metadata.is_dir() && path.join(by_path::CONTENT).is_dir();
     if !is_site && let Some(volumes) = updraft::volumes(path, &options.inside)? {
         let recognised = Recognised { kind: Kind::Updraft, roots: None, dumps: None, facts: Facts::default() };
         return decide(path, Listing::read(volumes, progress)?, Some(recognised), &options);
@@ -426,9 +427,9 @@ impl Found {
         let mut sorter = Sorter::new(self.database.is_some());
         // A text that somebody uploaded may be SQL, too: only what is read, or called a dump, is taken for one.
         let is_chosen = |dump: &Dump| self.dumps.iter().any(|chosen| chosen.path == dump.path);
-        let dumps = dumps::all(&self.listing)
-            .into_iter()
-            .filter(|dump| is_chosen(dump) || dumps::is_named(&dump.path) && !dumps::is_sample(&dump.path, Some(root)));
+        let dumps = dumps::all(&self.listing).into_iter().filter(|dump| {
+            is_chosen(dump) || by_path::is_dump_name(&dump.path) && !dumps::is_sample(&dump.path, Some(root))
+        });
         let dumps: Vec<_> = dumps.map(|dump| dump.path).collect();
         for item in &self.listing.items {
             let Some(place) = root.place(&item.path) else { continue };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::by_path::CONTENT;
 use super::listing::Listing;
 
 /// Where the files are.
@@ -48,9 +49,6 @@ impl Root {
     }
 }
 
-/// The folder of plugins, themes and uploads.
-pub(super) const CONTENT: &str = "wp-content";
-
 /// Folders whose contents are no site's own: parts of a WordPress, and what others bring along.
 const NOT_A_SITE: [&str; 10] = [
     "wp-content",
@@ -70,16 +68,6 @@ const OF_CONTENT: [&str; 6] = ["plugins", "themes", "uploads", "mu-plugins", "la
 
 /// Files that tell the folder of WordPress itself.
 const OF_CORE: [&str; 3] = ["wp-load.php", "wp-settings.php", "wp-blog-header.php"];
-
-/// Whether a path is in code, where a dump is a sample.
-pub(super) fn is_code(path: &Path) -> bool {
-    let names: Vec<_> = path.iter().collect();
-    let is_in = |name: &str| names[..names.len().saturating_sub(1)].iter().any(|found| *found == name);
-    ["wp-includes", "wp-admin", "node_modules", "vendor", ".git", "__MACOSX"].iter().any(|name| is_in(name))
-        || names.windows(2).any(|pair| {
-            pair[0] == CONTENT && ["plugins", "themes", "mu-plugins", "languages"].iter().any(|name| pair[1] == *name)
-        })
-}
 
 /// Every folder that may be the root of a WordPress.
 pub(super) fn find(listing: &Listing) -> Vec<Root> {
