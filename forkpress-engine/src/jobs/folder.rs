@@ -15,6 +15,9 @@ use super::{JobError, JobId, MOST_ANSWER_BYTES};
 use crate::disk;
 use crate::file::Replacement;
 
+/// What the name of a folder begins with that is not a job yet.
+pub(super) const NEW: &str = ".new-";
+
 /// No record of a job is longer.
 const MOST_RECORD_BYTES: u64 = 4 << 20;
 

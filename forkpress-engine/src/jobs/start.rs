@@ -13,13 +13,10 @@ use forkpress_core::flock::{self, Mode};
 use forkpress_core::layout::SiteLayout;
 use forkpress_core::own;
 
-use super::folder::{Begun, Folder};
+use super::folder::{Begun, Folder, NEW};
 use super::{JobError, JobId, entries, sweep};
 use crate::file::sync_dir;
 use crate::{disk, site};
-
-/// What the name of a folder begins with that is not a job yet.
-pub(super) const NEW: &str = ".new-";
 
 /// A job to be started.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use forkpress_core::layout::SiteLayout;
 
-use super::start::NEW;
+use super::folder::NEW;
 use super::{Job, JobError, JobId, JobState, entries, list};
 use crate::disk;
 
