@@ -22,10 +22,11 @@ use tempfile::NamedTempFile;
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
-use super::certificate::LIFE;
-
 /// How long an authority is good. Whoever told a browser to trust it does so again then.
 const AUTHORITY_LIFE: Duration = Duration::days(5 * 365);
+
+/// How long a certificate is good.
+pub(super) const CERTIFICATE_LIFE: Duration = Duration::days(90);
 
 /// Clocks differ, and virtual machines wake up with old ones.
 pub(super) const CLOCKS_DIFFER: Duration = Duration::days(1);
@@ -207,7 +208,7 @@ impl KeptAuthority {
 
     /// Whether a certificate that is signed now would outlive it.
     fn ends_soon(&self, now: OffsetDateTime) -> bool {
-        self.end < now + LIFE
+        self.end < now + CERTIFICATE_LIFE
     }
 
     /// The authority, whose certificate is written beside its key where it is not there.
@@ -266,8 +267,8 @@ mod tests {
         let now = OffsetDateTime::now_utc();
         let name = |at| Authority::of_scope(dir.path(), LOCALHOST, at).unwrap().public.name;
         let first = name(now);
-        assert_eq!(name(now + AUTHORITY_LIFE - LIFE - Duration::MINUTE), first);
-        let second = name(now + AUTHORITY_LIFE - LIFE + Duration::MINUTE);
+        assert_eq!(name(now + AUTHORITY_LIFE - CERTIFICATE_LIFE - Duration::MINUTE), first);
+        let second = name(now + AUTHORITY_LIFE - CERTIFICATE_LIFE + Duration::MINUTE);
         assert_ne!(second, first);
         assert_eq!(name(now), second);
     }

@@ -10,10 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use time::{Duration, OffsetDateTime};
 
-use super::authority::{Authority, AuthorityError, CLOCKS_DIFFER};
-
-/// How long a certificate is good.
-pub(super) const LIFE: Duration = Duration::days(90);
+use super::authority::{Authority, AuthorityError, CERTIFICATE_LIFE, CLOCKS_DIFFER};
 
 /// How long before its end it is replaced.
 const RENEWAL: Duration = Duration::days(30);
@@ -76,7 +73,7 @@ fn sign(
 ) -> Result<Current, AuthorityError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
-    (params.not_before, params.not_after) = (now - CLOCKS_DIFFER, now + LIFE);
+    (params.not_before, params.not_after) = (now - CLOCKS_DIFFER, now + CERTIFICATE_LIFE);
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "ForkPress");
     params.subject_alt_names = vec![
@@ -91,7 +88,7 @@ fn sign(
     let certificate = params.signed_by(&key, &authority.issuer)?;
     let secret = provider.key_provider.load_private_key(PrivatePkcs8KeyDer::from(key.serialize_der()).into())?;
     let key = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], secret));
-    Ok(Current { key, renewal: now + LIFE - RENEWAL })
+    Ok(Current { key, renewal: now + CERTIFICATE_LIFE - RENEWAL })
 }
 
 #[cfg(test)]
@@ -106,9 +103,9 @@ mod tests {
         let certificates = Certificates::new(authority, "wp.localhost", Arc::new(ring::default_provider())).unwrap();
         let now = OffsetDateTime::now_utc();
         let first = certificates.at(now);
-        assert_eq!(certificates.at(now + LIFE - RENEWAL - Duration::DAY).cert, first.cert);
-        let next = certificates.at(now + LIFE - RENEWAL + Duration::DAY);
+        assert_eq!(certificates.at(now + CERTIFICATE_LIFE - RENEWAL - Duration::DAY).cert, first.cert);
+        let next = certificates.at(now + CERTIFICATE_LIFE - RENEWAL + Duration::DAY);
         assert_ne!(next.cert, first.cert);
-        assert_eq!(certificates.at(now + LIFE).cert, next.cert);
+        assert_eq!(certificates.at(now + CERTIFICATE_LIFE).cert, next.cert);
     }
 }
