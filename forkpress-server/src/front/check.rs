@@ -9,13 +9,15 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode, Version};
 
 use super::Limits;
-use super::request::Refused;
 
 /// The longest method. The longest that is registered has 17.
 const MOST_METHOD_BYTES: usize = 32;
 
 /// The longest target. It reaches PHP more than once.
 const MOST_TARGET_BYTES: usize = 32_000;
+
+/// A status, and a sentence without its full stop.
+pub(super) type Refused = (StatusCode, &'static str);
 
 /// Says what is wrong with a request.
 pub(super) fn refused(request: &Parts, limits: &Limits) -> Option<Refused> {

@@ -4,12 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
-use hyper::http::request::Parts;
-use hyper::http::uri::PathAndQuery;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Method, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -68,79 +64,5 @@ pub(super) async fn serve(
         served = serving => served,
         // What it has not taken by now is lost.
         () = turns.overdue(last_pause) => Ok(()),
-    }
-}
-
-/// Makes a request of HTTP/2 name its host and its path as one of HTTP/1 does. Says what is wrong with one that can't be.
-pub(super) fn place(request: &mut Parts) -> Option<(StatusCode, &'static str)> {
-    if request.version != Version::HTTP_2 || request.method == Method::CONNECT {
-        return None;
-    }
-    let bad = |message| Some((StatusCode::BAD_REQUEST, message));
-    if request.uri.scheme_str().is_some_and(|scheme| scheme != Scheme::of(request).as_str()) {
-        return bad("A request names the scheme that it comes by");
-    }
-    match (request.uri.authority(), request.headers.get(HOST)) {
-        (None, None) => return bad("A request names its host"),
-        (None, Some(_)) => {}
-        (Some(authority), Some(host)) => {
-            if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) {
-                return bad("A request names one host");
-            }
-        }
-        (Some(authority), None) => match HeaderValue::from_str(authority.as_str()) {
-            Ok(host) => drop(request.headers.insert(HOST, host)),
-            Err(_) => return bad("A request names its host"),
-        },
-    }
-    // HTTP/1 takes blanks around a value away, so two programs may read them in two ways.
-    if request.headers.values().any(|value| is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())) {
-        return bad("No blank begins or ends a value");
-    }
-    if request.headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
-        return bad("A request names one length");
-    }
-    let path = request.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    if path.as_str().starts_with('?') {
-        return bad("A path begins with a slash");
-    }
-    request.uri = Uri::from(path);
-    None
-}
-
-fn is_blank(byte: Option<&u8>) -> bool {
-    matches!(byte, Some(b' ' | b'\t'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use hyper::Request;
-
-    fn placed(uri: &str, host: Option<&str>) -> Result<(String, String), &'static str> {
-        let mut request = Request::builder().version(Version::HTTP_2).uri(uri).extension(Scheme::Https);
-        if let Some(host) = host {
-            request = request.header(HOST, host);
-        }
-        let mut head = request.body(()).unwrap().into_parts().0;
-        match place(&mut head) {
-            Some((_, message)) => Err(message),
-            None => Ok((head.headers[HOST].to_str().unwrap().to_owned(), head.uri.to_string())),
-        }
-    }
-
-    #[test]
-    fn a_request_names_its_host_and_its_path_as_one_of_http_1_does() {
-        let of = |host: &str, path: &str| Ok((host.to_owned(), path.to_owned()));
-        assert_eq!(placed("https://wp.localhost:1/a%20b?c=%2F", None), of("wp.localhost:1", "/a%20b?c=%2F"));
-        assert_eq!(placed("https://wp.localhost", Some("WP.localhost")), of("WP.localhost", "/"));
-        assert_eq!(placed("/x", Some("wp.localhost")), of("wp.localhost", "/x"));
-    }
-
-    #[test]
-    fn a_request_of_two_hosts_of_none_or_of_another_scheme_is_refused() {
-        assert_eq!(placed("https://wp.localhost/", Some("sale.wp.localhost")), Err("A request names one host"));
-        assert_eq!(placed("/", None), Err("A request names its host"));
-        assert_eq!(placed("http://wp.localhost/", None), Err("A request names the scheme that it comes by"));
     }
 }

@@ -14,8 +14,9 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::time::timeout;
 
+use super::check::{self, Refused};
 use super::page::{self, Asked, Asker, Broken};
-use super::{Entrance, Limits, check, http2, metrics, target, waiting};
+use super::{Entrance, Limits, metrics, target, waiting};
 use crate::answer::{AnswerBody, measured, refusal};
 use crate::cgi::Connection;
 use crate::files::refused_with;
@@ -32,7 +33,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Watched>, Infallible> {
     let (mut head, body) = request.into_parts();
     head.extensions.insert(scheme);
-    let settled = match http2::place(&mut head).or_else(|| check::refused(&head, &entrance.limits)) {
+    let settled = match target::place(&mut head).or_else(|| check::refused(&head, &entrance.limits)) {
         Some(refused) => Err(refused),
         None => target::settle(&mut head),
     };
@@ -79,9 +80,6 @@ fn last(mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
 /// What a page that failed is answered with: PHP says so, died, or took too long.
 const BROKEN: [StatusCode; 3] =
     [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT];
-
-/// A status, and a sentence without its full stop.
-pub(super) type Refused = (StatusCode, &'static str);
 
 async fn answered(
     entrance: &Entrance,
