@@ -4,7 +4,6 @@ use std::fs::File;
 
 use forkpress_core::name::BranchName;
 
-use crate::backstage::Order;
 use crate::form::Fields;
 
 /// Standard input, for a command that takes a path.
@@ -32,6 +31,17 @@ pub enum Action {
     Export,
     /// What is kept beyond bounds goes.
     Gc,
+}
+
+/// A command that is to run as a job.
+#[derive(Debug)]
+pub struct Order {
+    /// What a person would type after `forkpress`.
+    pub words: Vec<String>,
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What it reads from standard input.
+    pub stdin: Option<File>,
 }
 
 /// Why a field can't be taken.

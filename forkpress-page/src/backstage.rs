@@ -9,6 +9,7 @@ use forkpress_engine::activity::Sample;
 use forkpress_engine::jobs::{Job, JobId};
 use forkpress_engine::merge::diff::{Diff, Since, Window};
 
+use crate::action::Order;
 use crate::facts::{Happened, Overview};
 use crate::hub::Bell;
 use crate::merge_form::Trial;
@@ -25,17 +26,6 @@ pub struct Failed {
     pub hint: Option<String>,
     /// Whether there is no such thing.
     pub is_missing: bool,
-}
-
-/// A command that is to run as a job.
-#[derive(Debug)]
-pub struct Order {
-    /// What a person would type after `forkpress`.
-    pub words: Vec<String>,
-    /// What it is about, in a few words.
-    pub title: String,
-    /// What it reads from standard input.
-    pub stdin: Option<File>,
 }
 
 /// A branch, as its own page shows it.

@@ -59,6 +59,15 @@ impl Seat {
     }
 }
 
+/// The place that a page is at which asks for news: `at` has its path and query. None where there is no such place.
+#[must_use]
+pub(crate) fn seat(asked: &Fields, at: &Address) -> Option<Seat> {
+    let path = asked.get("at")?;
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let place = Place::of(path)?;
+    Some(Seat { place, query: Fields::parse(query.as_bytes()), at: at.clone() })
+}
+
 /// What renders.
 pub trait Render: Send + Sync {
     /// The regions of a place; none where it has none, or can't be read just now.
@@ -464,5 +473,18 @@ mod tests {
         assert_eq!(number(&mut told).await, Some(2));
         assert_eq!(looked.renders() - before, 2);
         assert!(began.elapsed() >= SAMPLE && began.elapsed() <= SAMPLE * 3, "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn a_page_says_where_it_is() {
+        let at = Address::of("http", "admin.wp.localhost", "wp.localhost");
+        let seat = |path: &str| seat(&[("at", path)].into(), &at);
+        let found = seat("/?q=a%20b&page=2").unwrap();
+        assert_eq!(
+            (found.place, found.query.get("q"), found.query.get("page")),
+            (Place::Overview, Some("a b"), Some("2"))
+        );
+        assert_eq!(seat("/now").map(|seat| seat.place), Some(Place::Now));
+        assert!(seat("//evil.example").is_none() && seat("").is_none() && super::seat(&[].into(), &at).is_none());
     }
 }

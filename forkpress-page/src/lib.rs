@@ -302,7 +302,7 @@ impl Inner {
 
     /// Tells what changes at a place, until the browser has enough of it or the server ends.
     fn live(self: &Arc<Self>, visit: &Visit<'_>) -> Reply {
-        match live::seat(&visit.query, visit.at) {
+        match hub::seat(&visit.query, visit.at) {
             Some(seat) => {
                 let render: Weak<dyn Render> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Render>));
                 live::reply(self.hub.look(seat, render), visit.at)

@@ -11,10 +11,7 @@ use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
 
 use crate::address::Address;
-use crate::form::Fields;
-use crate::hub::Seat;
 use crate::reply::{self, Reply};
-use crate::route::Place;
 
 /// What a region of a page has in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,15 +48,6 @@ impl Fragment {
     }
 }
 
-/// The place that a page is at which asks for news: `at` has its path and query. None where there is no such place.
-#[must_use]
-pub fn seat(asked: &Fields, at: &Address) -> Option<Seat> {
-    let path = asked.get("at")?;
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let place = Place::of(path)?;
-    Some(Seat { place, query: Fields::parse(query.as_bytes()), at: at.clone() })
-}
-
 /// The answer that tells, until nobody tells more.
 pub fn reply(told: Receiver<Bytes>, at: &Address) -> Reply {
     let mut reply = reply::refused(StatusCode::OK, "", at);
@@ -87,18 +75,5 @@ mod tests {
             "{page}"
         );
         assert_ne!(Fragment::new("branches", html! { p {} }).mark, fragment.mark);
-    }
-
-    #[test]
-    fn a_page_says_where_it_is() {
-        let at = Address::of("http", "admin.wp.localhost", "wp.localhost");
-        let seat = |path: &str| seat(&[("at", path)].into(), &at);
-        let found = seat("/?q=a%20b&page=2").unwrap();
-        assert_eq!(
-            (found.place, found.query.get("q"), found.query.get("page")),
-            (Place::Overview, Some("a b"), Some("2"))
-        );
-        assert_eq!(seat("/now").map(|seat| seat.place), Some(Place::Now));
-        assert!(seat("//evil.example").is_none() && seat("").is_none() && super::seat(&[].into(), &at).is_none());
     }
 }

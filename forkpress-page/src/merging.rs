@@ -6,7 +6,8 @@ use forkpress_core::name::BranchName;
 use forkpress_engine::merge::Side;
 use hyper::StatusCode;
 
-use crate::backstage::{Failed, Order};
+use crate::action::Order;
+use crate::backstage::Failed;
 use crate::form::Fields;
 use crate::merge_form::{Decisions, Step, Trial, step};
 use crate::reply::{self, Reply};
