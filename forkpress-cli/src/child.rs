@@ -33,7 +33,7 @@ pub fn command(program: &OsStr) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// Runs a PHP to its end.
+/// Runs a command to its end, as it is, and traces it.
 pub fn ran(command: &mut Command) -> io::Result<Output> {
     let began = Instant::now();
     let output = command.output();
