@@ -87,6 +87,43 @@ prepare() {
 prepare dependencies scripts/install-deps.sh --tests
 prepare build scripts/build.sh
 
+# Says whether temporary files are on an ext4 that has no journal. When a file is made there, it looks at every inode that was
+# removed in the last minutes (recently_deleted in the kernel's fs/ext4/ialloc.c). Tests remove thousands of files.
+is_slow_to_make_files() {
+    local source kind
+    read -r source kind < <(findmnt --noheadings --output SOURCE,FSTYPE --target "${TMPDIR:-/tmp}" 2>/dev/null)
+    [ "${kind:-}" = ext4 ] && ! [ -e "/proc/fs/jbd2/$(basename "$source")-8" ]
+}
+
+# Gives the tests a disk of their own, where that can be had. Its path is short, since paths of sockets have to be.
+begin_disk() {
+    local folder
+    folder=$(mktemp -d /tmp/fp.XXXXXX) || return 0
+    # What a power cut leaves of it is of no interest to anybody.
+    if truncate --size 32G "$folder.img" && mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1 "$folder.img" &&
+        mount -o loop,discard,barrier=0 "$folder.img" "$folder"; then
+        rmdir "$folder/lost+found"
+        chmod 1777 "$folder"
+        disk=$folder
+        export TMPDIR=$folder
+    else
+        rm -rf "$folder" "$folder.img"
+        printf 'SKIPPED: a disk of their own for the tests: they run on an ext4 without a journal, which takes longer\n'
+    fi
+}
+
+end() {
+    rm -rf "$state"
+    # What a test that was ended has left running may still use it.
+    [ -z "$disk" ] || { umount "$disk" 2>/dev/null || umount --lazy "$disk"; rm -rf "$disk" "$disk.img"; }
+}
+
+disk=
+! is_slow_to_make_files || begin_disk
+# A registry of its own: the tests leave a server that somebody runs alone.
+state=$(mktemp -d)
+trap end EXIT
+
 cargo_tests() {
     # In one go: otherwise cargo would choose other features for shared crates, and compile them twice.
     part cargo 3600 cargo test --locked --no-fail-fast --package forkpress-core --package forkpress-engine --package forkpress-server --package forkpress-page --package forkpress --all-features -- --show-output
@@ -101,9 +138,6 @@ php_test() {
     part "$(basename "$1" .php)" 2400 php -d "extension=$PWD/ext/branchfs.so" "$1"
 }
 
-# A registry of its own: the tests leave a server that somebody runs alone.
-state=$(mktemp -d)
-trap 'rm -rf "$state"' EXIT
 
 # The whole tour, with the branches in plain folders, in a Linux image, and in a Mac's. One at a time, because all use
 # one port.
