@@ -199,10 +199,10 @@ impl Registry {
         let close = || {
             let folder = own::open(&self.0)?;
             let metadata = folder.metadata()?;
-            // The second kind is what a crash may leave of a [`Replacement`].
+            // With a dot before it, it is what a crash may leave of a [`Replacement`].
             let is_ours = |name: OsString| {
-                name == "authorities"
-                    || [&b"servers."[..], b".servers."].iter().any(|ours| name.as_encoded_bytes().starts_with(ours))
+                let name = name.as_encoded_bytes();
+                name == b"authorities" || name.strip_prefix(b".").unwrap_or(name).starts_with(b"servers.")
             };
             if metadata.permissions().mode() & 0o077 != 0
                 && fs::read_dir(&self.0)?.all(|entry| entry.is_ok_and(|entry| is_ours(entry.file_name())))
